@@ -1,0 +1,4 @@
+//! The environment, read once into typed sections. Nothing else reads the environment.
+
+pub mod database_url;
+pub mod secret;

@@ -1,0 +1,4 @@
+//! What a panel knows, as pure values and functions: no I/O, no clock, no async. `now` is always an argument.
+
+pub mod ids;
+pub mod moment;

@@ -1,0 +1,193 @@
+//! Moments in time: unix microseconds in UTC, and microseconds since boot for deadlines.
+
+use jiff::civil::{Date, DateTime, date};
+use jiff::{SignedDuration, Timestamp};
+
+/// Microseconds in a second.
+pub const SECOND: i64 = 1_000_000;
+/// Microseconds in an hour.
+pub const HOUR: i64 = 3_600 * SECOND;
+/// Microseconds in a day.
+pub const DAY: i64 = 24 * HOUR;
+
+const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
+
+/// A moment: microseconds since the Unix epoch, UTC. Kept within the years 1 to 9999, so that it always prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(i64);
+
+/// A reading of CLOCK_BOOTTIME in microseconds: comparable on one host and in one boot only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BootTime(i64);
+
+impl BootTime {
+    /// From microseconds since boot.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since boot.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+}
+
+impl Moment {
+    /// 0001-01-01T00:00:00.
+    pub const MIN: Self = Self(-62_135_596_800 * SECOND);
+    /// 9999-12-31T23:59:59.999999.
+    pub const MAX: Self = Self(253_402_300_800 * SECOND - 1);
+
+    /// From unix microseconds; outside the years 1 to 9999 the nearest end.
+    pub const fn from_micros(micros: i64) -> Self {
+        if micros < Self::MIN.0 {
+            Self::MIN
+        } else if micros > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(micros)
+        }
+    }
+
+    /// Unix microseconds.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole unix seconds, rounded down.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(SECOND)
+    }
+
+    /// This moment and `micros` more, held within the years 1 to 9999.
+    pub const fn plus(self, micros: i64) -> Self {
+        Self::from_micros(self.0.saturating_add(micros))
+    }
+
+    /// Microseconds since `earlier`; negative when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0 - earlier.0
+    }
+
+    /// The start of this moment's hour (UTC).
+    pub const fn hour(self) -> Self {
+        Self::from_micros(self.0 - self.0.rem_euclid(HOUR))
+    }
+
+    /// Calendar date and time of day in UTC.
+    pub fn civil(self) -> DateTime {
+        // The constructor holds the range, which is within jiff's.
+        EPOCH.saturating_add(SignedDuration::from_micros(self.0))
+    }
+
+    /// From a calendar date and time in UTC.
+    pub fn from_civil(at: DateTime) -> Option<Self> {
+        let moment = i64::try_from(at.duration_since(EPOCH).as_micros()).ok()?;
+        (Self::MIN.0..=Self::MAX.0).contains(&moment).then_some(Self(moment))
+    }
+
+    /// `YYYY-MM-DDTHH:MM:SS`, with six more digits only when they are not zero, and never a zone: the panel API's form.
+    pub fn naive_iso(self) -> String {
+        let at = self.civil();
+        let micros = self.0.rem_euclid(SECOND);
+        let mut text = format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+            at.year(),
+            at.month(),
+            at.day(),
+            at.hour(),
+            at.minute(),
+            at.second()
+        );
+        if micros != 0 {
+            text.push_str(&format!(".{micros:06}"));
+        }
+        text
+    }
+
+    /// The same with a `Z`: the form of everything beyond the panel API.
+    pub fn utc_iso(self) -> String {
+        let mut text = self.naive_iso();
+        text.push('Z');
+        text
+    }
+
+    /// Reads what the panel API accepts: ISO 8601 with `T` or a space, with or without an offset (which is converted;
+    /// without one: UTC), a date alone (midnight), or digits: unix seconds, milliseconds beyond ±2·10¹⁰.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Ok(number) = text.parse::<f64>() {
+            return Self::from_unix_number(number);
+        }
+        // jiff takes 'T', 't' or a space between date and time, and any fraction.
+        if let Ok(timestamp) = text.parse::<Timestamp>() {
+            let moment = timestamp.as_microsecond();
+            return (Self::MIN.0..=Self::MAX.0).contains(&moment).then_some(Self(moment));
+        }
+        if let Ok(at) = text.parse::<DateTime>() {
+            return Self::from_civil(at);
+        }
+        Self::from_civil(text.parse::<Date>().ok()?.at(0, 0, 0, 0))
+    }
+
+    /// From a unix time that may be seconds or, beyond ±2·10¹⁰, milliseconds.
+    pub fn from_unix_number(number: f64) -> Option<Self> {
+        let seconds = if number.abs() > 2e10 { number / 1_000.0 } else { number };
+        let micros = (seconds * SECOND as f64).round();
+        // Comparisons with NaN are false.
+        (micros >= Self::MIN.0 as f64 && micros <= Self::MAX.0 as f64).then_some(Self(micros as i64))
+    }
+}
+
+impl serde::Serialize for Moment {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.naive_iso())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iso_prints_a_fraction_only_when_there_is_one() {
+        let whole = Moment::from_micros(1_795_466_185 * SECOND);
+        assert_eq!(whole.naive_iso(), "2026-11-23T20:36:25");
+        assert_eq!(whole.plus(9).naive_iso(), "2026-11-23T20:36:25.000009");
+        assert_eq!(whole.plus(9).utc_iso(), "2026-11-23T20:36:25.000009Z");
+        assert_eq!(Moment::from_micros(-1).naive_iso(), "1969-12-31T23:59:59.999999");
+    }
+
+    #[test]
+    fn reads_every_accepted_form() {
+        let expected = Some(Moment::from_micros(1_795_466_185 * SECOND));
+        for text in [
+            "2026-11-23T20:36:25",
+            "2026-11-23 20:36:25",
+            "2026-11-23T20:36:25Z",
+            "2026-11-23T20:36:25.000Z",
+            "2026-11-23T22:36:25+02:00",
+            "1795466185",
+            "1795466185000",
+        ] {
+            assert_eq!(Moment::parse(text), expected, "{text}");
+        }
+        assert_eq!(Moment::parse("2026-11-23").map(Moment::naive_iso).as_deref(), Some("2026-11-23T00:00:00"));
+        for text in ["", "soon", "2026-13-01", "NaN", "1e300", "inf"] {
+            assert_eq!(Moment::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_print() {
+        assert_eq!(Moment::from_micros(i64::MIN).naive_iso(), "0001-01-01T00:00:00");
+        assert_eq!(Moment::from_micros(i64::MAX).naive_iso(), "9999-12-31T23:59:59.999999");
+        assert_eq!(Moment::MAX.plus(i64::MAX), Moment::MAX);
+    }
+
+    #[test]
+    fn hours_start_on_the_hour_before_and_after_the_epoch() {
+        assert_eq!(Moment::from_micros(HOUR + 1).hour(), Moment::from_micros(HOUR));
+        assert_eq!(Moment::from_micros(-1).hour(), Moment::from_micros(-HOUR));
+    }
+}

@@ -1,0 +1,212 @@
+//! The pools and transactions of the two engines.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+
+use super::StoreError;
+use super::gate::{Turn, WriteGate};
+use crate::config::database_url::DatabaseUrl;
+
+/// The database: one of two engines, the same functions for both. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Db {
+    /// PostgreSQL: one pool.
+    Pg(PgPool),
+    /// SQLite: a pool of readers and one writer.
+    Lite(Lite),
+}
+
+/// Which engine a [`Db`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+}
+
+/// SQLite's two pools and the gate that its writers pass.
+#[derive(Clone, Debug)]
+pub struct Lite {
+    pub(super) read: SqlitePool,
+    pub(super) write: SqlitePool,
+    gate: WriteGate,
+}
+
+/// An open transaction; dropped without `commit`, it is rolled back.
+#[derive(Debug)]
+pub enum Tx {
+    /// PostgreSQL, READ COMMITTED.
+    Pg(Transaction<'static, Postgres>),
+    /// SQLite, BEGIN IMMEDIATE. Fields drop in this order: first the transaction, then the turn.
+    Lite {
+        /// The transaction.
+        tx: Transaction<'static, Sqlite>,
+        /// The place at the gate.
+        turn: Turn,
+    },
+}
+
+/// How to open a database.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// At most this many connections (SQLite: readers, besides the one writer).
+    pub connections: u32,
+    /// Prepared statements kept per connection; 0 behind pgbouncer.
+    pub statement_cache: usize,
+    /// What PostgreSQL shows in `pg_stat_activity`.
+    pub application_name: String,
+    /// How long to wait for a free connection before giving up.
+    pub acquire_timeout: Duration,
+}
+
+impl Db {
+    /// Opens the pools and makes one connection, so that a wrong address is known at once.
+    /// A SQLite file that is not there is created.
+    pub async fn open(options: &OpenOptions) -> Result<Self, StoreError> {
+        Self::open_behind(options, WriteGate::default()).await
+    }
+
+    /// A second set of pools on the same database. On SQLite its writers pass the same gate as this one's.
+    pub async fn open_sibling(&self, options: &OpenOptions) -> Result<Self, StoreError> {
+        match self {
+            Self::Pg(_) => Self::open(options).await,
+            Self::Lite(lite) => Self::open_behind(options, lite.gate.clone()).await,
+        }
+    }
+
+    async fn open_behind(options: &OpenOptions, gate: WriteGate) -> Result<Self, StoreError> {
+        match &options.url {
+            DatabaseUrl::Postgres { url } => open_postgres(url.expose(), options).await.map(Self::Pg),
+            DatabaseUrl::Sqlite { path } => {
+                let connect = SqliteConnectOptions::new()
+                    .filename(path)
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Normal)
+                    .foreign_keys(true)
+                    .busy_timeout(Duration::from_secs(5))
+                    .statement_cache_capacity(options.statement_cache.max(1))
+                    .pragma("cache_size", "-16000")
+                    .optimize_on_close(true, None);
+                // The writer first: it creates the file and switches it to WAL.
+                let write = SqlitePoolOptions::new()
+                    .max_connections(1)
+                    .acquire_timeout(options.acquire_timeout)
+                    .connect_with(connect.clone())
+                    .await;
+                let write = write.map_err(|source| StoreError::new("opening the SQLite database", source))?;
+                let read = SqlitePoolOptions::new()
+                    .max_connections(options.connections.max(1))
+                    .acquire_timeout(options.acquire_timeout)
+                    .connect_with(connect.read_only(true))
+                    .await;
+                let read = read.map_err(|source| StoreError::new("opening the SQLite database", source))?;
+                Ok(Self::Lite(Lite { read, write, gate }))
+            }
+        }
+    }
+
+    /// Which engine this is.
+    pub const fn engine(&self) -> Engine {
+        match self {
+            Self::Pg(_) => Engine::Postgres,
+            Self::Lite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// Begins a transaction that may write. On SQLite it waits for its turn: keep it short (250 ms at most), and never
+    /// across network I/O.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        match self {
+            Self::Pg(pool) => begin_postgres(pool).await,
+            Self::Lite(lite) => begin_sqlite(lite, lite.gate.turn().await).await,
+        }
+    }
+
+    /// The same, ahead of every ordinary writer of this process: for the lease alone.
+    pub async fn begin_first(&self) -> Result<Tx, StoreError> {
+        match self {
+            Self::Pg(pool) => begin_postgres(pool).await,
+            Self::Lite(lite) => begin_sqlite(lite, lite.gate.first().await).await,
+        }
+    }
+
+    /// Closes all connections after what they are doing.
+    pub async fn close(&self) {
+        match self {
+            Self::Pg(pool) => pool.close().await,
+            Self::Lite(lite) => {
+                lite.read.close().await;
+                lite.write.close().await;
+            }
+        }
+    }
+}
+
+impl Tx {
+    /// Commits. An error leaves it open whether the commit happened: ask the database.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Pg(tx) => tx.commit().await,
+            Self::Lite { tx, turn } => {
+                let done = tx.commit().await;
+                drop(turn);
+                done
+            }
+        }
+        .map_err(|source| StoreError::new("COMMIT", source))
+    }
+
+    /// Rolls back and waits until it is done.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        match self {
+            Self::Pg(tx) => tx.rollback().await,
+            Self::Lite { tx, turn } => {
+                let done = tx.rollback().await;
+                drop(turn);
+                done
+            }
+        }
+        .map_err(|source| StoreError::new("ROLLBACK", source))
+    }
+
+    /// Which engine this is.
+    pub const fn engine(&self) -> Engine {
+        match self {
+            Self::Pg(_) => Engine::Postgres,
+            Self::Lite { .. } => Engine::Sqlite,
+        }
+    }
+}
+
+async fn begin_postgres(pool: &PgPool) -> Result<Tx, StoreError> {
+    pool.begin().await.map(Tx::Pg).map_err(|source| StoreError::new("BEGIN", source))
+}
+
+async fn begin_sqlite(lite: &Lite, turn: Turn) -> Result<Tx, StoreError> {
+    match lite.write.begin_with("BEGIN IMMEDIATE").await {
+        Ok(tx) => Ok(Tx::Lite { tx, turn }),
+        Err(source) => Err(StoreError::new("BEGIN IMMEDIATE", source)),
+    }
+}
+
+async fn open_postgres(url: &str, options: &OpenOptions) -> Result<PgPool, StoreError> {
+    let opening = |source| StoreError::new("connecting to PostgreSQL", source);
+    let connect = url
+        .parse::<PgConnectOptions>()
+        .map_err(opening)?
+        .application_name(&options.application_name)
+        .statement_cache_capacity(options.statement_cache);
+    PgPoolOptions::new()
+        .max_connections(options.connections.max(1))
+        .acquire_timeout(options.acquire_timeout)
+        .connect_with(connect)
+        .await
+        .map_err(opening)
+}

@@ -1,0 +1,67 @@
+//! The order of writers on SQLite within one process: one at a time, and the lease goes first.
+//!
+//! SQLite is unfair to a waiting writer. So everybody queues for the `bench`, and whoever sits on it queues for the
+//! `pen`; the lease skips the bench. It therefore waits for at most one other writer.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct WriteGate {
+    bench: Arc<Mutex<()>>,
+    pen: Arc<Mutex<()>>,
+}
+
+/// The right to write, until dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _pen: OwnedMutexGuard<()>,
+    _bench: Option<OwnedMutexGuard<()>>,
+}
+
+impl WriteGate {
+    /// Waits in the queue with all ordinary writers.
+    pub(super) async fn turn(&self) -> Turn {
+        let bench = self.bench.clone().lock_owned().await;
+        Turn { _pen: self.pen.clone().lock_owned().await, _bench: Some(bench) }
+    }
+
+    /// Waits for the writer that is writing now, and for nobody else.
+    pub(super) async fn first(&self) -> Turn {
+        Turn { _pen: self.pen.clone().lock_owned().await, _bench: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_lease_overtakes_every_waiting_writer() {
+        let gate = WriteGate::default();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let writing = gate.turn().await;
+        let mut waiting = Vec::new();
+        for n in 0..5 {
+            let (gate, order) = (gate.clone(), order.clone());
+            waiting.push(tokio::spawn(async move {
+                let _turn = gate.turn().await;
+                order.lock().await.push(n);
+            }));
+            tokio::task::yield_now().await;
+        }
+        let (lease_gate, lease_order) = (gate.clone(), order.clone());
+        let lease = tokio::spawn(async move {
+            let _turn = lease_gate.first().await;
+            lease_order.lock().await.push(99);
+        });
+        tokio::task::yield_now().await;
+        drop(writing);
+        lease.await.expect("the lease gets its turn");
+        for task in waiting {
+            task.await.expect("every writer gets its turn");
+        }
+        assert_eq!(*order.lock().await, [99, 0, 1, 2, 3, 4]);
+    }
+}
