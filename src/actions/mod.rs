@@ -1,1 +1,16 @@
-//! (being built)
+//! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
+
+use crate::clock::Clock;
+use crate::cluster::bell::Bell;
+use crate::store::Db;
+
+/// What every use case needs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Panel {
+    /// Where everything is.
+    pub db: Db,
+    /// The host's clock: requests are stamped with it.
+    pub clock: Clock,
+    /// Rung after every commit that leaves the leader something to do.
+    pub bell: Bell,
+}

@@ -1,22 +1,23 @@
 //! All SQL, and nothing but SQL: two engines from one text. One file per table family; functions, not objects:
 //! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
 
+pub mod changes;
+pub mod clock;
 mod db;
 mod error;
 mod gate;
+mod id_list;
 pub mod migrate;
 mod statement;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
+pub use id_list::IdList;
 pub use statement::Statement;
 
 pub(crate) use statement::{read, row, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
-    [clock::STATEMENTS, migrate::STATEMENTS].into_iter().flatten()
+    [changes::STATEMENTS, clock::STATEMENTS, migrate::STATEMENTS].into_iter().flatten()
 }
-
-/// The database's own clock.
-pub mod clock;

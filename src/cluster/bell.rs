@@ -1,0 +1,78 @@
+//! The bell: a hint that there is something to do, rung after a commit. Nothing depends on its being heard: behind
+//! it stands a poll.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Rings on every host. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Bell(Arc<watch::Sender<Rings>>);
+
+/// How often it rang here and elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Rings {
+    here: u64,
+    elsewhere: u64,
+}
+
+/// Hears the bell, also what rang between two calls of [`Ear::heard`].
+#[derive(Clone, Debug)]
+pub struct Ear(watch::Receiver<Rings>);
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(Rings::default())))
+    }
+}
+
+impl Bell {
+    /// Rings: never blocks, never fails.
+    pub fn ring(&self) {
+        self.0.send_modify(|rings| rings.here += 1);
+    }
+
+    /// Passes on a ring of another process.
+    pub(super) fn ring_from_elsewhere(&self) {
+        self.0.send_modify(|rings| rings.elsewhere += 1);
+    }
+
+    /// Hears what rings from now on.
+    pub fn ear(&self) -> Ear {
+        Ear(self.0.subscribe())
+    }
+}
+
+impl Ear {
+    /// Waits until the bell rings, or rang since the last call. Many rings in a row are one.
+    pub async fn heard(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The bell is gone: nothing will ever ring again.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until the bell rings in this process: what other processes must be told of.
+    pub(super) async fn heard_here(&mut self) {
+        let known = self.0.borrow_and_update().here;
+        if self.0.wait_for(|rings| rings.here != known).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ring_between_two_listens_is_not_lost() {
+        let bell = Bell::default();
+        let mut ear = bell.ear();
+        bell.ring();
+        bell.ring();
+        ear.heard().await;
+        let silence = tokio::time::timeout(std::time::Duration::from_millis(20), ear.heard()).await;
+        assert!(silence.is_err(), "many rings in a row are one");
+    }
+}

@@ -1,0 +1,23 @@
+//! `user_change`: which users may differ from what the nodes have. Whoever changes what a node should know about a
+//! user marks it here in the same transaction; the leader's node supervisor clears the marks.
+
+use sqlx::query;
+use uuid::Uuid;
+
+use super::{IdList, StoreError, Tx, run, statements};
+use crate::domain::moment::Moment;
+
+statements! {
+    MARK =>
+        pg "INSERT INTO user_change (user_id, change_id, changed_at) SELECT id, $2, $3 FROM UNNEST($1) AS ids (id)
+            ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at",
+        lite "INSERT INTO user_change (user_id, change_id, changed_at) SELECT value, $2, $3 FROM json_each($1) WHERE TRUE
+            ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at";
+}
+
+/// Marks users as changed. A mark that is already there gets a new id, so that whoever is sending the older state
+/// will not clear it.
+pub async fn mark(tx: &mut Tx, users: IdList, now: Moment) -> Result<(), StoreError> {
+    let change_id = Uuid::now_v7();
+    run!(tx, MARK, |sql, c| query(sql).bind(users).bind(change_id).bind(now.micros()).execute(c).await.map(drop))
+}

@@ -1,0 +1,67 @@
+//! A list of ids as one bind: an array on PostgreSQL (`UNNEST($1)`), a JSON text on SQLite (`json_each($1)`).
+
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo};
+use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo};
+use sqlx::{Encode, Postgres, Sqlite, Type};
+
+/// Ids in ascending order, each once: the order in which rows are locked everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdList(Vec<i64>);
+
+impl IdList {
+    /// Sorts and folds duplicates.
+    pub fn new(ids: impl IntoIterator<Item = i64>) -> Self {
+        let mut ids: Vec<i64> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self(ids)
+    }
+
+    /// The ids.
+    pub fn as_slice(&self) -> &[i64] {
+        &self.0
+    }
+
+    /// True when there is nothing to do.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Type<Postgres> for IdList {
+    fn type_info() -> PgTypeInfo {
+        <Vec<i64> as Type<Postgres>>::type_info()
+    }
+}
+
+impl Encode<'_, Postgres> for IdList {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <Vec<i64> as Encode<'_, Postgres>>::encode_by_ref(&self.0, buffer)
+    }
+}
+
+impl Type<Sqlite> for IdList {
+    fn type_info() -> SqliteTypeInfo {
+        <String as Type<Sqlite>>::type_info()
+    }
+}
+
+impl Encode<'_, Sqlite> for IdList {
+    fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
+        let text = serde_json::to_string(&self.0)?;
+        <String as Encode<'_, Sqlite>>::encode(text, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_sorted_and_single() {
+        assert_eq!(IdList::new([3, 1, 3]).as_slice(), [1, 3]);
+        assert!(IdList::new([]).is_empty());
+    }
+}
