@@ -5,4 +5,5 @@ pub mod ids;
 pub mod moment;
 pub mod node;
 pub mod service;
+pub mod term;
 pub mod user;

@@ -5,6 +5,7 @@ pub mod changes;
 pub mod clock;
 mod db;
 mod error;
+mod fence;
 mod gate;
 mod id_list;
 pub mod migrate;
@@ -12,6 +13,7 @@ mod statement;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
+pub use fence::{Fence, FenceError, FencedTx};
 pub use id_list::IdList;
 pub use statement::Statement;
 
@@ -19,5 +21,5 @@ pub(crate) use statement::{read, row, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
-    [changes::STATEMENTS, clock::STATEMENTS, migrate::STATEMENTS].into_iter().flatten()
+    [changes::STATEMENTS, clock::STATEMENTS, fence::STATEMENTS, migrate::STATEMENTS].into_iter().flatten()
 }
