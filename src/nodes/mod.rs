@@ -1,1 +1,25 @@
-//! (being built)
+//! The link to the nodes: connect, pin, keep users in step, fetch usage. See ARCHITECTURE.md, "Users on their way to nodes".
+
+mod connected;
+mod desk;
+mod dispatcher;
+mod full_sync;
+pub mod link;
+pub mod link_error;
+mod node_task;
+pub mod panel_certificate;
+mod roster;
+mod session;
+pub mod supervisor;
+mod sync_stream;
+mod tls;
+
+pub use connected::{ConnectedNode, UsageError, UsageHandle};
+pub use supervisor::{Supervisor, Timing};
+pub use tls::{Fingerprint, PanelIdentity};
+
+/// The messages and the client of the node protocol, as generated from `proto/marznode.proto`.
+#[allow(missing_docs, clippy::all, clippy::unwrap_used)]
+pub mod proto {
+    tonic::include_proto!("marznode");
+}

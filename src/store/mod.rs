@@ -9,7 +9,10 @@ mod fence;
 mod gate;
 mod id_list;
 pub mod migrate;
+pub mod node_sync;
+pub mod node_users;
 mod statement;
+pub mod tls_material;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
@@ -21,5 +24,15 @@ pub(crate) use statement::{read, row, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
-    [changes::STATEMENTS, clock::STATEMENTS, fence::STATEMENTS, migrate::STATEMENTS].into_iter().flatten()
+    [
+        changes::STATEMENTS,
+        clock::STATEMENTS,
+        fence::STATEMENTS,
+        migrate::STATEMENTS,
+        node_sync::STATEMENTS,
+        node_users::STATEMENTS,
+        tls_material::STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
 }
