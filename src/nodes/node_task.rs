@@ -1,13 +1,12 @@
 //! One node's task: session after session, with growing pauses in between.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::link::Target;
