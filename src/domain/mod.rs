@@ -2,7 +2,9 @@
 
 pub mod admin;
 pub mod ids;
+pub mod lease;
 pub mod moment;
 pub mod node;
 pub mod service;
 pub mod user;
+pub mod workers;
