@@ -79,8 +79,6 @@ pub(super) struct LeaseVariables {
 
 impl LeaseVariables {
     pub(super) fn check(self) -> Result<LeaseTiming, SettingError> {
-        let ttl = self.lease_ttl_seconds;
-        let renew = self.lease_renew_seconds.unwrap_or(LeaseTiming::default_renew(ttl));
-        LeaseTiming::new(ttl, renew).map_err(SettingError::new)
+        LeaseTiming::new(self.lease_ttl_seconds, self.lease_renew_seconds).map_err(SettingError::new)
     }
 }

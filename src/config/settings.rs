@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(settings.database.connections(), 10);
         assert_eq!(settings.redis, None);
         assert_eq!(settings.instance.name, "box");
-        assert_eq!(settings.lease.ttl(), 10_000_000);
+        assert_eq!(settings.lease.ttl, 10_000_000);
         assert_eq!(settings.tasks.reset_user_data_usage, Duration::from_secs(3600));
         assert_eq!(settings.auth.token_minutes, 1440);
         assert_eq!(settings.notify.usage_percent, 80);
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(settings.threads.workers(64).threads, 3);
         assert_eq!(settings.database.connections(), 12);
         assert_ne!(settings.database.direct_url(), &settings.database.url);
-        assert_eq!((settings.lease.ttl(), settings.lease.renew()), (4_000_000, 500_000));
+        assert_eq!((settings.lease.ttl, settings.lease.renew), (4_000_000, 500_000));
         assert_eq!(settings.subscription.url_prefix, "https://*.example");
         assert_eq!(settings.notify.telegram_admin_ids, [1, -2]);
         assert_eq!(settings.notify.telegram_channel_id, None);
@@ -209,7 +209,7 @@ mod tests {
             ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "-5"),
             ("AUTH_GENERATION_ALGORITHM", "md5"),
             ("TELEGRAM_ADMIN_ID", "me"),
-            ("TELEGRAM_PROXY_URL", "host:1080"),
+            ("TELEGRAM_PROXY_URL", "proxy:1"),
             ("WEBHOOK_ADDRESS", "ftp://h"),
             ("NOTIFY_REACHED_USAGE_PERCENT", "101"),
             ("LOG_LEVEL", "loud"),

@@ -1,1 +1,3 @@
-//! (being built)
+//! The link to the nodes: what they should have reaches them, what they counted reaches us.
+
+pub mod spool;
