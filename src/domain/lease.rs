@@ -2,6 +2,13 @@
 
 use super::moment::{BootTime, SECOND};
 
+/// A shorter TTL leaves no room for a disk that stalls.
+const SHORTEST_TTL: i64 = 2 * SECOND;
+/// A longer one would leave the panel without a leader for as long after a crash.
+const LONGEST_TTL: i64 = 3_600 * SECOND;
+/// More renewals would be a load of their own.
+const SHORTEST_RENEW: i64 = SECOND / 20;
+
 /// How long things may take around a lease (microseconds).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTiming {
@@ -15,19 +22,24 @@ impl LeaseTiming {
     /// `renew` defaults to TTL/5. Refuses numbers with which a renewal that fails twice could come too late.
     pub fn new(ttl: i64, renew: Option<i64>) -> Result<Self, String> {
         let timing = Self { ttl, renew: renew.unwrap_or(ttl / 5) };
-        if ttl < 2 * SECOND {
-            return Err("LEASE_TTL_SECONDS must be at least 2".to_owned());
-        }
-        if timing.renew <= 0 {
-            return Err("LEASE_RENEW_SECONDS must be more than 0".to_owned());
+        if !(SHORTEST_TTL..=LONGEST_TTL).contains(&ttl) {
+            return Err(format!(
+                "LEASE_TTL_SECONDS must be from {} to {}; it has {}",
+                SHORTEST_TTL / SECOND,
+                LONGEST_TTL / SECOND,
+                seconds(ttl)
+            ));
         }
         // TTL(1−ρ) − G ≥ 3R + operation time-out: three renewals fit before the local deadline.
-        if timing.trusted() < 3 * timing.renew + timing.operation() {
-            let most = (timing.trusted() - timing.operation()) / 3;
+        let most = (timing.trusted() - timing.operation()) / 3;
+        if !(SHORTEST_RENEW..=most).contains(&timing.renew) {
             return Err(format!(
-                "LEASE_RENEW_SECONDS is too long for LEASE_TTL_SECONDS: at most {:.2} seconds for a TTL of {:.0}",
-                most as f64 / SECOND as f64,
-                ttl as f64 / SECOND as f64
+                "LEASE_RENEW_SECONDS must be from {} to {} while LEASE_TTL_SECONDS is {}, so that three renewals fit \
+                 into the time for which a lease is trusted; it has {}",
+                seconds(SHORTEST_RENEW),
+                seconds(most),
+                seconds(ttl),
+                seconds(timing.renew)
             ));
         }
         Ok(timing)
@@ -64,6 +76,11 @@ impl LeaseTiming {
     }
 }
 
+/// Seconds as people write them.
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / SECOND as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,9 +97,17 @@ mod tests {
     #[test]
     fn slow_renewals_are_refused_with_the_longest_that_would_do() {
         let error = LeaseTiming::new(10 * SECOND, Some(3 * SECOND)).expect_err("3R does not fit");
-        assert!(error.contains("at most 2.20 seconds"), "{error}");
+        assert!(
+            error.starts_with("LEASE_RENEW_SECONDS must be from 0.05 to 2.2 while LEASE_TTL_SECONDS is 10,"),
+            "{error}"
+        );
         assert!(LeaseTiming::new(10 * SECOND, Some(2_200_000)).is_ok());
-        assert!(LeaseTiming::new(SECOND, None).is_err());
+        assert!(LeaseTiming::new(10 * SECOND, Some(2_200_001)).is_err());
+        assert!(LeaseTiming::new(10 * SECOND, Some(i64::MAX)).is_err());
+        for ttl in [1_999_999, 0, -SECOND, 3_601 * SECOND, i64::MAX] {
+            let error = LeaseTiming::new(ttl, Some(SECOND)).expect_err("not a TTL");
+            assert!(error.starts_with("LEASE_TTL_SECONDS must be from 2 to 3600; it has"), "{error}");
+        }
         assert!(LeaseTiming::new(10 * SECOND, Some(0)).is_err());
     }
 }

@@ -10,3 +10,4 @@ pub mod service;
 pub mod term;
 pub mod usage;
 pub mod user;
+pub mod workers;
