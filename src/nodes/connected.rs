@@ -12,21 +12,16 @@ use crate::domain::ids::{NodeId, UserId};
 const DEADLINE: Duration = Duration::from_secs(30);
 const CALL: &str = "FetchUsersStats";
 
-/// A node with a session.
+/// A node with a session. It goes on to work while the session's connection lasts, even when the session has ended: a
+/// reply under way is the only copy.
 #[derive(Clone, Debug)]
 pub struct ConnectedNode {
     /// The row.
     pub id: NodeId,
     /// Users' bytes are counted times this.
     pub coefficient: f64,
-    /// Fetches its usage.
-    pub handle: UsageHandle,
+    pub(super) link: Link,
 }
-
-/// Fetches a node's usage over the session's connection, and goes on to work while that lasts, even when the session
-/// has ended: a reply under way is the only copy.
-#[derive(Clone, Debug)]
-pub struct UsageHandle(Link);
 
 /// Why there is no usage.
 #[derive(Debug, thiserror::Error)]
@@ -39,15 +34,11 @@ pub enum UsageError {
     Ambiguous(#[source] LinkError),
 }
 
-impl UsageHandle {
-    pub(super) const fn new(link: Link) -> Self {
-        Self(link)
-    }
-
+impl ConnectedNode {
     /// Bytes per user since the last call. The node forgets them: the result is the only copy. Do not drop the future
     /// before it is done; its own deadline is 30 s.
     pub async fn fetch_usage(&self) -> Result<Vec<(UserId, u64)>, UsageError> {
-        let mut client = self.0.client();
+        let mut client = self.link.client();
         match timeout(DEADLINE, client.fetch_users_stats(Empty {})).await {
             Err(_) => Err(UsageError::Ambiguous(LinkError::NoAnswer { call: CALL, limit: DEADLINE })),
             Ok(Err(status)) => match LinkError::from_status(CALL, &status, false) {

@@ -1,5 +1,6 @@
 //! The link to the nodes: connect, pin, keep users in step, fetch usage. See ARCHITECTURE.md, "Users on their way to nodes".
 
+pub mod collector;
 mod connected;
 mod desk;
 mod dispatcher;
@@ -10,11 +11,12 @@ mod node_task;
 pub mod panel_certificate;
 mod roster;
 mod session;
+pub mod spool;
 pub mod supervisor;
 mod sync_stream;
 mod tls;
 
-pub use connected::{ConnectedNode, UsageError, UsageHandle};
+pub use connected::{ConnectedNode, UsageError};
 pub use supervisor::{Supervisor, Timing};
 pub use tls::{Fingerprint, PanelIdentity};
 

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
-use super::connected::{ConnectedNode, UsageHandle};
+use super::connected::ConnectedNode;
 use super::desk::{Desk, Letter, Mailbox};
 use super::full_sync;
 use super::link::{Link, Target};
@@ -117,8 +117,7 @@ impl<'a> Session<'a> {
         resync.notified().now_or_never();
         let mut stream = self.full_sync(&link, None).await?;
         loop {
-            let handle = UsageHandle::new(link.clone());
-            self.context.roster.arrived(ConnectedNode { id: self.node, coefficient, handle });
+            self.context.roster.arrived(ConnectedNode { id: self.node, coefficient, link: link.clone() });
             let due = Instant::now() + self.context.timing.resync.mul_f64(rng.random_range(0.9..1.1));
             self.follow(&mut stream, &mailbox, due, resync).await?;
             stream = self.full_sync(&link, Some(stream)).await?;

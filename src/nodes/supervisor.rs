@@ -48,8 +48,8 @@ pub struct Timing {
     pub steady: Duration,
 }
 
-/// Keeps nodes in step. One per process; it does nothing until it is told to lead.
-#[derive(Debug)]
+/// Keeps nodes in step. One per process, and clones are the same; it does nothing until it is told to lead.
+#[derive(Clone, Debug)]
 pub struct Supervisor {
     clock: Clock,
     identity: PanelIdentity,

@@ -1,6 +1,7 @@
 //! All SQL, and nothing but SQL: two engines from one text. One file per table family; functions, not objects:
 //! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
 
+mod by_engine;
 pub mod changes;
 pub mod clock;
 mod db;
@@ -8,11 +9,15 @@ mod error;
 mod fence;
 mod gate;
 mod id_list;
+pub mod lease;
 pub mod migrate;
 pub mod node_sync;
 pub mod node_users;
+pub mod review;
+pub mod runs;
 mod statement;
 pub mod tls_material;
+pub mod usage_batches;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
@@ -28,10 +33,14 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         changes::STATEMENTS,
         clock::STATEMENTS,
         fence::STATEMENTS,
+        lease::STATEMENTS,
         migrate::STATEMENTS,
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
+        review::STATEMENTS,
+        runs::STATEMENTS,
         tls_material::STATEMENTS,
+        usage_batches::STATEMENTS,
     ]
     .into_iter()
     .flatten()

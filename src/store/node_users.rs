@@ -22,7 +22,7 @@ statements! {
     CHOSEN => pg concat!(
         "SELECT u.id, u.username, u.key, u.key_change_seq, (", live!(), ") AS live, m.service_id
          FROM users AS u LEFT JOIN users_services AS m ON m.user_id = u.id
-         WHERE u.id IN (SELECT UNNEST($1)) ORDER BY u.id, m.service_id"),
+         WHERE u.id IN (SELECT UNNEST(CAST($1 AS BIGINT[]))) ORDER BY u.id, m.service_id"),
         lite concat!(
         "SELECT u.id, u.username, u.key, u.key_change_seq, (", live!(), ") AS live, m.service_id
          FROM users AS u LEFT JOIN users_services AS m ON m.user_id = u.id
