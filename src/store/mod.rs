@@ -1,6 +1,7 @@
 //! All SQL, and nothing but SQL: two engines from one text. One file per table family; functions, not objects:
 //! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
 
+pub mod admins;
 pub mod changes;
 pub mod clock;
 mod db;
@@ -8,6 +9,7 @@ mod error;
 mod gate;
 mod id_list;
 pub mod migrate;
+pub mod secrets;
 mod statement;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
@@ -19,5 +21,7 @@ pub(crate) use statement::{read, row, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
-    [changes::STATEMENTS, clock::STATEMENTS, migrate::STATEMENTS].into_iter().flatten()
+    [admins::STATEMENTS, changes::STATEMENTS, clock::STATEMENTS, migrate::STATEMENTS, secrets::STATEMENTS]
+        .into_iter()
+        .flatten()
 }
