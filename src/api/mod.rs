@@ -24,6 +24,7 @@
 //! |---|---|
 //! | errors; `StoreError` turns into one | [`error::ApiError`] |
 //! | JSON in and out | [`body::Json`] |
+//! | forms | [`form::Form`] |
 //! | path and query parameters | [`query::Path`], [`query::Query`] |
 //! | several inputs, their errors together | [`input::Both`] |
 //! | integers, booleans, moments, words, as lenient as the contract | [`coerce`] |
@@ -41,8 +42,10 @@ use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
 use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
+use crate::actions::login_limiter::LoginLimiter;
 use crate::config::secret::Secret;
 
+pub mod admins;
 pub mod auth;
 pub mod body;
 mod boundary;
@@ -51,6 +54,7 @@ pub mod coerce;
 pub mod cors;
 pub mod error;
 pub mod fields;
+pub mod form;
 pub mod health;
 pub mod input;
 pub mod page;
@@ -77,6 +81,8 @@ pub struct State {
     pub health: Health,
     /// Tokens.
     pub signer: Signer,
+    /// How often a password may be wrong.
+    pub limiter: LoginLimiter,
 }
 
 /// The settings that the API needs.
@@ -102,7 +108,8 @@ impl State {
     /// `rng` makes the secret that signs tokens, if the database has none yet.
     pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-        Arc::new(Self { panel, options, health, signer: Signer::new(Secret::new(candidate)) })
+        let limiter = LoginLimiter::new(options.login_attempts_per_minute);
+        Arc::new(Self { panel, options, health, signer: Signer::new(Secret::new(candidate)), limiter })
     }
 }
 
@@ -120,5 +127,5 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// Every route.
 fn all_routes() -> Routes {
-    Routes::default()
+    Routes::default().and(admins::routes)
 }
