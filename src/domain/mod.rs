@@ -2,7 +2,12 @@
 
 pub mod admin;
 pub mod ids;
+pub mod lease;
 pub mod moment;
 pub mod node;
+pub mod schedule;
 pub mod service;
+pub mod term;
+pub mod usage;
 pub mod user;
+pub mod workers;

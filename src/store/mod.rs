@@ -2,18 +2,25 @@
 //! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
 
 pub mod admins;
+mod by_engine;
 pub mod changes;
 pub mod clock;
 mod db;
 mod error;
+mod fence;
 mod gate;
 mod id_list;
+pub mod lease;
 pub mod migrate;
+pub mod review;
+pub mod runs;
 pub mod secrets;
 mod statement;
+pub mod usage_batches;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
+pub use fence::{Fence, FenceError, FencedTx};
 pub use id_list::IdList;
 pub use statement::Statement;
 
@@ -21,7 +28,18 @@ pub(crate) use statement::{read, row, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
-    [admins::STATEMENTS, changes::STATEMENTS, clock::STATEMENTS, migrate::STATEMENTS, secrets::STATEMENTS]
-        .into_iter()
-        .flatten()
+    [
+        admins::STATEMENTS,
+        changes::STATEMENTS,
+        clock::STATEMENTS,
+        fence::STATEMENTS,
+        lease::STATEMENTS,
+        migrate::STATEMENTS,
+        review::STATEMENTS,
+        runs::STATEMENTS,
+        secrets::STATEMENTS,
+        usage_batches::STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
 }
