@@ -11,6 +11,7 @@ mod gate;
 mod id_list;
 pub mod lease;
 pub mod migrate;
+pub mod review;
 pub mod runs;
 mod statement;
 pub mod usage_batches;
@@ -31,6 +32,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         fence::STATEMENTS,
         lease::STATEMENTS,
         migrate::STATEMENTS,
+        review::STATEMENTS,
         runs::STATEMENTS,
         usage_batches::STATEMENTS,
     ]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::by_engine::ByEngine;
 use super::{Db, Engine, StoreError, Tx, read, row, run, statements};
-use crate::domain::ids::{NodeId, UserId};
+use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::usage::{UsageReply, counted, decode_entries, encode_entries, raw_total};
 
@@ -127,14 +127,14 @@ pub async fn stage(db: &Db, id: Uuid, reply: &UsageReply) -> Result<bool, StoreE
 /// The oldest batch that is not yet applied.
 pub async fn oldest_staged(db: &Db) -> Result<Option<Batch>, StoreError> {
     let row = read!(db, OLDEST_STAGED, |sql, c| query_as::<_, BatchRow>(sql).fetch_optional(c).await)?;
-    Ok(row.map(Batch::from))
+    row.map(BatchRow::read).transpose()
 }
 
 /// The oldest batch that is applied and not yet folded, fetched at `until` or before.
 pub async fn oldest_applied(db: &Db, until: Moment) -> Result<Option<Batch>, StoreError> {
     let until = until.micros();
     let row = read!(db, OLDEST_APPLIED, |sql, c| { query_as::<_, BatchRow>(sql).bind(until).fetch_optional(c).await })?;
-    Ok(row.map(Batch::from))
+    row.map(BatchRow::read).transpose()
 }
 
 /// Applies a staged batch to its users' totals and its node's hour. `None`: somebody did already. A batch fetched
@@ -220,17 +220,20 @@ impl Batch {
     }
 }
 
-impl From<BatchRow> for Batch {
-    fn from(row: BatchRow) -> Self {
-        let entries: Vec<(UserId, u64)> = row.payload.as_deref().and_then(decode_entries).unwrap_or_default();
-        Self {
-            id: row.batch_id,
-            part: row.part,
-            node: NodeId(row.node_id),
-            fetched_at: Moment::from_micros(row.fetched_at),
-            bytes: row.bytes,
+impl BatchRow {
+    fn read(self) -> Result<Batch, StoreError> {
+        let Some(entries) = self.payload.as_deref().and_then(decode_entries) else {
+            let error = format!("the payload of usage batch {} part {} is damaged", self.batch_id, self.part);
+            return Err(StoreError::new("reading a usage batch", sqlx::Error::Decode(error.into())));
+        };
+        Ok(Batch {
+            id: self.batch_id,
+            part: self.part,
+            node: NodeId(self.node_id),
+            fetched_at: Moment::from_micros(self.fetched_at),
+            bytes: self.bytes,
             users: entries.iter().map(|(user, _)| user.0).collect(),
-            counted: entries.iter().map(|(_, bytes)| counted(*bytes, row.coefficient)).collect(),
-        }
+            counted: entries.iter().map(|(_, bytes)| counted(*bytes, self.coefficient)).collect(),
+        })
     }
 }
