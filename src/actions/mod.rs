@@ -1,5 +1,10 @@
 //! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
 
+pub mod admins;
+pub mod login_limiter;
+pub mod passwords;
+pub mod sign_in;
+
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::store::Db;

@@ -1,6 +1,7 @@
 //! All SQL, and nothing but SQL: two engines from one text. One file per table family; functions, not objects:
 //! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
 
+pub mod admins;
 mod by_engine;
 pub mod changes;
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod lease;
 pub mod migrate;
 pub mod review;
 pub mod runs;
+pub mod secrets;
 mod statement;
 pub mod usage_batches;
 
@@ -27,6 +29,7 @@ pub(crate) use statement::{read, row, run, statements};
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     [
+        admins::STATEMENTS,
         changes::STATEMENTS,
         clock::STATEMENTS,
         fence::STATEMENTS,
@@ -34,6 +37,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         migrate::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
+        secrets::STATEMENTS,
         usage_batches::STATEMENTS,
     ]
     .into_iter()
