@@ -1,13 +1,18 @@
 //! The command line: what may be asked for, and everything but `serve` itself, which `app` does.
 
+mod admin;
 mod any_certificate;
+mod database;
 mod healthcheck;
 mod migrate;
 mod output;
-pub mod plan;
+mod plan;
+mod terminal;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::admin::AdminCommand;
+pub use self::plan::{Plan, PlanArgs};
 use crate::config::Settings;
 
 /// What was asked for.
@@ -41,7 +46,10 @@ pub enum Tool {
     /// Apply pending migrations and exit
     Migrate,
     /// Show what this machine gets, and why
-    Plan(plan::PlanArgs),
+    Plan(PlanArgs),
+    /// Make, change, list and delete admins
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Ask the running panel whether it is alive; for a container
     Healthcheck,
 }
@@ -71,6 +79,7 @@ pub async fn run(tool: Tool, settings: &Settings) -> anyhow::Result<()> {
     match tool {
         Tool::Migrate => migrate::run(settings).await,
         Tool::Plan(args) => plan::run(&args, settings),
+        Tool::Admin(command) => admin::run(command, settings).await,
         Tool::Healthcheck => healthcheck::run(settings).await,
     }
 }
