@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 use clap::Parser;
+use sarban::app::{self, ServeOptions};
 use sarban::cli::{self, Cli, Command, Usage};
 use sarban::config::cores::Cores;
 use sarban::config::{Settings, SettingsErrors};
@@ -35,9 +36,11 @@ fn run(command: Command) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match command {
         Command::Serve(args) => {
-            let workers = settings.threads.workers(Cores::detect().whole());
-            let serve = sarban::app::serve(settings, workers, args.no_migrate);
-            threads(workers.threads)?.block_on(serve)
+            app::start_logging(settings.log);
+            let cores = Cores::detect();
+            let workers = settings.threads.workers(cores.whole());
+            let options = ServeOptions { migrate: !args.no_migrate, workers, cores: cores.share() };
+            threads(workers.threads)?.block_on(app::serve(settings, options))
         }
         Command::Tool(tool) => {
             let runtime = Builder::new_current_thread().enable_all().build();

@@ -1,9 +1,15 @@
-//! Wiring: builds everything, and owns start and stop.
+//! Wiring: builds everything from the settings, and owns start and shutdown.
 
-use crate::config::Settings;
-use crate::domain::workers::Workers;
+mod coordination;
+mod database;
+mod health;
+mod listener;
+mod redis;
+mod serve;
+mod shutdown;
+mod telemetry;
 
-/// Runs the panel until it is told to stop.
-pub async fn serve(settings: Settings, workers: Workers, no_migrate: bool) -> anyhow::Result<()> {
-    anyhow::bail!("{} is not wired yet ({workers}, no_migrate {no_migrate})", settings.instance.name)
-}
+pub use coordination::{Coordination, CoordinationParts};
+pub use database::open as open_database;
+pub use serve::{ServeOptions, serve};
+pub use telemetry::start_logging;
