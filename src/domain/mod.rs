@@ -6,3 +6,5 @@ pub mod moment;
 pub mod node;
 pub mod service;
 pub mod user;
+pub mod user_edit;
+pub mod username;
