@@ -1,5 +1,8 @@
 //! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
 
+pub mod fetch_log;
+pub mod users;
+
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::store::Db;

@@ -9,6 +9,11 @@ mod gate;
 mod id_list;
 pub mod migrate;
 mod statement;
+pub mod subscription_fetches;
+pub mod user_batches;
+pub mod user_lists;
+mod user_row;
+pub mod users;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
@@ -19,5 +24,7 @@ pub(crate) use statement::{read, row, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
-    [changes::STATEMENTS, clock::STATEMENTS, migrate::STATEMENTS].into_iter().flatten()
+    [changes::STATEMENTS, clock::STATEMENTS, migrate::STATEMENTS, subscription_fetches::STATEMENTS, users::STATEMENTS]
+        .into_iter()
+        .flatten()
 }
