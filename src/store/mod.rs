@@ -1,6 +1,7 @@
 //! All SQL, and nothing but SQL: two engines from one text. One file per table family; functions, not objects:
 //! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
 
+pub mod admins;
 pub mod changes;
 pub mod clock;
 mod db;
@@ -8,6 +9,7 @@ mod error;
 mod gate;
 mod id_list;
 pub mod migrate;
+pub mod secrets;
 mod statement;
 pub mod subscription_fetches;
 pub mod user_batches;
@@ -24,7 +26,16 @@ pub(crate) use statement::{read, row, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
-    [changes::STATEMENTS, clock::STATEMENTS, migrate::STATEMENTS, subscription_fetches::STATEMENTS, users::STATEMENTS]
-        .into_iter()
-        .flatten()
+    [
+        admins::STATEMENTS,
+        changes::STATEMENTS,
+        clock::STATEMENTS,
+        migrate::STATEMENTS,
+        secrets::STATEMENTS,
+        subscription_fetches::STATEMENTS,
+        user_batches::STATEMENTS,
+        users::STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
 }

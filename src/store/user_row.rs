@@ -1,21 +1,27 @@
 //! A user as one row of a join: the account, its traffic, its owner, its last fetch and its services.
 
-use super::row;
+use super::{IdList, row};
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::user::{Expiry, Owner, ResetStrategy, User};
 
-/// Selects whole users where `$condition` holds.
+/// Selects whole users where a condition holds: `select_users!(pg "u.id = $1")`.
 macro_rules! select_users {
-    ($condition:literal) => {
+    (pg $condition:literal) => {
+        select_users!(@ "ARRAY(SELECT s.service_id FROM users_services s WHERE s.user_id = u.id)", $condition)
+    };
+    (lite $condition:literal) => {
+        select_users!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)", $condition)
+    };
+    (@ $services:literal, $condition:literal) => {
         concat!(
             "SELECT u.id, u.username, u.key, u.owner_id, a.username AS owner_username,
                     a.subscription_url_prefix AS owner_prefix, u.enabled, u.activated, u.removed, u.expire_strategy,
                     u.expire_date, u.usage_duration, u.activation_deadline, t.data_limit, t.data_limit_reset_strategy,
                     t.used_traffic, t.lifetime_used_traffic, t.online_at, t.traffic_reset_at, u.note, u.created_at,
-                    u.edit_at, u.sub_revoked_at, f.fetched_at, f.user_agent,
-                    (SELECT STRING_AGG(CAST(us.service_id AS TEXT), ',') FROM users_services us
-                     WHERE us.user_id = u.id) AS services
+                    u.edit_at, u.sub_revoked_at, f.fetched_at, f.user_agent, ",
+            $services,
+            " AS services
              FROM users u
              JOIN user_traffic t ON t.user_id = u.id
              LEFT JOIN admins a ON a.id = u.owner_id
@@ -55,7 +61,7 @@ row! {
         sub_revoked_at: Option<i64>,
         fetched_at: Option<i64>,
         user_agent: Option<String>,
-        services: Option<String>,
+        services: IdList,
     }
 }
 
@@ -99,14 +105,7 @@ impl From<UserRow> for User {
             sub_revoked_at: moment(row.sub_revoked_at),
             sub_updated_at: moment(row.fetched_at),
             sub_last_user_agent: row.user_agent,
-            service_ids: services(row.services.as_deref().unwrap_or_default()),
+            service_ids: row.services.as_slice().iter().copied().map(ServiceId).collect(),
         }
     }
-}
-
-/// Ids from `3,1`, in order.
-fn services(list: &str) -> Vec<ServiceId> {
-    let mut ids: Vec<_> = list.split(',').filter_map(|id| id.parse().ok()).map(ServiceId).collect();
-    ids.sort_unstable();
-    ids
 }

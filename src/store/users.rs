@@ -10,11 +10,11 @@ use crate::domain::moment::Moment;
 use crate::domain::user::{Expiry, Owner, User};
 
 statements! {
-    BY_USERNAME = select_users!("u.username = $1");
-    BY_ID = select_users!("u.id = $1");
+    BY_USERNAME => pg select_users!(pg "u.username = $1"), lite select_users!(lite "u.username = $1");
+    BY_ID => pg select_users!(pg "u.id = $1"), lite select_users!(lite "u.id = $1");
     BY_IDS =>
-        pg select_users!("u.id = ANY($1)"),
-        lite select_users!("u.id IN (SELECT value FROM json_each($1))");
+        pg select_users!(pg "u.id = ANY($1)"),
+        lite select_users!(lite "u.id IN (SELECT value FROM json_each($1))");
     LOCK_BY_USERNAME =>
         pg "SELECT id FROM users WHERE username = $1 FOR UPDATE",
         lite "SELECT id FROM users WHERE username = $1";
