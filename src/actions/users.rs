@@ -3,9 +3,11 @@
 pub mod bulk;
 mod create;
 mod error;
+mod list;
 
 pub use create::create;
 pub use error::UserError;
+pub use list::list;
 
 use super::Panel;
 use crate::domain::admin::Admin;

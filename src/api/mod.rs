@@ -41,11 +41,13 @@ use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
 use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
+use crate::actions::fetch_log::FetchLog;
 use crate::config::secret::Secret;
 
 pub mod auth;
 pub mod body;
 mod boundary;
+pub mod chance;
 pub mod client;
 pub mod coerce;
 pub mod cors;
@@ -57,9 +59,13 @@ pub mod page;
 pub mod query;
 pub mod routes;
 pub mod token;
+mod user_fields;
+mod user_input;
+mod users;
 mod words;
 
 use boundary::Boundary;
+use chance::Chance;
 use cors::CorsOrigins;
 use error::ApiError;
 use health::Health;
@@ -77,6 +83,10 @@ pub struct State {
     pub health: Health,
     /// Tokens.
     pub signer: Signer,
+    /// Fetches of subscriptions that the database may not have yet: the app flushes it.
+    pub fetches: FetchLog,
+    /// Random digits and choices.
+    pub chance: Chance,
 }
 
 /// The settings that the API needs.
@@ -102,7 +112,8 @@ impl State {
     /// `rng` makes the secret that signs tokens, if the database has none yet.
     pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-        Arc::new(Self { panel, options, health, signer: Signer::new(Secret::new(candidate)) })
+        let signer = Signer::new(Secret::new(candidate));
+        Arc::new(Self { panel, options, health, signer, fetches: FetchLog::default(), chance: Chance::new(rng) })
     }
 }
 
@@ -120,5 +131,5 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// Every route.
 fn all_routes() -> Routes {
-    Routes::default()
+    Routes::default().and(users::routes)
 }

@@ -13,5 +13,6 @@ pub mod node;
 pub mod service;
 pub mod subscription_settings;
 pub mod user;
+pub mod user_document;
 pub mod user_edit;
 pub mod username;

@@ -61,6 +61,20 @@ pub enum UserSort {
     CreatedAt,
 }
 
+impl UserSort {
+    /// The word of the API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Username => "username",
+            Self::UsedTraffic => "used_traffic",
+            Self::DataLimit => "data_limit",
+            Self::ExpireDate => "expire_date",
+            Self::CreatedAt => "created_at",
+        }
+    }
+}
+
 /// Which part of which order.
 #[derive(Clone, Copy, Debug)]
 pub struct UserWindow {
