@@ -1,6 +1,10 @@
 //! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
 
+pub mod admins;
 pub mod fetch_log;
+pub mod login_limiter;
+pub mod passwords;
+pub mod sign_in;
 pub mod users;
 
 use crate::clock::Clock;

@@ -18,6 +18,10 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
+/// An answer that says nothing: `{}`.
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
+pub struct Empty {}
+
 impl<T: Deserr<FieldErrors>> Input for Json<T> {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, Refused> {
         let bytes = read_bytes(body).await.map_err(Refused::AtOnce)?;

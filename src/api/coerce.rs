@@ -3,7 +3,7 @@
 //! Plain `String` takes text only (a number is never taken for it), `Option<T>` takes null for `None`. A field that
 //! may be missing needs `#[deserr(default)]`.
 
-use deserr::{Deserr, IntoValue, Value, ValueKind, ValuePointerRef};
+use deserr::{Deserr, IntoValue, Sequence, Value, ValueKind, ValuePointerRef};
 
 use super::fields::{FieldErrors, wrong_kind};
 use crate::domain::moment::Moment;
@@ -23,6 +23,10 @@ pub struct Flag(pub bool);
 /// A moment: ISO text, or unix seconds or milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct When(pub Moment);
+
+/// A list of ids, in which what can't be an id (a text, null) is left out, as unknown ids are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LooseIds(pub Vec<i64>);
 
 /// One word of a list, given as text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +106,26 @@ impl Deserr<FieldErrors> for When {
             other => return Err(wrong_kind(other, &[ValueKind::String, ValueKind::Integer], place)),
         };
         moment.map(Self).ok_or_else(|| FieldErrors::at(place, "must be a date, such as 2030-12-31T23:59:59"))
+    }
+}
+
+impl Deserr<FieldErrors> for LooseIds {
+    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+        let list = match value {
+            Value::Sequence(list) => list,
+            other => return Err(wrong_kind(other, &[ValueKind::Sequence], place)),
+        };
+        let mut ids = Vec::with_capacity(list.len());
+        let mut wrong = FieldErrors::default();
+        for (index, value) in list.into_iter().enumerate() {
+            match value.into_value() {
+                value @ (Value::Map(_) | Value::Sequence(_)) => {
+                    wrong = wrong.and(wrong_kind(value, &[ValueKind::Integer], place.push_index(index)));
+                }
+                value => ids.extend(Int::deserialize_from_value(value, place.push_index(index)).ok().map(|id| id.0)),
+            }
+        }
+        if wrong.as_map().is_empty() { Ok(Self(ids)) } else { Err(wrong) }
     }
 }
 
@@ -215,6 +239,14 @@ mod tests {
             assert_eq!(read::<When>(value.clone()), noon, "{value}");
         }
         assert_eq!(read::<When>(json!("tomorrow")), None);
+    }
+
+    #[test]
+    fn loose_ids_leave_out_what_is_none() {
+        assert_eq!(read::<LooseIds>(json!([1, "2", "abc", null, 1.5])), Some(LooseIds(vec![1, 2])));
+        for value in [json!([{"a": 1}]), json!([[]]), json!("x"), json!({}), json!(null)] {
+            assert_eq!(read::<LooseIds>(value.clone()), None, "{value}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::store::{Fault, StoreError};
 pub struct ApiError {
     status: StatusCode,
     detail: Detail,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -95,7 +95,7 @@ impl ApiError {
     /// With a header of its own.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -121,8 +121,8 @@ impl ApiError {
             .status(self.status)
             .content_type("application/json")
             .body(Body::from_string(detail.to_string()));
-        if let Some((name, value)) = &self.header {
-            response.headers_mut().insert(name.clone(), value.clone());
+        if let Some((name, value)) = self.header.as_deref().cloned() {
+            response.headers_mut().insert(name, value);
         }
         response
     }

@@ -24,6 +24,7 @@
 //! |---|---|
 //! | errors; `StoreError` turns into one | [`error::ApiError`] |
 //! | JSON in and out | [`body::Json`] |
+//! | forms | [`form::Form`] |
 //! | path and query parameters | [`query::Path`], [`query::Query`] |
 //! | several inputs, their errors together | [`input::Both`] |
 //! | integers, booleans, moments, words, as lenient as the contract | [`coerce`] |
@@ -42,8 +43,10 @@ use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
+use crate::actions::login_limiter::LoginLimiter;
 use crate::config::secret::Secret;
 
+pub mod admins;
 pub mod auth;
 pub mod body;
 mod boundary;
@@ -53,6 +56,7 @@ pub mod coerce;
 pub mod cors;
 pub mod error;
 pub mod fields;
+pub mod form;
 pub mod health;
 pub mod input;
 pub mod page;
@@ -87,6 +91,8 @@ pub struct State {
     pub fetches: FetchLog,
     /// Random digits and choices.
     pub chance: Chance,
+    /// How often a password may be wrong.
+    pub limiter: LoginLimiter,
 }
 
 /// The settings that the API needs.
@@ -112,8 +118,10 @@ impl State {
     /// `rng` makes the secret that signs tokens, if the database has none yet.
     pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let limiter = LoginLimiter::new(options.login_attempts_per_minute);
         let signer = Signer::new(Secret::new(candidate));
-        Arc::new(Self { panel, options, health, signer, fetches: FetchLog::default(), chance: Chance::new(rng) })
+        let chance = Chance::new(rng);
+        Arc::new(Self { panel, options, health, signer, limiter, fetches: FetchLog::default(), chance })
     }
 }
 
@@ -131,5 +139,5 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// Every route.
 fn all_routes() -> Routes {
-    Routes::default().and(users::routes)
+    Routes::default().and(admins::routes).and(users::routes)
 }

@@ -3,6 +3,8 @@
 use deserr::Deserr;
 use poem::{FromRequest, Request, RequestBody};
 use serde::Serialize;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::coerce::Int;
 use super::fields::FieldErrors;
@@ -80,6 +82,17 @@ impl Input for Paging {
         }
         let uri = request.uri();
         Ok(Self { page, size, path: uri.path().to_owned(), query: uri.query().unwrap_or_default().to_owned() })
+    }
+}
+
+impl utoipa::IntoParams for Paging {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let number = |name: &str, default: i64, maximum: Option<i64>| {
+            let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(maximum);
+            let schema = schema.default(Some(default.into()));
+            ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).schema(Some(schema)).build()
+        };
+        vec![number("page", 1, None), number("size", 50, Some(100))]
     }
 }
 
