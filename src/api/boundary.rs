@@ -31,7 +31,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
         let id = request_id(&request);
         let method = request.method().clone();
         request.set_data(self.state.clone());
-        let cross_origin = CrossOrigin::of(&request, &self.state.options.cors_origins);
+        let cross_origin = CrossOrigin::of(&request, &self.state.options.http.allowed_origins);
         let preflight = cross_origin.as_ref().and_then(|cross| cross.preflight(&request));
         let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
         let (route, mut response) = match preflight {

@@ -37,14 +37,16 @@
 
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
 use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
 use crate::actions::login_limiter::LoginLimiter;
+use crate::config::auth::AuthSettings;
+use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
+use crate::config::subscription::SubscriptionSettings;
 
 pub mod admins;
 pub mod auth;
@@ -53,7 +55,7 @@ mod boundary;
 pub mod chance;
 pub mod client;
 pub mod coerce;
-pub mod cors;
+mod cors;
 pub mod error;
 pub mod fields;
 pub mod form;
@@ -70,7 +72,6 @@ mod words;
 
 use boundary::Boundary;
 use chance::Chance;
-use cors::CorsOrigins;
 use error::ApiError;
 use health::Health;
 use routes::Routes;
@@ -98,27 +99,19 @@ pub struct State {
 /// The settings that the API needs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What subscription links begin with, unless their owner has a prefix; without a slash at its end.
-    pub subscription_url_prefix: String,
-    /// How long a token is good, in minutes; 0: for ever.
-    pub token_minutes: u32,
-    /// Wrong passwords per minute from an address and for a name; 0: no limit.
-    pub login_attempts_per_minute: u32,
-    /// Who may say from where a request comes.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Whose web pages may read answers.
-    pub cors_origins: CorsOrigins,
-    /// What `/metrics` asks for; without it only local peers may read.
-    pub metrics_token: Option<Secret>,
-    /// Whether `/openapi.json` is served.
-    pub docs: bool,
+    /// How to answer.
+    pub http: HttpSettings,
+    /// Signing in.
+    pub auth: AuthSettings,
+    /// Links and templates.
+    pub subscription: SubscriptionSettings,
 }
 
 impl State {
     /// `rng` makes the secret that signs tokens, if the database has none yet.
     pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let limiter = LoginLimiter::new(options.login_attempts_per_minute);
+        let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
         let signer = Signer::new(Secret::new(candidate));
         let chance = Chance::new(rng);
         Arc::new(Self { panel, options, health, signer, limiter, fetches: FetchLog::default(), chance })

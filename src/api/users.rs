@@ -139,7 +139,7 @@ impl State {
     pub(super) fn user_document(&self, mut user: User) -> UserDocument {
         self.fetches.overlay(&mut user);
         let mut chance = self.chance.fork();
-        UserDocument::of(user, &self.options.subscription_url_prefix, self.panel.clock.now(), || chance.next_u64())
+        UserDocument::of(user, &self.options.subscription.url_prefix, self.panel.clock.now(), || chance.next_u64())
     }
 
     /// The same for many.

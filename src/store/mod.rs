@@ -2,16 +2,22 @@
 //! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
 
 pub mod admins;
+mod by_engine;
 pub mod changes;
 pub mod clock;
 mod db;
 mod error;
+mod fence;
 mod gate;
 mod id_list;
+pub mod lease;
 pub mod migrate;
+pub mod review;
+pub mod runs;
 pub mod secrets;
 mod statement;
 pub mod subscription_fetches;
+pub mod usage_batches;
 pub mod user_batches;
 pub mod user_lists;
 mod user_row;
@@ -19,6 +25,7 @@ pub mod users;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
+pub use fence::{Fence, FenceError, FencedTx};
 pub use id_list::IdList;
 pub use statement::Statement;
 
@@ -30,9 +37,14 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         admins::STATEMENTS,
         changes::STATEMENTS,
         clock::STATEMENTS,
+        fence::STATEMENTS,
+        lease::STATEMENTS,
         migrate::STATEMENTS,
+        review::STATEMENTS,
+        runs::STATEMENTS,
         secrets::STATEMENTS,
         subscription_fetches::STATEMENTS,
+        usage_batches::STATEMENTS,
         user_batches::STATEMENTS,
         users::STATEMENTS,
     ]

@@ -20,6 +20,7 @@ use sarban::store::migrate::migrate;
 use sarban::store::{Db, Engine, OpenOptions, Tx};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query_scalar, raw_sql};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -125,7 +126,7 @@ pub async fn number(db: &Db, sql: &'static str) -> i64 {
 /// Where a test's database is, until it is removed.
 enum Place {
     Folder(TempDir),
-    OnServer { name: String },
+    OnServer { name: String, server: PgConnection },
 }
 
 impl Place {
@@ -136,25 +137,25 @@ impl Place {
         let mut server = connect().await;
         let name = format!("sarban_test_{}", Uuid::new_v4().simple());
         let template = match content {
-            Content::Empty => "template0".to_owned(),
+            Content::Empty => "template0",
             Content::Schema => template(&mut server).await,
         };
         administer(&mut server, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
-        Self::OnServer { name }
+        Self::OnServer { name, server }
     }
 
     fn options(&self) -> OpenOptions {
         match self {
             Self::Folder(folder) => options(DatabaseUrl::Sqlite { path: folder.path().join("test.sqlite3") }),
-            Self::OnServer { name } => options(url_of(name)),
+            Self::OnServer { name, .. } => options(url_of(name)),
         }
     }
 
     async fn remove(self) {
         match self {
             Self::Folder(folder) => folder.close().expect("the temporary folder goes"),
-            Self::OnServer { name } => {
-                administer(&mut connect().await, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+            Self::OnServer { name, mut server } => {
+                administer(&mut server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
             }
         }
     }
@@ -167,6 +168,7 @@ fn options(url: DatabaseUrl) -> OpenOptions {
         statement_cache: 100,
         application_name: "sarban-test".to_owned(),
         acquire_timeout: Duration::from_secs(30),
+        busy_timeout: Duration::from_secs(5),
     }
 }
 
@@ -186,9 +188,15 @@ async fn administer(server: &mut PgConnection, sql: String) {
     raw_sql(AssertSqlSafe(sql.clone())).execute(server).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// The name of a migrated database to copy, made by whichever test of whichever process comes first. Its name follows
-/// the migrations, so that a server left running never gives an older schema.
-async fn template(server: &mut PgConnection) -> String {
+/// The name of a migrated database to copy: asked for once in a process.
+async fn template(server: &mut PgConnection) -> &'static str {
+    static NAME: OnceCell<String> = OnceCell::const_new();
+    NAME.get_or_init(|| make_template(server)).await
+}
+
+/// Made by whichever process comes first. The name follows the migrations, so that a server left running never gives
+/// an older schema.
+async fn make_template(server: &mut PgConnection) -> String {
     const ONE_AT_A_TIME: &str = "SELECT 1 FROM (SELECT pg_advisory_lock(5120897013)) AS held";
     const FREE: &str = "SELECT 1 FROM (SELECT pg_advisory_unlock(5120897013)) AS freed";
     let name = format!("sarban_test_template_{:016x}", migrations_hash());

@@ -39,8 +39,15 @@ hold() {
   if [ "$lives_on" = yes ]; then echo setsid; else echo setpriv --pdeathsig "${end[$1]}"; fi
 }
 
+# In memory where there is room for it (a container's default has none): a fresh database takes half the time there.
+temporary_folder() {
+  local free
+  free=$(df --output=avail --block-size=M /dev/shm 2>/dev/null | tail -n 1 | tr -dc 0-9)
+  if [ "${free:-0}" -ge 4096 ]; then echo /dev/shm; else echo /tmp; fi
+}
+
 make_home() {
-  home=$(mktemp -d "${TMPDIR:-/tmp}/sarban.XXXXXX")
+  home=$(mktemp -d "${TMPDIR:-$(temporary_folder)}/sarban.XXXXXX")
   mkdir "$home/redis" "$home/postgres"
   as_postgres=()
   if [ "$(id -u)" = 0 ]; then

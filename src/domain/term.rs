@@ -1,0 +1,125 @@
+//! A leader's term: its epoch, the deadline up to which it may be trusted, and the fenced work that is open in it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
+
+use super::ids::Epoch;
+use super::moment::BootTime;
+
+/// One term of leadership. Clones share one state: the renewer moves the deadline, everybody else reads it.
+#[derive(Clone, Debug)]
+pub struct Term(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    epoch: Epoch,
+    /// CLOCK_BOOTTIME microseconds; `i64::MIN` once the term has ended.
+    deadline: AtomicI64,
+    closing: AtomicBool,
+    open: AtomicUsize,
+}
+
+/// A piece of fenced work that is under way; a term in closing waits for it.
+#[derive(Debug)]
+pub struct OpenWork(Term);
+
+impl Term {
+    /// A term that may be trusted up to `deadline`.
+    pub fn new(epoch: Epoch, deadline: BootTime) -> Self {
+        Self(Arc::new(Inner {
+            epoch,
+            deadline: AtomicI64::new(deadline.micros()),
+            closing: AtomicBool::new(false),
+            open: AtomicUsize::new(0),
+        }))
+    }
+
+    /// The number under which the database knows this term.
+    pub fn epoch(&self) -> Epoch {
+        self.0.epoch
+    }
+
+    /// Whether work may still be started and messages sent. Ask directly before each.
+    pub fn is_alive(&self, now: BootTime) -> bool {
+        now.micros() < self.0.deadline.load(SeqCst)
+    }
+
+    /// Moves the deadline after a renewal. It never goes back, and an ended term stays ended.
+    pub fn extend(&self, deadline: BootTime) {
+        let _ = self.0.deadline.fetch_update(SeqCst, SeqCst, |old| {
+            (old != i64::MIN && deadline.micros() > old).then_some(deadline.micros())
+        });
+    }
+
+    /// Ends the term: for good, at once, everywhere in this process.
+    pub fn end(&self) {
+        self.0.deadline.store(i64::MIN, SeqCst);
+    }
+
+    /// True after [`Term::end`]; a term whose deadline merely passed may still be renewed.
+    pub fn has_ended(&self) -> bool {
+        self.0.deadline.load(SeqCst) == i64::MIN
+    }
+
+    /// From now on no fenced work begins; what is open may finish.
+    pub fn close(&self) {
+        self.0.closing.store(true, SeqCst);
+    }
+
+    /// Registers a piece of fenced work; `None` when the term is over or closing.
+    pub fn begin_work(&self, now: BootTime) -> Option<OpenWork> {
+        // Counted first and checked then: `close` followed by `open_work() == 0` leaves no gap.
+        self.0.open.fetch_add(1, SeqCst);
+        let work = OpenWork(self.clone());
+        (self.is_alive(now) && !self.0.closing.load(SeqCst)).then_some(work)
+    }
+
+    /// How many pieces of fenced work are open.
+    pub fn open_work(&self) -> usize {
+        self.0.open.load(SeqCst)
+    }
+}
+
+impl Drop for OpenWork {
+    fn drop(&mut self) {
+        self.0.0.open.fetch_sub(1, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(micros: i64) -> BootTime {
+        BootTime::from_micros(micros)
+    }
+
+    #[test]
+    fn a_deadline_moves_forward_only() {
+        let term = Term::new(Epoch(1), at(10));
+        term.extend(at(20));
+        term.extend(at(15));
+        assert!(term.is_alive(at(19)));
+        assert!(!term.is_alive(at(20)));
+    }
+
+    #[test]
+    fn an_ended_term_is_not_revived_by_a_late_renewal() {
+        let term = Term::new(Epoch(1), at(10));
+        term.end();
+        term.extend(at(1_000));
+        assert!(term.has_ended());
+        assert!(!term.is_alive(at(0)));
+    }
+
+    #[test]
+    fn a_closing_term_finishes_open_work_and_begins_none() {
+        let term = Term::new(Epoch(1), at(10));
+        let work = term.begin_work(at(1)).expect("the term is alive");
+        term.close();
+        assert!(term.begin_work(at(1)).is_none());
+        assert_eq!(term.open_work(), 1);
+        drop(work);
+        assert_eq!(term.open_work(), 0);
+    }
+}
