@@ -18,8 +18,13 @@ pub mod review;
 pub mod runs;
 pub mod secrets;
 mod statement;
+pub mod subscription_fetches;
 pub mod tls_material;
 pub mod usage_batches;
+pub mod user_batches;
+pub mod user_lists;
+mod user_row;
+pub mod users;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
@@ -43,8 +48,11 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
+        subscription_fetches::STATEMENTS,
         tls_material::STATEMENTS,
         usage_batches::STATEMENTS,
+        user_batches::STATEMENTS,
+        users::STATEMENTS,
     ]
     .into_iter()
     .flatten()

@@ -7,3 +7,6 @@ mod support;
 mod changes;
 mod clock;
 mod migrate;
+mod subscription_fetches;
+mod user_lists;
+mod users;
