@@ -1,5 +1,7 @@
 //! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
 
+pub mod nodes;
+
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::store::Db;

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod ids;
 pub mod moment;
 pub mod node;
+pub mod node_edit;
 pub mod service;
 pub mod term;
 pub mod user;

@@ -8,8 +8,11 @@ mod error;
 mod fence;
 mod gate;
 mod id_list;
+mod like;
 pub mod migrate;
+pub mod nodes;
 mod statement;
+mod words;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
@@ -21,5 +24,7 @@ pub(crate) use statement::{read, row, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
-    [changes::STATEMENTS, clock::STATEMENTS, fence::STATEMENTS, migrate::STATEMENTS].into_iter().flatten()
+    [changes::STATEMENTS, clock::STATEMENTS, fence::STATEMENTS, migrate::STATEMENTS, nodes::STATEMENTS]
+        .into_iter()
+        .flatten()
 }
