@@ -1,5 +1,6 @@
 //! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
 
+pub mod hosts;
 pub mod nodes;
 
 use crate::clock::Clock;

@@ -1,10 +1,17 @@
 //! What a panel knows, as pure values and functions: no I/O, no clock, no async. `now` is always an argument.
 
 pub mod admin;
+pub mod credentials;
+pub mod host;
+pub mod host_template;
+pub mod host_variables;
 pub mod ids;
+pub mod inbound;
+pub mod jalali;
 pub mod moment;
 pub mod node;
 pub mod node_edit;
 pub mod service;
+pub mod subscription_settings;
 pub mod term;
 pub mod user;

@@ -7,7 +7,9 @@ mod db;
 mod error;
 mod fence;
 mod gate;
+pub mod hosts;
 mod id_list;
+pub mod inbounds;
 mod like;
 pub mod migrate;
 pub mod nodes;
@@ -24,7 +26,15 @@ pub(crate) use statement::{read, row, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
-    [changes::STATEMENTS, clock::STATEMENTS, fence::STATEMENTS, migrate::STATEMENTS, nodes::STATEMENTS]
-        .into_iter()
-        .flatten()
+    [
+        changes::STATEMENTS,
+        clock::STATEMENTS,
+        fence::STATEMENTS,
+        hosts::STATEMENTS,
+        inbounds::STATEMENTS,
+        migrate::STATEMENTS,
+        nodes::STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
 }
