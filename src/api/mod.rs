@@ -1,1 +1,131 @@
-//! (being built)
+//! The HTTP API: one file per resource over a small foundation.
+//!
+//! A resource's file holds its request and response types, its handlers, and `routes`, which [`routes`] below adds:
+//!
+//! ```ignore
+//! pub(super) fn routes(routes: Routes) -> Routes {
+//!     routes
+//!         .at("/api/things", get(list).post(create))
+//!         .at("/api/things/:name", one(Methods::default()))
+//!         // `/api/things/current` is a route of its own for GET and a thing of that name for all else.
+//!         .beside("/api/things/:name", "current", one(get(current)))
+//! }
+//!
+//! #[utoipa::path(put, path = "/api/things/{name}", tag = "Thing", params(…), responses(…), security(("bearer" = [])))]
+//! #[handler]
+//! async fn modify(
+//!     state: &State,
+//!     Sudo(by): Sudo,                                      // rights first: 401, 403
+//!     Both(Path(at), Json(change)): Both<Path<ThingName>, Json<ThingChange>>, // then all wrong fields at once: 422
+//! ) -> Result<Json<ThingResponse>, ApiError> { … }         // then 404, 409
+//! ```
+//!
+//! | for | see |
+//! |---|---|
+//! | errors; `StoreError` turns into one | [`error::ApiError`] |
+//! | JSON in and out | [`body::Json`] |
+//! | forms | [`form::Form`] |
+//! | path and query parameters | [`query::Path`], [`query::Query`] |
+//! | several inputs, their errors together | [`input::Both`] |
+//! | integers, booleans, moments, words, as lenient as the contract | [`coerce`] |
+//! | pages | [`page::Paging`], [`page::Page`] |
+//! | who is asking | [`auth::CurrentAdmin`], [`auth::Sudo`] |
+//! | from where, and absolute addresses | [`client::Client`] |
+//!
+//! Request types derive `Deserr` with `#[deserr(error = FieldErrors)]`; a field that may be missing says
+//! `#[deserr(default)]`; in a change, `Option<T>` is "null or missing = unchanged".
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
+use rand::{CryptoRng, RngExt};
+
+use crate::actions::Panel;
+use crate::actions::login_limiter::LoginLimiter;
+use crate::config::secret::Secret;
+
+pub mod admins;
+pub mod auth;
+pub mod body;
+mod boundary;
+pub mod client;
+pub mod coerce;
+pub mod cors;
+pub mod error;
+pub mod fields;
+pub mod form;
+pub mod health;
+pub mod input;
+pub mod page;
+pub mod query;
+pub mod routes;
+pub mod token;
+mod words;
+
+use boundary::Boundary;
+use cors::CorsOrigins;
+use error::ApiError;
+use health::Health;
+use routes::Routes;
+use token::Signer;
+
+/// What the handlers need. Take it as `state: &State`.
+#[derive(Debug)]
+pub struct State {
+    /// The panel itself.
+    pub panel: Panel,
+    /// Settings.
+    pub options: Options,
+    /// How the panel is.
+    pub health: Health,
+    /// Tokens.
+    pub signer: Signer,
+    /// How often a password may be wrong.
+    pub limiter: LoginLimiter,
+}
+
+/// The settings that the API needs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What subscription links begin with, unless their owner has a prefix; without a slash at its end.
+    pub subscription_url_prefix: String,
+    /// How long a token is good, in minutes; 0: for ever.
+    pub token_minutes: u32,
+    /// Wrong passwords per minute from an address and for a name; 0: no limit.
+    pub login_attempts_per_minute: u32,
+    /// Who may say from where a request comes.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whose web pages may read answers.
+    pub cors_origins: CorsOrigins,
+    /// What `/metrics` asks for; without it only local peers may read.
+    pub metrics_token: Option<Secret>,
+    /// Whether `/openapi.json` is served.
+    pub docs: bool,
+}
+
+impl State {
+    /// `rng` makes the secret that signs tokens, if the database has none yet.
+    pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
+        let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let limiter = LoginLimiter::new(options.login_attempts_per_minute);
+        Arc::new(Self { panel, options, health, signer: Signer::new(Secret::new(candidate)), limiter })
+    }
+}
+
+impl<'a> FromRequest<'a> for &'a State {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let state = request.data::<Arc<State>>();
+        Ok(state.map(AsRef::as_ref).ok_or_else(|| ApiError::internal("a route outside the boundary"))?)
+    }
+}
+
+/// The whole API, ready to be served.
+pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
+    Boundary { state, routes: all_routes().into_endpoint() }
+}
+
+/// Every route.
+fn all_routes() -> Routes {
+    Routes::default().and(admins::routes)
+}

@@ -1,6 +1,7 @@
 //! All SQL, and nothing but SQL: two engines from one text. One file per table family; functions, not objects:
 //! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
 
+pub mod admins;
 pub mod changes;
 pub mod clock;
 mod db;
@@ -13,6 +14,7 @@ pub mod inbounds;
 mod like;
 pub mod migrate;
 pub mod nodes;
+pub mod secrets;
 mod statement;
 mod words;
 
@@ -27,6 +29,7 @@ pub(crate) use statement::{read, row, run, statements};
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     [
+        admins::STATEMENTS,
         changes::STATEMENTS,
         clock::STATEMENTS,
         fence::STATEMENTS,
@@ -34,6 +37,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         inbounds::STATEMENTS,
         migrate::STATEMENTS,
         nodes::STATEMENTS,
+        secrets::STATEMENTS,
     ]
     .into_iter()
     .flatten()

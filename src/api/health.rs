@@ -1,0 +1,76 @@
+//! How the panel is, as far as it matters to those who send it requests. The app knows; the API asks.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// Asks for a report. Cheap: it is called for every probe.
+#[derive(Clone)]
+pub struct Health(Arc<dyn Fn() -> HealthReport + Send + Sync>);
+
+/// How the panel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct HealthReport {
+    /// The whole.
+    pub status: Status,
+    /// The database.
+    pub database: Part,
+    /// Redis.
+    pub redis: Part,
+    /// This process's place among the schedulers.
+    pub scheduler: Place,
+}
+
+/// How the whole is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// All is well.
+    Ok,
+    /// Requests are served; something else is wrong.
+    Degraded,
+    /// Send requests elsewhere: the database is gone, or this process is stopping.
+    Unavailable,
+}
+
+/// How something that the panel needs is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// It answers.
+    Ok,
+    /// It is not in use.
+    Off,
+    /// It does not answer.
+    Down,
+}
+
+/// The place of this process among the schedulers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// It holds the lease.
+    Leader,
+    /// Another one holds it.
+    Follower,
+    /// Nobody is known to hold it.
+    None,
+}
+
+impl Health {
+    /// From whatever knows.
+    pub fn new(report: impl Fn() -> HealthReport + Send + Sync + 'static) -> Self {
+        Self(Arc::new(report))
+    }
+
+    /// How the panel is now.
+    pub fn report(&self) -> HealthReport {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Health({:?})", self.report())
+    }
+}
