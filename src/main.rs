@@ -1,1 +1,3 @@
+//! The program: parses the command line, calls the library, sets the exit code.
+
 fn main() {}

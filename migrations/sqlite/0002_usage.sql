@@ -35,7 +35,7 @@ CREATE TABLE usage_batch (
     bytes BIGINT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('staged', 'applied', 'folded')),
     state_at BIGINT NOT NULL,
-    -- See nodes/usage_payload.rs; NULL an hour after folding.
+    -- See src/domain/usage.rs; NULL an hour after folding.
     payload BLOB,
     -- Bytes of users that no longer existed when the batch was applied.
     unknown_bytes BIGINT NOT NULL DEFAULT 0,

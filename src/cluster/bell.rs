@@ -18,7 +18,10 @@ struct Rings {
 
 /// Hears the bell, also what rang between two calls of [`Ear::heard`].
 #[derive(Clone, Debug)]
-pub struct Ear(watch::Receiver<Rings>);
+pub struct Ear {
+    rings: watch::Receiver<Rings>,
+    known_here: u64,
+}
 
 impl Default for Bell {
     fn default() -> Self {
@@ -39,14 +42,16 @@ impl Bell {
 
     /// Hears what rings from now on.
     pub fn ear(&self) -> Ear {
-        Ear(self.0.subscribe())
+        let rings = self.0.subscribe();
+        let known_here = rings.borrow().here;
+        Ear { rings, known_here }
     }
 }
 
 impl Ear {
     /// Waits until the bell rings, or rang since the last call. Many rings in a row are one.
     pub async fn heard(&mut self) {
-        if self.0.changed().await.is_err() {
+        if self.rings.changed().await.is_err() {
             // The bell is gone: nothing will ever ring again.
             std::future::pending::<()>().await;
         }
@@ -54,9 +59,10 @@ impl Ear {
 
     /// Waits until the bell rings in this process: what other processes must be told of.
     pub(super) async fn heard_here(&mut self) {
-        let known = self.0.borrow_and_update().here;
-        if self.0.wait_for(|rings| rings.here != known).await.is_err() {
-            std::future::pending::<()>().await;
+        let known = self.known_here;
+        match self.rings.wait_for(|rings| rings.here != known).await {
+            Ok(rings) => self.known_here = rings.here,
+            Err(_) => std::future::pending::<()>().await,
         }
     }
 }

@@ -1,3 +1,9 @@
 //! Who leads, and how others hear of work: lease, fence, members, bell. See ARCHITECTURE.md, "Coordination".
 
 pub mod bell;
+pub mod elector;
+pub mod gate;
+pub mod identity;
+pub mod leadership;
+mod reign;
+pub mod ringing;

@@ -1,4 +1,24 @@
 //! The environment, read once into typed sections. Nothing else reads the environment.
 
+pub mod auth;
+pub mod cores;
+pub mod database;
 pub mod database_url;
+mod dotenv;
+mod env;
+pub mod http;
+pub mod instance;
+pub mod log;
+pub mod names;
+pub mod notify;
+pub mod redis;
 pub mod secret;
+mod section;
+mod settings;
+pub mod subscription;
+pub mod tasks;
+mod values;
+mod wrong;
+
+pub use settings::Settings;
+pub use wrong::{SettingError, SettingsErrors};

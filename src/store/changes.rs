@@ -9,7 +9,7 @@ use crate::domain::moment::Moment;
 
 statements! {
     MARK =>
-        pg "INSERT INTO user_change (user_id, change_id, changed_at) SELECT id, $2, $3 FROM UNNEST($1) AS ids (id)
+        pg "INSERT INTO user_change (user_id, change_id, changed_at) SELECT id, $2, $3 FROM UNNEST(CAST($1 AS BIGINT[])) AS ids (id)
             ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at",
         lite "INSERT INTO user_change (user_id, change_id, changed_at) SELECT value, $2, $3 FROM json_each($1) WHERE TRUE
             ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at";

@@ -63,6 +63,9 @@ pub struct OpenOptions {
     pub application_name: String,
     /// How long to wait for a free connection before giving up.
     pub acquire_timeout: Duration,
+    /// How long SQLite itself waits for another process that writes. Its waiting is a blocked thread that can't be
+    /// called off, so whoever has a deadline takes little of it and asks again.
+    pub busy_timeout: Duration,
 }
 
 impl Db {
@@ -90,7 +93,7 @@ impl Db {
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Normal)
                     .foreign_keys(true)
-                    .busy_timeout(Duration::from_secs(5))
+                    .busy_timeout(options.busy_timeout)
                     .statement_cache_capacity(options.statement_cache.max(1))
                     .pragma("cache_size", "-16000")
                     .optimize_on_close(true, None);
@@ -129,11 +132,18 @@ impl Db {
         }
     }
 
-    /// The same, ahead of every ordinary writer of this process: for the lease alone.
+    /// The same for the lease alone: ahead of every ordinary writer of this process, and against writers of other
+    /// processes it asks again every few milliseconds, for as long as the caller waits. SQLite's own waiting polls
+    /// ever more rarely and may miss every gap between two transactions of a busy writer.
     pub async fn begin_first(&self) -> Result<Tx, StoreError> {
         match self {
             Self::Pg(pool) => begin_postgres(pool).await,
-            Self::Lite(lite) => begin_sqlite(lite, lite.gate.first().await).await,
+            Self::Lite(lite) => loop {
+                match begin_sqlite(lite, lite.gate.first().await).await {
+                    Err(busy) if busy.is_retry() => tokio::time::sleep(Duration::from_millis(3)).await,
+                    other => return other,
+                }
+            },
         }
     }
 

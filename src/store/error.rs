@@ -31,6 +31,11 @@ impl StoreError {
         Self { operation, source }
     }
 
+    /// Something that did not come back within the time that its caller had.
+    pub const fn timed_out(operation: &'static str) -> Self {
+        Self::new(operation, sqlx::Error::PoolTimedOut)
+    }
+
     /// What a caller can do about it.
     pub fn fault(&self) -> Fault {
         match &self.source {

@@ -2,6 +2,7 @@
 //! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
 
 pub mod admins;
+mod by_engine;
 pub mod changes;
 pub mod clock;
 mod db;
@@ -11,11 +12,15 @@ mod gate;
 pub mod hosts;
 mod id_list;
 pub mod inbounds;
+pub mod lease;
 mod like;
 pub mod migrate;
 pub mod nodes;
+pub mod review;
+pub mod runs;
 pub mod secrets;
 mod statement;
+pub mod usage_batches;
 mod words;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
@@ -35,9 +40,13 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         fence::STATEMENTS,
         hosts::STATEMENTS,
         inbounds::STATEMENTS,
+        lease::STATEMENTS,
         migrate::STATEMENTS,
         nodes::STATEMENTS,
+        review::STATEMENTS,
+        runs::STATEMENTS,
         secrets::STATEMENTS,
+        usage_batches::STATEMENTS,
     ]
     .into_iter()
     .flatten()

@@ -34,7 +34,9 @@ macro_rules! statements {
 macro_rules! read {
     ($db:expr, $statement:expr, |$sql:ident, $c:ident| $body:expr) => {{
         let statement = $statement;
-        match $db {
+        // rustfmt breaks a long body into a block of one expression.
+        #[allow(unused_braces)]
+        let result = match $db {
             $crate::store::Db::Pg(pool) => {
                 let ($sql, $c) = (statement.pg, pool);
                 $body
@@ -43,8 +45,8 @@ macro_rules! read {
                 let ($sql, $c) = (statement.lite, &lite.read);
                 $body
             }
-        }
-        .map_err(|source| $crate::store::StoreError::new(statement.name, source))
+        };
+        result.map_err(|source| $crate::store::StoreError::new(statement.name, source))
     }};
 }
 
@@ -52,7 +54,8 @@ macro_rules! read {
 macro_rules! run {
     ($tx:expr, $statement:expr, |$sql:ident, $c:ident| $body:expr) => {{
         let statement = $statement;
-        match $tx {
+        #[allow(unused_braces)]
+        let result = match $tx {
             $crate::store::Tx::Pg(tx) => {
                 let ($sql, $c) = (statement.pg, &mut **tx);
                 $body
@@ -61,8 +64,8 @@ macro_rules! run {
                 let ($sql, $c) = (statement.lite, &mut **tx);
                 $body
             }
-        }
-        .map_err(|source| $crate::store::StoreError::new(statement.name, source))
+        };
+        result.map_err(|source| $crate::store::StoreError::new(statement.name, source))
     }};
 }
 

@@ -1,0 +1,36 @@
+# `make` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test lint services services-stop
+
+CARGO ?= cargo
+SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+run: ## build and start a panel at http://127.0.0.1:8000, on SQLite in this folder, without Redis
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: install one (on Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
+	$(CARGO) build --locked
+	@echo
+	@echo "The panel starts at http://127.0.0.1:8000 and keeps its data in this folder."
+	@echo "Make the first admin from a second terminal, in this folder:"
+	@echo
+	@echo "    SARBAN_ADMIN_PASSWORD='a password' $(SARBAN) admin create -u root --sudo"
+	@echo
+	@UVICORN_HOST=127.0.0.1 exec $(SARBAN) serve
+
+test: ## run every test, on a Redis and a PostgreSQL started for it
+	@tests/support/services.sh run $(CARGO) test --locked --no-fail-fast
+
+lint: ## formatting, clippy with warnings denied, the rules of the house
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --test layers
+
+services: ## leave a Redis and a PostgreSQL running and print the exports: eval "$(make -s services)"
+	@tests/support/services.sh start
+
+services-stop: ## stop them
+	@tests/support/services.sh stop

@@ -1,0 +1,150 @@
+//! The Redis gate: while Redis answers, nobody claims the lease without this lock. It keeps the candidates from
+//! crowding at the database, and decides nothing: the authority is the lease row.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// The lock, on a connection of its own: never from a pool, never shared with pub/sub.
+pub struct Gate {
+    client: Client,
+    connection: Option<MultiplexedConnection>,
+    config: AsyncConnectionConfig,
+    key: String,
+    bell: String,
+    instance: String,
+    ttl_ms: i64,
+    state: watch::Sender<RedisState>,
+}
+
+/// Whether Redis answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedisState {
+    /// It is not configured.
+    Off,
+    /// It does.
+    Ok,
+    /// It does not; the database alone decides.
+    Down,
+}
+
+/// What came of asking for the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gained {
+    /// The lock is ours.
+    Mine,
+    /// Somebody else's, for this long.
+    Busy(Duration),
+}
+
+/// Where the cluster's keys are: one hash tag, so that Redis Cluster keeps them together.
+pub fn key(cluster: &str, name: &str) -> String {
+    format!("{{{cluster}:scheduler}}:{name}")
+}
+
+// Absent: set. Mine: extend. Other: the remaining TTL in ms (at least 1), so that 0 can mean success.
+const ACQUIRE: &str = "
+local holder = redis.call('GET', KEYS[1])
+if not holder or holder == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return 0
+end
+return math.max(redis.call('PTTL', KEYS[1]), 1)";
+
+// Mine: extend. Absent (expired, or Redis lost it): set again. Other: 0.
+const RENEW: &str = "
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1";
+
+// Mine: delete, and wake the candidates. Other: 0.
+const RELEASE: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', KEYS[2], ARGV[1])
+return 1";
+
+impl Gate {
+    /// A gate for one instance; connects when first used. `timeout` bounds connecting and every answer.
+    pub fn new(client: Client, cluster: &str, instance: Uuid, ttl: Duration, timeout: Duration) -> Self {
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
+        Self {
+            client,
+            connection: None,
+            config,
+            key: key(cluster, "leader"),
+            bell: key(cluster, "bell"),
+            instance: instance.to_string(),
+            ttl_ms: i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX),
+            state: watch::Sender::new(RedisState::Ok),
+        }
+    }
+
+    /// Follows whether Redis answers.
+    pub fn state(&self) -> watch::Receiver<RedisState> {
+        self.state.subscribe()
+    }
+
+    /// Asks for the lock.
+    pub async fn acquire(&mut self) -> RedisResult<Gained> {
+        let remaining = self.call(ACQUIRE).await?;
+        Ok(match u64::try_from(remaining) {
+            Ok(0) | Err(_) => Gained::Mine,
+            Ok(remaining) => Gained::Busy(Duration::from_millis(remaining)),
+        })
+    }
+
+    /// Extends the lock, or takes it back when Redis lost it. False: somebody else has it.
+    pub async fn renew(&mut self) -> RedisResult<bool> {
+        Ok(self.call(RENEW).await? == 1)
+    }
+
+    /// Gives the lock back and wakes the candidates. False: it was not ours.
+    pub async fn release(&mut self) -> RedisResult<bool> {
+        Ok(self.call(RELEASE).await? == 1)
+    }
+
+    async fn call(&mut self, script: &'static str) -> RedisResult<i64> {
+        let answer = self.try_call(script).await;
+        match &answer {
+            Ok(_) => self.note(RedisState::Ok, None),
+            Err(error) => {
+                // Whatever it was (READONLY after a fail-over, a broken pipe): the next call connects anew.
+                self.connection = None;
+                self.note(RedisState::Down, Some(error));
+            }
+        }
+        answer
+    }
+
+    async fn try_call(&mut self, script: &'static str) -> RedisResult<i64> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => {
+                let new = self.client.get_multiplexed_async_connection_with_config(&self.config).await?;
+                self.connection.insert(new)
+            }
+        };
+        let script = Script::new(script);
+        let mut call = script.key(&self.key);
+        call.key(&self.bell).arg(&self.instance).arg(self.ttl_ms);
+        call.invoke_async(connection).await
+    }
+
+    /// One log line per change, not per failure.
+    fn note(&self, state: RedisState, error: Option<&RedisError>) {
+        let changed = self.state.send_if_modified(|known| std::mem::replace(known, state) != state);
+        match error {
+            Some(error) if changed => {
+                tracing::warn!(%error, "redis does not answer; the database alone decides who leads")
+            }
+            None if changed => tracing::info!("redis answers again"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Settings of the database.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use sqlx::postgres::PgConnectOptions;
+
+use super::database_url::DatabaseUrl;
+use super::values::whole;
+use super::wrong::SettingError;
+
+/// Where the database is, and how many connections it gets.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct DatabaseSettings {
+    /// The database.
+    #[serde(rename = "sqlalchemy_database_url", deserialize_with = "address")]
+    pub url: DatabaseUrl,
+    /// The same past pgbouncer, for migrations and the lease.
+    #[serde(rename = "database_direct_url", default, deserialize_with = "some_address")]
+    direct: Option<DatabaseUrl>,
+    /// Connections that the pool keeps.
+    #[serde(rename = "sqlalchemy_connection_pool_size", deserialize_with = "whole::<_, _, 1, 10_000>")]
+    pool_size: u32,
+    /// Connections beyond it; below zero: none.
+    #[serde(rename = "sqlalchemy_connection_max_overflow", deserialize_with = "whole::<_, _, -1, 10_000>")]
+    overflow: i32,
+    /// Prepared statements per connection; 0 behind pgbouncer.
+    #[serde(rename = "database_statement_cache", deserialize_with = "whole::<_, _, 0, 10_000>")]
+    pub statement_cache: usize,
+}
+
+impl DatabaseSettings {
+    /// At most this many connections for the whole process, shared by its threads.
+    pub fn connections(&self) -> u32 {
+        self.pool_size + u32::try_from(self.overflow).unwrap_or(0)
+    }
+
+    /// The address for migrations and the lease, which must not pass a pooler.
+    pub fn direct_url(&self) -> &DatabaseUrl {
+        self.direct.as_ref().unwrap_or(&self.url)
+    }
+
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        match (&self.url, &self.direct) {
+            (DatabaseUrl::Postgres { .. }, Some(DatabaseUrl::Sqlite { .. }))
+            | (DatabaseUrl::Sqlite { .. }, Some(_)) => {
+                let sentence = "DATABASE_DIRECT_URL must name the PostgreSQL database of SQLALCHEMY_DATABASE_URL, past \
+                                pgbouncer; without pgbouncer leave it out";
+                Err(SettingError::new(sentence))
+            }
+            (_, None) | (DatabaseUrl::Postgres { .. }, Some(DatabaseUrl::Postgres { .. })) => Ok(()),
+        }
+    }
+}
+
+fn address<'de, D: Deserializer<'de>>(value: D) -> Result<DatabaseUrl, D::Error> {
+    let url = DatabaseUrl::parse(String::deserialize(value)?.trim()).map_err(D::Error::custom)?;
+    if let DatabaseUrl::Postgres { url } = &url {
+        // The driver's own words could show a part of the password.
+        url.expose().parse::<PgConnectOptions>().map_err(|_| {
+            D::Error::custom(
+                "can't be read as a PostgreSQL address; write postgresql://user:password@host:5432/name, \
+                 with % codes for special characters in the password (%40 for @)",
+            )
+        })?;
+    }
+    Ok(url)
+}
+
+fn some_address<'de, D: Deserializer<'de>>(value: D) -> Result<Option<DatabaseUrl>, D::Error> {
+    address(value).map(Some)
+}

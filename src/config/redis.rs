@@ -1,0 +1,200 @@
+//! Where Redis is: one server, a cluster, or what Sentinel says.
+
+use serde::Deserialize;
+
+use super::secret::Secret;
+use super::values::{elements, flag, is_url};
+use super::wrong::SettingError;
+
+/// The Redis of a cluster of panels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisTarget {
+    /// One server, as `redis://` or `rediss://`.
+    Single {
+        /// Its address.
+        url: Secret,
+    },
+    /// Nodes of a Redis Cluster, an address each.
+    Cluster {
+        /// Any of its nodes.
+        urls: Vec<Secret>,
+    },
+    /// Ask these Sentinels where the master is.
+    Sentinel(Sentinel),
+}
+
+/// How to find a master through Sentinel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sentinel {
+    /// The Sentinels, as `host:port`.
+    pub hosts: Vec<String>,
+    /// The master's name.
+    pub master: String,
+    /// Its database.
+    pub database: u32,
+    /// Its user.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// Whether to speak TLS.
+    pub tls: bool,
+}
+
+const SENTINEL_PORT: &str = "26379";
+const FORMS: &str = "must be redis://host:6379/0, rediss:// for TLS, or redis+sentinel://host1,host2,host3/master/0";
+
+#[derive(Deserialize)]
+pub(super) struct RedisVariables {
+    redis_url: Option<Address>,
+    #[serde(deserialize_with = "flag")]
+    redis_cluster: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+enum Address {
+    /// One or more addresses of the same kind.
+    Servers(Vec<Secret>),
+    Sentinel(Sentinel),
+}
+
+impl RedisVariables {
+    pub(super) fn check(self) -> Result<Option<RedisTarget>, SettingError> {
+        match (self.redis_url, self.redis_cluster) {
+            (None, false) => Ok(None),
+            (None, true) => Err(SettingError::new("REDIS_CLUSTER is on without REDIS_URL; set REDIS_URL too")),
+            (Some(Address::Servers(urls)), true) => Ok(Some(RedisTarget::Cluster { urls })),
+            (Some(Address::Servers(urls)), false) => match <[Secret; 1]>::try_from(urls) {
+                Ok([url]) => Ok(Some(RedisTarget::Single { url })),
+                Err(_) => Err(SettingError::new(
+                    "REDIS_URL names several servers; set REDIS_CLUSTER=true, or write redis+sentinel:// for Sentinel",
+                )),
+            },
+            (Some(Address::Sentinel(sentinel)), false) => Ok(Some(RedisTarget::Sentinel(sentinel))),
+            (Some(Address::Sentinel(_)), true) => {
+                Err(SettingError::new("REDIS_CLUSTER is on, and REDIS_URL names Sentinels; use one of them"))
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").ok_or(FORMS)?;
+        match scheme {
+            "redis" | "rediss" => servers(scheme, rest),
+            "redis+sentinel" | "rediss+sentinel" => sentinel(rest, scheme.starts_with("rediss")),
+            _ => None,
+        }
+        .ok_or_else(|| FORMS.to_owned())
+    }
+}
+
+/// `user:password@host:port,host:port/database`: who signs in and the database are the same for all of them.
+fn servers(scheme: &str, rest: &str) -> Option<Address> {
+    let (login, rest) = split_login(rest);
+    let (hosts, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let login = login.map(|login| format!("{login}@")).unwrap_or_default();
+    let database = path.split('?').next().unwrap_or_default().trim_matches('/');
+    if !database.is_empty() && database.parse::<u32>().is_err() {
+        return None;
+    }
+    let urls: Vec<String> = elements(hosts).map(|host| format!("{scheme}://{login}{host}{path}")).collect();
+    let right = !urls.is_empty() && urls.iter().all(|url| is_url(url, &[scheme])) && elements(hosts).all(has_port);
+    right.then(|| Address::Servers(urls.into_iter().map(Secret::new).collect()))
+}
+
+/// `user:password@host:port,host:port/master/database`.
+fn sentinel(rest: &str, tls: bool) -> Option<Address> {
+    let (login, rest) = split_login(rest);
+    let mut parts = rest.split('/');
+    let hosts: Vec<&str> = elements(parts.next()?).collect();
+    let master = parts.next().filter(|name| !name.is_empty())?.to_owned();
+    let database = parts.next().filter(|part| !part.is_empty()).map_or(Some(0), |part| part.parse().ok())?;
+    if hosts.is_empty() || parts.next().is_some() || !hosts.iter().all(|host| has_port(host)) {
+        return None;
+    }
+    let (username, password) = match login.map(|login| login.split_once(':').unwrap_or(("", login))) {
+        Some((username, password)) => {
+            (Some(username.to_owned()).filter(|name| !name.is_empty()), Some(Secret::new(password)))
+        }
+        None => (None, None),
+    };
+    let hosts = hosts.into_iter().map(|host| match port_of(host) {
+        Some(_) => host.to_owned(),
+        None => format!("{host}:{SENTINEL_PORT}"),
+    });
+    Some(Address::Sentinel(Sentinel { hosts: hosts.collect(), master, database, username, password, tls }))
+}
+
+fn split_login(rest: &str) -> (Option<&str>, &str) {
+    rest.rsplit_once('@').map_or((None, rest), |(login, rest)| (Some(login), rest))
+}
+
+/// The port of `host:port` or `[::1]:port`, as text.
+fn port_of(host: &str) -> Option<&str> {
+    let (host, port) = host.rsplit_once(':')?;
+    (!host.starts_with('[') || host.ends_with(']')).then_some(port)
+}
+
+/// A port, where there is one, is a number.
+fn has_port(host: &str) -> bool {
+    !host.starts_with(':') && port_of(host).is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str, redis_cluster: bool) -> Result<RedisTarget, String> {
+        let redis_url = Some(Address::try_from(url.to_owned())?);
+        let checked = RedisVariables { redis_url, redis_cluster }.check().map_err(|error| error.to_string())?;
+        checked.ok_or_else(|| "no Redis".to_owned())
+    }
+
+    #[test]
+    fn reads_the_three_kinds() {
+        let single = |url: &str| Ok(RedisTarget::Single { url: Secret::new(url) });
+        for url in ["redis://localhost", "rediss://:p@ss@h:6380/2", "redis://u:p@[::1]:6379/0?protocol=resp3"] {
+            assert_eq!(target(url, false), single(url));
+        }
+        let urls = ["redis://u:p@a:1/", "redis://u:p@b:2/"].map(Secret::new).to_vec();
+        assert_eq!(target("redis://u:p@a:1,b:2/", true), Ok(RedisTarget::Cluster { urls }));
+        let sentinel = Sentinel {
+            hosts: vec!["a:26379".to_owned(), "b:7".to_owned(), "[::1]:26379".to_owned()],
+            master: "main".to_owned(),
+            database: 3,
+            username: None,
+            password: Some(Secret::new("p")),
+            tls: true,
+        };
+        assert_eq!(target("rediss+sentinel://:p@a,b:7,[::1]/main/3", false), Ok(RedisTarget::Sentinel(sentinel)));
+    }
+
+    #[test]
+    fn says_what_would_be_right() {
+        for url in [
+            "localhost:6379",
+            "http://h",
+            "redis://",
+            "redis://h:x",
+            "redis://h:0",
+            "redis://h/name",
+            "redis+sentinel://a,b",
+            "redis+sentinel://a/m/x",
+            "redis+sentinel:///m",
+            "redis+sentinel://a/m/0/1",
+        ] {
+            assert_eq!(target(url, false), Err(FORMS.to_owned()), "{url}");
+        }
+        let error = target("redis://a,b", false).expect_err("two servers");
+        assert!(error.contains("REDIS_CLUSTER=true"), "{error}");
+        let error = target("redis+sentinel://a/m", true).expect_err("both");
+        assert!(error.contains("use one of them"), "{error}");
+        let lonely = RedisVariables { redis_url: None, redis_cluster: true };
+        assert!(lonely.check().is_err());
+    }
+}

@@ -1,0 +1,304 @@
+//! All settings of a process, read and checked at once.
+
+use std::ffi::OsString;
+use std::{env, fs, io};
+
+use super::auth::{AdminSettings, AdminVariables, AuthSettings};
+use super::database::DatabaseSettings;
+use super::env::Values;
+use super::http::{HttpSettings, TlsFiles, TlsVariables};
+use super::instance::{InstanceSettings, LeaseVariables, ThreadSettings};
+use super::log::LogSettings;
+use super::notify::NotifySettings;
+use super::redis::{RedisTarget, RedisVariables};
+use super::section;
+use super::subscription::SubscriptionSettings;
+use super::tasks::TaskSettings;
+use super::wrong::{SettingError, SettingsErrors};
+use crate::domain::lease::LeaseTiming;
+
+/// Everything that the environment says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to listen and how to answer.
+    pub http: HttpSettings,
+    /// The files of TLS; none: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Worker threads.
+    pub threads: ThreadSettings,
+    /// The database.
+    pub database: DatabaseSettings,
+    /// Redis; none: one box.
+    pub redis: Option<RedisTarget>,
+    /// Who this process is.
+    pub instance: InstanceSettings,
+    /// The scheduler's lease.
+    pub lease: LeaseTiming,
+    /// Its tasks.
+    pub tasks: TaskSettings,
+    /// Signing in.
+    pub auth: AuthSettings,
+    /// Subscriptions.
+    pub subscription: SubscriptionSettings,
+    /// Notifications.
+    pub notify: NotifySettings,
+    /// The log.
+    pub log: LogSettings,
+    /// Admins from the environment.
+    pub admins: AdminSettings,
+}
+
+impl Settings {
+    /// Reads the variables of this process and `.env` in its working folder.
+    pub fn from_environment() -> Result<Self, SettingsErrors> {
+        let dotenv = match fs::read_to_string(".env") {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let sentence = format!(".env can't be read: {error}; mend it or take it away");
+                return Err(SettingsErrors(vec![SettingError::new(sentence)]));
+            }
+        };
+        // In a container this is the container's.
+        let host_name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Self::load(env::vars_os(), dotenv.as_deref(), host_name.trim())
+    }
+
+    /// Reads the same from what is given. All that is wrong is named at once.
+    pub fn load(
+        variables: impl Iterator<Item = (OsString, OsString)>,
+        dotenv: Option<&str>,
+        host_name: &str,
+    ) -> Result<Self, SettingsErrors> {
+        let mut errors = Vec::new();
+        let values = Values::gather(variables, dotenv, &mut errors);
+        let found = Self::read(&values, &mut errors);
+        match found {
+            Some(mut settings) if errors.is_empty() => {
+                if settings.instance.name.is_empty() {
+                    settings.instance.name = if host_name.is_empty() { "localhost" } else { host_name }.to_owned();
+                }
+                Ok(settings)
+            }
+            _ => Err(SettingsErrors(errors)),
+        }
+    }
+
+    /// None when something is wrong; but only after everything was looked at.
+    fn read(values: &Values, errors: &mut Vec<SettingError>) -> Option<Self> {
+        let http = section::read(values, errors);
+        let tls = section::read(values, errors).and_then(|it: TlsVariables| checked(it.check(), errors));
+        let threads = section::read(values, errors);
+        let database =
+            section::read(values, errors).and_then(|it: DatabaseSettings| checked(it.check(), errors).map(|()| it));
+        let redis = section::read(values, errors).and_then(|it: RedisVariables| checked(it.check(), errors));
+        let instance = section::read(values, errors);
+        let lease = section::read(values, errors).and_then(|it: LeaseVariables| checked(it.check(), errors));
+        let tasks = section::read(values, errors);
+        let auth = section::read(values, errors);
+        let subscription = section::read(values, errors);
+        let notify = section::read(values, errors);
+        let log = section::read(values, errors);
+        let admins = section::read(values, errors).and_then(|it: AdminVariables| checked(it.check(), errors));
+        Some(Self {
+            http: http?,
+            tls: tls?,
+            threads: threads?,
+            database: database?,
+            redis: redis?,
+            instance: instance?,
+            lease: lease?,
+            tasks: tasks?,
+            auth: auth?,
+            subscription: subscription?,
+            notify: notify?,
+            log: log?,
+            admins: admins?,
+        })
+    }
+}
+
+fn checked<T>(result: Result<T, SettingError>, errors: &mut Vec<SettingError>) -> Option<T> {
+    result.map_err(|error| errors.push(error)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use serde::de::{self, DeserializeOwned, Deserializer, Visitor, value::Error};
+
+    use super::*;
+    use crate::config::database_url::DatabaseUrl;
+    use crate::config::names::SETTINGS;
+
+    fn load(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Settings::load(variables, None, "box").map_err(|errors| errors.to_string().lines().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn an_empty_environment_is_right() {
+        let settings = load(&[]).expect("the defaults");
+        assert_eq!((settings.http.host.as_str(), settings.http.port), ("0.0.0.0", 8000));
+        assert_eq!(settings.http.dashboard_path.as_str(), "/dashboard/");
+        assert_eq!(settings.database.url, DatabaseUrl::Sqlite { path: "db.sqlite3".into() });
+        assert_eq!(settings.database.connections(), 10);
+        assert_eq!(settings.redis, None);
+        assert_eq!(settings.instance.name, "box");
+        assert_eq!(settings.lease.ttl, 10_000_000);
+        assert_eq!(settings.tasks.reset_user_data_usage, Duration::from_secs(3600));
+        assert_eq!(settings.auth.token_minutes, 1440);
+        assert_eq!(settings.notify.usage_percent, 80);
+        assert_eq!(settings.threads.workers(2).threads, 5);
+    }
+
+    #[test]
+    fn what_is_set_arrives() {
+        let settings = load(&[
+            ("UVICORN_PORT", "443"),
+            ("UVICORN_SSL_CERTFILE", "c.pem"),
+            ("UVICORN_SSL_KEYFILE", "k.pem"),
+            ("UVICORN_WORKERS", "3"),
+            ("DATABASE_URL", "postgresql+psycopg://u:p@pooler/d"),
+            ("DATABASE_DIRECT_URL", "postgresql://u:p@direct/d"),
+            ("SQLALCHEMY_CONNECTION_POOL_SIZE", "5"),
+            ("SQLALCHEMY_CONNECTION_MAX_OVERFLOW", "7"),
+            ("LEASE_TTL_SECONDS", "4"),
+            ("LEASE_RENEW_SECONDS", "0.5"),
+            ("SUBSCRIPTION_URL_PREFIX", "https://*.example/"),
+            ("TELEGRAM_ADMIN_ID", "1, -2"),
+            ("TELEGRAM_LOGGER_CHANNEL_ID", "0"),
+            ("DOCS", "Yes"),
+            ("INSTANCE_NAME", "a"),
+        ])
+        .expect("right settings");
+        assert_eq!(settings.http.port, 443);
+        assert!(settings.http.docs);
+        assert_eq!(settings.tls.map(|tls| tls.key), Some("k.pem".into()));
+        assert_eq!(settings.threads.workers(64).threads, 3);
+        assert_eq!(settings.database.connections(), 12);
+        assert_ne!(settings.database.direct_url(), &settings.database.url);
+        assert_eq!((settings.lease.ttl, settings.lease.renew), (4_000_000, 500_000));
+        assert_eq!(settings.subscription.url_prefix, "https://*.example");
+        assert_eq!(settings.notify.telegram_admin_ids, [1, -2]);
+        assert_eq!(settings.notify.telegram_channel_id, None);
+        assert_eq!(settings.instance.name, "a");
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_named_at_once() {
+        let wrong = [
+            ("UVICORN_PORT", "70000"),
+            ("UVICORN_WORKERS", "0"),
+            ("UVICORN_SSL_KEYFILE", "k.pem"),
+            ("DASHBOARD_PATH", "dashboard"),
+            ("DOCS", "maybe"),
+            ("TRUSTED_PROXIES", "10.0.0.0/33"),
+            ("CORS_ALLOWED_ORIGINS", "example"),
+            ("SQLALCHEMY_DATABASE_URL", "mysql://u:p@h/d"),
+            ("DATABASE_DIRECT_URL", "postgresql://u:p@h:port/d"),
+            ("SQLALCHEMY_CONNECTION_POOL_SIZE", "ten"),
+            ("DATABASE_STATEMENT_CACHE", "-1"),
+            ("REDIS_URL", "localhost"),
+            ("CLUSTER_NAME", "{a}"),
+            ("SHUTDOWN_GRACE_SECONDS", "0"),
+            ("LEASE_TTL_SECONDS", "1.9"),
+            ("TASKS_REVIEW_USERS_INTERVAL", "0"),
+            ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "-5"),
+            ("AUTH_GENERATION_ALGORITHM", "md5"),
+            ("TELEGRAM_ADMIN_ID", "me"),
+            ("TELEGRAM_PROXY_URL", "proxy:1"),
+            ("WEBHOOK_ADDRESS", "ftp://h"),
+            ("NOTIFY_REACHED_USAGE_PERCENT", "101"),
+            ("LOG_LEVEL", "loud"),
+            ("LOG_FORMAT", "xml"),
+            ("SUDO_PASSWORD", "s3cret"),
+        ];
+        let errors = load(&wrong).expect_err("wrong settings");
+        assert_eq!(errors.len(), wrong.len(), "{errors:#?}");
+        for (name, value) in wrong {
+            let error = errors.iter().find(|error| error.starts_with(&format!("{name} "))).expect(name);
+            assert!(
+                error.contains("must ")
+                    || error.contains("write ")
+                    || error.contains("set ")
+                    || error.contains("sarban import"),
+                "{error}"
+            );
+            let secret = SETTINGS.iter().any(|it| it.name == name && it.secret);
+            assert!(!(secret && error.contains(value)), "{error}");
+        }
+        assert!(
+            errors.iter().any(|error| error == "UVICORN_PORT must be a whole number from 1 to 65535; it has \"70000\"")
+        );
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_together_are_named() {
+        let errors = load(&[
+            ("LEASE_RENEW_SECONDS", "5"),
+            ("REDIS_CLUSTER", "true"),
+            ("DATABASE_DIRECT_URL", "postgresql://h/d"),
+            ("UVICORN_SSL_CERTFILE", "c.pem"),
+        ])
+        .expect_err("they do not");
+        for name in ["LEASE_RENEW_SECONDS", "REDIS_CLUSTER", "DATABASE_DIRECT_URL", "UVICORN_SSL_CERTFILE"] {
+            assert!(errors.iter().any(|error| error.starts_with(name)), "{name}: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn every_name_is_read_by_one_section_and_every_section_reads_known_names() {
+        let mut read = Vec::new();
+        read.extend(fields::<HttpSettings>());
+        read.extend(fields::<TlsVariables>());
+        read.extend(fields::<ThreadSettings>());
+        read.extend(fields::<DatabaseSettings>());
+        read.extend(fields::<RedisVariables>());
+        read.extend(fields::<InstanceSettings>());
+        read.extend(fields::<LeaseVariables>());
+        read.extend(fields::<TaskSettings>());
+        read.extend(fields::<AuthSettings>());
+        read.extend(fields::<SubscriptionSettings>());
+        read.extend(fields::<NotifySettings>());
+        read.extend(fields::<LogSettings>());
+        read.extend(fields::<AdminVariables>());
+        let names: BTreeSet<String> = SETTINGS.iter().map(|it| it.name.to_lowercase()).collect();
+        assert_eq!(read.len(), names.len(), "each once");
+        assert_eq!(read.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), names);
+    }
+
+    /// The names that a section asks for.
+    fn fields<T: DeserializeOwned>() -> &'static [&'static str] {
+        let mut names: &[&str] = &[];
+        drop(T::deserialize(FieldNames(&mut names)));
+        names
+    }
+
+    struct FieldNames<'a>(&'a mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for FieldNames<'_> {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+            Err(de::Error::custom("only structs have fields"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Error> {
+            *self.0 = fields;
+            Err(de::Error::custom("only the names were wanted"))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Bytes as nodes report them, and as they are counted.
+
+use std::collections::BTreeMap;
+
+use super::ids::{NodeId, UserId};
+use super::moment::Moment;
+
+/// One reply of a node: what its users used since it was asked last. The node has reset its counters: this is the
+/// only copy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsageReply {
+    /// Which node.
+    pub node: NodeId,
+    /// When it was asked.
+    pub fetched_at: Moment,
+    /// The node's coefficient then.
+    pub coefficient: f64,
+    /// Raw bytes by user, ascending by user, none of them 0.
+    pub entries: Vec<(UserId, u64)>,
+}
+
+impl UsageReply {
+    /// Sorts the entries, adds up those of one user, and leaves out zeros.
+    pub fn new(
+        node: NodeId,
+        fetched_at: Moment,
+        coefficient: f64,
+        entries: impl IntoIterator<Item = (UserId, u64)>,
+    ) -> Self {
+        let mut sums = BTreeMap::new();
+        for (user, bytes) in entries {
+            let sum: &mut u64 = sums.entry(user).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+        Self { node, fetched_at, coefficient, entries: sums.into_iter().filter(|(_, bytes)| *bytes > 0).collect() }
+    }
+}
+
+/// Raw bytes of all entries.
+pub fn raw_total(entries: &[(UserId, u64)]) -> i64 {
+    let total = entries.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
+    i64::try_from(total).unwrap_or(i64::MAX)
+}
+
+/// What a user is charged for `bytes` on a node: the product rounded down, at least 0.
+pub fn counted(bytes: u64, coefficient: f64) -> i64 {
+    if coefficient == 1.0 {
+        return i64::try_from(bytes).unwrap_or(i64::MAX);
+    }
+    // A float cast saturates, and takes NaN for 0.
+    (bytes as f64 * coefficient).floor().max(0.0) as i64
+}
+
+const ENTRY: usize = 12;
+
+/// Entries as bytes for a batch's payload: user id (u32) and raw bytes (u64) of each, little endian. An id beyond
+/// 32 bits can't come from a node.
+pub fn encode_entries(entries: &[(UserId, u64)]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(entries.len() * ENTRY);
+    for (user, bytes) in entries {
+        let id = u32::try_from(user.0).unwrap_or(0);
+        payload.extend_from_slice(&id.to_le_bytes());
+        payload.extend_from_slice(&bytes.to_le_bytes());
+    }
+    payload
+}
+
+/// The inverse of [`encode_entries`]; `None` when it is not that.
+pub fn decode_entries(payload: &[u8]) -> Option<Vec<(UserId, u64)>> {
+    let (entries, []) = payload.as_chunks::<ENTRY>() else { return None };
+    Some(
+        entries
+            .iter()
+            .map(|&[a, b, c, d, bytes @ ..]| {
+                (UserId(i64::from(u32::from_le_bytes([a, b, c, d]))), u64::from_le_bytes(bytes))
+            })
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_sorted_and_added_up() {
+        let reply = UsageReply::new(
+            NodeId(1),
+            Moment::from_micros(0),
+            1.0,
+            [(UserId(2), 5), (UserId(1), 0), (UserId(2), 7), (UserId(1), 1)],
+        );
+        assert_eq!(reply.entries, [(UserId(1), 1), (UserId(2), 12)]);
+    }
+
+    #[test]
+    fn counted_bytes_round_down() {
+        assert_eq!(counted(10, 2.5), 25);
+        assert_eq!(counted(3, 0.5), 1);
+        assert_eq!(counted(3, 0.0), 0);
+        assert_eq!(counted(u64::MAX, 1.0), i64::MAX);
+        assert_eq!(counted(u64::MAX, 9.0), i64::MAX);
+        // One beyond the 53 bits of a float: exact without a coefficient.
+        assert_eq!(counted((1 << 53) + 1, 1.0), (1 << 53) + 1);
+    }
+
+    #[test]
+    fn payloads_read_back_and_torn_ones_do_not() {
+        let entries = [(UserId(1), 5), (UserId(i64::from(u32::MAX)), u64::MAX)];
+        let payload = encode_entries(&entries);
+        assert_eq!(decode_entries(&payload).as_deref(), Some(&entries[..]));
+        assert_eq!(decode_entries(&payload[1..]), None);
+        assert_eq!(raw_total(&entries), i64::MAX);
+    }
+}

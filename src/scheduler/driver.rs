@@ -1,0 +1,239 @@
+//! The scheduler's loop: looks at the database's clock, starts what is due, and enters it in the ledger.
+//!
+//! It runs on the lease's own thread, and beats the pulse by which the renewer knows that it is not stuck. The bodies
+//! of tasks run on the workers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use super::ledger::Ledger;
+use super::tasks::{self, Context, Deps, TaskError};
+use crate::cluster::bell::{Bell, Ear};
+use crate::cluster::leadership::Leadership;
+use crate::domain::moment::{Moment, SECOND};
+use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task, WINDOW};
+use crate::store::runs::{Outcome, Run, Trigger};
+use crate::store::{Db, Fence, FenceError, StoreError, clock};
+
+/// The poll behind the bell, and the longest pause of the loop.
+const POLL: Duration = Duration::from_millis(200);
+
+/// What the driver is made of; the same for every term.
+#[derive(Clone)]
+pub struct Driver {
+    /// This process.
+    pub instance: Uuid,
+    /// When each task runs. The leader's periods count.
+    pub schedules: Vec<Schedule>,
+    /// Connections of the lease's thread, for the ledger.
+    pub db: Db,
+    /// Makes a fence for a term, on the connections given.
+    pub fence: Arc<dyn Fn(&Db, &Leadership) -> Fence + Send + Sync>,
+    /// Rung when there may be a request.
+    pub bell: Bell,
+    /// Where the bodies of tasks run.
+    pub workers: Handle,
+    /// What the tasks need.
+    pub deps: Arc<Deps>,
+}
+
+/// What the loop knows of each task.
+struct State {
+    /// The newest slot that has been seen to.
+    seen: BTreeMap<Task, Moment>,
+    since: BTreeMap<Task, Moment>,
+    running: BTreeSet<Task>,
+}
+
+/// How a pass of the loop ended.
+#[derive(Debug, thiserror::Error)]
+enum PassError {
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Driver {
+    /// Drives one term, until its stop is called or its fence finds it deposed.
+    pub async fn lead(self, leadership: Leadership) {
+        let ledger = Ledger { fence: (self.fence)(&self.db, &leadership), instance: self.instance };
+        let Some(since) = self.settle(&ledger, &leadership).await else { return };
+        let mut state = State { seen: BTreeMap::new(), since, running: BTreeSet::new() };
+        let mut runs = JoinSet::new();
+        let mut ear = self.bell.ear();
+        while !leadership.stop.is_cancelled() {
+            self.beat(&leadership);
+            while let Some(ended) = runs.try_join_next() {
+                if let Ok(task) = ended {
+                    state.running.remove(&task);
+                }
+            }
+            let pause = match self.pass(&ledger, &leadership, &mut state, &mut runs).await {
+                Ok(pause) => pause,
+                Err(PassError::Fence(FenceError::Deposed)) => {
+                    leadership.stop.cancelled().await;
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a pass of the scheduler failed; trying again"
+                    );
+                    POLL
+                }
+            };
+            self.beat(&leadership);
+            tokio::select! {
+                () = leadership.stop.cancelled() => {}
+                () = rest(pause, &mut ear) => {}
+            }
+        }
+        // Runs end by themselves: their next fenced transaction is refused. The ledger's row stays "running", and
+        // the next leader takes it up.
+        runs.detach_all();
+    }
+
+    async fn settle(&self, ledger: &Ledger, leadership: &Leadership) -> Option<BTreeMap<Task, Moment>> {
+        while !leadership.stop.is_cancelled() {
+            self.beat(leadership);
+            match ledger.settle(&self.schedules).await {
+                Ok(since) => return Some(since.into_iter().collect()),
+                Err(FenceError::Deposed) => return None,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the ledger can't be settled; trying again"
+                    );
+                    sleep(POLL).await;
+                }
+            }
+        }
+        None
+    }
+
+    /// Starts what is due; returns how long nothing else will be.
+    async fn pass(
+        &self,
+        ledger: &Ledger,
+        leadership: &Leadership,
+        state: &mut State,
+        runs: &mut JoinSet<Task>,
+    ) -> Result<Duration, PassError> {
+        let now = clock::now(&self.db).await?;
+        let mut pause = POLL;
+        for schedule in &self.schedules {
+            let until_next = schedule.next_slot(now).since(now).max(0);
+            pause = pause.min(Duration::from_micros(until_next.unsigned_abs()) + Duration::from_millis(1));
+            let slot = schedule.slot(now);
+            let seen = state.seen.get(&schedule.task).copied();
+            if seen == Some(slot) || state.running.contains(&schedule.task) {
+                continue;
+            }
+            self.coalesce(ledger, *schedule, seen, state, now).await?;
+            state.seen.insert(schedule.task, slot);
+            state.running.insert(schedule.task);
+            let run = Run { task: schedule.task, slot, trigger: Trigger::Schedule };
+            runs.spawn(self.clone().run(ledger.clone(), leadership.clone(), run, schedule.period));
+        }
+        if let Some(run) = ledger.take_request(now, |task| !state.running.contains(&task)).await? {
+            state.running.insert(run.task);
+            runs.spawn(self.clone().run(ledger.clone(), leadership.clone(), run, WINDOW));
+        }
+        Ok(pause)
+    }
+
+    /// Enters the slots that went by since the last one that was seen to (on a claim: all in the window).
+    async fn coalesce(
+        &self,
+        ledger: &Ledger,
+        schedule: Schedule,
+        seen: Option<Moment>,
+        state: &State,
+        now: Moment,
+    ) -> Result<(), FenceError> {
+        let since = state.since.get(&schedule.task).copied().unwrap_or(now);
+        let since = seen.map_or(since, |seen| since.max(seen.plus(1)));
+        let older = schedule.older_slots(now, since);
+        if !older.is_empty() {
+            let entered = ledger.coalesce(schedule.task, &older, now).await?;
+            metrics::counter!("scheduler_slots_total", "task" => schedule.task.name(), "state" => "coalesced")
+                .increment(entered);
+        }
+        Ok(())
+    }
+
+    /// One run with its attempts, from the ledger's row to its end.
+    async fn run(self, ledger: Ledger, leadership: Leadership, run: Run, period: i64) -> Task {
+        let limit = Duration::from_micros(period.unsigned_abs());
+        if let Err(FenceError::Store(error)) = self.attempts(&ledger, &leadership, run, limit).await {
+            tracing::error!(
+                task = run.task.name(),
+                error = &error as &dyn std::error::Error,
+                "the ledger refused a run"
+            );
+        }
+        run.task
+    }
+
+    async fn attempts(
+        &self,
+        ledger: &Ledger,
+        leadership: &Leadership,
+        run: Run,
+        period: Duration,
+    ) -> Result<(), FenceError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let now = clock::now(&self.db).await?;
+            let Some(attempt) = ledger.start(run, now).await? else { return Ok(()) };
+            metrics::histogram!("scheduler_slot_lag_seconds", "task" => run.task.name())
+                .record(now.since(run.slot) as f64 / SECOND as f64);
+            let outcome = match self.body(leadership, run, now).await {
+                Ok(items) => Outcome::Done(items),
+                Err(TaskError::Fence(FenceError::Deposed)) => return Err(FenceError::Deposed),
+                Err(error) => Outcome::Failed(error.chain()),
+            };
+            ledger.finish(run, &outcome).await?;
+            let Outcome::Failed(error) = outcome else {
+                metrics::counter!("scheduler_slots_total", "task" => run.task.name(), "state" => "done").increment(1);
+                return Ok(());
+            };
+            metrics::counter!("scheduler_slots_total", "task" => run.task.name(), "state" => "failed").increment(1);
+            tracing::warn!(task = run.task.name(), slot = %run.slot.utc_iso(), attempt, error, "a run failed");
+            // A tenth of the period apart, so that all attempts fit into the slot.
+            if timeout(period / 10, leadership.stop.cancelled()).await.is_ok() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The body, on the workers. A panic there is a failed run, not the end of the scheduler.
+    async fn body(&self, leadership: &Leadership, run: Run, now: Moment) -> Result<i64, TaskError> {
+        let context = Context {
+            fence: (self.fence)(&self.deps.db, leadership),
+            stop: leadership.stop.clone(),
+            now,
+            deps: self.deps.clone(),
+        };
+        let body = self.workers.spawn(async move { tasks::run(run.task, &context).await });
+        body.await.unwrap_or_else(|panic| Err(TaskError::Panicked(panic)))
+    }
+
+    fn beat(&self, leadership: &Leadership) {
+        leadership.pulse.beat(self.deps.clock.boot());
+    }
+}
+
+async fn rest(pause: Duration, ear: &mut Ear) {
+    tokio::select! {
+        () = sleep(pause) => {}
+        () = ear.heard() => {}
+    }
+}

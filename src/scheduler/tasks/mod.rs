@@ -1,0 +1,88 @@
+//! The tasks. Each is a reconciler: it takes no input but the database, and its next run is its retry.
+
+mod prune;
+mod record_user_usages;
+mod review_users;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::cluster::bell::Bell;
+use crate::domain::moment::Moment;
+use crate::domain::schedule::Task;
+use crate::nodes::collector::Collector;
+use crate::store::{Db, Fence, FenceError, StoreError};
+
+/// What tasks need; the same for every run.
+pub struct Deps {
+    /// The workers' connections.
+    pub db: Db,
+    /// The host's clock, for deadlines. What time it is, a task is told.
+    pub clock: Clock,
+    /// Rung when users changed.
+    pub bell: Bell,
+    /// Brings home what the nodes counted.
+    pub collector: Collector,
+    /// Whether usage is recorded by node and hour (`DISABLE_RECORDING_NODE_USAGE` unset).
+    pub node_hours: bool,
+}
+
+/// One run.
+pub struct Context {
+    /// The only way to write.
+    pub fence: Fence,
+    /// Cancelled when the term ends.
+    pub stop: CancellationToken,
+    /// The database's clock at the tick.
+    pub now: Moment,
+    /// What tasks need.
+    pub deps: Arc<Deps>,
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The fence refused.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// The database refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A mistake of ours.
+    #[error("the task panicked")]
+    Panicked(#[source] tokio::task::JoinError),
+}
+
+impl TaskError {
+    /// True when the same work should simply be tried again.
+    fn is_retry(&self) -> bool {
+        match self {
+            Self::Fence(error) => error.is_retry(),
+            Self::Store(error) => error.is_retry(),
+            Self::Panicked(_) => false,
+        }
+    }
+
+    /// The error with all its causes in one line, for the ledger.
+    pub(super) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+}
+
+/// Runs a task; returns on how many things it worked.
+pub(super) async fn run(task: Task, context: &Context) -> Result<i64, TaskError> {
+    match task {
+        Task::RecordUserUsages => record_user_usages::run(context).await,
+        Task::ReviewUsers => review_users::run(context).await,
+        Task::Prune => prune::run(context).await,
+    }
+}

@@ -1,0 +1,191 @@
+//! The lease row and the epoch row: who leads, by the database's word.
+//!
+//! "Now" is the database's clock on PostgreSQL. On SQLite, whose clock is the host's and can be set back, it is
+//! CLOCK_BOOTTIME, and a row of another boot counts as expired. It is read first and then passed to each statement:
+//! a process that is stopped in between only makes its own claim to time shorter.
+
+use sqlx::{query, query_as, query_scalar};
+use uuid::Uuid;
+
+use super::{Db, Engine, StoreError, Tx, read, row, run, statements};
+use crate::clock::Clock;
+use crate::domain::ids::Epoch;
+use crate::domain::moment::Moment;
+
+statements! {
+    LIMITS =>
+        pg "SELECT set_config('lock_timeout', '1000', TRUE), set_config('statement_timeout', '2000', TRUE)",
+        lite "SELECT 1, 2";
+    NOW => pg "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", lite "SELECT 0";
+    READ =
+        "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,
+                l.released, l.boot_id
+         FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1";
+    CLAIM_LEASE =
+        "UPDATE scheduler_lease SET epoch = epoch + 1, holder = $2, host = $3, version = $4, ttl = $5,
+                lease_until = $6 + $5, acquired_at = $7, released = FALSE, boot_id = $8
+         WHERE id = 1 AND epoch = $1
+           AND (released = TRUE OR boot_id <> $8 OR lease_until <= $6 OR lease_until > $6 + ttl)";
+    CLAIM_EPOCH = "UPDATE scheduler_epoch SET epoch = epoch + 1 WHERE id = 1 AND epoch = $1";
+    RENEW =
+        "UPDATE scheduler_lease SET lease_until = $3 + $4
+         WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $5 AND lease_until > $3";
+    RELEASE = "UPDATE scheduler_lease SET released = TRUE WHERE id = 1 AND epoch = $1 AND holder = $2";
+    REPAIR =
+        "UPDATE scheduler_lease SET epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1), released = TRUE
+         WHERE id = 1 AND epoch = $1 AND epoch <> (SELECT epoch FROM scheduler_epoch WHERE id = 1)
+           AND (released = TRUE OR boot_id <> $2 OR lease_until <= $3 OR lease_until > $3 + ttl)";
+    TERMINATE_SESSIONS =>
+        pg "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE application_name = $1 AND pid <> pg_backend_pid()",
+        lite "SELECT 0 WHERE $1 IS NOT NULL";
+}
+
+/// Who wants the lease.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Unique per process start: never a host name or a pid.
+    pub instance: Uuid,
+    /// The label of this host.
+    pub host: String,
+    /// The program's version.
+    pub version: String,
+    /// For how long a renewal counts, microseconds.
+    pub ttl: i64,
+    /// SQLite only (else empty): the boot of this host.
+    pub boot_id: String,
+}
+
+/// The lease as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The current term.
+    pub epoch: Epoch,
+    /// The fence's idea of it; differs only after somebody changed rows by hand.
+    pub fence_epoch: Epoch,
+    /// The instance that holds it, or held it last.
+    pub holder: Option<Uuid>,
+    /// Its host's label.
+    pub host: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// When it was claimed (wall clock).
+    pub acquired_at: Moment,
+    /// Microseconds until it may be claimed by somebody else; 0 or less: now.
+    pub remaining: i64,
+}
+
+row! {
+    struct LeaseRow {
+        epoch: i64,
+        fence_epoch: i64,
+        holder: Option<Uuid>,
+        host: Option<String>,
+        version: Option<String>,
+        ttl: i64,
+        lease_until: i64,
+        acquired_at: i64,
+        released: bool,
+        boot_id: String,
+    }
+}
+
+/// Reads the lease.
+pub async fn current(db: &Db, clock: &Clock, boot_id: &str) -> Result<Lease, StoreError> {
+    let now = match db.engine() {
+        Engine::Postgres => read!(db, NOW, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?,
+        Engine::Sqlite => clock.boot().micros(),
+    };
+    let row = read!(db, READ, |sql, c| query_as::<_, LeaseRow>(sql).fetch_one(c).await)?;
+    let free = row.released || row.boot_id != boot_id || row.lease_until > now + row.ttl;
+    Ok(Lease {
+        epoch: Epoch(row.epoch),
+        fence_epoch: Epoch(row.fence_epoch),
+        holder: row.holder,
+        host: row.host,
+        version: row.version,
+        acquired_at: Moment::from_micros(row.acquired_at),
+        remaining: if free { 0 } else { row.lease_until - now },
+    })
+}
+
+/// Claims the term after `seen`, if the lease is free and nobody else claimed it since. An error leaves open whether
+/// it happened: read again.
+pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
+    let mut tx = begin(db).await?;
+    let now = lease_now(&mut tx, clock).await?;
+    // Lease first, epoch second, nothing else: the fence of an open task transaction holds the epoch row.
+    let lease = run!(&mut tx, CLAIM_LEASE, |sql, c| {
+        let query = query(sql).bind(seen.0).bind(me.instance).bind(&me.host).bind(&me.version).bind(me.ttl);
+        let query = query.bind(now).bind(clock.now().micros()).bind(&me.boot_id);
+        query.execute(c).await.map(|done| done.rows_affected())
+    })?;
+    let epoch = run!(&mut tx, CLAIM_EPOCH, |sql, c| {
+        query(sql).bind(seen.0).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    if lease != 1 || epoch != 1 {
+        tx.rollback().await?;
+        return Ok(false);
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Renews the lease of `epoch`. False: it is somebody else's, or was over before we came.
+pub async fn renew(db: &Db, clock: &Clock, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
+    let mut tx = begin(db).await?;
+    let now = lease_now(&mut tx, clock).await?;
+    let rows = run!(&mut tx, RENEW, |sql, c| {
+        let query = query(sql).bind(epoch.0).bind(me.instance).bind(now).bind(me.ttl).bind(&me.boot_id);
+        query.execute(c).await.map(|done| done.rows_affected())
+    })?;
+    tx.commit().await?;
+    Ok(rows == 1)
+}
+
+/// Gives the lease of `epoch` back, so that the next candidate need not wait.
+pub async fn release(db: &Db, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
+    let mut tx = begin(db).await?;
+    let rows = run!(&mut tx, RELEASE, |sql, c| {
+        query(sql).bind(epoch.0).bind(me.instance).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    tx.commit().await?;
+    Ok(rows == 1)
+}
+
+/// Brings a lease row whose epoch is not the fence's back in line, as soon as it is free. The fence's epoch is right.
+pub async fn repair(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
+    let mut tx = begin(db).await?;
+    let now = lease_now(&mut tx, clock).await?;
+    let rows = run!(&mut tx, REPAIR, |sql, c| {
+        query(sql).bind(seen.0).bind(&me.boot_id).bind(now).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    tx.commit().await?;
+    Ok(rows == 1)
+}
+
+/// Terminates the PostgreSQL sessions of a deposed leader's tasks, where the role may. Returns how many.
+pub async fn terminate_sessions(db: &Db, session_name: &str) -> Result<i64, StoreError> {
+    let mut tx = begin(db).await?;
+    let count = run!(&mut tx, TERMINATE_SESSIONS, |sql, c| {
+        query_scalar::<_, i64>(sql).bind(session_name).fetch_one(c).await
+    })?;
+    tx.commit().await?;
+    Ok(count)
+}
+
+/// A short transaction ahead of all other writers of this process.
+async fn begin(db: &Db) -> Result<Tx, StoreError> {
+    let mut tx = db.begin_first().await?;
+    if tx.engine() == Engine::Postgres {
+        run!(&mut tx, LIMITS, |sql, c| query(sql).execute(c).await.map(drop))?;
+    }
+    Ok(tx)
+}
+
+async fn lease_now(tx: &mut Tx, clock: &Clock) -> Result<i64, StoreError> {
+    match tx.engine() {
+        Engine::Postgres => run!(tx, NOW, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await),
+        Engine::Sqlite => Ok(clock.boot().micros()),
+    }
+}

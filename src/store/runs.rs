@@ -1,0 +1,171 @@
+//! The ledger: one row per task and slot, so that no slot runs twice and none goes missing.
+
+use sqlx::{query, query_as, query_scalar};
+use uuid::Uuid;
+
+use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
+use crate::domain::ids::Epoch;
+use crate::domain::moment::Moment;
+use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
+
+statements! {
+    SET_TASK =
+        "INSERT INTO task (task, period, phase, changed_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (task) DO UPDATE SET period = excluded.period, phase = excluded.phase, changed_at = excluded.changed_at
+         WHERE task.period <> excluded.period OR task.phase <> excluded.phase";
+    TASK_CHANGED_AT = "SELECT changed_at FROM task WHERE task = $1";
+    ABANDON =
+        "UPDATE task_run SET state = 'abandoned', finished_at = $4
+         WHERE task = $1 AND state = 'running' AND epoch < $2 AND (slot < $3 OR attempts >= $5 OR trigger = 'request')";
+    COALESCE =>
+        pg "INSERT INTO task_run (task, slot, epoch, instance, attempts, trigger, state, started_at, finished_at, lag_ms)
+            SELECT $2, slot, $3, $4, 0, 'schedule', 'coalesced', $5, $5, ($5 - slot) / 1000 FROM UNNEST($1::BIGINT[]) AS slots (slot)
+            ON CONFLICT (task, slot) DO NOTHING",
+        lite "INSERT INTO task_run (task, slot, epoch, instance, attempts, trigger, state, started_at, finished_at, lag_ms)
+            SELECT $2, value, $3, $4, 0, 'schedule', 'coalesced', $5, $5, ($5 - value) / 1000 FROM json_each($1) WHERE TRUE
+            ON CONFLICT (task, slot) DO NOTHING";
+    START =
+        "INSERT INTO task_run (task, slot, epoch, instance, attempts, trigger, state, started_at, lag_ms)
+         VALUES ($1, $2, $3, $4, 1, $5, 'running', $6, $7)
+         ON CONFLICT (task, slot) DO UPDATE SET epoch = excluded.epoch, instance = excluded.instance,
+             attempts = task_run.attempts + 1, state = 'running', started_at = excluded.started_at,
+             finished_at = NULL, error = NULL
+         WHERE task_run.attempts < $8
+           AND (task_run.state = 'failed' OR (task_run.state = 'running' AND task_run.epoch < excluded.epoch))
+         RETURNING attempts";
+    FINISH =
+        "UPDATE task_run SET state = $4, finished_at = $5, items = $6, error = $7
+         WHERE task = $1 AND slot = $2 AND epoch = $3 AND state = 'running'";
+    REQUESTS = "SELECT id, task FROM task_request ORDER BY requested_at, id LIMIT 20";
+    TAKE_REQUEST = "DELETE FROM task_request WHERE id = $1";
+    PRUNE =
+        "DELETE FROM task_run WHERE slot < $1 AND state <> 'running'";
+}
+
+/// Why a run was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Its slot had come.
+    Schedule,
+    /// Somebody asked for it.
+    Request,
+}
+
+/// A run in the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// What runs.
+    pub task: Task,
+    /// For which slot; for a request: the moment it was taken up.
+    pub slot: Moment,
+    /// Why.
+    pub trigger: Trigger,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did its work on this many things.
+    Done(i64),
+    /// It failed, with what to tell the operator.
+    Failed(String),
+}
+
+row! {
+    /// "Run now", asked for on any host.
+    pub struct Request {
+        /// Unique.
+        pub id: Uuid,
+        /// The task's name.
+        pub task: String,
+    }
+}
+
+/// Enters a task and its period, and tells since when they have been so.
+pub async fn set_task(tx: &mut Tx, schedule: Schedule, now: Moment) -> Result<Moment, StoreError> {
+    let name = schedule.task.name();
+    run!(tx, SET_TASK, |sql, c| {
+        let query = query(sql).bind(name).bind(schedule.period).bind(schedule.task.phase()).bind(now.micros());
+        query.execute(c).await.map(drop)
+    })?;
+    let since = run!(tx, TASK_CHANGED_AT, |sql, c| query_scalar::<_, i64>(sql).bind(name).fetch_one(c).await)?;
+    Ok(Moment::from_micros(since))
+}
+
+/// Marks runs of older terms that nobody will take up again: all but those of the newest slot.
+pub async fn abandon(tx: &mut Tx, task: Task, epoch: Epoch, newest: Moment, now: Moment) -> Result<u64, StoreError> {
+    run!(tx, ABANDON, |sql, c| {
+        let query = query(sql).bind(task.name()).bind(epoch.0).bind(newest.micros()).bind(now.micros());
+        query.bind(MAX_ATTEMPTS).execute(c).await.map(|done| done.rows_affected())
+    })
+}
+
+/// Enters slots that nobody ran and nobody will: the newest one does their work. Slots that have a row keep it.
+pub async fn coalesce(
+    tx: &mut Tx,
+    task: Task,
+    slots: &[Moment],
+    epoch: Epoch,
+    instance: Uuid,
+    now: Moment,
+) -> Result<u64, StoreError> {
+    let slots = IdList::new(slots.iter().map(|slot| slot.micros()));
+    run!(tx, COALESCE, |sql, c| {
+        let query = query(sql).bind(slots).bind(task.name()).bind(epoch.0).bind(instance).bind(now.micros());
+        query.execute(c).await.map(|done| done.rows_affected())
+    })
+}
+
+/// Starts a run, or takes it up again where it failed or its process died. Returns the number of this attempt;
+/// `None`: the slot is done, being done, or has been tried often enough.
+pub async fn start(
+    tx: &mut Tx,
+    run: Run,
+    epoch: Epoch,
+    instance: Uuid,
+    now: Moment,
+) -> Result<Option<i64>, StoreError> {
+    let lag_ms = now.since(run.slot) / 1_000;
+    run!(tx, START, |sql, c| {
+        let query = query_scalar::<_, i64>(sql).bind(run.task.name()).bind(run.slot.micros()).bind(epoch.0);
+        let query = query.bind(instance).bind(run.trigger.word()).bind(now.micros()).bind(lag_ms).bind(MAX_ATTEMPTS);
+        query.fetch_optional(c).await
+    })
+}
+
+/// Enters how a run of this term ended.
+pub async fn finish(tx: &mut Tx, run: Run, epoch: Epoch, outcome: &Outcome, now: Moment) -> Result<(), StoreError> {
+    let (state, items, error) = match outcome {
+        Outcome::Done(items) => ("done", *items, None),
+        Outcome::Failed(error) => ("failed", 0, Some(error.as_str())),
+    };
+    run!(tx, FINISH, |sql, c| {
+        let query = query(sql).bind(run.task.name()).bind(run.slot.micros()).bind(epoch.0).bind(state);
+        query.bind(now.micros()).bind(items).bind(error).execute(c).await.map(drop)
+    })
+}
+
+/// What was asked for and not yet taken up, oldest first.
+pub async fn requests(db: &Db) -> Result<Vec<Request>, StoreError> {
+    read!(db, REQUESTS, |sql, c| query_as::<_, Request>(sql).fetch_all(c).await)
+}
+
+/// Takes a request up. False: somebody else did.
+pub async fn take_request(tx: &mut Tx, id: Uuid) -> Result<bool, StoreError> {
+    run!(tx, TAKE_REQUEST, |sql, c| query(sql).bind(id).execute(c).await.map(|done| done.rows_affected() == 1))
+}
+
+/// Deletes rows of slots before `before`.
+pub async fn prune(tx: &mut Tx, before: Moment) -> Result<u64, StoreError> {
+    run!(tx, PRUNE, |sql, c| query(sql).bind(before.micros()).execute(c).await.map(|done| done.rows_affected()))
+}
+
+impl Trigger {
+    /// The word of the ledger.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Request => "request",
+        }
+    }
+}

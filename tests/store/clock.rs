@@ -1,0 +1,29 @@
+//! The database's clock is the time of day, and does not stand still.
+
+use sarban::clock::Clock;
+use sarban::domain::moment::SECOND;
+use sarban::store::{Db, clock};
+
+use crate::support::database::on_both_engines;
+
+on_both_engines! {
+    now_is_the_time_of_day,
+    now_moves_on_inside_of_a_transaction_too,
+}
+
+async fn now_is_the_time_of_day(db: Db) {
+    // SQLite tells it to the millisecond, rounded.
+    let before = Clock::real().now().plus(-SECOND);
+    let now = clock::now(&db).await.unwrap();
+    let after = Clock::real().now().plus(SECOND);
+    assert!(before <= now && now <= after, "{before:?} {now:?} {after:?}");
+}
+
+async fn now_moves_on_inside_of_a_transaction_too(db: Db) {
+    let tx = db.begin().await.unwrap();
+    let first = clock::now(&db).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let second = clock::now(&db).await.unwrap();
+    tx.rollback().await.unwrap();
+    assert!(second.since(first) >= 15_000, "{first:?} {second:?}");
+}

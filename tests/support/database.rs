@@ -1,0 +1,229 @@
+//! A fresh, migrated database for each test, on either engine; gone when the test is, also when it fails.
+//!
+//! ```ignore
+//! on_both_engines!(a_user_is_found_by_name, a_name_is_taken_once);
+//!
+//! async fn a_user_is_found_by_name(db: Db) { … }
+//! ```
+//!
+//! makes the tests `a_user_is_found_by_name::sqlite` and `a_user_is_found_by_name::postgres`, and so on. The argument is
+//! a [`Db`], an [`OpenOptions`] to open pools of one's own, or a [`TestDatabase`] with both. `empty name` in the list
+//! gives a database without tables. A test that is not in the list is dead code, which the compiler reports.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use sarban::config::database_url::DatabaseUrl;
+use sarban::store::migrate::migrate;
+use sarban::store::{Db, Engine, OpenOptions, Tx};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, query_scalar, raw_sql};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The database of one test.
+#[derive(Clone, Debug)]
+pub struct TestDatabase {
+    /// Open.
+    pub db: Db,
+    /// How it was opened: opens more pools on it.
+    pub options: OpenOptions,
+}
+
+impl From<TestDatabase> for Db {
+    fn from(test: TestDatabase) -> Self {
+        test.db
+    }
+}
+
+impl From<TestDatabase> for OpenOptions {
+    fn from(test: TestDatabase) -> Self {
+        test.options
+    }
+}
+
+/// What is in a test's database at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing.
+    Empty,
+    /// All tables, and the rows that migrations put there.
+    Schema,
+}
+
+macro_rules! on_both_engines {
+    () => {};
+    (empty $name:ident $(, $($more:tt)*)?) => {
+        $crate::support::database::on_both_engines!(@ $name, Empty);
+        $($crate::support::database::on_both_engines!($($more)*);)?
+    };
+    ($name:ident $(, $($more:tt)*)?) => {
+        $crate::support::database::on_both_engines!(@ $name, Schema);
+        $($crate::support::database::on_both_engines!($($more)*);)?
+    };
+    (@ $name:ident, $content:ident) => {
+        mod $name {
+            use $crate::support::database::{Content, with_database};
+
+            #[test]
+            fn sqlite() {
+                let engine = sarban::store::Engine::Sqlite;
+                with_database(engine, Content::$content, async |test| super::$name(test.into()).await);
+            }
+
+            #[test]
+            fn postgres() {
+                let engine = sarban::store::Engine::Postgres;
+                with_database(engine, Content::$content, async |test| super::$name(test.into()).await);
+            }
+        }
+    };
+}
+pub(crate) use on_both_engines;
+
+/// Runs `story` on a database of its own, in a runtime of its own.
+pub fn with_database(engine: Engine, content: Content, story: impl AsyncFnOnce(TestDatabase)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let place = Place::make(engine, content).await;
+        let options = place.options();
+        let db = Db::open(&options).await.expect("the test's database opens");
+        if content == Content::Schema {
+            migrate(&db).await.expect("the schema is brought up to date");
+        }
+        let told = AssertUnwindSafe(story(TestDatabase { db: db.clone(), options })).catch_unwind().await;
+        db.close().await;
+        place.remove().await;
+        told.unwrap_or_else(|panic| resume_unwind(panic));
+    });
+}
+
+/// Runs SQL of a test's own, in a transaction: to put a state there that the panel would take long to reach.
+pub async fn execute(db: &Db, sql: &'static str) {
+    let mut tx = db.begin().await.expect("a transaction begins");
+    let done = match &mut tx {
+        Tx::Pg(tx) => raw_sql(sql).execute(&mut **tx).await.map(drop),
+        Tx::Lite { tx, .. } => raw_sql(sql).execute(&mut **tx).await.map(drop),
+    };
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    tx.commit().await.expect("a transaction commits");
+}
+
+/// The one integer that a query answers.
+pub async fn number(db: &Db, sql: &'static str) -> i64 {
+    let mut tx = db.begin().await.expect("a transaction begins");
+    let answer = match &mut tx {
+        Tx::Pg(tx) => query_scalar(sql).fetch_one(&mut **tx).await,
+        Tx::Lite { tx, .. } => query_scalar(sql).fetch_one(&mut **tx).await,
+    };
+    tx.rollback().await.expect("a transaction ends");
+    answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// Where a test's database is, until it is removed.
+enum Place {
+    Folder(TempDir),
+    OnServer { name: String, server: PgConnection },
+}
+
+impl Place {
+    async fn make(engine: Engine, content: Content) -> Self {
+        if engine == Engine::Sqlite {
+            return Self::Folder(tempfile::tempdir().expect("a temporary folder"));
+        }
+        let mut server = connect().await;
+        let name = format!("sarban_test_{}", Uuid::new_v4().simple());
+        let template = match content {
+            Content::Empty => "template0",
+            Content::Schema => template(&mut server).await,
+        };
+        administer(&mut server, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+        Self::OnServer { name, server }
+    }
+
+    fn options(&self) -> OpenOptions {
+        match self {
+            Self::Folder(folder) => options(DatabaseUrl::Sqlite { path: folder.path().join("test.sqlite3") }),
+            Self::OnServer { name, .. } => options(url_of(name)),
+        }
+    }
+
+    async fn remove(self) {
+        match self {
+            Self::Folder(folder) => folder.close().expect("the temporary folder goes"),
+            Self::OnServer { name, mut server } => {
+                administer(&mut server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+            }
+        }
+    }
+}
+
+fn options(url: DatabaseUrl) -> OpenOptions {
+    OpenOptions {
+        url,
+        connections: 5,
+        statement_cache: 100,
+        application_name: "sarban-test".to_owned(),
+        acquire_timeout: Duration::from_secs(30),
+    }
+}
+
+/// The address of another database on the tests' server.
+fn url_of(name: &str) -> DatabaseUrl {
+    let url = super::postgres_url();
+    let (server, _) = url.rsplit_once('/').expect("an address that ends in a database's name");
+    DatabaseUrl::parse(&format!("{server}/{name}")).expect("a good address")
+}
+
+async fn connect() -> PgConnection {
+    let url = super::postgres_url();
+    PgConnection::connect(&url).await.unwrap_or_else(|error| panic!("no PostgreSQL at {url}: {error}"))
+}
+
+async fn administer(server: &mut PgConnection, sql: String) {
+    raw_sql(AssertSqlSafe(sql.clone())).execute(server).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// The name of a migrated database to copy: asked for once in a process.
+async fn template(server: &mut PgConnection) -> &'static str {
+    static NAME: OnceCell<String> = OnceCell::const_new();
+    NAME.get_or_init(|| make_template(server)).await
+}
+
+/// Made by whichever process comes first. The name follows the migrations, so that a server left running never gives
+/// an older schema.
+async fn make_template(server: &mut PgConnection) -> String {
+    const ONE_AT_A_TIME: &str = "SELECT 1 FROM (SELECT pg_advisory_lock(5120897013)) AS held";
+    const FREE: &str = "SELECT 1 FROM (SELECT pg_advisory_unlock(5120897013)) AS freed";
+    let name = format!("sarban_test_template_{:016x}", migrations_hash());
+    raw_sql(ONE_AT_A_TIME).execute(&mut *server).await.expect("the template's lock");
+    let exists = query_scalar::<_, i64>("SELECT count(*) FROM pg_database WHERE datname = $1")
+        .bind(&name)
+        .fetch_one(&mut *server)
+        .await
+        .expect("the list of databases");
+    if exists == 0 {
+        // Under another name until it is whole: a killed test leaves no half template behind.
+        let draft = format!("{name}_draft");
+        administer(server, format!("DROP DATABASE IF EXISTS {draft}")).await;
+        administer(server, format!("CREATE DATABASE {draft} TEMPLATE template0")).await;
+        let db = Db::open(&options(url_of(&draft))).await.expect("the template opens");
+        migrate(&db).await.expect("the template is migrated");
+        db.close().await;
+        administer(server, format!("ALTER DATABASE {draft} RENAME TO {name}")).await;
+    }
+    raw_sql(FREE).execute(server).await.expect("the template's lock is free");
+    name
+}
+
+fn migrations_hash() -> u64 {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+    let entries = std::fs::read_dir(folder).expect("the migrations");
+    let mut texts: Vec<Vec<u8>> =
+        entries.map(|entry| std::fs::read(entry.expect("a file").path()).expect("a migration")).collect();
+    texts.sort();
+    xxh3_64(&texts.concat())
+}

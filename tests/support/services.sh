@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# A Redis and a PostgreSQL for the tests alone: in a temporary folder, on free ports, gone afterwards.
+#
+#   services.sh run COMMAND…   start both, run the command, stop both whatever happens; exits as the command does
+#   services.sh start          start both, leave them running, print the exports that tests need
+#   services.sh stop           stop what `start` left running
+set -euo pipefail
+
+support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/support/tools.sh
+. "$support/tools.sh"
+
+# Where `start` notes its folder for `stop`.
+note=$support/../../.services
+
+fail() {
+  echo "services: $1" >&2
+  [ -z "${2:-}" ] || tail -n 20 "$2" >&2
+  exit 1
+}
+
+# A port that nobody listens on now, below those that the kernel gives to clients.
+free_port() {
+  local port
+  while port=$((20000 + RANDOM % 12000)); do
+    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+      echo "$port"
+      return
+    fi
+  done
+}
+
+# Ends a server at once and without farewell: nothing in it is worth keeping. (Redis does not hear QUIT here: bash lets
+# background jobs ignore it. PostgreSQL does, and takes its own children and shared memory with it.)
+declare -A end=([redis]=KILL [postgres]=QUIT)
+
+# How a server is held: `run` has the kernel end it even when this script is killed; after `start` it lives on.
+hold() {
+  if [ "$lives_on" = yes ]; then echo setsid; else echo setpriv --pdeathsig "${end[$1]}"; fi
+}
+
+# In memory where there is room for it (a container's default has none): a fresh database takes half the time there.
+temporary_folder() {
+  local free
+  free=$(df --output=avail --block-size=M /dev/shm 2>/dev/null | tail -n 1 | tr -dc 0-9)
+  if [ "${free:-0}" -ge 4096 ]; then echo /dev/shm; else echo /tmp; fi
+}
+
+make_home() {
+  home=$(mktemp -d "${TMPDIR:-$(temporary_folder)}/sarban.XXXXXX")
+  mkdir "$home/redis" "$home/postgres"
+  as_postgres=()
+  if [ "$(id -u)" = 0 ]; then
+    # PostgreSQL refuses to run as root.
+    chmod 711 "$home"
+    chown postgres: "$home/postgres"
+    as_postgres=(setpriv --reuid postgres --regid postgres --init-groups)
+    "${as_postgres[@]}" test -w "$home/postgres" || fail "user postgres can't reach $home: set TMPDIR to a folder that it can"
+  fi
+}
+
+start_redis() {
+  local log=$home/redis/log
+  for _ in {1..5}; do
+    redis_port=$(free_port)
+    # shellcheck disable=SC2046  # a command in words
+    $(hold redis) redis-server --bind 127.0.0.1 --port "$redis_port" --dir "$home/redis" --save '' --appendonly no \
+      >"$log" 2>&1 </dev/null &
+    redis_pid=$!
+    # Or bash would report its end after the tests' own last line.
+    disown
+    for _ in {1..100}; do
+      kill -0 "$redis_pid" 2>/dev/null || break
+      # Ours, and not somebody's who was quicker to take the port.
+      if redis-cli -p "$redis_port" info server 2>/dev/null | grep -q "^process_id:$redis_pid"; then return; fi
+      sleep 0.05
+    done
+    kill -"${end[redis]}" "$redis_pid" 2>/dev/null || true
+  done
+  fail "Redis does not start:" "$log"
+}
+
+# A server that may lose everything in a power cut, and that sorts texts by language, as most operators' servers do.
+start_postgres() {
+  local log=$home/postgres/log data=$home/postgres/data
+  bin=$(postgres_bin)
+  (cd / && "${as_postgres[@]}" "$bin/initdb" --no-sync --auth=trust --username=postgres --encoding=UTF8 \
+    --locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US --pgdata="$data") >"$home/initdb.log" 2>&1 ||
+    fail "initdb failed (PostgreSQL 15 or later is needed):" "$home/initdb.log"
+  for _ in {1..5}; do
+    postgres_port=$(free_port)
+    # shellcheck disable=SC2046
+    (cd / && exec "${as_postgres[@]}" $(hold postgres) "$bin/postgres" -D "$data" -h 127.0.0.1 -p "$postgres_port" -k "$home/postgres" \
+      -c max_connections=300 -c fsync=off -c synchronous_commit=off -c full_page_writes=off) \
+      >"$home/postgres.log" 2>&1 </dev/null &
+    postgres_pid=$!
+    disown
+    for _ in {1..400}; do
+      kill -0 "$postgres_pid" 2>/dev/null || break
+      if grep -qs ready "$data/postmaster.pid" && [ "$(head -n 1 "$data/postmaster.pid")" = "$postgres_pid" ]; then return; fi
+      sleep 0.05
+    done
+    kill -"${end[postgres]}" "$postgres_pid" 2>/dev/null || true
+  done
+  fail "PostgreSQL does not start:" "$home/postgres.log"
+}
+
+start() {
+  require_tools
+  make_home
+  start_redis
+  echo "redis $redis_pid" >>"$home/pids"
+  start_postgres
+  echo "postgres $postgres_pid" >>"$home/pids"
+}
+
+stop() {
+  [ -n "$1" ] && [ -d "$1" ] || return 0
+  local server pid
+  if [ -f "$1/pids" ]; then
+    while read -r server pid; do
+      kill -"${end[$server]}" "$pid" 2>/dev/null || true
+      for _ in {1..100}; do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.05
+      done
+    done <"$1/pids"
+  fi
+  rm -rf "$1"
+}
+
+exports() {
+  echo "export SARBAN_TEST_POSTGRES_URL=postgresql://postgres@127.0.0.1:$postgres_port/postgres"
+  echo "export SARBAN_TEST_POSTGRES_BIN=$bin"
+  echo "export SARBAN_TEST_REDIS_URL=redis://127.0.0.1:$redis_port"
+}
+
+case "${1:-}" in
+  run)
+    shift
+    home=
+    trap 'stop "$home"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    lives_on=no
+    start
+    eval "$(exports)"
+    "$@"
+    ;;
+  start)
+    [ ! -f "$note" ] || fail "they run already, in $(cat "$note"); \`make services-stop\` stops them"
+    lives_on=yes
+    start
+    echo "$home" >"$note"
+    exports
+    ;;
+  stop)
+    [ -f "$note" ] || fail "nothing was left running"
+    stop "$(cat "$note")"
+    rm "$note"
+    ;;
+  *)
+    sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+    ;;
+esac
