@@ -9,20 +9,36 @@ use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::host::{Host, HostSpec};
 use crate::domain::ids::{HostId, InboundId, ServiceId};
 
+/// The columns of a host with its services and its inbound's protocol, then what else is asked for.
+macro_rules! select {
+    (pg $rest:literal) => {
+        concat!(
+            "SELECT h.id, h.inbound_id, h.is_disabled, h.universal, h.weight, h.spec, i.protocol AS inbound_protocol,
+                    ARRAY(SELECT s.service_id FROM hosts_services s WHERE s.host_id = h.id) AS service_ids
+             FROM hosts h LEFT JOIN inbounds i ON i.id = h.inbound_id ",
+            $rest
+        )
+    };
+    (lite $rest:literal) => {
+        concat!(
+            "SELECT h.id, h.inbound_id, h.is_disabled, h.universal, h.weight, h.spec, i.protocol AS inbound_protocol,
+                    (SELECT json_group_array(s.service_id) FROM hosts_services s WHERE s.host_id = h.id) AS service_ids
+             FROM hosts h LEFT JOIN inbounds i ON i.id = h.inbound_id ",
+            $rest
+        )
+    };
+}
+
 statements! {
-    BY_ID = "SELECT h.id, h.inbound_id, h.is_disabled, h.universal, h.weight, h.spec, i.protocol AS inbound_protocol
-        FROM hosts h LEFT JOIN inbounds i ON i.id = h.inbound_id WHERE h.id = $1";
-    PAGE = "SELECT h.id, h.inbound_id, h.is_disabled, h.universal, h.weight, h.spec, i.protocol AS inbound_protocol
-        FROM hosts h LEFT JOIN inbounds i ON i.id = h.inbound_id ORDER BY h.id LIMIT $1 OFFSET $2";
+    BY_ID => pg select!(pg "WHERE h.id = $1"), lite select!(lite "WHERE h.id = $1");
+    PAGE =>
+        pg select!(pg "ORDER BY h.id LIMIT $1 OFFSET $2"),
+        lite select!(lite "ORDER BY h.id LIMIT $1 OFFSET $2");
     COUNT = "SELECT COUNT(*) FROM hosts";
-    PAGE_OF_INBOUND = "SELECT h.id, h.inbound_id, h.is_disabled, h.universal, h.weight, h.spec,
-        i.protocol AS inbound_protocol
-        FROM hosts h JOIN inbounds i ON i.id = h.inbound_id WHERE h.inbound_id = $1 ORDER BY h.id LIMIT $2 OFFSET $3";
+    PAGE_OF_INBOUND =>
+        pg select!(pg "WHERE h.inbound_id = $1 ORDER BY h.id LIMIT $2 OFFSET $3"),
+        lite select!(lite "WHERE h.inbound_id = $1 ORDER BY h.id LIMIT $2 OFFSET $3");
     COUNT_OF_INBOUND = "SELECT COUNT(*) FROM hosts WHERE inbound_id = $1";
-    SERVICES =>
-        pg "SELECT host_id, service_id FROM hosts_services WHERE host_id = ANY($1) ORDER BY service_id",
-        lite "SELECT host_id, service_id FROM hosts_services WHERE host_id IN (SELECT value FROM json_each($1))
-            ORDER BY service_id";
     CHAINS =>
         pg "SELECT host_id, chained_host_id FROM host_chains WHERE host_id = ANY($1) ORDER BY host_id, seq",
         lite "SELECT host_id, chained_host_id FROM host_chains WHERE host_id IN (SELECT value FROM json_each($1))
@@ -69,6 +85,7 @@ row! {
         weight: i64,
         spec: Json<HostSpec>,
         inbound_protocol: Option<String>,
+        service_ids: IdList,
     }
 }
 
@@ -183,25 +200,18 @@ async fn add_chain(tx: &mut Tx, host: HostId, chain: &[HostId]) -> Result<(), St
     run!(tx, ADD_CHAIN, |sql, c| query(sql).bind(host.0).bind(links).execute(c).await.map(drop))
 }
 
-/// Hosts with their services and chains.
+/// Hosts with their chains.
 async fn complete(db: &Db, rows: impl IntoIterator<Item = HostRow>) -> Result<Vec<HostView>, StoreError> {
     let mut hosts: Vec<HostView> = rows.into_iter().map(HostView::from).collect();
     if hosts.is_empty() {
         return Ok(hosts);
     }
     let ids = IdList::new(hosts.iter().map(|view| view.host.id.0));
-    let mut services: HashMap<i64, Vec<ServiceId>> = HashMap::new();
-    for (host, service) in
-        read!(db, SERVICES, |sql, c| query_as::<_, (i64, i64)>(sql).bind(ids.clone()).fetch_all(c).await)?
-    {
-        services.entry(host).or_default().push(ServiceId(service));
-    }
     let mut chains: HashMap<i64, Vec<HostId>> = HashMap::new();
     for (host, next) in read!(db, CHAINS, |sql, c| query_as::<_, (i64, i64)>(sql).bind(ids).fetch_all(c).await)? {
         chains.entry(host).or_default().push(HostId(next));
     }
     for HostView { host, .. } in &mut hosts {
-        host.service_ids = services.remove(&host.id.0).unwrap_or_default();
         host.chain_ids = chains.remove(&host.id.0).unwrap_or_default();
     }
     Ok(hosts)
@@ -217,7 +227,7 @@ impl From<HostRow> for HostView {
                 universal: row.universal,
                 weight: row.weight,
                 spec: row.spec.0,
-                service_ids: Vec::new(),
+                service_ids: row.service_ids.as_slice().iter().copied().map(ServiceId).collect(),
                 chain_ids: Vec::new(),
             },
             inbound_protocol: row.inbound_protocol,

@@ -1,7 +1,5 @@
 //! `inbounds` as admins see them: each with its node and its services. Nodes write them when they sync.
 
-use std::collections::HashMap;
-
 use sqlx::{query_as, query_scalar};
 
 use super::like::containing;
@@ -10,24 +8,41 @@ use crate::domain::ids::{InboundId, NodeId, ServiceId};
 use crate::domain::inbound::Inbound;
 use crate::domain::node::ConnectionBackend;
 
+/// The columns of an inbound with its node and services, then what else is asked for.
+macro_rules! select {
+    (pg $rest:expr) => {
+        concat!(
+            "SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
+                    n.connection_backend, n.usage_coefficient,
+                    ARRAY(SELECT s.service_id FROM inbounds_services s WHERE s.inbound_id = i.id) AS service_ids
+             FROM inbounds i JOIN nodes n ON n.id = i.node_id ",
+            $rest
+        )
+    };
+    (lite $rest:expr) => {
+        concat!(
+            "SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
+                    n.connection_backend, n.usage_coefficient,
+                    (SELECT json_group_array(s.service_id) FROM inbounds_services s WHERE s.inbound_id = i.id)
+                        AS service_ids
+             FROM inbounds i JOIN nodes n ON n.id = i.node_id ",
+            $rest
+        )
+    };
+}
+
 statements! {
-    BY_ID = "SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
-        n.connection_backend, n.usage_coefficient
-        FROM inbounds i JOIN nodes n ON n.id = i.node_id WHERE i.id = $1";
-    PAGE = r"SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
-        n.connection_backend, n.usage_coefficient
-        FROM inbounds i JOIN nodes n ON n.id = i.node_id
-        WHERE LOWER(i.tag) LIKE LOWER($1) ESCAPE '\' ORDER BY i.id LIMIT $2 OFFSET $3";
+    BY_ID => pg select!(pg "WHERE i.id = $1"), lite select!(lite "WHERE i.id = $1");
+    PAGE =>
+        pg select!(pg r"WHERE LOWER(i.tag) LIKE LOWER($1) ESCAPE '\' ORDER BY i.id LIMIT $2 OFFSET $3"),
+        lite select!(lite r"WHERE LOWER(i.tag) LIKE LOWER($1) ESCAPE '\' ORDER BY i.id LIMIT $2 OFFSET $3");
     COUNT = r"SELECT COUNT(*) FROM inbounds WHERE LOWER(tag) LIKE LOWER($1) ESCAPE '\'";
-    PAGE_OF_SERVICE = "SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
-        n.connection_backend, n.usage_coefficient
-        FROM inbounds_services s JOIN inbounds i ON i.id = s.inbound_id JOIN nodes n ON n.id = i.node_id
-        WHERE s.service_id = $1 ORDER BY i.id LIMIT $2 OFFSET $3";
+    PAGE_OF_SERVICE =>
+        pg select!(pg "JOIN inbounds_services g ON g.inbound_id = i.id AND g.service_id = $1
+                       ORDER BY i.id LIMIT $2 OFFSET $3"),
+        lite select!(lite "JOIN inbounds_services g ON g.inbound_id = i.id AND g.service_id = $1
+                           ORDER BY i.id LIMIT $2 OFFSET $3");
     COUNT_OF_SERVICE = "SELECT COUNT(*) FROM inbounds_services WHERE service_id = $1";
-    SERVICES =>
-        pg "SELECT inbound_id, service_id FROM inbounds_services WHERE inbound_id = ANY($1) ORDER BY service_id",
-        lite "SELECT inbound_id, service_id FROM inbounds_services
-            WHERE inbound_id IN (SELECT value FROM json_each($1)) ORDER BY service_id";
     EXISTS = "SELECT EXISTS (SELECT 1 FROM inbounds WHERE id = $1)";
 }
 
@@ -71,24 +86,25 @@ row! {
         port: i64,
         connection_backend: ConnectionBackend,
         usage_coefficient: f64,
+        service_ids: IdList,
     }
 }
 
 /// One inbound.
 pub async fn by_id(db: &Db, id: InboundId) -> Result<Option<InboundView>, StoreError> {
-    let row = read!(db, BY_ID, |sql, c| query_as::<_, InboundRow>(sql).bind(id.0).fetch_optional(c).await)?;
-    Ok(complete(db, row).await?.pop())
+    read!(db, BY_ID, |sql, c| query_as::<_, InboundRow>(sql).bind(id.0).fetch_optional(c).await)
+        .map(|row| row.map(InboundView::from))
 }
 
 /// Those with a tag that contains `tag`, in any case, with `%` and `_` as wildcards, in the order of their ids.
 pub async fn page(db: &Db, tag: &str, limit: i64, offset: i64) -> Result<Vec<InboundView>, StoreError> {
-    let rows = read!(db, PAGE, |sql, c| query_as::<_, InboundRow>(sql)
+    read!(db, PAGE, |sql, c| query_as::<_, InboundRow>(sql)
         .bind(containing(tag))
         .bind(limit)
         .bind(offset)
         .fetch_all(c)
-        .await)?;
-    complete(db, rows).await
+        .await)
+    .map(views)
 }
 
 /// How many have a tag that contains `tag`.
@@ -103,13 +119,13 @@ pub async fn page_of_service(
     limit: i64,
     offset: i64,
 ) -> Result<Vec<InboundView>, StoreError> {
-    let rows = read!(db, PAGE_OF_SERVICE, |sql, c| query_as::<_, InboundRow>(sql)
+    read!(db, PAGE_OF_SERVICE, |sql, c| query_as::<_, InboundRow>(sql)
         .bind(service.0)
         .bind(limit)
         .bind(offset)
         .fetch_all(c)
-        .await)?;
-    complete(db, rows).await
+        .await)
+    .map(views)
 }
 
 /// How many a service gives.
@@ -122,40 +138,30 @@ pub async fn exists(db: &Db, id: InboundId) -> Result<bool, StoreError> {
     read!(db, EXISTS, |sql, c| query_scalar::<_, bool>(sql).bind(id.0).fetch_one(c).await)
 }
 
-/// Inbounds with their services.
-async fn complete(db: &Db, rows: impl IntoIterator<Item = InboundRow>) -> Result<Vec<InboundView>, StoreError> {
-    let rows: Vec<InboundRow> = rows.into_iter().collect();
-    let ids = IdList::new(rows.iter().map(|row| row.id));
-    let mut services: HashMap<i64, Vec<ServiceId>> = HashMap::new();
-    if !ids.is_empty() {
-        let pairs = read!(db, SERVICES, |sql, c| query_as::<_, (i64, i64)>(sql).bind(ids).fetch_all(c).await)?;
-        for (inbound, service) in pairs {
-            services.entry(inbound).or_default().push(ServiceId(service));
-        }
-    }
-    Ok(rows.into_iter().map(|row| row.into_view(&mut services)).collect())
+fn views(rows: Vec<InboundRow>) -> Vec<InboundView> {
+    rows.into_iter().map(InboundView::from).collect()
 }
 
-impl InboundRow {
-    fn into_view(self, services: &mut HashMap<i64, Vec<ServiceId>>) -> InboundView {
-        let node_id = NodeId(self.node_id);
-        InboundView {
-            service_ids: services.remove(&self.id).unwrap_or_default(),
+impl From<InboundRow> for InboundView {
+    fn from(row: InboundRow) -> Self {
+        let node_id = NodeId(row.node_id);
+        Self {
             inbound: Inbound {
-                id: InboundId(self.id),
+                id: InboundId(row.id),
                 node_id,
-                tag: self.tag,
-                protocol: self.protocol,
-                config: self.config,
+                tag: row.tag,
+                protocol: row.protocol,
+                config: row.config,
             },
             node: InboundNode {
                 id: node_id,
-                name: self.node_name,
-                address: self.address,
-                port: self.port,
-                connection_backend: self.connection_backend,
-                usage_coefficient: self.usage_coefficient,
+                name: row.node_name,
+                address: row.address,
+                port: row.port,
+                connection_backend: row.connection_backend,
+                usage_coefficient: row.usage_coefficient,
             },
+            service_ids: row.service_ids.as_slice().iter().copied().map(ServiceId).collect(),
         }
     }
 }

@@ -12,35 +12,56 @@ use crate::domain::moment::Moment;
 use crate::domain::node::{Backend, ConnectionBackend, Node, NodeStatus};
 use crate::domain::node_edit::NewNode;
 
+/// The columns of a node's row, then what else is asked for.
+macro_rules! select {
+    (pg $rest:literal) => {
+        concat!(
+            "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version,
+                    ARRAY(SELECT i.id FROM inbounds i WHERE i.node_id = nodes.id) AS inbound_ids FROM nodes ",
+            $rest
+        )
+    };
+    (lite $rest:literal) => {
+        concat!(
+            "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version,
+                    (SELECT json_group_array(i.id) FROM inbounds i WHERE i.node_id = nodes.id) AS inbound_ids
+             FROM nodes ",
+            $rest
+        )
+    };
+}
+
+/// What a list shows of all nodes.
+macro_rules! shown {
+    () => {
+        r"WHERE LOWER(name) LIKE LOWER($1) ESCAPE '\' AND status IN ($2, $3, $4)"
+    };
+}
+
 statements! {
-    BY_ID = "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version
-        FROM nodes WHERE id = $1";
-    LOCKED =>
-        pg "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version
-            FROM nodes WHERE id = $1 FOR UPDATE",
-        lite "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version
-            FROM nodes WHERE id = $1";
-    PAGE = r"SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version
-        FROM nodes WHERE LOWER(name) LIKE LOWER($1) ESCAPE '\' AND status IN ($2, $3, $4)
-        ORDER BY id LIMIT $5 OFFSET $6";
-    COUNT = r"SELECT COUNT(*) FROM nodes WHERE LOWER(name) LIKE LOWER($1) ESCAPE '\' AND status IN ($2, $3, $4)";
-    INBOUNDS =>
-        pg "SELECT node_id, id FROM inbounds WHERE node_id = ANY($1) ORDER BY id",
-        lite "SELECT node_id, id FROM inbounds WHERE node_id IN (SELECT value FROM json_each($1)) ORDER BY id";
+    BY_ID => pg select!(pg "WHERE id = $1"), lite select!(lite "WHERE id = $1");
+    LOCK_BY_ID => pg select!(pg "WHERE id = $1 FOR UPDATE"), lite select!(lite "WHERE id = $1");
+    PAGE =>
+        pg concat!(select!(pg ""), shown!(), " ORDER BY id LIMIT $5 OFFSET $6"),
+        lite concat!(select!(lite ""), shown!(), " ORDER BY id LIMIT $5 OFFSET $6");
+    COUNT = concat!("SELECT COUNT(*) FROM nodes ", shown!());
     BACKENDS =>
         pg "SELECT node_id, name, backend_type, version, running FROM backends WHERE node_id = ANY($1)
             ORDER BY node_id, name",
         lite "SELECT node_id, name, backend_type, version, running FROM backends
-            WHERE node_id IN (SELECT value FROM json_each($1)) ORDER BY node_id, name";
-    INSERT = "INSERT INTO nodes
-        (name, address, port, connection_backend, usage_coefficient, status, last_status_change, created_at, sync_request)
-        VALUES ($1, $2, $3, $4, $5, 'unhealthy', $6, $6, $7) RETURNING id";
+              WHERE node_id IN (SELECT value FROM json_each($1)) ORDER BY node_id, name";
+    INSERT =
+        "INSERT INTO nodes (name, address, port, connection_backend, usage_coefficient, status, last_status_change,
+                            created_at, sync_request)
+         VALUES ($1, $2, $3, $4, $5, 'unhealthy', $6, $6, $7) RETURNING id";
     // A certificate is pinned for the place where it was seen: another place, another first time.
-    UPDATE = "UPDATE nodes SET name = $2, address = $3, port = $4, connection_backend = $5, usage_coefficient = $6,
-        last_status_change = CASE WHEN status = $7 THEN last_status_change ELSE $10 END,
-        status = $7, message = $8, xray_version = $9,
-        certificate_pin = CASE WHEN address = $3 AND port = $4 THEN certificate_pin END, sync_request = $11
-        WHERE id = $1";
+    UPDATE =
+        "UPDATE nodes SET name = $2, address = $3, port = $4, connection_backend = $5, usage_coefficient = $6,
+                          last_status_change = CASE WHEN status = $7 THEN last_status_change ELSE $10 END,
+                          status = $7, message = $8, xray_version = $9,
+                          certificate_pin = CASE WHEN address = $3 AND port = $4 THEN certificate_pin END,
+                          sync_request = $11
+         WHERE id = $1";
     RESYNC = "UPDATE nodes SET sync_request = $2 WHERE id = $1";
     REPIN = "UPDATE nodes SET certificate_pin = NULL, sync_request = $2 WHERE id = $1";
     DELETE = "DELETE FROM nodes WHERE id = $1";
@@ -66,6 +87,7 @@ row! {
         status: NodeStatus,
         message: Option<String>,
         xray_version: Option<String>,
+        inbound_ids: IdList,
     }
 }
 
@@ -102,7 +124,7 @@ impl From<NodeRow> for Node {
             status: row.status,
             message: row.message,
             xray_version: row.xray_version,
-            inbound_ids: Vec::new(),
+            inbound_ids: row.inbound_ids.as_slice().iter().copied().map(InboundId).collect(),
             backends: Vec::new(),
         }
     }
@@ -141,10 +163,10 @@ pub async fn count(db: &Db, filter: &NodeFilter) -> Result<i64, StoreError> {
         .await)
 }
 
-/// One node without its inbounds and engines, held until the transaction ends, so that two admins' changes to
+/// One node without its engines, held until the transaction ends, so that two admins' changes to
 /// different fields both stay.
 pub async fn lock(tx: &mut Tx, id: NodeId) -> Result<Option<Node>, StoreError> {
-    run!(tx, LOCKED, |sql, c| query_as::<_, NodeRow>(sql).bind(id.0).fetch_optional(c).await)
+    run!(tx, LOCK_BY_ID, |sql, c| query_as::<_, NodeRow>(sql).bind(id.0).fetch_optional(c).await)
         .map(|row| row.map(Node::from))
 }
 
@@ -199,26 +221,19 @@ pub async fn delete(tx: &mut Tx, id: NodeId) -> Result<bool, StoreError> {
     run!(tx, DELETE, |sql, c| query(sql).bind(id.0).execute(c).await.map(|done| done.rows_affected() > 0))
 }
 
-/// Nodes with their inbounds and engines.
+/// Nodes with their engines.
 async fn complete(db: &Db, rows: impl IntoIterator<Item = NodeRow>) -> Result<Vec<Node>, StoreError> {
     let mut nodes: Vec<Node> = rows.into_iter().map(Node::from).collect();
     if nodes.is_empty() {
         return Ok(nodes);
     }
     let ids = IdList::new(nodes.iter().map(|node| node.id.0));
-    let mut inbounds: HashMap<i64, Vec<InboundId>> = HashMap::new();
-    for (node, inbound) in
-        read!(db, INBOUNDS, |sql, c| query_as::<_, (i64, i64)>(sql).bind(ids.clone()).fetch_all(c).await)?
-    {
-        inbounds.entry(node).or_default().push(InboundId(inbound));
-    }
     let mut backends: HashMap<i64, Vec<Backend>> = HashMap::new();
     for row in read!(db, BACKENDS, |sql, c| query_as::<_, BackendRow>(sql).bind(ids).fetch_all(c).await)? {
         let BackendRow { node_id, name, backend_type, version, running } = row;
         backends.entry(node_id).or_default().push(Backend { name, backend_type, version, running });
     }
     for node in &mut nodes {
-        node.inbound_ids = inbounds.remove(&node.id.0).unwrap_or_default();
         node.backends = backends.remove(&node.id.0).unwrap_or_default();
     }
     Ok(nodes)

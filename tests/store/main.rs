@@ -6,4 +6,6 @@ mod support;
 
 mod changes;
 mod clock;
+mod hosts;
 mod migrate;
+mod nodes;
