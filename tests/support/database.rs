@@ -168,6 +168,7 @@ fn options(url: DatabaseUrl) -> OpenOptions {
         statement_cache: 100,
         application_name: "sarban-test".to_owned(),
         acquire_timeout: Duration::from_secs(30),
+        busy_timeout: Duration::from_secs(5),
     }
 }
 
