@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use poem::http::header;
 use poem::{Addr, FromRequest, Request, RequestBody};
 
 use super::State;
+use crate::config::http::Networks;
 
 /// The sender of a request and the address by which it reached the panel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Client {
 
 impl Client {
     /// Reads it from a request. Only peers in `trusted`, and Unix sockets, may say who sent them what.
-    pub fn of(request: &Request, trusted: &[IpNet]) -> Self {
+    pub fn of(request: &Request, trusted: &Networks) -> Self {
         let peer = match &request.remote_addr().0 {
             Addr::SocketAddr(address) => Some(address.ip().to_canonical()),
             _ => None,
@@ -29,8 +29,8 @@ impl Client {
         Self::behind(peer, request, trusted)
     }
 
-    fn behind(peer: Option<IpAddr>, request: &Request, trusted: &[IpNet]) -> Self {
-        let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    fn behind(peer: Option<IpAddr>, request: &Request, trusted: &Networks) -> Self {
+        let is_trusted = |address: IpAddr| trusted.contain(address);
         let believed = peer.is_none_or(is_trusted);
         let header = |name: &str| request.header(name).filter(|_| believed);
         let address = header("x-forwarded-for").and_then(|list| sender(list, is_trusted)).or(peer);
@@ -90,7 +90,7 @@ mod tests {
             builder = builder.header(*name, *value);
         }
         let peer = peer.parse().expect("an address");
-        let trusted = ["127.0.0.0/8".parse().expect("a net"), "10.0.0.0/8".parse().expect("a net")];
+        let trusted = "127.0.0.0/8,10.0.0.0/8".parse().expect("networks");
         Client::behind(Some(peer), &builder.finish(), &trusted)
     }
 

@@ -4,14 +4,7 @@
 use poem::http::{HeaderMap, HeaderValue, Method, header};
 use poem::{Request, Response};
 
-/// The origins that are allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CorsOrigins {
-    /// Every origin.
-    Any,
-    /// These, written as browsers send them (`https://panel.example.com`).
-    Only(Vec<String>),
-}
+use crate::config::http::AllowedOrigins;
 
 /// What of a request decides on the headers of its answer.
 #[derive(Debug)]
@@ -22,14 +15,14 @@ pub(super) struct CrossOrigin {
 
 impl CrossOrigin {
     /// Only requests with an origin that is allowed get headers.
-    pub(super) fn of(request: &Request, allowed: &CorsOrigins) -> Option<Self> {
+    pub(super) fn of(request: &Request, allowed: &AllowedOrigins) -> Option<Self> {
         let origin = request.headers().get(header::ORIGIN)?.clone();
         let is_allowed = match allowed {
-            CorsOrigins::Any => true,
-            CorsOrigins::Only(list) => list.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()),
+            AllowedOrigins::Any => true,
+            AllowedOrigins::These(list) => list.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()),
         };
         // With a list of origins the answer depends on who asks, so it must always be named.
-        let with_cookie = request.headers().contains_key(header::COOKIE) || *allowed != CorsOrigins::Any;
+        let with_cookie = request.headers().contains_key(header::COOKIE) || *allowed != AllowedOrigins::Any;
         is_allowed.then_some(Self { origin, with_cookie })
     }
 
@@ -82,7 +75,7 @@ mod tests {
         builder.finish()
     }
 
-    fn allowed(headers: &[(&str, &str)], origins: &CorsOrigins) -> Option<HeaderMap> {
+    fn allowed(headers: &[(&str, &str)], origins: &AllowedOrigins) -> Option<HeaderMap> {
         let cross = CrossOrigin::of(&request(Method::GET, headers), origins)?;
         let mut headers = HeaderMap::new();
         cross.allow(&mut headers);
@@ -92,17 +85,17 @@ mod tests {
     #[test]
     fn a_cookie_makes_the_answer_name_the_origin() {
         let origin = ("origin", "https://a.example");
-        let plain = allowed(&[origin], &CorsOrigins::Any).expect("allowed");
+        let plain = allowed(&[origin], &AllowedOrigins::Any).expect("allowed");
         assert_eq!(plain["access-control-allow-origin"], "*");
-        let named = allowed(&[origin, ("cookie", "a=b")], &CorsOrigins::Any).expect("allowed");
+        let named = allowed(&[origin, ("cookie", "a=b")], &AllowedOrigins::Any).expect("allowed");
         assert_eq!(named["access-control-allow-origin"], "https://a.example");
         assert_eq!(named["vary"], "Origin");
-        assert_eq!(allowed(&[], &CorsOrigins::Any), None);
+        assert_eq!(allowed(&[], &AllowedOrigins::Any), None);
     }
 
     #[test]
     fn a_list_of_origins_is_exact() {
-        let only = CorsOrigins::Only(vec!["https://a.example".to_owned()]);
+        let only = AllowedOrigins::These(vec!["https://a.example".to_owned()]);
         let named = allowed(&[("origin", "https://a.example")], &only).expect("allowed");
         assert_eq!(named["access-control-allow-origin"], "https://a.example");
         assert_eq!(allowed(&[("origin", "https://a.example.evil")], &only), None);
@@ -116,7 +109,7 @@ mod tests {
             ("access-control-request-headers", "authorization,x-foo"),
         ];
         let asked = request(Method::OPTIONS, &headers);
-        let cross = CrossOrigin::of(&asked, &CorsOrigins::Any).expect("allowed");
+        let cross = CrossOrigin::of(&asked, &AllowedOrigins::Any).expect("allowed");
         let answer = cross.preflight(&asked).expect("a preflight");
         assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,x-foo"));
         assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.example"));

@@ -37,12 +37,12 @@
 
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
 use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
 use crate::actions::login_limiter::LoginLimiter;
+use crate::config::http::{AllowedOrigins, Networks};
 use crate::config::secret::Secret;
 
 pub mod admins;
@@ -64,7 +64,6 @@ pub mod token;
 mod words;
 
 use boundary::Boundary;
-use cors::CorsOrigins;
 use error::ApiError;
 use health::Health;
 use routes::Routes;
@@ -95,9 +94,9 @@ pub struct Options {
     /// Wrong passwords per minute from an address and for a name; 0: no limit.
     pub login_attempts_per_minute: u32,
     /// Who may say from where a request comes.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Networks,
     /// Whose web pages may read answers.
-    pub cors_origins: CorsOrigins,
+    pub cors_origins: AllowedOrigins,
     /// What `/metrics` asks for; without it only local peers may read.
     pub metrics_token: Option<Secret>,
     /// Whether `/openapi.json` is served.

@@ -104,13 +104,8 @@ async fn run(
 ) {
     let Some(db) = drain.run_until_cancelled(open(&parts)).await else { return };
     if let Some((client, cluster)) = &parts.redis {
-        let carrying = ringing::carry(
-            parts.bell.clone(),
-            client.clone(),
-            cluster.clone(),
-            parts.identity.instance,
-            drain.clone(),
-        );
+        let carrying =
+            ringing::carry(parts.bell.clone(), client.clone(), cluster.clone(), parts.identity.instance, drain.clone());
         tokio::spawn(carrying);
     }
     let lead = leader(&parts, &db, workers);

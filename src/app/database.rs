@@ -45,10 +45,14 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Db> {
 fn hint(url: &DatabaseUrl) -> String {
     match url {
         DatabaseUrl::Postgres { .. } => {
-            format!("no database at {url:?}: check SQLALCHEMY_DATABASE_URL, and that PostgreSQL runs and lets this host in")
+            format!(
+                "no database at {url:?}: check SQLALCHEMY_DATABASE_URL, and that PostgreSQL runs and lets this host in"
+            )
         }
         DatabaseUrl::Sqlite { .. } => {
-            format!("no database at {url:?}: check SQLALCHEMY_DATABASE_URL, and that its folder is there and may be written to")
+            format!(
+                "no database at {url:?}: check SQLALCHEMY_DATABASE_URL, and that its folder is there and may be written to"
+            )
         }
     }
 }

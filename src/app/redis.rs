@@ -9,7 +9,11 @@ use crate::config::redis::RedisTarget;
 pub(super) fn client(target: &RedisTarget) -> anyhow::Result<Client> {
     match target {
         RedisTarget::Single { url } => Client::open(url.expose()).context("REDIS_URL can't be used"),
-        RedisTarget::Cluster { .. } => bail!("REDIS_CLUSTER: this version speaks to a single Redis server; name one in REDIS_URL"),
-        RedisTarget::Sentinel(_) => bail!("REDIS_URL names Sentinels: this version speaks to a single Redis server; name it as redis://host:6379/0"),
+        RedisTarget::Cluster { .. } => {
+            bail!("REDIS_CLUSTER: this version speaks to a single Redis server; name one in REDIS_URL")
+        }
+        RedisTarget::Sentinel(_) => bail!(
+            "REDIS_URL names Sentinels: this version speaks to a single Redis server; name it as redis://host:6379/0"
+        ),
     }
 }
