@@ -42,8 +42,11 @@ use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
 use crate::actions::login_limiter::LoginLimiter;
+use crate::config::auth::AuthSettings;
+use crate::config::http::HttpSettings;
 use crate::config::http::{AllowedOrigins, Networks};
 use crate::config::secret::Secret;
+use crate::config::subscription::SubscriptionSettings;
 
 pub mod admins;
 pub mod auth;
@@ -51,7 +54,7 @@ pub mod body;
 mod boundary;
 pub mod client;
 pub mod coerce;
-pub mod cors;
+mod cors;
 pub mod error;
 pub mod fields;
 pub mod form;
@@ -87,27 +90,33 @@ pub struct State {
 /// The settings that the API needs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What subscription links begin with, unless their owner has a prefix; without a slash at its end.
-    pub subscription_url_prefix: String,
     /// How long a token is good, in minutes; 0: for ever.
-    pub token_minutes: u32,
-    /// Wrong passwords per minute from an address and for a name; 0: no limit.
-    pub login_attempts_per_minute: u32,
-    /// Who may say from where a request comes.
-    pub trusted_proxies: Networks,
-    /// Whose web pages may read answers.
-    pub cors_origins: AllowedOrigins,
+    /// How to answer.
+    /// Links and templates.
+    /// Signing in.
     /// What `/metrics` asks for; without it only local peers may read.
-    pub metrics_token: Option<Secret>,
+    /// What subscription links begin with, unless their owner has a prefix; without a slash at its end.
     /// Whether `/openapi.json` is served.
+    /// Who may say from where a request comes.
+    /// Whose web pages may read answers.
+    /// Wrong passwords per minute from an address and for a name; 0: no limit.
+    pub auth: AuthSettings,
+    pub cors_origins: AllowedOrigins,
     pub docs: bool,
+    pub http: HttpSettings,
+    pub login_attempts_per_minute: u32,
+    pub metrics_token: Option<Secret>,
+    pub subscription: SubscriptionSettings,
+    pub subscription_url_prefix: String,
+    pub token_minutes: u32,
+    pub trusted_proxies: Networks,
 }
 
 impl State {
     /// `rng` makes the secret that signs tokens, if the database has none yet.
     pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let limiter = LoginLimiter::new(options.login_attempts_per_minute);
+        let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
         Arc::new(Self { panel, options, health, signer: Signer::new(Secret::new(candidate)), limiter })
     }
 }
