@@ -137,13 +137,9 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
 
 fn api_options(settings: &Settings) -> api::Options {
     api::Options {
-        subscription_url_prefix: settings.subscription.url_prefix.clone(),
-        token_minutes: settings.auth.token_minutes,
-        login_attempts_per_minute: settings.auth.login_attempts_per_minute,
-        trusted_proxies: settings.http.trusted_proxies.clone(),
-        cors_origins: settings.http.allowed_origins.clone(),
-        metrics_token: settings.http.metrics_token.clone(),
-        docs: settings.http.docs,
+        http: settings.http.clone(),
+        auth: settings.auth.clone(),
+        subscription: settings.subscription.clone(),
     }
 }
 

@@ -85,12 +85,12 @@ impl HostTemplate {
 
     /// The same, but what is no template stands for itself: for texts that were stored before they were checked.
     pub fn lenient(text: &str) -> Self {
-        Self::parse(text).unwrap_or_else(|_| Self(vec![Piece::Text(text.to_owned())]))
+        Self::parse(text).unwrap_or_else(|_| Self::verbatim(text))
     }
 
-    /// Whether filling it in gives the empty text whatever the values are.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// A text without names, whatever braces it has.
+    pub fn verbatim(text: &str) -> Self {
+        Self(vec![Piece::Text(text.to_owned())])
     }
 
     /// The text, when there is nothing to fill in.
@@ -285,7 +285,8 @@ mod tests {
         assert_eq!(HostTemplate::lenient("a { b").fill(|_| None), "a { b");
         assert_eq!(HostTemplate::lenient("a {{ b").literal(), Some("a { b"));
         assert_eq!(HostTemplate::lenient("{USERNAME}").literal(), None);
-        assert!(HostTemplate::lenient("").is_empty());
+        assert_eq!(HostTemplate::lenient("").literal(), Some(""));
+        assert_eq!(HostTemplate::verbatim("{USERNAME}").literal(), Some("{USERNAME}"));
     }
 
     #[test]
