@@ -44,7 +44,6 @@ use crate::actions::Panel;
 use crate::actions::login_limiter::LoginLimiter;
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
-use crate::config::http::{AllowedOrigins, Networks};
 use crate::config::secret::Secret;
 use crate::config::subscription::SubscriptionSettings;
 
@@ -90,26 +89,12 @@ pub struct State {
 /// The settings that the API needs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How long a token is good, in minutes; 0: for ever.
     /// How to answer.
-    /// Links and templates.
-    /// Signing in.
-    /// What `/metrics` asks for; without it only local peers may read.
-    /// What subscription links begin with, unless their owner has a prefix; without a slash at its end.
-    /// Whether `/openapi.json` is served.
-    /// Who may say from where a request comes.
-    /// Whose web pages may read answers.
-    /// Wrong passwords per minute from an address and for a name; 0: no limit.
-    pub auth: AuthSettings,
-    pub cors_origins: AllowedOrigins,
-    pub docs: bool,
     pub http: HttpSettings,
-    pub login_attempts_per_minute: u32,
-    pub metrics_token: Option<Secret>,
+    /// Signing in.
+    pub auth: AuthSettings,
+    /// Links and templates.
     pub subscription: SubscriptionSettings,
-    pub subscription_url_prefix: String,
-    pub token_minutes: u32,
-    pub trusted_proxies: Networks,
 }
 
 impl State {
