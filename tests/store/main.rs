@@ -12,4 +12,3 @@ mod nodes;
 mod subscription_fetches;
 mod user_lists;
 mod users;
-
