@@ -7,3 +7,4 @@ mod parse;
 mod properties;
 mod rows;
 mod snapshots;
+mod yaml;

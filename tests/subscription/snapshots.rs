@@ -95,6 +95,42 @@ fn xray() {
 }
 
 #[test]
+fn sing_box() {
+    for protocol in PROTOCOLS {
+        let text = rendered(Format::SingBox, everything(protocol));
+        let mut configuration: Value = serde_json::from_str(&text).unwrap();
+        let outbounds = configuration["outbounds"].as_array_mut().unwrap().split_off(5);
+        insta::assert_json_snapshot!(format!("sing_box_{protocol}"), outbounds);
+    }
+}
+
+#[test]
+fn clash() {
+    for (name, format) in [("clash", Format::Clash), ("clash_meta", Format::ClashMeta)] {
+        for protocol in ["vmess", "vless", "trojan", "shadowsocks", "tuic"] {
+            insta::assert_snapshot!(format!("{name}_{protocol}"), rendered(format, everything(protocol)));
+        }
+    }
+}
+
+#[test]
+fn wireguard() {
+    insta::assert_snapshot!(rendered(Format::WireGuard, everything("wireguard")));
+    assert_eq!(rendered(Format::WireGuard, everything("vless")), "[]");
+}
+
+#[test]
+fn sing_box_groups_and_chains() {
+    let ss = || Some(("shadowsocks", json!({"port": 1}).to_string()));
+    let mut chained = row(2, spec("same"), ss());
+    chained.host.chain_ids = vec![HostId(3), HostId(1)];
+    let hidden = HostRow { service_ids: Vec::new(), ..row(3, spec("proxy"), ss()) };
+    let text = rendered(Format::SingBox, vec![row(1, spec("same"), ss()), chained, hidden]);
+    let configuration: Value = serde_json::from_str(&text).unwrap();
+    insta::assert_json_snapshot!(configuration["outbounds"]);
+}
+
+#[test]
 fn xray_helpers_and_chains() {
     let fragment = FragmentSettings { packets: "tlshello".into(), length: "1-2".into(), interval: "3".into() };
     let noise = Noise { kind: NoiseKind::Rand, packet: "1-2".into(), delay: "3".into() };
