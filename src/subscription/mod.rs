@@ -4,7 +4,7 @@ pub mod catalogue;
 mod clash;
 pub mod client;
 mod early_data;
-pub mod entry;
+mod entry;
 pub mod headers;
 mod json;
 mod links;

@@ -20,10 +20,11 @@ const PROTOCOLS: [&str; 9] =
 const NETWORKS: [&str; 11] =
     ["", "tcp", "kcp", "ws", "http", "quic", "grpc", "httpupgrade", "splithttp", "h2", "pigeon"];
 
-/// One host for each transport; plain, and with all that can be said.
-pub fn everything(protocol: &str) -> Vec<HostRow> {
+/// One host for each transport that the protocol has; plain, and with all that can be said.
+fn everything(protocol: &str) -> Vec<HostRow> {
     let mut rows = Vec::new();
-    for network in NETWORKS {
+    let networks = if matches!(protocol, "vmess" | "vless" | "trojan") { &NETWORKS[..] } else { &[""] };
+    for network in networks {
         for (tls, spec) in [("none", spec("plain")), ("tls", full("tls")), ("reality", full("reality"))] {
             let config = json!({
                 "port": 443, "network": network, "tls": tls, "sni": ["s.example"], "host": ["h.example"],
