@@ -117,6 +117,7 @@ pub struct AdminModify {
 pub struct TokenRequest {
     #[deserr(default)]
     #[schema(value_type = Option<String>, pattern = "^password$")]
+    #[expect(dead_code, reason = "only that it is right is looked at")]
     grant_type: Option<Word<GrantType>>,
     username: String,
     password: String,
@@ -162,11 +163,11 @@ pub struct AdminFilter {
     responses((status = 200, body = Token)))]
 #[handler]
 async fn token(state: &State, client: Client, form: Form<TokenRequest>) -> Result<Json<Token>, ApiError> {
-    let Form(TokenRequest { grant_type: _, username, password }) = form;
+    let Form(TokenRequest { username, password, .. }) = form;
     let limited = client.address.filter(|_| !client.is_local());
     let admin = sign_in(&state.panel, &state.limiter, limited, &username, Secret::new(password)).await?;
     let now = state.panel.clock.now();
-    let access_token = state.signer.sign(&state.panel.db, &admin, now, state.options.token_minutes).await?;
+    let access_token = state.signer.sign(&state.panel.db, &admin, now, state.options.auth.token_minutes).await?;
     Ok(Json(Token { access_token, is_sudo: admin.is_sudo, token_type: "bearer" }))
 }
 

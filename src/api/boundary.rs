@@ -31,7 +31,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
         let id = request_id(&request);
         let method = request.method().clone();
         request.set_data(self.state.clone());
-        let cross_origin = CrossOrigin::of(&request, &self.state.options.cors_origins);
+        let cross_origin = CrossOrigin::of(&request, &self.state.options.http.allowed_origins);
         let preflight = cross_origin.as_ref().and_then(|cross| cross.preflight(&request));
         let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
         let (route, mut response) = match preflight {
@@ -54,6 +54,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
 impl<E: Endpoint<Output = Response>> Boundary<E> {
     /// The route's pattern, if one matched, and the answer.
     async fn answer(&self, request: Request) -> (Option<Arc<str>>, Response) {
+        if self.state.options.http.read_only && writes(&request) {
+            return (None, ApiError::unavailable("The panel is read-only now").to_response());
+        }
         match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
             Ok(Ok(response)) => (response.data().map(|PathPattern(pattern)| pattern.clone()), response),
             Ok(Err(error)) => {
@@ -67,6 +70,12 @@ impl<E: Endpoint<Output = Response>> Boundary<E> {
             }
         }
     }
+}
+
+/// Whether a request may change something. Signing in does not.
+fn writes(request: &Request) -> bool {
+    let only_reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    !only_reads && request.uri().path() != "/api/admins/token"
 }
 
 /// The answer to an error, and its cause for the log.

@@ -59,7 +59,7 @@ impl Client {
 impl<'a> FromRequest<'a> for Client {
     async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
         let state = <&State>::from_request(request, body).await?;
-        Ok(Self::of(request, &state.options.trusted_proxies))
+        Ok(Self::of(request, &state.options.http.trusted_proxies))
     }
 }
 

@@ -42,8 +42,10 @@ use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
 use crate::actions::login_limiter::LoginLimiter;
-use crate::config::http::{AllowedOrigins, Networks};
+use crate::config::auth::AuthSettings;
+use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
+use crate::config::subscription::SubscriptionSettings;
 
 pub mod admins;
 pub mod auth;
@@ -51,7 +53,7 @@ pub mod body;
 mod boundary;
 pub mod client;
 pub mod coerce;
-pub mod cors;
+mod cors;
 pub mod error;
 pub mod fields;
 pub mod form;
@@ -87,27 +89,19 @@ pub struct State {
 /// The settings that the API needs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What subscription links begin with, unless their owner has a prefix; without a slash at its end.
-    pub subscription_url_prefix: String,
-    /// How long a token is good, in minutes; 0: for ever.
-    pub token_minutes: u32,
-    /// Wrong passwords per minute from an address and for a name; 0: no limit.
-    pub login_attempts_per_minute: u32,
-    /// Who may say from where a request comes.
-    pub trusted_proxies: Networks,
-    /// Whose web pages may read answers.
-    pub cors_origins: AllowedOrigins,
-    /// What `/metrics` asks for; without it only local peers may read.
-    pub metrics_token: Option<Secret>,
-    /// Whether `/openapi.json` is served.
-    pub docs: bool,
+    /// How to answer.
+    pub http: HttpSettings,
+    /// Signing in.
+    pub auth: AuthSettings,
+    /// Links and templates.
+    pub subscription: SubscriptionSettings,
 }
 
 impl State {
     /// `rng` makes the secret that signs tokens, if the database has none yet.
     pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let limiter = LoginLimiter::new(options.login_attempts_per_minute);
+        let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
         Arc::new(Self { panel, options, health, signer: Signer::new(Secret::new(candidate)), limiter })
     }
 }

@@ -21,7 +21,7 @@ use crate::cluster::ringing;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::schedule::Schedule;
 use crate::nodes::supervisor::Supervisor;
-use crate::scheduler::driver::Driver;
+use crate::scheduler::driver::{Driver, MakeFence};
 use crate::scheduler::tasks::Deps;
 use crate::store::{Db, Fence, OpenOptions};
 
@@ -141,12 +141,13 @@ fn leader(parts: &CoordinationParts, db: &Db, workers: Handle) -> Lead {
     Arc::new(move |leadership: Leadership| {
         let (driver, supervisor) = (driver.clone(), supervisor.clone());
         let nodes_fence = fence(&driver.deps.db, &leadership);
-        workers.spawn(supervisor.lead(nodes_fence, leadership.stop.clone()));
+        let stop = leadership.stop.clone();
+        workers.spawn(async move { supervisor.lead(nodes_fence, stop).await });
         driver.lead(leadership).boxed()
     })
 }
 
-fn fence_maker(parts: &CoordinationParts) -> Arc<dyn Fn(&Db, &Leadership) -> Fence + Send + Sync> {
+fn fence_maker(parts: &CoordinationParts) -> MakeFence {
     let clock: Clock = parts.deps.clock.clone();
     let limit = Duration::from_micros(parts.timing.statement().unsigned_abs());
     let session = task_session_name(parts.identity.instance);

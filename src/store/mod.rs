@@ -12,10 +12,13 @@ mod gate;
 mod id_list;
 pub mod lease;
 pub mod migrate;
+pub mod node_sync;
+pub mod node_users;
 pub mod review;
 pub mod runs;
 pub mod secrets;
 mod statement;
+pub mod tls_material;
 pub mod usage_batches;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
@@ -35,9 +38,12 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         fence::STATEMENTS,
         lease::STATEMENTS,
         migrate::STATEMENTS,
+        node_sync::STATEMENTS,
+        node_users::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
+        tls_material::STATEMENTS,
         usage_batches::STATEMENTS,
     ]
     .into_iter()
