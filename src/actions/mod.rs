@@ -3,6 +3,7 @@
 pub mod admins;
 pub mod login_limiter;
 pub mod passwords;
+pub mod services;
 pub mod sign_in;
 
 use crate::clock::Clock;

@@ -62,6 +62,7 @@ pub mod input;
 pub mod page;
 pub mod query;
 pub mod routes;
+pub mod services;
 pub mod token;
 mod words;
 
@@ -120,5 +121,5 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// Every route.
 fn all_routes() -> Routes {
-    Routes::default().and(admins::routes)
+    Routes::default().and(admins::routes).and(services::routes)
 }

@@ -15,6 +15,7 @@ pub mod migrate;
 pub mod review;
 pub mod runs;
 pub mod secrets;
+pub mod services;
 mod statement;
 pub mod usage_batches;
 
@@ -38,6 +39,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
+        services::STATEMENTS,
         usage_batches::STATEMENTS,
     ]
     .into_iter()
