@@ -1,10 +1,16 @@
 //! Services: sets of inbounds that users are given. Whatever changes what users may reach marks them for the nodes.
 
-use super::Panel;
-use crate::domain::ids::{InboundId, ServiceId};
+use super::{PAUSE, Panel};
+use crate::domain::ids::{InboundId, ServiceId, UserId};
 use crate::domain::service::Service;
 use crate::store::services::{self, Scope};
 use crate::store::{IdList, StoreError, changes, retry};
+
+/// So many users lose a service in one transaction: well below a quarter of a second on SQLite.
+const USERS_AT_ONCE: i64 = 10_000;
+
+/// Above every user: marking alone is quick enough for all at once.
+const EVERYBODY: UserId = UserId(i64::MAX);
 
 /// A service to be.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +87,7 @@ pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Resu
             let before = services::inbounds(&mut tx, id).await?;
             services::set_inbounds(&mut tx, id, ids(inbound_ids)).await?;
             if services::inbounds(&mut tx, id).await? != before {
-                changes::mark_users_of(&mut tx, id, now).await?;
+                changes::mark_users_of(&mut tx, id, EVERYBODY, now).await?;
             }
         }
         Ok(tx.commit().await?)
@@ -92,20 +98,43 @@ pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Resu
 }
 
 /// Deletes a service. Its users keep their others.
+///
+/// A service may have a hundred thousand users: all but the last of them lose it before, in transactions of their own,
+/// each with their marks. Whatever breaks off here is finished by deleting once more.
 pub async fn delete(panel: &Panel, id: ServiceId) -> Result<(), ServiceError> {
-    let now = panel.clock.now();
-    retry(is_retry, async || {
-        let mut tx = panel.db.begin().await?;
-        if !services::lock(&mut tx, id).await? {
-            return Err(ServiceError::NotFound);
-        }
-        changes::mark_users_of(&mut tx, id, now).await?;
-        services::delete(&mut tx, id).await?;
-        Ok(tx.commit().await?)
-    })
-    .await?;
+    while retry(is_retry, async || delete_part(panel, id).await).await? == Part::More {
+        tokio::time::sleep(PAUSE).await;
+    }
     panel.bell.ring();
     Ok(())
+}
+
+#[derive(PartialEq, Eq)]
+enum Part {
+    More,
+    Last,
+}
+
+async fn delete_part(panel: &Panel, id: ServiceId) -> Result<Part, ServiceError> {
+    let mut tx = panel.db.begin().await?;
+    if !services::lock(&mut tx, id).await? {
+        return Err(ServiceError::NotFound);
+    }
+    let now = panel.clock.now();
+    let part = match services::user_after(&mut tx, id, USERS_AT_ONCE).await? {
+        Some(user) => {
+            changes::mark_users_of(&mut tx, id, user, now).await?;
+            services::take_from_users(&mut tx, id, user).await?;
+            Part::More
+        }
+        None => {
+            changes::mark_users_of(&mut tx, id, EVERYBODY, now).await?;
+            services::delete(&mut tx, id).await?;
+            Part::Last
+        }
+    };
+    tx.commit().await?;
+    Ok(part)
 }
 
 fn ids(inbound_ids: &[InboundId]) -> IdList {

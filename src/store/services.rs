@@ -75,6 +75,8 @@ statements! {
             SELECT $1, id FROM (SELECT id FROM inbounds WHERE id = ANY($2) ORDER BY id FOR KEY SHARE) AS known",
         lite "INSERT INTO inbounds_services (service_id, inbound_id)
             SELECT $1, id FROM inbounds WHERE id IN (SELECT value FROM json_each($2))";
+    USER_AFTER = "SELECT user_id FROM users_services WHERE service_id = $1 ORDER BY user_id LIMIT 1 OFFSET $2";
+    TAKE_FROM_USERS = "DELETE FROM users_services WHERE service_id = $1 AND user_id <= $2";
     DELETE = "DELETE FROM services WHERE id = $1";
 }
 
@@ -155,6 +157,18 @@ pub async fn inbounds(tx: &mut Tx, id: ServiceId) -> Result<IdList, StoreError> 
 pub async fn set_inbounds(tx: &mut Tx, id: ServiceId, inbounds: IdList) -> Result<(), StoreError> {
     run!(tx, CLEAR_INBOUNDS, |sql, c| query(sql).bind(id.0).execute(c).await.map(drop))?;
     run!(tx, ADD_INBOUNDS, |sql, c| query(sql).bind(id.0).bind(inbounds).execute(c).await.map(drop))
+}
+
+/// The user of the service that comes after so many others, if it has so many.
+pub async fn user_after(tx: &mut Tx, id: ServiceId, others: i64) -> Result<Option<UserId>, StoreError> {
+    let user =
+        run!(tx, USER_AFTER, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).bind(others).fetch_optional(c).await)?;
+    Ok(user.map(UserId))
+}
+
+/// Takes a service from its users up to one of them.
+pub async fn take_from_users(tx: &mut Tx, id: ServiceId, up_to: UserId) -> Result<(), StoreError> {
+    run!(tx, TAKE_FROM_USERS, |sql, c| query(sql).bind(id.0).bind(up_to.0).execute(c).await.map(drop))
 }
 
 /// Deletes a service, and with it that admins, users and hosts have it.

@@ -13,6 +13,7 @@ on_both_engines!(
     lists_are_filtered_and_linked,
     an_admin_sees_the_services_it_may_give,
     users_follow_their_services,
+    a_service_with_very_many_users_goes_in_parts,
 );
 
 /// A node with three inbounds, ids 1 to 3.
@@ -128,4 +129,22 @@ async fn users_follow_their_services(db: Db) {
     panel.delete("root", "/api/services/1").await.ok();
     assert_eq!((number(&db, MARKS).await, number(&db, OTHERS).await), (2, 0));
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users_services").await, 1);
+}
+
+async fn a_service_with_very_many_users_goes_in_parts(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b')").await;
+    execute(
+        &db,
+        "INSERT INTO users (username, key, expire_strategy, created_at)
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20001)
+             SELECT 'u' || i, 'k' || i, 'never', 0 FROM n;
+         INSERT INTO users_services (user_id, service_id)
+             SELECT u.id, s.id FROM users u JOIN services s ON s.id = 1 OR u.id = 7",
+    )
+    .await;
+    let panel = TestPanel::start(db.clone()).await;
+    panel.delete("root", "/api/services/1").await.ok();
+    panel.get("root", "/api/services/1").await.refused(404);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change").await, 20_001);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users_services").await, 1, "the other service is left");
 }
