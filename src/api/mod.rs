@@ -64,6 +64,7 @@ pub mod input;
 pub mod page;
 pub mod query;
 pub mod routes;
+pub mod services;
 pub mod token;
 mod user_fields;
 mod user_input;
@@ -132,5 +133,5 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// Every route.
 fn all_routes() -> Routes {
-    Routes::default().and(admins::routes).and(users::routes)
+    Routes::default().and(admins::routes).and(services::routes).and(users::routes)
 }

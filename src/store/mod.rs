@@ -21,6 +21,7 @@ pub mod nodes;
 pub mod review;
 pub mod runs;
 pub mod secrets;
+pub mod services;
 mod statement;
 pub mod subscription_fetches;
 pub mod tls_material;
@@ -56,6 +57,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
+        services::STATEMENTS,
         subscription_fetches::STATEMENTS,
         tls_material::STATEMENTS,
         usage_batches::STATEMENTS,

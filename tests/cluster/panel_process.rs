@@ -77,11 +77,6 @@ impl PanelProcess {
         self.request(Method::GET, "/health/ready").send().await.ok()?.json().await.ok()
     }
 
-    /// Whether it says that it leads.
-    pub async fn says_it_leads(&self) -> bool {
-        self.health().await.is_some_and(|health| health["scheduler"] == "leader")
-    }
-
     /// Waits until it serves.
     pub async fn ready(&mut self) {
         let limit = Instant::now() + Duration::from_secs(30);

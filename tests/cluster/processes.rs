@@ -222,14 +222,16 @@ async fn watch_leaders(db: Db, on: Arc<AtomicBool>) {
 }
 
 async fn every_slot_once(db: &Db) {
-    let shared_epochs = "SELECT COUNT(*) FROM (SELECT epoch FROM task_run GROUP BY epoch HAVING COUNT(DISTINCT instance) > 1) AS e";
+    let shared_epochs =
+        "SELECT COUNT(*) FROM (SELECT epoch FROM task_run GROUP BY epoch HAVING COUNT(DISTINCT instance) > 1) AS e";
     assert_eq!(number(db, shared_epochs).await, 0, "an epoch has one leader");
     // Slots are a second apart, so a task without gaps has as many rows as seconds.
     let gaps = "SELECT COUNT(*) FROM (SELECT task FROM task_run WHERE task <> 'prune' GROUP BY task
                 HAVING COUNT(*) <> (MAX(slot) - MIN(slot)) / 1000000 + 1) AS g";
     assert_eq!(number(db, gaps).await, 0, "no slot is missing");
     let done = number(db, "SELECT COUNT(*) FROM task_run WHERE task = 'record_user_usages' AND state = 'done'").await;
-    let coalesced = number(db, "SELECT COUNT(*) FROM task_run WHERE task = 'record_user_usages' AND state = 'coalesced'").await;
+    let coalesced =
+        number(db, "SELECT COUNT(*) FROM task_run WHERE task = 'record_user_usages' AND state = 'coalesced'").await;
     println!("{done} slots done, {coalesced} coalesced");
     assert!(done > coalesced, "{done} done, {coalesced} coalesced");
     let bad = "SELECT COUNT(*) FROM task_run WHERE state IN ('failed', 'skipped')";
