@@ -5,6 +5,7 @@ pub mod fetch_log;
 pub mod login_limiter;
 pub mod passwords;
 pub mod sign_in;
+pub mod subscriptions;
 pub mod users;
 
 use crate::clock::Clock;

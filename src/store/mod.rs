@@ -15,7 +15,9 @@ pub mod migrate;
 pub mod review;
 pub mod runs;
 pub mod secrets;
+pub mod settings;
 mod statement;
+pub mod subscription;
 pub mod subscription_fetches;
 pub mod usage_batches;
 pub mod user_batches;
@@ -43,6 +45,8 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
+        settings::STATEMENTS,
+        subscription::STATEMENTS,
         subscription_fetches::STATEMENTS,
         usage_batches::STATEMENTS,
         user_batches::STATEMENTS,
