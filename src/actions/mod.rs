@@ -2,7 +2,9 @@
 
 pub mod admins;
 pub mod fetch_log;
+pub mod hosts;
 pub mod login_limiter;
+pub mod nodes;
 pub mod passwords;
 pub mod sign_in;
 pub mod subscriptions;

@@ -58,6 +58,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
 impl<E: Endpoint<Output = Response>> Boundary<E> {
     /// The route's pattern, if one matched, and the answer.
     async fn answer(&self, request: Request) -> (Option<Arc<str>>, Response) {
+        if self.state.options.http.read_only && writes(&request) {
+            return (None, ApiError::unavailable("The panel is read-only now").to_response());
+        }
         match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
             Ok(Ok(response)) => (response.data().map(|PathPattern(pattern)| pattern.clone()), response),
             Ok(Err(error)) => {
@@ -71,6 +74,12 @@ impl<E: Endpoint<Output = Response>> Boundary<E> {
             }
         }
     }
+}
+
+/// Whether a request may change something. Signing in does not.
+fn writes(request: &Request) -> bool {
+    let only_reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    !only_reads && request.uri().path() != "/api/admins/token"
 }
 
 /// The answer to an error, and its cause for the log.

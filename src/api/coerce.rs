@@ -12,6 +12,10 @@ use crate::domain::moment::Moment;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Int(pub i64);
 
+/// An integer from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IntIn<const MIN: i64, const MAX: i64>(pub i64);
+
 /// A number: also as text, never NaN or infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Float(pub f64);
@@ -66,6 +70,16 @@ impl Deserr<FieldErrors> for Int {
             other => return Err(wrong_kind(other, &[ValueKind::Integer], place)),
         };
         number.map(Self).ok_or_else(|| FieldErrors::at(place, "must be an integer of at most 64 bits"))
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> Deserr<FieldErrors> for IntIn<MIN, MAX> {
+    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+        match Int::deserialize_from_value(value, place)?.0 {
+            number if number < MIN => Err(FieldErrors::at(place, format!("must be at least {MIN}"))),
+            number if number > MAX => Err(FieldErrors::at(place, format!("must be at most {MAX}"))),
+            number => Ok(Self(number)),
+        }
     }
 }
 

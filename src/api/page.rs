@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::coerce::Int;
+use super::coerce::IntIn;
 use super::fields::FieldErrors;
 use super::input::{Input, Refused, extract};
 use super::query::{Params, Query};
@@ -58,10 +58,10 @@ pub struct Links {
 #[derive(Deserr)]
 #[deserr(error = FieldErrors)]
 struct Numbers {
-    #[deserr(default = Int(1))]
-    page: Int,
-    #[deserr(default = Int(50))]
-    size: Int,
+    #[deserr(default = IntIn(1))]
+    page: IntIn<1, { i64::MAX }>,
+    #[deserr(default = IntIn(50))]
+    size: IntIn<1, 100>,
 }
 
 impl Params for Numbers {}
@@ -70,16 +70,6 @@ impl Input for Paging {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, Refused> {
         let Query(numbers) = Query::<Numbers>::read(request, body).await?;
         let (page, size) = (numbers.page.0, numbers.size.0);
-        let mut wrong = FieldErrors::default();
-        if page < 1 {
-            wrong = wrong.and(FieldErrors::one("page", "must be at least 1"));
-        }
-        if !(1..=100).contains(&size) {
-            wrong = wrong.and(FieldErrors::one("size", "must be from 1 to 100"));
-        }
-        if !wrong.as_map().is_empty() {
-            return Err(Refused::Fields(wrong));
-        }
         let uri = request.uri();
         Ok(Self { page, size, path: uri.path().to_owned(), query: uri.query().unwrap_or_default().to_owned() })
     }

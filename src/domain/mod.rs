@@ -11,6 +11,7 @@ pub mod jalali;
 pub mod lease;
 pub mod moment;
 pub mod node;
+pub mod node_edit;
 pub mod schedule;
 pub mod service;
 pub mod subscription_settings;

@@ -85,6 +85,9 @@ statements! {
         lite "UPDATE users SET owner_id = NULL WHERE id IN
                 (SELECT u.id FROM users u JOIN admins a ON a.id = u.owner_id WHERE a.username = $1
                  ORDER BY u.id LIMIT $2)";
+    ADOPT_USERS =
+        "UPDATE users SET owner_id = $1 WHERE id IN
+            (SELECT id FROM users WHERE owner_id IS NULL AND removed = FALSE ORDER BY id LIMIT $2)";
 }
 
 row! {
@@ -212,6 +215,16 @@ pub async fn orphan_users(db: &Db, username: &str, limit: i64) -> Result<i64, St
     let mut tx = db.begin().await?;
     let done = run!(&mut tx, ORPHAN_USERS, |sql, c| {
         query(sql).bind(username).bind(limit).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    tx.commit().await?;
+    Ok(i64::try_from(done).unwrap_or(i64::MAX))
+}
+
+/// Gives at most `limit` users that have no owner to that admin, in a transaction of its own. Returns how many.
+pub async fn adopt_users(db: &Db, id: AdminId, limit: i64) -> Result<i64, StoreError> {
+    let mut tx = db.begin().await?;
+    let done = run!(&mut tx, ADOPT_USERS, |sql, c| {
+        query(sql).bind(id.0).bind(limit).execute(c).await.map(|done| done.rows_affected())
     })?;
     tx.commit().await?;
     Ok(i64::try_from(done).unwrap_or(i64::MAX))
