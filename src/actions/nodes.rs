@@ -4,6 +4,7 @@ use super::Panel;
 use crate::domain::ids::NodeId;
 use crate::domain::node::Node;
 use crate::domain::node_edit::{NewNode, NodeEdit};
+use crate::nodes::panel_certificate::{self, PanelCertificateError};
 use crate::store::{self, Fault, StoreError, Tx};
 
 /// Why a node was not made or changed.
@@ -69,6 +70,11 @@ pub async fn resync(panel: &Panel, id: NodeId) -> Result<bool, StoreError> {
 /// Trusts the certificate that a node shows next, and connects again. False: there is no such node.
 pub async fn repin(panel: &Panel, id: NodeId) -> Result<bool, StoreError> {
     on_row(panel, async |tx| store::nodes::forget_pin(tx, id).await).await
+}
+
+/// The certificate that nodes must trust, PEM: one for the whole cluster, made by whoever asks first.
+pub async fn panel_certificate(panel: &Panel) -> Result<String, PanelCertificateError> {
+    panel_certificate::obtain(&panel.db, panel.clock.now()).await.map(|material| material.certificate)
 }
 
 /// One statement on one row, in a transaction of its own; the bell rings when the row was there.

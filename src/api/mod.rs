@@ -58,10 +58,16 @@ pub mod error;
 pub mod fields;
 pub mod form;
 pub mod health;
+mod host_body;
+mod host_parts;
+pub mod hosts;
+pub mod inbounds;
 pub mod input;
+pub mod nodes;
 pub mod page;
 pub mod query;
 pub mod routes;
+mod short_text;
 pub mod token;
 mod words;
 
@@ -120,5 +126,5 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// Every route.
 fn all_routes() -> Routes {
-    Routes::default().and(admins::routes)
+    Routes::default().and(admins::routes).and(hosts::routes).and(inbounds::routes).and(nodes::routes)
 }
