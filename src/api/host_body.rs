@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::coerce::{Flag, Int, Word};
 use super::fields::FieldErrors;
 use super::host_parts::{FragmentBody, MuxBody, NoiseBody, SplitHttpBody};
+use super::words::{word, word_or_null};
 use crate::domain::host::{Alpn, Fingerprint, Host, HostSecurity, HostSpec};
 use crate::domain::host_template::HostTemplate;
 use crate::domain::ids::{HostId, ServiceId};
@@ -43,13 +44,13 @@ pub struct HostBody {
     #[schema(value_type = Option<String>)]
     path: Option<Template>,
     #[deserr(default)]
-    #[schema(inline, default = "inbound_default")]
+    #[schema(schema_with = word::<HostSecurity>, default = "inbound_default")]
     security: Word<HostSecurity>,
     #[deserr(default)]
-    #[schema(value_type = Option<Word<Alpn>>, inline, default = "none")]
+    #[schema(schema_with = word_or_null::<Alpn>, default = "none")]
     alpn: Option<LooseAlpn>,
     #[deserr(default)]
-    #[schema(inline, default = "")]
+    #[schema(schema_with = word::<Fingerprint>, default = "")]
     fingerprint: Word<Fingerprint>,
     #[deserr(default)]
     #[schema(value_type = Option<bool>, default = false)]

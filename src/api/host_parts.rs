@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::coerce::{Flag, Int, Word};
 use super::fields::FieldErrors;
+use super::words::word;
 use crate::domain::host::{
     FragmentSettings, MuxCoolSettings, MuxSettings, Noise, NoiseKind, SingBoxMuxSettings, SplitHttpSettings,
     XMuxSettings, is_fragment_packets, is_fragment_range, is_range,
@@ -30,7 +31,7 @@ pub struct FragmentBody {
 #[deserr(error = FieldErrors)]
 pub struct NoiseBody {
     #[deserr(rename = "type")]
-    #[schema(rename = "type", inline)]
+    #[schema(rename = "type", schema_with = word::<NoiseKind>)]
     kind: Word<NoiseKind>,
     packet: String,
     /// Milliseconds.

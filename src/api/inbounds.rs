@@ -8,13 +8,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::State;
 use super::auth::Sudo;
 use super::body::Json;
-use super::coerce::{Int, Word};
+use super::coerce::Int;
 use super::error::ApiError;
 use super::fields::FieldErrors;
 use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Routes, get};
+use super::words::word;
 use crate::domain::ids::InboundId;
 use crate::domain::node::ConnectionBackend;
 use crate::store::inbounds::{self, InboundNode, InboundView};
@@ -42,7 +43,7 @@ pub struct InboundNodeResponse {
     name: String,
     address: String,
     port: i64,
-    #[schema(value_type = Word<ConnectionBackend>, inline)]
+    #[schema(schema_with = word::<ConnectionBackend>)]
     connection_backend: &'static str,
     #[schema(minimum = 0)]
     usage_coefficient: f64,

@@ -41,6 +41,7 @@ use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
 use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
+use crate::actions::fetch_log::FetchLog;
 use crate::actions::login_limiter::LoginLimiter;
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
@@ -51,6 +52,7 @@ pub mod admins;
 pub mod auth;
 pub mod body;
 mod boundary;
+pub mod chance;
 pub mod client;
 pub mod coerce;
 mod cors;
@@ -69,9 +71,13 @@ pub mod query;
 pub mod routes;
 mod short_text;
 pub mod token;
+mod user_fields;
+mod user_input;
+mod users;
 mod words;
 
 use boundary::Boundary;
+use chance::Chance;
 use error::ApiError;
 use health::Health;
 use routes::Routes;
@@ -88,6 +94,10 @@ pub struct State {
     pub health: Health,
     /// Tokens.
     pub signer: Signer,
+    /// Fetches of subscriptions that the database may not have yet: the app flushes it.
+    pub fetches: FetchLog,
+    /// Random digits and choices.
+    pub chance: Chance,
     /// How often a password may be wrong.
     pub limiter: LoginLimiter,
 }
@@ -108,7 +118,9 @@ impl State {
     pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
         let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
-        Arc::new(Self { panel, options, health, signer: Signer::new(Secret::new(candidate)), limiter })
+        let signer = Signer::new(Secret::new(candidate));
+        let chance = Chance::new(rng);
+        Arc::new(Self { panel, options, health, signer, limiter, fetches: FetchLog::default(), chance })
     }
 }
 
@@ -126,5 +138,5 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// Every route.
 fn all_routes() -> Routes {
-    Routes::default().and(admins::routes).and(hosts::routes).and(inbounds::routes).and(nodes::routes)
+    Routes::default().and(admins::routes).and(hosts::routes).and(inbounds::routes).and(nodes::routes).and(users::routes)
 }

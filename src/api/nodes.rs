@@ -16,6 +16,7 @@ use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Methods, Routes, get, post};
 use super::short_text::ShortText;
+use super::words::{word, word_or_null, words};
 use crate::actions::nodes::{self, NodeError};
 use crate::domain::ids::NodeId;
 use crate::domain::node::{Backend, ConnectionBackend, DEFAULT_PORT, Node, NodeStatus};
@@ -44,12 +45,12 @@ pub struct NodeResponse {
     name: String,
     address: String,
     port: i64,
-    #[schema(value_type = Word<ConnectionBackend>, inline)]
+    #[schema(schema_with = word::<ConnectionBackend>)]
     connection_backend: &'static str,
     #[schema(minimum = 0)]
     usage_coefficient: f64,
     xray_version: Option<String>,
-    #[schema(value_type = Word<NodeStatus>, inline)]
+    #[schema(schema_with = word::<NodeStatus>)]
     status: &'static str,
     /// Why it is so.
     message: Option<String>,
@@ -87,7 +88,7 @@ pub struct NodeCreate {
     #[schema(value_type = i64, default = 53042)]
     port: Int,
     #[deserr(default = Word(ConnectionBackend::Grpclib))]
-    #[schema(inline, default = "grpclib")]
+    #[schema(schema_with = word::<ConnectionBackend>, default = "grpclib")]
     connection_backend: Word<ConnectionBackend>,
     #[deserr(default = Coefficient(1.0))]
     #[schema(value_type = f64, minimum = 0, default = 1.0)]
@@ -109,14 +110,14 @@ pub struct NodeModify {
     #[schema(value_type = Option<i64>)]
     port: Option<Int>,
     #[deserr(default)]
-    #[schema(inline)]
+    #[schema(schema_with = word_or_null::<ConnectionBackend>)]
     connection_backend: Option<Word<ConnectionBackend>>,
     /// 0 means as it is.
     #[deserr(default)]
     #[schema(value_type = Option<f64>, minimum = 0)]
     usage_coefficient: Option<Coefficient>,
     #[deserr(default)]
-    #[schema(inline)]
+    #[schema(schema_with = word_or_null::<NodeStatus>)]
     status: Option<Word<NodeStatus>>,
 }
 
@@ -141,7 +142,7 @@ pub struct NodeQuery {
     name: String,
     /// One of these.
     #[deserr(default)]
-    #[param(required = false, inline)]
+    #[param(required = false, schema_with = words::<NodeStatus>)]
     status: Vec<Word<NodeStatus>>,
 }
 

@@ -141,7 +141,8 @@ fn leader(parts: &CoordinationParts, db: &Db, workers: Handle) -> Lead {
     Arc::new(move |leadership: Leadership| {
         let (driver, supervisor) = (driver.clone(), supervisor.clone());
         let nodes_fence = fence(&driver.deps.db, &leadership);
-        workers.spawn(supervisor.lead(nodes_fence, leadership.stop.clone()));
+        let stop = leadership.stop.clone();
+        workers.spawn(async move { supervisor.lead(nodes_fence, stop).await });
         driver.lead(leadership).boxed()
     })
 }

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use poem::Server;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::sync::watch;
 
 use super::coordination::{Coordination, CoordinationParts};
 use super::{database, health, listener, redis, shutdown, telemetry};
 use crate::actions::Panel;
 use crate::api;
 use crate::clock::Clock;
-use crate::cluster::bell::Bell;
+use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::identity::Identity;
 use crate::config::Settings;
 use crate::domain::moment::SECOND;
@@ -21,6 +22,7 @@ use crate::domain::schedule::{Schedule, Task};
 use crate::domain::workers::Workers;
 use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
+use crate::nodes::{self, PanelIdentity, panel_certificate};
 use crate::scheduler::tasks::Deps;
 use crate::store::{Db, migrate};
 
@@ -55,7 +57,11 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let clock = Clock::real();
     let bell = Bell::default();
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("no randomness from the system")?;
-    let supervisor = Supervisor::new(db.clone(), clock.clone(), bell.ear());
+    let material = panel_certificate::obtain(&db, clock.now()).await?;
+    let certificate = PanelIdentity::from_pem(&material.certificate, &material.key)
+        .context("the panel's own certificate (table tls) can't be read")?;
+    let supervisor =
+        Supervisor::new(clock.clone(), certificate, wake(bell.ear()), rng.random(), nodes::Timing::default());
     let collector =
         Collector::new(db.clone(), clock.clone(), supervisor.clone(), &settings.instance.data_dir, identity.instance)
             .with_context(|| format!("no spool under {}: check DATA_DIR", settings.instance.data_dir.display()))?;
@@ -123,6 +129,20 @@ async fn replay_each_minute(collector: Collector) {
         minute.tick().await;
         collector.replay().await;
     }
+}
+
+/// The bell as the supervisor hears it.
+fn wake(mut ear: Ear) -> watch::Receiver<()> {
+    let (sender, receiver) = watch::channel(());
+    tokio::spawn(async move {
+        loop {
+            ear.heard().await;
+            if sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 fn schedules(settings: &Settings) -> Vec<Schedule> {

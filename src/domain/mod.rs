@@ -18,4 +18,7 @@ pub mod subscription_settings;
 pub mod term;
 pub mod usage;
 pub mod user;
+pub mod user_document;
+pub mod user_edit;
+pub mod username;
 pub mod workers;

@@ -9,3 +9,6 @@ mod clock;
 mod hosts;
 mod migrate;
 mod nodes;
+mod subscription_fetches;
+mod user_lists;
+mod users;
