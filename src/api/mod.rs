@@ -61,11 +61,17 @@ pub mod error;
 pub mod fields;
 pub mod form;
 pub mod health;
+mod host_body;
+mod host_parts;
+pub mod hosts;
+pub mod inbounds;
 pub mod input;
+pub mod nodes;
 pub mod page;
 pub mod query;
 pub mod routes;
 pub mod services;
+mod short_text;
 mod subscription;
 mod subscription_page;
 pub mod token;
@@ -145,6 +151,9 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
+        .and(hosts::routes)
+        .and(inbounds::routes)
+        .and(nodes::routes)
         .and(services::routes)
         .and(subscription::routes)
         .and(users::routes)
