@@ -65,6 +65,7 @@ pub mod input;
 pub mod page;
 pub mod query;
 pub mod routes;
+pub mod services;
 mod subscription;
 mod subscription_page;
 pub mod token;
@@ -142,5 +143,5 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// Every route.
 fn all_routes() -> Routes {
-    Routes::default().and(admins::routes).and(users::routes).and(subscription::routes)
+    Routes::default().and(admins::routes).and(services::routes).and(users::routes).and(subscription::routes)
 }

@@ -21,6 +21,7 @@ pub mod nodes;
 pub mod review;
 pub mod runs;
 pub mod secrets;
+pub mod services;
 pub mod settings;
 mod statement;
 pub mod subscription;
@@ -58,6 +59,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
+        services::STATEMENTS,
         settings::STATEMENTS,
         subscription::STATEMENTS,
         subscription_fetches::STATEMENTS,

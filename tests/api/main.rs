@@ -7,4 +7,5 @@ mod support;
 mod admins;
 mod boundary;
 mod panel;
+mod services;
 mod tokens;
