@@ -25,7 +25,7 @@ async fn a_term_that_is_over_sends_nothing(db: Db) {
     let before = node.events();
     change(&db, "UPDATE users SET enabled = FALSE", [1, 2]).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(node.events(), before);
+    assert_eq!(node.events(), before, "nothing was sent");
     assert_eq!(marks(&db).await, 2);
 }
 

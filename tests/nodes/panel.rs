@@ -143,7 +143,8 @@ pub async fn healthy(db: &Db, node: i64) {
 pub async fn unhealthy(db: &Db, node: i64, part: &str) {
     let text =
         format!("SELECT COUNT(*) FROM nodes WHERE id = {node} AND status = 'unhealthy' AND message LIKE '%{part}%'");
-    eventually(&format!("the node's message has {part:?} in it"), async || number(db, &text).await == 1).await;
+    let what = format!("node {node} has {part:?} in its message");
+    eventually(&what, async || number(db, &text).await == 1).await;
 }
 
 pub async fn marks(db: &Db) -> i64 {

@@ -4,7 +4,7 @@ use sarban::domain::ids::UserId;
 use sarban::nodes::{ConnectedNode, UsageError};
 use sarban::store::Db;
 
-use crate::panel::{Panel, eventually, healthy, in_step};
+use crate::panel::{Panel, eventually, healthy, in_step, unhealthy};
 use crate::support::database::on_both_engines;
 use crate::test_node::{Options, TestNode, Totals};
 
@@ -38,12 +38,15 @@ async fn a_lost_reply_is_ambiguous(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let panel = in_step(&db, &node, 1).await;
     node.add_usage(1, 50);
+    node.refuse(true);
     node.lose_next_reply();
     let lost = connected(&panel).await.fetch_usage().await;
     assert!(matches!(lost, Err(UsageError::Ambiguous(_))), "{lost:?}");
     assert_eq!(node.totals().lost, 50);
-    node.add_usage(1, 8);
+    unhealthy(&db, 1, "").await;
+    node.refuse(false);
     healthy(&db, 1).await;
+    node.add_usage(1, 8);
     node.fail_next(1);
     let refused = connected(&panel).await.fetch_usage().await;
     assert!(matches!(refused, Err(UsageError::Ambiguous(_))), "one engine may have been reset already: {refused:?}");
