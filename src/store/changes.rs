@@ -29,11 +29,6 @@ statements! {
             DELETE FROM user_change WHERE user_id IN (SELECT user_id FROM settled)",
         lite "DELETE FROM user_change WHERE (user_id, lower(hex(change_id))) IN
             (SELECT value ->> 'user_id', value ->> 'change_id' FROM json_each($1))";
-    MARK_USERS_OF_SERVICE =
-        "INSERT INTO user_change (user_id, change_id, changed_at)
-         SELECT s.user_id, $2, $3 FROM users_services s JOIN users u ON u.id = s.user_id
-         WHERE s.service_id = $1 AND s.user_id <= $4 AND u.activated = TRUE ORDER BY s.user_id
-         ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at";
 }
 
 row! {
