@@ -192,6 +192,20 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), 
     .await
 }
 
+/// Gives every user without an owner to that admin. Returns how many these were.
+pub async fn adopt_users(panel: &Panel, admin: &Admin) -> Result<i64, AdminError> {
+    let mut adopted = 0;
+    loop {
+        let some =
+            retry(StoreError::is_retry, async || admins::adopt_users(&panel.db, admin.id, ORPHANS_AT_ONCE).await)
+                .await?;
+        adopted += some;
+        if some < ORPHANS_AT_ONCE {
+            return Ok(adopted);
+        }
+    }
+}
+
 /// A sudo is changed by itself only.
 pub fn may_change(by: Actor<'_>, admin: &Admin) -> Result<(), AdminError> {
     match by {

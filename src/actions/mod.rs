@@ -1,10 +1,14 @@
 //! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
 
 pub mod admins;
+pub mod fetch_log;
+pub mod hosts;
 pub mod login_limiter;
+pub mod nodes;
 pub mod passwords;
 pub mod services;
 pub mod sign_in;
+pub mod users;
 
 use std::time::Duration;
 

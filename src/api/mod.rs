@@ -1,17 +1,22 @@
 //! The HTTP API: one file per resource over a small foundation.
 //!
-//! A resource's file holds its request and response types, its handlers, and `routes`, which [`routes`] below adds:
+//! A resource's file holds its request and response types, its handlers, `routes`, which `all_routes` below adds, and
+//! `Doc`, which `openapi.rs` merges (a test compares the two):
 //!
 //! ```ignore
+//! #[derive(OpenApi)]
+//! #[openapi(paths(list, create, current, read, modify, remove))]
+//! pub(super) struct Doc;
+//!
 //! pub(super) fn routes(routes: Routes) -> Routes {
 //!     routes
 //!         .at("/api/things", get(list).post(create))
-//!         .at("/api/things/:name", one(Methods::default()))
+//!         .at("/api/things/:name", one())
 //!         // `/api/things/current` is a route of its own for GET and a thing of that name for all else.
-//!         .beside("/api/things/:name", "current", one(get(current)))
+//!         .beside("/api/things/:name", "current", get(current), one())
 //! }
 //!
-//! #[utoipa::path(put, path = "/api/things/{name}", tag = "Thing", params(…), responses(…), security(("bearer" = [])))]
+//! #[utoipa::path(put, path = "/api/things/{name}", tag = "Thing", params(…), responses(…))] // or security(())
 //! #[handler]
 //! async fn modify(
 //!     state: &State,
@@ -37,10 +42,12 @@
 
 use std::sync::Arc;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
 use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
+use crate::actions::fetch_log::FetchLog;
 use crate::actions::login_limiter::LoginLimiter;
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
@@ -51,6 +58,7 @@ pub mod admins;
 pub mod auth;
 pub mod body;
 mod boundary;
+pub mod chance;
 pub mod client;
 pub mod coerce;
 mod cors;
@@ -59,14 +67,20 @@ pub mod fields;
 pub mod form;
 pub mod health;
 pub mod input;
+mod metrics;
+mod openapi;
 pub mod page;
 pub mod query;
 pub mod routes;
 pub mod services;
 pub mod token;
+mod user_fields;
+mod user_input;
+mod users;
 mod words;
 
 use boundary::Boundary;
+use chance::Chance;
 use error::ApiError;
 use health::Health;
 use routes::Routes;
@@ -81,8 +95,14 @@ pub struct State {
     pub options: Options,
     /// How the panel is.
     pub health: Health,
+    /// Renders what was counted and measured.
+    pub metrics: PrometheusHandle,
     /// Tokens.
     pub signer: Signer,
+    /// Fetches of subscriptions that the database may not have yet: the app flushes it.
+    pub fetches: FetchLog,
+    /// Random digits and choices.
+    pub chance: Chance,
     /// How often a password may be wrong.
     pub limiter: LoginLimiter,
 }
@@ -100,10 +120,18 @@ pub struct Options {
 
 impl State {
     /// `rng` makes the secret that signs tokens, if the database has none yet.
-    pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
+    pub fn new(
+        panel: Panel,
+        options: Options,
+        health: Health,
+        metrics: PrometheusHandle,
+        rng: &mut impl CryptoRng,
+    ) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
         let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
-        Arc::new(Self { panel, options, health, signer: Signer::new(Secret::new(candidate)), limiter })
+        let signer = Signer::new(Secret::new(candidate));
+        let chance = Chance::new(rng);
+        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches: FetchLog::default(), chance })
     }
 }
 
@@ -121,5 +149,11 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// Every route.
 fn all_routes() -> Routes {
-    Routes::default().and(admins::routes).and(services::routes)
+    Routes::default()
+        .and(admins::routes)
+        .and(health::routes)
+        .and(metrics::routes)
+        .and(openapi::routes)
+        .and(services::routes)
+        .and(users::routes)
 }

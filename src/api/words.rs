@@ -3,8 +3,12 @@
 use super::coerce::impl_words;
 use crate::domain::node::{ConnectionBackend, NodeStatus};
 use crate::domain::user::ResetStrategy;
+use crate::domain::user_edit::ExpireStrategy;
+use crate::store::user_lists::UserSort;
 
 impl_words!(ResetStrategy: Self::NoReset, Self::Day, Self::Week, Self::Month, Self::Year);
+impl_words!(ExpireStrategy: Self::Never, Self::FixedDate, Self::StartOnFirstUse);
+impl_words!(UserSort: Self::Username, Self::UsedTraffic, Self::DataLimit, Self::ExpireDate, Self::CreatedAt);
 impl_words!(ConnectionBackend: Self::Grpcio, Self::Grpclib);
 impl_words!(NodeStatus: Self::Healthy, Self::Unhealthy, Self::Disabled);
 

@@ -12,8 +12,9 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::connected::{ConnectedNode, UsageError};
 use super::spool::{self, Orphan, Spool};
-use super::supervisor::{ConnectedNode, Supervisor, UsageError};
+use super::supervisor::Supervisor;
 use crate::clock::Clock;
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
@@ -100,16 +101,10 @@ impl Collector {
                     self.keep(reply).await;
                 }
             }
-            Err(UsageError::NotSent(error)) => {
-                tracing::debug!(node = node.id.0, error, "a node could not be asked for its usage");
-            }
-            Err(UsageError::Ambiguous(error)) => {
+            Err(error @ UsageError::NotSent(_)) => tracing::debug!(node = node.id.0, %error, "a node keeps its usage"),
+            Err(error @ UsageError::Ambiguous(_)) => {
                 metrics::counter!("usage_rpc_ambiguous_total", "node" => node.id.to_string()).increment(1);
-                tracing::warn!(
-                    node = node.id.0,
-                    error,
-                    "a node was asked for its usage and its reply never came; what it had counted may be lost"
-                );
+                tracing::warn!(node = node.id.0, %error, "what a node had counted may be lost");
             }
         }
     }

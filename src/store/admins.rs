@@ -2,6 +2,7 @@
 
 use sqlx::{query, query_as, query_scalar};
 
+use super::like::containing;
 use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::admin::Admin;
 use crate::domain::ids::{AdminId, ServiceId};
@@ -55,15 +56,11 @@ statements! {
         pg select!(pg usage!(), " FROM admins a WHERE a.username = $1"),
         lite select!(lite usage!(), " FROM admins a WHERE a.username = $1");
     PAGE =>
-        pg select!(pg usage!(), " FROM admins a
-            WHERE $1 = '' OR LOWER(a.username) LIKE LOWER('%' || $1 || '%') ESCAPE ''
+        pg select!(pg usage!(), r" FROM admins a WHERE LOWER(a.username) LIKE LOWER($1) ESCAPE '\'
             ORDER BY a.id LIMIT $2 OFFSET $3"),
-        lite select!(lite usage!(), " FROM admins a
-            WHERE $1 = '' OR LOWER(a.username) LIKE LOWER('%' || $1 || '%')
+        lite select!(lite usage!(), r" FROM admins a WHERE LOWER(a.username) LIKE LOWER($1) ESCAPE '\'
             ORDER BY a.id LIMIT $2 OFFSET $3");
-    COUNT =>
-        pg "SELECT COUNT(*) FROM admins WHERE $1 = '' OR LOWER(username) LIKE LOWER('%' || $1 || '%') ESCAPE ''",
-        lite "SELECT COUNT(*) FROM admins WHERE $1 = '' OR LOWER(username) LIKE LOWER('%' || $1 || '%')";
+    COUNT = r"SELECT COUNT(*) FROM admins WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\'";
     PASSWORD_HASH = "SELECT hashed_password FROM admins WHERE username = $1";
     INSERT = "INSERT INTO admins (username, hashed_password, is_sudo, created_at) VALUES ($1, $2, $3, $4)";
     UPDATE =
@@ -85,6 +82,9 @@ statements! {
         lite "UPDATE users SET owner_id = NULL WHERE id IN
                 (SELECT u.id FROM users u JOIN admins a ON a.id = u.owner_id WHERE a.username = $1
                  ORDER BY u.id LIMIT $2)";
+    ADOPT_USERS =
+        "UPDATE users SET owner_id = $1 WHERE id IN
+            (SELECT id FROM users WHERE owner_id IS NULL AND removed = FALSE ORDER BY id LIMIT $2)";
 }
 
 row! {
@@ -155,14 +155,14 @@ pub async fn usage_by_username(db: &Db, username: &str) -> Result<Option<AdminUs
 /// empty: all.
 pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<Vec<AdminUsage>, StoreError> {
     let rows = read!(db, PAGE, |sql, c| {
-        query_as::<_, UsageRow>(sql).bind(contains).bind(limit).bind(offset).fetch_all(c).await
+        query_as::<_, UsageRow>(sql).bind(containing(contains)).bind(limit).bind(offset).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 /// How many admins `page` would give without its limit.
 pub async fn count(db: &Db, contains: &str) -> Result<i64, StoreError> {
-    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(contains).fetch_one(c).await)
+    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(contains)).fetch_one(c).await)
 }
 
 /// The hash of the password of that name.
@@ -212,6 +212,16 @@ pub async fn orphan_users(db: &Db, username: &str, limit: i64) -> Result<i64, St
     let mut tx = db.begin().await?;
     let done = run!(&mut tx, ORPHAN_USERS, |sql, c| {
         query(sql).bind(username).bind(limit).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    tx.commit().await?;
+    Ok(i64::try_from(done).unwrap_or(i64::MAX))
+}
+
+/// Gives at most `limit` users that have no owner to that admin, in a transaction of its own. Returns how many.
+pub async fn adopt_users(db: &Db, id: AdminId, limit: i64) -> Result<i64, StoreError> {
+    let mut tx = db.begin().await?;
+    let done = run!(&mut tx, ADOPT_USERS, |sql, c| {
+        query(sql).bind(id.0).bind(limit).execute(c).await.map(|done| done.rows_affected())
     })?;
     tx.commit().await?;
     Ok(i64::try_from(done).unwrap_or(i64::MAX))

@@ -9,15 +9,28 @@ mod db;
 mod error;
 mod fence;
 mod gate;
+pub mod hosts;
 mod id_list;
+pub mod inbounds;
 pub mod lease;
+mod like;
 pub mod migrate;
+pub mod node_sync;
+pub mod node_users;
+pub mod nodes;
 pub mod review;
 pub mod runs;
 pub mod secrets;
 pub mod services;
 mod statement;
+pub mod subscription_fetches;
+pub mod tls_material;
 pub mod usage_batches;
+pub mod user_batches;
+pub mod user_lists;
+mod user_row;
+pub mod users;
+mod words;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
@@ -34,13 +47,22 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         changes::STATEMENTS,
         clock::STATEMENTS,
         fence::STATEMENTS,
+        hosts::STATEMENTS,
+        inbounds::STATEMENTS,
         lease::STATEMENTS,
         migrate::STATEMENTS,
+        node_sync::STATEMENTS,
+        node_users::STATEMENTS,
+        nodes::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
         services::STATEMENTS,
+        subscription_fetches::STATEMENTS,
+        tls_material::STATEMENTS,
         usage_batches::STATEMENTS,
+        user_batches::STATEMENTS,
+        users::STATEMENTS,
     ]
     .into_iter()
     .flatten()

@@ -6,4 +6,9 @@ mod support;
 
 mod changes;
 mod clock;
+mod hosts;
 mod migrate;
+mod nodes;
+mod subscription_fetches;
+mod user_lists;
+mod users;

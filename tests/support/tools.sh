@@ -14,9 +14,9 @@ postgres_bin() {
   [ -x "$found" ] && dirname "$found"
 }
 
-# Each missing tool with the Debian package that brings it.
+# Each missing tool with the Debian packages that bring it.
 missing() {
-  command -v cc >/dev/null || echo "cc gcc"
+  command -v cc >/dev/null || echo "cc gcc libc6-dev"
   command -v redis-server >/dev/null || echo "redis-server redis-server"
   command -v redis-sentinel >/dev/null || echo "redis-sentinel redis-sentinel"
   postgres_bin >/dev/null || echo "initdb postgresql"
@@ -28,13 +28,10 @@ as_root() {
 
 install_missing() {
   local packages
-  packages=$(missing | cut -d' ' -f2)
-  # `gcc` alone has no C library headers.
-  packages=${packages/gcc/gcc libc6-dev}
-  echo "installing:" $packages >&2
-  # shellcheck disable=SC2086  # one word for each package
+  read -r -a packages <<<"$(missing | cut -d' ' -f2- | tr '\n' ' ')"
+  echo "installing: ${packages[*]}" >&2
   as_root apt-get update -q >&2 &&
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}" >&2
 }
 
 require_tools() {
@@ -47,8 +44,8 @@ require_tools() {
     install_missing || echo "apt-get could not install everything" >&2
   fi
   [ -n "$(missing)" ] || return 0
-  missing | while read -r tool package; do
-    echo "$tool is missing and could not be installed here: install it (on Debian: package $package)" >&2
+  missing | while read -r tool packages; do
+    echo "$tool is missing and could not be installed here: install it (on Debian: apt-get install $packages)" >&2
   done
   return 1
 }

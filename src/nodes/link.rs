@@ -1,0 +1,166 @@
+//! One connection to one node, and the calls of its protocol.
+//!
+//! A link never reconnects behind our back: a node keeps its users in memory only, so a broken connection means
+//! "assume nothing", and whoever holds the link has to begin again.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{Response, Status, Streaming};
+
+use super::link_error::{ConnectionGone, LinkError};
+use super::proto::marz_service_client::MarzServiceClient;
+use super::proto::{
+    Backend, BackendConfig, BackendLogsRequest, BackendStats, BackendsResponse, ConfigFormat, Empty, LogLine,
+    RestartBackendRequest, UsersData,
+};
+use super::tls::{self, Fingerprint, PanelIdentity};
+use crate::domain::node::ConnectionBackend;
+
+/// For the TCP connection, and again for the TLS handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For calls that the node answers from memory.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the first call, which on a silent connection is the first to notice.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+/// tonic's own 4 MiB would refuse a large usage reply after the node has reset its counters.
+const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
+
+/// Where a node is, and how it is to be spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Host name or address.
+    pub address: String,
+    /// TCP port.
+    pub port: i64,
+    /// Plain text or TLS.
+    pub kind: ConnectionBackend,
+    /// The certificate that must be presented; `None`: any, once.
+    pub pin: Option<Fingerprint>,
+}
+
+/// A connection to a node. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Link {
+    client: MarzServiceClient<Channel>,
+    fingerprint: Option<Fingerprint>,
+}
+
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+impl Link {
+    /// Connects. Nothing has been said yet to whatever answers there.
+    pub async fn connect(target: &Target, identity: &PanelIdentity) -> Result<Self, LinkError> {
+        let bad_address = || LinkError::Address(format!("{}:{}", target.address, target.port));
+        let port = u16::try_from(target.port).ok().filter(|port| *port > 0).ok_or_else(bad_address)?;
+        let endpoint = endpoint(&target.address, port).ok_or_else(bad_address)?;
+        let tcp = within_connect_timeout(TcpStream::connect((target.address.as_str(), port))).await?;
+        let tcp = tcp.map_err(LinkError::Connect)?;
+        tcp.set_nodelay(true).map_err(LinkError::Connect)?;
+        let (wire, fingerprint): (Box<dyn Wire>, _) = match target.kind {
+            ConnectionBackend::Grpcio => (Box::new(tcp), None),
+            ConnectionBackend::Grpclib => {
+                let handshake = tls::handshake(tcp, identity, target.pin);
+                let (stream, fingerprint) = within_connect_timeout(handshake).await??;
+                (Box::new(stream), Some(fingerprint))
+            }
+        };
+        let once = Mutex::new(Some(TokioIo::new(wire)));
+        let connector = tower::service_fn(move |_: Uri| {
+            let wire = once.lock().map_or(None, |mut wire| wire.take());
+            std::future::ready(wire.ok_or(ConnectionGone))
+        });
+        let channel = endpoint.connect_with_connector(connector).await;
+        let channel = channel.map_err(|error| LinkError::NotANode { detail: error.to_string() })?;
+        let client = MarzServiceClient::new(channel)
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT);
+        Ok(Self { client, fingerprint })
+    }
+
+    /// The certificate that the node presented; `None` without TLS.
+    pub const fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
+    }
+
+    /// The bare client, for the calls with a protocol of their own.
+    pub(super) fn client(&self) -> MarzServiceClient<Channel> {
+        self.client.clone()
+    }
+
+    /// The engines and their inbounds. The first call on every connection: it finds out whether a node is there.
+    pub async fn fetch_backends(&self) -> Result<BackendsResponse, LinkError> {
+        let mut client = self.client();
+        let reply = timeout(CALL_TIMEOUT, client.fetch_backends(Empty {})).await;
+        let call = "FetchBackends";
+        match reply {
+            Err(_) => Err(LinkError::NoAnswer { call, limit: CALL_TIMEOUT }),
+            Ok(Err(status)) => Err(LinkError::from_status(call, &status, true)),
+            Ok(Ok(reply)) => Ok(reply.into_inner()),
+        }
+    }
+
+    /// Gives the node all its users; whoever is not among them is removed.
+    pub async fn repopulate(&self, users: UsersData, limit: Duration) -> Result<(), LinkError> {
+        call("RepopulateUsers", limit, self.client().repopulate_users(users)).await.map(drop)
+    }
+
+    /// The configuration of an engine.
+    pub async fn backend_config(&self, name: String) -> Result<BackendConfig, LinkError> {
+        let backend = Backend { name, ..Backend::default() };
+        call("FetchBackendConfig", CALL_TIMEOUT, self.client().fetch_backend_config(backend)).await
+    }
+
+    /// Whether an engine runs. A name that the node does not know is refused with `NotFound`.
+    pub async fn backend_stats(&self, name: String) -> Result<BackendStats, LinkError> {
+        let backend = Backend { name, ..Backend::default() };
+        call("GetBackendStats", CALL_TIMEOUT, self.client().get_backend_stats(backend)).await
+    }
+
+    /// Saves a configuration and restarts the engine with it. Its inbounds may differ now: a full sync has to follow.
+    pub async fn restart_backend(
+        &self,
+        name: String,
+        configuration: String,
+        format: ConfigFormat,
+        limit: Duration,
+    ) -> Result<(), LinkError> {
+        let config = Some(BackendConfig { configuration, config_format: format.into() });
+        let request = RestartBackendRequest { backend_name: name, config };
+        call("RestartBackend", limit, self.client().restart_backend(request)).await.map(drop)
+    }
+
+    /// The log of an engine, line by line as it is written; each line carries its own end.
+    pub async fn backend_logs(&self, name: String, include_buffer: bool) -> Result<Streaming<LogLine>, LinkError> {
+        let request = BackendLogsRequest { backend_name: name, include_buffer };
+        call("StreamBackendLogs", CALL_TIMEOUT, self.client().stream_backend_logs(request)).await
+    }
+}
+
+fn endpoint(address: &str, port: u16) -> Option<Endpoint> {
+    let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+    let endpoint = Endpoint::from_shared(format!("http://{host}:{port}")).ok()?;
+    Some(endpoint.http2_keep_alive_interval(KEEP_ALIVE.0).keep_alive_timeout(KEEP_ALIVE.1).keep_alive_while_idle(true))
+}
+
+async fn within_connect_timeout<T>(step: impl Future<Output = T>) -> Result<T, LinkError> {
+    timeout(CONNECT_TIMEOUT, step).await.map_err(|_| LinkError::ConnectTimeout(CONNECT_TIMEOUT))
+}
+
+async fn call<T>(
+    call: &'static str,
+    limit: Duration,
+    rpc: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, LinkError> {
+    match timeout(limit, rpc).await {
+        Err(_) => Err(LinkError::NoAnswer { call, limit }),
+        Ok(Err(status)) => Err(LinkError::from_status(call, &status, false)),
+        Ok(Ok(reply)) => Ok(reply.into_inner()),
+    }
+}
