@@ -6,6 +6,7 @@ mod support;
 
 mod admins;
 mod boundary;
+mod health;
 mod panel;
 mod services;
 mod tokens;
