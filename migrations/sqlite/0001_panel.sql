@@ -127,6 +127,10 @@ CREATE TABLE nodes (
     UNIQUE (address, port)
 );
 
+-- A new panel knows the node of its own host. Here, because this runs once, however many hosts start together.
+INSERT INTO nodes (name, address, port, connection_backend, created_at)
+VALUES ('local', '127.0.0.1', 53042, 'grpcio', CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER));
+
 CREATE TABLE backends (
     node_id BIGINT NOT NULL REFERENCES nodes (id) ON DELETE CASCADE,
     name TEXT NOT NULL,

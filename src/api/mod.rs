@@ -1,1 +1,179 @@
-//! (being built)
+//! The HTTP API: one file per resource over a small foundation.
+//!
+//! A resource's file holds its request and response types, its handlers, `routes`, which `all_routes` below adds, and
+//! `Doc`, which `openapi.rs` merges (a test compares the two):
+//!
+//! ```ignore
+//! #[derive(OpenApi)]
+//! #[openapi(paths(list, create, current, read, modify, remove))]
+//! pub(super) struct Doc;
+//!
+//! pub(super) fn routes(routes: Routes) -> Routes {
+//!     routes
+//!         .at("/api/things", get(list).post(create))
+//!         .at("/api/things/:name", one())
+//!         // `/api/things/current` is a route of its own for GET and a thing of that name for all else.
+//!         .beside("/api/things/:name", "current", get(current), one())
+//! }
+//!
+//! #[utoipa::path(put, path = "/api/things/{name}", tag = "Thing", params(…), responses(…))] // or security(())
+//! #[handler]
+//! async fn modify(
+//!     state: &State,
+//!     Sudo(by): Sudo,                                      // rights first: 401, 403
+//!     Both(Path(at), Json(change)): Both<Path<ThingName>, Json<ThingChange>>, // then all wrong fields at once: 422
+//! ) -> Result<Json<ThingResponse>, ApiError> { … }         // then 404, 409
+//! ```
+//!
+//! | for | see |
+//! |---|---|
+//! | errors; `StoreError` turns into one | [`error::ApiError`] |
+//! | JSON in and out | [`body::Json`] |
+//! | forms | [`form::Form`] |
+//! | path and query parameters | [`query::Path`], [`query::Query`] |
+//! | several inputs, their errors together | [`input::Both`] |
+//! | integers, booleans, moments, words, as lenient as the contract | [`coerce`] |
+//! | pages | [`page::Paging`], [`page::Page`] |
+//! | who is asking | [`auth::CurrentAdmin`], [`auth::Sudo`] |
+//! | from where, and absolute addresses | [`client::Client`] |
+//!
+//! Request types derive `Deserr` with `#[deserr(error = FieldErrors)]`; a field that may be missing says
+//! `#[deserr(default)]`; in a change, `Option<T>` is "null or missing = unchanged".
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
+use rand::{CryptoRng, RngExt};
+
+use crate::actions::Panel;
+use crate::actions::fetch_log::FetchLog;
+use crate::actions::login_limiter::LoginLimiter;
+use crate::actions::subscriptions::{SourceCache, Surroundings};
+use crate::config::auth::AuthSettings;
+use crate::config::http::HttpSettings;
+use crate::config::secret::Secret;
+use crate::config::subscription::SubscriptionSettings;
+
+pub mod admins;
+pub mod auth;
+pub mod body;
+mod boundary;
+pub mod chance;
+pub mod client;
+pub mod coerce;
+mod cors;
+pub mod error;
+pub mod fields;
+pub mod form;
+pub mod health;
+mod host_body;
+mod host_parts;
+pub mod hosts;
+pub mod inbounds;
+pub mod input;
+mod metrics;
+pub mod nodes;
+mod openapi;
+pub mod page;
+pub mod query;
+pub mod routes;
+pub mod services;
+mod short_text;
+mod subscription;
+mod subscription_page;
+pub mod token;
+mod user_fields;
+mod user_input;
+mod users;
+mod words;
+
+use boundary::Boundary;
+use chance::Chance;
+use error::ApiError;
+use health::Health;
+use routes::Routes;
+use token::Signer;
+
+/// What the handlers need. Take it as `state: &State`.
+#[derive(Debug)]
+pub struct State {
+    /// The panel itself.
+    pub panel: Panel,
+    /// Settings.
+    pub options: Options,
+    /// How the panel is.
+    pub health: Health,
+    /// Renders what was counted and measured.
+    pub metrics: PrometheusHandle,
+    /// Tokens.
+    pub signer: Signer,
+    /// Fetches of subscriptions that the database may not have yet: the app flushes it.
+    pub fetches: FetchLog,
+    /// What subscriptions are rendered from; `forget` it after every change of hosts, inbounds, services or settings.
+    pub sources: SourceCache,
+    /// How often a subscription's link may be wrong.
+    pub misses: LoginLimiter,
+    /// Random digits and choices.
+    pub chance: Chance,
+    /// How often a password may be wrong.
+    pub limiter: LoginLimiter,
+}
+
+/// The settings that the API needs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How to answer.
+    pub http: HttpSettings,
+    /// Signing in.
+    pub auth: AuthSettings,
+    /// Links and templates.
+    pub subscription: SubscriptionSettings,
+    /// What was found out about them at the start.
+    pub surroundings: Surroundings,
+}
+
+impl State {
+    /// `rng` makes the secret that signs tokens, if the database has none yet.
+    pub fn new(
+        panel: Panel,
+        options: Options,
+        health: Health,
+        metrics: PrometheusHandle,
+        rng: &mut impl CryptoRng,
+    ) -> Arc<Self> {
+        let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
+        let signer = Signer::new(Secret::new(candidate));
+        let misses = LoginLimiter::new(options.auth.subscription_misses_per_minute);
+        let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
+        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches, sources, misses, chance })
+    }
+}
+
+impl<'a> FromRequest<'a> for &'a State {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let state = request.data::<Arc<State>>();
+        Ok(state.map(AsRef::as_ref).ok_or_else(|| ApiError::internal("a route outside the boundary"))?)
+    }
+}
+
+/// The whole API, ready to be served.
+pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
+    Boundary { state, routes: all_routes().into_endpoint() }
+}
+
+/// Every route.
+fn all_routes() -> Routes {
+    Routes::default()
+        .and(admins::routes)
+        .and(hosts::routes)
+        .and(inbounds::routes)
+        .and(nodes::routes)
+        .and(services::routes)
+        .and(subscription::routes)
+        .and(health::routes)
+        .and(metrics::routes)
+        .and(openapi::routes)
+        .and(users::routes)
+}

@@ -1,1 +1,16 @@
-//! (being built)
+//! Wiring: builds everything from the settings, and owns start and shutdown.
+
+mod coordination;
+mod database;
+mod health;
+mod listener;
+mod redis;
+mod serve;
+mod shutdown;
+mod surroundings;
+mod telemetry;
+
+pub use coordination::{Coordination, CoordinationParts};
+pub use database::open as open_database;
+pub use serve::{ServeOptions, serve};
+pub use telemetry::start_logging;

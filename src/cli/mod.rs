@@ -1,1 +1,85 @@
-//! (being built)
+//! The command line: what may be asked for, and everything but `serve` itself, which `app` does.
+
+mod admin;
+mod any_certificate;
+mod database;
+mod healthcheck;
+mod migrate;
+mod output;
+mod plan;
+mod terminal;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::admin::AdminCommand;
+pub use self::plan::{Plan, PlanArgs};
+use crate::config::Settings;
+
+/// What was asked for.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sarban",
+    version,
+    about = "A panel for fleets of proxy servers",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// A command with its arguments.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the panel (what happens without a command)
+    Serve(ServeArgs),
+    /// One of those that do something and end.
+    #[command(flatten)]
+    Tool(Tool),
+}
+
+/// A command that does something and ends.
+#[derive(Debug, Subcommand)]
+pub enum Tool {
+    /// Apply pending migrations and exit
+    Migrate,
+    /// Show what this machine gets, and why
+    Plan(PlanArgs),
+    /// Make, change, list and delete admins
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Ask the running panel whether it is alive; for a container
+    Healthcheck,
+}
+
+/// How to run the panel.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ServeArgs {
+    /// Refuse to start while migrations are pending, instead of applying them
+    #[arg(long)]
+    pub no_migrate: bool,
+}
+
+/// A command that can't be done as it was given: exit code 2, like wrong settings.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+impl Cli {
+    /// The command; without one, `serve`.
+    pub fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+/// Does what a tool does.
+pub async fn run(tool: Tool, settings: &Settings) -> anyhow::Result<()> {
+    match tool {
+        Tool::Migrate => migrate::run(settings).await,
+        Tool::Plan(args) => plan::run(&args, settings),
+        Tool::Admin(command) => admin::run(command, settings).await,
+        Tool::Healthcheck => healthcheck::run(settings).await,
+    }
+}

@@ -60,8 +60,10 @@ impl Ear {
     /// Waits until the bell rings in this process: what other processes must be told of.
     pub(super) async fn heard_here(&mut self) {
         let known = self.known_here;
-        match self.rings.wait_for(|rings| rings.here != known).await {
-            Ok(rings) => self.known_here = rings.here,
+        // The value is copied out at once: a borrow held across an await would block the bell.
+        let heard = self.rings.wait_for(|rings| rings.here != known).await.map(|rings| rings.here);
+        match heard {
+            Ok(here) => self.known_here = here,
             Err(_) => std::future::pending::<()>().await,
         }
     }

@@ -24,6 +24,13 @@ impl Cores {
         Self { affinity, quota: quota(Path::new("/proc/self"), Path::new("/")) }
     }
 
+    /// How much of the host's processors this is, to the part of a core: for people.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn share(self) -> f64 {
+        let affinity = self.affinity as f64;
+        self.quota.map_or(affinity, |(time, period)| affinity.min(time as f64 / period as f64))
+    }
+
     /// Whole cores; a part of one counts as one.
     pub fn whole(self) -> usize {
         workers::whole_cores(self.affinity, self.quota)

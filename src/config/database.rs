@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
-use sqlx::postgres::PgConnectOptions;
 
 use super::database_url::DatabaseUrl;
 use super::values::whole;
@@ -54,18 +53,46 @@ impl DatabaseSettings {
 
 fn address<'de, D: Deserializer<'de>>(value: D) -> Result<DatabaseUrl, D::Error> {
     let url = DatabaseUrl::parse(String::deserialize(value)?.trim()).map_err(D::Error::custom)?;
-    if let DatabaseUrl::Postgres { url } = &url {
-        // The driver's own words could show a part of the password.
-        url.expose().parse::<PgConnectOptions>().map_err(|_| {
-            D::Error::custom(
-                "can't be read as a PostgreSQL address; write postgresql://user:password@host:5432/name, \
-                 with % codes for special characters in the password (%40 for @)",
-            )
-        })?;
+    match &url {
+        // The value is a secret: what is wrong with it is not shown.
+        DatabaseUrl::Postgres { url } if !is_postgres(url.expose()) => Err(D::Error::custom(
+            "can't be read as a PostgreSQL address; write postgresql://user:password@host:5432/name, with % codes for \
+             special characters in the password (%40 for @, %2F for /)",
+        )),
+        _ => Ok(url),
     }
-    Ok(url)
 }
 
 fn some_address<'de, D: Deserializer<'de>>(value: D) -> Result<Option<DatabaseUrl>, D::Error> {
     address(value).map(Some)
+}
+
+/// Whether user, host and port can be told apart. The host may be missing: `postgresql:///name?host=/run/postgresql`.
+fn is_postgres(url: &str) -> bool {
+    let rest = url.trim_start_matches("postgresql://");
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let port = match place.rsplit_once(':') {
+        Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => port,
+        _ => "",
+    };
+    let readable = |c: char| !c.is_whitespace() && !c.is_control();
+    url.chars().all(readable) && !login.contains('@') && (port.is_empty() || port.parse::<u16>().is_ok_and(|it| it > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_postgres_address_must_be_clear() {
+        for right in
+            ["u:p@h:5432/d", "h/d", "u@[::1]/d", "u:p%40@[::1]:5432/d?sslmode=require", "/d?host=/run/postgresql"]
+        {
+            assert!(is_postgres(&format!("postgresql://{right}")), "{right}");
+        }
+        for wrong in ["u:p@h:port/d", "u:p/w@h/d", "u:p@w@h/d", "h:0/d", "u:p w@h/d", "h:70000"] {
+            assert!(!is_postgres(&format!("postgresql://{wrong}")), "{wrong}");
+        }
+    }
 }

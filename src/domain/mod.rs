@@ -1,13 +1,24 @@
 //! What a panel knows, as pure values and functions: no I/O, no clock, no async. `now` is always an argument.
 
 pub mod admin;
+pub mod credentials;
+pub mod host;
+pub mod host_template;
+pub mod host_variables;
 pub mod ids;
+pub mod inbound;
+pub mod jalali;
 pub mod lease;
 pub mod moment;
 pub mod node;
+pub mod node_edit;
 pub mod schedule;
 pub mod service;
+pub mod subscription_settings;
 pub mod term;
 pub mod usage;
 pub mod user;
+pub mod user_document;
+pub mod user_edit;
+pub mod username;
 pub mod workers;

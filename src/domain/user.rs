@@ -114,6 +114,67 @@ impl User {
     pub const fn is_on_hold(&self) -> bool {
         matches!(self.expiry, Expiry::StartOnFirstUse { .. })
     }
+
+    /// What of this user the nodes should know: nothing once it is not activated. Where this differs before and after
+    /// a change, the user must be marked.
+    pub fn told(&self) -> Option<(&str, &[ServiceId])> {
+        (self.activated && !self.removed).then_some((self.key.as_str(), self.service_ids.as_slice()))
+    }
+
+    /// Switches the account on; false when it is on already.
+    pub fn enable(&mut self, now: Moment) -> bool {
+        let changed = !self.enabled;
+        if changed {
+            self.enabled = true;
+            self.activated = self.is_active(now);
+        }
+        changed
+    }
+
+    /// Switches the account off; false when it is off already.
+    pub fn disable(&mut self) -> bool {
+        let changed = self.enabled;
+        self.enabled = false;
+        self.activated = false;
+        changed
+    }
+
+    /// Sets used traffic back to zero, which may make the account work again.
+    pub fn reset_traffic(&mut self, now: Moment) {
+        let was_active = self.is_active(now);
+        self.used_traffic = 0;
+        self.traffic_reset_at = Some(now);
+        if !was_active && self.is_active(now) {
+            self.activated = true;
+        }
+    }
+
+    /// Takes all credentials away and gives new ones.
+    pub fn revoke(&mut self, new_key: String, now: Moment) {
+        self.key = new_key;
+        self.sub_revoked_at = Some(now);
+    }
+
+    /// Deletes: the name is free again, the row stays for the owner's sums.
+    pub fn remove(&mut self) {
+        self.username = None;
+        self.removed = true;
+        self.activated = false;
+    }
+
+    /// The link to this user's subscription. `prefix` stands where the owner has none; each `*` becomes 16 random hex
+    /// digits. A removed user has no link.
+    pub fn subscription_url(&self, prefix: &str, mut chance: impl FnMut() -> u64) -> Option<String> {
+        let own = self.owner.as_ref().map(|owner| owner.subscription_url_prefix.as_str());
+        let prefix = own.filter(|own| !own.is_empty()).unwrap_or(prefix).trim_end_matches('/');
+        let mut parts = prefix.split('*');
+        let mut url = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            url.push_str(&format!("{:016x}{part}", chance()));
+        }
+        url.push_str(&format!("/sub/{}/{}", self.username.as_ref()?, self.key));
+        Some(url)
+    }
 }
 
 impl Expiry {
@@ -154,5 +215,108 @@ impl ResetStrategy {
     /// From the word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|strategy| strategy.word() == word)
+    }
+}
+
+/// A user that works, for the tests of this room.
+#[cfg(test)]
+pub(super) fn sample(now: Moment) -> User {
+    User {
+        id: UserId(1),
+        username: Some("sample".to_owned()),
+        key: "00000000000000000000000000000001".to_owned(),
+        owner: None,
+        enabled: true,
+        activated: true,
+        removed: false,
+        expiry: Expiry::Never,
+        usage_duration: None,
+        data_limit: None,
+        reset_strategy: ResetStrategy::NoReset,
+        used_traffic: 0,
+        lifetime_used_traffic: 0,
+        online_at: None,
+        traffic_reset_at: None,
+        note: None,
+        created_at: now,
+        edit_at: None,
+        sub_revoked_at: None,
+        sub_updated_at: None,
+        sub_last_user_agent: None,
+        service_ids: vec![ServiceId(1)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment::from_micros(1_000_000_000_000_000);
+
+    #[test]
+    fn an_account_works_until_its_date_and_its_limit() {
+        let user = sample(NOW);
+        assert!(user.is_active(NOW));
+        assert!(User { expiry: Expiry::FixedDate(NOW), ..user.clone() }.is_active(NOW));
+        assert!(!User { expiry: Expiry::FixedDate(NOW.plus(-1)), ..user.clone() }.is_active(NOW));
+        assert!(User { data_limit: Some(5), used_traffic: 4, ..user.clone() }.is_active(NOW));
+        assert!(!User { data_limit: Some(5), used_traffic: 5, ..user.clone() }.is_active(NOW));
+        assert!(!User { enabled: false, ..user.clone() }.is_active(NOW));
+        assert!(!User { removed: true, ..user }.is_active(NOW));
+    }
+
+    #[test]
+    fn nodes_are_told_of_an_enabled_user_only_when_the_account_works() {
+        let mut user = User { expiry: Expiry::FixedDate(NOW.plus(-1)), ..sample(NOW) };
+        assert!(!user.enable(NOW), "it is on");
+        assert!(user.activated, "and nothing changes");
+        assert!(user.disable());
+        assert!(!user.disable(), "it is off");
+        assert_eq!(user.told(), None);
+        assert!(user.enable(NOW));
+        assert_eq!(user.told(), None);
+    }
+
+    #[test]
+    fn a_reset_brings_a_limited_user_back_and_no_other() {
+        let limited = User { data_limit: Some(5), used_traffic: 5, activated: false, ..sample(NOW) };
+        let mut user = limited.clone();
+        user.reset_traffic(NOW);
+        assert!(user.activated);
+        assert_eq!((user.used_traffic, user.traffic_reset_at), (0, Some(NOW)));
+        let mut expired = User { expiry: Expiry::FixedDate(NOW.plus(-1)), ..limited };
+        expired.reset_traffic(NOW);
+        assert!(!expired.activated);
+    }
+
+    #[test]
+    fn a_new_key_is_news_to_the_nodes_of_an_activated_user() {
+        let before = sample(NOW);
+        let mut user = before.clone();
+        user.revoke("00000000000000000000000000000002".to_owned(), NOW);
+        assert_ne!(user.told(), before.told());
+    }
+
+    #[test]
+    fn links_use_the_owners_prefix_and_a_salt_per_star() {
+        let mut user = sample(NOW);
+        let path = "/sub/sample/00000000000000000000000000000001";
+        let mut salt = 0;
+        let mut count = || {
+            salt += 1;
+            salt
+        };
+        assert_eq!(user.subscription_url("https://x.example/", &mut count), Some(format!("https://x.example{path}")));
+        user.owner = Some(Owner {
+            id: AdminId(1),
+            username: "root".to_owned(),
+            subscription_url_prefix: "https://*.example/*".to_owned(),
+        });
+        assert_eq!(
+            user.subscription_url("https://x.example", &mut count),
+            Some(format!("https://0000000000000001.example/0000000000000002{path}"))
+        );
+        user.remove();
+        assert_eq!(user.subscription_url("https://x.example", count), None);
     }
 }

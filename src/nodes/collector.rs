@@ -101,16 +101,10 @@ impl Collector {
                     self.keep(reply).await;
                 }
             }
-            Err(UsageError::NotSent(error)) => {
-                tracing::debug!(node = node.id.0, %error, "a node could not be asked for its usage");
-            }
-            Err(UsageError::Ambiguous(error)) => {
+            Err(error @ UsageError::NotSent(_)) => tracing::debug!(node = node.id.0, %error, "a node keeps its usage"),
+            Err(error @ UsageError::Ambiguous(_)) => {
                 metrics::counter!("usage_rpc_ambiguous_total", "node" => node.id.to_string()).increment(1);
-                tracing::warn!(
-                    node = node.id.0,
-                    %error,
-                    "a node was asked for its usage and its reply never came; what it had counted may be lost"
-                );
+                tracing::warn!(node = node.id.0, %error, "what a node had counted may be lost");
             }
         }
     }
@@ -204,6 +198,9 @@ impl Collector {
             }
         }
         self.replay().await;
+        if let Err(error) = self.blocking(|inner| lock(&inner.spool).close()).await {
+            tracing::warn!(%error, "the spool file could not be removed; another process will");
+        }
     }
 
     async fn blocking<T: Send + 'static>(

@@ -24,6 +24,9 @@ use crate::store::{Db, Fence, FenceError, StoreError, clock};
 /// The poll behind the bell, and the longest pause of the loop.
 const POLL: Duration = Duration::from_millis(200);
 
+/// Makes the fence of a term, on the connections given.
+pub type MakeFence = Arc<dyn Fn(&Db, &Leadership) -> Fence + Send + Sync>;
+
 /// What the driver is made of; the same for every term.
 #[derive(Clone)]
 pub struct Driver {
@@ -34,7 +37,7 @@ pub struct Driver {
     /// Connections of the lease's thread, for the ledger.
     pub db: Db,
     /// Makes a fence for a term, on the connections given.
-    pub fence: Arc<dyn Fn(&Db, &Leadership) -> Fence + Send + Sync>,
+    pub fence: MakeFence,
     /// Rung when there may be a request.
     pub bell: Bell,
     /// Where the bodies of tasks run.

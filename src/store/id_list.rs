@@ -1,10 +1,11 @@
-//! A list of ids as one bind: an array on PostgreSQL (`UNNEST($1)`), a JSON text on SQLite (`json_each($1)`).
+//! A list of ids as one bind or one column: an array on PostgreSQL (`UNNEST($1)`, `ARRAY(SELECT …)`), a JSON text on
+//! SQLite (`json_each($1)`, `json_group_array(…)`).
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo};
-use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo};
-use sqlx::{Encode, Postgres, Sqlite, Type};
+use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgValueRef};
+use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
+use sqlx::{Decode, Encode, Postgres, Sqlite, Type};
 
 /// Ids in ascending order, each once: the order in which rows are locked everywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,19 @@ impl Encode<'_, Sqlite> for IdList {
     fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
         let text = serde_json::to_string(&self.0)?;
         <String as Encode<'_, Sqlite>>::encode(text, buffer)
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for IdList {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        <Vec<i64> as Decode<'r, Postgres>>::decode(value).map(Self::new)
+    }
+}
+
+impl<'r> Decode<'r, Sqlite> for IdList {
+    fn decode(value: SqliteValueRef<'r>) -> Result<Self, BoxDynError> {
+        let ids: Vec<i64> = serde_json::from_str(<&str as Decode<'r, Sqlite>>::decode(value)?)?;
+        Ok(Self::new(ids))
     }
 }
 

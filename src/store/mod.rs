@@ -1,6 +1,7 @@
 //! All SQL, and nothing but SQL: two engines from one text. One file per table family; functions, not objects:
 //! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
 
+pub mod admins;
 mod by_engine;
 pub mod changes;
 pub mod clock;
@@ -8,16 +9,30 @@ mod db;
 mod error;
 mod fence;
 mod gate;
+pub mod hosts;
 mod id_list;
+pub mod inbounds;
 pub mod lease;
+mod like;
 pub mod migrate;
 pub mod node_sync;
 pub mod node_users;
+pub mod nodes;
 pub mod review;
 pub mod runs;
+pub mod secrets;
+pub mod services;
+pub mod settings;
 mod statement;
+pub mod subscription;
+pub mod subscription_fetches;
 pub mod tls_material;
 pub mod usage_batches;
+pub mod user_batches;
+pub mod user_lists;
+mod user_row;
+pub mod users;
+mod words;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
@@ -30,17 +45,28 @@ pub(crate) use statement::{read, row, run, statements};
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     [
+        admins::STATEMENTS,
         changes::STATEMENTS,
         clock::STATEMENTS,
         fence::STATEMENTS,
+        hosts::STATEMENTS,
+        inbounds::STATEMENTS,
         lease::STATEMENTS,
         migrate::STATEMENTS,
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
+        nodes::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
+        secrets::STATEMENTS,
+        services::STATEMENTS,
+        settings::STATEMENTS,
+        subscription::STATEMENTS,
+        subscription_fetches::STATEMENTS,
         tls_material::STATEMENTS,
         usage_batches::STATEMENTS,
+        user_batches::STATEMENTS,
+        users::STATEMENTS,
     ]
     .into_iter()
     .flatten()

@@ -4,6 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admins;
 mod changes;
 mod clock;
+mod hosts;
 mod migrate;
+mod nodes;
+mod subscription_fetches;
+mod user_lists;
+mod users;

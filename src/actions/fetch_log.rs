@@ -1,0 +1,90 @@
+//! When subscriptions were fetched: kept in memory and written together about each second, because apps fetch all
+//! day and a write per fetch would be most of the database's work. This process sees its own notes at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::domain::ids::UserId;
+use crate::domain::moment::Moment;
+use crate::domain::user::User;
+use crate::store::subscription_fetches::{self, Fetch};
+use crate::store::{Db, StoreError, retry};
+
+/// At most so many users between two writes; the fetches of further ones are not noted.
+const CAPACITY: usize = 100_000;
+/// Rows per transaction.
+const CHUNK: usize = 2_000;
+/// A program's name is cut after so many characters.
+const MAX_AGENT: usize = 512;
+
+/// The last fetches that the database may not have yet. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct FetchLog(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    pages: Mutex<Pages>,
+    /// Held by whoever writes.
+    pen: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    fresh: HashMap<UserId, Fetch>,
+    /// On their way to the database, and visible until they are there.
+    leaving: HashMap<UserId, Fetch>,
+}
+
+impl FetchLog {
+    /// Notes that a user's subscription was fetched.
+    pub fn note(&self, user: UserId, at: Moment, user_agent: &str) {
+        let fetch = Fetch { at, user_agent: user_agent.chars().take(MAX_AGENT).collect() };
+        let mut pages = self.pages();
+        if pages.fresh.len() < CAPACITY || pages.fresh.contains_key(&user) {
+            pages.fresh.insert(user, fetch);
+        }
+    }
+
+    /// Puts what is noted here over what the database says.
+    pub fn overlay(&self, user: &mut User) {
+        let pages = self.pages();
+        if let Some(fetch) = pages.fresh.get(&user.id).or_else(|| pages.leaving.get(&user.id))
+            && user.sub_updated_at.is_none_or(|known| known <= fetch.at)
+        {
+            user.sub_updated_at = Some(fetch.at);
+            user.sub_last_user_agent = Some(fetch.user_agent.clone());
+        }
+    }
+
+    /// Writes everything noted so far. After an error nothing is lost: the next call writes it.
+    pub async fn flush(&self, db: &Db) -> Result<usize, StoreError> {
+        let _pen = self.0.pen.lock().await;
+        // What an earlier call could not write goes first.
+        let late = self.write_leaving(db).await?;
+        {
+            let mut pages = self.pages();
+            pages.leaving = std::mem::take(&mut pages.fresh);
+        }
+        Ok(late + self.write_leaving(db).await?)
+    }
+
+    async fn write_leaving(&self, db: &Db) -> Result<usize, StoreError> {
+        let mut fetches: Vec<_> = self.pages().leaving.iter().map(|(user, fetch)| (*user, fetch.clone())).collect();
+        fetches.sort_unstable_by_key(|(user, _)| *user);
+        for chunk in fetches.chunks(CHUNK) {
+            retry(StoreError::is_retry, || async {
+                let mut tx = db.begin().await?;
+                subscription_fetches::upsert(&mut tx, chunk).await?;
+                tx.commit().await
+            })
+            .await?;
+        }
+        self.pages().leaving.clear();
+        Ok(fetches.len())
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        // Nothing under this lock can leave the pages half changed.
+        self.0.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,90 @@
+//! Passwords as bcrypt hashes: slow on purpose, so a few at a time and away from the threads that serve requests.
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
+
+use crate::config::secret::Secret;
+
+/// About a quarter of a second on one core.
+const COST: u32 = 12;
+
+/// The hash of nothing that anybody knows: what a name without an admin is checked against, so that its answer takes
+/// as long as any other.
+const NOBODY: &str = "$2b$12$NobodyKnowsThisSalt..euH0vWJYlGfbZ0NcvAiHEC3b6mO9sQ1K";
+
+/// However many people sign in at once, requests keep most of the processor.
+static TURNS: Semaphore = Semaphore::const_new(4);
+
+/// Why a password could be neither hashed nor checked.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The library refused.
+    #[error("hashing a password failed")]
+    Hash(#[source] bcrypt::BcryptError),
+    /// The thread that did it is gone.
+    #[error("the thread that hashed a password is gone")]
+    Thread(#[source] JoinError),
+}
+
+/// Hashes a password: `$2b$`, cost 12. Only its first 72 bytes count.
+pub async fn hash(password: Secret) -> Result<String, PasswordError> {
+    slowly(move || bcrypt::hash(password.expose(), COST)).await?.map_err(PasswordError::Hash)
+}
+
+/// Whether a password is the one that was hashed. Without a hash it never is, after the same while.
+pub async fn verify(password: Secret, hash: Option<String>) -> Result<bool, PasswordError> {
+    slowly(move || {
+        let matches = bcrypt::verify(password.expose(), hash.as_deref().unwrap_or(NOBODY));
+        // A hash that can't be read (of a hand-made row) is one that no password has.
+        matches.unwrap_or(false) && hash.is_some()
+    })
+    .await
+}
+
+async fn slowly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+    // The semaphore is never closed, so this is always a permit. The work keeps it, also when nobody waits any more.
+    let turn = TURNS.acquire().await.ok();
+    let done = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work()
+    });
+    done.await.map_err(PasswordError::Thread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// At the lowest cost.
+    fn cheap(password: &str) -> String {
+        bcrypt::hash(password, 4).expect("a hash")
+    }
+
+    #[tokio::test]
+    async fn only_the_first_72_bytes_count() {
+        let hash = cheap(&"x".repeat(72));
+        assert!(verify(Secret::new("x".repeat(80)), Some(hash.clone())).await.expect("checked"));
+        assert!(!verify(Secret::new("x".repeat(71)), Some(hash)).await.expect("checked"));
+    }
+
+    #[tokio::test]
+    async fn odd_passwords_and_odd_hashes_are_simply_wrong() {
+        assert!(!verify(Secret::new("a\0b"), Some(cheap("a"))).await.expect("checked"));
+        assert!(!verify(Secret::new(""), Some(cheap("a"))).await.expect("checked"));
+        assert!(!verify(Secret::new("a"), Some("not a hash".to_owned())).await.expect("checked"));
+    }
+
+    #[test]
+    fn nobody_is_checked_as_slowly_as_an_admin() {
+        let parts: bcrypt::HashParts = NOBODY.parse().expect("a hash");
+        assert_eq!(parts.get_cost(), COST);
+        assert!(!bcrypt::verify("x", NOBODY).expect("a hash to compare with"));
+    }
+
+    #[tokio::test]
+    async fn new_hashes_have_the_form_that_other_programs_know() {
+        let hash = hash(Secret::new("secret")).await.expect("hashed");
+        assert!(hash.starts_with("$2b$12$") && hash.len() == 60, "{hash}");
+        assert!(verify(Secret::new("secret"), Some(hash)).await.expect("checked"));
+    }
+}

@@ -1,0 +1,46 @@
+//! Signing in with a name and a password.
+
+use std::net::IpAddr;
+
+use super::Panel;
+use super::login_limiter::{LoginLimiter, Subject, TooMany};
+use super::passwords::{self, PasswordError};
+use crate::config::secret::Secret;
+use crate::domain::admin::Admin;
+use crate::store::{StoreError, admins};
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// No such name, or another password: which of the two is not said.
+    #[error("wrong name or password")]
+    Wrong,
+    /// Too many wrong passwords.
+    #[error("too many wrong passwords; try again in {} s", .0.retry_after)]
+    TooMany(TooMany),
+    /// The password could not be checked.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The database could not be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The admin of that name and password, also a disabled one (whose token will be refused). `from` is the address to
+/// limit, if there is one.
+pub async fn sign_in(
+    panel: &Panel,
+    limiter: &LoginLimiter,
+    from: Option<IpAddr>,
+    username: &str,
+    password: Secret,
+) -> Result<Admin, SignInError> {
+    let subjects = from.map(Subject::address).into_iter().chain([Subject::name(username)]).collect();
+    let attempt = limiter.begin(subjects, panel.clock.boot()).map_err(SignInError::TooMany)?;
+    let hash = admins::password_hash(&panel.db, username).await?;
+    if !passwords::verify(password, hash).await? {
+        return Err(SignInError::Wrong);
+    }
+    attempt.was_right();
+    admins::by_username(&panel.db, username).await?.ok_or(SignInError::Wrong)
+}

@@ -1,0 +1,77 @@
+//! What admins do to many users at once: in chunks, so that nobody else waits long for the database.
+
+use std::time::Duration;
+
+use super::UserError;
+use crate::actions::Panel;
+use crate::domain::admin::Admin;
+use crate::domain::ids::UserId;
+use crate::domain::moment::SECOND;
+use crate::store::{Engine, IdList, changes, retry, user_batches};
+
+/// Users per transaction: on SQLite well below 250 ms.
+const CHUNK: i64 = 1_000;
+/// How long a bulk writer leaves SQLite to the writers of other processes.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Deletes the admin's own users (a sudo: all users) whose fixed date passed at least so many seconds ago. Answers how
+/// many there were.
+pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -> Result<usize, UserError> {
+    if !admin.may_modify_users() {
+        return Err(UserError::Forbidden);
+    }
+    let cutoff = panel.clock.now().plus(passed_seconds.saturating_mul(SECOND).saturating_neg());
+    let owner = (!admin.is_sudo).then_some(admin.id);
+    let mut removed = 0;
+    loop {
+        let chunk = retry(UserError::is_retry, || async {
+            let mut tx = panel.db.begin().await?;
+            let users = user_batches::lock_expired(&mut tx, cutoff, owner, CHUNK).await?;
+            if users.is_empty() {
+                return Ok(0);
+            }
+            user_batches::remove(&mut tx, IdList::new(users.iter().map(|user| user.id))).await?;
+            let known = IdList::new(users.iter().filter(|user| user.activated).map(|user| user.id));
+            changes::mark(&mut tx, known, panel.clock.now()).await?;
+            tx.commit().await?;
+            Ok(users.len())
+        })
+        .await?;
+        if chunk == 0 {
+            break;
+        }
+        removed += chunk;
+        panel.bell.ring();
+        breathe(panel).await;
+    }
+    if removed == 0 { Err(UserError::NoneExpired) } else { Ok(removed) }
+}
+
+/// Sets the used traffic of all the admin's own users back to zero. Those whom only that kept from working come back
+/// to the nodes.
+pub async fn reset_own(panel: &Panel, admin: &Admin) -> Result<(), UserError> {
+    let mut after = UserId(0);
+    loop {
+        let last = retry(UserError::is_retry, || async {
+            let mut tx = panel.db.begin().await?;
+            let users = user_batches::lock_owned(&mut tx, admin.id, after, CHUNK).await?;
+            let Some(last) = users.as_slice().last().copied() else { return Ok(None) };
+            let now = panel.clock.now();
+            let back = user_batches::reset_traffic(&mut tx, users, now).await?;
+            changes::mark(&mut tx, back, now).await?;
+            tx.commit().await?;
+            Ok(Some(last))
+        })
+        .await?;
+        let Some(last) = last else { return Ok(()) };
+        after = UserId(last);
+        panel.bell.ring();
+        breathe(panel).await;
+    }
+}
+
+async fn breathe(panel: &Panel) {
+    if panel.db.engine() == Engine::Sqlite {
+        tokio::time::sleep(BREATH).await;
+    }
+}

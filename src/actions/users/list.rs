@@ -1,0 +1,27 @@
+//! Lists of users, as an admin may see them.
+
+use super::UserError;
+use crate::actions::Panel;
+use crate::domain::admin::Admin;
+use crate::domain::user::User;
+use crate::store::admins;
+use crate::store::user_lists::{self, UserFilter, UserWindow};
+
+/// A page of the users that match, and how many match on all pages. Others than a sudo see their own users, and may
+/// not ask for an owner's; the filter's own `owner` is not looked at.
+pub async fn list(
+    panel: &Panel,
+    admin: &Admin,
+    filter: UserFilter,
+    owner_username: Option<&str>,
+    window: UserWindow,
+) -> Result<(Vec<User>, i64), UserError> {
+    let owner = match owner_username {
+        Some(_) if !admin.is_sudo => return Err(UserError::Forbidden),
+        Some(username) => Some(admins::by_username(&panel.db, username).await?.ok_or(UserError::NoSuchAdmin)?.id),
+        None => (!admin.is_sudo).then_some(admin.id),
+    };
+    let filter = UserFilter { owner, ..filter };
+    let now = panel.clock.now();
+    Ok(tokio::try_join!(user_lists::page(&panel.db, &filter, window, now), user_lists::count(&panel.db, &filter, now))?)
+}

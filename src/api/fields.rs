@@ -1,0 +1,130 @@
+//! What is wrong with a request, field by field: the body of every 422.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef, take_cf_content};
+
+/// The key of a fault that belongs to no single field.
+pub const BODY: &str = "body";
+
+/// A text per wrong field. The key is the last element of the field's place: its own name however deep it lies, an
+/// index in a list as text, [`BODY`] for the whole. Of equal keys the last text counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldErrors(BTreeMap<String, String>);
+
+impl FieldErrors {
+    /// One wrong field.
+    pub fn one(key: impl Into<String>, text: impl Into<String>) -> Self {
+        Self(BTreeMap::from([(key.into(), text.into())]))
+    }
+
+    /// A fault of a value found at `place` while reading.
+    pub fn at(place: ValuePointerRef<'_>, text: impl Into<String>) -> Self {
+        let key = match place {
+            ValuePointerRef::Origin => BODY.to_owned(),
+            ValuePointerRef::Key { key, .. } => key.to_owned(),
+            ValuePointerRef::Index { index, .. } => index.to_string(),
+        };
+        Self::one(key, text)
+    }
+
+    /// Also these.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
+    /// The texts by key.
+    pub const fn as_map(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+/// Refuses a value of the wrong kind: for hand-written readers of single values.
+pub fn wrong_kind<V: IntoValue>(
+    actual: deserr::Value<V>,
+    accepted: &[ValueKind],
+    place: ValuePointerRef<'_>,
+) -> FieldErrors {
+    take_cf_content(FieldErrors::error(None, ErrorKind::IncorrectValueKind { actual, accepted }, place))
+}
+
+impl MergeWithError<Self> for FieldErrors {
+    fn merge(errors: Option<Self>, more: Self, _: ValuePointerRef<'_>) -> ControlFlow<Self, Self> {
+        ControlFlow::Continue(errors.unwrap_or_default().and(more))
+    }
+}
+
+impl DeserializeError for FieldErrors {
+    fn error<V: IntoValue>(
+        errors: Option<Self>,
+        error: ErrorKind<'_, V>,
+        place: ValuePointerRef<'_>,
+    ) -> ControlFlow<Self, Self> {
+        let one = match error {
+            ErrorKind::MissingField { field } => Self::one(field, "is missing"),
+            ErrorKind::IncorrectValueKind { actual, accepted } => {
+                let accepted: Vec<&str> = accepted.iter().map(|kind| noun(*kind)).collect();
+                Self::at(place, format!("must be {}, and is {}", accepted.join(" or "), noun(actual.kind())))
+            }
+            ErrorKind::UnknownKey { key, .. } => Self::one(key, "is not known here"),
+            ErrorKind::UnknownValue { accepted, .. } => {
+                Self::at(place, format!("must be one of: {}", accepted.join(", ")))
+            }
+            ErrorKind::BadSequenceLen { expected, .. } => Self::at(place, format!("must have {expected} elements")),
+            ErrorKind::Unexpected { msg } => Self::at(place, msg),
+        };
+        ControlFlow::Continue(errors.unwrap_or_default().and(one))
+    }
+}
+
+const fn noun(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::Null => "null",
+        ValueKind::Boolean => "true or false",
+        ValueKind::Integer => "an integer",
+        ValueKind::NegativeInteger => "a negative integer",
+        ValueKind::Float => "a number",
+        ValueKind::String => "text",
+        ValueKind::Sequence => "a list",
+        ValueKind::Map => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deserr::Deserr;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserr)]
+    #[deserr(error = FieldErrors)]
+    #[expect(dead_code, reason = "only what is wrong is looked at")]
+    struct Outer {
+        name: String,
+        ids: Vec<u8>,
+        inner: Inner,
+    }
+
+    #[derive(Debug, Deserr)]
+    #[deserr(error = FieldErrors)]
+    #[expect(dead_code, reason = "only what is wrong is looked at")]
+    struct Inner {
+        packets: String,
+    }
+
+    fn keys(value: serde_json::Value) -> Vec<String> {
+        let errors = deserr::deserialize::<Outer, _, FieldErrors>(value).expect_err("something is wrong");
+        errors.as_map().keys().cloned().collect()
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_by_the_last_element_of_its_place() {
+        assert_eq!(keys(json!({"name": 5, "ids": [1, "x", -2], "inner": {}})), ["1", "2", "name", "packets"]);
+        assert_eq!(keys(json!([])), ["body"]);
+        assert_eq!(keys(json!({})), ["ids", "inner", "name"]);
+    }
+}

@@ -1,0 +1,214 @@
+//! `/api/users`.
+
+use poem::handler;
+use poem::http::StatusCode;
+use rand::Rng as _;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+use super::State;
+use super::auth::{CurrentAdmin, Sudo};
+use super::body::Json;
+use super::error::ApiError;
+use super::input::Both;
+use super::page::{Page, Paging};
+use super::query::{Path, Query};
+use super::routes::{Methods, Routes, delete, get, post, put};
+use super::services::{ServiceResponse, page_of};
+use super::user_input::{At, ExpiredQuery, OwnerQuery, UserCreate, UserModify, UserQuery};
+use crate::actions::users::{self, UserError, bulk};
+use crate::domain::user::User;
+use crate::domain::user_document::UserDocument;
+use crate::store::services::Scope;
+use crate::store::user_lists::{self, UserFilter, UserSort, UserWindow};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(
+    list,
+    create,
+    read,
+    modify,
+    remove,
+    remove_expired,
+    reset_own,
+    enable,
+    disable,
+    reset,
+    revoke_sub,
+    set_owner
+))]
+pub(super) struct Doc;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .at("/api/users", get(list).post(create))
+        .at("/api/users/:username", one())
+        .beside("/api/users/:username", "expired", delete(remove_expired), one())
+        .beside("/api/users/:username", "reset", post(reset_own), one())
+        .at("/api/users/:username/enable", post(enable))
+        .at("/api/users/:username/disable", post(disable))
+        .at("/api/users/:username/reset", post(reset))
+        .at("/api/users/:username/revoke_sub", post(revoke_sub))
+        .at("/api/users/:username/set-owner", put(set_owner))
+        .at("/api/users/:username/services", get(services_of))
+}
+
+/// What can be done with one user.
+fn one() -> Methods {
+    get(read).put(modify).delete(remove)
+}
+
+type Answer = Result<Json<UserDocument>, ApiError>;
+
+#[utoipa::path(get, path = "/api/users", tag = "User", params(UserQuery, Paging), responses((status = 200, body = Page<UserDocument>)), security(("bearer" = [])))]
+#[handler]
+async fn list(
+    state: &State,
+    CurrentAdmin(admin): CurrentAdmin,
+    Both(Query(query), paging): Both<Query<UserQuery>, Paging>,
+) -> Result<Json<Page<UserDocument>>, ApiError> {
+    let window = query.window(&paging);
+    let (found, total) =
+        users::list(&state.panel, &admin, query.filter(), query.owner_username.as_deref(), window).await?;
+    Ok(Json(paging.page(state.user_documents(found), total)))
+}
+
+#[utoipa::path(post, path = "/api/users", tag = "User", request_body = UserCreate, responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+#[handler]
+async fn create(state: &State, CurrentAdmin(admin): CurrentAdmin, Json(body): Json<UserCreate>) -> Answer {
+    let made = users::create(&state.panel, &admin, body.into_new_user()?).await?;
+    Ok(Json(state.user_document(made)))
+}
+
+#[utoipa::path(get, path = "/api/users/{username}", tag = "User", params(("username" = String, Path)), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+#[handler]
+async fn read(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
+    Ok(Json(state.user_document(users::get(&state.panel, &admin, &at.username).await?)))
+}
+
+#[utoipa::path(put, path = "/api/users/{username}", tag = "User", params(("username" = String, Path)), request_body = UserModify, responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+#[handler]
+async fn modify(
+    state: &State,
+    CurrentAdmin(admin): CurrentAdmin,
+    Both(Path(at), Json(body)): Both<Path<At>, Json<UserModify>>,
+) -> Answer {
+    let edit = body.into_edit()?;
+    Ok(Json(state.user_document(users::modify(&state.panel, &admin, &at.username, edit).await?)))
+}
+
+#[utoipa::path(delete, path = "/api/users/{username}", tag = "User", params(("username" = String, Path)), responses((status = 200)), security(("bearer" = [])))]
+#[handler]
+async fn remove(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Result<Json<Value>, ApiError> {
+    users::remove(&state.panel, &admin, &at.username).await?;
+    Ok(Json(json!({})))
+}
+
+#[utoipa::path(delete, path = "/api/users/expired", tag = "User", params(ExpiredQuery), responses((status = 200)), security(("bearer" = [])))]
+#[handler]
+async fn remove_expired(
+    state: &State,
+    CurrentAdmin(admin): CurrentAdmin,
+    Query(query): Query<ExpiredQuery>,
+) -> Result<Json<Value>, ApiError> {
+    bulk::remove_expired(&state.panel, &admin, query.passed_time.0).await?;
+    Ok(Json(json!({})))
+}
+
+#[utoipa::path(post, path = "/api/users/reset", tag = "User", responses((status = 200)), security(("bearer" = [])))]
+#[handler]
+async fn reset_own(state: &State, Sudo(admin): Sudo) -> Result<Json<Value>, ApiError> {
+    bulk::reset_own(&state.panel, &admin).await?;
+    Ok(Json(json!({})))
+}
+
+#[utoipa::path(post, path = "/api/users/{username}/enable", tag = "User", params(("username" = String, Path)), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+#[handler]
+async fn enable(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
+    Ok(Json(state.user_document(users::enable(&state.panel, &admin, &at.username).await?)))
+}
+
+#[utoipa::path(post, path = "/api/users/{username}/disable", tag = "User", params(("username" = String, Path)), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+#[handler]
+async fn disable(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
+    Ok(Json(state.user_document(users::disable(&state.panel, &admin, &at.username).await?)))
+}
+
+#[utoipa::path(post, path = "/api/users/{username}/reset", tag = "User", params(("username" = String, Path)), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+#[handler]
+async fn reset(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
+    Ok(Json(state.user_document(users::reset_traffic(&state.panel, &admin, &at.username).await?)))
+}
+
+#[utoipa::path(post, path = "/api/users/{username}/revoke_sub", tag = "User", params(("username" = String, Path)), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+#[handler]
+async fn revoke_sub(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
+    Ok(Json(state.user_document(users::revoke_subscription(&state.panel, &admin, &at.username).await?)))
+}
+
+#[utoipa::path(put, path = "/api/users/{username}/set-owner", tag = "User", params(("username" = String, Path), OwnerQuery), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+#[handler]
+async fn set_owner(
+    state: &State,
+    Sudo(admin): Sudo,
+    Both(Path(at), Query(query)): Both<Path<At>, Query<OwnerQuery>>,
+) -> Answer {
+    let changed = users::set_owner(&state.panel, &admin, &at.username, &query.admin_username).await?;
+    Ok(Json(state.user_document(changed)))
+}
+
+#[utoipa::path(get, path = "/api/users/{username}/services", tag = "User", params(("username" = String, Path), Paging), responses((status = 200, body = Page<ServiceResponse>)), security(("bearer" = [])))]
+#[handler]
+async fn services_of(
+    state: &State,
+    CurrentAdmin(admin): CurrentAdmin,
+    Both(Path(at), paging): Both<Path<At>, Paging>,
+) -> Result<Json<Page<ServiceResponse>>, ApiError> {
+    let user = users::get(&state.panel, &admin, &at.username).await?;
+    let (items, total) = page_of(state, Scope::OfUser(user.id), "", &paging).await?;
+    Ok(Json(paging.page(items, total)))
+}
+
+impl State {
+    /// A page of the users that match, whoever owns them, and how many match: for lists below other resources.
+    pub(super) async fn page_of_users(
+        &self,
+        filter: &UserFilter,
+        paging: &Paging,
+    ) -> Result<(Vec<UserDocument>, i64), ApiError> {
+        let window =
+            UserWindow { sort: UserSort::Id, descending: false, offset: paging.offset(), limit: paging.limit() };
+        let (db, now) = (&self.panel.db, self.panel.clock.now());
+        let found = user_lists::page(db, filter, window, now).await?;
+        Ok((self.user_documents(found), user_lists::count(db, filter, now).await?))
+    }
+
+    /// A user as answers show it, with what this process alone knows of its last fetch.
+    pub(super) fn user_document(&self, mut user: User) -> UserDocument {
+        self.fetches.overlay(&mut user);
+        let mut chance = self.chance.fork();
+        UserDocument::of(user, &self.options.subscription.url_prefix, self.panel.clock.now(), || chance.next_u64())
+    }
+
+    /// The same for many.
+    pub(super) fn user_documents(&self, users: Vec<User>) -> Vec<UserDocument> {
+        users.into_iter().map(|user| self.user_document(user)).collect()
+    }
+}
+
+impl From<UserError> for ApiError {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::NotFound => Self::not_found("The user"),
+            UserError::NoSuchAdmin => Self::not_found("The admin"),
+            UserError::NoneExpired => Self::new(StatusCode::NOT_FOUND, "No user has been expired for that long"),
+            UserError::Forbidden => Self::forbidden(),
+            UserError::NameTaken => Self::conflict("Another user has this name"),
+            UserError::KeyTaken => Self::conflict("This key is in use, or was once"),
+            UserError::AlreadyEnabled => Self::conflict("The user is enabled already"),
+            UserError::AlreadyDisabled => Self::conflict("The user is disabled already"),
+            UserError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The thread of the lease: its own runtime with its own connections, so that nothing that happens on the workers
+//! can cost the lease. The elector runs there, and under it, while this process leads, the scheduler's loop.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::FutureExt;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::cluster::bell::Bell;
+use crate::cluster::elector::{Elector, Lead};
+use crate::cluster::gate::{Gate, RedisState};
+use crate::cluster::identity::{Identity, task_session_name};
+use crate::cluster::leadership::{Leadership, Standing};
+use crate::cluster::ringing;
+use crate::domain::lease::LeaseTiming;
+use crate::domain::schedule::Schedule;
+use crate::nodes::supervisor::Supervisor;
+use crate::scheduler::driver::{Driver, MakeFence};
+use crate::scheduler::tasks::Deps;
+use crate::store::{Db, Fence, OpenOptions};
+
+/// What the thread is made of.
+pub struct CoordinationParts {
+    /// Who this process is.
+    pub identity: Identity,
+    /// The lease's numbers.
+    pub timing: LeaseTiming,
+    /// When each task runs.
+    pub schedules: Vec<Schedule>,
+    /// How to open the thread's own connections.
+    pub lease_database: OpenOptions,
+    /// The Redis of the cluster and its name there; `None`: the database alone.
+    pub redis: Option<(redis::Client, String)>,
+    /// The bell.
+    pub bell: Bell,
+    /// The link to the nodes: led by whoever leads.
+    pub supervisor: Supervisor,
+    /// What tasks need; `deps.db` is also what the thread's connections are siblings of.
+    pub deps: Arc<Deps>,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Coordination {
+    /// Where this process stands.
+    pub standing: watch::Receiver<Standing>,
+    /// Whether Redis answers.
+    pub redis: watch::Receiver<RedisState>,
+    /// Asks the leader to hand over.
+    pub step_down: Arc<Notify>,
+    drain: CancellationToken,
+    thread: JoinHandle<()>,
+}
+
+impl Coordination {
+    /// Starts the thread. Must be called on the workers' runtime: that is where the bodies of tasks will run.
+    pub fn start(parts: CoordinationParts) -> anyhow::Result<Self> {
+        let workers = Handle::current();
+        let drain = CancellationToken::new();
+        let (standing, standing_seen) = watch::channel(Standing::None);
+        let step_down = Arc::new(Notify::new());
+        let gate = parts.redis.as_ref().map(|(client, cluster)| {
+            let ttl = Duration::from_micros(parts.timing.ttl.unsigned_abs());
+            let limit = Duration::from_micros(parts.timing.operation().unsigned_abs());
+            Gate::new(client.clone(), cluster, parts.identity.instance, ttl, limit)
+        });
+        let redis = gate.as_ref().map_or_else(|| watch::channel(RedisState::Off).1, Gate::state);
+        let runtime = Builder::new_current_thread().enable_all().build().context("no runtime for the lease")?;
+        let (draining, asked) = (drain.clone(), step_down.clone());
+        let thread = std::thread::Builder::new()
+            .name("sarban-lease".to_owned())
+            .spawn(move || runtime.block_on(run(parts, gate, workers, standing, asked, draining)))
+            .context("no thread for the lease")?;
+        Ok(Self { standing: standing_seen, redis, step_down, drain, thread })
+    }
+
+    /// Hands the lease over, if this process has it, and does not candidate again.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Waits for the end of the thread, after [`Coordination::drain`].
+    pub async fn join(self) {
+        let ended = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::error!("the thread of the lease panicked; the lease will expire");
+        }
+    }
+}
+
+async fn run(
+    parts: CoordinationParts,
+    gate: Option<Gate>,
+    workers: Handle,
+    standing: watch::Sender<Standing>,
+    step_down: Arc<Notify>,
+    drain: CancellationToken,
+) {
+    let Some(db) = drain.run_until_cancelled(open(&parts)).await else { return };
+    if let Some((client, cluster)) = &parts.redis {
+        let carrying =
+            ringing::carry(parts.bell.clone(), client.clone(), cluster.clone(), parts.identity.instance, drain.clone());
+        tokio::spawn(carrying);
+    }
+    let lead = leader(&parts, &db, workers);
+    let elector = Elector {
+        identity: parts.identity,
+        timing: parts.timing,
+        db: db.clone(),
+        clock: parts.deps.clock.clone(),
+        gate,
+        bell: parts.bell,
+        lead,
+        standing,
+        step_down,
+        drain,
+    };
+    elector.run().await;
+    db.close().await;
+}
+
+/// What a leader does: the scheduler's loop on this thread, the link to the nodes on the workers.
+fn leader(parts: &CoordinationParts, db: &Db, workers: Handle) -> Lead {
+    let fence = fence_maker(parts);
+    let driver = Driver {
+        instance: parts.identity.instance,
+        schedules: parts.schedules.clone(),
+        db: db.clone(),
+        fence: fence.clone(),
+        bell: parts.bell.clone(),
+        workers: workers.clone(),
+        deps: parts.deps.clone(),
+    };
+    let supervisor = parts.supervisor.clone();
+    Arc::new(move |leadership: Leadership| {
+        let (driver, supervisor) = (driver.clone(), supervisor.clone());
+        let nodes_fence = fence(&driver.deps.db, &leadership);
+        let stop = leadership.stop.clone();
+        workers.spawn(async move { supervisor.lead(nodes_fence, stop).await });
+        driver.lead(leadership).boxed()
+    })
+}
+
+fn fence_maker(parts: &CoordinationParts) -> MakeFence {
+    let clock: Clock = parts.deps.clock.clone();
+    let limit = Duration::from_micros(parts.timing.statement().unsigned_abs());
+    let session = task_session_name(parts.identity.instance);
+    Arc::new(move |db, leadership| {
+        Fence::new(db.clone(), clock.clone(), leadership.term.clone(), limit, session.clone())
+    })
+}
+
+/// The database may be away for a while: nobody leads then, and nothing is lost.
+async fn open(parts: &CoordinationParts) -> Db {
+    loop {
+        match parts.deps.db.open_sibling(&parts.lease_database).await {
+            Ok(db) => return db,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no connections for the lease; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}

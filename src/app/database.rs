@@ -1,0 +1,58 @@
+//! Opens the database that the settings name, with an error that says what to look at.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::config::Settings;
+use crate::config::database_url::DatabaseUrl;
+use crate::store::{Db, OpenOptions};
+
+/// How long a request waits for a connection before it is told that the database is unavailable.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How this process opens its database.
+pub(super) fn options(settings: &Settings) -> OpenOptions {
+    OpenOptions {
+        url: settings.database.url.clone(),
+        connections: settings.database.connections(),
+        statement_cache: settings.database.statement_cache,
+        application_name: format!("sarban-{}", settings.instance.name),
+        acquire_timeout: ACQUIRE_TIMEOUT,
+        busy_timeout: Duration::from_secs(5),
+    }
+}
+
+/// How the lease's thread opens it: few connections of its own, past pgbouncer, that wait for nobody.
+pub(super) fn lease_options(settings: &Settings) -> OpenOptions {
+    OpenOptions {
+        url: settings.database.direct_url().clone(),
+        // The lease, the ledger, and the clock between them.
+        connections: 3,
+        application_name: format!("sarban-lease-{}", settings.instance.name),
+        acquire_timeout: Duration::from_secs(2),
+        busy_timeout: Duration::from_millis(20),
+        ..options(settings)
+    }
+}
+
+/// Opens the database for a process or a command.
+pub async fn open(settings: &Settings) -> anyhow::Result<Db> {
+    let options = options(settings);
+    Db::open(&options).await.with_context(|| hint(&options.url))
+}
+
+fn hint(url: &DatabaseUrl) -> String {
+    match url {
+        DatabaseUrl::Postgres { .. } => {
+            format!(
+                "no database at {url:?}: check SQLALCHEMY_DATABASE_URL, and that PostgreSQL runs and lets this host in"
+            )
+        }
+        DatabaseUrl::Sqlite { .. } => {
+            format!(
+                "no database at {url:?}: check SQLALCHEMY_DATABASE_URL, and that its folder is there and may be written to"
+            )
+        }
+    }
+}

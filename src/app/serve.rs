@@ -1,0 +1,202 @@
+//! `sarban serve`: from the settings to a running panel, and from the first signal to a clean end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use poem::Server;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::coordination::{Coordination, CoordinationParts};
+use super::{database, health, listener, redis, shutdown, surroundings, telemetry};
+use crate::actions::Panel;
+use crate::actions::fetch_log::FetchLog;
+use crate::api;
+use crate::clock::Clock;
+use crate::cluster::bell::{Bell, Ear};
+use crate::cluster::identity::Identity;
+use crate::config::Settings;
+use crate::domain::moment::SECOND;
+use crate::domain::schedule::{Schedule, Task};
+use crate::domain::workers::Workers;
+use crate::nodes::collector::Collector;
+use crate::nodes::supervisor::Supervisor;
+use crate::nodes::{self, PanelIdentity, panel_certificate};
+use crate::scheduler::tasks::Deps;
+use crate::store::{Db, migrate};
+
+/// What the command line adds to the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct ServeOptions {
+    /// Apply pending migrations; otherwise refuse to start with any.
+    pub migrate: bool,
+    /// What the runtime was sized to, for the log.
+    pub workers: Workers,
+    /// The cores that it was sized for.
+    pub cores: f64,
+}
+
+/// Runs the panel until a signal.
+pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<()> {
+    let metrics = telemetry::start_metrics()?;
+    tracing::info!(
+        cores = options.cores,
+        workers = options.workers.threads,
+        version = env!("CARGO_PKG_VERSION"),
+        "{}",
+        options.workers
+    );
+    // First the port, which costs nothing to ask for, then the database.
+    let acceptor = listener::bind(&settings).await?;
+    let db = database::open(&settings).await?;
+    bring_schema_up_to_date(&db, options.migrate).await?;
+
+    let stopping = shutdown::on_signals().context("no signal handlers")?;
+    let identity = Identity::new(settings.instance.name.clone());
+    let clock = Clock::real();
+    let bell = Bell::default();
+    let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("no randomness from the system")?;
+    let material = panel_certificate::obtain(&db, clock.now()).await?;
+    let certificate = PanelIdentity::from_pem(&material.certificate, &material.key)
+        .context("the panel's own certificate (table tls) can't be read")?;
+    let supervisor =
+        Supervisor::new(clock.clone(), certificate, wake(bell.ear()), rng.random(), nodes::Timing::default());
+    let collector =
+        Collector::new(db.clone(), clock.clone(), supervisor.clone(), &settings.instance.data_dir, identity.instance)
+            .with_context(|| format!("no spool under {}: check DATA_DIR", settings.instance.data_dir.display()))?;
+    tokio::spawn(stopping.clone().run_until_cancelled_owned(replay_each_minute(collector.clone())));
+
+    let coordination = Coordination::start(CoordinationParts {
+        identity,
+        timing: settings.lease,
+        schedules: schedules(&settings),
+        lease_database: database::lease_options(&settings),
+        redis: match &settings.redis {
+            Some(target) => Some((redis::client(target)?, settings.instance.cluster.as_str().to_owned())),
+            None => None,
+        },
+        bell: bell.clone(),
+        supervisor,
+        deps: Arc::new(Deps {
+            db: db.clone(),
+            clock: clock.clone(),
+            bell: bell.clone(),
+            collector: collector.clone(),
+            node_hours: !settings.tasks.without_node_usage,
+        }),
+    })?;
+    let health = health::watch(db.clone(), coordination.standing.clone(), coordination.redis.clone(), stopping.clone());
+    let state =
+        api::State::new(Panel { db: db.clone(), clock, bell }, api_options(&settings)?, health, metrics, &mut rng);
+    let fetches = state.fetches.clone();
+    tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
+
+    tracing::info!("the panel is at {}", address(&settings));
+    let grace = settings.instance.shutdown_grace;
+    let serving = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
+        api::routes(state),
+        stopping.cancelled(),
+        Some(grace.saturating_sub(Duration::from_secs(2))),
+    );
+    // The lease goes at the first signal: others need not wait for the last request here.
+    let handing_over = async {
+        stopping.cancelled().await;
+        coordination.drain();
+        coordination.join().await;
+        collector.shut_down(grace.saturating_sub(Duration::from_secs(1))).await;
+    };
+    let (served, ()) = tokio::join!(serving, handing_over);
+    write_fetches(&fetches, &db).await;
+    db.close().await;
+    served.context("the HTTP server failed")
+}
+
+async fn bring_schema_up_to_date(db: &Db, apply: bool) -> anyhow::Result<()> {
+    if apply {
+        let applied = migrate::migrate(db).await?;
+        if applied > 0 {
+            tracing::info!(applied, "the database's schema is up to date");
+        }
+        return Ok(());
+    }
+    match migrate::pending(db).await? {
+        0 => Ok(()),
+        pending => bail!("{pending} migrations are pending: run `sarban migrate`, or start without --no-migrate"),
+    }
+}
+
+/// For every process, leader or not: what others left behind must not wait for their return.
+async fn replay_each_minute(collector: Collector) {
+    let mut minute = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        minute.tick().await;
+        collector.replay().await;
+    }
+}
+
+/// What apps fetched in the last second, in one write.
+async fn flush_each_second(fetches: FetchLog, db: Db) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        second.tick().await;
+        write_fetches(&fetches, &db).await;
+    }
+}
+
+async fn write_fetches(fetches: &FetchLog, db: &Db) {
+    if let Err(error) = fetches.flush(db).await {
+        // Nothing is lost: the next call writes it.
+        tracing::warn!(error = &error as &dyn std::error::Error, "fetches of subscriptions could not be written");
+    }
+}
+
+/// The bell as the supervisor hears it.
+fn wake(mut ear: Ear) -> watch::Receiver<()> {
+    let (sender, receiver) = watch::channel(());
+    tokio::spawn(async move {
+        loop {
+            ear.heard().await;
+            if sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn schedules(settings: &Settings) -> Vec<Schedule> {
+    let every =
+        |task, period: Duration| Schedule { task, period: i64::try_from(period.as_micros()).unwrap_or(i64::MAX) };
+    vec![
+        every(Task::RecordUserUsages, settings.tasks.record_user_usages),
+        every(Task::ReviewUsers, settings.tasks.review_users),
+        Schedule { task: Task::Prune, period: 3_600 * SECOND },
+    ]
+}
+
+fn api_options(settings: &Settings) -> anyhow::Result<api::Options> {
+    Ok(api::Options {
+        http: settings.http.clone(),
+        auth: settings.auth.clone(),
+        subscription: settings.subscription.clone(),
+        surroundings: surroundings::find(settings)?,
+    })
+}
+
+/// Where people find the panel, for the log.
+fn address(settings: &Settings) -> String {
+    if let Some(path) = &settings.http.uds {
+        return path.display().to_string();
+    }
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    // To listen on all addresses is to be found on each.
+    let host = match settings.http.host.as_str() {
+        "0.0.0.0" | "::" => "127.0.0.1",
+        host => host,
+    };
+    format!("{scheme}://{host}:{}", settings.http.port)
+}

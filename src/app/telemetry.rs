@@ -1,0 +1,42 @@
+//! The log and the metrics of a process.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::log::{LogFormat, LogSettings};
+
+/// What durations are sorted into.
+const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Starts the log, on standard error. Libraries are heard from the level `warn` on, unless the level is lower still.
+pub fn start_logging(settings: LogSettings) {
+    let level = settings.level();
+    let filter = EnvFilter::new(format!("warn,sarban={level}"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // A second start (in tests) leaves the first one in force.
+    let _ = match settings.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+/// Starts collecting metrics; the handle renders them. Call it within a runtime.
+pub(super) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+    let seconds = Matcher::Suffix("_seconds".to_owned());
+    let handle = PrometheusBuilder::new().set_buckets_for_metric(seconds, &SECONDS)?.install_recorder()?;
+    let keeper = handle.clone();
+    tokio::spawn(async move {
+        // What nobody scrapes would otherwise grow.
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            keeper.run_upkeep();
+        }
+    });
+    Ok(handle)
+}

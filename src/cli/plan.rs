@@ -1,0 +1,195 @@
+//! `sarban plan`: what this machine gets and why, and what to mend before it matters.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::output;
+use crate::config::Settings;
+use crate::config::cores::Cores;
+use crate::config::database_url::DatabaseUrl;
+
+/// Estimates in MiB, on the safe side: the program with its caches, the stack and the arena of a thread, the buffers
+/// and prepared statements of a connection to PostgreSQL, the page cache of one to SQLite.
+const PROGRAM_MB: u64 = 40;
+const THREAD_MB: u64 = 3;
+const POSTGRES_CONNECTION_MB: u64 = 1;
+const SQLITE_CONNECTION_MB: u64 = 16;
+
+/// What PostgreSQL allows unless told otherwise.
+const POSTGRES_USUAL_CONNECTIONS: u64 = 100;
+
+/// How to show the plan.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct PlanArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// How many hosts run the panel together
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    hosts: u32,
+}
+
+/// What this machine gets.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    cores: usize,
+    affinity: usize,
+    quota: Option<f64>,
+    workers: usize,
+    reason: String,
+    database: &'static str,
+    database_connections: u64,
+    hosts: u32,
+    database_connections_all_hosts: u64,
+    memory_mb: u64,
+    warnings: Vec<String>,
+}
+
+pub(super) fn run(args: &PlanArgs, settings: &Settings) -> anyhow::Result<()> {
+    let plan = Plan::new(settings, Cores::detect(), args.hosts);
+    if args.json {
+        return output::json(&plan);
+    }
+    output::print(plan.table())?;
+    for warning in &plan.warnings {
+        output::line(format_args!("warning: {warning}"))?;
+    }
+    Ok(())
+}
+
+impl Plan {
+    /// The plan for these settings on these cores, with so many hosts.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn new(settings: &Settings, cores: Cores, hosts: u32) -> Self {
+        let workers = settings.threads.workers(cores.whole());
+        let connections = u64::from(settings.database.connections());
+        let (database, connections_mb) = match settings.database.url {
+            // One more connection writes.
+            DatabaseUrl::Sqlite { .. } => ("sqlite", (connections + 1) * SQLITE_CONNECTION_MB),
+            DatabaseUrl::Postgres { .. } => ("postgresql", connections * POSTGRES_CONNECTION_MB),
+        };
+        Self {
+            cores: cores.whole(),
+            affinity: cores.affinity,
+            quota: cores.quota.map(|(time, period)| time as f64 / period as f64),
+            workers: workers.threads,
+            reason: workers.reason.to_string(),
+            database,
+            database_connections: connections,
+            hosts,
+            database_connections_all_hosts: connections * u64::from(hosts),
+            memory_mb: PROGRAM_MB + workers.threads as u64 * THREAD_MB + connections_mb,
+            warnings: warnings(settings, cores, workers.threads, hosts),
+        }
+    }
+
+    fn table(&self) -> comfy_table::Table {
+        let mut table = output::table();
+        let quota = self.quota.map_or("no quota".to_owned(), |quota| format!("a quota of {quota}"));
+        table.add_row(["cores", &format!("{} (affinity {}, {quota})", self.cores, self.affinity)]);
+        table.add_row(["workers", &format!("{} ({})", self.workers, self.reason)]);
+        table.add_row(["database", self.database]);
+        let connections = match self.hosts {
+            1 => self.database_connections.to_string(),
+            hosts => {
+                format!("{}, on {hosts} hosts {}", self.database_connections, self.database_connections_all_hosts)
+            }
+        };
+        table.add_row(["connections", &connections]);
+        table.add_row(["memory", &format!("up to about {} MB", self.memory_mb)]);
+        table
+    }
+}
+
+/// What will hurt, each with the setting that mends it.
+fn warnings(settings: &Settings, cores: Cores, threads: usize, hosts: u32) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |text: String| warnings.push(text);
+    let database = &settings.database;
+    match database.url {
+        DatabaseUrl::Sqlite { .. } => {
+            if hosts > 1 || settings.redis.is_some() {
+                warn(
+                    "SQLite lives on one host and can't be shared with others: point SQLALCHEMY_DATABASE_URL at \
+                      PostgreSQL, or unset REDIS_URL and stay on one host"
+                        .to_owned(),
+                );
+            }
+        }
+        DatabaseUrl::Postgres { .. } => {
+            if settings.redis.is_none() {
+                warn(
+                    "without REDIS_URL this is a panel of one host: before there is a second one, set REDIS_URL on all"
+                        .to_owned(),
+                );
+            }
+            let all = u64::from(database.connections()) * u64::from(hosts);
+            if all > POSTGRES_USUAL_CONNECTIONS {
+                warn(format!(
+                    "{all} database connections are more than the {POSTGRES_USUAL_CONNECTIONS} that PostgreSQL usually \
+                     allows: lower SQLALCHEMY_CONNECTION_POOL_SIZE and SQLALCHEMY_CONNECTION_MAX_OVERFLOW, raise the \
+                     server's max_connections, or put pgbouncer in between"
+                ));
+            }
+            if database.direct_url() != &database.url && database.statement_cache > 0 {
+                warn(
+                    "DATABASE_DIRECT_URL tells of a pgbouncer, and many can't keep prepared statements: set \
+                      DATABASE_STATEMENT_CACHE=0"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+    if threads > 4 * cores.whole() {
+        warn(format!(
+            "{threads} worker threads take turns on {} cores: leave UVICORN_WORKERS empty, or set it to {} at most",
+            cores.whole(),
+            4 * cores.whole()
+        ));
+    }
+    if settings.threads.debug {
+        warn("one worker thread serves everything while DEBUG is on: set DEBUG=false for a panel in use".to_owned());
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    fn plan(variables: &[(&str, &str)], hosts: u32) -> Plan {
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let settings = Settings::load(variables, None, "box").expect("right settings");
+        Plan::new(&settings, Cores { affinity: 4, quota: Some((150_000, 100_000)) }, hosts)
+    }
+
+    #[test]
+    fn one_box_needs_no_warning() {
+        let plan = plan(&[], 1);
+        assert_eq!((plan.cores, plan.affinity, plan.quota, plan.workers), (2, 4, Some(1.5), 5));
+        assert_eq!((plan.database, plan.database_connections), ("sqlite", 10));
+        assert_eq!(plan.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn each_warning_names_the_setting_that_mends_it() {
+        let postgres = ("DATABASE_URL", "postgresql://h/d");
+        let redis = ("REDIS_URL", "redis://h");
+        for (variables, hosts, setting) in [
+            (&[][..], 2, "SQLALCHEMY_DATABASE_URL"),
+            (&[redis][..], 1, "SQLALCHEMY_DATABASE_URL"),
+            (&[postgres][..], 1, "REDIS_URL"),
+            (&[postgres, redis][..], 11, "SQLALCHEMY_CONNECTION_POOL_SIZE"),
+            (&[postgres, redis, ("DATABASE_DIRECT_URL", "postgresql://x/d")][..], 1, "DATABASE_STATEMENT_CACHE=0"),
+            (&[("UVICORN_WORKERS", "9")][..], 1, "UVICORN_WORKERS"),
+            (&[("DEBUG", "true")][..], 1, "DEBUG=false"),
+        ] {
+            let warnings = plan(variables, hosts).warnings;
+            assert_eq!(warnings.len(), 1, "{variables:?}: {warnings:?}");
+            assert!(warnings[0].contains(setting), "{warnings:?}");
+        }
+        assert_eq!(plan(&[postgres, redis], 10).warnings, [""; 0]);
+    }
+}

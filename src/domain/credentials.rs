@@ -1,0 +1,86 @@
+//! What a user shows to the nodes: everything derives from the user's key, in the same way on both sides.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// How credentials come from keys; the nodes must be set the same way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyDerivation {
+    /// The XXH128 digest of the key's text.
+    #[default]
+    Xxh128,
+    /// The key itself.
+    Plain,
+}
+
+/// One user's credentials for all protocols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// For VMess, VLESS and TUIC.
+    pub uuid: String,
+    /// For the others.
+    pub password: String,
+    /// WireGuard's private key: the key's first 32 bytes in base64. `None` when the key is shorter.
+    pub wireguard_key: Option<String>,
+}
+
+impl KeyDerivation {
+    /// From the word of the setting.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "xxh128" => Some(Self::Xxh128),
+            "plain" => Some(Self::Plain),
+            _ => None,
+        }
+    }
+}
+
+impl Credentials {
+    /// Derives them.
+    pub fn derive(key: &str, derivation: KeyDerivation) -> Self {
+        let (uuid, password) = match derivation {
+            KeyDerivation::Xxh128 => {
+                let digest = Uuid::from_u128(xxh3_128(key.as_bytes()));
+                (digest.to_string(), digest.simple().to_string())
+            }
+            // A key that is no UUID gives no better credential than itself.
+            KeyDerivation::Plain => {
+                (Uuid::try_parse(key).map_or_else(|_| key.to_owned(), |uuid| uuid.to_string()), key.to_owned())
+            }
+        };
+        let wireguard_key = key.as_bytes().get(..32).map(|bytes| STANDARD.encode(bytes));
+        Self { uuid, password, wireguard_key }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_the_credential() {
+        let derived = Credentials::derive("00000000000000000000000000000001", KeyDerivation::Xxh128);
+        assert_eq!(derived.uuid, "92ac8641-a192-b9f3-b912-a2a7b516ac83");
+        assert_eq!(derived.password, "92ac8641a192b9f3b912a2a7b516ac83");
+        assert_eq!(derived.wireguard_key.as_deref(), Some("MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDE="));
+    }
+
+    #[test]
+    fn plain_keys_are_credentials() {
+        let derived = Credentials::derive("0123456789abcdef0123456789abcdef", KeyDerivation::Plain);
+        assert_eq!(derived.uuid, "01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(derived.password, "0123456789abcdef0123456789abcdef");
+    }
+
+    #[test]
+    fn odd_keys_do_no_harm() {
+        for key in ["", "abc", "é", &"é".repeat(40)] {
+            for derivation in [KeyDerivation::Xxh128, KeyDerivation::Plain] {
+                let derived = Credentials::derive(key, derivation);
+                assert_eq!(derived.wireguard_key.is_some(), key.len() >= 32, "{key}");
+            }
+        }
+    }
+}

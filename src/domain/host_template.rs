@@ -1,0 +1,308 @@
+//! Texts of hosts with names in braces, such as `{USERNAME}`: read once, filled in for each user.
+
+use std::fmt::Write as _;
+
+/// A host's remark, address or path, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostTemplate(Vec<Piece>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Name(String, Layout),
+}
+
+/// How a value is laid out: the part after the colon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Layout {
+    fill: Option<char>,
+    align: Option<Align>,
+    width: usize,
+    precision: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Align {
+    Left,
+    Right,
+    Middle,
+}
+
+/// Why a text is no template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// `{` without `}` or the reverse.
+    #[error("a brace stands alone; write it twice to mean a brace")]
+    LoneBrace,
+    /// `{}`, `{0}`.
+    #[error("braces need a name between them")]
+    NoName,
+    /// `{USERNAME.x}`, `{USERNAME[0]}`.
+    #[error("only plain names can stand between braces")]
+    NotAName,
+    /// `{USERNAME!x}`.
+    #[error("the conversion after the exclamation mark is unknown")]
+    Conversion,
+    /// `{USERNAME:?}`.
+    #[error("the layout after the colon cannot be read")]
+    Layout,
+}
+
+/// More columns than this are a mistake, or meant to fill memory.
+const MAX_WIDTH: usize = 256;
+
+/// What unknown names become.
+pub const MISSING: &str = "<missing>";
+
+impl HostTemplate {
+    /// Reads a text. `{{` and `}}` are braces; `{NAME}` may go on with `!s` and with `:`, fill, alignment (`<`, `>`,
+    /// `^`), width and `.precision`.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut pieces = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            plain.push_str(&rest[..at]);
+            let (brace, after) = rest[at..].split_at(1);
+            if let Some(after) = after.strip_prefix(brace) {
+                plain.push_str(brace);
+                rest = after;
+                continue;
+            }
+            let end = after.find('}').filter(|_| brace == "{").ok_or(TemplateError::LoneBrace)?;
+            if !plain.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            }
+            pieces.push(Piece::read(&after[..end])?);
+            rest = &after[end + 1..];
+        }
+        plain.push_str(rest);
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(plain));
+        }
+        Ok(Self(pieces))
+    }
+
+    /// The same, but what is no template stands for itself: for texts that were stored before they were checked.
+    pub fn lenient(text: &str) -> Self {
+        Self::parse(text).unwrap_or_else(|_| Self::verbatim(text))
+    }
+
+    /// A text without names, whatever braces it has.
+    pub fn verbatim(text: &str) -> Self {
+        Self(vec![Piece::Text(text.to_owned())])
+    }
+
+    /// The text, when there is nothing to fill in.
+    pub fn literal(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [] => Some(""),
+            [Piece::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Fills it in; names without a value become [`MISSING`].
+    pub fn fill<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> String {
+        let mut filled = String::with_capacity(64);
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => filled.push_str(text),
+                Piece::Name(name, layout) => layout.write(value(name).unwrap_or(MISSING), &mut filled),
+            }
+        }
+        filled
+    }
+}
+
+impl Piece {
+    /// Reads what stands between two braces.
+    fn read(inside: &str) -> Result<Self, TemplateError> {
+        if inside.contains('{') {
+            return Err(TemplateError::LoneBrace);
+        }
+        let (head, layout) = inside.split_once(':').unwrap_or((inside, ""));
+        let (name, conversion) = head.split_once('!').map_or((head, "s"), |(name, conversion)| (name, conversion));
+        if name.is_empty() || name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(TemplateError::NoName);
+        }
+        if name.contains(['.', '[']) {
+            return Err(TemplateError::NotAName);
+        }
+        // All values are texts, so that the three known conversions come to the same.
+        if !matches!(conversion, "s" | "r" | "a") {
+            return Err(TemplateError::Conversion);
+        }
+        Ok(Self::Name(name.to_owned(), Layout::read(layout).ok_or(TemplateError::Layout)?))
+    }
+}
+
+impl Layout {
+    fn read(text: &str) -> Option<Self> {
+        let mut layout = Self::default();
+        let mut rest = text;
+        let mut letters = text.chars();
+        let (first, second) = (letters.next(), letters.next());
+        if let (Some(fill), Some(align)) = (first, second.and_then(Align::read)) {
+            layout.fill = Some(fill);
+            layout.align = Some(align);
+            rest = letters.as_str();
+        } else if let Some(align) = first.and_then(Align::read) {
+            layout.align = Some(align);
+            rest = &text[1..];
+        }
+        if layout.fill.is_none() && rest.starts_with('0') {
+            layout.fill = Some('0');
+        }
+        (layout.width, rest) = number(rest)?;
+        if let Some(after) = rest.strip_prefix('.') {
+            if !after.starts_with(|letter: char| letter.is_ascii_digit()) {
+                return None;
+            }
+            let precision;
+            (precision, rest) = number(after)?;
+            layout.precision = Some(precision);
+        }
+        matches!(rest, "" | "s").then_some(layout)
+    }
+
+    fn write(self, value: &str, filled: &mut String) {
+        if self == Self::default() {
+            return filled.push_str(value);
+        }
+        let end = self.precision.and_then(|most| value.char_indices().nth(most)).map_or(value.len(), |(at, _)| at);
+        let value = &value[..end];
+        let missing = self.width.saturating_sub(value.chars().count());
+        let before = match self.align {
+            Some(Align::Right) => missing,
+            Some(Align::Middle) => missing / 2,
+            Some(Align::Left) | None => 0,
+        };
+        let fill = self.fill.unwrap_or(' ');
+        filled.extend(std::iter::repeat_n(fill, before));
+        filled.push_str(value);
+        filled.extend(std::iter::repeat_n(fill, missing - before));
+    }
+}
+
+impl Align {
+    const fn read(letter: char) -> Option<Self> {
+        match letter {
+            '<' => Some(Self::Left),
+            '>' => Some(Self::Right),
+            '^' => Some(Self::Middle),
+            _ => None,
+        }
+    }
+}
+
+/// The number at the start (0 without digits) and what follows; `None` when it is too large.
+fn number(text: &str) -> Option<(usize, &str)> {
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let value = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    (value <= MAX_WIDTH).then_some((value, rest))
+}
+
+/// Bytes as people read them: `3.0 GB`, at most two decimals, base 1024.
+pub fn readable_bytes(bytes: i64) -> String {
+    const UNITS: [&str; 9] = ["B", "KB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
+    if bytes <= 0 {
+        return "0 B".to_owned();
+    }
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let mut text = format!("{value:.2}");
+    if text.ends_with('0') {
+        text.pop();
+    }
+    let _ = write!(text, " {}", UNITS[unit]);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(text: &str) -> Result<String, TemplateError> {
+        let value = |name: &str| match name {
+            "USERNAME" => Some("ann"),
+            "STATUS_EMOJI" => Some("✅"),
+            _ => None,
+        };
+        HostTemplate::parse(text).map(|template| template.fill(value))
+    }
+
+    #[test]
+    fn names_are_filled_in() {
+        for (text, filled) in [
+            ("", ""),
+            ("plain ü 🚀", "plain ü 🚀"),
+            ("{USERNAME}", "ann"),
+            ("a {USERNAME} b{STATUS_EMOJI}", "a ann b✅"),
+            ("{{USERNAME}} }}{{", "{USERNAME} }{"),
+            ("{{{USERNAME}}}", "{ann}"),
+            ("{NOTHING} { USERNAME}", "<missing> <missing>"),
+            ("{USERNAME!s}{USERNAME!r:5}|", "annann  |"),
+            ("{USERNAME:>5}|{USERNAME:<5}|{USERNAME:^5}|{USERNAME:5}|", "  ann|ann  | ann |ann  |"),
+            ("{USERNAME:*^8.2}|{STATUS_EMOJI:é>3}", "***an***|éé✅"),
+            ("{USERNAME:.0}|{USERNAME:05}", "|ann00"),
+        ] {
+            assert_eq!(fill(text).as_deref(), Ok(filled), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused() {
+        for (text, error) in [
+            ("{", TemplateError::LoneBrace),
+            ("}", TemplateError::LoneBrace),
+            ("{USERNAME", TemplateError::LoneBrace),
+            ("{a{b}}", TemplateError::LoneBrace),
+            ("{USERNAME:{X}}", TemplateError::LoneBrace),
+            ("{}", TemplateError::NoName),
+            ("{0}", TemplateError::NoName),
+            ("{!r}", TemplateError::NoName),
+            ("{a.b}", TemplateError::NotAName),
+            ("{USERNAME[0]}", TemplateError::NotAName),
+            ("{USERNAME!x}", TemplateError::Conversion),
+            ("{USERNAME!}", TemplateError::Conversion),
+            ("{USERNAME:999999999999}", TemplateError::Layout),
+            ("{USERNAME:>257}", TemplateError::Layout),
+            ("{USERNAME:.}", TemplateError::Layout),
+            ("{USERNAME:q}", TemplateError::Layout),
+        ] {
+            assert_eq!(fill(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_stored_text_that_is_no_template_stands_for_itself() {
+        assert_eq!(HostTemplate::lenient("a { b").fill(|_| None), "a { b");
+        assert_eq!(HostTemplate::lenient("a {{ b").literal(), Some("a { b"));
+        assert_eq!(HostTemplate::lenient("{USERNAME}").literal(), None);
+        assert_eq!(HostTemplate::lenient("").literal(), Some(""));
+        assert_eq!(HostTemplate::verbatim("{USERNAME}").literal(), Some("{USERNAME}"));
+    }
+
+    #[test]
+    fn bytes_read_well() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (-5, "0 B"),
+            (1, "1.0 B"),
+            (1023, "1023.0 B"),
+            (1024, "1.0 KB"),
+            (1536, "1.5 KB"),
+            (3_221_225_472, "3.0 GB"),
+            (1_320_702_443, "1.23 GB"),
+            (i64::MAX, "8.0 EB"),
+        ] {
+            assert_eq!(readable_bytes(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! An inbound: one way into a node, and what the node says about it.
+
+use serde_json::Value;
+
+use super::ids::{InboundId, NodeId};
+
+/// An inbound as the panel knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// The row.
+    pub id: InboundId,
+    /// Where it is.
+    pub node_id: NodeId,
+    /// Unique on its node.
+    pub tag: String,
+    /// The node's word; see [`Protocol`] for those that are rendered.
+    pub protocol: String,
+    /// The node's own JSON text, kept to the letter.
+    pub config: String,
+}
+
+/// The protocols that subscriptions know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// VMess.
+    Vmess,
+    /// VLESS.
+    Vless,
+    /// Trojan.
+    Trojan,
+    /// Shadowsocks with the ciphers before 2022.
+    Shadowsocks,
+    /// Hysteria 2.
+    Hysteria2,
+    /// WireGuard.
+    Wireguard,
+    /// TUIC.
+    Tuic,
+    /// ShadowTLS: only ever a wrapper for another.
+    Shadowtls,
+}
+
+/// What a protocol is carried by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing said: what the protocol itself does.
+    Unset,
+    /// TCP.
+    Tcp,
+    /// mKCP.
+    Kcp,
+    /// Websocket.
+    Ws,
+    /// HTTP/2.
+    Http,
+    /// QUIC.
+    Quic,
+    /// gRPC.
+    Grpc,
+    /// HTTP Upgrade.
+    HttpUpgrade,
+    /// SplitHTTP, later called XHTTP.
+    SplitHttp,
+    /// HTTP/2 as Clash calls it.
+    H2,
+}
+
+/// An inbound's TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// None.
+    #[default]
+    None,
+    /// TLS.
+    Tls,
+    /// REALITY.
+    Reality,
+}
+
+/// What subscriptions need of an inbound's JSON text. A text that is not as expected gives what can be read of it:
+/// one odd inbound must not take a whole subscription down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InboundConfig {
+    /// The port.
+    pub port: Option<i64>,
+    /// The transport's word.
+    pub network: Option<String>,
+    /// TLS.
+    pub security: Security,
+    /// Server names.
+    pub sni: Vec<String>,
+    /// Host headers.
+    pub host: Vec<String>,
+    /// Path, service name, seed or peer key.
+    pub path: Option<String>,
+    /// Header type, or Hysteria's obfuscation.
+    pub header_type: Option<String>,
+    /// VLESS's flow.
+    pub flow: Option<String>,
+    /// Whose handshake REALITY clients imitate.
+    pub fingerprint: Option<String>,
+    /// REALITY's public key.
+    pub reality_public_key: Option<String>,
+    /// REALITY's short id.
+    pub reality_short_id: Option<String>,
+    /// WireGuard: the node's own address with its network.
+    pub address: Option<String>,
+    /// ShadowTLS's version.
+    pub shadowtls_version: Option<i64>,
+}
+
+impl InboundConfig {
+    /// Reads the text; what is missing or odd is left out.
+    pub fn parse(config: &str) -> Self {
+        let read: Value = serde_json::from_str(config).unwrap_or_default();
+        Self {
+            port: integer(&read["port"]),
+            network: text(&read["network"]),
+            security: match read["tls"].as_str() {
+                Some("tls") => Security::Tls,
+                Some("reality") => Security::Reality,
+                _ => Security::None,
+            },
+            sni: texts(&read["sni"]),
+            host: texts(&read["host"]),
+            path: text(&read["path"]),
+            header_type: text(&read["header_type"]),
+            flow: text(&read["flow"]),
+            fingerprint: text(&read["fp"]),
+            reality_public_key: text(&read["pbk"]),
+            reality_short_id: text(&read["sid"]),
+            address: texts(&read["address"]).into_iter().next(),
+            shadowtls_version: integer(&read["shadowtls_version"]),
+        }
+    }
+}
+
+impl Protocol {
+    const ALL: [Self; 8] = [
+        Self::Vmess,
+        Self::Vless,
+        Self::Trojan,
+        Self::Shadowsocks,
+        Self::Hysteria2,
+        Self::Wireguard,
+        Self::Tuic,
+        Self::Shadowtls,
+    ];
+
+    /// The nodes' word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Vmess => "vmess",
+            Self::Vless => "vless",
+            Self::Trojan => "trojan",
+            Self::Shadowsocks => "shadowsocks",
+            Self::Hysteria2 => "hysteria2",
+            Self::Wireguard => "wireguard",
+            Self::Tuic => "tuic",
+            Self::Shadowtls => "shadowtls",
+        }
+    }
+
+    /// From the word; `None`: nothing that subscriptions can show.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.word() == word)
+    }
+}
+
+impl Network {
+    const ALL: [Self; 10] = [
+        Self::Unset,
+        Self::Tcp,
+        Self::Kcp,
+        Self::Ws,
+        Self::Http,
+        Self::Quic,
+        Self::Grpc,
+        Self::HttpUpgrade,
+        Self::SplitHttp,
+        Self::H2,
+    ];
+
+    /// The nodes' word; empty for none.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unset => "",
+            Self::Tcp => "tcp",
+            Self::Kcp => "kcp",
+            Self::Ws => "ws",
+            Self::Http => "http",
+            Self::Quic => "quic",
+            Self::Grpc => "grpc",
+            Self::HttpUpgrade => "httpupgrade",
+            Self::SplitHttp => "splithttp",
+            Self::H2 => "h2",
+        }
+    }
+
+    /// From the word; `None`: nothing that subscriptions can show.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|network| network.word() == word)
+    }
+}
+
+impl Security {
+    /// The word of links and configurations.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Tls => "tls",
+            Self::Reality => "reality",
+        }
+    }
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// A text that says something.
+fn text(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// A list of texts, or one text alone, without empty ones.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(list) => list.iter().filter_map(text).collect(),
+        one => text(one).into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_a_node_says() {
+        let config = InboundConfig::parse(
+            r#"{"tag": "a", "protocol": "vless", "port": 443, "network": "tcp", "tls": "reality", "sni": ["a.example"],
+                "host": "b.example", "path": null, "header_type": "", "flow": "xtls-rprx-vision", "fp": "chrome",
+                "pbk": "key", "sid": "aa", "address": "10.0.0.1/16", "shadowtls_version": 3, "is_fallback": false}"#,
+        );
+        assert_eq!(config.port, Some(443));
+        assert_eq!(config.security, Security::Reality);
+        assert_eq!((config.sni, config.host), (vec!["a.example".to_owned()], vec!["b.example".to_owned()]));
+        assert_eq!((config.path, config.header_type), (None, None));
+        assert_eq!(config.flow.as_deref(), Some("xtls-rprx-vision"));
+        assert_eq!(config.address.as_deref(), Some("10.0.0.1/16"));
+        assert_eq!(config.shadowtls_version, Some(3));
+    }
+
+    #[test]
+    fn odd_texts_give_what_can_be_read() {
+        for text in ["", "{", "[]", "null", "\"a\"", "{\"port\": {}}"] {
+            assert_eq!(InboundConfig::parse(text), InboundConfig::default(), "{text}");
+        }
+        let config = InboundConfig::parse(r#"{"port": [1], "sni": [1, "", "a"], "path": 7, "tls": "tls"}"#);
+        assert_eq!((config.port, config.path), (None, None));
+        assert_eq!((config.sni, config.security), (vec!["a".to_owned()], Security::Tls));
+    }
+
+    #[test]
+    fn words_are_read_back() {
+        for protocol in Protocol::ALL {
+            assert_eq!(Protocol::from_word(protocol.word()), Some(protocol));
+        }
+        for network in Network::ALL {
+            assert_eq!(Network::from_word(network.word()), Some(network));
+        }
+        assert_eq!(Protocol::from_word("socks"), None);
+        assert_eq!(Network::from_word("pigeon"), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! Many users at once, in chunks that each make a short transaction of their own.
+
+use sqlx::{query, query_as, query_scalar};
+
+use super::{IdList, StoreError, Tx, row, run, statements};
+use crate::domain::ids::{AdminId, UserId};
+use crate::domain::moment::Moment;
+
+statements! {
+    // The earliest dates come first and are locked by id.
+    LOCK_EXPIRED =>
+        pg "SELECT id, activated FROM users
+            WHERE id IN (SELECT e.id FROM users e
+                         WHERE e.removed = FALSE AND e.expire_date <= $1
+                             AND (CAST($2 AS BIGINT) IS NULL OR e.owner_id = $2)
+                         ORDER BY e.expire_date, e.id LIMIT $3)
+                AND removed = FALSE AND expire_date <= $1 AND (CAST($2 AS BIGINT) IS NULL OR owner_id = $2)
+            ORDER BY id FOR UPDATE",
+        lite "SELECT id, activated FROM users
+            WHERE removed = FALSE AND expire_date <= $1 AND ($2 IS NULL OR owner_id = $2)
+            ORDER BY expire_date, id LIMIT $3";
+    REMOVE =>
+        pg "UPDATE users SET username = NULL, removed = TRUE, activated = FALSE WHERE id = ANY($1)",
+        lite "UPDATE users SET username = NULL, removed = TRUE, activated = FALSE
+            WHERE id IN (SELECT value FROM json_each($1))";
+    LOCK_OWNED =>
+        pg "SELECT id FROM users WHERE removed = FALSE AND owner_id = $1 AND id > $2 ORDER BY id LIMIT $3 FOR UPDATE",
+        lite "SELECT id FROM users WHERE removed = FALSE AND owner_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+    ACTIVATE_LIMITED =>
+        pg "UPDATE users SET activated = TRUE
+            WHERE id = ANY($1) AND activated = FALSE AND enabled = TRUE AND (expire_date IS NULL OR expire_date >= $2)
+                AND id IN (SELECT user_id FROM user_traffic WHERE data_limit_reached = TRUE AND user_id = ANY($1))
+            RETURNING id",
+        lite "UPDATE users SET activated = TRUE
+            WHERE id IN (SELECT value FROM json_each($1)) AND activated = FALSE AND enabled = TRUE
+                AND (expire_date IS NULL OR expire_date >= $2)
+                AND EXISTS (SELECT 1 FROM user_traffic t WHERE t.user_id = users.id AND t.data_limit_reached = TRUE)
+            RETURNING id";
+    RESET_TRAFFIC =>
+        pg "UPDATE user_traffic SET used_traffic = 0, traffic_reset_at = $2 WHERE user_id = ANY($1)",
+        lite "UPDATE user_traffic SET used_traffic = 0, traffic_reset_at = $2
+            WHERE user_id IN (SELECT value FROM json_each($1))";
+}
+
+row! {
+    /// A user that has expired.
+    pub struct Expired {
+        /// The row.
+        pub id: i64,
+        /// The nodes know of it.
+        pub activated: bool,
+    }
+}
+
+/// Locks at most `limit` users whose fixed date is `cutoff` or earlier, of one owner or of all.
+pub async fn lock_expired(
+    tx: &mut Tx,
+    cutoff: Moment,
+    owner: Option<AdminId>,
+    limit: i64,
+) -> Result<Vec<Expired>, StoreError> {
+    run!(tx, LOCK_EXPIRED, |sql, c| query_as::<_, Expired>(sql)
+        .bind(cutoff.micros())
+        .bind(owner.map(|owner| owner.0))
+        .bind(limit)
+        .fetch_all(c)
+        .await)
+}
+
+/// Deletes locked users: their names are free again, the rows stay.
+pub async fn remove(tx: &mut Tx, users: IdList) -> Result<(), StoreError> {
+    run!(tx, REMOVE, |sql, c| query(sql).bind(users).execute(c).await.map(drop))
+}
+
+/// Locks at most `limit` of an owner's users, the first by id after `after`.
+pub async fn lock_owned(tx: &mut Tx, owner: AdminId, after: UserId, limit: i64) -> Result<IdList, StoreError> {
+    run!(tx, LOCK_OWNED, |sql, c| query_scalar::<_, i64>(sql)
+        .bind(owner.0)
+        .bind(after.0)
+        .bind(limit)
+        .fetch_all(c)
+        .await)
+    .map(IdList::new)
+}
+
+/// Sets the used traffic of locked users back to zero, and activates those whom only that kept from working. Answers
+/// with the latter: the nodes should know.
+pub async fn reset_traffic(tx: &mut Tx, users: IdList, now: Moment) -> Result<IdList, StoreError> {
+    let back = run!(tx, ACTIVATE_LIMITED, |sql, c| query_scalar::<_, i64>(sql)
+        .bind(users.clone())
+        .bind(now.micros())
+        .fetch_all(c)
+        .await)?;
+    run!(tx, RESET_TRAFFIC, |sql, c| query(sql).bind(users).bind(now.micros()).execute(c).await.map(drop))?;
+    Ok(IdList::new(back))
+}

@@ -1,0 +1,111 @@
+//! A user as one row of a join: the account, its traffic, its owner, its last fetch and its services.
+
+use super::{IdList, row};
+use crate::domain::ids::{AdminId, ServiceId, UserId};
+use crate::domain::moment::Moment;
+use crate::domain::user::{Expiry, Owner, ResetStrategy, User};
+
+/// Selects whole users where a condition holds: `select_users!(pg "u.id = $1")`.
+macro_rules! select_users {
+    (pg $condition:literal) => {
+        select_users!(@ "ARRAY(SELECT s.service_id FROM users_services s WHERE s.user_id = u.id)", $condition)
+    };
+    (lite $condition:literal) => {
+        select_users!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)", $condition)
+    };
+    (@ $services:literal, $condition:literal) => {
+        concat!(
+            "SELECT u.id, u.username, u.key, u.owner_id, a.username AS owner_username,
+                    a.subscription_url_prefix AS owner_prefix, u.enabled, u.activated, u.removed, u.expire_strategy,
+                    u.expire_date, u.usage_duration, u.activation_deadline, t.data_limit, t.data_limit_reset_strategy,
+                    t.used_traffic, t.lifetime_used_traffic, t.online_at, t.traffic_reset_at, u.note, u.created_at,
+                    u.edit_at, u.sub_revoked_at, f.fetched_at, f.user_agent, ",
+            $services,
+            " AS services
+             FROM users u
+             JOIN user_traffic t ON t.user_id = u.id
+             LEFT JOIN admins a ON a.id = u.owner_id
+             LEFT JOIN subscription_fetches f ON f.user_id = u.id
+             WHERE ",
+            $condition
+        )
+    };
+}
+
+pub(super) use select_users;
+
+row! {
+    pub(super) struct UserRow {
+        id: i64,
+        username: Option<String>,
+        key: String,
+        owner_id: Option<i64>,
+        owner_username: Option<String>,
+        owner_prefix: Option<String>,
+        enabled: bool,
+        activated: bool,
+        removed: bool,
+        expire_strategy: String,
+        expire_date: Option<i64>,
+        usage_duration: Option<i64>,
+        activation_deadline: Option<i64>,
+        data_limit: Option<i64>,
+        data_limit_reset_strategy: String,
+        used_traffic: i64,
+        lifetime_used_traffic: i64,
+        online_at: Option<i64>,
+        traffic_reset_at: Option<i64>,
+        note: Option<String>,
+        created_at: i64,
+        edit_at: Option<i64>,
+        sub_revoked_at: Option<i64>,
+        fetched_at: Option<i64>,
+        user_agent: Option<String>,
+        services: IdList,
+    }
+}
+
+impl From<UserRow> for User {
+    fn from(row: UserRow) -> Self {
+        let moment = |micros: Option<i64>| micros.map(Moment::from_micros);
+        // The schema admits no other words, and our own writing no word without its fields; a row of other hands that
+        // lacks them never ends.
+        let expiry = match (row.expire_strategy.as_str(), row.expire_date, row.usage_duration) {
+            ("fixed_date", Some(date), _) => Expiry::FixedDate(Moment::from_micros(date)),
+            ("start_on_first_use", _, Some(duration)) => {
+                Expiry::StartOnFirstUse { duration, deadline: moment(row.activation_deadline) }
+            }
+            _ => Expiry::Never,
+        };
+        let owner = match (row.owner_id, row.owner_username) {
+            (Some(id), Some(username)) => {
+                Some(Owner { id: AdminId(id), username, subscription_url_prefix: row.owner_prefix.unwrap_or_default() })
+            }
+            _ => None,
+        };
+        Self {
+            id: UserId(row.id),
+            username: row.username,
+            key: row.key,
+            owner,
+            enabled: row.enabled,
+            activated: row.activated,
+            removed: row.removed,
+            usage_duration: row.usage_duration.filter(|_| !matches!(expiry, Expiry::StartOnFirstUse { .. })),
+            expiry,
+            data_limit: row.data_limit,
+            reset_strategy: ResetStrategy::from_word(&row.data_limit_reset_strategy).unwrap_or(ResetStrategy::NoReset),
+            used_traffic: row.used_traffic,
+            lifetime_used_traffic: row.lifetime_used_traffic,
+            online_at: moment(row.online_at),
+            traffic_reset_at: moment(row.traffic_reset_at),
+            note: row.note,
+            created_at: Moment::from_micros(row.created_at),
+            edit_at: moment(row.edit_at),
+            sub_revoked_at: moment(row.sub_revoked_at),
+            sub_updated_at: moment(row.fetched_at),
+            sub_last_user_agent: row.user_agent,
+            service_ids: row.services.as_slice().iter().copied().map(ServiceId).collect(),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Which program gets what: the rules' patterns, compiled once.
+
+use fancy_regex::Regex;
+
+use crate::domain::subscription_settings::{RuleResult, SubscriptionRule};
+
+/// Rules made ready for matching.
+#[derive(Clone, Debug)]
+pub struct ClientRules(Vec<(Regex, RuleResult)>);
+
+/// A pattern that is no regular expression.
+#[derive(Debug, thiserror::Error)]
+#[error("the pattern is not a valid regular expression")]
+pub struct PatternError(#[source] Box<fancy_regex::Error>);
+
+impl ClientRules {
+    /// Compiles the rules; a pattern that does not compile matches nothing (it was stored before it was checked).
+    pub fn new(rules: &[SubscriptionRule]) -> Self {
+        Self(rules.iter().filter_map(|rule| Some((compile(&rule.pattern).ok()?, rule.result))).collect())
+    }
+
+    /// The result of the first rule that matches from the start of the User-Agent.
+    pub fn result(&self, user_agent: &str) -> Option<RuleResult> {
+        self.0.iter().find(|(pattern, _)| matches_start(pattern, user_agent)).map(|(_, result)| *result)
+    }
+}
+
+/// Whether a pattern may be stored.
+pub fn check_pattern(pattern: &str) -> Result<(), PatternError> {
+    compile(pattern).map(drop)
+}
+
+fn compile(pattern: &str) -> Result<Regex, PatternError> {
+    Regex::new(pattern).map_err(|error| PatternError(Box::new(error)))
+}
+
+/// The leftmost match is the one from the start, if there is one. A pattern that backtracks for ever matches nothing.
+fn matches_start(pattern: &Regex, text: &str) -> bool {
+    matches!(pattern.find(text), Ok(Some(found)) if found.start() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::subscription_settings::SubscriptionSettings;
+
+    fn rules(patterns: &[&str]) -> ClientRules {
+        let rule = |pattern: &&str| SubscriptionRule { pattern: (*pattern).to_owned(), result: RuleResult::Links };
+        ClientRules::new(&patterns.iter().map(rule).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_first_rules_know_their_programs() {
+        let rules = ClientRules::new(&SubscriptionSettings::initial().rules);
+        for (user_agent, result) in [
+            ("clash-verge/v1.5.1", RuleResult::ClashMeta),
+            ("ClashMeta/1.2", RuleResult::ClashMeta),
+            ("clash/1.0", RuleResult::Clash),
+            ("Stash/2.4", RuleResult::Clash),
+            ("SFA/1.8.0", RuleResult::SingBox),
+            ("hiddifyNext/2.0", RuleResult::SingBox),
+            ("v2rayN/6.40", RuleResult::Base64Links),
+            ("v2rayN/6.41", RuleResult::Xray),
+            ("v2rayN/6.9", RuleResult::Base64Links),
+            ("v2rayN/7.1", RuleResult::Xray),
+            ("v2rayNG/1.8.16", RuleResult::Base64Links),
+            ("v2rayNG/1.8.17", RuleResult::Xray),
+            ("v2rayNG/1.10.3", RuleResult::Xray),
+            ("Streisand/1.6", RuleResult::Xray),
+            ("Mozilla/5.0", RuleResult::Base64Links),
+            ("", RuleResult::Base64Links),
+        ] {
+            assert_eq!(rules.result(user_agent), Some(result), "{user_agent}");
+        }
+    }
+
+    #[test]
+    fn patterns_match_from_the_start_only() {
+        assert!(rules(&["b"]).result("ab").is_none());
+        assert!(rules(&["(?i)AB|x"]).result("abc").is_some());
+        assert!(rules(&["a(?!b)"]).result("ac").is_some());
+        assert!(rules(&["a(?!b)"]).result("ab").is_none());
+        assert!(rules(&["(?x) a # b"]).result("a").is_some());
+    }
+
+    #[test]
+    fn bad_patterns_are_refused_and_match_nothing() {
+        assert!(check_pattern("(").is_err() && check_pattern("^a$").is_ok());
+        assert!(rules(&["(", "(a+)+$(?!x)"]).result(&format!("{}b", "a".repeat(500))).is_none());
+    }
+}

@@ -1,0 +1,200 @@
+//! Xray's outbounds: who is spoken to, in which protocol; and the helpers that split packets or make noise.
+
+use serde::Serialize;
+
+use crate::domain::host::{FragmentSettings, HostSpec, Noise};
+use crate::domain::inbound::{Network, Protocol, Security};
+use crate::subscription::entry::Entry;
+use crate::subscription::links::bracketed;
+
+use super::stream::Stream;
+
+/// One outbound.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outbound<'a> {
+    tag: &'a str,
+    protocol: &'static str,
+    settings: Settings<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_settings: Option<Stream<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mux: Option<Mux<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Settings<'a> {
+    Vnext([Vnext<'a>; 1]),
+    Servers([Server<'a>; 1]),
+    #[serde(untagged)]
+    Wireguard(Wireguard<'a>),
+    #[serde(untagged)]
+    Freedom(Freedom<'a>),
+}
+
+#[derive(Serialize)]
+struct Vnext<'a> {
+    address: &'a str,
+    port: i64,
+    users: [VnextUser<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct VnextUser<'a> {
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    security: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Server<'a> {
+    address: &'a str,
+    port: i64,
+    password: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uot: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wireguard<'a> {
+    secret_key: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    address: Vec<&'a str>,
+    peers: [Peer<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu: Option<i64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Peer<'a> {
+    endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<&'a str>,
+    #[serde(rename = "allowedIPs")]
+    allowed_ips: Vec<&'a str>,
+    keep_alive: i64,
+}
+
+#[derive(Serialize)]
+struct Freedom<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fragment: Option<&'a FragmentSettings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noises: Option<&'a [Noise]>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Mux<'a> {
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xudp_concurrency: Option<i64>,
+    #[serde(rename = "xudpProxyUDP443", skip_serializing_if = "Option::is_none")]
+    xudp_proxy_443: Option<&'a str>,
+}
+
+/// An outbound that the entry dials through, so that its packets leave changed.
+pub enum Helper<'a> {
+    /// Splits packets.
+    Fragment(&'a FragmentSettings),
+    /// Sends noise first.
+    Noise(&'a [Noise]),
+}
+
+impl<'a> Outbound<'a> {
+    /// An entry; `through` is the tag that it dials through.
+    pub fn new(entry: &'a Entry<'_>, tag: &'a str, through: Option<&'a str>) -> Self {
+        Self {
+            tag,
+            protocol: entry.protocol.word(),
+            settings: Settings::of(entry),
+            stream_settings: Stream::of(entry, through),
+            mux: mux(entry.spec),
+        }
+    }
+}
+
+impl<'a> Settings<'a> {
+    fn of(entry: &'a Entry<'_>) -> Self {
+        let server =
+            Server { address: &entry.address, port: entry.port, password: entry.password, method: None, uot: None };
+        let vnext = |user| Self::Vnext([Vnext { address: &entry.address, port: entry.port, users: [user] }]);
+        let user = VnextUser { id: entry.uuid, security: None, encryption: None, flow: None };
+        match entry.protocol {
+            Protocol::Vmess => vnext(VnextUser { security: Some("auto"), ..user }),
+            Protocol::Vless => vnext(VnextUser { encryption: Some("none"), flow: flow(entry), ..user }),
+            Protocol::Shadowsocks => Self::Servers([Server { method: Some(entry.method), uot: Some(false), ..server }]),
+            Protocol::Wireguard => Self::Wireguard(Wireguard {
+                secret_key: entry.wireguard_key,
+                address: entry.client_address.as_deref().into_iter().collect(),
+                peers: [Peer {
+                    endpoint: format!("{}:{}", bracketed(&entry.address), entry.port),
+                    public_key: entry.path.as_deref(),
+                    allowed_ips: entry.allowed_ips(),
+                    keep_alive: 25,
+                }],
+                mtu: entry.spec.mtu,
+            }),
+            // The other protocols are left out before they come here.
+            Protocol::Trojan | Protocol::Hysteria2 | Protocol::Tuic | Protocol::Shadowtls => Self::Servers([server]),
+        }
+    }
+}
+
+impl<'a> Helper<'a> {
+    /// The one that a host asks for.
+    pub fn of(spec: &'a HostSpec) -> Option<Self> {
+        let fragment = spec.fragment.as_ref().map(Self::Fragment);
+        fragment.or_else(|| spec.noise.as_deref().filter(|noise| !noise.is_empty()).map(Self::Noise))
+    }
+
+    /// Its tag.
+    pub const fn tag(&self) -> &'static str {
+        match self {
+            Self::Fragment(_) => "fragment_out",
+            Self::Noise(_) => "noisy_out",
+        }
+    }
+
+    /// The outbound.
+    pub fn outbound(&self) -> Outbound<'a> {
+        let settings = match *self {
+            Self::Fragment(fragment) => Freedom { fragment: Some(fragment), noises: None },
+            Self::Noise(noises) => Freedom { fragment: None, noises: Some(noises) },
+        };
+        Outbound {
+            tag: self.tag(),
+            protocol: "freedom",
+            settings: Settings::Freedom(settings),
+            stream_settings: None,
+            mux: None,
+        }
+    }
+}
+
+/// Flows need TLS below them.
+fn flow<'a>(entry: &Entry<'a>) -> Option<&'a str> {
+    entry.flow.filter(|_| entry.security != Security::None && entry.network != Network::Unset)
+}
+
+fn mux(spec: &HostSpec) -> Option<Mux<'_>> {
+    let asked = spec.mux_settings.as_ref().filter(|mux| mux.protocol == "mux_cool")?;
+    let settings = asked.mux_cool_settings.as_ref();
+    Some(Mux {
+        enabled: true,
+        concurrency: settings.and_then(|mux| mux.concurrency),
+        xudp_concurrency: settings.and_then(|mux| mux.xudp_concurrency),
+        xudp_proxy_443: settings.and_then(|mux| mux.xudp_proxy_443.as_deref()),
+    })
+}

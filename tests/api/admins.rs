@@ -1,0 +1,144 @@
+//! What `/api/admins` promises: who may do what to whom, and what comes back.
+
+use reqwest::Method;
+use sarban::store::Db;
+use serde_json::{Value, json};
+
+use crate::panel::{TestPanel, send};
+use crate::support::database::{execute, number, on_both_engines};
+
+on_both_engines!(
+    an_admin_is_made_shown_changed_and_deleted,
+    wrong_admins_are_refused,
+    lists_are_filtered_and_paged,
+    sudos_leave_each_other_alone,
+    the_routes_with_a_fixed_name_serve_all_methods,
+    unknown_services_are_left_out,
+    traffic_is_summed_and_users_outlive_their_owner,
+);
+
+fn names(page: &Value) -> Vec<&str> {
+    page["items"].as_array().expect("items").iter().filter_map(|item| item["username"].as_str()).collect()
+}
+
+async fn an_admin_is_made_shown_changed_and_deleted(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let body = json!({"id": 5000, "username": "Coerce d", "password": "p", "is_sudo": "no", "enabled": "on",
+                      "modify_users_access": 0, "all_services_access": "1", "foo": 1});
+    let made = panel.post("root", "/api/admins", body).await.ok();
+    let expected = json!({"id": made["id"], "username": "Coerce d", "is_sudo": false, "enabled": true,
+                          "all_services_access": true, "modify_users_access": false, "service_ids": [],
+                          "subscription_url_prefix": ""});
+    assert_eq!(made, expected);
+    assert_ne!(made["id"], 5000);
+
+    let mut expected = expected;
+    expected["users_data_usage"] = json!(0);
+    assert_eq!(panel.get("root", "/api/admins/Coerce%20d").await.ok(), expected);
+    let unchanged = json!({"username": "other", "is_sudo": null, "service_ids": null, "enabled": null});
+    assert_eq!(panel.put("root", "/api/admins/Coerce%20d", unchanged).await.ok(), expected);
+    let changed = json!({"modify_users_access": true, "subscription_url_prefix": "https://x.example/"});
+    let changed = panel.put("root", "/api/admins/Coerce%20d", changed).await.ok();
+    assert_eq!(changed["subscription_url_prefix"], "https://x.example/");
+    assert_eq!(changed["modify_users_access"], true);
+
+    panel
+        .post("root", "/api/admins", json!({"username": "Coerce d", "password": "p", "is_sudo": false}))
+        .await
+        .refused(409);
+    panel.get("root", "/api/admins/coerce%20d").await.refused(404);
+    assert_eq!(panel.delete("root", "/api/admins/Coerce%20d").await.ok(), json!({}));
+    panel.delete("root", "/api/admins/Coerce%20d").await.refused(404);
+    panel.put("root", "/api/admins/Coerce%20d", json!({})).await.refused(404);
+}
+
+async fn wrong_admins_are_refused(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.post("root", "/api/admins", json!({})).await.wrong_fields(&["is_sudo", "password", "username"]);
+    let wrong = json!({"username": 5, "password": [], "is_sudo": "maybe", "enabled": 3, "service_ids": "x",
+                       "subscription_url_prefix": null});
+    let keys = ["enabled", "is_sudo", "password", "service_ids", "subscription_url_prefix", "username"];
+    panel.post("root", "/api/admins", wrong).await.wrong_fields(&keys);
+    let nul = json!({"username": "a\0b", "password": "p", "is_sudo": false});
+    panel.post("root", "/api/admins", nul).await.wrong_fields(&["username"]);
+    let wrong = json!({"enabled": "x", "service_ids": {}, "password": 5});
+    panel.put("root", "/api/admins/alice", wrong).await.wrong_fields(&["enabled", "password", "service_ids"]);
+    let token = panel.token_of("root");
+    send(panel.request(Method::PUT, "/api/admins/alice").bearer_auth(token)).await.wrong_fields(&["body"]);
+    panel.post("alice", "/api/admins", json!({})).await.refused(403);
+    send(panel.request(Method::POST, "/api/admins").json(&json!({}))).await.refused(401);
+    assert_eq!(panel.get("root", "/api/admins").await.ok()["total"], 2);
+}
+
+async fn lists_are_filtered_and_paged(db: Db) {
+    let panel = TestPanel::start(db).await;
+    for name in ["alice", "Alba", "bob"] {
+        panel.insert_admin(name, false).await;
+    }
+    let page = panel.get("root", "/api/admins?page=2&size=3").await.ok();
+    assert_eq!(names(&page), ["bob"]);
+    assert_eq!(page, json!({"items": page["items"], "total": 4, "page": 2, "size": 3, "pages": 2}), "without links");
+    for (query, expected) in [
+        ("username=AL", vec!["alice", "Alba"]),
+        ("username=b_b", vec!["bob"]),
+        ("username=%25", vec!["root", "alice", "Alba", "bob"]),
+        ("username=", vec!["root", "alice", "Alba", "bob"]),
+        ("username=nomatch", vec![]),
+        ("username=%5C", vec![]),
+        ("page=100", vec![]),
+    ] {
+        assert_eq!(names(&panel.get("root", &format!("/api/admins?{query}")).await.ok()), expected, "{query}");
+    }
+    panel.get("root", "/api/admins?page=0&size=abc").await.wrong_fields(&["page", "size"]);
+}
+
+async fn sudos_leave_each_other_alone(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("dave", true).await;
+    panel.put("root", "/api/admins/dave", json!({"enabled": true})).await.refused(403);
+    panel.put("root", "/api/admins/root", json!({"subscription_url_prefix": "x"})).await.ok();
+    panel.delete("root", "/api/admins/dave").await.refused(403);
+    panel.delete("root", "/api/admins/root").await.refused(403);
+}
+
+async fn the_routes_with_a_fixed_name_serve_all_methods(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.get("root", "/api/admins/token").await.refused(404);
+    panel.insert_admin("token", false).await;
+    assert_eq!(panel.get("root", "/api/admins/token").await.ok()["username"], "token");
+    panel.delete("root", "/api/admins/token").await.ok();
+    panel.insert_admin("current", false).await;
+    assert_eq!(panel.get("root", "/api/admins/current").await.ok()["username"], "root");
+    panel.put("root", "/api/admins/current", json!({"enabled": false})).await.ok();
+    panel.post("root", "/api/admins/current", json!({})).await.refused(405);
+}
+
+async fn unknown_services_are_left_out(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b'), ('c')").await;
+    let panel = TestPanel::start(db).await;
+    let body = json!({"username": "alice", "password": "p", "is_sudo": false, "service_ids": [3, "1", 1, "abc", 999]});
+    assert_eq!(panel.post("root", "/api/admins", body).await.ok()["service_ids"], json!([1, 3]));
+    let objects = json!({"username": "x", "password": "p", "is_sudo": false, "service_ids": [{"a": 1}]});
+    panel.post("root", "/api/admins", objects).await.wrong_fields(&["0"]);
+    let changed = panel.put("root", "/api/admins/alice", json!({"service_ids": [2, 2]})).await.ok();
+    assert_eq!(changed["service_ids"], json!([2]));
+    let changed = panel.put("root", "/api/admins/alice", json!({"service_ids": []})).await.ok();
+    assert_eq!(changed["service_ids"], json!([]));
+}
+
+async fn traffic_is_summed_and_users_outlive_their_owner(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    panel.insert_admin("bob", false).await;
+    execute(
+        &db,
+        "INSERT INTO users (username, key, owner_id, expire_strategy, created_at, removed)
+             SELECT 'u1', 'k1', id, 'never', 0, FALSE FROM admins WHERE username = 'bob'
+             UNION ALL SELECT NULL, 'k2', id, 'never', 0, TRUE FROM admins WHERE username = 'bob';
+         INSERT INTO user_traffic (user_id, lifetime_used_traffic, created_at) SELECT id, 5000000000, 0 FROM users",
+    )
+    .await;
+    assert_eq!(panel.get("root", "/api/admins/bob").await.ok()["users_data_usage"], 10_000_000_000_i64);
+    panel.delete("root", "/api/admins/bob").await.ok();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE owner_id IS NULL").await, 2);
+}

@@ -1,0 +1,95 @@
+//! What holds for every route: ids, redirects, cross-origin headers, the shape of errors.
+
+use reqwest::Method;
+use sarban::store::Db;
+
+use crate::panel::{TestPanel, send};
+use crate::support::database::on_both_engines;
+
+on_both_engines!(
+    every_answer_carries_an_id,
+    a_slash_at_the_end_redirects,
+    unknown_paths_and_methods,
+    other_origins_may_read,
+    bodies_that_are_no_json,
+    a_read_only_panel_still_reads,
+);
+
+async fn every_answer_carries_an_id(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let answer = send(panel.request(Method::GET, "/nope")).await;
+    assert_eq!(answer.header("x-request-id").map(str::len), Some(36));
+    let request = panel.request(Method::GET, "/api/admins").header("x-request-id", "my-id_1");
+    assert_eq!(send(request).await.header("x-request-id"), Some("my-id_1"));
+    let request = panel.request(Method::GET, "/api/admins").header("x-request-id", "two words");
+    assert_eq!(send(request).await.header("x-request-id").map(str::len), Some(36));
+}
+
+async fn a_slash_at_the_end_redirects(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let answer = send(panel.request(Method::POST, "/api/admins/token/")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (307, Some(&*panel.url("/api/admins/token"))));
+    let request = panel.request(Method::GET, "/api/admins/?page=1&size=2");
+    let request = request.header("host", "panel.example.com").header("x-forwarded-proto", "https");
+    let answer = send(request).await;
+    assert_eq!(answer.header("location"), Some("https://panel.example.com/api/admins?page=1&size=2"));
+    let answer = send(panel.request(Method::GET, "/api/admins/a%2Fb/")).await;
+    assert_eq!(answer.header("location"), Some(&*panel.url("/api/admins/a%2Fb")));
+    send(panel.request(Method::GET, "/api/nope/")).await.refused(404);
+}
+
+async fn unknown_paths_and_methods(db: Db) {
+    let panel = TestPanel::start(db).await;
+    for path in ["/nope", "/api", "/api/nope", "/API/admins", "/api/admins/a/b/c"] {
+        send(panel.request(Method::GET, path)).await.refused(404);
+    }
+    let answer = send(panel.request(Method::PATCH, "/api/admins/alice")).await;
+    answer.refused(405);
+    assert_eq!(answer.header("allow"), Some("GET, PUT, DELETE"));
+    send(panel.request(Method::OPTIONS, "/api/admins")).await.refused(405);
+    assert_eq!(send(panel.request(Method::HEAD, "/api/admins")).await.status.as_u16(), 405);
+}
+
+async fn other_origins_may_read(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let origin = "https://a.example";
+    let refused = send(panel.request(Method::GET, "/api/admins/current").header("origin", origin)).await;
+    refused.refused(401);
+    assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(refused.header("access-control-allow-credentials"), Some("true"));
+    let request = panel.request(Method::GET, "/nope").header("origin", origin).header("cookie", "a=b");
+    let named = send(request).await;
+    assert_eq!((named.header("access-control-allow-origin"), named.header("vary")), (Some(origin), Some("Origin")));
+    let request = panel.request(Method::OPTIONS, "/api/admins").header("origin", origin);
+    let request = request.header("access-control-request-method", "DELETE");
+    let preflight = send(request.header("access-control-request-headers", "authorization,x-foo")).await;
+    assert_eq!(preflight.status.as_u16(), 200);
+    assert_eq!(preflight.header("access-control-allow-origin"), Some(origin));
+    assert_eq!(preflight.header("access-control-allow-headers"), Some("authorization,x-foo"));
+    assert_eq!(preflight.header("access-control-max-age"), Some("600"));
+    let plain = send(panel.request(Method::GET, "/nope")).await;
+    assert_eq!(plain.header("access-control-allow-origin"), None);
+}
+
+async fn bodies_that_are_no_json(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let token = panel.token_of("root");
+    let post = |content_type: &'static str, body: &'static [u8]| {
+        let request = panel.request(Method::POST, "/api/admins").bearer_auth(&token);
+        send(request.header("content-type", content_type).body(body))
+    };
+    post("application/json", br#"{"name": "#).await.wrong_fields(&["9"]);
+    post("application/json", b"").await.wrong_fields(&["body"]);
+    post("application/json", b"null").await.wrong_fields(&["body"]);
+    post("application/json", b"[]").await.wrong_fields(&["body"]);
+    post("text/plain", b"{}").await.wrong_fields(&["body"]);
+    post("application/json", &[b'"', 0xff, b'"']).await.refused(400);
+}
+
+async fn a_read_only_panel_still_reads(db: Db) {
+    let panel = TestPanel::start_with(db, &[("SARBAN_READ_ONLY", "true")]).await;
+    panel.get("root", "/api/admins").await.ok();
+    panel.put("root", "/api/admins/root", serde_json::json!({})).await.refused(503);
+    let login = [("username", "root"), ("password", "rootpass")];
+    send(panel.request(Method::POST, "/api/admins/token").form(&login)).await.ok();
+}

@@ -1,0 +1,12 @@
+//! What the HTTP API promises: a real server on a real socket, on both engines.
+#![cfg(test)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admins;
+mod boundary;
+mod health;
+mod panel;
+mod services;
+mod tokens;

@@ -1,0 +1,181 @@
+//! A panel for one test, with a sudo called root, and requests to it.
+
+use std::sync::Arc;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use poem::Server;
+use poem::listener::{Acceptor, Listener, TcpListener};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use sarban::actions::Panel;
+use sarban::api::health::{Health, HealthReport, Part, Place, Status};
+use sarban::api::{self, Options, State};
+use sarban::clock::Clock;
+use sarban::cluster::bell::Bell;
+use sarban::config::Settings;
+use sarban::domain::moment::Moment;
+use sarban::store::{Db, admins};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// The secret that signs tokens: known, so that tests can forge some.
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A moment between 2026 and 2027 at which every test's clock starts.
+pub const START: i64 = 1_795_466_185_000_000;
+
+/// A running panel. Its server ends with it.
+pub struct TestPanel {
+    /// What is behind the server.
+    pub panel: Panel,
+    base: String,
+    client: Client,
+    server: JoinHandle<()>,
+}
+
+/// An answer that was read whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body: as JSON if it is, else as a text, null if there is none.
+    pub body: Value,
+}
+
+impl Drop for TestPanel {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl TestPanel {
+    /// Starts a panel with the default settings.
+    pub async fn start(db: Db) -> Self {
+        Self::start_with(db, &[]).await
+    }
+
+    /// Starts a panel with these settings (names as in the environment).
+    pub async fn start_with(db: Db, settings: &[(&str, &str)]) -> Self {
+        let variables = settings.iter().map(|(name, value)| (name.into(), value.into()));
+        let settings = Settings::load(variables, None, "test").expect("right settings");
+        let clock = Clock::fixed(Moment::from_micros(START));
+        let panel = Panel { db, clock, bell: Bell::default() };
+        sarban::store::secrets::jwt(&panel.db, SECRET).await.expect("a secret");
+        let options = Options {
+            http: settings.http,
+            auth: settings.auth,
+            subscription: settings.subscription,
+            surroundings: sarban::actions::subscriptions::Surroundings::default(),
+        };
+        let health = Health::new(|| HealthReport {
+            status: Status::Ok,
+            database: Part::Ok,
+            redis: Part::Off,
+            scheduler: Place::Leader,
+        });
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let state = State::new(panel.clone(), options, health, metrics, &mut StdRng::seed_from_u64(1));
+        let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
+        let base = acceptor.local_addr()[0].to_string();
+        let server = Server::new_with_acceptor(acceptor).run(api::routes(Arc::clone(&state)));
+        let server = tokio::spawn(async move { server.await.expect("the server runs") });
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
+        let test = Self { panel, base, client: client.expect("a client"), server };
+        test.insert_admin("root", true).await;
+        test
+    }
+
+    /// Puts an admin there whose password is the name and `pass`, hashed at the lowest cost: hashing as the panel does
+    /// takes seconds in a debug build.
+    pub async fn insert_admin(&self, name: &str, is_sudo: bool) {
+        let hash = bcrypt::hash(format!("{name}pass"), 4).expect("a hash");
+        let mut tx = self.panel.db.begin().await.expect("a transaction");
+        admins::insert(&mut tx, name, &hash, is_sudo, self.panel.clock.now()).await.expect("a new admin");
+        tx.commit().await.expect("committed");
+    }
+
+    /// An absolute address of the panel.
+    pub fn url(&self, path: &str) -> String {
+        let base = self.base.trim_start_matches("socket://");
+        format!("http://{base}{path}")
+    }
+
+    /// A request without a token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    /// A token for whoever has that name, as the panel would sign it.
+    pub fn token_of(&self, name: &str) -> String {
+        let now = self.panel.clock.now().seconds();
+        forge(&json!({"sub": name, "access": "sudo", "iat": now, "exp": now + 600}), SECRET, Algorithm::HS256)
+    }
+
+    /// A GET by an admin.
+    pub async fn get(&self, by: &str, path: &str) -> Answer {
+        send(self.request(Method::GET, path).bearer_auth(self.token_of(by))).await
+    }
+
+    /// A DELETE by an admin.
+    pub async fn delete(&self, by: &str, path: &str) -> Answer {
+        send(self.request(Method::DELETE, path).bearer_auth(self.token_of(by))).await
+    }
+
+    /// A POST of JSON by an admin.
+    pub async fn post(&self, by: &str, path: &str, body: Value) -> Answer {
+        send(self.request(Method::POST, path).bearer_auth(self.token_of(by)).json(&body)).await
+    }
+
+    /// A PUT of JSON by an admin.
+    pub async fn put(&self, by: &str, path: &str, body: Value) -> Answer {
+        send(self.request(Method::PUT, path).bearer_auth(self.token_of(by)).json(&body)).await
+    }
+}
+
+/// A token with any claims, key and algorithm.
+pub fn forge(claims: &Value, secret: &str, algorithm: Algorithm) -> String {
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("a token")
+}
+
+/// Sends a request and reads the answer.
+pub async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = response.text().await.expect("a body");
+    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+    Answer { status, headers, body }
+}
+
+impl Answer {
+    /// The body of a 200.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        self.body
+    }
+
+    /// Checks that this is an error of that status with a text.
+    #[track_caller]
+    pub fn refused(&self, status: u16) {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        assert!(self.body["detail"].is_string(), "{}", self.body);
+    }
+
+    /// Checks that this is a 422 that names these fields, in alphabetical order.
+    #[track_caller]
+    pub fn wrong_fields(&self, expected: &[&str]) {
+        assert_eq!(self.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", self.body);
+        let detail = self.body["detail"].as_object().unwrap_or_else(|| panic!("no object: {}", self.body));
+        assert_eq!(detail.keys().collect::<Vec<_>>(), expected);
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}

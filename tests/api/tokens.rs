@@ -1,0 +1,126 @@
+//! Which bearer tokens are accepted, and how one is had.
+
+use jsonwebtoken::Algorithm;
+use reqwest::Method;
+use sarban::store::Db;
+use serde_json::json;
+
+use crate::panel::{Answer, SECRET, TestPanel, forge, send};
+use crate::support::database::on_both_engines;
+
+on_both_engines!(
+    a_login_gives_a_token_that_works,
+    what_a_login_refuses,
+    wrong_passwords_are_limited,
+    forged_tokens_are_refused,
+    rights_come_from_the_database,
+    a_new_password_refuses_older_tokens,
+);
+
+async fn login(panel: &TestPanel, form: &[(&str, &str)]) -> Answer {
+    send(panel.request(Method::POST, "/api/admins/token").form(form)).await
+}
+
+async fn current(panel: &TestPanel, token: &str) -> Answer {
+    send(panel.request(Method::GET, "/api/admins/current").bearer_auth(token)).await
+}
+
+async fn a_login_gives_a_token_that_works(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let answer =
+        login(&panel, &[("username", "root"), ("password", "rootpass"), ("grant_type", "password")]).await.ok();
+    assert_eq!((&answer["is_sudo"], &answer["token_type"]), (&json!(true), &json!("bearer")));
+    let token = answer["access_token"].as_str().expect("a token");
+    assert_eq!(current(&panel, token).await.ok()["username"], "root");
+
+    panel.panel.clock.advance(1440 * 60 * 1_000_000 - 1);
+    current(&panel, token).await.ok();
+    panel.panel.clock.advance(1);
+    current(&panel, token).await.refused(401);
+}
+
+async fn what_a_login_refuses(db: Db) {
+    let panel = TestPanel::start_with(db, &[("LOGIN_ATTEMPTS_PER_MINUTE", "0")]).await;
+    for (name, password) in [("root", "nope"), ("root", ""), ("ROOT", "rootpass"), ("nobody", "rootpass")] {
+        let answer = login(&panel, &[("username", name), ("password", password)]).await;
+        answer.refused(401);
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+    }
+    login(&panel, &[("username", "root")]).await.wrong_fields(&["password"]);
+    login(&panel, &[("username", "root"), ("password", "a\0b")]).await.wrong_fields(&["password"]);
+    login(&panel, &[("username", "root"), ("password", "rootpass"), ("grant_type", "")])
+        .await
+        .wrong_fields(&["grant_type"]);
+    let body = json!({"username": "root", "password": "rootpass"});
+    let answer = send(panel.request(Method::POST, "/api/admins/token").json(&body)).await;
+    answer.wrong_fields(&["password", "username"]);
+}
+
+async fn wrong_passwords_are_limited(db: Db) {
+    let panel = TestPanel::start_with(db, &[("LOGIN_ATTEMPTS_PER_MINUTE", "2")]).await;
+    panel.insert_admin("alice", false).await;
+    let wrong = [("username", "root"), ("password", "nope")];
+    let right = [("username", "root"), ("password", "rootpass")];
+    login(&panel, &wrong).await.refused(401);
+    login(&panel, &right).await.ok();
+    login(&panel, &wrong).await.refused(401);
+    let answer = login(&panel, &right).await;
+    answer.refused(429);
+    assert_eq!(answer.header("retry-after"), Some("61"));
+    // The tests are local: only the name is limited, unless a proxy says otherwise.
+    login(&panel, &[("username", "alice"), ("password", "alicepass")]).await.ok();
+    let behind_proxy = |name: &'static str, password: &'static str| {
+        let request = panel.request(Method::POST, "/api/admins/token").header("x-forwarded-for", "9.9.9.9");
+        send(request.form(&[("username", name), ("password", password)]))
+    };
+    behind_proxy("ghost", "x").await.refused(401);
+    behind_proxy("ghosts", "x").await.refused(401);
+    behind_proxy("alice", "alicepass").await.refused(429);
+    panel.panel.clock.advance(60_000_001);
+    login(&panel, &right).await.ok();
+}
+
+async fn forged_tokens_are_refused(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let now = panel.panel.clock.now().seconds();
+    let claims = json!({"sub": "root", "access": "sudo", "iat": now, "exp": now + 10});
+    current(&panel, &forge(&claims, SECRET, Algorithm::HS256)).await.ok();
+    current(&panel, &forge(&claims, SECRET, Algorithm::HS512)).await.refused(401);
+    current(&panel, &forge(&claims, &"x".repeat(64), Algorithm::HS256)).await.refused(401);
+    let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290IiwiYWNjZXNzIjoic3VkbyJ9.";
+    for token in [none, "abc.def.ghi", "x", ""] {
+        current(&panel, token).await.refused(401);
+    }
+    let ghost = json!({"sub": "ghost", "access": "sudo"});
+    current(&panel, &forge(&ghost, SECRET, Algorithm::HS256)).await.refused(401);
+    let basic = panel.request(Method::GET, "/api/admins/current").basic_auth("root", Some("rootpass"));
+    send(basic).await.refused(401);
+    let lower = panel.request(Method::GET, "/api/admins/current");
+    let lower = lower.header("authorization", format!("bearer {}", forge(&claims, SECRET, Algorithm::HS256)));
+    send(lower).await.ok();
+}
+
+async fn rights_come_from_the_database(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.get("alice", "/api/admins/current").await.ok();
+    panel.get("alice", "/api/admins").await.refused(403);
+    panel.put("root", "/api/admins/alice", json!({"is_sudo": true, "enabled": false})).await.ok();
+    panel.get("alice", "/api/admins").await.ok();
+    panel.insert_admin("erin", false).await;
+    panel.put("root", "/api/admins/erin", json!({"enabled": false})).await.ok();
+    login(&panel, &[("username", "erin"), ("password", "erinpass")]).await.ok();
+    panel.get("erin", "/api/admins/current").await.refused(401);
+}
+
+async fn a_new_password_refuses_older_tokens(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("bob", false).await;
+    let old = panel.token_of("bob");
+    panel.panel.clock.advance(1_000_000);
+    panel.put("root", "/api/admins/bob", json!({"password": "bobpass2"})).await.ok();
+    current(&panel, &old).await.refused(401);
+    login(&panel, &[("username", "bob"), ("password", "bobpass")]).await.refused(401);
+    let answer = login(&panel, &[("username", "bob"), ("password", "bobpass2")]).await.ok();
+    current(&panel, answer["access_token"].as_str().expect("a token")).await.ok();
+}

@@ -1,0 +1,43 @@
+//! `sarban plan`: what a machine gets, and why.
+
+use serde_json::Value;
+
+use super::Box;
+
+fn plan(arguments: &[&str], variables: &[(&str, &str)]) -> Value {
+    let arguments = [&["plan", "--json"], arguments].concat();
+    serde_json::from_str(&Box::new().run(&arguments, variables).well()).expect("JSON")
+}
+
+#[test]
+fn workers_follow_the_cores_unless_told_otherwise() {
+    let found = plan(&[], &[]);
+    let cores = found["cores"].as_u64().expect("a number");
+    assert_eq!(found["workers"], if cores == 1 { 1 } else { (2 * cores + 1).min(8) });
+    assert!(found["memory_mb"].as_u64() > Some(0));
+    assert_eq!(found["warnings"], serde_json::json!([]));
+
+    let found = plan(&[], &[("UVICORN_WORKERS", "2")]);
+    assert_eq!((&found["workers"], &found["reason"]), (&2.into(), &"UVICORN_WORKERS says so".into()));
+    let found = plan(&[], &[("UVICORN_WORKERS", "2"), ("DEBUG", "true")]);
+    assert_eq!((&found["workers"], &found["reason"]), (&1.into(), &"DEBUG is on".into()));
+}
+
+#[test]
+fn connections_are_the_pool_and_the_overflow_on_every_host() {
+    let database = ("SQLALCHEMY_DATABASE_URL", "postgresql+psycopg://u:p@db/panel");
+    let pool = ("SQLALCHEMY_CONNECTION_POOL_SIZE", "20");
+    let found = plan(&["--hosts", "4"], &[database, pool, ("SQLALCHEMY_CONNECTION_MAX_OVERFLOW", "10")]);
+    assert_eq!((&found["database_connections"], &found["database_connections_all_hosts"]), (&30.into(), &120.into()));
+    let warnings = found["warnings"].to_string();
+    assert!(warnings.contains("REDIS_URL") && warnings.contains("SQLALCHEMY_CONNECTION_POOL_SIZE"), "{warnings}");
+    assert_eq!(plan(&[], &[database, pool])["database_connections"], 20);
+}
+
+#[test]
+fn people_get_a_table() {
+    let text = Box::new().run(&["plan", "--hosts", "2"], &[]).well();
+    for part in ["cores", "workers", "connections", "memory", "warning: SQLite lives on one host"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}

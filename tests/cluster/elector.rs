@@ -1,0 +1,204 @@
+//! The elector on a real database and a real Redis: one leader at a time, quick hand-over, take-over after a death,
+//! and no change of leader when Redis loses everything.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use redis::Client;
+use sarban::clock::Clock;
+use sarban::cluster::bell::Bell;
+use sarban::cluster::elector::Elector;
+use sarban::cluster::gate::{Gate, key};
+use sarban::cluster::identity::Identity;
+use sarban::cluster::leadership::{Leadership, Standing};
+use sarban::cluster::ringing;
+use sarban::domain::ids::Epoch;
+use sarban::domain::lease::LeaseTiming;
+use sarban::domain::moment::SECOND;
+use sarban::store::Db;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::support;
+use crate::support::database::{TestDatabase, execute, on_both_engines};
+
+on_both_engines!(
+    a_drained_leader_hands_over_at_once,
+    a_dead_leader_is_replaced_after_its_lease,
+    a_stuck_loop_gives_up_the_lease,
+    without_redis_there_is_one_leader_all_the_same,
+    a_redis_that_loses_everything_changes_nothing,
+    a_leader_whose_lease_is_taken_stops
+);
+
+/// What the leaders of a test do is written down here: epoch, and whether it began or ended.
+type Diary = Arc<Mutex<Vec<(Epoch, bool)>>>;
+
+struct Member {
+    standing: watch::Receiver<Standing>,
+    drain: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+struct Cluster {
+    test: TestDatabase,
+    name: String,
+    redis: bool,
+    diary: Diary,
+    /// Whether a leader's loop beats its pulse.
+    beating: bool,
+}
+
+impl Cluster {
+    fn new(test: TestDatabase, redis: bool) -> Self {
+        let name = format!("test-{}", Uuid::new_v4().simple());
+        Self { test, name, redis, diary: Diary::default(), beating: true }
+    }
+
+    async fn join(&self) -> Member {
+        let identity = Identity::new("test".to_owned());
+        let timing = LeaseTiming::new(2 * SECOND, None).expect("a good timing");
+        let bell = Bell::default();
+        let drain = CancellationToken::new();
+        let client = Client::open(support::redis_url()).expect("an address");
+        let gate = self.redis.then(|| {
+            let limit = Duration::from_millis(160);
+            Gate::new(client.clone(), &self.name, identity.instance, Duration::from_secs(2), limit)
+        });
+        if self.redis {
+            tokio::spawn(ringing::carry(bell.clone(), client, self.name.clone(), identity.instance, drain.clone()));
+        }
+        let (standing, seen) = watch::channel(Standing::None);
+        let options =
+            sarban::store::OpenOptions { busy_timeout: Duration::from_millis(20), ..self.test.options.clone() };
+        let db = Db::open(&options).await.expect("connections");
+        let (diary, beating) = (self.diary.clone(), self.beating);
+        let elector = Elector {
+            identity,
+            timing,
+            db,
+            clock: Clock::real(),
+            gate,
+            bell,
+            lead: Arc::new(move |leadership| lead(diary.clone(), leadership, beating).boxed()),
+            standing,
+            step_down: Arc::new(Notify::new()),
+            drain: drain.clone(),
+        };
+        Member { standing: seen, drain, task: tokio::spawn(elector.run()) }
+    }
+}
+
+async fn lead(diary: Diary, leadership: Leadership, beating: bool) {
+    let epoch = leadership.term.epoch();
+    diary.lock().unwrap().push((epoch, true));
+    while !leadership.stop.is_cancelled() {
+        if beating {
+            leadership.pulse.beat(Clock::real().boot());
+        }
+        let _ = timeout(Duration::from_millis(50), leadership.stop.cancelled()).await;
+    }
+    diary.lock().unwrap().push((epoch, false));
+}
+
+impl Member {
+    async fn leads_within(&mut self, limit: Duration) -> Duration {
+        let start = Instant::now();
+        let leads = self.standing.wait_for(|standing| *standing == Standing::Leader);
+        timeout(limit, leads).await.expect("it leads in time").expect("it lives");
+        start.elapsed()
+    }
+}
+
+fn leads(member: &Member) -> bool {
+    *member.standing.borrow() == Standing::Leader
+}
+
+async fn a_drained_leader_hands_over_at_once(test: TestDatabase) {
+    let cluster = Cluster::new(test, true);
+    let mut first = cluster.join().await;
+    first.leads_within(Duration::from_secs(4)).await;
+    let mut second = cluster.join().await;
+    sleep(Duration::from_millis(500)).await;
+    assert!(!leads(&second));
+    first.drain.cancel();
+    // By the bell: without it the second one would sleep for what is left of the lock.
+    let took = second.leads_within(Duration::from_secs(1)).await;
+    println!("hand-over took {took:?}");
+    first.task.await.expect("the first one ends in good order");
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(*cluster.diary.lock().unwrap(), [(Epoch(1), true), (Epoch(1), false), (Epoch(2), true)]);
+    second.drain.cancel();
+    second.task.await.expect("and so does the second");
+}
+
+async fn a_dead_leader_is_replaced_after_its_lease(test: TestDatabase) {
+    let cluster = Cluster::new(test, true);
+    let mut first = cluster.join().await;
+    first.leads_within(Duration::from_secs(4)).await;
+    let mut second = cluster.join().await;
+    sleep(Duration::from_millis(500)).await;
+    first.task.abort();
+    // TTL 2 s, twice the promised second on top: test machines are slow.
+    let took = second.leads_within(Duration::from_secs(4)).await;
+    println!("take-over took {took:?}");
+    second.drain.cancel();
+    second.task.await.expect("the second one ends in good order");
+}
+
+async fn a_stuck_loop_gives_up_the_lease(test: TestDatabase) {
+    let stuck = Cluster { beating: false, ..Cluster::new(test, true) };
+    let mut first = stuck.join().await;
+    first.leads_within(Duration::from_secs(4)).await;
+    let over = first.standing.wait_for(|standing| *standing != Standing::Leader);
+    timeout(Duration::from_secs(2), over).await.expect("0.3 TTL of silence is enough").expect("it lives");
+    first.drain.cancel();
+    first.task.await.expect("it ends in good order");
+}
+
+async fn without_redis_there_is_one_leader_all_the_same(test: TestDatabase) {
+    let cluster = Cluster::new(test, false);
+    let mut members = Vec::new();
+    for _ in 0..3 {
+        members.push(cluster.join().await);
+    }
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(members.iter().filter(|member| leads(member)).count(), 1);
+    let leader = members.iter().position(leads).expect("one leads");
+    members.remove(leader).task.abort();
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(members.iter().filter(|member| leads(member)).count(), 1, "and after its death another one");
+}
+
+async fn a_redis_that_loses_everything_changes_nothing(test: TestDatabase) {
+    let cluster = Cluster::new(test, true);
+    let mut first = cluster.join().await;
+    first.leads_within(Duration::from_secs(4)).await;
+    let second = cluster.join().await;
+    let client = Client::open(support::redis_url()).expect("an address");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    for _ in 0..20 {
+        // Only this test's keys: other tests use the same Redis.
+        let _: i64 =
+            redis::cmd("DEL").arg(key(&cluster.name, "leader")).query_async(&mut connection).await.expect("deleted");
+        sleep(Duration::from_millis(150)).await;
+    }
+    assert!(leads(&first) && !leads(&second));
+    assert_eq!(*cluster.diary.lock().unwrap(), [(Epoch(1), true)], "one term throughout");
+}
+
+async fn a_leader_whose_lease_is_taken_stops(test: TestDatabase) {
+    let cluster = Cluster::new(test, false);
+    let mut first = cluster.join().await;
+    first.leads_within(Duration::from_secs(4)).await;
+    execute(&cluster.test.db, "UPDATE scheduler_lease SET epoch = 9").await;
+    execute(&cluster.test.db, "UPDATE scheduler_epoch SET epoch = 9").await;
+    let over = first.standing.wait_for(|standing| *standing != Standing::Leader);
+    timeout(Duration::from_secs(2), over).await.expect("the next renewal tells").expect("it lives");
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(cluster.diary.lock().unwrap()[..2], [(Epoch(1), true), (Epoch(1), false)]);
+}

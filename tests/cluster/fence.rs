@@ -1,0 +1,89 @@
+//! The fence: nothing that began under an old epoch commits.
+
+use std::time::Duration;
+
+use sarban::clock::Clock;
+use sarban::domain::ids::Epoch;
+use sarban::domain::moment::BootTime;
+use sarban::domain::term::Term;
+use sarban::store::runs;
+use sarban::store::{Db, Fence, FenceError, lease};
+
+use super::lease::candidate;
+use crate::support::database::{execute, number, on_both_engines};
+
+on_both_engines!(
+    a_deposed_leader_commits_nothing,
+    the_current_leader_commits,
+    an_ended_term_begins_nothing,
+    a_claim_waits_for_a_transaction_that_passed_the_fence
+);
+
+/// A fence of the term that the database has as `epoch`.
+pub fn fence(db: &Db, epoch: Epoch) -> Fence {
+    let clock = Clock::real();
+    let deadline = BootTime::from_micros(clock.boot().micros() + 60_000_000);
+    Fence::new(db.clone(), clock, Term::new(epoch, deadline), Duration::from_secs(2), "sarban-task-test".to_owned())
+}
+
+async fn write(tx: &mut sarban::store::Tx) {
+    let schedule =
+        sarban::domain::schedule::Schedule { task: sarban::domain::schedule::Task::Prune, period: 1_000_000 };
+    runs::set_task(tx, schedule, Clock::real().now()).await.expect("a write");
+}
+
+async fn a_deposed_leader_commits_nothing(db: Db) {
+    let fence = fence(&db, Epoch(0));
+    let mut tx = fence.begin().await.expect("the term is alive");
+    if db.engine() == sarban::store::Engine::Postgres {
+        // On SQLite nobody can claim while this transaction is open.
+        write(&mut tx).await;
+        execute(&db, "UPDATE scheduler_epoch SET epoch = 1").await;
+    } else {
+        tx.rollback().await.expect("rolled back");
+        execute(&db, "UPDATE scheduler_epoch SET epoch = 1").await;
+        tx = fence.begin().await.expect("the term does not know yet");
+        write(&mut tx).await;
+    }
+    assert!(matches!(tx.commit().await, Err(FenceError::Deposed)));
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM task").await, 0);
+    assert!(fence.term().has_ended(), "the whole process hears of it");
+    assert_eq!(fence.term().open_work(), 0);
+}
+
+async fn the_current_leader_commits(db: Db) {
+    let fence = fence(&db, Epoch(0));
+    let mut tx = fence.begin().await.expect("the term is alive");
+    write(&mut tx).await;
+    tx.commit().await.expect("committed");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM task").await, 1);
+}
+
+async fn an_ended_term_begins_nothing(db: Db) {
+    let fence = fence(&db, Epoch(0));
+    fence.term().end();
+    assert!(matches!(fence.begin().await, Err(FenceError::Deposed)));
+}
+
+/// Between the fence and the commit nobody else can become leader: the claim waits, and comes after the commit.
+async fn a_claim_waits_for_a_transaction_that_passed_the_fence(db: Db) {
+    let fence = fence(&db, Epoch(0));
+    let mut tx = fence.begin().await.expect("the term is alive");
+    write(&mut tx).await;
+    let sarban::store::Tx::Pg(held) = &mut *tx else {
+        tx.rollback().await.expect("rolled back");
+        return;
+    };
+    sqlx::query("SELECT 1 FROM scheduler_epoch FOR SHARE").execute(&mut **held).await.expect("the fence's own lock");
+    let me = candidate(&db, 1);
+    let clock = Clock::real();
+    let blocked = tokio::time::timeout(Duration::from_millis(300), lease::claim(&db, &clock, &me, Epoch(0))).await;
+    assert!(blocked.is_err(), "the claim waits for the epoch row");
+    tx.commit().await.expect("committed under its own epoch");
+    let claimed = async {
+        while !lease::claim(&db, &clock, &me, Epoch(0)).await.unwrap_or(false) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), claimed).await.expect("then the lease can be claimed");
+}

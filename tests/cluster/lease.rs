@@ -1,0 +1,102 @@
+//! The lease row: who may claim, renew and release it, by the database's word.
+
+use futures_util::future::join_all;
+use sarban::clock::Clock;
+use sarban::domain::ids::Epoch;
+use sarban::store::lease::{self, Candidate};
+use sarban::store::{Db, Engine};
+use uuid::Uuid;
+
+use crate::support::database::{execute, on_both_engines};
+
+const TTL: i64 = 10_000_000;
+
+on_both_engines!(
+    one_of_many_candidates_wins,
+    a_live_lease_can_not_be_claimed_and_a_released_one_can,
+    an_expired_lease_can_be_claimed_and_not_renewed,
+    a_lease_from_before_the_clock_was_set_back_can_be_claimed,
+    a_long_lease_of_another_is_not_mistaken_for_a_clock_set_back,
+    rows_that_disagree_are_repaired_from_the_fence
+);
+
+pub fn candidate(db: &Db, number: u128) -> Candidate {
+    Candidate {
+        instance: Uuid::from_u128(number),
+        host: format!("host-{number}"),
+        version: "1".to_owned(),
+        ttl: TTL,
+        boot_id: if db.engine() == Engine::Sqlite { "this boot".to_owned() } else { String::new() },
+    }
+}
+
+async fn current(db: &Db) -> lease::Lease {
+    lease::current(db, &Clock::real(), &candidate(db, 0).boot_id).await.expect("the lease is read")
+}
+
+async fn one_of_many_candidates_wins(db: Db) {
+    let clock = Clock::real();
+    let claims = join_all((1..=8).map(|number| {
+        let (db, clock) = (db.clone(), clock.clone());
+        async move { lease::claim(&db, &clock, &candidate(&db, number), Epoch(0)).await.is_ok_and(|won| won) }
+    }))
+    .await;
+    assert_eq!(claims.iter().filter(|won| **won).count(), 1, "{claims:?}");
+    let lease = current(&db).await;
+    assert_eq!((lease.epoch, lease.fence_epoch), (Epoch(1), Epoch(1)));
+    let winner = claims.iter().position(|won| *won).expect("one won") as u128 + 1;
+    assert_eq!(lease.holder, Some(Uuid::from_u128(winner)));
+    assert!(lease.remaining > TTL / 2 && lease.remaining <= TTL, "{}", lease.remaining);
+}
+
+async fn a_live_lease_can_not_be_claimed_and_a_released_one_can(db: Db) {
+    let clock = Clock::real();
+    let (ann, ben) = (candidate(&db, 1), candidate(&db, 2));
+    assert!(lease::claim(&db, &clock, &ann, Epoch(0)).await.unwrap());
+    assert!(!lease::claim(&db, &clock, &ben, Epoch(1)).await.unwrap(), "the lease is live");
+    assert!(!lease::claim(&db, &clock, &ben, Epoch(0)).await.unwrap(), "and the epoch has passed");
+    assert!(lease::renew(&db, &clock, &ann, Epoch(1)).await.unwrap());
+    assert!(!lease::renew(&db, &clock, &ben, Epoch(1)).await.unwrap(), "not Ben's to renew");
+    assert!(!lease::release(&db, &ben, Epoch(1)).await.unwrap(), "nor to release");
+    assert!(lease::release(&db, &ann, Epoch(1)).await.unwrap());
+    assert!(!lease::renew(&db, &clock, &ann, Epoch(1)).await.unwrap(), "a released lease is over");
+    assert!(lease::claim(&db, &clock, &ben, Epoch(1)).await.unwrap());
+    assert_eq!(current(&db).await.epoch, Epoch(2));
+}
+
+async fn an_expired_lease_can_be_claimed_and_not_renewed(db: Db) {
+    let clock = Clock::real();
+    let (ann, ben) = (candidate(&db, 1), candidate(&db, 2));
+    assert!(lease::claim(&db, &clock, &ann, Epoch(0)).await.unwrap());
+    execute(&db, "UPDATE scheduler_lease SET lease_until = lease_until - 10000000").await;
+    assert!(!lease::renew(&db, &clock, &ann, Epoch(1)).await.unwrap());
+    assert!(lease::claim(&db, &clock, &ben, Epoch(1)).await.unwrap());
+}
+
+async fn a_lease_from_before_the_clock_was_set_back_can_be_claimed(db: Db) {
+    let clock = Clock::real();
+    assert!(lease::claim(&db, &clock, &candidate(&db, 1), Epoch(0)).await.unwrap());
+    execute(&db, "UPDATE scheduler_lease SET lease_until = lease_until + 3600000000").await;
+    assert_eq!(current(&db).await.remaining, 0);
+    assert!(lease::claim(&db, &clock, &candidate(&db, 2), Epoch(1)).await.unwrap());
+}
+
+async fn a_long_lease_of_another_is_not_mistaken_for_a_clock_set_back(db: Db) {
+    let clock = Clock::real();
+    let patient = Candidate { ttl: 60 * TTL, ..candidate(&db, 1) };
+    assert!(lease::claim(&db, &clock, &patient, Epoch(0)).await.unwrap());
+    assert!(!lease::claim(&db, &clock, &candidate(&db, 2), Epoch(1)).await.unwrap());
+}
+
+async fn rows_that_disagree_are_repaired_from_the_fence(db: Db) {
+    let clock = Clock::real();
+    let ann = candidate(&db, 1);
+    assert!(lease::claim(&db, &clock, &ann, Epoch(0)).await.unwrap());
+    execute(&db, "UPDATE scheduler_epoch SET epoch = 7").await;
+    assert!(!lease::repair(&db, &clock, &ann, Epoch(1)).await.unwrap(), "not while somebody leads");
+    assert!(lease::release(&db, &ann, Epoch(1)).await.unwrap());
+    assert!(lease::repair(&db, &clock, &ann, Epoch(1)).await.unwrap());
+    let lease = current(&db).await;
+    assert_eq!((lease.epoch, lease.fence_epoch, lease.remaining), (Epoch(7), Epoch(7), 0));
+    assert!(lease::claim(&db, &clock, &ann, Epoch(7)).await.unwrap());
+}

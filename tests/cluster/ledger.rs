@@ -1,0 +1,96 @@
+//! The ledger: each slot is run once, taken up again only where it failed or its process died, three times at most.
+
+use sarban::domain::ids::Epoch;
+use sarban::domain::moment::{Moment, SECOND};
+use sarban::domain::schedule::{Schedule, Task};
+use sarban::store::Db;
+use sarban::store::runs::{self, Outcome, Run, Trigger};
+use uuid::Uuid;
+
+use crate::support::database::{execute, number, on_both_engines};
+
+on_both_engines!(
+    a_slot_is_started_once,
+    a_failed_slot_is_tried_three_times,
+    a_slot_whose_process_died_is_taken_up_under_a_newer_epoch,
+    missed_slots_get_a_row_and_rows_stay_as_they_are,
+    a_change_of_the_period_is_noted
+);
+
+const NOW: Moment = Moment::from_micros(1_700_000_000 * SECOND);
+const ME: Uuid = Uuid::from_u128(1);
+
+const fn run(slot: i64) -> Run {
+    Run { task: Task::ReviewUsers, slot: Moment::from_micros(slot), trigger: Trigger::Schedule }
+}
+
+async fn start(db: &Db, slot: i64, epoch: i64) -> Option<i64> {
+    let mut tx = db.begin().await.unwrap();
+    let attempt = runs::start(&mut tx, run(slot), Epoch(epoch), ME, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    attempt
+}
+
+async fn finish(db: &Db, slot: i64, epoch: i64, outcome: Outcome) {
+    let mut tx = db.begin().await.unwrap();
+    runs::finish(&mut tx, run(slot), Epoch(epoch), &outcome, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn a_slot_is_started_once(db: Db) {
+    assert_eq!(start(&db, 1, 1).await, Some(1));
+    assert_eq!(start(&db, 1, 1).await, None, "it runs");
+    finish(&db, 1, 1, Outcome::Done(5)).await;
+    assert_eq!(start(&db, 1, 2).await, None, "it is done");
+    assert_eq!(number(&db, "SELECT items FROM task_run WHERE state = 'done'").await, 5);
+}
+
+async fn a_failed_slot_is_tried_three_times(db: Db) {
+    for attempt in 1..=3 {
+        assert_eq!(start(&db, 1, 1).await, Some(attempt));
+        finish(&db, 1, 1, Outcome::Failed("no".to_owned())).await;
+    }
+    assert_eq!(start(&db, 1, 1).await, None);
+}
+
+async fn a_slot_whose_process_died_is_taken_up_under_a_newer_epoch(db: Db) {
+    assert_eq!(start(&db, 1, 1).await, Some(1));
+    assert_eq!(start(&db, 2, 1).await, Some(1));
+    let mut tx = db.begin().await.unwrap();
+    let abandoned = runs::abandon(&mut tx, Task::ReviewUsers, Epoch(2), Moment::from_micros(2), NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(abandoned, 1, "all but the newest slot");
+    assert_eq!(start(&db, 2, 2).await, Some(2));
+    // The dead one turns out to be alive: its word does not count any more.
+    finish(&db, 2, 1, Outcome::Done(99)).await;
+    assert_eq!(
+        number(&db, "SELECT COUNT(*) FROM task_run WHERE slot = 2 AND state = 'running' AND epoch = 2").await,
+        1
+    );
+}
+
+async fn missed_slots_get_a_row_and_rows_stay_as_they_are(db: Db) {
+    assert_eq!(start(&db, 20, 1).await, Some(1));
+    let slots = [10, 20, 30].map(Moment::from_micros);
+    let mut tx = db.begin().await.unwrap();
+    let entered = runs::coalesce(&mut tx, Task::ReviewUsers, &slots, Epoch(1), ME, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(entered, 2);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM task_run WHERE state = 'coalesced'").await, 2);
+    assert_eq!(start(&db, 10, 1).await, None, "a coalesced slot is never run");
+}
+
+async fn a_change_of_the_period_is_noted(db: Db) {
+    let enter = async |period: i64, now: i64| {
+        let mut tx = db.begin().await.unwrap();
+        let schedule = Schedule { task: Task::Prune, period };
+        let since = runs::set_task(&mut tx, schedule, Moment::from_micros(now)).await.unwrap();
+        tx.commit().await.unwrap();
+        since.micros()
+    };
+    assert_eq!(enter(SECOND, 1).await, 1);
+    assert_eq!(enter(SECOND, 2).await, 1, "nothing changed");
+    assert_eq!(enter(2 * SECOND, 3).await, 3);
+    execute(&db, "DELETE FROM task").await;
+    assert_eq!(enter(2 * SECOND, 4).await, 4);
+}

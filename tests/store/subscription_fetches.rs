@@ -1,0 +1,77 @@
+//! Notes of fetched subscriptions: seen at once, written together, never older over newer.
+
+use sarban::actions::fetch_log::FetchLog;
+use sarban::actions::users;
+use sarban::domain::moment::SECOND;
+use sarban::domain::user::User;
+use sarban::store::Db;
+
+use super::users::{NOW, named, panel, root};
+use crate::support::database::{execute, number, on_both_engines};
+
+on_both_engines! {
+    a_note_is_seen_at_once_and_stored_by_the_flush,
+    an_older_note_does_not_replace_a_newer_one,
+    a_note_of_a_user_that_is_gone_does_no_harm,
+    what_could_not_be_written_is_written_later,
+}
+
+async fn a_note_is_seen_at_once_and_stored_by_the_flush(db: Db) {
+    let panel = panel(&db).await;
+    let mut ann = users::create(&panel, &root(), named("ann")).await.unwrap();
+    let log = FetchLog::default();
+    log.note(ann.id, NOW, &"x".repeat(600));
+    log.note(ann.id, NOW.plus(SECOND), "clash");
+    log.overlay(&mut ann);
+    assert_eq!((ann.sub_updated_at, ann.sub_last_user_agent.as_deref()), (Some(NOW.plus(SECOND)), Some("clash")));
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, 0);
+    assert_eq!(log.flush(&db).await.unwrap(), 1);
+    assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), ann);
+    assert_eq!(log.flush(&db).await.unwrap(), 0);
+    log.note(ann.id, NOW.plus(2 * SECOND), &"é".repeat(600));
+    log.flush(&db).await.unwrap();
+    let agent = users::get(&panel, &root(), "ann").await.unwrap().sub_last_user_agent;
+    assert_eq!(agent, Some("é".repeat(512)));
+}
+
+async fn an_older_note_does_not_replace_a_newer_one(db: Db) {
+    let panel = panel(&db).await;
+    let ann = users::create(&panel, &root(), named("ann")).await.unwrap();
+    let (here, elsewhere) = (FetchLog::default(), FetchLog::default());
+    here.note(ann.id, NOW, "old");
+    elsewhere.note(ann.id, NOW.plus(1), "new");
+    elsewhere.flush(&db).await.unwrap();
+    let newest = users::get(&panel, &root(), "ann").await.unwrap();
+    let mut seen = newest.clone();
+    here.overlay(&mut seen);
+    assert_eq!(seen, newest);
+    here.flush(&db).await.unwrap();
+    assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), newest);
+}
+
+async fn a_note_of_a_user_that_is_gone_does_no_harm(db: Db) {
+    let panel = panel(&db).await;
+    let ann = users::create(&panel, &root(), named("ann")).await.unwrap();
+    let bob = users::create(&panel, &root(), named("bob")).await.unwrap();
+    let log = FetchLog::default();
+    log.note(ann.id, NOW, "a");
+    log.note(bob.id, NOW, "b");
+    execute(&db, "DELETE FROM users WHERE username = 'ann'").await;
+    log.flush(&db).await.unwrap();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, 1);
+}
+
+async fn what_could_not_be_written_is_written_later(db: Db) {
+    let panel = panel(&db).await;
+    let ann = users::create(&panel, &root(), named("ann")).await.unwrap();
+    let log = FetchLog::default();
+    log.note(ann.id, NOW, "clash");
+    execute(&db, "ALTER TABLE subscription_fetches RENAME TO away").await;
+    log.flush(&db).await.expect_err("the table is away");
+    let mut seen = User { sub_updated_at: None, ..ann.clone() };
+    log.overlay(&mut seen);
+    assert_eq!(seen.sub_updated_at, Some(NOW));
+    execute(&db, "ALTER TABLE away RENAME TO subscription_fetches").await;
+    log.flush(&db).await.unwrap();
+    assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), seen);
+}

@@ -1,0 +1,125 @@
+//! Lists of users: every filter, every sort, and that both engines agree on them.
+
+use sarban::domain::ids::{AdminId, ServiceId};
+use sarban::domain::moment::Moment;
+use sarban::store::Db;
+use sarban::store::user_lists::{Names, UserFilter, UserSort, UserWindow, count, page};
+
+use crate::support::database::{execute, on_both_engines};
+
+on_both_engines! {
+    each_filter_finds_its_users,
+    names_are_searched_with_wildcards_or_taken_exactly,
+    each_sort_runs_both_ways,
+    pages_meet_and_end,
+}
+
+const NOW: Moment = Moment::from_micros(1_000);
+/// A user per state; `gone` is removed.
+const USERS: &str = r"
+    INSERT INTO admins (id, username, hashed_password, is_sudo, created_at) VALUES (7, 'root', '', TRUE, 0);
+    INSERT INTO services (id) VALUES (1);
+    INSERT INTO users (id, username, key, owner_id, enabled, activated, removed, expire_strategy, expire_date, created_at)
+    VALUES (1, 'works', 'a', 7, TRUE, TRUE, FALSE, 'fixed_date', 1000, 50),
+           (2, 'expired', 'b', NULL, TRUE, TRUE, FALSE, 'fixed_date', 999, 40),
+           (3, 'limited', 'c', 7, TRUE, FALSE, FALSE, 'never', NULL, 30),
+           (4, 'off', 'd', NULL, FALSE, FALSE, FALSE, 'never', NULL, 20),
+           (5, 'ünï_code', 'e', NULL, TRUE, TRUE, FALSE, 'never', NULL, 10),
+           (6, NULL, 'f', 7, TRUE, TRUE, TRUE, 'fixed_date', 1, 5);
+    INSERT INTO user_traffic (user_id, data_limit, used_traffic, created_at)
+    VALUES (1, 9, 8, 50), (2, NULL, 3, 40), (3, 5, 5, 30), (4, NULL, 1, 20), (5, 100, 2, 10), (6, 1, 1, 5);
+    INSERT INTO users_services (user_id, service_id) VALUES (2, 1), (5, 1), (6, 1)";
+
+const ALL: UserWindow = UserWindow { sort: UserSort::Id, descending: false, offset: 0, limit: 100 };
+
+async fn ids(db: &Db, filter: &UserFilter, window: UserWindow) -> Vec<i64> {
+    page(db, filter, window, NOW).await.unwrap().iter().map(|user| user.id.0).collect()
+}
+
+async fn each_filter_finds_its_users(db: Db) {
+    execute(&db, USERS).await;
+    let any = UserFilter::default;
+    let cases: Vec<(UserFilter, &[i64])> = vec![
+        (any(), &[1, 2, 3, 4, 5]),
+        (UserFilter { owner: Some(AdminId(7)), ..any() }, &[1, 3]),
+        (UserFilter { service: Some(ServiceId(1)), ..any() }, &[2, 5]),
+        (UserFilter { enabled: Some(true), ..any() }, &[1, 2, 3, 5]),
+        (UserFilter { enabled: Some(false), ..any() }, &[4]),
+        (UserFilter { activated: Some(true), ..any() }, &[1, 2, 5]),
+        (UserFilter { activated: Some(false), ..any() }, &[3, 4]),
+        (UserFilter { expired: Some(true), ..any() }, &[2]),
+        (UserFilter { expired: Some(false), ..any() }, &[1, 3, 4, 5]),
+        (UserFilter { data_limit_reached: Some(true), ..any() }, &[3]),
+        (UserFilter { data_limit_reached: Some(false), ..any() }, &[1, 2, 4, 5]),
+        (UserFilter { is_active: Some(true), ..any() }, &[1, 5]),
+        (UserFilter { is_active: Some(false), ..any() }, &[2, 3, 4]),
+        (UserFilter { is_active: Some(false), owner: Some(AdminId(7)), enabled: Some(true), ..any() }, &[3]),
+        (UserFilter { is_active: Some(true), expired: Some(true), ..any() }, &[]),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(ids(&db, &filter, ALL).await, expected, "{filter:?}");
+        assert_eq!(count(&db, &filter, NOW).await.unwrap(), expected.len() as i64, "{filter:?}");
+        for user in page(&db, &filter, ALL, NOW).await.unwrap() {
+            assert!(filter.is_active.is_none_or(|wanted| wanted == user.is_active(NOW)), "{filter:?}");
+            assert!(filter.expired.is_none_or(|wanted| wanted == user.is_expired(NOW)), "{filter:?}");
+        }
+    }
+}
+
+async fn names_are_searched_with_wildcards_or_taken_exactly(db: Db) {
+    execute(&db, USERS).await;
+    let contains: [(&str, &[i64]); 8] = [
+        ("", &[1, 2, 3, 4, 5]),
+        ("IR", &[2]),
+        ("Ï_C", &[5]),
+        ("%", &[1, 2, 3, 4, 5]),
+        ("o_k", &[1]),
+        ("x_r", &[]),
+        ("l%d", &[3]),
+        (r"\", &[]),
+    ];
+    for (text, expected) in contains {
+        let filter = UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
+        assert_eq!(ids(&db, &filter, ALL).await, expected, "{text:?}");
+    }
+    let exactly = ["works", "OFF", "nobody", "limited"].map(str::to_owned).to_vec();
+    let filter = UserFilter { names: Names::Exactly(exactly), ..UserFilter::default() };
+    assert_eq!(ids(&db, &filter, ALL).await, [1, 3]);
+}
+
+async fn each_sort_runs_both_ways(db: Db) {
+    execute(&db, USERS).await;
+    let all = UserFilter::default();
+    for (sort, ascending) in [
+        (UserSort::Id, vec![1, 2, 3, 4, 5]),
+        (UserSort::Username, vec![2, 3, 4, 1, 5]),
+        (UserSort::CreatedAt, vec![5, 4, 3, 2, 1]),
+        (UserSort::UsedTraffic, vec![4, 5, 2, 3, 1]),
+    ] {
+        let mut expected = ascending;
+        assert_eq!(ids(&db, &all, UserWindow { sort, ..ALL }).await, expected, "{sort:?}");
+        expected.reverse();
+        assert_eq!(ids(&db, &all, UserWindow { sort, descending: true, ..ALL }).await, expected, "{sort:?}");
+    }
+    // Where there is nothing to sort by, the engines may put it first or last.
+    for (sort, ascending) in [(UserSort::ExpireDate, vec![2, 1]), (UserSort::DataLimit, vec![3, 1, 5])] {
+        let mut found = ids(&db, &all, UserWindow { sort, ..ALL }).await;
+        assert_eq!(found.len(), 5, "{sort:?}");
+        found.retain(|id| ascending.contains(id));
+        assert_eq!(found, ascending, "{sort:?}");
+    }
+}
+
+async fn pages_meet_and_end(db: Db) {
+    execute(&db, USERS).await;
+    let all = UserFilter::default();
+    for sort in [UserSort::Id, UserSort::ExpireDate, UserSort::DataLimit] {
+        let mut seen = Vec::new();
+        for offset in [0, 2, 4, 6] {
+            seen.extend(ids(&db, &all, UserWindow { sort, offset, limit: 2, ..ALL }).await);
+        }
+        assert_eq!(seen.len(), 5, "{sort:?}");
+        seen.sort_unstable();
+        assert_eq!(seen, [1, 2, 3, 4, 5], "{sort:?}");
+    }
+}

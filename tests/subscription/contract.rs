@@ -1,0 +1,209 @@
+//! The recorded subscriptions of the old panel, rendered again from the rows that they came from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use sarban::domain::credentials::KeyDerivation;
+use sarban::domain::inbound::InboundConfig;
+use sarban::domain::subscription_settings::SubscriptionSettings;
+use sarban::subscription::catalogue::{Catalogue, HostRow};
+use sarban::subscription::templates::Templates;
+use sarban::subscription::{Format, Request, render};
+use serde_json::Value;
+
+use crate::compare::Tolerance;
+use crate::{parse, rows, yaml};
+
+/// The recordings are not part of this repository; the variable says where they are.
+#[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+fn recordings() -> Option<PathBuf> {
+    let place = std::env::var_os("SARBAN_CONTRACT_DIR").map(|root| Path::new(&root).join("corpus/subscriptions"));
+    if place.is_none() {
+        println!("skipped: SARBAN_CONTRACT_DIR is not set");
+    }
+    place
+}
+
+struct Recorded {
+    place: PathBuf,
+    rows: Value,
+    catalogue: Catalogue,
+    settings: SubscriptionSettings,
+    tolerance: Tolerance,
+}
+
+impl Recorded {
+    fn open() -> Option<Self> {
+        let place = recordings()?;
+        let rows: Value = serde_json::from_str(&read(&place.join("db_rows.json"))).expect("JSON");
+        let hosts = rows::hosts(&rows);
+        let settings = rows["settings"][0]["subscription"].as_str().expect("settings");
+        Some(Self {
+            tolerance: tolerance(&hosts),
+            catalogue: Catalogue::new(hosts),
+            settings: serde_json::from_str(settings).expect("settings"),
+            place,
+            rows,
+        })
+    }
+
+    fn rendered(&self, name: &str, format: Format) -> String {
+        let (user, now) = rows::user(&self.rows["users"][name]);
+        let request = Request {
+            user: &user,
+            catalogue: &self.catalogue,
+            settings: &self.settings,
+            templates: &Templates::default(),
+            derivation: KeyDerivation::Xxh128,
+            server_ip: self.rows["SERVER_IP"].as_str().expect("an address"),
+            now,
+        };
+        render(format, &request, &mut StdRng::seed_from_u64(1))
+    }
+
+    /// Renders for every user who was recorded in this format.
+    fn check(&self, extension: &str, format: Format, read_back: fn(&str) -> Value) {
+        let mut checked = 0;
+        for name in self.rows["users"].as_object().expect("users").keys() {
+            let Ok(expected) = fs::read_to_string(self.place.join(format!("{name}.{extension}"))) else { continue };
+            self.compare(name, &read_back(&expected), &read_back(&self.rendered(name, format)));
+            checked += 1;
+        }
+        assert!(checked >= 9, "{extension}: only {checked} recordings");
+    }
+
+    fn compare(&self, name: &str, expected: &Value, got: &Value) {
+        let differences = self.tolerance.differences(expected, got);
+        assert!(differences.is_empty(), "{name}:\n{}", differences.join("\n"));
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn tolerance(hosts: &[HostRow]) -> Tolerance {
+    let configs = hosts.iter().filter_map(|row| row.inbound.as_ref()).map(|inbound| &inbound.config);
+    Tolerance {
+        string_hosts: configs.flat_map(|config| InboundConfig::parse(config).host).collect(),
+        choices: hosts
+            .iter()
+            .flat_map(|row| [&row.host.spec.sni, &row.host.spec.host])
+            .flatten()
+            .map(|list| list.split(',').map(str::to_owned).collect())
+            .collect(),
+    }
+}
+
+fn links(text: &str) -> Value {
+    text.lines().map(parse::link).collect()
+}
+
+fn base64_links(text: &str) -> Value {
+    links(&String::from_utf8(STANDARD.decode(text).expect("base64")).expect("UTF-8"))
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+#[test]
+fn links_are_as_recorded() {
+    let Some(recorded) = Recorded::open() else { return };
+    recorded.check("links.txt", Format::Links, links);
+    recorded.check("v2ray.b64.txt", Format::Base64Links, base64_links);
+    let expected = links(&read(&recorded.place.join("chain_patched/chainu.links")));
+    recorded.compare("chainu", &expected, &links(&recorded.rendered("chainu", Format::Links)));
+}
+
+#[test]
+fn xray_configurations_are_as_recorded() {
+    let Some(recorded) = Recorded::open() else { return };
+    recorded.check("xray.json", Format::Xray, json);
+    let mut expected = json(&read(&recorded.place.join("chain_patched/chainu.xray")));
+    // One chain goes through ShadowTLS, which Xray does not speak: no entry is better than one that cannot work.
+    expected.as_array_mut().expect("a list").retain(|configuration| configuration["remarks"] != "chain 1 hop");
+    recorded.compare("chainu", &expected, &json(&recorded.rendered("chainu", Format::Xray)));
+}
+
+/// Names were allowed to repeat; now they get numbers.
+fn unnumbered(name: &str) -> &str {
+    name.rsplit_once(" (").filter(|(_, end)| matches!(*end, "2)" | "3)")).map_or(name, |(name, _)| name)
+}
+
+fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = change(text),
+        Value::Array(list) => list.iter_mut().for_each(|value| each_text(value, change)),
+        _ => {}
+    }
+}
+
+fn sing_box(text: &str) -> Value {
+    let mut configuration = json(text);
+    for outbound in configuration["outbounds"].as_array_mut().expect("outbounds") {
+        each_text(&mut outbound["tag"], &|tag| unnumbered(tag).to_owned());
+        if let Some(listed) = outbound.get_mut("outbounds") {
+            each_text(listed, &|tag| unnumbered(tag).to_owned());
+        }
+        // Two protocols used to be written as one.
+        if let Some(alpn) = outbound.pointer_mut("/tls/alpn") {
+            let all = alpn.as_array().expect("a list").iter().filter_map(Value::as_str);
+            *alpn = all.flat_map(|one| one.split(',')).collect();
+        }
+    }
+    configuration
+}
+
+fn clash(text: &str) -> Value {
+    let mut configuration = yaml::read(text);
+    each_text(&mut configuration["proxy-groups"][0]["proxies"], &|name| unnumbered(name).to_owned());
+    for proxy in configuration["proxies"].as_array_mut().expect("proxies") {
+        each_text(&mut proxy["name"], &|name| unnumbered(name).to_owned());
+        let proxy = proxy.as_object_mut().expect("an object");
+        if proxy["type"] == "trojan" {
+            // What Clash itself reads is `sni`.
+            if let Some(name) = proxy.remove("servername") {
+                proxy.insert("sni".to_owned(), name);
+            }
+        }
+    }
+    configuration
+}
+
+/// Each configuration as a list of its lines; empty settings say nothing.
+fn wireguard(text: &str) -> Value {
+    let mut configurations = json(text);
+    for configuration in configurations.as_array_mut().expect("a list") {
+        let lines = configuration["config"].as_str().expect("a text").lines();
+        configuration["config"] = lines.filter(|line| !line.ends_with("= ")).collect();
+    }
+    configurations
+}
+
+#[test]
+fn sing_box_configurations_are_as_recorded() {
+    let Some(recorded) = Recorded::open() else { return };
+    recorded.check("sing-box.json", Format::SingBox, sing_box);
+    let expected = sing_box(&read(&recorded.place.join("chain_patched/chainu.sing-box")));
+    recorded.compare("chainu", &expected, &sing_box(&recorded.rendered("chainu", Format::SingBox)));
+}
+
+#[test]
+fn clash_configurations_are_as_recorded() {
+    let Some(recorded) = Recorded::open() else { return };
+    recorded.check("clash.yml", Format::Clash, clash);
+    recorded.check("clash-meta.yml", Format::ClashMeta, clash);
+    let expected = clash(&read(&recorded.place.join("chain_patched/chainu.clash-meta")));
+    recorded.compare("chainu", &expected, &clash(&recorded.rendered("chainu", Format::ClashMeta)));
+}
+
+#[test]
+fn wireguard_configurations_are_as_recorded() {
+    let Some(recorded) = Recorded::open() else { return };
+    recorded.check("wireguard.json", Format::WireGuard, wireguard);
+}

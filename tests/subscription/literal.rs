@@ -1,0 +1,95 @@
+//! Users and hosts written down in few words, for tests.
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use sarban::domain::credentials::KeyDerivation;
+use sarban::domain::host::{Host, HostSpec};
+use sarban::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
+use sarban::domain::inbound::Inbound;
+use sarban::domain::moment::{Moment, SECOND};
+use sarban::domain::subscription_settings::SubscriptionSettings;
+use sarban::domain::user::{Expiry, ResetStrategy, User};
+use sarban::subscription::catalogue::{Catalogue, HostRow};
+use sarban::subscription::templates::Templates;
+use sarban::subscription::{Format, Request, render};
+
+/// 2026-11-23T20:36:25.
+pub const NOW: Moment = Moment::from_micros(1_795_466_185 * SECOND);
+
+/// A user of service 1 who may do everything.
+pub fn user() -> User {
+    User {
+        id: UserId(7),
+        username: Some("ann".to_owned()),
+        key: "00000000000000000000000000000001".to_owned(),
+        owner: None,
+        enabled: true,
+        activated: true,
+        removed: false,
+        expiry: Expiry::Never,
+        usage_duration: None,
+        data_limit: None,
+        reset_strategy: ResetStrategy::NoReset,
+        used_traffic: 0,
+        lifetime_used_traffic: 0,
+        online_at: None,
+        traffic_reset_at: None,
+        note: None,
+        created_at: NOW,
+        edit_at: None,
+        sub_revoked_at: None,
+        sub_updated_at: None,
+        sub_last_user_agent: None,
+        service_ids: vec![ServiceId(1)],
+    }
+}
+
+/// A spec with this name, at one address.
+pub fn spec(remark: &str) -> HostSpec {
+    HostSpec { remark: remark.to_owned(), address: "a.example".to_owned(), ..HostSpec::default() }
+}
+
+/// A host of service 1, bound to an inbound with this text, or unbound.
+pub fn row(id: i64, spec: HostSpec, inbound: Option<(&str, String)>) -> HostRow {
+    let inbound = inbound.map(|(protocol, config)| Inbound {
+        id: InboundId(id),
+        node_id: NodeId(1),
+        tag: format!("in{id}"),
+        protocol: protocol.to_owned(),
+        config,
+    });
+    HostRow {
+        host: Host {
+            id: HostId(id),
+            inbound_id: inbound.as_ref().map(|inbound| inbound.id),
+            is_disabled: false,
+            universal: false,
+            weight: 1,
+            spec,
+            service_ids: Vec::new(),
+            chain_ids: Vec::new(),
+        },
+        inbound,
+        service_ids: vec![ServiceId(1)],
+    }
+}
+
+/// A user's subscription with these settings.
+pub fn rendered_with(format: Format, user: &User, rows: Vec<HostRow>, settings: &SubscriptionSettings) -> String {
+    let catalogue = Catalogue::new(rows);
+    let request = Request {
+        user,
+        catalogue: &catalogue,
+        settings,
+        templates: &Templates::default(),
+        derivation: KeyDerivation::Xxh128,
+        server_ip: "192.0.2.2",
+        now: NOW,
+    };
+    render(format, &request, &mut StdRng::seed_from_u64(7))
+}
+
+/// Ann's subscription.
+pub fn rendered(format: Format, rows: Vec<HostRow>) -> String {
+    rendered_with(format, &user(), rows, &SubscriptionSettings::initial())
+}

@@ -1,0 +1,118 @@
+//! Whatever people write into hosts: links read back as what went in, and documents stay documents.
+
+use proptest::prelude::*;
+use sarban::domain::host::HostSpec;
+use sarban::subscription::Format;
+use serde_json::{Value, json};
+
+use crate::literal::{rendered, row, spec};
+use crate::{parse, yaml};
+
+const PROTOCOLS: [&str; 8] = ["vmess", "vless", "trojan", "shadowsocks", "hysteria2", "wireguard", "tuic", "shadowtls"];
+
+/// Any text at all, and often such as break things.
+fn odd() -> impl Strategy<Value = String> {
+    let breaking = prop::sample::select(vec![
+        "\"",
+        "'",
+        "\\",
+        "\n",
+        "\r\n",
+        "\t",
+        "#",
+        "?",
+        "&",
+        "=",
+        "%",
+        "+",
+        "/",
+        ":",
+        "🚀",
+        "آلمان",
+        "{",
+        "}",
+        "- ",
+        "\u{7f}",
+        "\u{85}",
+        "\u{2028}",
+        "\u{feff}",
+        "\0",
+        "@",
+        " ",
+        "null",
+        "~",
+    ]);
+    prop_oneof![any::<String>(), prop::collection::vec(breaking, 0..8).prop_map(|parts| parts.concat())]
+}
+
+/// A template that stands for the text itself.
+fn template(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}
+
+proptest! {
+    #[test]
+    fn links_read_back(
+        remark in odd(), path in odd(), credential in odd(), port in any::<u16>(), sni in "[a-z0-9.-]{1,20}",
+        protocol in prop::sample::select(vec!["vmess", "vless", "trojan"]),
+    ) {
+        prop_assume!(!credential.is_empty() && !path.is_empty());
+        let host = HostSpec {
+            path: Some(template(&path)),
+            uuid: Some(credential.clone()),
+            password: Some(credential.clone()),
+            protocol: Some(protocol.to_owned()),
+            network: Some("tcp".to_owned()),
+            security: sarban::domain::host::HostSecurity::Tls,
+            sni: Some(sni.clone()),
+            port: Some(port.into()),
+            ..spec(&template(&remark))
+        };
+        let text = rendered(Format::Links, vec![row(1, host, None)]);
+        prop_assert_eq!(text.lines().count(), 1);
+        let link = parse::link(&text);
+        let port = port.to_string();
+        prop_assert_eq!(&link["remark"], &remark);
+        let parts = &link["parts"];
+        prop_assert_eq!(&parts["path"], &path);
+        prop_assert_eq!(&parts["sni"], &sni);
+        if protocol == "vmess" {
+            prop_assert_eq!(json!([parts["id"], parts["add"], parts["port"]]), json!([credential, "a.example", port]));
+        } else {
+            prop_assert_eq!(json!([link["user"], link["host"], link["port"]]), json!([credential, "a.example", port]));
+        }
+    }
+
+    #[test]
+    fn documents_stay_documents(
+        remark in odd(), address in odd(), path in odd(), sni in odd(), config in odd(), port in any::<i64>(),
+        protocol in prop::sample::select(PROTOCOLS.to_vec()),
+    ) {
+        let host = HostSpec { address, path: Some(path), sni: Some(sni), port: Some(port), ..spec(&template(&remark)) };
+        let rows = vec![row(1, host, Some((protocol, config)))];
+        let xray: Value = serde_json::from_str(&rendered(Format::Xray, rows.clone())).unwrap();
+        if let Some(first) = xray.get(0) {
+            prop_assert_eq!(&first["remarks"], &remark);
+            prop_assert_eq!(&first["outbounds"][0]["tag"], &remark);
+        }
+        let sing_box: Value = serde_json::from_str(&rendered(Format::SingBox, rows.clone())).unwrap();
+        if let Some(entry) = sing_box["outbounds"].get(5) {
+            prop_assert_eq!(&entry["tag"], &remark);
+        }
+        let clash = rendered(Format::ClashMeta, rows.clone());
+        let printable = |letter| !matches!(letter, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+        prop_assert!(clash.chars().all(|letter| letter == '\n' || letter >= ' ' && printable(letter)));
+        let clash = yaml::read(&clash);
+        if let Some(proxy) = clash["proxies"].get(0) {
+            prop_assert_eq!(&proxy["name"], &remark);
+            prop_assert_eq!(&clash["proxy-groups"][0]["proxies"][0], &remark);
+        }
+        let wireguard: Value = serde_json::from_str(&rendered(Format::WireGuard, rows)).unwrap();
+        if let Some(first) = wireguard.get(0) {
+            prop_assert_eq!(&first["remark"], &remark);
+            let known = ["[", "PrivateKey = ", "PublicKey = ", "Endpoint = ", "AllowedIPs = ", "PersistentKeepalive = "];
+            let mut lines = first["config"].as_str().unwrap().lines();
+            prop_assert!(lines.all(|line| line.is_empty() || known.iter().any(|start| line.starts_with(start))));
+        }
+    }
+}

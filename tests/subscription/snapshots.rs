@@ -1,0 +1,191 @@
+//! Every protocol over every transport, as it comes out.
+
+use sarban::domain::host::{
+    Alpn, Fingerprint, FragmentSettings, HostSpec, MuxCoolSettings, MuxSettings, Noise, NoiseKind, SplitHttpSettings,
+    XMuxSettings,
+};
+use sarban::domain::ids::HostId;
+use sarban::domain::moment::{Moment, SECOND};
+use sarban::domain::subscription_settings::SubscriptionSettings;
+use sarban::domain::user::{Expiry, User};
+use sarban::subscription::Format;
+use sarban::subscription::catalogue::HostRow;
+use serde_json::{Value, json};
+
+use crate::literal::{rendered, rendered_with, row, spec, user};
+use crate::parse;
+
+const PROTOCOLS: [&str; 9] =
+    ["vmess", "vless", "trojan", "shadowsocks", "hysteria2", "wireguard", "tuic", "shadowtls", "shadowsocks2022"];
+const NETWORKS: [&str; 11] =
+    ["", "tcp", "kcp", "ws", "http", "quic", "grpc", "httpupgrade", "splithttp", "h2", "pigeon"];
+
+/// One host for each transport that the protocol has; plain, and with all that can be said.
+fn everything(protocol: &str) -> Vec<HostRow> {
+    let mut rows = Vec::new();
+    let networks = if matches!(protocol, "vmess" | "vless" | "trojan") { &NETWORKS[..] } else { &[""] };
+    for network in networks {
+        for (tls, spec) in [("none", spec("plain")), ("tls", full("tls")), ("reality", full("reality"))] {
+            let config = json!({
+                "port": 443, "network": network, "tls": tls, "sni": ["s.example"], "host": ["h.example"],
+                "path": "/p?x=1", "flow": "xtls-rprx-vision", "pbk": "key", "sid": "aa", "fp": "firefox",
+                "address": "10.0.0.1/24", "shadowtls_version": 3,
+            });
+            let spec = HostSpec { remark: format!("{network} {}", spec.remark), ..spec };
+            rows.push(row(rows.len() as i64, spec, Some((protocol, config.to_string()))));
+        }
+    }
+    rows
+}
+
+fn full(remark: &str) -> HostSpec {
+    HostSpec {
+        alpn: Alpn::H3H2,
+        fingerprint: Fingerprint::Chrome,
+        allowinsecure: true,
+        header_type: Some("http".to_owned()),
+        early_data: Some(2048),
+        mtu: Some(1280),
+        dns_servers: Some("1.1.1.1".to_owned()),
+        allowed_ips: Some("10.0.0.0/8, ::/0".to_owned()),
+        http_headers: Some([("X-A".to_owned(), "b".to_owned())].into()),
+        splithttp_settings: Some(SplitHttpSettings {
+            mode: Some("packet-up".to_owned()),
+            no_grpc_header: Some(true),
+            padding_bytes: Some("100-200".to_owned()),
+            xmux: Some(XMuxSettings { max_concurrency: Some("1-2".to_owned()), ..XMuxSettings::default() }),
+        }),
+        ..spec(remark)
+    }
+}
+
+#[test]
+fn links() {
+    for protocol in PROTOCOLS {
+        let text = rendered(Format::Links, everything(protocol));
+        if protocol == "vmess" {
+            // Base64 is nothing to read.
+            let links: Vec<Value> = text.lines().map(parse::link).collect();
+            insta::assert_json_snapshot!("links_vmess", links);
+        } else {
+            insta::assert_snapshot!(format!("links_{protocol}"), text);
+        }
+    }
+}
+
+/// The outbounds before the template's.
+fn xray_outbounds(text: &str) -> Vec<Value> {
+    let configurations: Vec<Value> = serde_json::from_str(text).unwrap();
+    configurations
+        .into_iter()
+        .map(|mut configuration| {
+            let mut outbounds = configuration["outbounds"].take();
+            let list = outbounds.as_array_mut().unwrap();
+            list.truncate(list.len() - 2);
+            outbounds
+        })
+        .collect()
+}
+
+#[test]
+fn xray() {
+    for protocol in PROTOCOLS {
+        let text = rendered(Format::Xray, everything(protocol));
+        insta::assert_json_snapshot!(format!("xray_{protocol}"), xray_outbounds(&text));
+    }
+}
+
+#[test]
+fn sing_box() {
+    for protocol in PROTOCOLS {
+        let text = rendered(Format::SingBox, everything(protocol));
+        let mut configuration: Value = serde_json::from_str(&text).unwrap();
+        let outbounds = configuration["outbounds"].as_array_mut().unwrap().split_off(5);
+        insta::assert_json_snapshot!(format!("sing_box_{protocol}"), outbounds);
+    }
+}
+
+#[test]
+fn clash() {
+    for (name, format) in [("clash", Format::Clash), ("clash_meta", Format::ClashMeta)] {
+        for protocol in ["vmess", "vless", "trojan", "shadowsocks", "tuic"] {
+            insta::assert_snapshot!(format!("{name}_{protocol}"), rendered(format, everything(protocol)));
+        }
+    }
+}
+
+#[test]
+fn wireguard() {
+    insta::assert_snapshot!(rendered(Format::WireGuard, everything("wireguard")));
+    assert_eq!(rendered(Format::WireGuard, everything("vless")), "[]");
+}
+
+#[test]
+fn sing_box_groups_and_chains() {
+    let ss = || Some(("shadowsocks", json!({"port": 1}).to_string()));
+    let mut chained = row(2, spec("same"), ss());
+    chained.host.chain_ids = vec![HostId(3), HostId(1)];
+    let hidden = HostRow { service_ids: Vec::new(), ..row(3, spec("proxy"), ss()) };
+    let text = rendered(Format::SingBox, vec![row(1, spec("same"), ss()), chained, hidden]);
+    let configuration: Value = serde_json::from_str(&text).unwrap();
+    insta::assert_json_snapshot!(configuration["outbounds"]);
+}
+
+#[test]
+fn xray_helpers_and_chains() {
+    let fragment = FragmentSettings { packets: "tlshello".into(), length: "1-2".into(), interval: "3".into() };
+    let noise = Noise { kind: NoiseKind::Rand, packet: "1-2".into(), delay: "3".into() };
+    let mux = MuxSettings {
+        protocol: "mux_cool".into(),
+        sing_box_mux_settings: None,
+        mux_cool_settings: Some(MuxCoolSettings { concurrency: Some(8), ..MuxCoolSettings::default() }),
+    };
+    let inbound = || Some(("trojan", json!({"port": 1, "network": "tcp"}).to_string()));
+    let both = HostSpec { fragment: Some(fragment), noise: Some(vec![noise.clone()]), ..spec("fragment wins") };
+    let noisy = HostSpec { noise: Some(vec![noise]), ..spec("noise") };
+    let muxed = HostSpec { mux_settings: Some(mux), ..spec("mux") };
+    let mut chained = row(4, spec("same name"), inbound());
+    // Itself is no hop; the hidden ones are hops only.
+    chained.host.chain_ids = vec![HostId(4), HostId(5), HostId(6)];
+    let mut lost = row(7, spec("no such hop"), inbound());
+    lost.host.chain_ids = vec![HostId(99)];
+    let hidden = |id, remark| HostRow { service_ids: Vec::new(), ..row(id, spec(remark), inbound()) };
+    let rows = vec![
+        row(1, both, inbound()),
+        row(2, noisy, inbound()),
+        row(3, muxed, inbound()),
+        chained,
+        hidden(5, "same name"),
+        hidden(6, "direct"),
+        lost,
+    ];
+    insta::assert_json_snapshot!(xray_outbounds(&rendered(Format::Xray, rows.clone())));
+    assert_eq!(rendered(Format::Links, rows).lines().count(), 3, "links have no chains");
+}
+
+#[test]
+fn users_who_are_not_active_get_one_entry_that_says_so() {
+    let settings = SubscriptionSettings {
+        placeholder_remark: "{STATUS_EMOJI} {USERNAME} {DATA_USAGE}/{DATA_LIMIT} {EXPIRE_DATE}".to_owned(),
+        ..SubscriptionSettings::initial()
+    };
+    let rows = || everything("trojan");
+    let gone = User {
+        used_traffic: 3_221_225_472,
+        data_limit: Some(3_221_225_472),
+        expiry: Expiry::FixedDate(Moment::from_micros(1_000_000_000 * SECOND)),
+        ..user()
+    };
+    let links = rendered_with(Format::Links, &gone, rows(), &settings);
+    assert_eq!(
+        parse::link(&links),
+        json!({"scheme": "vmess", "remark": "❌ ann 3.0 GB/3.0 GB 2001-09-09", "parts": {
+            "add": "127.0.0.1", "aid": "0", "id": "00000000-0000-0000-0000-000000000000", "net": "tcp",
+            "port": "80", "scy": "auto", "v": "2",
+        }})
+    );
+    let broken = SubscriptionSettings { placeholder_remark: "{".to_owned(), ..settings.clone() };
+    assert_eq!(parse::link(&rendered_with(Format::Links, &gone, rows(), &broken))["remark"], "{");
+    let real = SubscriptionSettings { placeholder_if_disabled: false, ..settings };
+    assert!(rendered_with(Format::Links, &gone, rows(), &real).lines().count() > 1);
+}
