@@ -8,4 +8,6 @@ mod admins;
 mod boundary;
 mod panel;
 mod services;
+mod subscription;
 mod tokens;
+mod users;
