@@ -9,4 +9,6 @@ mod boundary;
 mod health;
 mod panel;
 mod services;
+mod subscription;
 mod tokens;
+mod users;
