@@ -6,5 +6,7 @@ mod support;
 
 mod admins;
 mod boundary;
+mod hosts;
+mod nodes;
 mod panel;
 mod tokens;
