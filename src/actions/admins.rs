@@ -1,7 +1,7 @@
 //! Admins: who they are, and what they may do to each other.
 
-use super::Panel;
 use super::passwords::{self, PasswordError};
+use super::{PAUSE, Panel};
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::ids::{AdminId, ServiceId};
@@ -178,7 +178,9 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), 
     // An admin may have a hundred thousand users: most of them lose their owner before, in transactions of their own.
     // Whatever breaks off here is finished by deleting once more.
     let orphan = async || admins::orphan_users(&panel.db, username, ORPHANS_AT_ONCE).await;
-    while retry(StoreError::is_retry, orphan).await? == ORPHANS_AT_ONCE {}
+    while retry(StoreError::is_retry, orphan).await? == ORPHANS_AT_ONCE {
+        tokio::time::sleep(PAUSE).await;
+    }
     retry(is_retry, async || {
         let mut tx = panel.db.begin().await?;
         let admin = admins::lock_by_username(&mut tx, username).await?.ok_or(AdminError::NotFound)?;

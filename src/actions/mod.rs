@@ -6,12 +6,19 @@ pub mod hosts;
 pub mod login_limiter;
 pub mod nodes;
 pub mod passwords;
+pub mod services;
 pub mod sign_in;
+pub mod subscriptions;
 pub mod users;
+
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::store::Db;
+
+/// Between two transactions of a large piece of work: SQLite lets others write only while nobody does.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What every use case needs. Cheap to clone.
 #[derive(Clone, Debug)]

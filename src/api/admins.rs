@@ -3,7 +3,7 @@
 use deserr::Deserr;
 use poem::handler;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::State;
 use super::auth::{CurrentAdmin, Sudo};
@@ -17,6 +17,7 @@ use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Methods, Routes, get, post};
+use super::services::{self, ServiceResponse};
 use super::token::SignError;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
 use crate::actions::passwords::PasswordError;
@@ -24,19 +25,26 @@ use crate::actions::sign_in::{SignInError, sign_in};
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
-use crate::store::admins::AdminUsage;
+use crate::store::{self, admins::AdminUsage};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(token, current, list, create, read, modify, remove, services_of, stats))]
+pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .at("/api/admins", get(list).post(create))
-        .at("/api/admins/:username", one(Methods::default()))
-        .beside("/api/admins/:username", "current", one(get(current)))
-        .beside("/api/admins/:username", "token", one(post(token)))
+        .at("/api/admins/:username", one())
+        .at("/api/admins/:username/services", get(services_of))
+        .beside("/api/admins/:username", "current", get(current), one())
+        .beside("/api/admins/:username", "token", post(token), one())
+        .at("/api/system/stats/admins", get(stats))
 }
 
-/// What can be done with one admin, after what `methods` has already.
-fn one(methods: Methods) -> Methods {
-    methods.get(read).put(modify).delete(remove)
+/// What can be done with one admin.
+fn one() -> Methods {
+    get(read).put(modify).delete(remove)
 }
 
 /// An admin.
@@ -129,6 +137,12 @@ pub struct Token {
     access_token: String,
     is_sudo: bool,
     token_type: &'static str,
+}
+
+/// How many admins there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AdminsStats {
+    total: i64,
 }
 
 /// How a token may be asked for: there is one way.
@@ -228,6 +242,27 @@ async fn modify(
 async fn remove(state: &State, Sudo(by): Sudo, Path(at): Path<AdminName>) -> Result<Json<Empty>, ApiError> {
     admins::delete(&state.panel, Actor::Admin(&by), &at.username).await?;
     Ok(Json(Empty {}))
+}
+
+/// Lists the services that an admin may give.
+#[utoipa::path(get, path = "/api/admins/{username}/services", tag = "Admin", params(AdminName, Paging),
+    responses((status = 200, body = Page<ServiceResponse>), (status = 404, description = "No such admin")))]
+#[handler]
+async fn services_of(
+    state: &State,
+    _: Sudo,
+    Both(Path(at), paging): Both<Path<AdminName>, Paging>,
+) -> Result<Json<Page<ServiceResponse>>, ApiError> {
+    let admin = admins::by_name(&state.panel, &at.username).await?.admin;
+    let (items, total) = services::page_of(state, services::given_by(&admin), "", &paging).await?;
+    Ok(Json(paging.page_without_links(items, total)))
+}
+
+/// Counts admins.
+#[utoipa::path(get, path = "/api/system/stats/admins", tag = "System", responses((status = 200, body = AdminsStats)))]
+#[handler]
+async fn stats(state: &State, _: Sudo) -> Result<Json<AdminsStats>, ApiError> {
+    Ok(Json(AdminsStats { total: store::admins::count(&state.panel.db, "").await? }))
 }
 
 impl_words!(GrantType: Self::Password);

@@ -1,17 +1,22 @@
 //! The HTTP API: one file per resource over a small foundation.
 //!
-//! A resource's file holds its request and response types, its handlers, and `routes`, which [`routes`] below adds:
+//! A resource's file holds its request and response types, its handlers, `routes`, which `all_routes` below adds, and
+//! `Doc`, which `openapi.rs` merges (a test compares the two):
 //!
 //! ```ignore
+//! #[derive(OpenApi)]
+//! #[openapi(paths(list, create, current, read, modify, remove))]
+//! pub(super) struct Doc;
+//!
 //! pub(super) fn routes(routes: Routes) -> Routes {
 //!     routes
 //!         .at("/api/things", get(list).post(create))
-//!         .at("/api/things/:name", one(Methods::default()))
+//!         .at("/api/things/:name", one())
 //!         // `/api/things/current` is a route of its own for GET and a thing of that name for all else.
-//!         .beside("/api/things/:name", "current", one(get(current)))
+//!         .beside("/api/things/:name", "current", get(current), one())
 //! }
 //!
-//! #[utoipa::path(put, path = "/api/things/{name}", tag = "Thing", params(…), responses(…), security(("bearer" = [])))]
+//! #[utoipa::path(put, path = "/api/things/{name}", tag = "Thing", params(…), responses(…))] // or security(())
 //! #[handler]
 //! async fn modify(
 //!     state: &State,
@@ -37,12 +42,14 @@
 
 use std::sync::Arc;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
 use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
 use crate::actions::login_limiter::LoginLimiter;
+use crate::actions::subscriptions::{SourceCache, Surroundings};
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
@@ -65,11 +72,16 @@ mod host_parts;
 pub mod hosts;
 pub mod inbounds;
 pub mod input;
+mod metrics;
 pub mod nodes;
+mod openapi;
 pub mod page;
 pub mod query;
 pub mod routes;
+pub mod services;
 mod short_text;
+mod subscription;
+mod subscription_page;
 pub mod token;
 mod user_fields;
 mod user_input;
@@ -92,10 +104,16 @@ pub struct State {
     pub options: Options,
     /// How the panel is.
     pub health: Health,
+    /// Renders what was counted and measured.
+    pub metrics: PrometheusHandle,
     /// Tokens.
     pub signer: Signer,
     /// Fetches of subscriptions that the database may not have yet: the app flushes it.
     pub fetches: FetchLog,
+    /// What subscriptions are rendered from; `forget` it after every change of hosts, inbounds, services or settings.
+    pub sources: SourceCache,
+    /// How often a subscription's link may be wrong.
+    pub misses: LoginLimiter,
     /// Random digits and choices.
     pub chance: Chance,
     /// How often a password may be wrong.
@@ -111,16 +129,25 @@ pub struct Options {
     pub auth: AuthSettings,
     /// Links and templates.
     pub subscription: SubscriptionSettings,
+    /// What was found out about them at the start.
+    pub surroundings: Surroundings,
 }
 
 impl State {
     /// `rng` makes the secret that signs tokens, if the database has none yet.
-    pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
+    pub fn new(
+        panel: Panel,
+        options: Options,
+        health: Health,
+        metrics: PrometheusHandle,
+        rng: &mut impl CryptoRng,
+    ) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
         let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
         let signer = Signer::new(Secret::new(candidate));
-        let chance = Chance::new(rng);
-        Arc::new(Self { panel, options, health, signer, limiter, fetches: FetchLog::default(), chance })
+        let misses = LoginLimiter::new(options.auth.subscription_misses_per_minute);
+        let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
+        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches, sources, misses, chance })
     }
 }
 
@@ -138,5 +165,15 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 
 /// Every route.
 fn all_routes() -> Routes {
-    Routes::default().and(admins::routes).and(hosts::routes).and(inbounds::routes).and(nodes::routes).and(users::routes)
+    Routes::default()
+        .and(admins::routes)
+        .and(hosts::routes)
+        .and(inbounds::routes)
+        .and(nodes::routes)
+        .and(services::routes)
+        .and(subscription::routes)
+        .and(health::routes)
+        .and(metrics::routes)
+        .and(openapi::routes)
+        .and(users::routes)
 }

@@ -4,6 +4,7 @@ use poem::handler;
 use poem::http::StatusCode;
 use rand::Rng as _;
 use serde_json::{Value, json};
+use utoipa::OpenApi;
 
 use super::State;
 use super::auth::{CurrentAdmin, Sudo};
@@ -12,32 +13,55 @@ use super::error::ApiError;
 use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Path, Query};
-use super::routes::{Methods, Routes, get, post, put};
+use super::routes::{Methods, Routes, delete, get, post, put};
+use super::services::{ServiceResponse, page_of};
 use super::user_input::{At, ExpiredQuery, OwnerQuery, UserCreate, UserModify, UserQuery};
 use crate::actions::users::{self, UserError, bulk};
 use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
+use crate::store::services::Scope;
+use crate::store::user_lists::{self, UserFilter, UserSort, UserWindow};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(
+    list,
+    create,
+    read,
+    modify,
+    remove,
+    remove_expired,
+    reset_own,
+    enable,
+    disable,
+    reset,
+    revoke_sub,
+    set_owner
+))]
+pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .at("/api/users", get(list).post(create))
-        .at("/api/users/:username", one(Methods::default()))
-        .beside("/api/users/:username", "expired", one(Methods::default().delete(remove_expired)))
-        .beside("/api/users/:username", "reset", one(post(reset_own)))
+        .at("/api/users/:username", one())
+        .beside("/api/users/:username", "expired", delete(remove_expired), one())
+        .beside("/api/users/:username", "reset", post(reset_own), one())
         .at("/api/users/:username/enable", post(enable))
         .at("/api/users/:username/disable", post(disable))
         .at("/api/users/:username/reset", post(reset))
         .at("/api/users/:username/revoke_sub", post(revoke_sub))
         .at("/api/users/:username/set-owner", put(set_owner))
+        .at("/api/users/:username/services", get(services_of))
 }
 
-fn one(methods: Methods) -> Methods {
-    methods.get(read).put(modify).delete(remove)
+/// What can be done with one user.
+fn one() -> Methods {
+    get(read).put(modify).delete(remove)
 }
 
 type Answer = Result<Json<UserDocument>, ApiError>;
 
-#[utoipa::path(get, path = "/api/users", tag = "User", params(UserQuery), responses((status = 200, body = Page<UserDocument>)), security(("bearer" = [])))]
+#[utoipa::path(get, path = "/api/users", tag = "User", params(UserQuery, Paging), responses((status = 200, body = Page<UserDocument>)), security(("bearer" = [])))]
 #[handler]
 async fn list(
     state: &State,
@@ -134,7 +158,32 @@ async fn set_owner(
     Ok(Json(state.user_document(changed)))
 }
 
+#[utoipa::path(get, path = "/api/users/{username}/services", tag = "User", params(("username" = String, Path), Paging), responses((status = 200, body = Page<ServiceResponse>)), security(("bearer" = [])))]
+#[handler]
+async fn services_of(
+    state: &State,
+    CurrentAdmin(admin): CurrentAdmin,
+    Both(Path(at), paging): Both<Path<At>, Paging>,
+) -> Result<Json<Page<ServiceResponse>>, ApiError> {
+    let user = users::get(&state.panel, &admin, &at.username).await?;
+    let (items, total) = page_of(state, Scope::OfUser(user.id), "", &paging).await?;
+    Ok(Json(paging.page(items, total)))
+}
+
 impl State {
+    /// A page of the users that match, whoever owns them, and how many match: for lists below other resources.
+    pub(super) async fn page_of_users(
+        &self,
+        filter: &UserFilter,
+        paging: &Paging,
+    ) -> Result<(Vec<UserDocument>, i64), ApiError> {
+        let window =
+            UserWindow { sort: UserSort::Id, descending: false, offset: paging.offset(), limit: paging.limit() };
+        let (db, now) = (&self.panel.db, self.panel.clock.now());
+        let found = user_lists::page(db, filter, window, now).await?;
+        Ok((self.user_documents(found), user_lists::count(db, filter, now).await?))
+    }
+
     /// A user as answers show it, with what this process alone knows of its last fetch.
     pub(super) fn user_document(&self, mut user: User) -> UserDocument {
         self.fetches.overlay(&mut user);

@@ -5,7 +5,7 @@ use sqlx::{query, query_as};
 use uuid::Uuid;
 
 use super::{Db, Fence, FenceError, IdList, StoreError, Tx, read, retry, row, run, statements};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{ServiceId, UserId};
 use crate::domain::moment::Moment;
 
 statements! {
@@ -14,6 +14,11 @@ statements! {
             ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at",
         lite "INSERT INTO user_change (user_id, change_id, changed_at) SELECT value, $2, $3 FROM json_each($1) WHERE TRUE
             ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at";
+    MARK_USERS_OF_SERVICE =
+        "INSERT INTO user_change (user_id, change_id, changed_at)
+         SELECT s.user_id, $2, $3 FROM users_services s JOIN users u ON u.id = s.user_id
+         WHERE s.service_id = $1 AND s.user_id <= $4 AND u.activated = TRUE ORDER BY s.user_id
+         ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at";
     PAGE = "SELECT user_id, change_id FROM user_change WHERE user_id > $1 ORDER BY user_id LIMIT $2";
     CLEAR =>
         pg "WITH settled AS (
@@ -60,4 +65,12 @@ pub async fn clear(fence: &Fence, marks: &[Mark]) -> Result<(), FenceError> {
         tx.commit().await
     })
     .await
+}
+
+/// Marks the activated users of a service, up to one of them: before its inbounds change, or before it goes.
+pub async fn mark_users_of(tx: &mut Tx, service: ServiceId, up_to: UserId, now: Moment) -> Result<(), StoreError> {
+    let change_id = Uuid::now_v7();
+    run!(tx, MARK_USERS_OF_SERVICE, |sql, c| {
+        query(sql).bind(service.0).bind(change_id).bind(now.micros()).bind(up_to.0).execute(c).await.map(drop)
+    })
 }

@@ -1,4 +1,4 @@
-//! `/api/admins`.
+//! What `/api/admins` promises: who may do what to whom, and what comes back.
 
 use reqwest::Method;
 use sarban::store::Db;

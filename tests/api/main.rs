@@ -6,7 +6,9 @@ mod support;
 
 mod admins;
 mod boundary;
+mod health;
 mod hosts;
 mod nodes;
 mod panel;
+mod services;
 mod tokens;

@@ -1,0 +1,192 @@
+//! `/api/services`: named sets of inbounds.
+
+use deserr::Deserr;
+use poem::handler;
+use serde::Serialize;
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::State;
+use super::auth::{CurrentAdmin, Sudo};
+use super::body::{Empty, Json};
+use super::coerce::Int;
+use super::error::ApiError;
+use super::fields::FieldErrors;
+use super::input::Both;
+use super::page::{Page, Paging};
+use super::query::{Params, Path, Query};
+use super::routes::{Routes, get};
+use crate::actions::services::{self, NewService, ServiceChange, ServiceError};
+use crate::domain::admin::Admin;
+use crate::domain::ids::{InboundId, ServiceId};
+use crate::domain::service::Service;
+use crate::store::services::Scope;
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(list, create, read, modify, remove))]
+pub(super) struct Doc;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.at("/api/services", get(list).post(create)).at("/api/services/:id", get(read).put(modify).delete(remove))
+}
+
+/// A service.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ServiceResponse {
+    id: i64,
+    name: Option<String>,
+    inbound_ids: Vec<i64>,
+    /// Without removed users.
+    user_ids: Vec<i64>,
+}
+
+/// A service to be.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = FieldErrors)]
+pub struct ServiceCreate {
+    #[deserr(default)]
+    name: Option<String>,
+    #[deserr(default)]
+    #[schema(value_type = Vec<i64>, default = json!([]))]
+    inbound_ids: Vec<Int>,
+}
+
+/// What should become of a service: null or missing means as it is.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = FieldErrors)]
+pub struct ServiceModify {
+    #[deserr(default)]
+    name: Option<String>,
+    #[deserr(default)]
+    #[schema(value_type = Option<Vec<i64>>)]
+    inbound_ids: Option<Vec<Int>>,
+}
+
+/// A service in a path.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Path)]
+pub struct ServicePath {
+    /// The service's id.
+    #[param(value_type = i64)]
+    pub id: Int,
+}
+
+/// Which services to list.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Query)]
+pub struct ServiceFilter {
+    /// A part of the name in any case; `%` and `_` are wildcards.
+    #[deserr(default)]
+    #[param(required = false)]
+    name: String,
+}
+
+/// Lists services: those that the admin may give.
+#[utoipa::path(get, path = "/api/services", tag = "Service", params(ServiceFilter, Paging),
+    responses((status = 200, body = Page<ServiceResponse>)))]
+#[handler]
+async fn list(
+    state: &State,
+    CurrentAdmin(by): CurrentAdmin,
+    Both(Query(filter), paging): Both<Query<ServiceFilter>, Paging>,
+) -> Result<Json<Page<ServiceResponse>>, ApiError> {
+    let (items, total) = page_of(state, given_by(&by), &filter.name, &paging).await?;
+    Ok(Json(paging.page(items, total)))
+}
+
+/// Makes a service.
+#[utoipa::path(post, path = "/api/services", tag = "Service", request_body = ServiceCreate,
+    responses((status = 200, body = ServiceResponse)))]
+#[handler]
+async fn create(state: &State, _: Sudo, Json(new): Json<ServiceCreate>) -> Result<Json<ServiceResponse>, ApiError> {
+    let new = NewService { name: new.name, inbound_ids: inbound_ids(new.inbound_ids) };
+    Ok(Json(services::create(&state.panel, new).await?.into()))
+}
+
+/// Shows a service, to those who may give it.
+#[utoipa::path(get, path = "/api/services/{id}", tag = "Service", params(ServicePath),
+    responses((status = 200, body = ServiceResponse), (status = 404, description = "No such service")))]
+#[handler]
+async fn read(
+    state: &State,
+    CurrentAdmin(by): CurrentAdmin,
+    Path(at): Path<ServicePath>,
+) -> Result<Json<ServiceResponse>, ApiError> {
+    if !by.may_give_all_services() && !by.service_ids.contains(&at.id()) {
+        return Err(ApiError::forbidden());
+    }
+    Ok(Json(services::by_id(&state.panel, at.id()).await?.into()))
+}
+
+/// Changes a service; its users on the nodes follow.
+#[utoipa::path(put, path = "/api/services/{id}", tag = "Service", params(ServicePath), request_body = ServiceModify,
+    responses((status = 200, body = ServiceResponse), (status = 404, description = "No such service")))]
+#[handler]
+async fn modify(
+    state: &State,
+    _: Sudo,
+    Both(Path(at), Json(change)): Both<Path<ServicePath>, Json<ServiceModify>>,
+) -> Result<Json<ServiceResponse>, ApiError> {
+    let change = ServiceChange { name: change.name, inbound_ids: change.inbound_ids.map(inbound_ids) };
+    Ok(Json(services::update(&state.panel, at.id(), change).await?.into()))
+}
+
+/// Deletes a service; its users keep their others.
+#[utoipa::path(delete, path = "/api/services/{id}", tag = "Service", params(ServicePath),
+    responses((status = 200, body = Empty), (status = 404, description = "No such service")))]
+#[handler]
+async fn remove(state: &State, _: Sudo, Path(at): Path<ServicePath>) -> Result<Json<Empty>, ApiError> {
+    services::delete(&state.panel, at.id()).await?;
+    Ok(Json(Empty {}))
+}
+
+/// The services of one page as they are shown, and how many there are on all.
+pub(super) async fn page_of(
+    state: &State,
+    scope: Scope,
+    name: &str,
+    paging: &Paging,
+) -> Result<(Vec<ServiceResponse>, i64), ApiError> {
+    let (page, total) = services::list(&state.panel, scope, name, paging.limit(), paging.offset()).await?;
+    Ok((page.into_iter().map(ServiceResponse::from).collect(), total))
+}
+
+/// The services that an admin may give.
+pub(super) const fn given_by(admin: &Admin) -> Scope {
+    if admin.may_give_all_services() { Scope::All } else { Scope::OfAdmin(admin.id) }
+}
+
+fn inbound_ids(ids: Vec<Int>) -> Vec<InboundId> {
+    ids.into_iter().map(|id| InboundId(id.0)).collect()
+}
+
+impl ServicePath {
+    /// The service's id.
+    pub const fn id(&self) -> ServiceId {
+        ServiceId(self.id.0)
+    }
+}
+
+impl Params for ServiceFilter {}
+
+impl From<Service> for ServiceResponse {
+    fn from(service: Service) -> Self {
+        Self {
+            id: service.id.0,
+            name: service.name,
+            inbound_ids: service.inbound_ids.iter().map(|id| id.0).collect(),
+            user_ids: service.user_ids.iter().map(|id| id.0).collect(),
+        }
+    }
+}
+
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::NotFound => Self::not_found("The service"),
+            ServiceError::Store(error) => error.into(),
+        }
+    }
+}

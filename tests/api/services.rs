@@ -1,0 +1,150 @@
+//! What `/api/services` promises, and that users on the nodes follow their services.
+
+use reqwest::Method;
+use sarban::store::Db;
+use serde_json::{Value, json};
+
+use crate::panel::{TestPanel, send};
+use crate::support::database::{execute, number, on_both_engines};
+
+on_both_engines!(
+    a_service_is_made_shown_changed_and_deleted,
+    wrong_services_are_refused,
+    lists_are_filtered_and_linked,
+    an_admin_sees_the_services_it_may_give,
+    users_follow_their_services,
+    a_service_with_very_many_users_goes_in_parts,
+);
+
+/// A node with three inbounds, ids 1 to 3.
+const INBOUNDS: &str = "
+    INSERT INTO nodes (name, address, port, connection_backend, created_at) VALUES ('n', 'a', 1, 'grpcio', 0);
+    INSERT INTO inbounds (node_id, tag, protocol, config)
+        SELECT id, tag, 'vless', '{}' FROM nodes, (SELECT 'a' AS tag UNION ALL SELECT 'b' UNION ALL SELECT 'c') t";
+
+fn names(page: &Value) -> Vec<&str> {
+    page["items"].as_array().expect("items").iter().filter_map(|item| item["name"].as_str()).collect()
+}
+
+async fn a_service_is_made_shown_changed_and_deleted(db: Db) {
+    execute(&db, INBOUNDS).await;
+    let panel = TestPanel::start(db).await;
+    let made =
+        panel.post("root", "/api/services", json!({"id": 77, "name": "a", "inbound_ids": ["1", 2.0, 2, 999]})).await;
+    assert_eq!(made.ok(), json!({"id": 1, "name": "a", "inbound_ids": [1, 2], "user_ids": []}));
+    let nameless = json!({"id": 2, "name": null, "inbound_ids": [], "user_ids": []});
+    assert_eq!(panel.post("root", "/api/services", json!({})).await.ok(), nameless);
+    assert_eq!(panel.get("root", "/api/services/2").await.ok(), nameless);
+    let same = panel.put("root", "/api/services/1", json!({"name": null})).await.ok();
+    assert_eq!(same, json!({"id": 1, "name": "a", "inbound_ids": [1, 2], "user_ids": []}));
+    let other = panel.put("root", "/api/services/1", json!({"id": 99, "name": "b", "inbound_ids": [3]})).await.ok();
+    assert_eq!(other, json!({"id": 1, "name": "b", "inbound_ids": [3], "user_ids": []}));
+    let none = panel.put("root", "/api/services/1", json!({"inbound_ids": []})).await.ok();
+    assert_eq!(none["inbound_ids"], json!([]));
+    assert_eq!(panel.delete("root", "/api/services/1").await.ok(), json!({}));
+    panel.delete("root", "/api/services/1").await.refused(404);
+    panel.get("root", "/api/services/1").await.refused(404);
+    panel.put("root", "/api/services/1", json!({"name": "x"})).await.refused(404);
+}
+
+async fn wrong_services_are_refused(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.post("root", "/api/services", json!({"name": 5})).await.wrong_fields(&["name"]);
+    let bad = json!({"name": "bad", "inbound_ids": ["x", 1.5, null]});
+    panel.post("root", "/api/services", bad).await.wrong_fields(&["0", "1", "2"]);
+    panel.post("root", "/api/services", json!({"inbound_ids": null})).await.wrong_fields(&["inbound_ids"]);
+    let bad = json!({"name": 5, "inbound_ids": "x"});
+    panel.put("root", "/api/services/abc", bad).await.wrong_fields(&["id", "inbound_ids", "name"]);
+    panel.get("root", "/api/services/9223372036854775808").await.wrong_fields(&["id"]);
+    panel.post("alice", "/api/services", json!({})).await.refused(403);
+    panel.put("alice", "/api/services/1", json!({})).await.refused(403);
+    panel.delete("alice", "/api/services/1").await.refused(403);
+    send(panel.request(Method::GET, "/api/services")).await.refused(401);
+    assert_eq!(panel.get("root", "/api/services").await.ok()["total"], 0);
+}
+
+async fn lists_are_filtered_and_linked(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('det'), ('all'), ('Default'), (NULL), ('det')").await;
+    let panel = TestPanel::start(db).await;
+    assert_eq!(names(&panel.get("root", "/api/services?name=DE").await.ok()), ["det", "Default", "det"]);
+    assert_eq!(panel.get("root", "/api/services?name=").await.ok()["total"], 5);
+    let page = panel.get("root", "/api/services?size=2&page=2").await.ok();
+    assert_eq!(names(&page), ["Default"]);
+    let links = json!({"first": "/api/services?size=2&page=1", "last": "/api/services?size=2&page=3",
+                       "self": "/api/services?size=2&page=2", "next": "/api/services?size=2&page=3",
+                       "prev": "/api/services?size=2&page=1"});
+    assert_eq!(page["links"], links);
+    panel.get("root", "/api/services?size=0").await.wrong_fields(&["size"]);
+}
+
+async fn an_admin_sees_the_services_it_may_give(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b'), ('c')").await;
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.insert_admin("carol", false).await;
+    panel.put("root", "/api/admins/alice", json!({"service_ids": [1, 3]})).await.ok();
+    panel.put("root", "/api/admins/carol", json!({"all_services_access": true})).await.ok();
+    let page = panel.get("alice", "/api/services").await.ok();
+    assert_eq!((names(&page), &page["total"]), (vec!["a", "c"], &json!(2)));
+    assert_eq!(names(&panel.get("carol", "/api/services").await.ok()), ["a", "b", "c"]);
+    panel.get("alice", "/api/services/3").await.ok();
+    panel.get("alice", "/api/services/2").await.refused(403);
+    panel.get("alice", "/api/services/999").await.refused(403);
+    panel.get("carol", "/api/services/2").await.ok();
+
+    let of_alice = panel.get("root", "/api/admins/alice/services").await.ok();
+    assert_eq!((names(&of_alice), of_alice.get("links")), (vec!["a", "c"], None));
+    assert_eq!(names(&panel.get("root", "/api/admins/carol/services?size=2&page=2").await.ok()), ["c"]);
+    assert_eq!(names(&panel.get("root", "/api/admins/root/services").await.ok()), ["a", "b", "c"]);
+    panel.get("root", "/api/admins/ghost/services").await.refused(404);
+    panel.get("alice", "/api/admins/alice/services").await.refused(403);
+    assert_eq!(panel.get("root", "/api/system/stats/admins").await.ok(), json!({"total": 3}));
+    panel.get("alice", "/api/system/stats/admins").await.refused(403);
+}
+
+async fn users_follow_their_services(db: Db) {
+    const MARKS: &str = "SELECT COUNT(*) FROM user_change WHERE user_id IN (1, 2)";
+    const OTHERS: &str = "SELECT COUNT(*) FROM user_change WHERE user_id > 2";
+    execute(&db, INBOUNDS).await;
+    execute(
+        &db,
+        "INSERT INTO services (name) VALUES ('a'), ('b');
+         INSERT INTO users (username, key, expire_strategy, created_at, activated, removed) VALUES
+             ('u1', 'k1', 'never', 0, TRUE, FALSE), ('u2', 'k2', 'never', 0, TRUE, FALSE),
+             ('u3', 'k3', 'never', 0, FALSE, FALSE), (NULL, 'k4', 'never', 0, FALSE, TRUE),
+             ('u5', 'k5', 'never', 0, TRUE, FALSE);
+         INSERT INTO users_services (user_id, service_id) VALUES (1, 1), (2, 1), (3, 1), (4, 1), (5, 2)",
+    )
+    .await;
+    let panel = TestPanel::start(db.clone()).await;
+    let mut ear = panel.panel.bell.ear();
+    assert_eq!(panel.get("root", "/api/services/1").await.ok()["user_ids"], json!([1, 2, 3]));
+    panel.put("root", "/api/services/1", json!({"name": "other", "inbound_ids": []})).await.ok();
+    assert_eq!(number(&db, MARKS).await, 0, "the inbounds are the same");
+    panel.put("root", "/api/services/1", json!({"inbound_ids": [1]})).await.ok();
+    assert_eq!((number(&db, MARKS).await, number(&db, OTHERS).await), (2, 0), "only activated users of the service");
+    ear.heard().await;
+    execute(&db, "DELETE FROM user_change").await;
+    panel.delete("root", "/api/services/1").await.ok();
+    assert_eq!((number(&db, MARKS).await, number(&db, OTHERS).await), (2, 0));
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users_services").await, 1);
+}
+
+async fn a_service_with_very_many_users_goes_in_parts(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b')").await;
+    execute(
+        &db,
+        "INSERT INTO users (username, key, expire_strategy, created_at)
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20001)
+             SELECT 'u' || i, 'k' || i, 'never', 0 FROM n;
+         INSERT INTO users_services (user_id, service_id)
+             SELECT u.id, s.id FROM users u JOIN services s ON s.id = 1 OR u.id = 7",
+    )
+    .await;
+    let panel = TestPanel::start(db.clone()).await;
+    panel.delete("root", "/api/services/1").await.ok();
+    panel.get("root", "/api/services/1").await.refused(404);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change").await, 20_001);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users_services").await, 1, "the other service is left");
+}
