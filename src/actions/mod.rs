@@ -8,6 +8,7 @@ pub mod nodes;
 pub mod passwords;
 pub mod services;
 pub mod sign_in;
+pub mod subscriptions;
 pub mod users;
 
 use std::time::Duration;

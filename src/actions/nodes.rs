@@ -4,7 +4,8 @@ use super::Panel;
 use crate::domain::ids::NodeId;
 use crate::domain::node::Node;
 use crate::domain::node_edit::{NewNode, NodeEdit};
-use crate::store::{self, Fault, StoreError, Tx};
+use crate::nodes::panel_certificate::{self, PanelCertificateError};
+use crate::store::{self, Fault, StoreError};
 
 /// Why a node was not made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -58,24 +59,41 @@ pub async fn edit(panel: &Panel, id: NodeId, edit: &NodeEdit) -> Result<Option<N
 
 /// Removes a node with its engines, its inbounds and their hosts. False: there is no such node.
 pub async fn remove(panel: &Panel, id: NodeId) -> Result<bool, StoreError> {
-    on_row(panel, async |tx| store::nodes::delete(tx, id).await).await
+    on_row(panel, id, Change::Remove).await
 }
 
 /// Sends a node everything anew. False: there is no such node.
 pub async fn resync(panel: &Panel, id: NodeId) -> Result<bool, StoreError> {
-    on_row(panel, async |tx| store::nodes::request_sync(tx, id).await).await
+    on_row(panel, id, Change::Resync).await
 }
 
 /// Trusts the certificate that a node shows next, and connects again. False: there is no such node.
 pub async fn repin(panel: &Panel, id: NodeId) -> Result<bool, StoreError> {
-    on_row(panel, async |tx| store::nodes::forget_pin(tx, id).await).await
+    on_row(panel, id, Change::Repin).await
 }
 
-/// One statement on one row, in a transaction of its own; the bell rings when the row was there.
-async fn on_row(panel: &Panel, write: impl AsyncFn(&mut Tx) -> Result<bool, StoreError>) -> Result<bool, StoreError> {
+/// The certificate that nodes must trust, PEM: one for the whole cluster, made by whoever asks first.
+pub async fn panel_certificate(panel: &Panel) -> Result<String, PanelCertificateError> {
+    panel_certificate::obtain(&panel.db, panel.clock.now()).await.map(|material| material.certificate)
+}
+
+/// What one statement does to a node.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Remove,
+    Resync,
+    Repin,
+}
+
+/// A transaction with one statement on one node; the bell rings when the node was there.
+async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<bool, StoreError> {
     let found = store::retry(StoreError::is_retry, || async {
         let mut tx = panel.db.begin().await?;
-        let found = write(&mut tx).await?;
+        let found = match change {
+            Change::Remove => store::nodes::delete(&mut tx, id).await?,
+            Change::Resync => store::nodes::request_sync(&mut tx, id).await?,
+            Change::Repin => store::nodes::forget_pin(&mut tx, id).await?,
+        };
         tx.commit().await?;
         Ok(found)
     })

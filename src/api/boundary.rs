@@ -33,6 +33,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
         request.set_data(self.state.clone());
         let cross_origin = CrossOrigin::of(&request, &self.state.options.http.allowed_origins);
         let preflight = cross_origin.as_ref().and_then(|cross| cross.preflight(&request));
+        let changes_sources = may_change_sources(&request);
         let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
         let (route, mut response) = match preflight {
             Some(response) => (None, response),
@@ -44,6 +45,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
                 (route, response)
             }
         };
+        if changes_sources {
+            self.state.sources.forget();
+        }
         response.headers_mut().insert(REQUEST_ID, id);
         let micros = clock.boot().micros() - started.micros();
         span.in_scope(|| observe(&method, route.as_deref(), response.status(), micros));
@@ -97,6 +101,14 @@ fn refuse(error: poem::Error) -> Response {
         }
     }
     error.to_response()
+}
+
+/// Whether subscriptions may look different afterwards for other reasons than their user. Decided here for all routes:
+/// one that forgot to say so would serve old configurations.
+fn may_change_sources(request: &Request) -> bool {
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    let path = request.uri().path();
+    !reads && path.starts_with("/api/") && !path.starts_with("/api/users") && !path.starts_with("/api/admins")
 }
 
 /// The id that the request came with, or a new one.

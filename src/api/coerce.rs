@@ -45,11 +45,14 @@ pub trait Words: Sized + Copy + 'static {
     fn word(self) -> &'static str;
 }
 
-/// Makes [`Words`] from a type with `word()`, listing all its values.
+/// Makes [`Words`] from a type with `word()`, listing all its values, or naming the list that it has.
 macro_rules! impl_words {
     ($type:ty: $($value:expr),+ $(,)?) => {
+        $crate::api::coerce::impl_words!($type = [$($value),+]);
+    };
+    ($type:ty = $all:expr) => {
         impl $crate::api::coerce::Words for $type {
-            const ALL: &'static [Self] = &[$($value),+];
+            const ALL: &'static [Self] = &$all;
 
             fn word(self) -> &'static str {
                 <$type>::word(self)

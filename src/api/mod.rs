@@ -49,6 +49,7 @@ use rand::{CryptoRng, RngExt};
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
 use crate::actions::login_limiter::LoginLimiter;
+use crate::actions::subscriptions::{SourceCache, Surroundings};
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
@@ -66,13 +67,21 @@ pub mod error;
 pub mod fields;
 pub mod form;
 pub mod health;
+mod host_body;
+mod host_parts;
+pub mod hosts;
+pub mod inbounds;
 pub mod input;
 mod metrics;
+pub mod nodes;
 mod openapi;
 pub mod page;
 pub mod query;
 pub mod routes;
 pub mod services;
+mod short_text;
+mod subscription;
+mod subscription_page;
 pub mod token;
 mod user_fields;
 mod user_input;
@@ -101,6 +110,10 @@ pub struct State {
     pub signer: Signer,
     /// Fetches of subscriptions that the database may not have yet: the app flushes it.
     pub fetches: FetchLog,
+    /// What subscriptions are rendered from; `forget` it after every change of hosts, inbounds, services or settings.
+    pub sources: SourceCache,
+    /// How often a subscription's link may be wrong.
+    pub misses: LoginLimiter,
     /// Random digits and choices.
     pub chance: Chance,
     /// How often a password may be wrong.
@@ -116,6 +129,8 @@ pub struct Options {
     pub auth: AuthSettings,
     /// Links and templates.
     pub subscription: SubscriptionSettings,
+    /// What was found out about them at the start.
+    pub surroundings: Surroundings,
 }
 
 impl State {
@@ -130,8 +145,9 @@ impl State {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
         let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
         let signer = Signer::new(Secret::new(candidate));
-        let chance = Chance::new(rng);
-        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches: FetchLog::default(), chance })
+        let misses = LoginLimiter::new(options.auth.subscription_misses_per_minute);
+        let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
+        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches, sources, misses, chance })
     }
 }
 
@@ -152,8 +168,12 @@ fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
         .and(health::routes)
+        .and(hosts::routes)
+        .and(inbounds::routes)
         .and(metrics::routes)
+        .and(nodes::routes)
         .and(openapi::routes)
         .and(services::routes)
+        .and(subscription::routes)
         .and(users::routes)
 }

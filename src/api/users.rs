@@ -1,4 +1,4 @@
-//! `/api/users`.
+//! `/api/users`: the users, what is done to one of them, and what to many at once.
 
 use poem::handler;
 use poem::http::StatusCode;
@@ -14,10 +14,13 @@ use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Path, Query};
 use super::routes::{Methods, Routes, delete, get, post, put};
+use super::services::{ServiceResponse, page_of};
 use super::user_input::{At, ExpiredQuery, OwnerQuery, UserCreate, UserModify, UserQuery};
 use crate::actions::users::{self, UserError, bulk};
 use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
+use crate::store::services::Scope;
+use crate::store::user_lists::{self, UserFilter, UserSort, UserWindow};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -33,7 +36,8 @@ use crate::domain::user_document::UserDocument;
     disable,
     reset,
     revoke_sub,
-    set_owner
+    set_owner,
+    services_of
 ))]
 pub(super) struct Doc;
 
@@ -48,6 +52,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .at("/api/users/:username/reset", post(reset))
         .at("/api/users/:username/revoke_sub", post(revoke_sub))
         .at("/api/users/:username/set-owner", put(set_owner))
+        .at("/api/users/:username/services", get(services_of))
 }
 
 /// What can be done with one user.
@@ -57,7 +62,7 @@ fn one() -> Methods {
 
 type Answer = Result<Json<UserDocument>, ApiError>;
 
-#[utoipa::path(get, path = "/api/users", tag = "User", params(UserQuery), responses((status = 200, body = Page<UserDocument>)), security(("bearer" = [])))]
+#[utoipa::path(get, path = "/api/users", tag = "User", params(UserQuery, Paging), responses((status = 200, body = Page<UserDocument>)), security(("bearer" = [])))]
 #[handler]
 async fn list(
     state: &State,
@@ -154,7 +159,32 @@ async fn set_owner(
     Ok(Json(state.user_document(changed)))
 }
 
+#[utoipa::path(get, path = "/api/users/{username}/services", tag = "User", params(("username" = String, Path), Paging), responses((status = 200, body = Page<ServiceResponse>)), security(("bearer" = [])))]
+#[handler]
+async fn services_of(
+    state: &State,
+    CurrentAdmin(admin): CurrentAdmin,
+    Both(Path(at), paging): Both<Path<At>, Paging>,
+) -> Result<Json<Page<ServiceResponse>>, ApiError> {
+    let user = users::get(&state.panel, &admin, &at.username).await?;
+    let (items, total) = page_of(state, Scope::OfUser(user.id), "", &paging).await?;
+    Ok(Json(paging.page(items, total)))
+}
+
 impl State {
+    /// A page of the users that match, whoever owns them, and how many match: for lists below other resources.
+    pub(super) async fn page_of_users(
+        &self,
+        filter: &UserFilter,
+        paging: &Paging,
+    ) -> Result<(Vec<UserDocument>, i64), ApiError> {
+        let window =
+            UserWindow { sort: UserSort::Id, descending: false, offset: paging.offset(), limit: paging.limit() };
+        let (db, now) = (&self.panel.db, self.panel.clock.now());
+        let found = user_lists::page(db, filter, window, now).await?;
+        Ok((self.user_documents(found), user_lists::count(db, filter, now).await?))
+    }
+
     /// A user as answers show it, with what this process alone knows of its last fetch.
     pub(super) fn user_document(&self, mut user: User) -> UserDocument {
         self.fetches.overlay(&mut user);

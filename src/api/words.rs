@@ -1,6 +1,9 @@
 //! Which domain types the API writes as one word of a list.
 
-use super::coerce::impl_words;
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
+
+use super::coerce::{Words, impl_words};
+use crate::domain::host::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 use crate::domain::node::{ConnectionBackend, NodeStatus};
 use crate::domain::user::ResetStrategy;
 use crate::domain::user_edit::ExpireStrategy;
@@ -11,6 +14,27 @@ impl_words!(ExpireStrategy: Self::Never, Self::FixedDate, Self::StartOnFirstUse)
 impl_words!(UserSort: Self::Username, Self::UsedTraffic, Self::DataLimit, Self::ExpireDate, Self::CreatedAt);
 impl_words!(ConnectionBackend: Self::Grpcio, Self::Grpclib);
 impl_words!(NodeStatus: Self::Healthy, Self::Unhealthy, Self::Disabled);
+impl_words!(HostSecurity = Self::ALL);
+impl_words!(Alpn = Self::ALL);
+impl_words!(Fingerprint = Self::ALL);
+impl_words!(NoiseKind = Self::ALL);
+
+/// A word in the OpenAPI document, for `#[schema(schema_with = word::<…>)]`: a text out of a list.
+pub(super) fn word<T: Words>() -> Object {
+    let words = T::ALL.iter().map(|value| value.word());
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
+}
+
+/// The same where null is allowed, too.
+pub(super) fn word_or_null<T: Words>() -> Object {
+    let words = T::ALL.iter().map(|value| Some(value.word())).chain([None]);
+    ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null])).enum_values(Some(words)).build()
+}
+
+/// A list of such words.
+pub(super) fn words<T: Words>() -> Array {
+    ArrayBuilder::new().items(word::<T>()).build()
+}
 
 #[cfg(test)]
 mod tests {

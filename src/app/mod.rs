@@ -7,6 +7,7 @@ mod listener;
 mod redis;
 mod serve;
 mod shutdown;
+mod surroundings;
 mod telemetry;
 
 pub use coordination::{Coordination, CoordinationParts};

@@ -8,10 +8,12 @@ use poem::Server;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use super::coordination::{Coordination, CoordinationParts};
-use super::{database, health, listener, redis, shutdown, telemetry};
+use super::{database, health, listener, redis, shutdown, surroundings, telemetry};
 use crate::actions::Panel;
+use crate::actions::fetch_log::FetchLog;
 use crate::api;
 use crate::clock::Clock;
 use crate::cluster::bell::{Bell, Ear};
@@ -88,7 +90,9 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     })?;
     let health = health::watch(db.clone(), coordination.standing.clone(), coordination.redis.clone(), stopping.clone());
     let state =
-        api::State::new(Panel { db: db.clone(), clock, bell }, api_options(&settings), health, metrics, &mut rng);
+        api::State::new(Panel { db: db.clone(), clock, bell }, api_options(&settings)?, health, metrics, &mut rng);
+    let fetches = state.fetches.clone();
+    tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
 
     tracing::info!("the panel is at {}", address(&settings));
     let grace = settings.instance.shutdown_grace;
@@ -105,6 +109,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         collector.shut_down(grace.saturating_sub(Duration::from_secs(1))).await;
     };
     let (served, ()) = tokio::join!(serving, handing_over);
+    write_fetches(&fetches, &db).await;
     db.close().await;
     served.context("the HTTP server failed")
 }
@@ -132,6 +137,23 @@ async fn replay_each_minute(collector: Collector) {
     }
 }
 
+/// What apps fetched in the last second, in one write.
+async fn flush_each_second(fetches: FetchLog, db: Db) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        second.tick().await;
+        write_fetches(&fetches, &db).await;
+    }
+}
+
+async fn write_fetches(fetches: &FetchLog, db: &Db) {
+    if let Err(error) = fetches.flush(db).await {
+        // Nothing is lost: the next call writes it.
+        tracing::warn!(error = &error as &dyn std::error::Error, "fetches of subscriptions could not be written");
+    }
+}
+
 /// The bell as the supervisor hears it.
 fn wake(mut ear: Ear) -> watch::Receiver<()> {
     let (sender, receiver) = watch::channel(());
@@ -156,12 +178,13 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     ]
 }
 
-fn api_options(settings: &Settings) -> api::Options {
-    api::Options {
+fn api_options(settings: &Settings) -> anyhow::Result<api::Options> {
+    Ok(api::Options {
         http: settings.http.clone(),
         auth: settings.auth.clone(),
         subscription: settings.subscription.clone(),
-    }
+        surroundings: surroundings::find(settings)?,
+    })
 }
 
 /// Where people find the panel, for the log.

@@ -170,7 +170,7 @@ async fn list(panel: &Panel, args: &ListArgs) -> anyhow::Result<()> {
             output::bytes(*users_data_usage),
         ]);
     }
-    Ok(output::line(table)?)
+    Ok(output::print(table)?)
 }
 
 async fn import_from_env(panel: &Panel, settings: &Settings, args: &ImportArgs) -> anyhow::Result<()> {

@@ -19,11 +19,19 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(serde_json::to_string_pretty(value)?)?)
 }
 
-/// A table without lines, which `awk` and `cut` can read too.
+/// A table to be filled.
 pub(super) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
+}
+
+/// Prints a table without lines, which `awk` can read too.
+pub(super) fn print(mut table: Table) -> io::Result<()> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    line(table.trim_fmt())
 }
 
 /// A name for a terminal: control characters could move its cursor or worse.

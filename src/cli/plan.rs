@@ -50,7 +50,7 @@ pub(super) fn run(args: &PlanArgs, settings: &Settings) -> anyhow::Result<()> {
     if args.json {
         return output::json(&plan);
     }
-    output::line(plan.table())?;
+    output::print(plan.table())?;
     for warning in &plan.warnings {
         output::line(format_args!("warning: {warning}"))?;
     }

@@ -406,13 +406,15 @@ impl Fingerprint {
 }
 
 impl NoiseKind {
-    /// From the word of the API.
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "rand" => Some(Self::Rand),
-            "str" => Some(Self::Str),
-            "base64" => Some(Self::Base64),
-            _ => None,
+    /// All, in the API's order.
+    pub const ALL: [Self; 3] = [Self::Rand, Self::Str, Self::Base64];
+
+    /// The word of the API and the database.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Rand => "rand",
+            Self::Str => "str",
+            Self::Base64 => "base64",
         }
     }
 }
@@ -455,6 +457,9 @@ mod tests {
         for value in Fingerprint::ALL {
             assert_eq!(serde_json::to_value(value).unwrap(), value.word());
             assert_eq!(Fingerprint::from_word(value.word()), Some(value));
+        }
+        for value in NoiseKind::ALL {
+            assert_eq!(serde_json::to_value(value).unwrap(), value.word());
         }
     }
 

@@ -198,6 +198,9 @@ impl Collector {
             }
         }
         self.replay().await;
+        if let Err(error) = self.blocking(|inner| lock(&inner.spool).close()).await {
+            tracing::warn!(%error, "the spool file could not be removed; another process will");
+        }
     }
 
     async fn blocking<T: Send + 'static>(

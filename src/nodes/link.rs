@@ -3,11 +3,11 @@
 //! A link never reconnects behind our back: a node keeps its users in memory only, so a broken connection means
 //! "assume nothing", and whoever holds the link has to begin again.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -20,13 +20,14 @@ use super::proto::{
     RestartBackendRequest, UsersData,
 };
 use super::tls::{self, Fingerprint, PanelIdentity};
+use super::wire::{Transport, Wire};
 use crate::domain::node::ConnectionBackend;
 
 /// For the TCP connection, and again for the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For calls that the node answers from memory.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the first call, which on a silent connection is the first to notice.
+/// How often a quiet connection is asked whether it is still there, and how soon it has to answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 /// tonic's own 4 MiB would refuse a large usage reply after the node has reset its counters.
 const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
@@ -49,10 +50,9 @@ pub struct Target {
 pub struct Link {
     client: MarzServiceClient<Channel>,
     fingerprint: Option<Fingerprint>,
+    /// Set once the node has said that it refuses our certificate.
+    refused: Arc<AtomicBool>,
 }
-
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 impl Link {
     /// Connects. Nothing has been said yet to whatever answers there.
@@ -63,7 +63,7 @@ impl Link {
         let tcp = within_connect_timeout(TcpStream::connect((target.address.as_str(), port))).await?;
         let tcp = tcp.map_err(LinkError::Connect)?;
         tcp.set_nodelay(true).map_err(LinkError::Connect)?;
-        let (wire, fingerprint): (Box<dyn Wire>, _) = match target.kind {
+        let (transport, fingerprint): (Box<dyn Transport>, _) = match target.kind {
             ConnectionBackend::Grpcio => (Box::new(tcp), None),
             ConnectionBackend::Grpclib => {
                 let handshake = tls::handshake(tcp, identity, target.pin);
@@ -71,7 +71,8 @@ impl Link {
                 (Box::new(stream), Some(fingerprint))
             }
         };
-        let once = Mutex::new(Some(TokioIo::new(wire)));
+        let refused = Arc::<AtomicBool>::default();
+        let once = Mutex::new(Some(TokioIo::new(Wire::new(transport, refused.clone()))));
         let connector = tower::service_fn(move |_: Uri| {
             let wire = once.lock().map_or(None, |mut wire| wire.take());
             std::future::ready(wire.ok_or(ConnectionGone))
@@ -81,7 +82,7 @@ impl Link {
         let client = MarzServiceClient::new(channel)
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Ok(Self { client, fingerprint })
+        Ok(Self { client, fingerprint, refused })
     }
 
     /// The certificate that the node presented; `None` without TLS.
@@ -101,6 +102,7 @@ impl Link {
         let call = "FetchBackends";
         match reply {
             Err(_) => Err(LinkError::NoAnswer { call, limit: CALL_TIMEOUT }),
+            Ok(Err(_)) if self.refused.load(SeqCst) => Err(LinkError::PanelRefused),
             Ok(Err(status)) => Err(LinkError::from_status(call, &status, true)),
             Ok(Ok(reply)) => Ok(reply.into_inner()),
         }

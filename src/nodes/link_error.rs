@@ -90,13 +90,8 @@ impl LinkError {
     pub(super) fn from_status(call: &'static str, status: &Status, first: bool) -> Self {
         if let Some(source) = status.source() {
             let detail = deepest(source).to_string();
-            return if refuses_panel(source) {
-                Self::PanelRefused
-            } else if first {
-                Self::NotANode { detail }
-            } else {
-                Self::Broken { call, detail, unsent: chain(source).any(|error| error.is::<ConnectionGone>()) }
-            };
+            let unsent = chain(source).any(|error| error.is::<ConnectionGone>());
+            return if first { Self::NotANode { detail } } else { Self::Broken { call, detail, unsent } };
         }
         let reason = match status.message() {
             "" => status.code().description().to_owned(),
@@ -120,7 +115,7 @@ fn connecting(error: &io::Error) -> String {
 }
 
 /// An alert about certificates is about ours: the node's own has been checked by its fingerprint.
-fn refuses_panel(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn refuses_panel(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|error| {
         matches!(
             error.downcast_ref::<rustls::Error>(),

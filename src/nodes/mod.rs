@@ -15,6 +15,7 @@ pub mod spool;
 pub mod supervisor;
 mod sync_stream;
 mod tls;
+mod wire;
 
 pub use connected::{ConnectedNode, UsageError};
 pub use supervisor::{Supervisor, Timing};

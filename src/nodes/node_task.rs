@@ -87,6 +87,9 @@ async fn attempt(
     resync: &Notify,
     rng: &mut StdRng,
 ) -> SessionError {
+    if !context.fence.is_alive() {
+        return SessionError::Deposed;
+    }
     let row = match node_sync::node(context.fence.db(), node).await {
         Ok(Some(row)) => row,
         Ok(None) => return SessionError::Gone,

@@ -119,7 +119,7 @@ impl Spool {
     }
 
     /// Removes the file when nothing is on the way: a process that stops in good order leaves none behind.
-    pub fn close(self) -> io::Result<()> {
+    pub fn close(&self) -> io::Result<()> {
         if self.open == 0 { fs::remove_file(&self.path) } else { Ok(()) }
     }
 

@@ -189,6 +189,7 @@ impl Fleet {
             }
             Some(task) => {
                 task.stop.cancel();
+                context.roster.forget(id);
                 Some(task.handle)
             }
             None => None,

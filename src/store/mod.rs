@@ -22,7 +22,9 @@ pub mod review;
 pub mod runs;
 pub mod secrets;
 pub mod services;
+pub mod settings;
 mod statement;
+pub mod subscription;
 pub mod subscription_fetches;
 pub mod tls_material;
 pub mod usage_batches;
@@ -58,6 +60,8 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         runs::STATEMENTS,
         secrets::STATEMENTS,
         services::STATEMENTS,
+        settings::STATEMENTS,
+        subscription::STATEMENTS,
         subscription_fetches::STATEMENTS,
         tls_material::STATEMENTS,
         usage_batches::STATEMENTS,

@@ -43,7 +43,7 @@ statements! {
         pg "DELETE FROM users_services WHERE user_id = $1 AND service_id <> ALL($2)",
         lite "DELETE FROM users_services WHERE user_id = $1 AND service_id NOT IN (SELECT value FROM json_each($2))";
     ADD_SERVICES =>
-        pg "INSERT INTO users_services (user_id, service_id) SELECT $1, id FROM UNNEST($2) AS ids (id)
+        pg "INSERT INTO users_services (user_id, service_id) SELECT $1, id FROM UNNEST(CAST($2 AS BIGINT[])) AS ids (id)
             ON CONFLICT DO NOTHING",
         lite "INSERT INTO users_services (user_id, service_id) SELECT $1, value FROM json_each($2) WHERE TRUE
             ON CONFLICT DO NOTHING";

@@ -12,8 +12,9 @@ use crate::domain::host_variables::HostVariables;
 use crate::domain::inbound::{Network, Protocol, Security};
 
 use super::catalogue::{ReadyHost, said};
+use super::clash::{self, Dialect};
 use super::wireguard_address::client_address;
-use super::{Format, Request};
+use super::{Format, Request, links, sing_box, wireguard, xray};
 
 /// One host, resolved. Texts are `None` rather than empty.
 #[derive(Clone, Debug)]
@@ -138,10 +139,10 @@ impl<'a> Rendering<'a, '_> {
             Protocol::Vmess | Protocol::Vless | Protocol::Tuic => uuid,
             Protocol::Trojan | Protocol::Shadowsocks | Protocol::Hysteria2 => password,
             Protocol::Wireguard => wireguard_key,
-            // The first version of ShadowTLS has none.
-            Protocol::Shadowtls => "none",
+            // Whether ShadowTLS has one depends on its version, and it leads nowhere alone.
+            Protocol::Shadowtls => password,
         };
-        if needed.is_empty() {
+        if needed.is_empty() && protocol != Protocol::Shadowtls {
             return None;
         }
         Some(Entry {
@@ -243,19 +244,24 @@ impl Entry<'_> {
 }
 
 impl Format {
+    /// Whether entries can go through others.
     const fn carries_chains(self) -> bool {
-        matches!(self, Self::Xray)
+        matches!(self, Self::Xray | Self::SingBox)
     }
 
     /// The others go by weight, or by chance.
     const fn orders_by_id(self) -> bool {
-        false
+        matches!(self, Self::WireGuard)
     }
 
     fn carries(self, protocol: Protocol, network: Network) -> bool {
         match self {
-            Self::Links | Self::Base64Links => super::links::carries(protocol, network),
-            Self::Xray => super::xray::carries(protocol, network),
+            Self::Links | Self::Base64Links => links::carries(protocol, network),
+            Self::Xray => xray::carries(protocol, network),
+            Self::SingBox => sing_box::carries(protocol, network),
+            Self::Clash => clash::carries(Dialect::Clash, protocol, network),
+            Self::ClashMeta => clash::carries(Dialect::Meta, protocol, network),
+            Self::WireGuard => wireguard::carries(protocol, network),
         }
     }
 }

@@ -1,28 +1,33 @@
 //! Subscriptions: from a user and the hosts to what client programs read. Pure; time and chance are arguments.
 
 pub mod catalogue;
+mod clash;
 pub mod client;
 mod early_data;
-pub mod entry;
+mod entry;
 pub mod headers;
+mod json;
 mod links;
 mod percent;
+mod sing_box;
 pub mod templates;
 mod unique;
 mod vmess_link;
+mod wireguard;
 mod wireguard_address;
 mod xmux;
 mod xray;
 
 use rand::Rng;
 
-use crate::domain::credentials::KeyDerivation;
+use crate::domain::credentials::{Credentials, KeyDerivation};
 use crate::domain::host::HostSpec;
 use crate::domain::moment::Moment;
 use crate::domain::subscription_settings::{RuleResult, SubscriptionSettings};
 use crate::domain::user::User;
 
 use catalogue::Catalogue;
+use clash::Dialect;
 use templates::Templates;
 
 /// What a subscription can look like.
@@ -34,6 +39,14 @@ pub enum Format {
     Base64Links,
     /// A JSON list of whole Xray configurations.
     Xray,
+    /// sing-box's configuration.
+    SingBox,
+    /// Clash's configuration.
+    Clash,
+    /// Clash.Meta's (Mihomo's) configuration.
+    ClashMeta,
+    /// A JSON list of WireGuard's configuration files.
+    WireGuard,
 }
 
 /// Everything that a rendering depends on, but chance.
@@ -62,6 +75,10 @@ impl Format {
             "links" => Self::Links,
             "v2ray" => Self::Base64Links,
             "xray" => Self::Xray,
+            "sing-box" => Self::SingBox,
+            "clash" => Self::Clash,
+            "clash-meta" => Self::ClashMeta,
+            "wireguard" => Self::WireGuard,
             _ => return None,
         })
     }
@@ -72,7 +89,10 @@ impl Format {
             RuleResult::Links => Some(Self::Links),
             RuleResult::Base64Links => Some(Self::Base64Links),
             RuleResult::Xray => Some(Self::Xray),
-            _ => None,
+            RuleResult::SingBox => Some(Self::SingBox),
+            RuleResult::Clash => Some(Self::Clash),
+            RuleResult::ClashMeta => Some(Self::ClashMeta),
+            RuleResult::Template | RuleResult::Block => None,
         }
     }
 
@@ -80,7 +100,8 @@ impl Format {
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Links | Self::Base64Links => "text/plain; charset=utf-8",
-            Self::Xray => "application/json",
+            Self::Clash | Self::ClashMeta => "text/yaml; charset=utf-8",
+            Self::Xray | Self::SingBox | Self::WireGuard => "application/json",
         }
     }
 }
@@ -88,11 +109,16 @@ impl Format {
 /// Renders a user's subscription.
 pub fn render(format: Format, request: &Request<'_>, chance: &mut dyn Rng) -> String {
     let blank = HostSpec::default();
-    let credentials = crate::domain::credentials::Credentials::derive(&request.user.key, request.derivation);
+    let credentials = Credentials::derive(&request.user.key, request.derivation);
     let entries = entry::entries(format, request, &credentials, &blank, chance);
+    let templates = request.templates;
     match format {
         Format::Links => links::render(&entries),
         Format::Base64Links => links::render_base64(&entries),
-        Format::Xray => xray::render(&entries, &request.templates.xray),
+        Format::Xray => xray::render(&entries, &templates.xray),
+        Format::SingBox => sing_box::render(&entries, &templates.sing_box),
+        Format::Clash => clash::render(Dialect::Clash, &entries, &templates.clash),
+        Format::ClashMeta => clash::render(Dialect::Meta, &entries, &templates.clash),
+        Format::WireGuard => wireguard::render(&entries),
     }
 }

@@ -1,6 +1,6 @@
 //! The fixed parts of configurations: what stands around the entries. Operators may bring their own.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Log, name servers, routes and local ports of an Xray configuration.
 const XRAY: &str = r#""log": {"loglevel": "warning"},
@@ -10,11 +10,22 @@ const XRAY: &str = r#""log": {"loglevel": "warning"},
 "inbounds": [{"port": 10808, "protocol": "socks", "settings": {"auth": "noauth", "udp": true, "userLevel": 8}, "sniffing": {"destOverride": ["http", "tls", "fakedns"], "enabled": true}, "tag": "socks"}, {"port": 10809, "protocol": "http", "settings": {"userLevel": 8}, "tag": "http"}],
 "stats": {}"#;
 
+/// Log, name servers, routes and the tunnel of a sing-box configuration.
+const SING_BOX: &str = r#""log": {"level": "warn"},
+"dns": {"servers": [{"tag": "dns-remote", "address": "1.1.1.2", "detour": "proxy"}, {"tag": "dns-local", "address": "local", "detour": "direct"}], "rules": [{"outbound": "any", "server": "dns-local"}], "final": "dns-remote", "strategy": "prefer_ipv4"},
+"inbounds": [{"type": "tun", "tag": "tun-in", "interface_name": "sbtun0", "address": ["172.19.0.1/30", "fdfe:dcba:9876::1/126"], "auto_route": true, "route_exclude_address": ["192.168.0.0/16", "fc00::/7"], "sniff": true, "domain_strategy": "prefer_ipv4"}],
+"route": {"rules": [{"protocol": "dns", "outbound": "dns-out"}, {"ip_is_private": true, "outbound": "direct"}], "final": "proxy", "auto_detect_interface": true, "override_android_vpn": true},
+"experimental": {"cache_file": {"enabled": true, "store_rdrc": true}}"#;
+
 /// The fixed parts of all formats that have some.
 #[derive(Clone, Debug)]
 pub struct Templates {
     /// For Xray.
     pub xray: XrayTemplate,
+    /// For sing-box.
+    pub sing_box: SingBoxTemplate,
+    /// For Clash and Clash.Meta.
+    pub clash: ClashTemplate,
 }
 
 /// Around one Xray configuration.
@@ -28,6 +39,24 @@ pub struct XrayTemplate {
     pub(super) tags: Vec<String>,
 }
 
+/// Around sing-box's entries.
+#[derive(Clone, Debug)]
+pub struct SingBoxTemplate {
+    /// The members of the object but `outbounds`, as JSON without the braces.
+    pub(super) members: String,
+    /// The outbounds before the entries'. Groups that list nothing get the entries.
+    pub(super) outbounds: Vec<Value>,
+}
+
+/// Around Clash's entries.
+#[derive(Clone, Debug)]
+pub struct ClashTemplate {
+    /// The members at the top but `proxies` and `proxy-groups`.
+    pub(super) members: Vec<(String, Value)>,
+    /// The groups; the first gets the entries.
+    pub(super) groups: Vec<Value>,
+}
+
 /// Why a text is no template.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplatesError {
@@ -35,7 +64,7 @@ pub enum TemplatesError {
     #[error("the template is not valid JSON")]
     Json(#[source] serde_json::Error),
     /// It is JSON of another shape.
-    #[error("the template must be a JSON object, and its outbounds a list of objects")]
+    #[error("the template must be a JSON object, and its outbounds or proxy-groups lists of objects")]
     Shape,
 }
 
@@ -44,7 +73,7 @@ impl XrayTemplate {
     pub fn parse(text: &str) -> Result<Self, TemplatesError> {
         let mut object = object(text)?;
         object.remove("remarks");
-        let outbounds = outbounds(&mut object)?;
+        let outbounds = objects(&mut object, "outbounds")?;
         Ok(Self {
             members: members(&object),
             tags: outbounds.iter().filter_map(|outbound| outbound["tag"].as_str()).map(str::to_owned).collect(),
@@ -65,9 +94,57 @@ impl XrayTemplate {
     }
 }
 
+impl SingBoxTemplate {
+    /// Reads a whole sing-box configuration.
+    pub fn parse(text: &str) -> Result<Self, TemplatesError> {
+        let mut object = object(text)?;
+        let outbounds = objects(&mut object, "outbounds")?;
+        Ok(Self { members: members(&object), outbounds })
+    }
+
+    fn built_in() -> Self {
+        Self {
+            members: SING_BOX.to_owned(),
+            outbounds: vec![
+                json!({"type": "selector", "tag": "proxy", "outbounds": [], "interrupt_exist_connections": true}),
+                json!({"type": "urltest", "tag": "Best Latency", "outbounds": []}),
+                json!({"type": "direct", "tag": "direct"}),
+                json!({"type": "block", "tag": "block"}),
+                json!({"type": "dns", "tag": "dns-out"}),
+            ],
+        }
+    }
+}
+
+impl ClashTemplate {
+    /// Reads a whole Clash configuration, which must be written as JSON (JSON is YAML, and all that is read here).
+    pub fn parse(text: &str) -> Result<Self, TemplatesError> {
+        let mut object = object(text)?;
+        object.remove("proxies");
+        let groups = objects(&mut object, "proxy-groups")?;
+        Ok(Self { members: object.into_iter().collect(), groups })
+    }
+
+    fn built_in() -> Self {
+        Self {
+            members: vec![
+                ("mode".to_owned(), json!("Global")),
+                ("port".to_owned(), json!(7890)),
+                ("rules".to_owned(), json!([])),
+            ],
+            groups: vec![json!({
+                "name": "♻️ Automatic",
+                "type": "url-test",
+                "url": "http://www.gstatic.com/generate_204",
+                "interval": 300,
+            })],
+        }
+    }
+}
+
 impl Default for Templates {
     fn default() -> Self {
-        Self { xray: XrayTemplate::built_in() }
+        Self { xray: XrayTemplate::built_in(), sing_box: SingBoxTemplate::built_in(), clash: ClashTemplate::built_in() }
     }
 }
 
@@ -78,10 +155,10 @@ fn object(text: &str) -> Result<Map<String, Value>, TemplatesError> {
     }
 }
 
-fn outbounds(object: &mut Map<String, Value>) -> Result<Vec<Value>, TemplatesError> {
-    match object.remove("outbounds") {
+fn objects(object: &mut Map<String, Value>, name: &str) -> Result<Vec<Value>, TemplatesError> {
+    match object.remove(name) {
         None => Ok(Vec::new()),
-        Some(Value::Array(outbounds)) if outbounds.iter().all(Value::is_object) => Ok(outbounds),
+        Some(Value::Array(list)) if list.iter().all(Value::is_object) => Ok(list),
         Some(_) => Err(TemplatesError::Shape),
     }
 }
@@ -89,4 +166,30 @@ fn outbounds(object: &mut Map<String, Value>) -> Result<Vec<Value>, TemplatesErr
 /// An object's members without its braces.
 fn members(object: &Map<String, Value>) -> String {
     object.iter().map(|(name, value)| format!("{}:{value}", Value::from(name.as_str()))).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_parts_are_json() {
+        for members in [XRAY, SING_BOX] {
+            assert!(object(&format!("{{{members}}}")).is_ok());
+        }
+        for outbound in XrayTemplate::built_in().outbounds {
+            assert!(object(&outbound).is_ok());
+        }
+    }
+
+    #[test]
+    fn templates_of_another_shape_are_refused() {
+        for text in ["", "[]", "{\"outbounds\": {}}", "{\"outbounds\": [1]}"] {
+            assert!(XrayTemplate::parse(text).is_err() && SingBoxTemplate::parse(text).is_err(), "{text}");
+        }
+        assert!(ClashTemplate::parse("{\"proxy-groups\": 1}").is_err());
+        let xray = XrayTemplate::parse(r#"{"outbounds": [{"tag": "a"}], "remarks": "x", "log": {}, "a": 1}"#);
+        let xray = xray.unwrap();
+        assert_eq!((xray.members.as_str(), xray.tags), (r#""a":1,"log":{}"#, vec!["a".to_owned()]));
+    }
 }

@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use sarban::actions::Panel;
+use sarban::actions::subscriptions::Surroundings;
 use sarban::api::health::{Health, HealthReport, Part, Place, Status};
 use sarban::api::{self, Options, State};
 use sarban::clock::Clock;
@@ -65,7 +66,12 @@ impl TestPanel {
         let clock = Clock::fixed(Moment::from_micros(START));
         let panel = Panel { db, clock, bell: Bell::default() };
         sarban::store::secrets::jwt(&panel.db, SECRET).await.expect("a secret");
-        let options = Options { http: settings.http, auth: settings.auth, subscription: settings.subscription };
+        let options = Options {
+            http: settings.http,
+            auth: settings.auth,
+            subscription: settings.subscription,
+            surroundings: Surroundings::default(),
+        };
         let health = Health::new(|| HealthReport {
             status: Status::Ok,
             database: Part::Ok,

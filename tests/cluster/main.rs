@@ -4,10 +4,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/test_node/mod.rs"]
+mod test_node;
+
 mod elector;
 mod fence;
 mod gate;
 mod lease;
 mod ledger;
+mod panel_process;
+mod processes;
 mod review;
 mod usage;

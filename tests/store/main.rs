@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admins;
 mod changes;
 mod clock;
 mod hosts;

@@ -1,9 +1,13 @@
 //! Subscriptions from outside: what comes out for given users and hosts, in every format.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod compare;
 mod contract;
+mod entries;
 mod literal;
 mod parse;
 mod properties;
 mod rows;
 mod snapshots;
+mod yaml;

@@ -6,7 +6,7 @@ use sarban::subscription::Format;
 use serde_json::{Value, json};
 
 use crate::literal::{rendered, row, spec};
-use crate::parse;
+use crate::{parse, yaml};
 
 const PROTOCOLS: [&str; 8] = ["vmess", "vless", "trojan", "shadowsocks", "hysteria2", "wireguard", "tuic", "shadowtls"];
 
@@ -89,11 +89,30 @@ proptest! {
         protocol in prop::sample::select(PROTOCOLS.to_vec()),
     ) {
         let host = HostSpec { address, path: Some(path), sni: Some(sni), port: Some(port), ..spec(&template(&remark)) };
-        let text = rendered(Format::Xray, vec![row(1, host, Some((protocol, config)))]);
-        let document: Value = serde_json::from_str(&text).unwrap();
-        if let Some(first) = document.get(0) {
+        let rows = vec![row(1, host, Some((protocol, config)))];
+        let xray: Value = serde_json::from_str(&rendered(Format::Xray, rows.clone())).unwrap();
+        if let Some(first) = xray.get(0) {
             prop_assert_eq!(&first["remarks"], &remark);
             prop_assert_eq!(&first["outbounds"][0]["tag"], &remark);
+        }
+        let sing_box: Value = serde_json::from_str(&rendered(Format::SingBox, rows.clone())).unwrap();
+        if let Some(entry) = sing_box["outbounds"].get(5) {
+            prop_assert_eq!(&entry["tag"], &remark);
+        }
+        let clash = rendered(Format::ClashMeta, rows.clone());
+        let printable = |letter| !matches!(letter, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+        prop_assert!(clash.chars().all(|letter| letter == '\n' || letter >= ' ' && printable(letter)));
+        let clash = yaml::read(&clash);
+        if let Some(proxy) = clash["proxies"].get(0) {
+            prop_assert_eq!(&proxy["name"], &remark);
+            prop_assert_eq!(&clash["proxy-groups"][0]["proxies"][0], &remark);
+        }
+        let wireguard: Value = serde_json::from_str(&rendered(Format::WireGuard, rows)).unwrap();
+        if let Some(first) = wireguard.get(0) {
+            prop_assert_eq!(&first["remark"], &remark);
+            let known = ["[", "PrivateKey = ", "PublicKey = ", "Endpoint = ", "AllowedIPs = ", "PersistentKeepalive = "];
+            let mut lines = first["config"].as_str().unwrap().lines();
+            prop_assert!(lines.all(|line| line.is_empty() || known.iter().any(|start| line.starts_with(start))));
         }
     }
 }

@@ -20,10 +20,11 @@ const PROTOCOLS: [&str; 9] =
 const NETWORKS: [&str; 11] =
     ["", "tcp", "kcp", "ws", "http", "quic", "grpc", "httpupgrade", "splithttp", "h2", "pigeon"];
 
-/// One host for each transport; plain, and with all that can be said.
-pub fn everything(protocol: &str) -> Vec<HostRow> {
+/// One host for each transport that the protocol has; plain, and with all that can be said.
+fn everything(protocol: &str) -> Vec<HostRow> {
     let mut rows = Vec::new();
-    for network in NETWORKS {
+    let networks = if matches!(protocol, "vmess" | "vless" | "trojan") { &NETWORKS[..] } else { &[""] };
+    for network in networks {
         for (tls, spec) in [("none", spec("plain")), ("tls", full("tls")), ("reality", full("reality"))] {
             let config = json!({
                 "port": 443, "network": network, "tls": tls, "sni": ["s.example"], "host": ["h.example"],
@@ -92,6 +93,42 @@ fn xray() {
         let text = rendered(Format::Xray, everything(protocol));
         insta::assert_json_snapshot!(format!("xray_{protocol}"), xray_outbounds(&text));
     }
+}
+
+#[test]
+fn sing_box() {
+    for protocol in PROTOCOLS {
+        let text = rendered(Format::SingBox, everything(protocol));
+        let mut configuration: Value = serde_json::from_str(&text).unwrap();
+        let outbounds = configuration["outbounds"].as_array_mut().unwrap().split_off(5);
+        insta::assert_json_snapshot!(format!("sing_box_{protocol}"), outbounds);
+    }
+}
+
+#[test]
+fn clash() {
+    for (name, format) in [("clash", Format::Clash), ("clash_meta", Format::ClashMeta)] {
+        for protocol in ["vmess", "vless", "trojan", "shadowsocks", "tuic"] {
+            insta::assert_snapshot!(format!("{name}_{protocol}"), rendered(format, everything(protocol)));
+        }
+    }
+}
+
+#[test]
+fn wireguard() {
+    insta::assert_snapshot!(rendered(Format::WireGuard, everything("wireguard")));
+    assert_eq!(rendered(Format::WireGuard, everything("vless")), "[]");
+}
+
+#[test]
+fn sing_box_groups_and_chains() {
+    let ss = || Some(("shadowsocks", json!({"port": 1}).to_string()));
+    let mut chained = row(2, spec("same"), ss());
+    chained.host.chain_ids = vec![HostId(3), HostId(1)];
+    let hidden = HostRow { service_ids: Vec::new(), ..row(3, spec("proxy"), ss()) };
+    let text = rendered(Format::SingBox, vec![row(1, spec("same"), ss()), chained, hidden]);
+    let configuration: Value = serde_json::from_str(&text).unwrap();
+    insta::assert_json_snapshot!(configuration["outbounds"]);
 }
 
 #[test]

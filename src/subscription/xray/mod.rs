@@ -3,11 +3,10 @@
 mod outbound;
 mod stream;
 
-use serde::Serialize;
-
 use crate::domain::inbound::{Network, Protocol};
 
 use super::entry::Entry;
+use super::json;
 use super::templates::XrayTemplate;
 use super::unique::Names;
 use outbound::{Helper, Outbound};
@@ -23,62 +22,50 @@ pub fn carries(protocol: Protocol, network: Network) -> bool {
 
 /// The list.
 pub fn render(entries: &[Entry<'_>], template: &XrayTemplate) -> String {
-    let mut json = Vec::with_capacity(2 + entries.len() * (template.members.len() + 1_024));
-    json.push(b'[');
+    let mut text = String::with_capacity(2 + entries.len() * (template.members.len() + 1_024));
+    text.push('[');
     for entry in entries {
-        if json.len() > 1 {
-            json.push(b',');
+        if text.len() > 1 {
+            text.push(',');
         }
-        configuration(entry, template, &mut json);
+        configuration(entry, template, &mut text);
     }
-    json.push(b']');
-    // Made of texts only; a lossy reading changes nothing.
-    String::from_utf8(json).unwrap_or_default()
+    text.push(']');
+    text
 }
 
-fn configuration(entry: &Entry<'_>, template: &XrayTemplate, json: &mut Vec<u8>) {
-    json.push(b'{');
-    json.extend_from_slice(template.members.as_bytes());
+fn configuration(entry: &Entry<'_>, template: &XrayTemplate, text: &mut String) {
+    text.push('{');
+    text.push_str(&template.members);
     if !template.members.is_empty() {
-        json.push(b',');
+        text.push(',');
     }
-    json.extend_from_slice(b"\"remarks\":");
-    push(&entry.remark, json);
-    json.extend_from_slice(b",\"outbounds\":[");
-    outbounds(entry, template, json);
+    text.push_str("\"remarks\":");
+    json::push(&entry.remark, text);
+    text.push_str(",\"outbounds\":[");
+    outbounds(entry, template, text);
     for outbound in &template.outbounds {
-        json.push(b',');
-        json.extend_from_slice(outbound.as_bytes());
+        text.push(',');
+        text.push_str(outbound);
     }
-    json.extend_from_slice(b"]}");
+    text.push_str("]}");
 }
 
 /// The entry and what it dials through: its hops, or else a helper.
-fn outbounds(entry: &Entry<'_>, template: &XrayTemplate, json: &mut Vec<u8>) {
+fn outbounds(entry: &Entry<'_>, template: &XrayTemplate, text: &mut String) {
     if entry.hops.is_empty() {
         let helper = Helper::of(entry.spec);
-        push(&Outbound::new(entry, &entry.remark, helper.as_ref().map(Helper::tag)), json);
+        json::push_item(&Outbound::new(entry, &entry.remark, helper.as_ref().map(Helper::tag)), text);
         if let Some(helper) = helper {
-            json.push(b',');
-            push(&helper.outbound(), json);
+            json::push_item(&helper.outbound(), text);
         }
         return;
     }
     // Tags are what dialling refers to, and people may give two hosts one name.
     let mut names = Names::taken(template.tags.iter().map(String::as_str).chain([entry.remark.as_ref()]));
     let tags: Vec<String> = entry.hops.iter().map(|hop| names.unique(&hop.remark)).collect();
-    push(&Outbound::new(entry, &entry.remark, tags.first().map(String::as_str)), json);
+    json::push_item(&Outbound::new(entry, &entry.remark, tags.first().map(String::as_str)), text);
     for (at, hop) in entry.hops.iter().enumerate() {
-        json.push(b',');
-        push(&Outbound::new(hop, &tags[at], tags.get(at + 1).map(String::as_str)), json);
-    }
-}
-
-fn push(value: &impl Serialize, json: &mut Vec<u8>) {
-    let before = json.len();
-    if serde_json::to_writer(&mut *json, value).is_err() {
-        // Structs of texts and numbers always make JSON; should one not, the list stays whole.
-        json.truncate(before);
-        json.extend_from_slice(b"null");
+        json::push_item(&Outbound::new(hop, &tags[at], tags.get(at + 1).map(String::as_str)), text);
     }
 }

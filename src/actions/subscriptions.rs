@@ -1,0 +1,113 @@
+//! What subscriptions are rendered from, kept ready for at most a second: the hosts, the settings, the rules. A fetch
+//! then costs one query, the user's.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Clock;
+use crate::domain::credentials::KeyDerivation;
+use crate::domain::moment::{BootTime, SECOND};
+use crate::domain::subscription_settings::SubscriptionSettings;
+use crate::store::{Db, StoreError, settings, subscription};
+use crate::subscription::catalogue::Catalogue;
+use crate::subscription::client::ClientRules;
+use crate::subscription::templates::Templates;
+
+/// Writes of other processes are seen after so long at the latest; this process's own at once.
+const MAX_AGE: i64 = SECOND;
+
+/// What renderings depend on and what does not change while the process runs.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// How credentials come from keys.
+    pub derivation: KeyDerivation,
+    /// The fixed parts of configurations.
+    pub templates: Templates,
+    /// The panel's own address, for hosts that name it.
+    pub server_ip: String,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            derivation: KeyDerivation::default(),
+            templates: Templates::default(),
+            server_ip: "127.0.0.1".to_owned(),
+        }
+    }
+}
+
+/// What renderings depend on and admins change.
+#[derive(Debug)]
+pub struct Sources {
+    /// All hosts.
+    pub catalogue: Catalogue,
+    /// The settings.
+    pub settings: SubscriptionSettings,
+    /// Their rules, compiled.
+    pub rules: ClientRules,
+}
+
+/// The sources as they were at most a second ago.
+#[derive(Debug, Default)]
+pub struct SourceCache {
+    shelf: Mutex<Shelf>,
+    /// Held by whoever reads the database, so that a thousand fetches read it once.
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    sources: Option<Arc<Sources>>,
+    /// When `sources` were read; `None`: too long ago, or something has changed since.
+    read_at: Option<BootTime>,
+    /// How often something has changed.
+    changes: u64,
+}
+
+impl SourceCache {
+    /// The sources.
+    pub async fn get(&self, db: &Db, clock: &Clock) -> Result<Arc<Sources>, StoreError> {
+        if let Some(sources) = self.fresh(clock.boot()) {
+            return Ok(sources);
+        }
+        let _reading = self.reading.lock().await;
+        if let Some(sources) = self.fresh(clock.boot()) {
+            return Ok(sources);
+        }
+        let (read_at, changes, old) = {
+            let shelf = self.shelf();
+            (clock.boot(), shelf.changes, shelf.sources.clone())
+        };
+        let settings = settings::subscription(db).await?;
+        // Compiling the rules is most of the work, and they hardly ever change.
+        let rules = match old {
+            Some(old) if old.settings.rules == settings.rules => old.rules.clone(),
+            _ => ClientRules::new(&settings.rules),
+        };
+        let catalogue = Catalogue::new(subscription::hosts(db).await?);
+        let sources = Arc::new(Sources { catalogue, settings, rules });
+        let mut shelf = self.shelf();
+        shelf.sources = Some(Arc::clone(&sources));
+        // What was changed meanwhile may be missing here.
+        shelf.read_at = (shelf.changes == changes).then_some(read_at);
+        Ok(sources)
+    }
+
+    /// Something that subscriptions depend on was changed: the next fetch reads it.
+    pub fn forget(&self) {
+        let mut shelf = self.shelf();
+        shelf.read_at = None;
+        shelf.changes += 1;
+    }
+
+    fn fresh(&self, now: BootTime) -> Option<Arc<Sources>> {
+        let shelf = self.shelf();
+        let age = now.micros() - shelf.read_at?.micros();
+        shelf.sources.clone().filter(|_| age < MAX_AGE)
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        // Nothing under this lock can leave the shelf half changed.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,140 @@
+//! `/api/inbounds`: what the nodes offer, as they described it.
+
+use deserr::Deserr;
+use poem::handler;
+use serde::Serialize;
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::State;
+use super::auth::Sudo;
+use super::body::Json;
+use super::coerce::Int;
+use super::error::ApiError;
+use super::fields::FieldErrors;
+use super::input::Both;
+use super::page::{Page, Paging};
+use super::query::{Params, Path, Query};
+use super::routes::{Routes, get};
+use super::words::word;
+use crate::domain::ids::InboundId;
+use crate::domain::node::ConnectionBackend;
+use crate::store::inbounds::{self, InboundNode, InboundView};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(list, read))]
+pub(super) struct Doc;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.at("/api/inbounds", get(list)).at("/api/inbounds/:id", get(read))
+}
+
+/// An inbound with its node.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InboundResponse {
+    id: i64,
+    tag: String,
+    protocol: String,
+    /// The node's own JSON text.
+    config: String,
+    node: InboundNodeResponse,
+    service_ids: Vec<i64>,
+}
+
+/// The node of an inbound.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InboundNodeResponse {
+    id: i64,
+    name: String,
+    address: String,
+    port: i64,
+    #[schema(schema_with = word::<ConnectionBackend>)]
+    connection_backend: &'static str,
+    #[schema(minimum = 0)]
+    usage_coefficient: f64,
+}
+
+/// An inbound in a path.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Path)]
+pub struct InboundPath {
+    /// Its id.
+    #[param(value_type = i64)]
+    pub id: Int,
+}
+
+/// Which inbounds to list.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Query)]
+pub struct InboundQuery {
+    /// A part of the tag in any case; `%` and `_` are wildcards.
+    #[deserr(default)]
+    #[param(required = false)]
+    tag: String,
+}
+
+/// Lists inbounds.
+#[utoipa::path(get, path = "/api/inbounds", tag = "Inbound", params(InboundQuery, Paging),
+    responses((status = 200, body = Page<InboundResponse>)))]
+#[handler]
+async fn list(
+    state: &State,
+    _: Sudo,
+    Both(Query(query), paging): Both<Query<InboundQuery>, Paging>,
+) -> Result<Json<Page<InboundResponse>>, ApiError> {
+    let db = &state.panel.db;
+    let views = inbounds::page(db, &query.tag, paging.limit(), paging.offset()).await?;
+    let total = inbounds::count(db, &query.tag).await?;
+    Ok(Json(paging.page(views.into_iter().map(InboundResponse::from).collect(), total)))
+}
+
+/// Shows an inbound.
+#[utoipa::path(get, path = "/api/inbounds/{id}", tag = "Inbound", params(InboundPath),
+    responses((status = 200, body = InboundResponse), (status = 404, description = "No such inbound")))]
+#[handler]
+async fn read(state: &State, _: Sudo, Path(at): Path<InboundPath>) -> Result<Json<InboundResponse>, ApiError> {
+    let view = inbounds::by_id(&state.panel.db, at.id()).await?;
+    Ok(Json(view.ok_or_else(unknown)?.into()))
+}
+
+/// 404: an inbound is not there.
+pub(super) fn unknown() -> ApiError {
+    ApiError::not_found("The inbound")
+}
+
+impl InboundPath {
+    /// The id.
+    pub const fn id(&self) -> InboundId {
+        InboundId(self.id.0)
+    }
+}
+
+impl Params for InboundQuery {}
+
+impl From<InboundView> for InboundResponse {
+    fn from(view: InboundView) -> Self {
+        Self {
+            id: view.inbound.id.0,
+            tag: view.inbound.tag,
+            protocol: view.inbound.protocol,
+            config: view.inbound.config,
+            node: view.node.into(),
+            service_ids: view.service_ids.iter().map(|id| id.0).collect(),
+        }
+    }
+}
+
+impl From<InboundNode> for InboundNodeResponse {
+    fn from(node: InboundNode) -> Self {
+        Self {
+            id: node.id.0,
+            name: node.name,
+            address: node.address,
+            port: node.port,
+            connection_backend: node.connection_backend.word(),
+            usage_coefficient: node.usage_coefficient,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `/sub/{username}/{key}`: what users' apps fetch. The key is the authentication.
+
+use deserr::Deserr;
+use poem::http::header;
+use poem::{Body, Request as HttpRequest, Response, handler};
+use utoipa::OpenApi;
+
+use super::State;
+use super::body::Json;
+use super::client::Client;
+use super::error::ApiError;
+use super::fields::FieldErrors;
+use super::query::Path;
+use super::routes::{Routes, get};
+use super::subscription_page;
+use crate::actions::login_limiter::Subject;
+use crate::actions::subscriptions::Sources;
+use crate::domain::subscription_settings::RuleResult;
+use crate::domain::user::User;
+use crate::domain::user_document::UserDocument;
+use crate::store::users;
+use crate::subscription::headers::headers;
+use crate::subscription::{Format, Request, render};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(fetch, info, fetch_as))]
+pub(super) struct Doc;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .at("/sub/:username/:key", get(fetch))
+        .at("/sub/:username/:key/info", get(info))
+        .at("/sub/:username/:key/:client_type", get(fetch_as))
+}
+
+/// A subscription.
+#[derive(Deserr)]
+#[deserr(error = FieldErrors)]
+struct Link {
+    username: String,
+    key: String,
+}
+
+/// A subscription in a given format.
+#[derive(Deserr)]
+#[deserr(error = FieldErrors)]
+struct LinkAs {
+    username: String,
+    key: String,
+    client_type: String,
+}
+
+#[utoipa::path(get, path = "/sub/{username}/{key}", tag = "Subscription", params(("username" = String, Path), ("key" = String, Path)), responses((status = 200)))]
+#[handler]
+async fn fetch(
+    state: &State,
+    client: Client,
+    request: &HttpRequest,
+    Path(link): Path<Link>,
+) -> Result<Response, ApiError> {
+    let user = state.subscriber(&link.username, &link.key, &client).await?;
+    let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
+    let agent = request.headers().get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    let agent = agent.unwrap_or_default();
+    state.fetches.note(user.id, state.panel.clock.now(), &agent);
+    let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+    if sources.settings.template_on_acceptance && is_browser {
+        return Ok(subscription_page::response(&state.user_document(user)));
+    }
+    match sources.rules.result(&agent) {
+        Some(RuleResult::Template) => Ok(subscription_page::response(&state.user_document(user))),
+        Some(result) => {
+            let format = Format::from_rule(result).ok_or_else(nothing)?;
+            Ok(state.subscription(format, &user, &sources, &own_url(&client, request)))
+        }
+        None => Err(nothing()),
+    }
+}
+
+#[utoipa::path(get, path = "/sub/{username}/{key}/info", tag = "Subscription", params(("username" = String, Path), ("key" = String, Path)), responses((status = 200, body = UserDocument)))]
+#[handler]
+async fn info(state: &State, client: Client, Path(link): Path<Link>) -> Result<Json<UserDocument>, ApiError> {
+    Ok(Json(state.user_document(state.subscriber(&link.username, &link.key, &client).await?)))
+}
+
+#[utoipa::path(get, path = "/sub/{username}/{key}/{client_type}", tag = "Subscription", params(("username" = String, Path), ("key" = String, Path), ("client_type" = String, Path)), responses((status = 200)))]
+#[handler]
+async fn fetch_as(
+    state: &State,
+    client: Client,
+    request: &HttpRequest,
+    Path(link): Path<LinkAs>,
+) -> Result<Response, ApiError> {
+    let format = Format::from_client_type(&link.client_type).ok_or_else(|| {
+        FieldErrors::one("client_type", "must be one of: links, v2ray, xray, sing-box, clash, clash-meta, wireguard")
+    })?;
+    let user = state.subscriber(&link.username, &link.key, &client).await?;
+    let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
+    Ok(state.subscription(format, &user, &sources, &own_url(&client, request)))
+}
+
+impl State {
+    /// The user whose link this is. Wrong links count against their sender; right ones never do, because many users
+    /// may share an address.
+    async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<User, ApiError> {
+        // A key that is no hexadecimal text was given by hand, and opens nothing.
+        if !key.is_empty() && key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            let user = users::by_username(&self.panel.db, username).await?;
+            if let Some(user) = user.filter(|user| user.key == key) {
+                return Ok(user);
+            }
+        }
+        if let Some(address) = client.address {
+            let counted = self.misses.begin(vec![Subject::address(address)], self.panel.clock.boot());
+            // Dropped without a word, the attempt stays counted.
+            counted.map(drop).map_err(|full| ApiError::too_many_requests(full.retry_after))?;
+        }
+        Err(nothing())
+    }
+
+    fn subscription(&self, format: Format, user: &User, sources: &Sources, url: &str) -> Response {
+        let surroundings = &self.options.surroundings;
+        let request = Request {
+            user,
+            catalogue: &sources.catalogue,
+            settings: &sources.settings,
+            templates: &surroundings.templates,
+            derivation: surroundings.derivation,
+            server_ip: &surroundings.server_ip,
+            now: self.panel.clock.now(),
+        };
+        let body = render(format, &request, &mut self.chance.fork());
+        let mut response = Response::builder().content_type(format.content_type());
+        for (name, value) in headers(user, &sources.settings, url) {
+            response = response.header(name, value);
+        }
+        response.body(Body::from_string(body))
+    }
+}
+
+/// The address of the request, as its sender wrote it.
+fn own_url(client: &Client, request: &HttpRequest) -> String {
+    let uri = request.original_uri();
+    client.url(uri.path_and_query().map_or(uri.path(), |path| path.as_str()))
+}
+
+fn nothing() -> ApiError {
+    ApiError::not_found("The subscription")
+}

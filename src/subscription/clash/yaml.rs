@@ -1,0 +1,79 @@
+//! JSON that is YAML as well: spaces after colons and commas, and nothing raw that YAML forbids or folds.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+/// Appends `name: value` at the top.
+pub fn push_member(name: &str, value: &impl Serialize, text: &mut String) {
+    push(&name, text);
+    text.push_str(": ");
+    push(value, text);
+    text.push('\n');
+}
+
+/// Appends an item of the list under the last key.
+pub fn push_item(value: &impl Serialize, text: &mut String) {
+    text.push_str("- ");
+    push(value, text);
+    text.push('\n');
+}
+
+fn push(value: &impl Serialize, text: &mut String) {
+    let mut bytes = Vec::with_capacity(256);
+    let written = value.serialize(&mut Serializer::with_formatter(&mut bytes, Flow));
+    // Values made of texts and numbers always make JSON; should one not, the document stays whole.
+    text.push_str(written.ok().and_then(|()| str::from_utf8(&bytes).ok()).unwrap_or("null"));
+}
+
+struct Flow;
+
+impl Formatter for Flow {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(must_be_escaped) {
+            let (before, from) = rest.split_at(at);
+            writer.write_all(before.as_bytes())?;
+            let mut letters = from.chars();
+            if let Some(letter) = letters.next() {
+                write!(writer, "\\u{:04x}", u32::from(letter))?;
+            }
+            rest = letters.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+/// Not printable in YAML, a line break in old YAML, or a byte order mark. All have four digits.
+const fn must_be_escaped(letter: char) -> bool {
+    matches!(letter, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_stay_on_their_line() {
+        let mut text = String::new();
+        push_member("a: b", &["é\u{85}\u{2028}\u{7f}🚀", "\n\"\\", "\0"], &mut text);
+        push_item(&serde_json::json!({"b": 1, "c": null}), &mut text);
+        assert_eq!(
+            text,
+            "\"a: b\": [\"é\\u0085\\u2028\\u007f🚀\", \"\\n\\\"\\\\\", \"\\u0000\"]\n- {\"b\": 1, \"c\": null}\n"
+        );
+    }
+}

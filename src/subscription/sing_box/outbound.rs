@@ -1,0 +1,215 @@
+//! sing-box's outbounds: flat objects, whatever the protocol.
+
+use serde::Serialize;
+
+use crate::domain::host::HostSpec;
+use crate::domain::inbound::{Protocol, Security};
+use crate::subscription::entry::Entry;
+
+use super::transport::Transport;
+
+/// One outbound.
+#[derive(Serialize)]
+pub struct Outbound<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    tag: &'a str,
+    server: &'a str,
+    server_port: i64,
+    #[serde(flatten)]
+    credential: Credential<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<Transport<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multiplex: Option<Multiplex<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detour: Option<&'a str>,
+}
+
+/// What the protocol itself needs.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Credential<'a> {
+    Vmess {
+        uuid: &'a str,
+    },
+    Vless {
+        uuid: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        flow: Option<&'a str>,
+    },
+    Trojan {
+        password: &'a str,
+    },
+    Shadowsocks {
+        method: &'a str,
+        password: &'a str,
+    },
+    Hysteria2 {
+        password: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        obfs: Option<Obfs<'a>>,
+    },
+    Tuic {
+        uuid: &'a str,
+        password: &'a str,
+    },
+    Shadowtls {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        password: Option<&'a str>,
+    },
+    Wireguard {
+        private_key: &'a str,
+        local_address: Vec<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mtu: Option<i64>,
+        peers: [Peer<'a>; 1],
+    },
+}
+
+#[derive(Serialize)]
+struct Obfs<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Peer<'a> {
+    server: &'a str,
+    port: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<&'a str>,
+    allowed_ips: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Tls<'a> {
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    insecure: Option<bool>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    alpn: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    utls: Option<Utls<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reality: Option<Reality<'a>>,
+}
+
+#[derive(Serialize)]
+struct Utls<'a> {
+    enabled: bool,
+    fingerprint: &'a str,
+}
+
+#[derive(Serialize)]
+struct Reality<'a> {
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    short_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Multiplex<'a> {
+    enabled: bool,
+    protocol: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_streams: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_streams: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    padding: Option<bool>,
+}
+
+impl<'a> Outbound<'a> {
+    /// An entry; `detour` is the tag that it dials through.
+    pub fn new(entry: &'a Entry<'_>, tag: &'a str, detour: Option<&'a String>) -> Self {
+        let layered = matches!(entry.protocol, Protocol::Vmess | Protocol::Vless | Protocol::Trojan);
+        let secured = !matches!(entry.protocol, Protocol::Shadowsocks | Protocol::Wireguard);
+        Self {
+            kind: entry.protocol.word(),
+            tag,
+            server: &entry.address,
+            server_port: entry.port,
+            credential: Credential::of(entry),
+            transport: layered.then(|| Transport::of(entry)).flatten(),
+            tls: (secured && entry.security != Security::None).then(|| Tls::of(entry)),
+            multiplex: multiplex(entry.spec),
+            detour: detour.map(String::as_str),
+        }
+    }
+}
+
+impl<'a> Credential<'a> {
+    fn of(entry: &'a Entry<'_>) -> Self {
+        let (uuid, password) = (entry.uuid, entry.password);
+        match entry.protocol {
+            Protocol::Vmess => Self::Vmess { uuid },
+            Protocol::Vless => Self::Vless { uuid, flow: entry.flow.filter(|_| entry.security != Security::None) },
+            Protocol::Trojan => Self::Trojan { password },
+            Protocol::Shadowsocks => Self::Shadowsocks { method: entry.method, password },
+            Protocol::Hysteria2 => Self::Hysteria2 {
+                password,
+                obfs: entry.header_type.map(|kind| Obfs { kind, password: entry.path.as_deref() }),
+            },
+            Protocol::Tuic => Self::Tuic { uuid, password },
+            Protocol::Shadowtls => Self::Shadowtls {
+                version: entry.shadowtls_version,
+                password: matches!(entry.shadowtls_version, Some(2 | 3)).then_some(password),
+            },
+            Protocol::Wireguard => Self::Wireguard {
+                private_key: entry.wireguard_key,
+                local_address: entry.client_address.as_deref().into_iter().collect(),
+                mtu: entry.spec.mtu,
+                peers: [Peer {
+                    server: &entry.address,
+                    port: entry.port,
+                    public_key: entry.path.as_deref(),
+                    allowed_ips: entry.allowed_ips(),
+                }],
+            },
+        }
+    }
+}
+
+impl<'a> Tls<'a> {
+    fn of(entry: &'a Entry<'_>) -> Self {
+        let reality = entry.security == Security::Reality;
+        Self {
+            enabled: true,
+            server_name: entry.sni.as_deref(),
+            insecure: entry.spec.allowinsecure.then_some(true),
+            alpn: if reality { &[] } else { entry.alpn.protocols() },
+            utls: entry.fingerprint.map(|fingerprint| Utls { enabled: true, fingerprint }),
+            reality: reality.then_some(Reality {
+                enabled: true,
+                public_key: entry.reality_public_key,
+                short_id: entry.reality_short_id,
+            }),
+        }
+    }
+}
+
+fn multiplex(spec: &HostSpec) -> Option<Multiplex<'_>> {
+    let asked = spec.mux_settings.as_ref().filter(|mux| matches!(mux.protocol.as_str(), "h2mux" | "yamux" | "smux"))?;
+    let settings = asked.sing_box_mux_settings.as_ref();
+    Some(Multiplex {
+        enabled: true,
+        protocol: &asked.protocol,
+        max_connections: settings.and_then(|mux| mux.max_connections),
+        min_streams: settings.and_then(|mux| mux.min_streams),
+        max_streams: settings.and_then(|mux| mux.max_streams),
+        padding: settings.and_then(|mux| mux.padding),
+    })
+}

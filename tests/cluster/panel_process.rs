@@ -1,0 +1,122 @@
+//! A real panel process for tests: the built program, with an environment of its own.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder};
+use rustix::process::{Pid, Signal, kill_process};
+use sarban::config::database_url::DatabaseUrl;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+/// The environment that all processes of a test share.
+pub struct Setup<'a> {
+    pub database: &'a DatabaseUrl,
+    pub redis: Option<String>,
+    pub cluster: String,
+    pub folder: &'a Path,
+}
+
+/// One process. Dropped, it is killed.
+pub struct PanelProcess {
+    pub name: String,
+    child: Child,
+    port: u16,
+    http: Client,
+}
+
+impl Setup<'_> {
+    /// Starts a process called `name`; it may take a moment until it answers.
+    pub fn start(&self, name: &str) -> PanelProcess {
+        let port = free_port();
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.join(format!("{name}.log")));
+        let child = self
+            .command()
+            .arg("serve")
+            .env("INSTANCE_NAME", name)
+            .env("DATA_DIR", self.folder)
+            .env("UVICORN_HOST", "127.0.0.1")
+            .env("UVICORN_PORT", port.to_string())
+            .stderr(log.expect("a log"))
+            .stdout(Stdio::null())
+            .spawn();
+        PanelProcess { name: name.to_owned(), child: child.expect("the program starts"), port, http: Client::new() }
+    }
+
+    /// The program with the shared environment and nothing else.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sarban"));
+        let database = match self.database {
+            DatabaseUrl::Postgres { url } => url.expose().to_owned(),
+            DatabaseUrl::Sqlite { path } => format!("sqlite:///{}", path.display()),
+        };
+        command
+            .env_clear()
+            .current_dir(self.folder)
+            .env("SQLALCHEMY_DATABASE_URL", database)
+            .env("CLUSTER_NAME", &self.cluster)
+            .env("LEASE_TTL_SECONDS", "2")
+            .env("TASKS_RECORD_USER_USAGES_INTERVAL", "1")
+            .env("TASKS_REVIEW_USERS_INTERVAL", "1")
+            .env("UVICORN_WORKERS", "2")
+            .envs(self.redis.as_ref().map(|url| ("REDIS_URL", url)));
+        command
+    }
+}
+
+impl PanelProcess {
+    /// A request to this process.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port)).timeout(Duration::from_secs(10))
+    }
+
+    /// What it says of itself; `None` while it does not answer.
+    pub async fn health(&self) -> Option<Value> {
+        self.request(Method::GET, "/health/ready").send().await.ok()?.json().await.ok()
+    }
+
+    /// Waits until it serves.
+    pub async fn ready(&mut self) {
+        let limit = Instant::now() + Duration::from_secs(30);
+        while self.health().await.is_none_or(|health| health["status"] != "ok") {
+            if let Some(status) = self.child.try_wait().expect("the process is asked") {
+                panic!("{} ended with {status}", self.name);
+            }
+            assert!(Instant::now() < limit, "{} is not ready after 30 s", self.name);
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it is gone");
+    }
+
+    /// SIGTERM, and how it ended.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("it is asked to stop");
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the process is asked") {
+                return status;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for PanelProcess {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

@@ -1,0 +1,92 @@
+//! A leader that is none any more tells nodes nothing and writes nothing; the next one trusts nothing.
+
+use std::time::Duration;
+
+use sarban::store::Db;
+
+use crate::panel::{Panel, change, eventually, give, healthy, in_step, marks, number, revoke, sql};
+use crate::support::database::on_both_engines;
+use crate::test_node::{Event, Options, TestNode};
+
+on_both_engines!(
+    a_term_that_is_over_sends_nothing,
+    a_deposed_leader_writes_nothing,
+    stepping_down_with_sends_under_way_marks_the_node,
+    stepping_down_in_peace_does_not,
+    a_new_leader_begins_with_everything,
+    a_node_marked_while_it_is_served_is_synced_again,
+);
+
+async fn a_term_that_is_over_sends_nothing(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let panel = in_step(&db, &node, 2).await;
+    panel.term.end();
+    sql(&db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
+    let before = node.events();
+    change(&db, "UPDATE users SET enabled = FALSE", [1, 2]).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(node.events(), before, "nothing was sent");
+    assert_eq!(marks(&db).await, 2);
+}
+
+async fn a_deposed_leader_writes_nothing(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let panel = in_step(&db, &node, 2).await;
+    // It does not know yet: its deadline has not passed.
+    sql(&db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
+    change(&db, "UPDATE users SET enabled = FALSE WHERE id = 1", [1]).await;
+    eventually("it learns of it", async || panel.term.has_ended()).await;
+    assert_eq!(marks(&db).await, 1, "the mark is the next leader's");
+    node.restart();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE status = 'healthy'").await, 1);
+    assert!(node.users().is_empty(), "it brings nobody back");
+}
+
+async fn stepping_down_with_sends_under_way_marks_the_node(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let panel = in_step(&db, &node, 2).await;
+    revoke(&db, 2, "fresh").await;
+    eventually("the new key is there", async || node.users().get(&2).is_some_and(|user| user.key == "fresh")).await;
+    eventually("no mark is left", async || marks(&db).await == 0).await;
+    node.hold(Duration::from_secs(30));
+    give(&db, "vmess", 2).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    panel.step_down().await;
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, 1);
+    node.hold(Duration::ZERO);
+
+    let _next = Panel::lead(&db).await;
+    eventually("the next leader cleans up", async || {
+        number(&db, "SELECT COUNT(*) FROM nodes WHERE NOT dirty AND key_synced_seq = 1").await == 1
+    })
+    .await;
+    assert_eq!(node.users()[&2].tags.len(), 2);
+    let renewed = Event::Added { id: 2, key: "fresh".into() };
+    assert_eq!(node.events().iter().filter(|event| **event == renewed).count(), 2, "and renews the key once more");
+}
+
+async fn stepping_down_in_peace_does_not(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    in_step(&db, &node, 2).await.step_down().await;
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, 0);
+}
+
+async fn a_new_leader_begins_with_everything(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    in_step(&db, &node, 3).await.step_down().await;
+    change(&db, "UPDATE users SET enabled = FALSE WHERE id = 1", [1]).await;
+    let next = Panel::lead(&db).await;
+    eventually("the change arrives", async || node.users().len() == 2).await;
+    eventually("the mark is cleared", async || marks(&db).await == 0).await;
+    healthy(&db, 1).await;
+    assert_eq!(next.supervisor.connected().len(), 1);
+}
+
+async fn a_node_marked_while_it_is_served_is_synced_again(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let _panel = in_step(&db, &node, 3).await;
+    sql(&db, "UPDATE nodes SET dirty = TRUE").await;
+    eventually("it is clean again", async || number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await == 0).await;
+    eventually("by a full sync", async || node.events().contains(&Event::Repopulated { users: 3 })).await;
+}

@@ -1,0 +1,14 @@
+//! The node supervisor against real nodes: what operators trust is tried here, on both engines.
+#![cfg(test)]
+
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/test_node/mod.rs"]
+mod test_node;
+
+mod leading;
+mod panel;
+mod strangers;
+mod trust;
+mod usage;
+mod users;

@@ -1,0 +1,72 @@
+//! Certificates: the first one seen is pinned, another one is refused, and the panel shows its own.
+
+use std::net::SocketAddr;
+
+use sarban::clock::Clock;
+use sarban::nodes::panel_certificate;
+use sarban::store::Db;
+
+use crate::panel::{Panel, add_node, healthy, number, sql, unhealthy};
+use crate::support::database::on_both_engines;
+use crate::test_node::{Certificate, Options, TestNode};
+
+on_both_engines!(
+    a_changed_certificate_is_refused_until_it_is_pinned_anew,
+    the_same_certificate_is_accepted_again,
+    a_node_takes_this_panel_alone,
+    the_cluster_has_one_certificate,
+);
+
+fn tls(listen: Option<SocketAddr>, certificate: Option<Certificate>) -> Options {
+    let listen = listen.unwrap_or(([127, 0, 0, 1], 0).into());
+    Options { listen, tls: true, certificate, ..Options::default() }
+}
+
+async fn a_changed_certificate_is_refused_until_it_is_pinned_anew(db: Db) {
+    let node = TestNode::start(tls(None, None)).await.unwrap();
+    let address = node.address();
+    add_node(&db, 1, address, "grpclib").await;
+    let _panel = Panel::lead(&db).await;
+    healthy(&db, 1).await;
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE LENGTH(certificate_pin) = 64").await, 1);
+    drop(node);
+    unhealthy(&db, 1, "").await;
+    let impostor = TestNode::start(tls(Some(address), None)).await.unwrap();
+    unhealthy(&db, 1, "its certificate has changed: pinned").await;
+    assert!(impostor.events().is_empty(), "it was told nothing");
+    sql(&db, "UPDATE nodes SET certificate_pin = NULL").await;
+    healthy(&db, 1).await;
+}
+
+async fn the_same_certificate_is_accepted_again(db: Db) {
+    let certificate = Certificate::fresh();
+    let node = TestNode::start(tls(None, Some(certificate.clone()))).await.unwrap();
+    let address = node.address();
+    add_node(&db, 1, address, "grpclib").await;
+    let _panel = Panel::lead(&db).await;
+    healthy(&db, 1).await;
+    drop(node);
+    unhealthy(&db, 1, "").await;
+    let _node = TestNode::start(tls(Some(address), Some(certificate))).await.unwrap();
+    healthy(&db, 1).await;
+}
+
+async fn a_node_takes_this_panel_alone(db: Db) {
+    let own = panel_certificate::obtain(&db, Clock::real().now()).await.unwrap();
+    let knows = |certificate: String| Options { client_certificate: Some(certificate), ..tls(None, None) };
+    let friend = TestNode::start(knows(own.certificate)).await.unwrap();
+    let other = TestNode::start(knows(Certificate::fresh().certificate)).await.unwrap();
+    add_node(&db, 1, friend.address(), "grpclib").await;
+    add_node(&db, 2, other.address(), "grpclib").await;
+    let _panel = Panel::lead(&db).await;
+    healthy(&db, 1).await;
+    unhealthy(&db, 2, "refuses this panel").await;
+}
+
+async fn the_cluster_has_one_certificate(db: Db) {
+    let now = Clock::real().now();
+    let (one, two) = tokio::join!(panel_certificate::obtain(&db, now), panel_certificate::obtain(&db, now));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!((one.certificate, one.key), (two.certificate, two.key));
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM tls").await, 1);
+}

@@ -1,0 +1,66 @@
+//! Usage comes home once; what may be lost is told apart from what certainly is not.
+
+use sarban::domain::ids::UserId;
+use sarban::nodes::{ConnectedNode, UsageError};
+use sarban::store::Db;
+
+use crate::panel::{Panel, eventually, healthy, in_step, unhealthy};
+use crate::support::database::on_both_engines;
+use crate::test_node::{Options, TestNode, Totals};
+
+on_both_engines!(every_byte_comes_home_once, a_lost_reply_is_ambiguous, a_closed_connection_was_not_asked);
+
+async fn connected(panel: &Panel) -> ConnectedNode {
+    eventually("the node is connected", async || !panel.supervisor.connected().is_empty()).await;
+    panel.supervisor.connected().remove(0)
+}
+
+async fn every_byte_comes_home_once(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let panel = in_step(&db, &node, 2).await;
+    let fetching = connected(&panel).await;
+    assert_eq!((fetching.id.0, fetching.coefficient), (1, 1.0));
+    node.add_usage(1, 1_000);
+    node.add_usage(2, u64::from(u32::MAX) * 3);
+    let mut usage = fetching.fetch_usage().await.unwrap();
+    usage.sort_unstable();
+    assert_eq!(usage, [(UserId(1), 1_000), (UserId(2), u64::from(u32::MAX) * 3)]);
+    assert_eq!(fetching.fetch_usage().await.unwrap(), []);
+
+    node.add_usage(1, 7);
+    panel.step_down().await;
+    assert_eq!(fetching.fetch_usage().await.unwrap(), [(UserId(1), 7)], "a fetch outlives the term");
+    let Totals { produced, read, lost } = node.totals();
+    assert_eq!((produced, lost), (read, 0));
+}
+
+async fn a_lost_reply_is_ambiguous(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let panel = in_step(&db, &node, 1).await;
+    node.add_usage(1, 50);
+    node.refuse(true);
+    node.lose_next_reply();
+    let lost = connected(&panel).await.fetch_usage().await;
+    assert!(matches!(lost, Err(UsageError::Ambiguous(_))), "{lost:?}");
+    assert_eq!(node.totals().lost, 50);
+    unhealthy(&db, 1, "").await;
+    node.refuse(false);
+    healthy(&db, 1).await;
+    node.add_usage(1, 8);
+    node.fail_next(1);
+    let refused = connected(&panel).await.fetch_usage().await;
+    assert!(matches!(refused, Err(UsageError::Ambiguous(_))), "one engine may have been reset already: {refused:?}");
+}
+
+async fn a_closed_connection_was_not_asked(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let panel = in_step(&db, &node, 1).await;
+    let old = connected(&panel).await;
+    node.add_usage(1, 50);
+    node.refuse(true);
+    node.drop_connections();
+    eventually("the session has ended", async || panel.supervisor.connected().is_empty()).await;
+    let unasked = old.fetch_usage().await;
+    assert!(matches!(unasked, Err(UsageError::NotSent(_))), "{unasked:?}");
+    assert_eq!(node.totals().read, 0);
+}

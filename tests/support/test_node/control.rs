@@ -1,0 +1,178 @@
+//! What tests can ask of a node, in the same process or over TCP: one JSON command per line, one JSON answer per line.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sarban::nodes::proto::Backend;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::engine::{Engine, Event, NodeUser, Totals};
+
+/// The strings of a node. Clones pull the same ones.
+#[derive(Clone, Debug)]
+pub struct Controls(pub Arc<Inner>);
+
+#[derive(Debug)]
+pub struct Inner {
+    engine: Mutex<Engine>,
+    /// How often all connections were cut, and all SyncUsers streams ended.
+    pub(super) cuts: watch::Sender<u64>,
+    pub(super) ends: watch::Sender<u64>,
+    pub(super) refusing: AtomicBool,
+    hold_ms: AtomicU64,
+    failures: AtomicU32,
+    losing_reply: AtomicBool,
+}
+
+impl Controls {
+    pub(super) fn new(backends: Vec<Backend>) -> Self {
+        Self(Arc::new(Inner {
+            engine: Mutex::new(Engine::new(backends)),
+            cuts: watch::Sender::new(0),
+            ends: watch::Sender::new(0),
+            refusing: AtomicBool::new(false),
+            hold_ms: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+            losing_reply: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl Inner {
+    pub fn users(&self) -> BTreeMap<u32, NodeUser> {
+        self.engine().users.clone()
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.engine().events.clone()
+    }
+
+    pub fn totals(&self) -> Totals {
+        self.engine().totals
+    }
+
+    pub fn add_usage(&self, user: u32, bytes: u64) {
+        self.engine().add_usage(user, bytes);
+    }
+
+    /// Other inbounds from now on, as after an edit of the engine's configuration.
+    pub fn set_backends(&self, backends: Vec<Backend>) {
+        self.engine().backends = backends;
+    }
+
+    /// Cuts every connection.
+    pub fn drop_connections(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Restarts: nobody is known any more, and every connection is cut.
+    pub fn restart(&self) {
+        self.engine().forget();
+        self.drop_connections();
+    }
+
+    /// Ends every SyncUsers stream with an error.
+    pub fn end_sync(&self) {
+        self.ends.send_modify(|ends| *ends += 1);
+    }
+
+    /// Closes new connections at once, or takes them again.
+    pub fn refuse(&self, on: bool) {
+        self.refusing.store(on, SeqCst);
+    }
+
+    /// Every reply, and every message of a SyncUsers stream, takes this long.
+    pub fn hold(&self, time: Duration) {
+        self.hold_ms.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), SeqCst);
+    }
+
+    /// The next calls fail.
+    pub fn fail_next(&self, calls: u32) {
+        self.failures.store(calls, SeqCst);
+    }
+
+    /// The next FetchUsersStats resets the counters, and then the connection breaks.
+    pub fn lose_next_reply(&self) {
+        self.losing_reply.store(true, SeqCst);
+    }
+
+    pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn takes_failure(&self) -> bool {
+        self.failures.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+
+    pub(super) fn takes_loss(&self) -> bool {
+        self.losing_reply.swap(false, SeqCst)
+    }
+
+    pub(super) async fn held(&self) {
+        let time = Duration::from_millis(self.hold_ms.load(SeqCst));
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+    }
+
+    fn obey(&self, command: Command) -> Value {
+        match command {
+            Command::Users => return json!(self.users()),
+            Command::Events => return json!(self.events()),
+            Command::Totals => return json!(self.totals()),
+            Command::AddUsage { user, bytes } => self.add_usage(user, bytes),
+            Command::DropConnections => self.drop_connections(),
+            Command::Restart => self.restart(),
+            Command::EndSync => self.end_sync(),
+            Command::Refuse { on } => self.refuse(on),
+            Command::Hold { ms } => self.hold(Duration::from_millis(ms)),
+            Command::Fail { calls } => self.fail_next(calls),
+            Command::LoseReply => self.lose_next_reply(),
+        }
+        json!("done")
+    }
+}
+
+/// `{"do": "add_usage", "user": 7, "bytes": 1000}`
+#[derive(Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+enum Command {
+    Users,
+    Events,
+    Totals,
+    AddUsage { user: u32, bytes: u64 },
+    DropConnections,
+    Restart,
+    EndSync,
+    Refuse { on: bool },
+    Hold { ms: u64 },
+    Fail { calls: u32 },
+    LoseReply,
+}
+
+/// Obeys whoever connects.
+pub async fn serve(listener: TcpListener, controls: Controls) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(converse(stream, controls.clone()));
+    }
+}
+
+async fn converse(mut stream: TcpStream, controls: Controls) {
+    let (read, mut write) = stream.split();
+    let mut lines = BufReader::new(read).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let answer = match serde_json::from_str(&line) {
+            Ok(command) => controls.0.obey(command),
+            Err(error) => json!({"error": error.to_string()}),
+        };
+        if write.write_all(format!("{answer}\n").as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The way in: TCP or TLS, and every connection can be cut at any moment.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use futures_util::Stream;
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName as Name, Error, ServerConfig, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, copy_bidirectional, duplex};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use super::{Controls, Options};
+
+/// A node's certificate and key, PEM.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Certificate {
+    /// Self-signed, without a subject.
+    pub fn fresh() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Self { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+}
+
+/// Listens; returns the address, the connections as they come, and the task that brings them.
+pub async fn listen(
+    options: &Options,
+    controls: Controls,
+) -> anyhow::Result<(SocketAddr, impl Stream<Item = io::Result<DuplexStream>> + use<>, JoinHandle<()>)> {
+    let listener = TcpListener::bind(options.listen).await?;
+    let address = listener.local_addr()?;
+    let acceptor = if options.tls { Some(acceptor(options)?) } else { None };
+    let (bring, coming) = mpsc::channel(16);
+    let accepting = tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            if !controls.0.refusing.load(SeqCst) {
+                tokio::spawn(carry(tcp, acceptor.clone(), controls.clone(), bring.clone()));
+            }
+        }
+    });
+    let incoming = futures_util::stream::unfold(coming, |mut coming: mpsc::Receiver<DuplexStream>| async move {
+        coming.recv().await.map(|connection| (Ok(connection), coming))
+    });
+    Ok((address, incoming, accepting))
+}
+
+/// Carries bytes between the network and the server until either end closes or all connections are cut.
+async fn carry(tcp: TcpStream, acceptor: Option<TlsAcceptor>, controls: Controls, bring: mpsc::Sender<DuplexStream>) {
+    let mut cuts = controls.0.cuts.subscribe();
+    tcp.set_nodelay(true).expect("a TCP socket");
+    let wire: Box<dyn Wire> = match acceptor {
+        None => Box::new(tcp),
+        Some(acceptor) => match acceptor.accept(tcp).await {
+            Ok(stream) => Box::new(stream),
+            Err(_) => return,
+        },
+    };
+    let (mut outer, inner) = duplex(64 * 1024);
+    if bring.send(inner).await.is_err() {
+        return;
+    }
+    let mut wire = wire;
+    tokio::select! {
+        _ = copy_bidirectional(&mut wire, &mut outer) => {}
+        _ = cuts.changed() => {}
+        // The node itself is gone.
+        () = bring.closed() => {}
+    }
+}
+
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+fn acceptor(options: &Options) -> anyhow::Result<TlsAcceptor> {
+    let own = options.certificate.clone().unwrap_or_else(Certificate::fresh);
+    let chain = vec![CertificateDer::from_pem_slice(own.certificate.as_bytes())?];
+    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes())?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let wanted = options.client_certificate.as_ref();
+    let wanted = wanted.map(|pem| CertificateDer::from_pem_slice(pem.as_bytes())).transpose()?;
+    let verifier = Arc::new(ExactClient { wanted, provider });
+    let mut config = builder.with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Takes one client certificate and no other, or whatever comes.
+#[derive(Debug)]
+struct ExactClient {
+    wanted: Option<CertificateDer<'static>>,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+}
+
+impl ClientCertVerifier for ExactClient {
+    fn client_auth_mandatory(&self) -> bool {
+        self.wanted.is_some()
+    }
+
+    fn root_hint_subjects(&self) -> &[Name] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        presented: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        match &self.wanted {
+            Some(wanted) if wanted != presented => {
+                Err(Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer))
+            }
+            _ => Ok(ClientCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

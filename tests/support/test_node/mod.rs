@@ -1,0 +1,112 @@
+//! A node that is not one: a real server of the node protocol with users in memory, counters that add up, and faults
+//! on request. As a library for tests, as a program (`main.rs`) for everything else.
+#![allow(dead_code, reason = "each user takes a part of it")]
+
+pub mod control;
+mod engine;
+mod fixture;
+mod listener;
+mod service;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sarban::nodes::proto::Backend;
+use sarban::nodes::proto::marz_service_server::MarzServiceServer;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::transport::Server;
+
+pub use control::Controls;
+#[allow(unused_imports, reason = "the program names none of them")]
+pub use engine::{Event, NodeUser, Totals};
+pub use fixture::Fixture;
+pub use listener::Certificate;
+
+const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
+
+/// What a node is like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Port 0: a free one.
+    pub listen: SocketAddr,
+    pub backends: Vec<Backend>,
+    pub tls: bool,
+    /// The node's own; `None`: a fresh one.
+    pub certificate: Option<Certificate>,
+    /// PEM of the only client certificate that is taken; `None`: any, or none.
+    pub client_certificate: Option<String>,
+    pub bytes_per_second: u64,
+    /// Whether a SyncUsers stream that was read to its end is answered. Nodes in the field end it with an error.
+    pub acknowledge: bool,
+}
+
+/// A running node; dropped, it is gone with all that it knew.
+#[derive(Debug)]
+pub struct TestNode {
+    address: SocketAddr,
+    controls: Controls,
+    _tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 0).into(),
+            backends: Fixture::built_in().backends,
+            tls: false,
+            certificate: None,
+            client_certificate: None,
+            bytes_per_second: 0,
+            acknowledge: false,
+        }
+    }
+}
+
+impl TestNode {
+    /// Starts it.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let controls = Controls::new(options.backends.clone());
+        let (address, incoming, accepting) = listener::listen(&options, controls.clone()).await?;
+        let service = service::Service { controls: controls.clone(), acknowledge: options.acknowledge };
+        let service = MarzServiceServer::new(service)
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT);
+        let serving = tokio::spawn(async move {
+            let served = Server::builder().add_service(service).serve_with_incoming(incoming).await;
+            served.expect("the node serves");
+        });
+        let mut tasks = vec![accepting, serving];
+        if options.bytes_per_second > 0 {
+            tasks.push(tokio::spawn(produce(controls.clone(), options.bytes_per_second)));
+        }
+        let tasks = tasks.into_iter().map(AbortOnDropHandle::new).collect();
+        Ok(Self { address, controls, _tasks: tasks })
+    }
+
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
+    }
+}
+
+impl std::ops::Deref for TestNode {
+    type Target = Arc<control::Inner>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.controls.0
+    }
+}
+
+/// Every user moves so many bytes a second, in ten parts.
+async fn produce(controls: Controls, bytes_per_second: u64) {
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    for part in 0_u64.. {
+        tick.tick().await;
+        let bytes = bytes_per_second / 10 + u64::from(part % 10 < bytes_per_second % 10);
+        controls.0.engine().produce(bytes);
+    }
+}

@@ -1,0 +1,115 @@
+//! The calls of the node protocol, with the habits of nodes in the field.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, stream};
+use sarban::nodes::proto::marz_service_server::MarzService;
+use sarban::nodes::proto::users_stats::UserStats;
+use sarban::nodes::proto::{
+    Backend, BackendConfig, BackendLogsRequest, BackendStats, BackendsResponse, ConfigFormat, Empty, LogLine,
+    RestartBackendRequest, UserData, UsersData, UsersStats,
+};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::control::Controls;
+use super::engine::Event;
+
+#[derive(Debug)]
+pub struct Service {
+    pub controls: Controls,
+    pub acknowledge: bool,
+}
+
+/// What a handler that raises looks like from outside.
+fn raised() -> Status {
+    Status::unknown("Internal Server Error")
+}
+
+impl Service {
+    /// Before each call: fails or holds it, as asked.
+    async fn enter(&self) -> Result<(), Status> {
+        self.controls.0.held().await;
+        if self.controls.0.takes_failure() { Err(raised()) } else { Ok(()) }
+    }
+}
+
+#[tonic::async_trait]
+impl MarzService for Service {
+    type StreamBackendLogsStream = Pin<Box<dyn Stream<Item = Result<LogLine, Status>> + Send>>;
+
+    async fn sync_users(&self, request: Request<Streaming<UserData>>) -> Result<Response<Empty>, Status> {
+        self.enter().await?;
+        let mut messages = request.into_inner();
+        let mut ends = self.controls.0.ends.subscribe();
+        loop {
+            let message = tokio::select! {
+                message = messages.message() => message?,
+                _ = ends.changed() => return Err(raised()),
+            };
+            let Some(message) = message else { break };
+            self.controls.0.held().await;
+            self.controls.0.engine().update(&message).map_err(|_| raised())?;
+        }
+        if self.acknowledge { Ok(Response::new(Empty {})) } else { Err(raised()) }
+    }
+
+    async fn repopulate_users(&self, request: Request<UsersData>) -> Result<Response<Empty>, Status> {
+        self.enter().await?;
+        let list = request.into_inner().users_data;
+        self.controls.0.engine().repopulate(&list).map_err(|_| raised())?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn fetch_backends(&self, _request: Request<Empty>) -> Result<Response<BackendsResponse>, Status> {
+        self.enter().await?;
+        let mut engine = self.controls.0.engine();
+        engine.events.push(Event::FetchedBackends);
+        Ok(Response::new(BackendsResponse { backends: engine.backends.clone() }))
+    }
+
+    async fn fetch_users_stats(&self, _request: Request<Empty>) -> Result<Response<UsersStats>, Status> {
+        self.enter().await?;
+        let lost = self.controls.0.takes_loss();
+        let usage = self.controls.0.engine().take_usage(lost);
+        if lost {
+            self.controls.0.drop_connections();
+            std::future::pending::<()>().await;
+        }
+        let users_stats = usage.into_iter().map(|(uid, usage)| UserStats { uid, usage }).collect();
+        Ok(Response::new(UsersStats { users_stats }))
+    }
+
+    async fn fetch_backend_config(&self, request: Request<Backend>) -> Result<Response<BackendConfig>, Status> {
+        self.enter().await?;
+        let stored = self.controls.0.engine().configs.get(&request.into_inner().name).cloned();
+        let default = || (r#"{"log": {"loglevel": "warning"}}"#.to_owned(), ConfigFormat::Json.into());
+        let (configuration, config_format) = stored.unwrap_or_else(default);
+        Ok(Response::new(BackendConfig { configuration, config_format }))
+    }
+
+    async fn restart_backend(&self, request: Request<RestartBackendRequest>) -> Result<Response<Empty>, Status> {
+        self.enter().await?;
+        let RestartBackendRequest { backend_name, config } = request.into_inner();
+        if let Some(config) = config {
+            let stored = (config.configuration, config.config_format);
+            self.controls.0.engine().configs.insert(backend_name, stored);
+        }
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn stream_backend_logs(
+        &self,
+        request: Request<BackendLogsRequest>,
+    ) -> Result<Response<Self::StreamBackendLogsStream>, Status> {
+        self.enter().await?;
+        let BackendLogsRequest { backend_name, include_buffer } = request.into_inner();
+        let buffer = if include_buffer { "True" } else { "False" };
+        let line = move |n| Ok(LogLine { line: format!("{backend_name} log line {n} buffer={buffer}") });
+        Ok(Response::new(Box::pin(stream::iter((0..3).map(line)))))
+    }
+
+    async fn get_backend_stats(&self, request: Request<Backend>) -> Result<Response<BackendStats>, Status> {
+        self.enter().await?;
+        Ok(Response::new(BackendStats { running: request.into_inner().name != "stopped" }))
+    }
+}
