@@ -30,7 +30,9 @@ use crate::store::{inbounds, user_lists::UserFilter};
 pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.at("/api/services", get(list).post(create)).at("/api/services/:id", get(read).put(modify).delete(remove))
+    routes
+        .at("/api/services", get(list).post(create))
+        .at("/api/services/:id", get(read).put(modify).delete(remove))
         .at("/api/services/:id/users", get(users_of))
         .at("/api/services/:id/inbounds", get(inbounds_of))
 }

@@ -49,14 +49,6 @@ pub async fn mark(tx: &mut Tx, users: IdList, now: Moment) -> Result<(), StoreEr
     run!(tx, MARK, |sql, c| query(sql).bind(users).bind(change_id).bind(now.micros()).execute(c).await.map(drop))
 }
 
-/// Marks the activated users of a service, up to one of them: before its inbounds change, or before it goes.
-pub async fn mark_users_of(tx: &mut Tx, service: ServiceId, up_to: UserId, now: Moment) -> Result<(), StoreError> {
-    let change_id = Uuid::now_v7();
-    run!(tx, MARK_USERS_OF_SERVICE, |sql, c| {
-        query(sql).bind(service.0).bind(change_id).bind(now.micros()).bind(up_to.0).execute(c).await.map(drop)
-    })
-}
-
 /// The next marks after `after`, by user, at most `limit`.
 pub async fn page(db: &Db, after: UserId, limit: usize) -> Result<Vec<Mark>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -73,4 +65,12 @@ pub async fn clear(fence: &Fence, marks: &[Mark]) -> Result<(), FenceError> {
         tx.commit().await
     })
     .await
+}
+
+/// Marks the activated users of a service, up to one of them: before its inbounds change, or before it goes.
+pub async fn mark_users_of(tx: &mut Tx, service: ServiceId, up_to: UserId, now: Moment) -> Result<(), StoreError> {
+    let change_id = Uuid::now_v7();
+    run!(tx, MARK_USERS_OF_SERVICE, |sql, c| {
+        query(sql).bind(service.0).bind(change_id).bind(now.micros()).bind(up_to.0).execute(c).await.map(drop)
+    })
 }
