@@ -21,7 +21,8 @@ on_both_engines!(
 const INBOUNDS: &str = "
     INSERT INTO nodes (name, address, port, connection_backend, created_at) VALUES ('n', 'a', 1, 'grpcio', 0);
     INSERT INTO inbounds (node_id, tag, protocol, config)
-        SELECT id, tag, 'vless', '{}' FROM nodes, (SELECT 'a' AS tag UNION ALL SELECT 'b' UNION ALL SELECT 'c') t ORDER BY tag";
+        SELECT id, tag, 'vless', '{}' FROM nodes, (SELECT 'a' AS tag UNION ALL SELECT 'b' UNION ALL SELECT 'c') t
+        WHERE name = 'n' ORDER BY tag";
 
 fn names(page: &Value) -> Vec<&str> {
     page["items"].as_array().expect("items").iter().filter_map(|item| item["name"].as_str()).collect()
