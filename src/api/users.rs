@@ -1,4 +1,4 @@
-//! `/api/users`.
+//! `/api/users`: the accounts, one by one, in lists, and many at once.
 
 use poem::handler;
 use poem::http::StatusCode;
