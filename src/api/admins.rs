@@ -3,7 +3,7 @@
 use deserr::Deserr;
 use poem::handler;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::State;
 use super::auth::{CurrentAdmin, Sudo};
@@ -27,19 +27,24 @@ use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
 use crate::store::{self, admins::AdminUsage};
 
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(token, current, list, create, read, modify, remove, services_of, stats))]
+pub(super) struct Doc;
+
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .at("/api/admins", get(list).post(create))
-        .at("/api/admins/:username", one(Methods::default()))
+        .at("/api/admins/:username", one())
         .at("/api/admins/:username/services", get(services_of))
-        .beside("/api/admins/:username", "current", one(get(current)))
-        .beside("/api/admins/:username", "token", one(post(token)))
+        .beside("/api/admins/:username", "current", get(current), one())
+        .beside("/api/admins/:username", "token", post(token), one())
         .at("/api/system/stats/admins", get(stats))
 }
 
-/// What can be done with one admin, after what `methods` has already.
-fn one(methods: Methods) -> Methods {
-    methods.get(read).put(modify).delete(remove)
+/// What can be done with one admin.
+fn one() -> Methods {
+    get(read).put(modify).delete(remove)
 }
 
 /// An admin.

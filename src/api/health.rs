@@ -2,7 +2,23 @@
 
 use std::sync::Arc;
 
+use poem::http::StatusCode;
+use poem::{IntoResponse, Response, handler};
 use serde::Serialize;
+use utoipa::OpenApi;
+
+use super::State;
+use super::body::{Empty, Json};
+use super::routes::{Routes, get};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(live, ready))]
+pub(super) struct Doc;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.at("/health/live", get(live)).at("/health/ready", get(ready))
+}
 
 /// Asks for a report. Cheap: it is called for every probe.
 #[derive(Clone)]
@@ -67,6 +83,23 @@ impl Health {
     pub fn report(&self) -> HealthReport {
         (self.0)()
     }
+}
+
+/// Answers while the process turns.
+#[utoipa::path(get, path = "/health/live", tag = "Health", security(()), responses((status = 200, body = Empty)))]
+#[handler]
+fn live() -> Json<Empty> {
+    Json(Empty {})
+}
+
+/// Whether requests should be sent here.
+#[utoipa::path(get, path = "/health/ready", tag = "Health", security(()),
+    responses((status = 200, body = HealthReport), (status = 503, body = HealthReport)))]
+#[handler]
+fn ready(state: &State) -> Response {
+    let report = state.health.report();
+    let status = if report.status == Status::Unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    Json(report).with_status(status).into_response()
 }
 
 impl std::fmt::Debug for Health {

@@ -1,13 +1,11 @@
 //! A host as clients write it.
 
-use std::collections::BTreeMap;
-
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use utoipa::ToSchema;
 
 use super::coerce::{Flag, Int, Word};
 use super::fields::FieldErrors;
-use super::host_parts::{FragmentBody, MuxBody, NoiseBody, SplitHttpBody};
+use super::host_parts::{FragmentBody, Headers, MuxBody, NoiseBody, SplitHttpBody};
 use super::words::{word, word_or_null};
 use crate::domain::host::{Alpn, Fingerprint, Host, HostSecurity, HostSpec};
 use crate::domain::host_template::HostTemplate;
@@ -63,9 +61,9 @@ pub struct HostBody {
     fragment: Option<FragmentBody>,
     #[deserr(default)]
     noise: Option<Vec<NoiseBody>>,
-    #[deserr(default = Some(BTreeMap::new()))]
-    #[schema(default = json!({}))]
-    http_headers: Option<BTreeMap<String, String>>,
+    #[deserr(default = Some(Headers::default()))]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>, default = json!({}))]
+    http_headers: Option<Headers>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
     mtu: Option<Int>,
@@ -164,7 +162,7 @@ impl From<HostBody> for Host {
                 allowinsecure: body.allowinsecure.is_some_and(|flag| flag.0),
                 fragment: body.fragment.map(Into::into),
                 noise: body.noise.map(|noise| noise.into_iter().map(Into::into).collect()),
-                http_headers: body.http_headers,
+                http_headers: body.http_headers.map(|headers| headers.0),
                 mtu: body.mtu.map(|mtu| mtu.0),
                 dns_servers: body.dns_servers,
                 allowed_ips: body.allowed_ips,

@@ -1,10 +1,12 @@
 //! The objects inside a host as clients write them.
 
-use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use std::collections::BTreeMap;
+
+use deserr::{Deserr, IntoValue, Map, Value, ValueKind, ValuePointerRef};
 use utoipa::ToSchema;
 
 use super::coerce::{Flag, Int, Word};
-use super::fields::FieldErrors;
+use super::fields::{FieldErrors, wrong_kind};
 use super::words::word;
 use crate::domain::host::{
     FragmentSettings, MuxCoolSettings, MuxSettings, Noise, NoiseKind, SingBoxMuxSettings, SplitHttpSettings,
@@ -119,6 +121,28 @@ pub struct MuxCoolBody {
     xudp_concurrency: Option<Int>,
     #[deserr(default)]
     xudp_proxy_443: Option<String>,
+}
+
+/// Texts by name. (deserr reads a map as well, but forgets what was wrong in it.)
+#[derive(Default)]
+pub struct Headers(pub BTreeMap<String, String>);
+
+impl Deserr<FieldErrors> for Headers {
+    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+        let map = match value {
+            Value::Map(map) => map,
+            other => return Err(wrong_kind(other, &[ValueKind::Map], place)),
+        };
+        let mut headers = BTreeMap::new();
+        let mut wrong = FieldErrors::default();
+        for (name, value) in map.into_iter() {
+            match String::deserialize_from_value(value.into_value(), place.push_key(&name)) {
+                Ok(text) => drop(headers.insert(name, text)),
+                Err(fields) => wrong = wrong.and(fields),
+            }
+        }
+        if wrong.as_map().is_empty() { Ok(Self(headers)) } else { Err(wrong) }
+    }
 }
 
 /// Texts that a rule of the domain holds for.

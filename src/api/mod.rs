@@ -1,17 +1,22 @@
 //! The HTTP API: one file per resource over a small foundation.
 //!
-//! A resource's file holds its request and response types, its handlers, and `routes`, which [`routes`] below adds:
+//! A resource's file holds its request and response types, its handlers, `routes`, which `all_routes` below adds, and
+//! `Doc`, which `openapi.rs` merges (a test compares the two):
 //!
 //! ```ignore
+//! #[derive(OpenApi)]
+//! #[openapi(paths(list, create, current, read, modify, remove))]
+//! pub(super) struct Doc;
+//!
 //! pub(super) fn routes(routes: Routes) -> Routes {
 //!     routes
 //!         .at("/api/things", get(list).post(create))
-//!         .at("/api/things/:name", one(Methods::default()))
+//!         .at("/api/things/:name", one())
 //!         // `/api/things/current` is a route of its own for GET and a thing of that name for all else.
-//!         .beside("/api/things/:name", "current", one(get(current)))
+//!         .beside("/api/things/:name", "current", get(current), one())
 //! }
 //!
-//! #[utoipa::path(put, path = "/api/things/{name}", tag = "Thing", params(…), responses(…), security(("bearer" = [])))]
+//! #[utoipa::path(put, path = "/api/things/{name}", tag = "Thing", params(…), responses(…))] // or security(())
 //! #[handler]
 //! async fn modify(
 //!     state: &State,
@@ -37,6 +42,7 @@
 
 use std::sync::Arc;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
 use rand::{CryptoRng, RngExt};
 
@@ -66,7 +72,9 @@ mod host_parts;
 pub mod hosts;
 pub mod inbounds;
 pub mod input;
+mod metrics;
 pub mod nodes;
+mod openapi;
 pub mod page;
 pub mod query;
 pub mod routes;
@@ -96,6 +104,8 @@ pub struct State {
     pub options: Options,
     /// How the panel is.
     pub health: Health,
+    /// Renders what was counted and measured.
+    pub metrics: PrometheusHandle,
     /// Tokens.
     pub signer: Signer,
     /// Fetches of subscriptions that the database may not have yet: the app flushes it.
@@ -125,13 +135,19 @@ pub struct Options {
 
 impl State {
     /// `rng` makes the secret that signs tokens, if the database has none yet.
-    pub fn new(panel: Panel, options: Options, health: Health, rng: &mut impl CryptoRng) -> Arc<Self> {
+    pub fn new(
+        panel: Panel,
+        options: Options,
+        health: Health,
+        metrics: PrometheusHandle,
+        rng: &mut impl CryptoRng,
+    ) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
         let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
         let signer = Signer::new(Secret::new(candidate));
         let misses = LoginLimiter::new(options.auth.subscription_misses_per_minute);
         let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
-        Arc::new(Self { panel, options, health, signer, limiter, fetches, sources, misses, chance })
+        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches, sources, misses, chance })
     }
 }
 
@@ -156,5 +172,8 @@ fn all_routes() -> Routes {
         .and(nodes::routes)
         .and(services::routes)
         .and(subscription::routes)
+        .and(health::routes)
+        .and(metrics::routes)
+        .and(openapi::routes)
         .and(users::routes)
 }

@@ -27,15 +27,15 @@ use crate::store::nodes::NodeFilter;
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .at("/api/nodes", get(list).post(create))
-        .at("/api/nodes/:node_id", one(Methods::default()))
-        .beside("/api/nodes/:node_id", "settings", one(get(settings)))
+        .at("/api/nodes/:node_id", one())
+        .beside("/api/nodes/:node_id", "settings", get(settings), one())
         .at("/api/nodes/:node_id/resync", post(resync))
         .at("/api/nodes/:node_id/repin", post(repin))
 }
 
-/// What can be done with one node, after what `methods` has already.
-fn one(methods: Methods) -> Methods {
-    methods.get(read).put(modify).delete(remove)
+/// What can be done with one node.
+fn one() -> Methods {
+    get(read).put(modify).delete(remove)
 }
 
 /// A node.

@@ -15,7 +15,7 @@ pub struct Routes {
     registered: Vec<(Method, String)>,
 }
 
-/// The handlers of one path, by method. Of two for one method the first counts; an unknown method is a 405.
+/// The handlers of one path, by method. An unknown method is a 405.
 #[derive(Default)]
 pub struct Methods(Vec<(Method, BoxEndpoint<'static>)>);
 
@@ -65,8 +65,16 @@ impl Methods {
     }
 
     fn on<E: IntoEndpoint<Endpoint: 'static>>(mut self, method: Method, endpoint: E) -> Self {
-        if !self.0.iter().any(|(known, _)| *known == method) {
-            self.0.push((method, endpoint.into_endpoint().map_to_response().boxed()));
+        self.0.push((method, endpoint.into_endpoint().map_to_response().boxed()));
+        self
+    }
+
+    /// And those of `others` for which there is none yet.
+    fn or(mut self, others: Self) -> Self {
+        for (method, endpoint) in others.0 {
+            if !self.0.iter().any(|(known, _)| *known == method) {
+                self.0.push((method, endpoint));
+            }
         }
         self
     }
@@ -96,16 +104,17 @@ impl Routes {
     /// One path, such as `/api/users/:username`. With a slash at its end it redirects to itself without.
     #[must_use]
     pub fn at(self, path: &str, methods: Methods) -> Self {
-        self.add(path, methods, None)
+        self.registering(path, &methods).add(path, methods)
     }
 
     /// A path with a fixed last part beside one that ends with a parameter: `/api/users/expired` beside
-    /// `/api/users/:username`. Give it its own methods first and then all of the other's: to those it is a user
-    /// called `expired`.
+    /// `/api/users/:username`. After its own methods it serves `others`, all methods of its neighbour: to those it is a
+    /// user called `expired`.
     #[must_use]
-    pub fn beside(self, path: &'static str, value: &'static str, methods: Methods) -> Self {
-        let Some((parent, name)) = path.rsplit_once("/:") else { return self.at(path, methods) };
-        self.add(&format!("{parent}/{value}"), methods, Some(FixedParam { name, value }))
+    pub fn beside(self, path: &'static str, value: &'static str, own: Methods, others: Methods) -> Self {
+        let Some((parent, name)) = path.rsplit_once("/:") else { return self.at(path, own) };
+        let path = format!("{parent}/{value}");
+        self.registering(&path, &own).add(&path, own.or(others).data(FixedParam { name, value }))
     }
 
     /// And all of these.
@@ -114,7 +123,7 @@ impl Routes {
         more(self)
     }
 
-    /// Every method of every path, as registered: what the OpenAPI document must describe.
+    /// Every method of every path (of fixed paths: their own methods): what the OpenAPI document must describe.
     pub fn registered(&self) -> &[(Method, String)] {
         &self.registered
     }
@@ -123,12 +132,13 @@ impl Routes {
         self.route
     }
 
-    fn add(mut self, path: &str, methods: Methods, fixed: Option<FixedParam>) -> Self {
+    fn registering(mut self, path: &str, methods: &Methods) -> Self {
         self.registered.extend(methods.0.iter().map(|(method, _)| (method.clone(), path.to_owned())));
-        self.route = match fixed {
-            Some(fixed) => self.route.at(path, methods.data(fixed)),
-            None => self.route.at(path, methods),
-        };
+        self
+    }
+
+    fn add(mut self, path: &str, endpoint: impl Endpoint<Output = Response> + 'static) -> Self {
+        self.route = self.route.at(path, endpoint);
         if path != "/" {
             self.route = self.route.at(format!("{path}/"), poem::endpoint::make(without_slash));
         }

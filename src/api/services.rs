@@ -3,7 +3,7 @@
 use deserr::Deserr;
 use poem::handler;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::State;
 use super::auth::{CurrentAdmin, Sudo};
@@ -20,6 +20,11 @@ use crate::domain::admin::Admin;
 use crate::domain::ids::{InboundId, ServiceId};
 use crate::domain::service::Service;
 use crate::store::services::Scope;
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(list, create, read, modify, remove))]
+pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.at("/api/services", get(list).post(create)).at("/api/services/:id", get(read).put(modify).delete(remove))

@@ -4,6 +4,7 @@ use poem::handler;
 use poem::http::StatusCode;
 use rand::Rng as _;
 use serde_json::{Value, json};
+use utoipa::OpenApi;
 
 use super::State;
 use super::auth::{CurrentAdmin, Sudo};
@@ -12,7 +13,7 @@ use super::error::ApiError;
 use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Path, Query};
-use super::routes::{Methods, Routes, get, post, put};
+use super::routes::{Methods, Routes, delete, get, post, put};
 use super::services::{ServiceResponse, page_of};
 use super::user_input::{At, ExpiredQuery, OwnerQuery, UserCreate, UserModify, UserQuery};
 use crate::actions::users::{self, UserError, bulk};
@@ -21,12 +22,30 @@ use crate::domain::user_document::UserDocument;
 use crate::store::services::Scope;
 use crate::store::user_lists::{self, UserFilter, UserSort, UserWindow};
 
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(
+    list,
+    create,
+    read,
+    modify,
+    remove,
+    remove_expired,
+    reset_own,
+    enable,
+    disable,
+    reset,
+    revoke_sub,
+    set_owner
+))]
+pub(super) struct Doc;
+
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .at("/api/users", get(list).post(create))
-        .at("/api/users/:username", one(Methods::default()))
-        .beside("/api/users/:username", "expired", one(Methods::default().delete(remove_expired)))
-        .beside("/api/users/:username", "reset", one(post(reset_own)))
+        .at("/api/users/:username", one())
+        .beside("/api/users/:username", "expired", delete(remove_expired), one())
+        .beside("/api/users/:username", "reset", post(reset_own), one())
         .at("/api/users/:username/enable", post(enable))
         .at("/api/users/:username/disable", post(disable))
         .at("/api/users/:username/reset", post(reset))
@@ -35,8 +54,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .at("/api/users/:username/services", get(services_of))
 }
 
-fn one(methods: Methods) -> Methods {
-    methods.get(read).put(modify).delete(remove)
+/// What can be done with one user.
+fn one() -> Methods {
+    get(read).put(modify).delete(remove)
 }
 
 type Answer = Result<Json<UserDocument>, ApiError>;

@@ -41,7 +41,7 @@ pub struct ServeOptions {
 
 /// Runs the panel until a signal.
 pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<()> {
-    let _metrics = telemetry::start_metrics()?;
+    let metrics = telemetry::start_metrics()?;
     tracing::info!(
         cores = options.cores,
         workers = options.workers.threads,
@@ -89,7 +89,8 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         }),
     })?;
     let health = health::watch(db.clone(), coordination.standing.clone(), coordination.redis.clone(), stopping.clone());
-    let state = api::State::new(Panel { db: db.clone(), clock, bell }, api_options(&settings)?, health, &mut rng);
+    let state =
+        api::State::new(Panel { db: db.clone(), clock, bell }, api_options(&settings)?, health, metrics, &mut rng);
     let fetches = state.fetches.clone();
     tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
 

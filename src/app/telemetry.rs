@@ -1,11 +1,15 @@
 //! The log and the metrics of a process.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::log::{LogFormat, LogSettings};
+
+/// What durations are sorted into.
+const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// Starts the log, on standard error. Libraries are heard from the level `warn` on, unless the level is lower still.
 pub fn start_logging(settings: LogSettings) {
@@ -22,7 +26,17 @@ pub fn start_logging(settings: LogSettings) {
     };
 }
 
-/// Starts collecting metrics; the handle renders them.
+/// Starts collecting metrics; the handle renders them. Call it within a runtime.
 pub(super) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
-    Ok(PrometheusBuilder::new().install_recorder()?)
+    let seconds = Matcher::Suffix("_seconds".to_owned());
+    let handle = PrometheusBuilder::new().set_buckets_for_metric(seconds, &SECONDS)?.install_recorder()?;
+    let keeper = handle.clone();
+    tokio::spawn(async move {
+        // What nobody scrapes would otherwise grow.
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            keeper.run_upkeep();
+        }
+    });
+    Ok(handle)
 }

@@ -2,6 +2,7 @@
 
 use sqlx::{query, query_as, query_scalar};
 
+use super::like::containing;
 use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::admin::Admin;
 use crate::domain::ids::{AdminId, ServiceId};
@@ -55,15 +56,11 @@ statements! {
         pg select!(pg usage!(), " FROM admins a WHERE a.username = $1"),
         lite select!(lite usage!(), " FROM admins a WHERE a.username = $1");
     PAGE =>
-        pg select!(pg usage!(), " FROM admins a
-            WHERE $1 = '' OR LOWER(a.username) LIKE LOWER('%' || $1 || '%') ESCAPE ''
+        pg select!(pg usage!(), r" FROM admins a WHERE LOWER(a.username) LIKE LOWER($1) ESCAPE '\'
             ORDER BY a.id LIMIT $2 OFFSET $3"),
-        lite select!(lite usage!(), " FROM admins a
-            WHERE $1 = '' OR LOWER(a.username) LIKE LOWER('%' || $1 || '%')
+        lite select!(lite usage!(), r" FROM admins a WHERE LOWER(a.username) LIKE LOWER($1) ESCAPE '\'
             ORDER BY a.id LIMIT $2 OFFSET $3");
-    COUNT =>
-        pg "SELECT COUNT(*) FROM admins WHERE $1 = '' OR LOWER(username) LIKE LOWER('%' || $1 || '%') ESCAPE ''",
-        lite "SELECT COUNT(*) FROM admins WHERE $1 = '' OR LOWER(username) LIKE LOWER('%' || $1 || '%')";
+    COUNT = r"SELECT COUNT(*) FROM admins WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\'";
     PASSWORD_HASH = "SELECT hashed_password FROM admins WHERE username = $1";
     INSERT = "INSERT INTO admins (username, hashed_password, is_sudo, created_at) VALUES ($1, $2, $3, $4)";
     UPDATE =
@@ -158,14 +155,14 @@ pub async fn usage_by_username(db: &Db, username: &str) -> Result<Option<AdminUs
 /// empty: all.
 pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<Vec<AdminUsage>, StoreError> {
     let rows = read!(db, PAGE, |sql, c| {
-        query_as::<_, UsageRow>(sql).bind(contains).bind(limit).bind(offset).fetch_all(c).await
+        query_as::<_, UsageRow>(sql).bind(containing(contains)).bind(limit).bind(offset).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 /// How many admins `page` would give without its limit.
 pub async fn count(db: &Db, contains: &str) -> Result<i64, StoreError> {
-    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(contains).fetch_one(c).await)
+    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(contains)).fetch_one(c).await)
 }
 
 /// The hash of the password of that name.

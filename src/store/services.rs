@@ -2,6 +2,7 @@
 
 use sqlx::{query, query_as, query_scalar};
 
+use super::like::containing;
 use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::ids::{AdminId, InboundId, ServiceId, UserId};
 use crate::domain::service::Service;
@@ -42,27 +43,21 @@ macro_rules! select {
     };
 }
 
-/// Whose services ($1 an admin, $2 a user, or NULL) and which name ($3).
+/// Whose services ($1 an admin, $2 a user, or NULL) and which name ($3). Services without a name match an empty one.
 macro_rules! filter {
-    ($escape:literal) => {
-        concat!(
-            "WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
-               AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
-               AND ($3 = '' OR LOWER(s.name) LIKE LOWER('%' || $3 || '%')",
-            $escape,
-            ")"
-        )
+    () => {
+        r"WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
+            AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
+            AND LOWER(COALESCE(s.name, '')) LIKE LOWER($3) ESCAPE '\'"
     };
 }
 
 statements! {
     BY_ID => pg select!(pg "WHERE s.id = $1"), lite select!(lite "WHERE s.id = $1");
     PAGE =>
-        pg concat!(select!(pg filter!(" ESCAPE ''")), " ORDER BY s.id LIMIT $4 OFFSET $5"),
-        lite concat!(select!(lite filter!("")), " ORDER BY s.id LIMIT $4 OFFSET $5");
-    COUNT =>
-        pg concat!("SELECT COUNT(*) FROM services s ", filter!(" ESCAPE ''")),
-        lite concat!("SELECT COUNT(*) FROM services s ", filter!(""));
+        pg concat!(select!(pg filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5"),
+        lite concat!(select!(lite filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5");
+    COUNT = concat!("SELECT COUNT(*) FROM services s ", filter!());
     INSERT = "INSERT INTO services (name) VALUES ($1) RETURNING id";
     LOCK =>
         pg "SELECT id FROM services WHERE id = $1 FOR UPDATE",
@@ -121,7 +116,8 @@ pub async fn by_id(db: &Db, id: ServiceId) -> Result<Option<Service>, StoreError
 pub async fn page(db: &Db, scope: Scope, contains: &str, limit: i64, offset: i64) -> Result<Vec<Service>, StoreError> {
     let (admin, user) = scope.binds();
     let rows = read!(db, PAGE, |sql, c| {
-        let page = query_as::<_, ServiceRow>(sql).bind(admin).bind(user).bind(contains).bind(limit).bind(offset);
+        let page =
+            query_as::<_, ServiceRow>(sql).bind(admin).bind(user).bind(containing(contains)).bind(limit).bind(offset);
         page.fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(Service::from).collect())
@@ -130,7 +126,9 @@ pub async fn page(db: &Db, scope: Scope, contains: &str, limit: i64, offset: i64
 /// How many services `page` would give without its limit.
 pub async fn count(db: &Db, scope: Scope, contains: &str) -> Result<i64, StoreError> {
     let (admin, user) = scope.binds();
-    read!(db, COUNT, |sql, c| { query_scalar::<_, i64>(sql).bind(admin).bind(user).bind(contains).fetch_one(c).await })
+    read!(db, COUNT, |sql, c| {
+        query_scalar::<_, i64>(sql).bind(admin).bind(user).bind(containing(contains)).fetch_one(c).await
+    })
 }
 
 /// Adds a service without inbounds.

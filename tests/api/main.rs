@@ -6,6 +6,9 @@ mod support;
 
 mod admins;
 mod boundary;
+mod health;
+mod hosts;
+mod nodes;
 mod panel;
 mod services;
 mod subscription;

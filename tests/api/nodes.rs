@@ -1,0 +1,253 @@
+//! `/api/nodes` and `/api/inbounds`, as clients of older panels know them.
+
+use reqwest::Method;
+use sarban::store::Db;
+use serde_json::{Value, json};
+
+use crate::panel::{TestPanel, send};
+use crate::support::database::{execute, number, on_both_engines};
+
+on_both_engines!(
+    only_a_sudo_sees_nodes,
+    a_new_panel_lists_its_own_node,
+    nodes_are_made_with_defaults,
+    wrong_fields_are_all_named,
+    what_is_taken_is_a_conflict,
+    lists_are_filtered,
+    ids_that_no_node_has,
+    a_change_connects_again_and_disabling_does_not,
+    resync_repin_and_delete,
+    the_certificate_is_made_once,
+    inbounds_are_listed_and_shown,
+);
+
+fn local() -> Value {
+    json!({
+        "id": 1, "name": "local", "address": "127.0.0.1", "port": 53042, "connection_backend": "grpcio",
+        "usage_coefficient": 1.0, "xray_version": null, "status": "unhealthy", "message": null, "inbound_ids": [],
+        "backends": [],
+    })
+}
+
+/// `of` with other fields.
+fn with(of: &Value, fields: Value) -> Value {
+    let mut changed = of.clone();
+    for (name, value) in fields.as_object().expect("an object") {
+        changed[name] = value.clone();
+    }
+    changed
+}
+
+async fn only_a_sudo_sees_nodes(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    for (method, path) in [
+        (Method::GET, "/api/nodes"),
+        (Method::POST, "/api/nodes"),
+        (Method::GET, "/api/nodes/settings"),
+        (Method::GET, "/api/nodes/abc"),
+        (Method::PUT, "/api/nodes/1"),
+        (Method::DELETE, "/api/nodes/1"),
+        (Method::POST, "/api/nodes/1/resync"),
+        (Method::POST, "/api/nodes/1/repin"),
+        (Method::GET, "/api/inbounds"),
+        (Method::GET, "/api/inbounds/1"),
+        (Method::GET, "/api/inbounds/1/hosts"),
+        (Method::POST, "/api/inbounds/1/hosts"),
+        (Method::GET, "/api/inbounds/hosts"),
+        (Method::POST, "/api/inbounds/hosts"),
+        (Method::GET, "/api/inbounds/hosts/1"),
+        (Method::PUT, "/api/inbounds/hosts/1"),
+        (Method::DELETE, "/api/inbounds/hosts/1"),
+    ] {
+        send(panel.request(method.clone(), path)).await.refused(401);
+        send(panel.request(method, path).bearer_auth(panel.token_of("alice"))).await.refused(403);
+    }
+}
+
+async fn a_new_panel_lists_its_own_node(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let links = json!({
+        "first": "/api/nodes?page=1", "last": "/api/nodes?page=1", "self": "/api/nodes", "next": null, "prev": null,
+    });
+    let page = json!({"items": [local()], "total": 1, "page": 1, "size": 50, "pages": 1, "links": links});
+    assert_eq!(panel.get("root", "/api/nodes").await.ok(), page);
+    assert_eq!(panel.get("root", "/api/nodes/1").await.ok(), local());
+}
+
+async fn nodes_are_made_with_defaults(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let bare = panel.post("root", "/api/nodes", json!({"name": "", "address": "", "id": 7})).await.ok();
+    let defaults = json!({"id": 2, "name": "", "address": "", "connection_backend": "grpclib"});
+    assert_eq!(bare, with(&local(), defaults));
+    let body = json!({
+        "name": "de", "address": "127.0.0.6", "port": "70000", "connection_backend": "grpcio", "usage_coefficient": "0",
+    });
+    let full = panel.post("root", "/api/nodes", body).await.ok();
+    let fields = json!({"id": 3, "name": "de", "address": "127.0.0.6", "port": 70000, "usage_coefficient": 0.0});
+    assert_eq!(full, with(&local(), fields));
+    let port = panel.post("root", "/api/nodes", json!({"name": "x", "address": "127.0.0.6", "port": -1.0})).await.ok();
+    assert_eq!((port["port"].as_i64(), &panel.get("root", "/api/nodes/4").await.ok()), (Some(-1), &port));
+}
+
+async fn wrong_fields_are_all_named(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let long = "x".repeat(257);
+    for (body, expected) in [
+        (json!({}), vec!["address", "name"]),
+        (
+            json!({"name": 1, "address": null, "port": "abc", "connection_backend": "zmq", "usage_coefficient": -1}),
+            vec!["address", "connection_backend", "name", "port", "usage_coefficient"],
+        ),
+        (
+            json!({"name": "n", "address": "a", "port": null, "usage_coefficient": "NaN"}),
+            vec!["port", "usage_coefficient"],
+        ),
+        (json!({"name": "n", "address": "a", "port": 9_223_372_036_854_775_808_u64}), vec!["port"]),
+        (json!({"name": long, "address": "a\u{0}"}), vec!["address", "name"]),
+    ] {
+        panel.post("root", "/api/nodes", body).await.wrong_fields(&expected);
+    }
+    for (body, expected) in [
+        (json!({"status": "x", "usage_coefficient": -0.1}), vec!["status", "usage_coefficient"]),
+        (
+            json!({"name": 5, "address": [], "port": 1.5, "connection_backend": ""}),
+            vec!["address", "connection_backend", "name", "port"],
+        ),
+        (json!(null), vec!["body"]),
+    ] {
+        panel.put("root", "/api/nodes/1", body).await.wrong_fields(&expected);
+    }
+    panel.put("root", "/api/nodes/abc", json!({"port": "x"})).await.wrong_fields(&["node_id", "port"]);
+    assert_eq!(panel.get("root", "/api/nodes/1").await.ok(), local());
+}
+
+async fn what_is_taken_is_a_conflict(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let create = async |name: &str, address: &str| {
+        panel.post("root", "/api/nodes", json!({"name": name, "address": address})).await
+    };
+    create("local", "127.0.0.9").await.refused(409);
+    create("other", "127.0.0.1").await.refused(409);
+    let other = format!("/api/nodes/{}", create("Local", "127.0.0.9").await.ok()["id"]);
+    panel.put("root", &other, json!({"name": "local"})).await.refused(409);
+    panel.put("root", &other, json!({"address": "127.0.0.1"})).await.refused(409);
+    panel.put("root", &other, json!({"name": "Local", "address": "127.0.0.9"})).await.ok();
+    assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM nodes").await, 2);
+}
+
+async fn lists_are_filtered(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.post("root", "/api/nodes", json!({"name": "de", "address": "192.0.2.1"})).await.ok();
+    panel.put("root", "/api/nodes/2", json!({"status": "disabled"})).await.ok();
+    let ids = async |query: &str| -> Vec<i64> {
+        let page = panel.get("root", &format!("/api/nodes?{query}")).await.ok();
+        page["items"].as_array().expect("a list").iter().filter_map(|node| node["id"].as_i64()).collect()
+    };
+    assert_eq!(ids("status=disabled").await, [2]);
+    assert_eq!(ids("status=unhealthy&status=disabled").await, [1, 2]);
+    assert!(ids("status=healthy").await.is_empty());
+    assert_eq!(ids("name=DE").await, [2]);
+    assert_eq!(ids("name=").await, [1, 2]);
+    assert_eq!(ids("name=%25").await, [1, 2]);
+    assert_eq!(ids("name=d_").await, [2]);
+    assert_eq!(ids("size=1&page=2").await, [2]);
+    assert!(ids("status=unhealthy&name=de").await.is_empty());
+    panel.get("root", "/api/nodes?status=bad").await.wrong_fields(&["0"]);
+    panel.get("root", "/api/nodes?status=").await.wrong_fields(&["0"]);
+    panel.get("root", "/api/nodes?status=healthy&status=x&size=0").await.wrong_fields(&["1", "size"]);
+}
+
+async fn ids_that_no_node_has(db: Db) {
+    let panel = TestPanel::start(db).await;
+    for id in ["999", "-1", "9223372036854775807"] {
+        let path = format!("/api/nodes/{id}");
+        panel.get("root", &path).await.refused(404);
+        panel.put("root", &path, json!({})).await.refused(404);
+        panel.delete("root", &path).await.refused(404);
+        panel.post("root", &format!("{path}/resync"), json!({})).await.refused(404);
+        panel.post("root", &format!("{path}/repin"), json!({})).await.refused(404);
+    }
+    for id in ["abc", "1.5", "99999999999999999999", "settings"] {
+        let path = format!("/api/nodes/{id}");
+        if id != "settings" {
+            panel.get("root", &path).await.wrong_fields(&["node_id"]);
+        }
+        panel.put("root", &path, json!({})).await.wrong_fields(&["node_id"]);
+        panel.delete("root", &path).await.wrong_fields(&["node_id"]);
+        panel.post("root", &format!("{path}/resync"), json!({})).await.wrong_fields(&["node_id"]);
+    }
+}
+
+async fn a_change_connects_again_and_disabling_does_not(db: Db) {
+    let panel = TestPanel::start(db).await;
+    const HEALTHY: &str = "UPDATE nodes SET status = 'healthy', message = 'm', xray_version = '1.8.24'";
+    let put = async |body: Value| {
+        execute(&panel.panel.db, HEALTHY).await;
+        panel.put("root", "/api/nodes/1", body).await.ok()
+    };
+    let connecting = with(&local(), json!({"message": "m", "xray_version": "1.8.24"}));
+    assert_eq!(put(json!({})).await, connecting);
+    assert_eq!(put(json!({"status": "healthy", "usage_coefficient": 0, "name": null})).await, connecting);
+    let disabled = put(json!({"status": "disabled", "usage_coefficient": 2.5})).await;
+    assert_eq!(disabled, with(&local(), json!({"status": "disabled", "usage_coefficient": 2.5})));
+    assert_eq!(panel.get("root", "/api/nodes/1").await.ok(), disabled);
+    let fields = json!({"name": "new", "address": "::1", "port": "1", "connection_backend": "grpclib"});
+    let moved = panel.put("root", "/api/nodes/1", fields).await.ok();
+    let expected = json!({"name": "new", "address": "::1", "port": 1, "connection_backend": "grpclib",
+        "usage_coefficient": 2.5});
+    assert_eq!(moved, with(&local(), expected), "a change without a status switches it on again");
+}
+
+async fn resync_repin_and_delete(db: Db) {
+    let panel = TestPanel::start(db).await;
+    execute(&panel.panel.db, "UPDATE nodes SET certificate_pin = 'ab'").await;
+    assert_eq!(panel.post("root", "/api/nodes/1/resync", json!(null)).await.ok(), json!({}));
+    assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM nodes WHERE certificate_pin = 'ab'").await, 1);
+    assert_eq!(panel.post("root", "/api/nodes/1/repin", json!(null)).await.ok(), json!({}));
+    assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM nodes WHERE certificate_pin IS NULL").await, 1);
+    assert_eq!(panel.delete("root", "/api/nodes/1").await.ok(), json!({}));
+    panel.delete("root", "/api/nodes/1").await.refused(404);
+    panel.get("root", "/api/nodes/1").await.refused(404);
+}
+
+async fn the_certificate_is_made_once(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let settings = panel.get("root", "/api/nodes/settings").await.ok();
+    assert_eq!(settings["min_node_version"], "v0.2.0");
+    let certificate = settings["certificate"].as_str().expect("a text");
+    assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----\n"), "{certificate}");
+    assert_eq!(panel.get("root", "/api/nodes/settings").await.ok(), settings);
+    assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM tls").await, 1);
+}
+
+async fn inbounds_are_listed_and_shown(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO inbounds (node_id, tag, protocol, config) VALUES (1, 'vmess-tcp', 'vmess', '{\"port\":  1}'),
+             (1, 'vless-tcp-reality', 'vless', '{}'), (1, 'ss', 'shadowsocks', '{}');
+         INSERT INTO services (name) VALUES ('s');
+         INSERT INTO inbounds_services (inbound_id, service_id) VALUES (1, 1)",
+    )
+    .await;
+    let panel = TestPanel::start(db).await;
+    let node = json!({
+        "id": 1, "name": "local", "address": "127.0.0.1", "port": 53042, "connection_backend": "grpcio",
+        "usage_coefficient": 1.0,
+    });
+    let first = json!({
+        "id": 1, "tag": "vmess-tcp", "protocol": "vmess", "config": "{\"port\":  1}", "node": node, "service_ids": [1],
+    });
+    assert_eq!(panel.get("root", "/api/inbounds/1").await.ok(), first);
+    let page = panel.get("root", "/api/inbounds?size=2").await.ok();
+    assert_eq!((&page["items"][0], &page["total"], &page["pages"]), (&first, &json!(3), &json!(2)));
+    assert_eq!(page["links"]["next"], "/api/inbounds?size=2&page=2");
+    for (query, expected) in [("tag=REALITY", 1), ("tag=", 3), ("tag=nomatch", 0), ("tag=%25", 3), ("tag=s_", 3)] {
+        let page = panel.get("root", &format!("/api/inbounds?{query}")).await.ok();
+        assert_eq!(page["total"], expected, "{query}");
+    }
+    assert_eq!(panel.get("root", "/api/nodes/1").await.ok()["inbound_ids"], json!([1, 2, 3]));
+    panel.get("root", "/api/inbounds/999").await.refused(404);
+    panel.get("root", "/api/inbounds/abc").await.wrong_fields(&["id"]);
+    panel.get("root", "/api/inbounds?size=1000").await.wrong_fields(&["size"]);
+}
