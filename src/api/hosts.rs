@@ -3,7 +3,7 @@
 use deserr::Deserr;
 use poem::handler;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::State;
 use super::auth::Sudo;
@@ -22,6 +22,11 @@ use crate::domain::host::{Host, HostSpec};
 use crate::domain::ids::HostId;
 use crate::store;
 use crate::store::hosts::HostView;
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(list, create_unbound, list_of_inbound, create_bound, read, replace, remove))]
+pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes

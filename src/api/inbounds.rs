@@ -3,7 +3,7 @@
 use deserr::Deserr;
 use poem::handler;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::State;
 use super::auth::Sudo;
@@ -19,6 +19,11 @@ use super::words::word;
 use crate::domain::ids::InboundId;
 use crate::domain::node::ConnectionBackend;
 use crate::store::inbounds::{self, InboundNode, InboundView};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(list, read))]
+pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.at("/api/inbounds", get(list)).at("/api/inbounds/:id", get(read))

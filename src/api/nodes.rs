@@ -3,7 +3,7 @@
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use poem::handler;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::State;
 use super::auth::Sudo;
@@ -23,6 +23,11 @@ use crate::domain::node::{Backend, ConnectionBackend, DEFAULT_PORT, Node, NodeSt
 use crate::domain::node_edit::{NewNode, NodeEdit};
 use crate::store;
 use crate::store::nodes::NodeFilter;
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(list, create, settings, read, modify, remove, resync, repin))]
+pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 use super::body::Json;
 use super::error::ApiError;
 use super::routes::{Routes, get};
-use super::{State, admins, health, metrics, services, users};
+use super::{State, admins, health, hosts, inbounds, metrics, nodes, services, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -45,7 +45,10 @@ fn whole() -> utoipa::openapi::OpenApi {
     Doc::openapi()
         .merge_from(admins::Doc::openapi())
         .merge_from(health::Doc::openapi())
+        .merge_from(hosts::Doc::openapi())
+        .merge_from(inbounds::Doc::openapi())
         .merge_from(metrics::Doc::openapi())
+        .merge_from(nodes::Doc::openapi())
         .merge_from(services::Doc::openapi())
         .merge_from(users::Doc::openapi())
 }
