@@ -3,7 +3,6 @@
 //! A link never reconnects behind our back: a node keeps its users in memory only, so a broken connection means
 //! "assume nothing", and whoever holds the link has to begin again.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use super::proto::{
     RestartBackendRequest, UsersData,
 };
 use super::tls::{self, Fingerprint, PanelIdentity};
-use super::wire::{Transport, Wire};
+use super::wire::{News, Transport, Wire};
 use crate::domain::node::ConnectionBackend;
 
 /// For the TCP connection, and again for the TLS handshake.
@@ -50,8 +49,7 @@ pub struct Target {
 pub struct Link {
     client: MarzServiceClient<Channel>,
     fingerprint: Option<Fingerprint>,
-    /// Set once the node has said that it refuses our certificate.
-    refused: Arc<AtomicBool>,
+    news: Arc<News>,
 }
 
 impl Link {
@@ -71,8 +69,8 @@ impl Link {
                 (Box::new(stream), Some(fingerprint))
             }
         };
-        let refused = Arc::<AtomicBool>::default();
-        let once = Mutex::new(Some(TokioIo::new(Wire::new(transport, refused.clone()))));
+        let news = Arc::<News>::default();
+        let once = Mutex::new(Some(TokioIo::new(Wire::new(transport, news.clone()))));
         let connector = tower::service_fn(move |_: Uri| {
             let wire = once.lock().map_or(None, |mut wire| wire.take());
             std::future::ready(wire.ok_or(ConnectionGone))
@@ -82,7 +80,7 @@ impl Link {
         let client = MarzServiceClient::new(channel)
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Ok(Self { client, fingerprint, refused })
+        Ok(Self { client, fingerprint, news })
     }
 
     /// The certificate that the node presented; `None` without TLS.
@@ -102,7 +100,8 @@ impl Link {
         let call = "FetchBackends";
         match reply {
             Err(_) => Err(LinkError::NoAnswer { call, limit: CALL_TIMEOUT }),
-            Ok(Err(_)) if self.refused.load(SeqCst) => Err(LinkError::PanelRefused),
+            Ok(Err(_)) if self.news.refused() => Err(LinkError::PanelRefused),
+            Ok(Err(_)) if self.fingerprint.is_some() && !self.news.heard() => Err(LinkError::HungUp),
             Ok(Err(status)) => Err(LinkError::from_status(call, &status, true)),
             Ok(Ok(reply)) => Ok(reply.into_inner()),
         }

@@ -29,6 +29,12 @@ pub enum LinkError {
         "it refuses this panel's certificate; install on the node the one that the panel shows in its node settings"
     )]
     PanelRefused,
+    /// Many nodes do not even say that they want another client certificate.
+    #[error(
+        "it closes the connection right after the TLS handshake: probably it does not know this panel's certificate; \
+         install on the node the one that the panel shows in its node settings"
+    )]
+    HungUp,
     /// Not the node that it was, or somebody in between.
     #[error("its certificate has changed: pinned {pinned}, presented {presented}; re-pin it if that is intended")]
     CertificateChanged {

@@ -1,4 +1,4 @@
-//! The bytes below HTTP/2, which forgets why they stopped: so the wire remembers whether it was for our certificate.
+//! The bytes below HTTP/2, which forgets why they stopped: so the wire remembers what came.
 
 use std::io;
 use std::pin::Pin;
@@ -16,24 +16,44 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 pub(super) struct Wire {
     transport: Box<dyn Transport>,
-    /// With TLS 1.3 a node says that it refuses our certificate only when we think that the handshake is done.
-    refused: Arc<AtomicBool>,
+    news: Arc<News>,
+}
+
+/// What came over a wire. With TLS 1.3 a node refuses our certificate only when we think that the handshake is done:
+/// it says so, or it just hangs up before a single byte.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    refused: AtomicBool,
+    heard: AtomicBool,
+}
+
+impl News {
+    /// The node said that it refuses our certificate.
+    pub(super) fn refused(&self) -> bool {
+        self.refused.load(SeqCst)
+    }
+
+    /// At least one byte came.
+    pub(super) fn heard(&self) -> bool {
+        self.heard.load(SeqCst)
+    }
 }
 
 impl Wire {
-    pub(super) fn new(transport: Box<dyn Transport>, refused: Arc<AtomicBool>) -> Self {
-        Self { transport, refused }
+    pub(super) fn new(transport: Box<dyn Transport>, news: Arc<News>) -> Self {
+        Self { transport, news }
     }
 }
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = ready!(Pin::new(&mut self.transport).poll_read(cx, buffer));
-        Poll::Ready(read.inspect_err(|error| {
-            if refuses_panel(error) {
-                self.refused.store(true, SeqCst);
-            }
-        }))
+        match &read {
+            Ok(()) if !buffer.filled().is_empty() => self.news.heard.store(true, SeqCst),
+            Err(error) if refuses_panel(error) => self.news.refused.store(true, SeqCst),
+            _ => {}
+        }
+        Poll::Ready(read)
     }
 }
 

@@ -11,4 +11,6 @@ mod hosts;
 mod nodes;
 mod panel;
 mod services;
+mod subscription;
 mod tokens;
+mod users;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use metrics_exporter_prometheus::PrometheusBuilder;
 use poem::Server;
 use poem::listener::{Acceptor, Listener, TcpListener};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use sarban::actions::Panel;
+use sarban::actions::subscriptions::Surroundings;
 use sarban::api::health::{Health, HealthReport, Part, Place, Status};
 use sarban::api::{self, Options, State};
 use sarban::clock::Clock;
@@ -69,7 +69,7 @@ impl TestPanel {
             http: settings.http,
             auth: settings.auth,
             subscription: settings.subscription,
-            surroundings: sarban::actions::subscriptions::Surroundings::default(),
+            surroundings: Surroundings::default(),
         };
         let health = Health::new(|| HealthReport {
             status: Status::Ok,
@@ -77,8 +77,7 @@ impl TestPanel {
             redis: Part::Off,
             scheduler: Place::Leader,
         });
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let state = State::new(panel.clone(), options, health, metrics, &mut StdRng::seed_from_u64(1));
+        let state = State::new(panel.clone(), options, health, &mut StdRng::seed_from_u64(1));
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let base = acceptor.local_addr()[0].to_string();
         let server = Server::new_with_acceptor(acceptor).run(api::routes(Arc::clone(&state)));

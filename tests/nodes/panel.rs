@@ -76,7 +76,8 @@ pub async fn add_node(db: &Db, id: i64, address: SocketAddr, kind: &str) {
     sql(
         db,
         &format!(
-            "INSERT INTO nodes (id, name, address, port, connection_backend, created_at)
+            "DELETE FROM nodes WHERE name = 'local'; -- the one that a new database has
+             INSERT INTO nodes (id, name, address, port, connection_backend, created_at)
              VALUES ({id}, 'node {id}', '{ip}', {port}, '{kind}', 0)"
         ),
     )

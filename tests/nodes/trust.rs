@@ -14,6 +14,8 @@ on_both_engines!(
     a_changed_certificate_is_refused_until_it_is_pinned_anew,
     the_same_certificate_is_accepted_again,
     a_node_takes_this_panel_alone,
+    an_x509_version_1_certificate_will_do,
+    a_node_that_hangs_up_after_the_handshake_is_explained,
     the_cluster_has_one_certificate,
 );
 
@@ -61,6 +63,25 @@ async fn a_node_takes_this_panel_alone(db: Db) {
     let _panel = Panel::lead(&db).await;
     healthy(&db, 1).await;
     unhealthy(&db, 2, "refuses this panel").await;
+}
+
+/// As many nodes in the field make theirs: no version, no names.
+async fn an_x509_version_1_certificate_will_do(db: Db) {
+    let certificate = Certificate {
+        certificate: include_str!("version_1/certificate.pem").to_owned(),
+        key: include_str!("version_1/key.pem").to_owned(),
+    };
+    let node = TestNode::start(tls(None, Some(certificate))).await.unwrap();
+    add_node(&db, 1, node.address(), "grpclib").await;
+    let _panel = Panel::lead(&db).await;
+    healthy(&db, 1).await;
+}
+
+async fn a_node_that_hangs_up_after_the_handshake_is_explained(db: Db) {
+    let node = TestNode::start(Options { hangs_up: true, ..tls(None, None) }).await.unwrap();
+    add_node(&db, 1, node.address(), "grpclib").await;
+    let _panel = Panel::lead(&db).await;
+    unhealthy(&db, 1, "right after the TLS handshake").await;
 }
 
 async fn the_cluster_has_one_certificate(db: Db) {

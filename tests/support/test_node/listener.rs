@@ -10,6 +10,7 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{DigitallySignedStruct, DistinguishedName as Name, Error, ServerConfig, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, copy_bidirectional, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -45,11 +46,12 @@ pub async fn listen(
     let listener = TcpListener::bind(options.listen).await?;
     let address = listener.local_addr()?;
     let acceptor = if options.tls { Some(acceptor(options)?) } else { None };
+    let hangs_up = options.hangs_up;
     let (bring, coming) = mpsc::channel(16);
     let accepting = tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             if !controls.0.refusing.load(SeqCst) {
-                tokio::spawn(carry(tcp, acceptor.clone(), controls.clone(), bring.clone()));
+                tokio::spawn(carry(tcp, acceptor.clone(), hangs_up, controls.clone(), bring.clone()));
             }
         }
     });
@@ -60,14 +62,20 @@ pub async fn listen(
 }
 
 /// Carries bytes between the network and the server until either end closes or all connections are cut.
-async fn carry(tcp: TcpStream, acceptor: Option<TlsAcceptor>, controls: Controls, bring: mpsc::Sender<DuplexStream>) {
+async fn carry(
+    tcp: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    hangs_up: bool,
+    controls: Controls,
+    bring: mpsc::Sender<DuplexStream>,
+) {
     let mut cuts = controls.0.cuts.subscribe();
     tcp.set_nodelay(true).expect("a TCP socket");
     let wire: Box<dyn Wire> = match acceptor {
         None => Box::new(tcp),
         Some(acceptor) => match acceptor.accept(tcp).await {
-            Ok(stream) => Box::new(stream),
-            Err(_) => return,
+            Ok(stream) if !hangs_up => Box::new(stream),
+            _ => return,
         },
     };
     let (mut outer, inner) = duplex(64 * 1024);
@@ -94,8 +102,11 @@ fn acceptor(options: &Options) -> anyhow::Result<TlsAcceptor> {
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let wanted = options.client_certificate.as_ref();
     let wanted = wanted.map(|pem| CertificateDer::from_pem_slice(pem.as_bytes())).transpose()?;
+    // Not `with_single_cert`: it refuses to read version 1 of X.509, which nodes in the field present.
+    let key = provider.key_provider.load_private_key(key)?;
+    let own = SingleCertAndKey::from(CertifiedKey::new(chain, key));
     let verifier = Arc::new(ExactClient { wanted, provider });
-    let mut config = builder.with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
+    let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(own));
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

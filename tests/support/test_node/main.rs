@@ -55,6 +55,7 @@ async fn main() -> anyhow::Result<()> {
         bytes_per_second: arguments.bytes_per_second,
         acknowledge: arguments.acknowledge,
         certificate: None,
+        hangs_up: false,
     })
     .await?;
     println!("serving on {}", node.address());

@@ -36,6 +36,8 @@ pub struct Options {
     pub certificate: Option<Certificate>,
     /// PEM of the only client certificate that is taken; `None`: any, or none.
     pub client_certificate: Option<String>,
+    /// Hangs up after the TLS handshake, as nodes do that do not know the panel's certificate.
+    pub hangs_up: bool,
     pub bytes_per_second: u64,
     /// Whether a SyncUsers stream that was read to its end is answered. Nodes in the field end it with an error.
     pub acknowledge: bool,
@@ -57,6 +59,7 @@ impl Default for Options {
             tls: false,
             certificate: None,
             client_certificate: None,
+            hangs_up: false,
             bytes_per_second: 0,
             acknowledge: false,
         }

@@ -1,0 +1,147 @@
+//! What `/sub/…` promises to apps.
+
+use reqwest::{Method, RequestBuilder};
+use sarban::domain::moment::SECOND;
+use sarban::store::Db;
+use serde_json::json;
+
+use crate::panel::{TestPanel, send};
+use crate::support::database::{execute, on_both_engines};
+
+on_both_engines!(
+    a_link_answers_in_every_format,
+    wrong_links_are_not_found_and_counted,
+    a_fetch_is_noted_at_once,
+    programs_get_what_the_rules_say,
+    changes_are_seen,
+);
+
+const LINK: &str = "/sub/ann/00000000000000000000000000000001";
+/// A host for everybody.
+const HOST: &str = r#"INSERT INTO hosts (universal, spec)
+    VALUES (TRUE, '{"remark": "{USERNAME} there", "address": "192.0.2.1", "protocol": "trojan", "network": "tcp",
+                    "port": 443, "password": "pw"}')"#;
+
+async fn start(db: Db) -> TestPanel {
+    let panel = TestPanel::start_with(db, &[("SUBSCRIPTION_MISSES_PER_MINUTE", "3")]).await;
+    let ann = json!({
+        "username": "ann", "expire_strategy": "never", "key": "00000000000000000000000000000001", "data_limit": 7
+    });
+    panel.post("root", "/api/users", ann).await.ok();
+    panel
+}
+
+fn fetch(panel: &TestPanel, path: &str) -> RequestBuilder {
+    panel.request(Method::GET, path)
+}
+
+async fn a_link_answers_in_every_format(db: Db) {
+    execute(&db, HOST).await;
+    let panel = start(db).await;
+    let links = send(fetch(&panel, &format!("{LINK}/links?a=b"))).await;
+    assert_eq!(links.header("content-disposition"), Some("attachment; filename=\"ann\""));
+    assert_eq!(links.header("profile-title"), Some("base64:U3VwcG9ydA=="));
+    assert_eq!(links.header("profile-update-interval"), Some("12"));
+    assert_eq!(links.header("support-url"), Some("t.me/support"));
+    assert_eq!(links.header("subscription-userinfo"), Some("upload=0; download=0; total=7; expire=0"));
+    let own_url = panel.url(&format!("{LINK}/links?a=b"));
+    assert_eq!(links.header("profile-web-page-url"), Some(own_url.as_str()));
+    assert_eq!(links.ok(), "trojan://pw@192.0.2.1:443?security=none&type=tcp#ann%20there");
+    for (client, media_type) in [
+        ("v2ray", "text/plain"),
+        ("xray", "application/json"),
+        ("sing-box", "application/json"),
+        ("clash", "text/yaml"),
+        ("clash-meta", "text/yaml"),
+        ("wireguard", "application/json"),
+    ] {
+        let answer = send(fetch(&panel, &format!("{LINK}/{client}"))).await;
+        assert!(answer.header("content-type").is_some_and(|found| found.starts_with(media_type)), "{client}");
+        answer.ok();
+    }
+    assert_eq!(send(fetch(&panel, &format!("{LINK}/info"))).await.ok()["username"], "ann");
+    send(fetch(&panel, &format!("{LINK}/surge"))).await.wrong_fields(&["client_type"]);
+    send(panel.request(Method::POST, LINK)).await.refused(405);
+}
+
+async fn wrong_links_are_not_found_and_counted(db: Db) {
+    let panel = start(db).await;
+    panel
+        .post("root", "/api/users", json!({"username": "odd", "expire_strategy": "never", "key": "by hand"}))
+        .await
+        .ok();
+    let wrong = [
+        "/sub/ANN/00000000000000000000000000000001",
+        "/sub/ann/00000000000000000000000000000002",
+        "/sub/odd/by%20hand",
+    ];
+    for link in wrong {
+        send(fetch(&panel, link)).await.refused(404);
+    }
+    for link in wrong {
+        let answer = send(fetch(&panel, link)).await;
+        answer.refused(429);
+        assert!(answer.header("retry-after").is_some());
+    }
+    for _ in 0..10 {
+        send(fetch(&panel, LINK)).await.ok();
+    }
+    panel.panel.clock.advance(61 * SECOND);
+    send(fetch(&panel, wrong[0])).await.refused(404);
+}
+
+async fn a_fetch_is_noted_at_once(db: Db) {
+    let panel = start(db).await;
+    send(fetch(&panel, &format!("{LINK}/links")).header("user-agent", "browsing")).await.ok();
+    assert_eq!(panel.get("root", "/api/users/ann").await.ok()["sub_updated_at"], json!(null), "only the bare link");
+    send(fetch(&panel, LINK).header("user-agent", "clash/1.0")).await.ok();
+    let ann = panel.get("root", "/api/users/ann").await.ok();
+    assert_eq!(ann["sub_updated_at"], "2026-11-23T20:36:25");
+    assert_eq!(ann["sub_last_user_agent"], "clash/1.0");
+    panel.panel.clock.advance(SECOND);
+    send(fetch(&panel, LINK)).await.ok();
+    let info = send(fetch(&panel, &format!("{LINK}/info"))).await.ok();
+    assert_eq!((&info["sub_updated_at"], &info["sub_last_user_agent"]), (&json!("2026-11-23T20:36:26"), &json!("")));
+}
+
+async fn programs_get_what_the_rules_say(db: Db) {
+    let panel = start(db).await;
+    let media_type = async |agent: &str, accept: &str| {
+        let answer = send(fetch(&panel, LINK).header("user-agent", agent).header("accept", accept)).await;
+        (answer.status.as_u16(), answer.header("content-type").unwrap_or_default().to_owned())
+    };
+    assert_eq!(media_type("Clash/1", "*/*").await, (200, "text/yaml; charset=utf-8".to_owned()));
+    assert_eq!(media_type("SFA/1", "*/*").await, (200, "application/json".to_owned()));
+    assert_eq!(media_type("anything", "*/*").await, (200, "text/plain; charset=utf-8".to_owned()));
+    assert_eq!(media_type("Clash/1", "text/html, */*").await, (200, "text/html; charset=utf-8".to_owned()));
+    execute(
+        &panel.panel.db,
+        r#"UPDATE settings SET subscription = '{"template_on_acceptance": false, "profile_title": "", "support_link": "",
+            "update_interval": 1, "rules": [{"pattern": "bad", "result": "block"}, {"pattern": "web", "result": "template"}]}'"#,
+    )
+    .await;
+    panel.panel.clock.advance(SECOND);
+    assert_eq!(media_type("bad", "text/html").await.0, 404);
+    assert_eq!(media_type("not bad", "*/*").await.0, 404, "no rule matches from the start");
+    assert_eq!(media_type("web", "*/*").await, (200, "text/html; charset=utf-8".to_owned()));
+}
+
+async fn changes_are_seen(db: Db) {
+    let panel = start(db).await;
+    let count = async || {
+        let links = send(fetch(&panel, &format!("{LINK}/links"))).await.ok();
+        links.as_str().map_or(0, |links| links.lines().count())
+    };
+    assert_eq!(count().await, 0);
+    execute(&panel.panel.db, HOST).await;
+    assert_eq!(count().await, 0, "what another process writes takes a second");
+    panel.panel.clock.advance(SECOND);
+    assert_eq!(count().await, 1);
+    execute(&panel.panel.db, HOST).await;
+    panel.post("root", "/api/services", json!({})).await.ok();
+    assert_eq!(count().await, 2, "what this process writes is seen at once");
+    panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
+    assert_eq!(count().await, 1, "the user itself is never kept: now there is only the placeholder");
+    panel.post("root", "/api/users/ann/revoke_sub", json!(null)).await.ok();
+    send(fetch(&panel, LINK)).await.refused(404);
+}

@@ -1,0 +1,233 @@
+//! What `/api/users` promises.
+
+use reqwest::Method;
+use sarban::store::Db;
+use serde_json::{Value, json};
+
+use crate::panel::{TestPanel, send};
+use crate::support::database::{execute, number, on_both_engines};
+
+on_both_engines!(
+    a_user_is_made_shown_changed_and_deleted,
+    wrong_users_are_refused_field_by_field,
+    what_is_taken_is_a_conflict,
+    lists_are_filtered_sorted_and_linked,
+    only_a_sudo_asks_for_owners,
+    others_users_are_out_of_reach,
+    fixed_paths_are_names_to_other_methods,
+    a_user_is_switched_reset_revoked_and_given_away,
+    the_services_of_a_user,
+);
+
+fn never(name: &str) -> Value {
+    json!({"username": name, "expire_strategy": "never"})
+}
+
+fn names(page: &Value) -> Vec<&str> {
+    page["items"].as_array().expect("items").iter().filter_map(|item| item["username"].as_str()).collect()
+}
+
+async fn a_user_is_made_shown_changed_and_deleted(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b')").await;
+    let panel = TestPanel::start_with(db, &[("SUBSCRIPTION_URL_PREFIX", "https://sub.example.com/")]).await;
+    let new = json!({
+        "id": 900, "username": "Det_Active", "expire_strategy": "fixed_date", "expire_date": "2031-05-06T07:08:09",
+        "usage_duration": 5, "key": "00000000000000000000000000000001", "data_limit": "10737418240", "note": "note ü",
+        "service_ids": [2, 999, 2.0], "used_traffic": 5, "enabled": false, "removed": true,
+    });
+    let expected = json!({
+        "id": 1, "username": "det_active", "expire_strategy": "fixed_date", "expire_date": "2031-05-06T07:08:09",
+        "usage_duration": null, "activation_deadline": null, "key": "00000000000000000000000000000001",
+        "data_limit": 10_737_418_240_i64, "data_limit_reset_strategy": "no_reset", "note": "note ü",
+        "sub_updated_at": null, "sub_last_user_agent": null, "online_at": null, "activated": true, "is_active": true,
+        "expired": false, "data_limit_reached": false, "enabled": true, "used_traffic": 0, "lifetime_used_traffic": 0,
+        "sub_revoked_at": null, "created_at": "2026-11-23T20:36:25", "service_ids": [2],
+        "subscription_url": "https://sub.example.com/sub/det_active/00000000000000000000000000000001",
+        "owner_username": "root", "traffic_reset_at": null,
+    });
+    assert_eq!(panel.post("root", "/api/users", new).await.ok(), expected);
+    assert_eq!(panel.get("root", "/api/users/det_active").await.ok(), expected);
+    panel.get("root", "/api/users/Det_Active").await.refused(404);
+
+    let same = panel.put("root", "/api/users/det_active", json!({"username": "other", "key": "x", "note": null})).await;
+    assert_eq!(same.ok(), expected, "nulls and what can't be changed change nothing");
+    let change = json!({
+        "username": "det_active", "expire_strategy": "start_on_first_use", "usage_duration": 100,
+        "activation_deadline": "2032-01-01T00:00:00", "data_limit": 0, "note": "", "service_ids": [],
+        "data_limit_reset_strategy": "month",
+    });
+    let changed = panel.put("root", "/api/users/det_active", change).await.ok();
+    for (field, value) in [
+        ("expire_strategy", json!("start_on_first_use")),
+        ("expire_date", json!(null)),
+        ("usage_duration", json!(100)),
+        ("activation_deadline", json!("2032-01-01T00:00:00")),
+        ("data_limit", json!(null)),
+        ("note", json!(null)),
+        ("service_ids", json!([])),
+        ("data_limit_reset_strategy", json!("month")),
+    ] {
+        assert_eq!(changed[field], value, "{field}");
+    }
+    assert_eq!(panel.delete("root", "/api/users/det_active").await.ok(), json!({}));
+    panel.get("root", "/api/users/det_active").await.refused(404);
+    panel.delete("root", "/api/users/det_active").await.refused(404);
+}
+
+async fn wrong_users_are_refused_field_by_field(db: Db) {
+    let panel = TestPanel::start(db).await;
+    for (body, keys) in [
+        (json!({}), vec!["expire_strategy", "username"]),
+        (json!({"username": "foo"}), vec!["expire_strategy"]),
+        (json!({"username": "a b", "expire_strategy": "sometimes"}), vec!["expire_strategy", "username"]),
+        (json!({"username": "user\n", "expire_strategy": "never"}), vec!["username"]),
+        (json!({"username": 123, "expire_strategy": "never"}), vec!["username"]),
+        (json!({"username": "foo", "expire_strategy": "fixed_date"}), vec!["body"]),
+        (json!({"username": "foo", "expire_strategy": "start_on_first_use"}), vec!["body"]),
+        (json!({"username": "foo", "expire_strategy": "start_on_first_use", "usage_duration": 0}), vec!["body"]),
+        (
+            json!({"username": "foo", "expire_strategy": "start_on_first_use", "usage_duration": 315_328_464_001_i64}),
+            vec!["usage_duration"],
+        ),
+        (json!({"username": "foo", "expire_strategy": "never", "data_limit": 1.5}), vec!["data_limit"]),
+        (
+            json!({"username": "foo", "expire_strategy": "never", "data_limit": 18_446_744_073_709_551_615_u64}),
+            vec!["data_limit"],
+        ),
+        (json!({"username": "foo", "expire_strategy": "never", "note": "a\u{0}b"}), vec!["note"]),
+        (
+            json!({
+                "username": "foo", "expire_strategy": "fixed_date", "expire_date": "notadate", "data_limit": -1,
+                "data_limit_reset_strategy": "hour", "note": "x".repeat(501), "service_ids": ["a"],
+                "activation_deadline": "x", "key": 5,
+            }),
+            vec!["0", "activation_deadline", "data_limit", "data_limit_reset_strategy", "expire_date", "key", "note"],
+        ),
+    ] {
+        panel.post("root", "/api/users", body).await.wrong_fields(&keys);
+    }
+    assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM users").await, 0, "nothing refused leaves a row");
+    panel.post("root", "/api/users", never("foo")).await.ok();
+    panel.put("root", "/api/users/foo", json!({})).await.wrong_fields(&["username"]);
+    let no_date = json!({"username": "foo", "expire_strategy": "fixed_date"});
+    panel.put("root", "/api/users/foo", no_date).await.wrong_fields(&["body"]);
+    panel.put("root", "/api/users/nope", json!({"username": "nope"})).await.refused(404);
+}
+
+async fn what_is_taken_is_a_conflict(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.post("root", "/api/users", json!({"username": "foo", "expire_strategy": "never", "key": "ab"})).await.ok();
+    panel.post("root", "/api/users", never("FOO")).await.refused(409);
+    let same_key = json!({"username": "bar", "expire_strategy": "never", "key": "ab"});
+    panel.post("root", "/api/users", same_key).await.refused(409);
+    panel.post("root", "/api/users/foo/enable", json!(null)).await.refused(409);
+}
+
+async fn lists_are_filtered_sorted_and_linked(db: Db) {
+    let panel = TestPanel::start(db).await;
+    for name in ["carl", "anna", "bert"] {
+        panel.post("root", "/api/users", never(name)).await.ok();
+    }
+    panel.post("root", "/api/users/bert/disable", json!(null)).await.ok();
+    for (query, expected) in [
+        ("", vec!["carl", "anna", "bert"]),
+        ("?descending=true", vec!["carl", "anna", "bert"]),
+        ("?order_by=username", vec!["anna", "bert", "carl"]),
+        ("?order_by=username&descending=1", vec!["carl", "bert", "anna"]),
+        ("?username=AN", vec!["anna"]),
+        ("?username=", vec!["carl", "anna", "bert"]),
+        ("?username=carl&username=bert&username=AN", vec!["carl", "bert"]),
+        ("?is_active=no", vec!["bert"]),
+        ("?activated=true&enabled=yes", vec!["carl", "anna"]),
+        ("?page=9", vec![]),
+    ] {
+        assert_eq!(names(&panel.get("root", &format!("/api/users{query}")).await.ok()), expected, "{query}");
+    }
+    let page = panel.get("root", "/api/users?size=2&page=2&order_by=username").await.ok();
+    assert_eq!(names(&page), ["carl"]);
+    assert_eq!((&page["total"], &page["pages"]), (&json!(3), &json!(2)));
+    assert_eq!(page["links"]["prev"], "/api/users?size=2&order_by=username&page=1");
+    let wrong = panel.get("root", "/api/users?size=abc&page=xyz&order_by=zzz&is_active=").await;
+    wrong.wrong_fields(&["is_active", "order_by", "page", "size"]);
+    panel.get("root", "/api/users?order_by=").await.wrong_fields(&["order_by"]);
+}
+
+async fn only_a_sudo_asks_for_owners(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.post("root", "/api/users", never("roots")).await.ok();
+    panel.post("alice", "/api/users", never("alices")).await.ok();
+    assert_eq!(names(&panel.get("root", "/api/users").await.ok()), ["roots", "alices"]);
+    assert_eq!(names(&panel.get("alice", "/api/users").await.ok()), ["alices"]);
+    assert_eq!(names(&panel.get("root", "/api/users?owner_username=alice").await.ok()), ["alices"]);
+    panel.get("root", "/api/users?owner_username=Alice").await.refused(404);
+    panel.get("alice", "/api/users?owner_username=alice").await.refused(403);
+    panel.get("alice", "/api/users?owner_username=").await.refused(403);
+}
+
+async fn others_users_are_out_of_reach(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.post("root", "/api/users", never("roots")).await.ok();
+    for name in ["roots", "nope"] {
+        let path = format!("/api/users/{name}");
+        panel.get("alice", &path).await.refused(403);
+        panel.put("alice", &path, json!({"username": name})).await.refused(403);
+        panel.delete("alice", &path).await.refused(403);
+        for action in ["enable", "disable", "reset", "revoke_sub"] {
+            panel.post("alice", &format!("{path}/{action}"), json!(null)).await.refused(403);
+        }
+        panel.put("alice", &format!("{path}/set-owner?admin_username=alice"), json!(null)).await.refused(403);
+    }
+    panel.post("alice", "/api/users/reset", json!(null)).await.refused(403);
+    send(panel.request(Method::GET, "/api/users/roots")).await.refused(401);
+}
+
+async fn fixed_paths_are_names_to_other_methods(db: Db) {
+    let panel = TestPanel::start(db).await;
+    for name in ["expired", "reset"] {
+        panel.get("root", &format!("/api/users/{name}")).await.refused(404);
+        panel.post("root", "/api/users", never(name)).await.ok();
+        panel.get("root", &format!("/api/users/{name}")).await.ok();
+        panel.post("root", &format!("/api/users/{name}/disable"), json!(null)).await.ok();
+        panel.put("root", &format!("/api/users/{name}"), json!({"username": name})).await.ok();
+    }
+    assert_eq!(panel.post("root", "/api/users/reset", json!(null)).await.ok(), json!({}));
+    panel.delete("root", "/api/users/expired").await.wrong_fields(&["passed_time"]);
+    panel.delete("root", "/api/users/expired?passed_time=x").await.wrong_fields(&["passed_time"]);
+    panel.delete("root", "/api/users/expired?passed_time=99999999999999").await.refused(404);
+    let old = json!({"username": "old", "expire_strategy": "fixed_date", "expire_date": 1000});
+    panel.post("root", "/api/users", old).await.ok();
+    assert_eq!(panel.delete("root", "/api/users/expired?passed_time=0").await.ok(), json!({}));
+    assert_eq!(names(&panel.get("root", "/api/users").await.ok()), ["expired", "reset"]);
+}
+
+async fn a_user_is_switched_reset_revoked_and_given_away(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    let before = panel.post("root", "/api/users", never("foo")).await.ok();
+    let act = async |action: &str| panel.post("root", &format!("/api/users/foo/{action}"), json!(null)).await.ok();
+    let off = act("disable").await;
+    assert_eq!((&off["enabled"], &off["activated"], &off["is_active"]), (&json!(false), &json!(false), &json!(false)));
+    let on = act("enable").await;
+    assert_eq!((&on["enabled"], &on["activated"]), (&json!(true), &json!(true)));
+    assert_eq!(act("reset").await["traffic_reset_at"], "2026-11-23T20:36:25");
+    let revoked = act("revoke_sub").await;
+    assert_ne!(revoked["key"], before["key"]);
+    assert_eq!(revoked["sub_revoked_at"], "2026-11-23T20:36:25");
+    let set_owner = "/api/users/foo/set-owner";
+    panel.put("root", set_owner, json!(null)).await.wrong_fields(&["admin_username"]);
+    panel.put("root", &format!("{set_owner}?admin_username=zzz"), json!(null)).await.refused(404);
+    let given = panel.put("root", &format!("{set_owner}?admin_username=alice"), json!(null)).await.ok();
+    assert_eq!(given["owner_username"], "alice");
+}
+
+async fn the_services_of_a_user(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b')").await;
+    let panel = TestPanel::start(db).await;
+    let new = json!({"username": "foo", "expire_strategy": "never", "service_ids": [2]});
+    panel.post("root", "/api/users", new).await.ok();
+    let page = panel.get("root", "/api/users/foo/services").await.ok();
+    assert_eq!(page["items"], json!([{"id": 2, "name": "b", "inbound_ids": [], "user_ids": [1]}]));
+    panel.get("root", "/api/users/nope/services").await.refused(404);
+}
