@@ -1,6 +1,7 @@
 //! How long it takes to stage and apply the usage of one node, and to fold it: `cargo bench --bench usage`.
 //!
 //! On SQLite, and on PostgreSQL when `SARBAN_TEST_POSTGRES_URL` names a database server (`eval "$(make -s services)"`).
+#![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that can't go on ends")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
