@@ -25,11 +25,12 @@ use crate::actions::sign_in::{SignInError, sign_in};
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
-use crate::store::{self, admins::AdminUsage};
+use crate::domain::user_document::UserDocument;
+use crate::store::{self, admins::AdminUsage, user_lists::UserFilter};
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(token, current, list, create, read, modify, remove, services_of, stats))]
+#[openapi(paths(token, current, list, create, read, modify, remove, services_of, users_of, stats))]
 pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -37,6 +38,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .at("/api/admins", get(list).post(create))
         .at("/api/admins/:username", one())
         .at("/api/admins/:username/services", get(services_of))
+        .at("/api/admins/:username/users", get(users_of))
         .beside("/api/admins/:username", "current", get(current), one())
         .beside("/api/admins/:username", "token", post(token), one())
         .at("/api/system/stats/admins", get(stats))
@@ -255,6 +257,21 @@ async fn services_of(
 ) -> Result<Json<Page<ServiceResponse>>, ApiError> {
     let admin = admins::by_name(&state.panel, &at.username).await?.admin;
     let (items, total) = services::page_of(state, services::given_by(&admin), "", &paging).await?;
+    Ok(Json(paging.page_without_links(items, total)))
+}
+
+/// Lists an admin's users.
+#[utoipa::path(get, path = "/api/admins/{username}/users", tag = "Admin", params(AdminName, Paging),
+    responses((status = 200, body = Page<UserDocument>), (status = 404, description = "No such admin")))]
+#[handler]
+async fn users_of(
+    state: &State,
+    _: Sudo,
+    Both(Path(at), paging): Both<Path<AdminName>, Paging>,
+) -> Result<Json<Page<UserDocument>>, ApiError> {
+    let owner = admins::by_name(&state.panel, &at.username).await?.admin.id;
+    let filter = UserFilter { owner: Some(owner), ..UserFilter::default() };
+    let (items, total) = state.page_of_users(&filter, &paging).await?;
     Ok(Json(paging.page_without_links(items, total)))
 }
 

@@ -25,7 +25,7 @@ use crate::store::hosts::HostView;
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(list, create_unbound, list_of_inbound, create_bound, read, replace, remove))]
+#[openapi(paths(list, list_of_inbound, create_unbound, create_bound, read, replace, remove))]
 pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {

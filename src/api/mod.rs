@@ -168,13 +168,13 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
+        .and(health::routes)
         .and(hosts::routes)
         .and(inbounds::routes)
+        .and(metrics::routes)
         .and(nodes::routes)
+        .and(openapi::routes)
         .and(services::routes)
         .and(subscription::routes)
-        .and(health::routes)
-        .and(metrics::routes)
-        .and(openapi::routes)
         .and(users::routes)
 }

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 use super::body::Json;
 use super::error::ApiError;
 use super::routes::{Routes, get};
-use super::{State, admins, health, hosts, inbounds, metrics, nodes, services, users};
+use super::{State, admins, health, hosts, inbounds, metrics, nodes, services, subscription, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -42,15 +42,19 @@ fn openapi_json(state: &State) -> Result<Json<utoipa::openapi::OpenApi>, ApiErro
 
 /// What every resource says of itself.
 fn whole() -> utoipa::openapi::OpenApi {
-    Doc::openapi()
-        .merge_from(admins::Doc::openapi())
-        .merge_from(health::Doc::openapi())
-        .merge_from(hosts::Doc::openapi())
-        .merge_from(inbounds::Doc::openapi())
-        .merge_from(metrics::Doc::openapi())
-        .merge_from(nodes::Doc::openapi())
-        .merge_from(services::Doc::openapi())
-        .merge_from(users::Doc::openapi())
+    [
+        admins::Doc::openapi(),
+        health::Doc::openapi(),
+        hosts::Doc::openapi(),
+        inbounds::Doc::openapi(),
+        metrics::Doc::openapi(),
+        nodes::Doc::openapi(),
+        services::Doc::openapi(),
+        subscription::Doc::openapi(),
+        users::Doc::openapi(),
+    ]
+    .into_iter()
+    .fold(Doc::openapi(), utoipa::openapi::OpenApi::merge_from)
 }
 
 #[cfg(test)]

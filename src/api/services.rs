@@ -11,6 +11,7 @@ use super::body::{Empty, Json};
 use super::coerce::Int;
 use super::error::ApiError;
 use super::fields::FieldErrors;
+use super::inbounds::InboundResponse;
 use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
@@ -19,15 +20,21 @@ use crate::actions::services::{self, NewService, ServiceChange, ServiceError};
 use crate::domain::admin::Admin;
 use crate::domain::ids::{InboundId, ServiceId};
 use crate::domain::service::Service;
+use crate::domain::user_document::UserDocument;
 use crate::store::services::Scope;
+use crate::store::{inbounds, user_lists::UserFilter};
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(list, create, read, modify, remove))]
+#[openapi(paths(list, create, read, modify, remove, users_of, inbounds_of))]
 pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.at("/api/services", get(list).post(create)).at("/api/services/:id", get(read).put(modify).delete(remove))
+    routes
+        .at("/api/services", get(list).post(create))
+        .at("/api/services/:id", get(read).put(modify).delete(remove))
+        .at("/api/services/:id/users", get(users_of))
+        .at("/api/services/:id/inbounds", get(inbounds_of))
 }
 
 /// A service.
@@ -140,6 +147,36 @@ async fn modify(
 async fn remove(state: &State, _: Sudo, Path(at): Path<ServicePath>) -> Result<Json<Empty>, ApiError> {
     services::delete(&state.panel, at.id()).await?;
     Ok(Json(Empty {}))
+}
+
+/// Lists the users of a service.
+#[utoipa::path(get, path = "/api/services/{id}/users", tag = "Service", params(ServicePath, Paging),
+    responses((status = 200, body = Page<UserDocument>), (status = 404, description = "No such service")))]
+#[handler]
+async fn users_of(
+    state: &State,
+    _: Sudo,
+    Both(Path(at), paging): Both<Path<ServicePath>, Paging>,
+) -> Result<Json<Page<UserDocument>>, ApiError> {
+    let id = services::by_id(&state.panel, at.id()).await?.id;
+    let filter = UserFilter { service: Some(id), ..UserFilter::default() };
+    let (items, total) = state.page_of_users(&filter, &paging).await?;
+    Ok(Json(paging.page(items, total)))
+}
+
+/// Lists the inbounds of a service.
+#[utoipa::path(get, path = "/api/services/{id}/inbounds", tag = "Service", params(ServicePath, Paging),
+    responses((status = 200, body = Page<InboundResponse>), (status = 404, description = "No such service")))]
+#[handler]
+async fn inbounds_of(
+    state: &State,
+    _: Sudo,
+    Both(Path(at), paging): Both<Path<ServicePath>, Paging>,
+) -> Result<Json<Page<InboundResponse>>, ApiError> {
+    let id = services::by_id(&state.panel, at.id()).await?.id;
+    let views = inbounds::page_of_service(&state.panel.db, id, paging.limit(), paging.offset()).await?;
+    let total = inbounds::count_of_service(&state.panel.db, id).await?;
+    Ok(Json(paging.page(views.into_iter().map(InboundResponse::from).collect(), total)))
 }
 
 /// The services of one page as they are shown, and how many there are on all.

@@ -3,6 +3,7 @@
 use deserr::Deserr;
 use poem::http::header;
 use poem::{Body, Request as HttpRequest, Response, handler};
+use utoipa::OpenApi;
 
 use super::State;
 use super::body::Json;
@@ -20,6 +21,11 @@ use crate::domain::user_document::UserDocument;
 use crate::store::users;
 use crate::subscription::headers::headers;
 use crate::subscription::{Format, Request, render};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(fetch, info, fetch_as))]
+pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes

@@ -1,4 +1,4 @@
-//! `/api/users`.
+//! `/api/users`: the users, what is done to one of them, and what to many at once.
 
 use poem::handler;
 use poem::http::StatusCode;
@@ -36,7 +36,8 @@ use crate::store::user_lists::{self, UserFilter, UserSort, UserWindow};
     disable,
     reset,
     revoke_sub,
-    set_owner
+    set_owner,
+    services_of
 ))]
 pub(super) struct Doc;
 

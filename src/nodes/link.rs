@@ -76,7 +76,10 @@ impl Link {
             std::future::ready(wire.ok_or(ConnectionGone))
         });
         let channel = endpoint.connect_with_connector(connector).await;
-        let channel = channel.map_err(|error| LinkError::NotANode { detail: error.to_string() })?;
+        let channel = channel.map_err(|error| {
+            let stranger = LinkError::NotANode { detail: error.to_string() };
+            turned_away(&news, fingerprint).unwrap_or(stranger)
+        })?;
         let client = MarzServiceClient::new(channel)
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
@@ -100,9 +103,10 @@ impl Link {
         let call = "FetchBackends";
         match reply {
             Err(_) => Err(LinkError::NoAnswer { call, limit: CALL_TIMEOUT }),
-            Ok(Err(_)) if self.news.refused() => Err(LinkError::PanelRefused),
-            Ok(Err(_)) if self.fingerprint.is_some() && !self.news.heard() => Err(LinkError::HungUp),
-            Ok(Err(status)) => Err(LinkError::from_status(call, &status, true)),
+            Ok(Err(status)) => {
+                let stranger = LinkError::from_status(call, &status, true);
+                Err(turned_away(&self.news, self.fingerprint).unwrap_or(stranger))
+            }
             Ok(Ok(reply)) => Ok(reply.into_inner()),
         }
     }
@@ -141,6 +145,15 @@ impl Link {
     pub async fn backend_logs(&self, name: String, include_buffer: bool) -> Result<Streaming<LogLine>, LinkError> {
         let request = BackendLogsRequest { backend_name: name, include_buffer };
         call("StreamBackendLogs", CALL_TIMEOUT, self.client().stream_backend_logs(request)).await
+    }
+}
+
+/// Whether a connection that failed at once did so over the panel's certificate.
+fn turned_away(news: &News, fingerprint: Option<Fingerprint>) -> Option<LinkError> {
+    if news.refused() {
+        Some(LinkError::PanelRefused)
+    } else {
+        (fingerprint.is_some() && !news.heard()).then_some(LinkError::HungUp)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use poem::Server;
 use poem::listener::{Acceptor, Listener, TcpListener};
 use rand::SeedableRng;
@@ -77,7 +78,8 @@ impl TestPanel {
             redis: Part::Off,
             scheduler: Place::Leader,
         });
-        let state = State::new(panel.clone(), options, health, &mut StdRng::seed_from_u64(1));
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let state = State::new(panel.clone(), options, health, metrics, &mut StdRng::seed_from_u64(1));
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let base = acceptor.local_addr()[0].to_string();
         let server = Server::new_with_acceptor(acceptor).run(api::routes(Arc::clone(&state)));

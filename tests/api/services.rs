@@ -13,6 +13,7 @@ on_both_engines!(
     lists_are_filtered_and_linked,
     an_admin_sees_the_services_it_may_give,
     users_follow_their_services,
+    a_service_lists_its_users_and_inbounds,
     a_service_with_very_many_users_goes_in_parts,
 );
 
@@ -20,7 +21,8 @@ on_both_engines!(
 const INBOUNDS: &str = "
     INSERT INTO nodes (name, address, port, connection_backend, created_at) VALUES ('n', 'a', 1, 'grpcio', 0);
     INSERT INTO inbounds (node_id, tag, protocol, config)
-        SELECT id, tag, 'vless', '{}' FROM nodes, (SELECT 'a' AS tag UNION ALL SELECT 'b' UNION ALL SELECT 'c') t";
+        SELECT id, tag, 'vless', '{}' FROM nodes, (SELECT 'a' AS tag UNION ALL SELECT 'b' UNION ALL SELECT 'c') t
+        WHERE name = 'n' ORDER BY tag";
 
 fn names(page: &Value) -> Vec<&str> {
     page["items"].as_array().expect("items").iter().filter_map(|item| item["name"].as_str()).collect()
@@ -129,6 +131,36 @@ async fn users_follow_their_services(db: Db) {
     panel.delete("root", "/api/services/1").await.ok();
     assert_eq!((number(&db, MARKS).await, number(&db, OTHERS).await), (2, 0));
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users_services").await, 1);
+}
+
+async fn a_service_lists_its_users_and_inbounds(db: Db) {
+    execute(&db, INBOUNDS).await;
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.post("root", "/api/services", json!({"name": "a", "inbound_ids": [1, 3]})).await.ok();
+    for (by, name) in [("root", "of_root"), ("alice", "of_alice")] {
+        let user = json!({"username": name, "expire_strategy": "never", "service_ids": [1]});
+        panel.post(by, "/api/users", user).await.ok();
+    }
+    panel.put("root", "/api/users/of_alice", json!({"username": "of_alice", "service_ids": [1]})).await.ok();
+    let user_names = |page: &Value| {
+        let items = page["items"].as_array().expect("items").iter();
+        items.map(|item| item["username"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    let users = panel.get("root", "/api/services/1/users?size=1").await.ok();
+    assert_eq!((user_names(&users), &users["total"]), (vec!["of_root".to_owned()], &json!(2)));
+    assert_eq!(users["links"]["next"], "/api/services/1/users?size=1&page=2");
+    let inbounds = panel.get("root", "/api/services/1/inbounds").await.ok();
+    let tags: Vec<&Value> = inbounds["items"].as_array().expect("items").iter().map(|item| &item["tag"]).collect();
+    assert_eq!(tags, ["a", "c"]);
+    let of_alice = panel.get("root", "/api/admins/alice/users").await.ok();
+    assert_eq!((user_names(&of_alice), of_alice.get("links")), (vec!["of_alice".to_owned()], None));
+    for path in ["/api/services/999/users", "/api/services/999/inbounds", "/api/admins/ghost/users"] {
+        panel.get("root", path).await.refused(404);
+    }
+    for path in ["/api/services/1/users", "/api/services/1/inbounds", "/api/admins/alice/users"] {
+        panel.get("alice", path).await.refused(403);
+    }
 }
 
 async fn a_service_with_very_many_users_goes_in_parts(db: Db) {

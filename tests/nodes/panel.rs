@@ -70,13 +70,13 @@ impl Drop for Panel {
     }
 }
 
-/// A node's row.
+/// A node's row, and no longer the one that every new panel begins with.
 pub async fn add_node(db: &Db, id: i64, address: SocketAddr, kind: &str) {
     let (ip, port) = (address.ip(), address.port());
     sql(
         db,
         &format!(
-            "DELETE FROM nodes WHERE name = 'local'; -- the one that a new database has
+            "DELETE FROM nodes WHERE name = 'local';
              INSERT INTO nodes (id, name, address, port, connection_backend, created_at)
              VALUES ({id}, 'node {id}', '{ip}', {port}, '{kind}', 0)"
         ),

@@ -1,5 +1,5 @@
 //! A node for demos, load and chaos: serves the node protocol on a port, and a control port that makes it misbehave.
-#![allow(missing_docs, reason = "a program for tests")]
+#![allow(missing_docs, clippy::expect_used, reason = "a program for tests")]
 
 #[path = "mod.rs"]
 mod test_node;
