@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::fields::{BODY, FieldErrors};
 use super::input::{Input, Refused, check, extract};
+use super::not_a_number::quoted;
 
 /// Far above the largest honest request (a template with all its hosts), far below what would hurt.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -28,8 +29,10 @@ impl<T: Deserr<FieldErrors>> Input for Json<T> {
         if !is_json(request.content_type()) {
             return Err(Refused::Fields(FieldErrors::one(BODY, "must be sent as application/json")));
         }
-        let value = parse(&bytes)?;
-        check(value).map(Self).map_err(Refused::Fields)
+        match parse(&bytes) {
+            Ok(value) => check(value).map(Self).map_err(Refused::Fields),
+            Err(refused) => Err(wrong_numbers::<T>(&bytes).map_or(refused, Refused::Fields)),
+        }
     }
 }
 
@@ -82,6 +85,12 @@ fn parse(bytes: &[u8]) -> Result<Value, Refused> {
             "The body is not JSON from this character on",
         ))),
     }
+}
+
+/// The fields that hold `NaN` or `Infinity`, if these are all that keeps the body from being JSON.
+fn wrong_numbers<T: Deserr<FieldErrors>>(bytes: &[u8]) -> Option<FieldErrors> {
+    let text = quoted(std::str::from_utf8(bytes).ok()?)?;
+    check::<T>(serde_json::from_str(&text).ok()?).err()
 }
 
 /// The character at which the text stops being JSON.
@@ -145,6 +154,9 @@ mod tests {
             (r#"{"name": "#, vec!["9"]),
             ("{\"é\":\n x}", vec!["7"]),
             (r#"{"name": 5, "enabled": ""}"#, vec!["enabled", "name"]),
+            (r#"{"enabled": NaN, "inbound_ids": [1, -Infinity]}"#, vec!["1", "enabled"]),
+            (r#"{"enabled": NaN, x}"#, vec!["12"]),
+            (r#"{"name": NaN}"#, vec!["9"]),
             (r#"{"inbound_ids": ["x", 1.5, null]}"#, vec!["0", "1", "2"]),
             (r#"{"inbound_ids": null}"#, vec!["inbound_ids"]),
             (r#"{"name": "a\u0000b", "inbound_ids": "x"}"#, vec!["inbound_ids", "name"]),

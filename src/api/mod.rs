@@ -74,6 +74,7 @@ pub mod inbounds;
 pub mod input;
 mod metrics;
 pub mod nodes;
+mod not_a_number;
 mod openapi;
 pub mod page;
 pub mod query;
