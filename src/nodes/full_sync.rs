@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::proto::{BackendsResponse, Inbound, User, UserData};
-use super::tls::Fingerprint;
 use crate::domain::ids::{NodeId, UserId};
-use crate::store::node_sync::{Offer, OfferedBackend, OfferedInbound};
+use crate::store::node_sync::{FirstSeen, Offer, OfferedBackend, OfferedInbound};
 use crate::store::node_users::{self, NodeUser};
 use crate::store::{Db, StoreError};
 
@@ -58,8 +57,8 @@ pub(super) fn message<T: AsRef<str>>(user: &NodeUser, tags: &[T]) -> Option<User
 }
 
 /// What a node says about itself. An inbound without a readable config can't be used, and is left out.
-pub(super) fn offer(node: NodeId, reply: BackendsResponse, fingerprint: Option<Fingerprint>) -> Offer {
-    let mut offer = Offer { fingerprint: fingerprint.map(|it| it.to_string()), ..Offer::default() };
+pub(super) fn offer(node: NodeId, reply: BackendsResponse, first_seen: Option<FirstSeen>) -> Offer {
+    let mut offer = Offer { first_seen, ..Offer::default() };
     for backend in reply.backends {
         for inbound in backend.inbounds {
             let config = inbound.config.unwrap_or_default();

@@ -24,7 +24,8 @@ use super::sync_stream::SyncStream;
 use super::tls::PanelIdentity;
 use crate::clock::Clock;
 use crate::domain::ids::{NodeId, UserId};
-use crate::store::{Fence, FenceError, StoreError, node_sync};
+use crate::store::node_sync::{self, FirstSeen};
+use crate::store::{Fence, FenceError, StoreError};
 
 /// At most so many changes wait for one acknowledgement.
 const BATCH: usize = 200;
@@ -115,20 +116,31 @@ impl<'a> Session<'a> {
         let mailbox = self.context.desk.open(self.node);
         // Whoever asked for a full sync up to here gets this one.
         resync.notified().now_or_never();
-        let mut stream = self.full_sync(&link, None).await?;
+        // A certificate that was checked against a pin is not pinned again: somebody may just have unpinned it.
+        let first_seen = link.fingerprint().filter(|_| target.pin.is_none()).map(|fingerprint| FirstSeen {
+            fingerprint: fingerprint.to_string(),
+            address: target.address.clone(),
+            port: target.port,
+        });
+        let mut stream = self.full_sync(&link, None, first_seen).await?;
         loop {
             self.context.roster.arrived(ConnectedNode { id: self.node, coefficient, link: link.clone() });
             let due = Instant::now() + self.context.timing.resync.mul_f64(rng.random_range(0.9..1.1));
             self.follow(&mut stream, &mailbox, due, resync).await?;
-            stream = self.full_sync(&link, Some(stream)).await?;
+            stream = self.full_sync(&link, Some(stream), None).await?;
         }
     }
 
     /// Writes what the node offers, then gives it all its users.
-    async fn full_sync(&mut self, link: &Link, stream: Option<SyncStream>) -> Result<SyncStream, SessionError> {
+    async fn full_sync(
+        &mut self,
+        link: &Link,
+        stream: Option<SyncStream>,
+        first_seen: Option<FirstSeen>,
+    ) -> Result<SyncStream, SessionError> {
         let began = Instant::now();
         let Context { fence, timing, .. } = self.context;
-        let offer = full_sync::offer(self.node, link.fetch_backends().await?, link.fingerprint());
+        let offer = full_sync::offer(self.node, link.fetch_backends().await?, first_seen);
         let clock = node_sync::begin_sync(fence, self.node, &offer).await?.ok_or(SessionError::Gone)?;
         let (before, last) = *self.keys.get_or_insert((clock.synced, clock.synced));
 

@@ -22,8 +22,9 @@ statements! {
     NODES = concat!("SELECT ", columns!(), " FROM nodes ORDER BY id");
     NODE = concat!("SELECT ", columns!(), " FROM nodes WHERE id = $1");
     SET_HEALTH = "UPDATE nodes SET status = $2, message = $3, last_status_change = $4 WHERE id = $1 AND status <> 'disabled'";
-    BEGIN_SYNC = "UPDATE nodes SET dirty = FALSE, certificate_pin = COALESCE(certificate_pin, $2) WHERE id = $1
-        RETURNING key_synced_seq";
+    BEGIN_SYNC = "UPDATE nodes SET dirty = FALSE WHERE id = $1 RETURNING key_synced_seq";
+    PIN = "UPDATE nodes SET certificate_pin = $2
+        WHERE id = $1 AND certificate_pin IS NULL AND address = $3 AND port = $4";
     KEY_CLOCK = "SELECT seq FROM key_change WHERE id = 1";
     END_SYNC = "UPDATE nodes SET synced_at = $3, key_synced_seq = CASE WHEN dirty THEN key_synced_seq ELSE $2 END
         WHERE id = $1";
@@ -111,8 +112,19 @@ pub struct Offer {
     pub backends: Vec<OfferedBackend>,
     /// Their inbounds; of equal tags the first counts.
     pub inbounds: Vec<OfferedInbound>,
-    /// Pinned if nothing is pinned yet.
-    pub fingerprint: Option<String>,
+    /// The certificate that it presented, if nothing was pinned when the connection was made.
+    pub first_seen: Option<FirstSeen>,
+}
+
+/// A certificate seen for the first time, and where. It is pinned unless the node was moved meanwhile.
+#[derive(Clone, Debug)]
+pub struct FirstSeen {
+    /// SHA-256 in hex.
+    pub fingerprint: String,
+    /// Host name or address of the connection.
+    pub address: String,
+    /// Its TCP port.
+    pub port: i64,
 }
 
 /// Two readings of the clock `key_change`, taken as a full sync begins.
@@ -167,13 +179,18 @@ pub async fn set_health(fence: &Fence, news: &[(NodeId, Health)], now: Moment) -
 pub async fn begin_sync(fence: &Fence, node: NodeId, offer: &Offer) -> Result<Option<KeyClock>, FenceError> {
     retry(FenceError::is_retry, async || {
         let mut tx = fence.begin().await?;
-        let synced = run!(&mut *tx, BEGIN_SYNC, |sql, c| {
-            query_scalar::<_, i64>(sql).bind(node.0).bind(&offer.fingerprint).fetch_optional(c).await
-        })?;
+        let synced =
+            run!(&mut *tx, BEGIN_SYNC, |sql, c| { query_scalar::<_, i64>(sql).bind(node.0).fetch_optional(c).await })?;
         let Some(synced) = synced else {
             tx.rollback().await?;
             return Ok(None);
         };
+        if let Some(seen) = &offer.first_seen {
+            run!(&mut *tx, PIN, |sql, c| {
+                let query = query(sql).bind(node.0).bind(&seen.fingerprint).bind(&seen.address).bind(seen.port);
+                query.execute(c).await.map(drop)
+            })?;
+        }
         write_backends(&mut tx, node, &offer.backends).await?;
         write_inbounds(&mut tx, node, &offer.inbounds).await?;
         let now = run!(&mut *tx, KEY_CLOCK, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
