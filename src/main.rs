@@ -40,7 +40,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             let cores = Cores::detect();
             let workers = settings.threads.workers(cores.whole());
             let options = ServeOptions { migrate: !args.no_migrate, workers, cores: cores.share() };
-            threads(workers.threads)?.block_on(app::serve(settings, options))
+            let runtime = threads(workers.threads)?;
+            let served = runtime.block_on(app::serve(settings, options));
+            // What hangs in a system call must not hold up the end.
+            runtime.shutdown_background();
+            served
         }
         Command::Tool(tool) => {
             let runtime = Builder::new_current_thread().enable_all().build();

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::cluster::elector::{Elector, Lead};
-use crate::cluster::gate::{Gate, RedisState};
+use crate::cluster::gate::{Gate, RedisState, RedisWatch};
 use crate::cluster::identity::{Identity, task_session_name};
 use crate::cluster::leadership::{Leadership, Standing};
 use crate::cluster::ringing;
@@ -65,19 +65,19 @@ impl Coordination {
         let drain = CancellationToken::new();
         let (standing, standing_seen) = watch::channel(Standing::None);
         let step_down = Arc::new(Notify::new());
+        let redis = RedisWatch::new(if parts.redis.is_some() { RedisState::Ok } else { RedisState::Off });
         let gate = parts.redis.as_ref().map(|(client, cluster)| {
             let ttl = Duration::from_micros(parts.timing.ttl.unsigned_abs());
             let limit = Duration::from_micros(parts.timing.operation().unsigned_abs());
-            Gate::new(client.clone(), cluster, parts.identity.instance, ttl, limit)
+            Gate::new(client.clone(), cluster, parts.identity.instance, ttl, limit, redis.clone())
         });
-        let redis = gate.as_ref().map_or_else(|| watch::channel(RedisState::Off).1, Gate::state);
         let runtime = Builder::new_current_thread().enable_all().build().context("no runtime for the lease")?;
-        let (draining, asked) = (drain.clone(), step_down.clone());
+        let (draining, asked, redis_seen) = (drain.clone(), step_down.clone(), redis.seen());
         let thread = std::thread::Builder::new()
             .name("sarban-lease".to_owned())
-            .spawn(move || runtime.block_on(run(parts, gate, workers, standing, asked, draining)))
+            .spawn(move || runtime.block_on(run(parts, gate, redis, workers, standing, asked, draining)))
             .context("no thread for the lease")?;
-        Ok(Self { standing: standing_seen, redis, step_down, drain, thread })
+        Ok(Self { standing: standing_seen, redis: redis_seen, step_down, drain, thread })
     }
 
     /// Hands the lease over, if this process has it, and does not candidate again.
@@ -97,6 +97,7 @@ impl Coordination {
 async fn run(
     parts: CoordinationParts,
     gate: Option<Gate>,
+    redis: RedisWatch,
     workers: Handle,
     standing: watch::Sender<Standing>,
     step_down: Arc<Notify>,
@@ -104,8 +105,14 @@ async fn run(
 ) {
     let Some(db) = drain.run_until_cancelled(open(&parts)).await else { return };
     if let Some((client, cluster)) = &parts.redis {
-        let carrying =
-            ringing::carry(parts.bell.clone(), client.clone(), cluster.clone(), parts.identity.instance, drain.clone());
+        let carrying = ringing::carry(
+            parts.bell.clone(),
+            client.clone(),
+            cluster.clone(),
+            parts.identity.instance,
+            redis,
+            drain.clone(),
+        );
         tokio::spawn(carrying);
     }
     let lead = leader(&parts, &db, workers);
@@ -132,6 +139,7 @@ fn leader(parts: &CoordinationParts, db: &Db, workers: Handle) -> Lead {
         instance: parts.identity.instance,
         schedules: parts.schedules.clone(),
         db: db.clone(),
+        patience: Duration::from_micros(parts.timing.ttl.unsigned_abs() / 2),
         fence: fence.clone(),
         bell: parts.bell.clone(),
         workers: workers.clone(),

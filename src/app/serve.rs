@@ -8,7 +8,8 @@ use poem::Server;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::coordination::{Coordination, CoordinationParts};
 use super::{database, health, listener, redis, shutdown, surroundings, telemetry};
@@ -27,6 +28,9 @@ use crate::nodes::supervisor::Supervisor;
 use crate::nodes::{self, PanelIdentity, panel_certificate};
 use crate::scheduler::tasks::Deps;
 use crate::store::{Db, migrate};
+
+/// Kept of the grace for the last writes.
+const LAST_SECOND: Duration = Duration::from_secs(1);
 
 /// What the command line adds to the settings.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +71,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let collector =
         Collector::new(db.clone(), clock.clone(), supervisor.clone(), &settings.instance.data_dir, identity.instance)
             .with_context(|| format!("no spool under {}: check DATA_DIR", settings.instance.data_dir.display()))?;
-    tokio::spawn(stopping.clone().run_until_cancelled_owned(replay_each_minute(collector.clone())));
+    tokio::spawn(replay_each_minute(collector.clone(), stopping.clone()));
 
     let coordination = Coordination::start(CoordinationParts {
         identity,
@@ -99,18 +103,27 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let serving = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
         api::routes(state),
         stopping.cancelled(),
-        Some(grace.saturating_sub(Duration::from_secs(2))),
+        Some(grace.saturating_sub(2 * LAST_SECOND)),
     );
     // The lease goes at the first signal: others need not wait for the last request here.
     let handing_over = async {
         stopping.cancelled().await;
+        let end = Instant::now() + grace;
         coordination.drain();
-        coordination.join().await;
-        collector.shut_down(grace.saturating_sub(Duration::from_secs(1))).await;
+        if timeout_at(end - LAST_SECOND, coordination.join()).await.is_err() {
+            tracing::warn!("the lease was not handed over in time; it will expire");
+        }
+        collector.shut_down(end - LAST_SECOND).await;
+        end
     };
-    let (served, ()) = tokio::join!(serving, handing_over);
-    write_fetches(&fetches, &db).await;
-    db.close().await;
+    let (served, end) = tokio::join!(serving, handing_over);
+    let closing = async {
+        write_fetches(&fetches, &db).await;
+        db.close().await;
+    };
+    if timeout_at(end, closing).await.is_err() {
+        tracing::warn!("the database's connections were not closed in time");
+    }
     served.context("the HTTP server failed")
 }
 
@@ -129,10 +142,10 @@ async fn bring_schema_up_to_date(db: &Db, apply: bool) -> anyhow::Result<()> {
 }
 
 /// For every process, leader or not: what others left behind must not wait for their return.
-async fn replay_each_minute(collector: Collector) {
+async fn replay_each_minute(collector: Collector, stopping: CancellationToken) {
     let mut minute = tokio::time::interval(Duration::from_secs(60));
-    loop {
-        minute.tick().await;
+    // Only the waiting may be called off: a replay holds replies in its hands.
+    while stopping.run_until_cancelled(minute.tick()).await.is_some() {
         collector.replay().await;
     }
 }

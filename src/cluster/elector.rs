@@ -81,9 +81,12 @@ impl Elector {
         while !drain.is_cancelled() {
             let wait = match self.contend(&me, &mut rng).await {
                 Ok(Turn::Won(term)) => {
-                    self.reign(&me, term, &mut rng).await;
-                    // Whoever hands over lets another one have it.
-                    Duration::from_micros(self.timing.ttl.unsigned_abs() / 4)
+                    if self.reign(&me, term, &mut rng).await.is_voluntary() {
+                        // Whoever hands over lets another one have it: deaf to the bell that was rung for the others.
+                        let rest = Duration::from_micros(self.timing.ttl.unsigned_abs() / 4);
+                        let _ = timeout(rest, drain.cancelled()).await;
+                    }
+                    continue;
                 }
                 Ok(Turn::Wait(wait)) => wait,
                 Err(error) => {
@@ -107,6 +110,12 @@ impl Elector {
     /// One look at the lease, and one attempt to claim it when it is free.
     async fn contend(&mut self, me: &Candidate, rng: &mut StdRng) -> Result<Turn, StoreError> {
         let seen = self.look(me).await?;
+        if seen.remaining > 0 && seen.holder == Some(me.instance) {
+            // A claim of ours that came through after we had given it up, or a release that did not: nobody works
+            // under it.
+            lease::release(&self.db, me, seen.epoch).await?;
+            return Ok(Turn::Wait(Duration::ZERO));
+        }
         if seen.remaining > 0 {
             self.stand(Standing::Follower);
             return Ok(Turn::Wait(wait_for(Duration::from_micros(seen.remaining.unsigned_abs()), rng)));
@@ -121,12 +130,12 @@ impl Elector {
             lease::repair(&self.db, &self.clock, me, seen.epoch).await?;
             return Ok(Turn::Wait(Duration::ZERO));
         }
+        let limit = self.gate_limit();
         if let Some(gate) = &mut self.gate {
-            match gate.acquire().await {
-                Ok(Gained::Mine) => {}
-                Ok(Gained::Busy(remaining)) => return Ok(Turn::Wait(wait_for(remaining, rng))),
-                // Redis is away: the database decides alone.
-                Err(_) => {}
+            match timeout(limit, gate.acquire()).await {
+                Ok(Ok(Gained::Busy(remaining))) => return Ok(Turn::Wait(wait_for(remaining, rng))),
+                // Ours; or Redis is away, and the database decides alone.
+                Ok(Ok(Gained::Mine) | Err(_)) | Err(_) => {}
             }
         }
         self.claim(me, &seen, rng).await
@@ -184,9 +193,10 @@ impl Elector {
     }
 
     pub(super) async fn let_go_of_gate(&mut self) {
+        let limit = self.gate_limit();
         if let Some(gate) = &mut self.gate {
             // Best effort: it expires by itself.
-            let _ = gate.release().await;
+            let _ = timeout(limit, gate.release()).await;
         }
     }
 
@@ -196,6 +206,11 @@ impl Elector {
             Engine::Sqlite => self.timing.operation_sqlite(),
         };
         Duration::from_micros(micros.unsigned_abs())
+    }
+
+    /// A Redis that hangs must not hold up what the database decides.
+    pub(super) const fn gate_limit(&self) -> Duration {
+        Duration::from_micros(self.timing.operation().unsigned_abs())
     }
 
     pub(super) fn stand(&self, standing: Standing) {

@@ -17,8 +17,12 @@ pub struct Gate {
     bell: String,
     instance: String,
     ttl_ms: i64,
-    state: watch::Sender<RedisState>,
+    state: RedisWatch,
 }
+
+/// Whether Redis answers, as everybody who talks to it notes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RedisWatch(watch::Sender<RedisState>);
 
 /// Whether Redis answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +74,14 @@ return 1";
 
 impl Gate {
     /// A gate for one instance; connects when first used. `timeout` bounds connecting and every answer.
-    pub fn new(client: Client, cluster: &str, instance: Uuid, ttl: Duration, timeout: Duration) -> Self {
+    pub fn new(
+        client: Client,
+        cluster: &str,
+        instance: Uuid,
+        ttl: Duration,
+        timeout: Duration,
+        state: RedisWatch,
+    ) -> Self {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
         Self {
@@ -81,13 +92,8 @@ impl Gate {
             bell: key(cluster, "bell"),
             instance: instance.to_string(),
             ttl_ms: i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX),
-            state: watch::Sender::new(RedisState::Ok),
+            state,
         }
-    }
-
-    /// Follows whether Redis answers.
-    pub fn state(&self) -> watch::Receiver<RedisState> {
-        self.state.subscribe()
     }
 
     /// Asks for the lock.
@@ -112,11 +118,11 @@ impl Gate {
     async fn call(&mut self, script: &'static str) -> RedisResult<i64> {
         let answer = self.try_call(script).await;
         match &answer {
-            Ok(_) => self.note(RedisState::Ok, None),
+            Ok(_) => self.state.answers(),
             Err(error) => {
                 // Whatever it was (READONLY after a fail-over, a broken pipe): the next call connects anew.
                 self.connection = None;
-                self.note(RedisState::Down, Some(error));
+                self.state.fails(error);
             }
         }
         answer
@@ -135,16 +141,35 @@ impl Gate {
         call.key(&self.bell).arg(&self.instance).arg(self.ttl_ms);
         call.invoke_async(connection).await
     }
+}
 
-    /// One log line per change, not per failure.
-    fn note(&self, state: RedisState, error: Option<&RedisError>) {
-        let changed = self.state.send_if_modified(|known| std::mem::replace(known, state) != state);
-        match error {
-            Some(error) if changed => {
-                tracing::warn!(%error, "redis does not answer; the database alone decides who leads")
-            }
-            None if changed => tracing::info!("redis answers again"),
-            _ => {}
+impl RedisWatch {
+    /// In this state at first.
+    pub fn new(state: RedisState) -> Self {
+        Self(watch::Sender::new(state))
+    }
+
+    /// Follows it.
+    pub fn seen(&self) -> watch::Receiver<RedisState> {
+        self.0.subscribe()
+    }
+
+    /// It answered. One log line per change.
+    pub(super) fn answers(&self) {
+        if self.changes_to(RedisState::Ok) {
+            tracing::info!("redis answers again");
         }
+    }
+
+    /// It did not.
+    pub(super) fn fails(&self, error: &RedisError) {
+        if self.changes_to(RedisState::Down) {
+            tracing::warn!(%error, "redis does not answer; the database alone decides who leads");
+        }
+    }
+
+    fn changes_to(&self, state: RedisState) -> bool {
+        metrics::gauge!("redis_up").set(if state == RedisState::Ok { 1.0 } else { 0.0 });
+        self.0.send_if_modified(|known| std::mem::replace(known, state) != state)
     }
 }

@@ -14,7 +14,7 @@ use crate::store::lease::{self, Candidate};
 
 /// Why a term ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// The database says that it is somebody else's, or was over before we came.
     Lost,
     /// No renewal came through before the deadline.
@@ -28,6 +28,11 @@ enum End {
 }
 
 impl End {
+    /// We could have gone on.
+    pub(super) const fn is_voluntary(self) -> bool {
+        matches!(self, Self::HandOver | Self::Stuck)
+    }
+
     const fn word(self) -> &'static str {
         match self {
             Self::Lost => "lost",
@@ -40,8 +45,8 @@ impl End {
 }
 
 impl Elector {
-    /// Leads until the term is over, then makes sure that nothing of it goes on.
-    pub(super) async fn reign(&mut self, me: &Candidate, term: Term, rng: &mut StdRng) {
+    /// Leads until the term is over, then makes sure that nothing of it goes on. Tells why it ended.
+    pub(super) async fn reign(&mut self, me: &Candidate, term: Term, rng: &mut StdRng) -> End {
         let leadership =
             Leadership { term: term.clone(), stop: CancellationToken::new(), pulse: Pulse::new(self.clock.boot()) };
         let stop = leadership.stop.clone();
@@ -75,6 +80,7 @@ impl Elector {
         }
         self.let_go_of_gate().await;
         self.bell.ring();
+        end
     }
 
     async fn renew_until_end(&mut self, me: &Candidate, term: &Term, pulse: &Pulse, rng: &mut StdRng) -> End {
@@ -101,11 +107,12 @@ impl Elector {
                 return End::Expired;
             }
             if Instant::now() >= next {
-                let renewed = self.renew(me, term).await;
-                next = match renewed {
-                    Renewal::Done => Instant::now() + self.pause(rng),
+                // From the sending: how long the answer took, and Redis after it, does not stretch the rhythm.
+                let began = Instant::now();
+                next = match self.renew(me, term).await {
+                    Renewal::Done => began + self.pause(rng),
                     // Until the deadline there is nothing better to do than to try again.
-                    Renewal::Failed => Instant::now() + self.pause(rng) / 10,
+                    Renewal::Failed => began + self.pause(rng) / 10,
                     Renewal::Lost => return End::Lost,
                 };
             }
@@ -132,11 +139,12 @@ impl Elector {
             }
         };
         metrics::counter!("lease_renewals_total", "result" => word).increment(1);
+        let limit = self.gate_limit();
         if renewal == Renewal::Done
             && let Some(gate) = &mut self.gate
         {
             // Best effort: the gate keeps candidates calm, the database keeps the lease.
-            let _ = gate.renew().await;
+            let _ = timeout(limit, gate.renew()).await;
         }
         renewal
     }

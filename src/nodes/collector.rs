@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -185,10 +185,10 @@ impl Collector {
         }
     }
 
-    /// Waits up to `grace` for fetches that are under way; what has not come by then is counted as ambiguous.
-    pub async fn shut_down(&self, grace: Duration) {
+    /// Waits until `end` for fetches that are under way; what has not come by then is counted as ambiguous.
+    pub async fn shut_down(&self, end: Instant) {
         self.0.fetches.close();
-        if timeout(grace, self.0.fetches.wait()).await.is_err() {
+        if timeout_at(end, self.0.fetches.wait()).await.is_err() {
             for node in lock(&self.0.asking).iter() {
                 metrics::counter!("usage_rpc_ambiguous_total", "node" => node.to_string()).increment(1);
                 tracing::warn!(
@@ -198,6 +198,10 @@ impl Collector {
             }
         }
         self.replay().await;
+        if !lock(&self.0.asking).is_empty() {
+            // A reply may still come: it needs its file.
+            return;
+        }
         if let Err(error) = self.blocking(|inner| lock(&inner.spool).close()).await {
             tracing::warn!(%error, "the spool file could not be removed; another process will");
         }

@@ -17,7 +17,7 @@ use super::tasks::{self, Context, Deps, TaskError};
 use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::leadership::Leadership;
 use crate::domain::moment::{Moment, SECOND};
-use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task, WINDOW};
+use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
 use crate::store::runs::{Outcome, Run, Trigger};
 use crate::store::{Db, Fence, FenceError, StoreError, clock};
 
@@ -36,6 +36,8 @@ pub struct Driver {
     pub schedules: Vec<Schedule>,
     /// Connections of the lease's thread, for the ledger.
     pub db: Db,
+    /// How long one look at the clock and the ledger may take.
+    pub patience: Duration,
     /// Makes a fence for a term, on the connections given.
     pub fence: MakeFence,
     /// Rung when there may be a request.
@@ -61,6 +63,8 @@ enum PassError {
     Fence(#[from] FenceError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the database takes too long")]
+    Slow,
 }
 
 impl Driver {
@@ -78,7 +82,7 @@ impl Driver {
                     state.running.remove(&task);
                 }
             }
-            let pause = match self.pass(&ledger, &leadership, &mut state, &mut runs).await {
+            let pause = match self.patient_pass(&ledger, &leadership, &mut state, &mut runs).await {
                 Ok(pause) => pause,
                 Err(PassError::Fence(FenceError::Deposed)) => {
                     leadership.stop.cancelled().await;
@@ -121,6 +125,25 @@ impl Driver {
         None
     }
 
+    /// One pass, beating all the while: a database that does not answer is no reason to give the lease up. (If it is
+    /// gone for good, the renewals say so.)
+    async fn patient_pass(
+        &self,
+        ledger: &Ledger,
+        leadership: &Leadership,
+        state: &mut State,
+        runs: &mut JoinSet<Task>,
+    ) -> Result<Duration, PassError> {
+        let pass = timeout(self.patience, self.pass(ledger, leadership, state, runs));
+        tokio::pin!(pass);
+        loop {
+            tokio::select! {
+                passed = &mut pass => return passed.map_err(|_| PassError::Slow)?,
+                () = sleep(POLL) => self.beat(leadership),
+            }
+        }
+    }
+
     /// Starts what is due; returns how long nothing else will be.
     async fn pass(
         &self,
@@ -143,11 +166,14 @@ impl Driver {
             state.seen.insert(schedule.task, slot);
             state.running.insert(schedule.task);
             let run = Run { task: schedule.task, slot, trigger: Trigger::Schedule };
-            runs.spawn(self.clone().run(ledger.clone(), leadership.clone(), run, schedule.period));
+            runs.spawn(self.clone().run(ledger.clone(), leadership.clone(), run, None, schedule.period));
         }
-        if let Some(run) = ledger.take_request(now, |task| !state.running.contains(&task)).await? {
-            state.running.insert(run.task);
-            runs.spawn(self.clone().run(ledger.clone(), leadership.clone(), run, WINDOW));
+        for (request, task) in ledger.requests().await? {
+            let Some(schedule) = self.schedules.iter().find(|schedule| schedule.task == task) else { continue };
+            if state.running.insert(task) {
+                let run = Run { task, slot: now, trigger: Trigger::Request };
+                runs.spawn(self.clone().run(ledger.clone(), leadership.clone(), run, Some(request), schedule.period));
+            }
         }
         Ok(pause)
     }
@@ -173,15 +199,9 @@ impl Driver {
     }
 
     /// One run with its attempts, from the ledger's row to its end.
-    async fn run(self, ledger: Ledger, leadership: Leadership, run: Run, period: i64) -> Task {
-        let limit = Duration::from_micros(period.unsigned_abs());
-        if let Err(FenceError::Store(error)) = self.attempts(&ledger, &leadership, run, limit).await {
-            tracing::error!(
-                task = run.task.name(),
-                error = &error as &dyn std::error::Error,
-                "the ledger refused a run"
-            );
-        }
+    async fn run(self, ledger: Ledger, leadership: Leadership, run: Run, request: Option<Uuid>, period: i64) -> Task {
+        // Deposed: the next leader takes the run up.
+        let _ = self.attempts(&ledger, &leadership, run, request, Duration::from_micros(period.unsigned_abs())).await;
         run.task
     }
 
@@ -190,11 +210,13 @@ impl Driver {
         ledger: &Ledger,
         leadership: &Leadership,
         run: Run,
+        request: Option<Uuid>,
         period: Duration,
     ) -> Result<(), FenceError> {
         for _ in 0..MAX_ATTEMPTS {
-            let now = clock::now(&self.db).await?;
-            let Some(attempt) = ledger.start(run, now).await? else { return Ok(()) };
+            let now = surely(leadership, || async { Ok(clock::now(&self.db).await?) }).await?;
+            let start = surely(leadership, || ledger.start(run, request, now)).await?;
+            let Some(attempt) = start else { return Ok(()) };
             metrics::histogram!("scheduler_slot_lag_seconds", "task" => run.task.name())
                 .record(now.since(run.slot) as f64 / SECOND as f64);
             let outcome = match self.body(leadership, run, now).await {
@@ -202,7 +224,7 @@ impl Driver {
                 Err(TaskError::Fence(FenceError::Deposed)) => return Err(FenceError::Deposed),
                 Err(error) => Outcome::Failed(error.chain()),
             };
-            ledger.finish(run, &outcome).await?;
+            surely(leadership, || ledger.finish(run, &outcome)).await?;
             let Outcome::Failed(error) = outcome else {
                 metrics::counter!("scheduler_slots_total", "task" => run.task.name(), "state" => "done").increment(1);
                 return Ok(());
@@ -231,6 +253,25 @@ impl Driver {
 
     fn beat(&self, leadership: &Leadership) {
         leadership.pulse.beat(self.deps.clock.boot());
+    }
+}
+
+/// Does something in the ledger until it is done or the term is over: a slot whose row can't be written just now must
+/// not be forgotten.
+async fn surely<T, F: Future<Output = Result<T, FenceError>>>(
+    leadership: &Leadership,
+    mut entry: impl FnMut() -> F,
+) -> Result<T, FenceError> {
+    loop {
+        match entry().await {
+            Err(FenceError::Store(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the ledger does not answer; trying again");
+            }
+            settled => return settled,
+        }
+        if timeout(POLL, leadership.stop.cancelled()).await.is_ok() {
+            return Err(FenceError::Deposed);
+        }
     }
 }
 

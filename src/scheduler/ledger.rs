@@ -5,8 +5,8 @@ use uuid::Uuid;
 use crate::domain::ids::Epoch;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::{Schedule, Task};
-use crate::store::runs::{self, Outcome, Run, Trigger};
-use crate::store::{Fence, FenceError, clock, retry};
+use crate::store::runs::{self, Outcome, Run};
+use crate::store::{Fence, FenceError, clock};
 
 /// The ledger of one term, kept by one process.
 #[derive(Clone, Debug)]
@@ -41,51 +41,41 @@ impl Ledger {
         Ok(entered)
     }
 
-    /// Starts a run; `None` when its slot needs none.
-    pub(super) async fn start(&self, run: Run, now: Moment) -> Result<Option<i64>, FenceError> {
-        retry(FenceError::is_retry, || async {
-            let mut tx = self.fence.begin().await?;
-            let attempt = runs::start(&mut tx, run, self.epoch(), self.instance, now).await?;
-            tx.commit().await?;
-            Ok(attempt)
-        })
-        .await
+    /// Starts a run, and takes the request for it off the list; `None` when its slot needs none. May be repeated with
+    /// the same `now` after an error.
+    pub(super) async fn start(&self, run: Run, request: Option<Uuid>, now: Moment) -> Result<Option<i64>, FenceError> {
+        let mut tx = self.fence.begin().await?;
+        let attempt = runs::start(&mut tx, run, self.epoch(), self.instance, now).await?;
+        if let Some(request) = request {
+            runs::take_request(&mut tx, request).await?;
+        }
+        tx.commit().await?;
+        Ok(attempt)
     }
 
-    /// Enters how a run ended.
+    /// Enters how a run ended. May be repeated after an error.
     pub(super) async fn finish(&self, run: Run, outcome: &Outcome) -> Result<(), FenceError> {
-        retry(FenceError::is_retry, || async {
-            let mut tx = self.fence.begin().await?;
-            let now = clock::now(self.fence.db()).await?;
-            runs::finish(&mut tx, run, self.epoch(), outcome, now).await?;
-            tx.commit().await
-        })
-        .await
+        let mut tx = self.fence.begin().await?;
+        let now = clock::now(self.fence.db()).await?;
+        runs::finish(&mut tx, run, self.epoch(), outcome, now).await?;
+        tx.commit().await
     }
 
-    /// Takes up the oldest request for a task of which `is_free` says that it is not running.
-    pub(super) async fn take_request(
-        &self,
-        now: Moment,
-        is_free: impl Fn(Task) -> bool,
-    ) -> Result<Option<Run>, FenceError> {
+    /// What was asked for, oldest first; requests for tasks that this version does not know are dropped.
+    pub(super) async fn requests(&self) -> Result<Vec<(Uuid, Task)>, FenceError> {
+        let mut known = Vec::new();
         for request in runs::requests(self.fence.db()).await? {
-            let task = Task::from_name(&request.task);
-            if task.is_some_and(|task| !is_free(task)) {
-                continue;
-            }
-            let mut tx = self.fence.begin().await?;
-            let taken = runs::take_request(&mut tx, request.id).await?;
-            tx.commit().await?;
-            match task {
-                Some(task) if taken => return Ok(Some(Run { task, slot: now, trigger: Trigger::Request })),
-                Some(_) => {}
+            match Task::from_name(&request.task) {
+                Some(task) => known.push((request.id, task)),
                 None => {
-                    tracing::warn!(task = request.task, "somebody asked for a task that this version does not know")
+                    tracing::warn!(task = request.task, "somebody asked for a task that this version does not know");
+                    let mut tx = self.fence.begin().await?;
+                    runs::take_request(&mut tx, request.id).await?;
+                    tx.commit().await?;
                 }
             }
         }
-        Ok(None)
+        Ok(known)
     }
 
     fn epoch(&self) -> Epoch {

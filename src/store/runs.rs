@@ -28,10 +28,14 @@ statements! {
         "INSERT INTO task_run (task, slot, epoch, instance, attempts, trigger, state, started_at, lag_ms)
          VALUES ($1, $2, $3, $4, 1, $5, 'running', $6, $7)
          ON CONFLICT (task, slot) DO UPDATE SET epoch = excluded.epoch, instance = excluded.instance,
-             attempts = task_run.attempts + 1, state = 'running', started_at = excluded.started_at,
-             finished_at = NULL, error = NULL
-         WHERE task_run.attempts < $8
-           AND (task_run.state = 'failed' OR (task_run.state = 'running' AND task_run.epoch < excluded.epoch))
+             attempts = task_run.attempts + CASE WHEN task_run.state = 'running' AND task_run.epoch = excluded.epoch
+                 AND task_run.started_at = excluded.started_at THEN 0 ELSE 1 END,
+             state = 'running', started_at = excluded.started_at, finished_at = NULL, error = NULL
+         WHERE (task_run.attempts < $8
+                AND (task_run.state = 'failed' OR (task_run.state = 'running' AND task_run.epoch < excluded.epoch)))
+            -- Our own start, whose commit we did not hear of.
+            OR (task_run.state = 'running' AND task_run.epoch = excluded.epoch
+                AND task_run.instance = excluded.instance AND task_run.started_at = excluded.started_at)
          RETURNING attempts";
     FINISH =
         "UPDATE task_run SET state = $4, finished_at = $5, items = $6, error = $7
@@ -117,7 +121,8 @@ pub async fn coalesce(
 }
 
 /// Starts a run, or takes it up again where it failed or its process died. Returns the number of this attempt;
-/// `None`: the slot is done, being done, or has been tried often enough.
+/// `None`: the slot is done, being done, or has been tried often enough. The same start again (same `now`) is the same
+/// attempt: so it may be repeated when its commit was unclear.
 pub async fn start(
     tx: &mut Tx,
     run: Run,
@@ -150,9 +155,9 @@ pub async fn requests(db: &Db) -> Result<Vec<Request>, StoreError> {
     read!(db, REQUESTS, |sql, c| query_as::<_, Request>(sql).fetch_all(c).await)
 }
 
-/// Takes a request up. False: somebody else did.
-pub async fn take_request(tx: &mut Tx, id: Uuid) -> Result<bool, StoreError> {
-    run!(tx, TAKE_REQUEST, |sql, c| query(sql).bind(id).execute(c).await.map(|done| done.rows_affected() == 1))
+/// Takes a request off the list: in the transaction that starts its run.
+pub async fn take_request(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
+    run!(tx, TAKE_REQUEST, |sql, c| query(sql).bind(id).execute(c).await.map(drop))
 }
 
 /// Deletes rows of slots before `before`.

@@ -9,7 +9,7 @@ use redis::Client;
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
 use sarban::cluster::elector::Elector;
-use sarban::cluster::gate::{Gate, key};
+use sarban::cluster::gate::{Gate, RedisState, RedisWatch, key};
 use sarban::cluster::identity::Identity;
 use sarban::cluster::leadership::{Leadership, Standing};
 use sarban::cluster::ringing;
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support;
-use crate::support::database::{TestDatabase, execute, on_both_engines};
+use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
 on_both_engines!(
     a_drained_leader_hands_over_at_once,
@@ -32,13 +32,16 @@ on_both_engines!(
     a_stuck_loop_gives_up_the_lease,
     without_redis_there_is_one_leader_all_the_same,
     a_redis_that_loses_everything_changes_nothing,
-    a_leader_whose_lease_is_taken_stops
+    a_leader_whose_lease_is_taken_stops,
+    whoever_steps_down_lets_another_one_lead,
+    a_lease_that_was_claimed_and_forgotten_is_given_back
 );
 
 /// What the leaders of a test do is written down here: epoch, and whether it began or ended.
 type Diary = Arc<Mutex<Vec<(Epoch, bool)>>>;
 
 struct Member {
+    step_down: Arc<Notify>,
     standing: watch::Receiver<Standing>,
     drain: CancellationToken,
     task: JoinHandle<()>,
@@ -61,16 +64,18 @@ impl Cluster {
 
     async fn join(&self) -> Member {
         let identity = Identity::new("test".to_owned());
+        let (instance, step_down) = (identity.instance, Arc::new(Notify::new()));
         let timing = LeaseTiming::new(2 * SECOND, None).expect("a good timing");
         let bell = Bell::default();
         let drain = CancellationToken::new();
         let client = Client::open(support::redis_url()).expect("an address");
+        let redis = RedisWatch::new(RedisState::Ok);
         let gate = self.redis.then(|| {
             let limit = Duration::from_millis(160);
-            Gate::new(client.clone(), &self.name, identity.instance, Duration::from_secs(2), limit)
+            Gate::new(client.clone(), &self.name, identity.instance, Duration::from_secs(2), limit, redis.clone())
         });
         if self.redis {
-            tokio::spawn(ringing::carry(bell.clone(), client, self.name.clone(), identity.instance, drain.clone()));
+            tokio::spawn(ringing::carry(bell.clone(), client, self.name.clone(), instance, redis, drain.clone()));
         }
         let (standing, seen) = watch::channel(Standing::None);
         let options =
@@ -86,10 +91,10 @@ impl Cluster {
             bell,
             lead: Arc::new(move |leadership| lead(diary.clone(), leadership, beating).boxed()),
             standing,
-            step_down: Arc::new(Notify::new()),
+            step_down: step_down.clone(),
             drain: drain.clone(),
         };
-        Member { standing: seen, drain, task: tokio::spawn(elector.run()) }
+        Member { step_down, standing: seen, drain, task: tokio::spawn(elector.run()) }
     }
 }
 
@@ -201,4 +206,34 @@ async fn a_leader_whose_lease_is_taken_stops(test: TestDatabase) {
     timeout(Duration::from_secs(2), over).await.expect("the next renewal tells").expect("it lives");
     sleep(Duration::from_millis(100)).await;
     assert_eq!(cluster.diary.lock().unwrap()[..2], [(Epoch(1), true), (Epoch(1), false)]);
+}
+
+async fn whoever_steps_down_lets_another_one_lead(test: TestDatabase) {
+    let cluster = Cluster::new(test, false);
+    let mut first = cluster.join().await;
+    first.leads_within(Duration::from_secs(4)).await;
+    // Another one would have to look within the rest that the first one takes, TTL/4; alone it comes back after it.
+    first.step_down.notify_one();
+    let over = first.standing.wait_for(|standing| *standing != Standing::Leader);
+    timeout(Duration::from_secs(1), over).await.expect("it steps down").expect("it lives");
+    let took = first.leads_within(Duration::from_secs(4)).await;
+    assert!(took > Duration::from_millis(400), "it came back after {took:?}");
+}
+
+async fn a_lease_that_was_claimed_and_forgotten_is_given_back(test: TestDatabase) {
+    let cluster = Cluster::new(test, false);
+    let mut first = cluster.join().await;
+    first.leads_within(Duration::from_secs(4)).await;
+    // As after a release whose commit came to nothing: the term is over and the row says that it is not.
+    first.step_down.notify_one();
+    let over = first.standing.wait_for(|standing| *standing != Standing::Leader);
+    timeout(Duration::from_secs(1), over).await.expect("it steps down").expect("it lives");
+    sleep(Duration::from_millis(100)).await;
+    execute(
+        &cluster.test.db,
+        "UPDATE scheduler_lease SET released = FALSE, ttl = 30000000, lease_until = lease_until + 28000000",
+    )
+    .await;
+    first.leads_within(Duration::from_secs(4)).await;
+    assert_eq!(number(&cluster.test.db, "SELECT epoch FROM scheduler_lease").await, 2);
 }

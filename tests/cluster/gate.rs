@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::Client;
-use sarban::cluster::gate::{Gained, Gate, RedisState, key};
+use sarban::cluster::gate::{Gained, Gate, RedisState, RedisWatch, key};
 use uuid::Uuid;
 
 use crate::support;
@@ -11,7 +11,14 @@ use crate::support;
 fn gate(cluster: &str, number: u128, ttl_ms: u64) -> Gate {
     let client = Client::open(support::redis_url()).expect("an address");
     let limit = Duration::from_secs(1);
-    Gate::new(client, cluster, Uuid::from_u128(number), Duration::from_millis(ttl_ms), limit)
+    Gate::new(
+        client,
+        cluster,
+        Uuid::from_u128(number),
+        Duration::from_millis(ttl_ms),
+        limit,
+        RedisWatch::new(RedisState::Ok),
+    )
 }
 
 fn cluster() -> String {
@@ -57,7 +64,9 @@ async fn a_lock_expires_by_itself() {
 async fn an_absent_redis_is_an_error_and_is_noticed() {
     // The discard port: nobody listens.
     let client = Client::open("redis://127.0.0.1:9").expect("an address");
-    let mut gate = Gate::new(client, "c", Uuid::from_u128(1), Duration::from_secs(1), Duration::from_millis(300));
+    let state = RedisWatch::new(RedisState::Ok);
+    let limit = Duration::from_millis(300);
+    let mut gate = Gate::new(client, "c", Uuid::from_u128(1), Duration::from_secs(1), limit, state.clone());
     assert!(gate.acquire().await.is_err());
-    assert_eq!(*gate.state().borrow(), RedisState::Down);
+    assert_eq!(*state.seen().borrow(), RedisState::Down);
 }

@@ -39,7 +39,11 @@ async fn finish(db: &Db, slot: i64, epoch: i64, outcome: Outcome) {
 
 async fn a_slot_is_started_once(db: Db) {
     assert_eq!(start(&db, 1, 1).await, Some(1));
-    assert_eq!(start(&db, 1, 1).await, None, "it runs");
+    let mut tx = db.begin().await.unwrap();
+    let later = runs::start(&mut tx, run(1), Epoch(1), ME, NOW.plus(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(later, None, "it runs");
+    assert_eq!(start(&db, 1, 1).await, Some(1), "the very same start again, whose commit was not heard of");
     finish(&db, 1, 1, Outcome::Done(5)).await;
     assert_eq!(start(&db, 1, 2).await, None, "it is done");
     assert_eq!(number(&db, "SELECT items FROM task_run WHERE state = 'done'").await, 5);
