@@ -48,10 +48,11 @@ impl Deserr<FieldErrors> for Limit {
 impl Deserr<FieldErrors> for Duration {
     fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
         let Int(seconds) = Int::deserialize_from_value(value, place)?;
-        if seconds <= MAX_USAGE_DURATION {
+        if (-MAX_USAGE_DURATION..=MAX_USAGE_DURATION).contains(&seconds) {
             Ok(Self(seconds))
         } else {
-            Err(FieldErrors::at(place, format!("must be at most {MAX_USAGE_DURATION} seconds")))
+            let right = format!("must be from -{MAX_USAGE_DURATION} to {MAX_USAGE_DURATION} seconds");
+            Err(FieldErrors::at(place, right))
         }
     }
 }

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use super::ids::{NodeId, UserId};
 use super::moment::Moment;
 
+/// The most that one user is believed to have used between two readings of one node, raw or counted: 1 PiB. Whatever
+/// says more is broken, and must not break the sums of everybody.
+pub const MOST_PER_READING: u64 = 1 << 50;
+
 /// One reply of a node: what its users used since it was asked last. The node has reset its counters: this is the
 /// only copy.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +24,7 @@ pub struct UsageReply {
 }
 
 impl UsageReply {
-    /// Sorts the entries, adds up those of one user, and leaves out zeros.
+    /// Sorts the entries, adds up those of one user (at most [`MOST_PER_READING`]), and leaves out zeros.
     pub fn new(
         node: NodeId,
         fetched_at: Moment,
@@ -30,7 +34,7 @@ impl UsageReply {
         let mut sums = BTreeMap::new();
         for (user, bytes) in entries {
             let sum: &mut u64 = sums.entry(user).or_default();
-            *sum = sum.saturating_add(bytes);
+            *sum = sum.saturating_add(bytes).min(MOST_PER_READING);
         }
         Self { node, fetched_at, coefficient, entries: sums.into_iter().filter(|(_, bytes)| *bytes > 0).collect() }
     }
@@ -42,13 +46,14 @@ pub fn raw_total(entries: &[(UserId, u64)]) -> i64 {
     i64::try_from(total).unwrap_or(i64::MAX)
 }
 
-/// What a user is charged for `bytes` on a node: the product rounded down, at least 0.
+/// What a user is charged for `bytes` on a node: the product rounded down, from 0 to [`MOST_PER_READING`].
 pub fn counted(bytes: u64, coefficient: f64) -> i64 {
+    const MOST: i64 = MOST_PER_READING as i64;
     if coefficient == 1.0 {
-        return i64::try_from(bytes).unwrap_or(i64::MAX);
+        return i64::try_from(bytes).unwrap_or(MOST).min(MOST);
     }
     // A float cast saturates, and takes NaN for 0.
-    (bytes as f64 * coefficient).floor().max(0.0) as i64
+    ((bytes as f64 * coefficient).floor().max(0.0) as i64).min(MOST)
 }
 
 const ENTRY: usize = 12;
@@ -91,6 +96,8 @@ mod tests {
             [(UserId(2), 5), (UserId(1), 0), (UserId(2), 7), (UserId(1), 1)],
         );
         assert_eq!(reply.entries, [(UserId(1), 1), (UserId(2), 12)]);
+        let absurd = UsageReply::new(NodeId(1), Moment::from_micros(0), 1.0, [(UserId(1), u64::MAX), (UserId(1), 7)]);
+        assert_eq!(absurd.entries, [(UserId(1), MOST_PER_READING)]);
     }
 
     #[test]
@@ -98,10 +105,11 @@ mod tests {
         assert_eq!(counted(10, 2.5), 25);
         assert_eq!(counted(3, 0.5), 1);
         assert_eq!(counted(3, 0.0), 0);
-        assert_eq!(counted(u64::MAX, 1.0), i64::MAX);
-        assert_eq!(counted(u64::MAX, 9.0), i64::MAX);
-        // One beyond the 53 bits of a float: exact without a coefficient.
-        assert_eq!(counted((1 << 53) + 1, 1.0), (1 << 53) + 1);
+        assert_eq!(counted((1 << 50) - 1, 1.0), (1 << 50) - 1);
+        assert_eq!(counted(3, f64::NAN), 0);
+        for absurd in [counted(u64::MAX, 1.0), counted(u64::MAX, 9.0), counted(1 << 20, 1e18)] {
+            assert_eq!(absurd, 1 << 50);
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Supervisor {
     seed: u64,
     timing: Timing,
     roster: Arc<Roster>,
+    /// Held for a whole term: the next one begins when the last one has cleared its desk.
+    leading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Default for Timing {
@@ -77,7 +79,7 @@ impl Default for Timing {
 impl Supervisor {
     /// `wake` rings when marks or nodes may have changed; `seed` is for jitter.
     pub fn new(clock: Clock, identity: PanelIdentity, wake: watch::Receiver<()>, seed: u64, timing: Timing) -> Self {
-        Self { clock, identity, wake, seed, timing, roster: Arc::default() }
+        Self { clock, identity, wake, seed, timing, roster: Arc::default(), leading: Arc::default() }
     }
 
     /// The nodes with a session, by id. Empty while this process does not lead.
@@ -87,6 +89,7 @@ impl Supervisor {
 
     /// Keeps all nodes in step until `stop`, then closes every session and marks those with sends under way.
     pub async fn lead(&self, fence: Fence, stop: CancellationToken) {
+        let _turn = self.leading.lock().await;
         let stop = stop.child_token();
         // Also when this future is dropped.
         let _guard = stop.clone().drop_guard();

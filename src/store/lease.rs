@@ -13,9 +13,11 @@ use crate::domain::ids::Epoch;
 use crate::domain::moment::Moment;
 
 statements! {
+    // The last one: a host that vanishes between two of these statements must not keep the row from everybody.
     LIMITS =>
-        pg "SELECT set_config('lock_timeout', '1000', TRUE), set_config('statement_timeout', '2000', TRUE)",
-        lite "SELECT 1, 2";
+        pg "SELECT set_config('lock_timeout', '1000', TRUE), set_config('statement_timeout', '2000', TRUE),
+                set_config('idle_in_transaction_session_timeout', '1000', TRUE)",
+        lite "SELECT 1";
     NOW => pg "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", lite "SELECT 0";
     READ =
         "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,

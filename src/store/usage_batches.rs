@@ -24,15 +24,16 @@ statements! {
         "UPDATE usage_batch SET state = $4, state_at = $5 WHERE batch_id = $1 AND part = $2 AND state = $3";
     LOCK_USERS => pg
         "SELECT user_id FROM user_traffic WHERE user_id = ANY($1::BIGINT[]) ORDER BY user_id FOR UPDATE", lite "SELECT $1";
+    // Sums stop near the end of 64 bits: beyond it PostgreSQL refuses the batch, and SQLite makes a float of the column.
     ADD_TO_USERS =>
         pg "UPDATE user_traffic AS t SET
-                used_traffic = used_traffic + CASE WHEN traffic_reset_at > $3 THEN 0 ELSE e.counted END,
-                lifetime_used_traffic = lifetime_used_traffic + e.counted,
+                used_traffic = LEAST(used_traffic, 9000000000000000000 - e.counted) + CASE WHEN traffic_reset_at > $3 THEN 0 ELSE e.counted END,
+                lifetime_used_traffic = LEAST(lifetime_used_traffic, 9000000000000000000 - e.counted) + e.counted,
                 online_at = GREATEST(online_at, $3)
             FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS e (user_id, counted) WHERE t.user_id = e.user_id",
         lite "UPDATE user_traffic SET
-                used_traffic = used_traffic + CASE WHEN traffic_reset_at > $3 THEN 0 ELSE e.counted END,
-                lifetime_used_traffic = lifetime_used_traffic + e.counted,
+                used_traffic = MIN(used_traffic, 9000000000000000000 - e.counted) + CASE WHEN traffic_reset_at > $3 THEN 0 ELSE e.counted END,
+                lifetime_used_traffic = MIN(lifetime_used_traffic, 9000000000000000000 - e.counted) + e.counted,
                 online_at = MAX(COALESCE(online_at, $3), $3)
             FROM (SELECT value ->> 0 AS user_id, value ->> 1 AS counted FROM json_each($1)) AS e
             WHERE user_traffic.user_id = e.user_id";

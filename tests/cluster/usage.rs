@@ -15,7 +15,8 @@ on_both_engines!(
     bytes_of_users_that_are_gone_count_for_the_node_and_are_told,
     a_batch_fetched_before_a_reset_adds_to_the_lifetime_only,
     a_large_reply_goes_in_parts_on_sqlite,
-    without_node_hours_only_users_are_charged
+    without_node_hours_only_users_are_charged,
+    absurd_numbers_break_neither_the_batch_nor_the_row
 );
 
 const AT: Moment = Moment::from_micros(500_000 * HOUR + 1_000_000);
@@ -122,4 +123,14 @@ async fn without_node_hours_only_users_are_charged(db: Db) {
     apply_next(&db, false).await.expect("applied");
     assert_eq!(number(&db, "SELECT COUNT(*) FROM node_usage_hours").await, 0);
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 1").await, 10);
+}
+
+async fn absurd_numbers_break_neither_the_batch_nor_the_row(db: Db) {
+    two_users(&db).await;
+    execute(&db, "UPDATE user_traffic SET lifetime_used_traffic = 9000000000000000000 WHERE user_id = 1").await;
+    stage(&db, Uuid::from_u128(1), &reply(1e18, &[(1, u64::MAX), (2, 1)])).await.unwrap();
+    apply_next(&db, true).await.expect("applied");
+    let lifetime = number(&db, "SELECT lifetime_used_traffic FROM user_traffic WHERE user_id = 1").await;
+    assert_eq!(lifetime, 9_000_000_000_000_000_000, "the sum stops near the end of 64 bits, and is still an integer");
+    assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 2").await, 1 << 50);
 }

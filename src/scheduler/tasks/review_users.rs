@@ -13,7 +13,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     while !context.stop.is_cancelled() {
         let deactivated = retry(TaskError::is_retry, || deactivate(context)).await?;
         items += deactivated;
-        if deactivated < review::CHUNK {
+        if deactivated == 0 {
             break;
         }
         tokio::time::sleep(PAUSE).await;
@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     while !context.stop.is_cancelled() {
         let started = retry(TaskError::is_retry, || start_on_hold(context)).await?;
         items += started;
-        if started < review::CHUNK {
+        if started == 0 {
             break;
         }
         tokio::time::sleep(PAUSE).await;
