@@ -42,7 +42,8 @@ impl Setup<'_> {
             .stderr(log.expect("a log"))
             .stdout(Stdio::null())
             .spawn();
-        PanelProcess { name: name.to_owned(), child: child.expect("the program starts"), port, http: Client::new() }
+        let http = Client::builder().timeout(Duration::from_secs(10)).build().expect("a client");
+        PanelProcess { name: name.to_owned(), child: child.expect("the program starts"), port, http }
     }
 
     /// The program with the shared environment and nothing else.
@@ -69,7 +70,7 @@ impl Setup<'_> {
 impl PanelProcess {
     /// A request to this process.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port)).timeout(Duration::from_secs(10))
+        self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port))
     }
 
     /// What it says of itself; `None` while it does not answer.
