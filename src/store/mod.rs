@@ -15,6 +15,7 @@ pub mod inbounds;
 pub mod lease;
 mod like;
 pub mod migrate;
+pub mod node_edits;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
@@ -53,6 +54,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         inbounds::STATEMENTS,
         lease::STATEMENTS,
         migrate::STATEMENTS,
+        node_edits::STATEMENTS,
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
