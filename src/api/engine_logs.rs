@@ -74,9 +74,8 @@ async fn logs(request: &Request, state: &State) -> Result<Response, ApiError> {
     config.max_message_size = Some(LARGEST_MESSAGE);
     config.max_frame_size = Some(LARGEST_MESSAGE);
     let Flag(include_buffer) = query.include_buffer;
-    let forwarding = socket
-        .config(config)
-        .on_upgrade(move |socket| forward(socket, link.backend_logs(at.backend, include_buffer)));
+    let forwarding =
+        socket.config(config).on_upgrade(move |socket| forward(socket, link.backend_logs(at.backend, include_buffer)));
     Ok(forwarding.into_response())
 }
 

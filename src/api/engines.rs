@@ -82,7 +82,11 @@ async fn stats(state: &State, _: Sudo, Path(at): Path<EnginePath>) -> Result<Jso
     responses((status = 200, body = BackendConfigResponse), (status = 404, description = "No such node, or it is disabled"),
               (status = 502, description = "The node does not answer")))]
 #[handler]
-async fn read_config(state: &State, _: Sudo, Path(at): Path<EnginePath>) -> Result<Json<BackendConfigResponse>, ApiError> {
+async fn read_config(
+    state: &State,
+    _: Sudo,
+    Path(at): Path<EnginePath>,
+) -> Result<Json<BackendConfigResponse>, ApiError> {
     let (config, format) = engines::config(&state.panel, at.node(), at.backend).await?;
     Ok(Json(BackendConfigResponse { config, format }))
 }
@@ -118,7 +122,9 @@ impl From<EngineError> for ApiError {
         match error {
             EngineError::Visit(VisitError::Unknown) => Self::not_found("The node"),
             EngineError::Visit(VisitError::Store(error)) => error.into(),
-            EngineError::Visit(VisitError::Link(error)) => Self::bad_gateway(format!("The node does not answer: {error}")),
+            EngineError::Visit(VisitError::Link(error)) => {
+                Self::bad_gateway(format!("The node does not answer: {error}"))
+            }
             EngineError::StillRestarting => Self::bad_gateway(format!("The node does not answer: {error}")),
             EngineError::Busy => {
                 Self::conflict("Another admin is changing a configuration of this node; try again in a moment")

@@ -75,11 +75,7 @@ async fn an_engine_is_asked_on_its_node(db: Db) {
 async fn only_a_sudo_asks_engines(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
-    for (method, path) in [
-        (Method::GET, "/api/nodes/1/xray/stats"),
-        (Method::GET, CONFIG),
-        (Method::PUT, CONFIG),
-    ] {
+    for (method, path) in [(Method::GET, "/api/nodes/1/xray/stats"), (Method::GET, CONFIG), (Method::PUT, CONFIG)] {
         send(panel.request(method.clone(), path)).await.refused(401);
         send(panel.request(method, path).bearer_auth(panel.token_of("alice"))).await.refused(403);
     }
