@@ -18,6 +18,7 @@ pub mod migrate;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+pub mod resets;
 pub mod review;
 pub mod runs;
 pub mod secrets;
@@ -29,6 +30,7 @@ pub mod subscription_fetches;
 pub mod tls_material;
 mod traffic_writers;
 pub mod usage_batches;
+pub mod usage_days;
 pub mod usage_hours;
 pub mod usage_totals;
 pub mod user_batches;
@@ -59,6 +61,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        resets::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
@@ -69,6 +72,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         tls_material::STATEMENTS,
         traffic_writers::STATEMENTS,
         usage_batches::STATEMENTS,
+        usage_days::STATEMENTS,
         usage_hours::STATEMENTS,
         usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
