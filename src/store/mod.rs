@@ -18,6 +18,7 @@ pub mod migrate;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+pub mod owner_totals;
 pub mod review;
 pub mod runs;
 pub mod secrets;
@@ -29,6 +30,7 @@ pub mod subscription_fetches;
 pub mod tls_material;
 pub mod usage_batches;
 pub mod user_batches;
+mod user_conditions;
 pub mod user_lists;
 mod user_row;
 pub mod users;
@@ -56,6 +58,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        owner_totals::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
@@ -66,6 +69,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         tls_material::STATEMENTS,
         usage_batches::STATEMENTS,
         user_batches::STATEMENTS,
+        user_lists::STATEMENTS,
         users::STATEMENTS,
     ]
     .into_iter()
