@@ -152,7 +152,7 @@ async fn a_name_is_found_as_it_is_now(db: Db) {
     execute(&db, "UPDATE users SET username = 'renamed' WHERE username = 'works'").await;
     assert_eq!((found("works").await, found("renam").await), (vec![], vec![1]));
     execute(&db, "UPDATE users SET username = NULL, removed = TRUE WHERE id = 1").await;
-    assert_eq!(found("renam").await, []);
+    assert_eq!(found("renam").await, Vec::<i64>::new());
     execute(
         &db,
         "INSERT INTO users (id, username, key, expire_strategy, created_at) VALUES (9, 'renamed', 'i', 'never', 0)",
@@ -161,7 +161,7 @@ async fn a_name_is_found_as_it_is_now(db: Db) {
     execute(&db, "INSERT INTO user_traffic (user_id, created_at) VALUES (9, 0)").await;
     assert_eq!(found("renam").await, [9]);
     execute(&db, "DELETE FROM users WHERE id = 9").await;
-    assert_eq!(found("renam").await, []);
+    assert_eq!(found("renam").await, Vec::<i64>::new());
 }
 
 async fn totals_follow_every_change(db: Db) {
