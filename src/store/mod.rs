@@ -20,6 +20,7 @@ pub mod migrate;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+pub mod resets;
 pub mod review;
 pub mod runs;
 pub mod secrets;
@@ -31,6 +32,7 @@ pub mod subscription_fetches;
 pub mod tls_material;
 mod traffic_writers;
 pub mod usage_batches;
+pub mod usage_days;
 pub mod usage_hours;
 pub mod usage_totals;
 pub mod user_batches;
@@ -61,6 +63,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        resets::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
@@ -71,6 +74,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         tls_material::STATEMENTS,
         traffic_writers::STATEMENTS,
         usage_batches::STATEMENTS,
+        usage_days::STATEMENTS,
         usage_hours::STATEMENTS,
         usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
