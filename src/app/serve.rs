@@ -28,7 +28,7 @@ use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
 use crate::nodes::{self, panel_certificate};
 use crate::scheduler::tasks::Deps;
-use crate::store::{Db, migrate};
+use crate::store::{Db, migrate, user_lists};
 
 /// Kept of the grace for the last writes.
 const LAST_SECOND: Duration = Duration::from_secs(1);
@@ -58,6 +58,14 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let acceptor = listener::bind(&settings).await?;
     let db = database::open(&settings).await?;
     bring_schema_up_to_date(&db, options.migrate).await?;
+
+    if !user_lists::search_is_indexed(&db).await? {
+        tracing::warn!(
+            "names are searched without an index, which is slow with many users: as a role that may, run CREATE \
+             EXTENSION pg_trgm, then CREATE INDEX users_username_parts ON users USING gin (username gin_trgm_ops) \
+             WHERE removed = FALSE"
+        );
+    }
 
     let stopping = shutdown::on_signals().context("no signal handlers")?;
     let identity = Identity::new(settings.instance.name.clone());
