@@ -5,6 +5,7 @@
 mod admin;
 mod healthcheck;
 mod import;
+mod mariadb;
 mod plan;
 mod settings;
 #[path = "../support/mod.rs"]

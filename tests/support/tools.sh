@@ -20,6 +20,7 @@ missing() {
   command -v redis-server >/dev/null || echo "redis-server redis-server"
   command -v redis-sentinel >/dev/null || echo "redis-sentinel redis-sentinel"
   postgres_bin >/dev/null || echo "initdb postgresql"
+  command -v mariadbd >/dev/null || echo "mariadbd mariadb-server"
 }
 
 as_root() {

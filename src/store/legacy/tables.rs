@@ -1,7 +1,5 @@
 //! The old panel's tables, as far as anything of them lives on.
 
-use crate::store::Statement;
-
 /// The revision of the old schema that is read: its last one.
 pub const REVISION: &str = "57eba0a293f2";
 
@@ -11,8 +9,17 @@ pub struct OldTable {
     /// Its name.
     pub name: &'static str,
     pub(super) columns: &'static [&'static str],
-    pub(super) rows: Statement,
-    pub(super) count: Statement,
+    pub(super) rows: OldStatement,
+    pub(super) count: OldStatement,
+}
+
+/// A text for each engine that the old panel ran on.
+#[derive(Debug)]
+pub(super) struct OldStatement {
+    pub name: &'static str,
+    pub pg: &'static str,
+    pub lite: &'static str,
+    pub my: &'static str,
 }
 
 /// The text for one engine: every column as it is on SQLite, whose driver gives the text of anything; cast elsewhere.
@@ -32,15 +39,17 @@ macro_rules! tables {
         pub const $name: &OldTable = &OldTable {
             name: $table,
             columns: &[$($column),*],
-            rows: Statement {
+            rows: OldStatement {
                 name: concat!("reading the old table ", $table),
                 pg: select!("CAST(", " AS TEXT)", "\"", $table, $order, $($column),*),
                 lite: select!("", "", "\"", $table, $order, $($column),*),
+                my: select!("CAST(", " AS CHAR)", "`", $table, $order, $($column),*),
             },
-            count: Statement {
+            count: OldStatement {
                 name: concat!("counting the old table ", $table),
                 pg: concat!("SELECT COUNT(*) FROM \"", $table, "\""),
                 lite: concat!("SELECT COUNT(*) FROM \"", $table, "\""),
+                my: concat!("SELECT COUNT(*) FROM `", $table, "`"),
             },
         };
     )*};
