@@ -11,8 +11,10 @@ mod fence;
 mod gate;
 pub mod hosts;
 mod id_list;
+pub mod import;
 pub mod inbounds;
 pub mod lease;
+pub mod legacy;
 mod like;
 pub mod migrate;
 pub mod node_sync;
@@ -27,7 +29,10 @@ mod statement;
 pub mod subscription;
 pub mod subscription_fetches;
 pub mod tls_material;
+mod traffic_writers;
 pub mod usage_batches;
+pub mod usage_hours;
+pub mod usage_totals;
 pub mod user_batches;
 pub mod user_lists;
 mod user_row;
@@ -64,10 +69,14 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         subscription::STATEMENTS,
         subscription_fetches::STATEMENTS,
         tls_material::STATEMENTS,
+        traffic_writers::STATEMENTS,
         usage_batches::STATEMENTS,
+        usage_hours::STATEMENTS,
+        usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
         users::STATEMENTS,
     ]
     .into_iter()
     .flatten()
+    .chain(import::all_statements())
 }
