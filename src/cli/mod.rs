@@ -4,6 +4,7 @@ mod admin;
 mod any_certificate;
 mod completions;
 mod database;
+mod export;
 mod healthcheck;
 mod import;
 mod migrate;
@@ -19,6 +20,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 pub use self::admin::AdminCommand;
+pub use self::export::ExportArgs;
 pub use self::import::ImportArgs;
 pub use self::plan::{Plan, PlanArgs};
 pub use self::subscription::SubscriptionCommand;
@@ -58,6 +60,8 @@ pub enum Tool {
     Migrate,
     /// Copy a whole database of Marzneshin into this panel's empty one
     Import(ImportArgs),
+    /// Write a database that Marzneshin opens: the way back
+    Export(ExportArgs),
     /// Show what this machine gets, and why
     Plan(PlanArgs),
     /// Make, change, list and delete admins
@@ -106,6 +110,7 @@ pub async fn run(tool: Tool, settings: &Settings, surroundings: FindSurroundings
     match tool {
         Tool::Migrate => migrate::run(settings).await,
         Tool::Import(args) => import::run(args, settings).await,
+        Tool::Export(args) => export::run(args, settings).await,
         Tool::Plan(args) => plan::run(&args, settings),
         Tool::Admin(command) => admin::run(command, settings).await,
         Tool::User(command) => user::run(command, settings).await,

@@ -18,7 +18,7 @@ use crate::support::database::{execute, number, on_both_engines};
 
 pub const SCHEMA: &str = include_str!("old_panel/schema.sql");
 pub const ROWS: &str = include_str!("old_panel/rows.sql");
-const ODD_ROWS: &str = include_str!("old_panel/odd_rows.sql");
+pub const ODD_ROWS: &str = include_str!("old_panel/odd_rows.sql");
 
 /// A database of the old panel in the folder of a test.
 pub async fn old_panel(place: &Box, texts: &[&str]) -> PathBuf {
@@ -33,16 +33,20 @@ pub async fn old_panel(place: &Box, texts: &[&str]) -> PathBuf {
 }
 
 /// Imports a file.
-fn import(place: &Box, from: &Path, into: &OpenOptions, more: &[&str]) -> Ran {
+pub fn import(place: &Box, from: &Path, into: &OpenOptions, more: &[&str]) -> Ran {
     import_url(place, &format!("sqlite:///{}", from.display()), into, more)
 }
 
 fn import_url(place: &Box, from: &str, into: &OpenOptions, more: &[&str]) -> Ran {
-    let into = match &into.url {
+    place.run(&[&["import", "--from", from], more].concat(), &[("DATABASE_URL", url(into).as_str())])
+}
+
+/// The address of a test's database.
+pub fn url(of: &OpenOptions) -> String {
+    match &of.url {
         DatabaseUrl::Sqlite { path } => format!("sqlite:///{}", path.display()),
         DatabaseUrl::Postgres { url } => url.expose().to_owned(),
-    };
-    place.run(&[&["import", "--from", from], more].concat(), &[("DATABASE_URL", into.as_str())])
+    }
 }
 
 fn report(ran: Ran) -> Value {
@@ -78,12 +82,8 @@ async fn a_panel_moves_in(into: OpenOptions) {
     assert_is_all_here(&into).await;
 
     // New rows are numbered after the ones that came.
-    let url = match &into.url {
-        DatabaseUrl::Sqlite { path } => format!("sqlite:///{}", path.display()),
-        DatabaseUrl::Postgres { url } => url.expose().to_owned(),
-    };
     let password = ("SARBAN_ADMIN_PASSWORD", "p");
-    place.run(&["admin", "create", "-u", "new"], &[("DATABASE_URL", &url), password]).well();
+    place.run(&["admin", "create", "-u", "new"], &[("DATABASE_URL", &url(&into)), password]).well();
 }
 
 /// What `rows.sql` holds, in the new database.
@@ -132,11 +132,11 @@ async fn a_panel_moves_in_from_postgres_and_mariadb(into: OpenOptions) {
     let mut postgres = PgConnection::connect(&server).await.expect("PostgreSQL");
     let run = |text: String| raw_sql(AssertSqlSafe(text));
     run(format!("CREATE DATABASE {name}")).execute(&mut postgres).await.expect("a database");
-    let url = format!("{}/{name}", server.rsplit_once('/').expect("a server").0);
-    let mut old = PgConnection::connect(&url).await.expect("the old database");
+    let address = format!("{}/{name}", server.rsplit_once('/').expect("a server").0);
+    let mut old = PgConnection::connect(&address).await.expect("the old database");
     run([SCHEMA, ROWS].concat()).execute(&mut old).await.expect("rows of the old panel");
     old.close().await.expect("closed");
-    let shown = report(import_url(&place, &url, &into, &["--json", "--dry-run"]));
+    let shown = report(import_url(&place, &address, &into, &["--json", "--dry-run"]));
     run(format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut postgres).await.expect("gone");
     assert_eq!(shown, expected, "from PostgreSQL");
 

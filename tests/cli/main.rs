@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod admin;
+mod export;
 mod healthcheck;
 mod import;
 mod mariadb;

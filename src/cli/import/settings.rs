@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::reading::Reading;
 use crate::domain::subscription_settings::{RuleResult, SubscriptionSettings};
-use crate::store::import::{JwtRow, SettingsRow, TlsRow};
+use crate::store::tables::{JwtRow, SettingsRow, TlsRow};
 
 /// The one row that such a table has here.
 const ONLY: i64 = 1;

@@ -11,6 +11,8 @@ pub struct OldTable {
     pub(super) columns: &'static [&'static str],
     pub(super) rows: OldStatement,
     pub(super) count: OldStatement,
+    /// Inserts a JSON list of objects into a file.
+    pub(super) insert: &'static str,
 }
 
 /// A text for each engine that the old panel ran on.
@@ -33,6 +35,15 @@ macro_rules! select {
     };
 }
 
+macro_rules! insert {
+    ($table:literal, $first:literal $(, $column:literal)*) => {
+        concat!(
+            "INSERT INTO \"", $table, "\" (\"", $first, "\"", $(", \"", $column, "\"",)* ") SELECT value ->> '",
+            $first, "'", $(", value ->> '", $column, "'",)* " FROM json_each($1)"
+        )
+    };
+}
+
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident = $table:literal by $order:literal: $($column:literal)*;)*) => {$(
         $(#[$doc])*
@@ -51,6 +62,7 @@ macro_rules! tables {
                 lite: concat!("SELECT COUNT(*) FROM \"", $table, "\""),
                 my: concat!("SELECT COUNT(*) FROM `", $table, "`"),
             },
+            insert: insert!($table, $($column),*),
         };
     )*};
 }

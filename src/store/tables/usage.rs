@@ -1,11 +1,13 @@
-//! Hours of users on nodes as they come: millions of narrow rows.
+//! Hours of users on nodes: millions of narrow rows.
 
 use sqlx::query;
 
+use super::Stored;
 use crate::store::by_engine::ByEngine;
-use crate::store::{StoreError, Tx, run, statements};
+use crate::store::{Statement, StoreError, Tx, row, run, statements};
 
 statements! {
+    SELECT = "SELECT user_id, hour, node_id, counted FROM user_usage_hours ORDER BY hour, user_id, node_id";
     // Rows that one hour had twice are added up, within 64 bits.
     ADD =>
         pg "INSERT INTO user_usage_hours (user_id, hour, node_id, counted)
@@ -16,17 +18,23 @@ statements! {
             ON CONFLICT (user_id, hour, node_id) DO UPDATE SET counted = user_usage_hours.counted + excluded.counted";
 }
 
-/// What a user moved through a node in an hour. They are ordered as their table's key is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UserHour {
-    /// The user; 0: one that is gone.
-    pub user: i64,
-    /// Unix microseconds at the start of the hour.
-    pub hour: i64,
-    /// The node; 0: one that is gone.
-    pub node: i64,
-    /// Bytes times the node's coefficient.
-    pub counted: i64,
+row! {
+    /// What a user moved through a node in an hour. They are ordered as their table's key is.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub struct UserHour {
+        /// The user; 0: one that is gone.
+        pub user_id: i64,
+        /// Unix microseconds at the start of the hour.
+        pub hour: i64,
+        /// The node; 0: one that is gone.
+        pub node_id: i64,
+        /// Bytes times the node's coefficient.
+        pub counted: i64,
+    }
+}
+
+impl Stored for UserHour {
+    const SELECT: Statement = SELECT;
 }
 
 /// Writes hours, each at most once in the list. One that is there already gets its bytes added.
@@ -38,12 +46,12 @@ pub async fn add_user_hours(tx: &mut Tx, hours: &[UserHour]) -> Result<(), Store
     match tx {
         Tx::Pg(_) => {
             let none = ByEngine::<_, Option<String>>::Pg;
-            let (users, at) = (none(column(|it| it.user)), none(column(|it| it.hour)));
-            let (nodes, counted) = (none(column(|it| it.node)), none(column(|it| it.counted)));
+            let (users, at) = (none(column(|it| it.user_id)), none(column(|it| it.hour)));
+            let (nodes, counted) = (none(column(|it| it.node_id)), none(column(|it| it.counted)));
             run!(tx, ADD, |sql, c| query(sql).bind(users).bind(at).bind(nodes).bind(counted).execute(c).await.map(drop))
         }
         Tx::Lite { .. } => {
-            let rows: Vec<[i64; 4]> = hours.iter().map(|it| [it.user, it.hour, it.node, it.counted]).collect();
+            let rows: Vec<[i64; 4]> = hours.iter().map(|it| [it.user_id, it.hour, it.node_id, it.counted]).collect();
             // Numbers in lists always serialize.
             let rows = ByEngine::<Vec<i64>, _>::Lite(serde_json::to_string(&rows).unwrap_or_default());
             run!(tx, ADD, |sql, c| query(sql).bind(rows).execute(c).await.map(drop))
