@@ -75,6 +75,7 @@ pub mod input;
 mod metrics;
 pub mod nodes;
 mod not_a_number;
+mod notifications;
 mod openapi;
 pub mod page;
 pub mod query;
@@ -173,6 +174,7 @@ fn all_routes() -> Routes {
         .and(inbounds::routes)
         .and(metrics::routes)
         .and(nodes::routes)
+        .and(notifications::routes)
         .and(openapi::routes)
         .and(services::routes)
         .and(subscription::routes)

@@ -63,7 +63,9 @@ async fn fetch(
     let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
     let agent = request.headers().get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
     let agent = agent.unwrap_or_default();
-    state.fetches.note(user.id, state.panel.clock.now(), &agent);
+    if !state.options.http.read_only {
+        state.fetches.note(user.id, state.panel.clock.now(), &agent);
+    }
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
         return Ok(subscription_page::response(&state.user_document(user)));

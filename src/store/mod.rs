@@ -18,6 +18,7 @@ pub mod migrate;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+pub mod outbox;
 pub mod review;
 pub mod runs;
 pub mod secrets;
@@ -59,6 +60,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        outbox::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,

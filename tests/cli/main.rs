@@ -5,6 +5,7 @@
 mod admin;
 mod healthcheck;
 mod plan;
+mod secrets;
 mod settings;
 
 use std::ffi::OsStr;

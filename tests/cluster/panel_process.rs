@@ -30,6 +30,11 @@ pub struct PanelProcess {
 impl Setup<'_> {
     /// Starts a process called `name`; it may take a moment until it answers.
     pub fn start(&self, name: &str) -> PanelProcess {
+        self.start_with(name, &[])
+    }
+
+    /// The same with settings of its own.
+    pub fn start_with(&self, name: &str, settings: &[(&str, &str)]) -> PanelProcess {
         let port = free_port();
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join(format!("{name}.log")));
         let child = self
@@ -39,6 +44,7 @@ impl Setup<'_> {
             .env("DATA_DIR", self.folder)
             .env("UVICORN_HOST", "127.0.0.1")
             .env("UVICORN_PORT", port.to_string())
+            .envs(settings.iter().copied())
             .stderr(log.expect("a log"))
             .stdout(Stdio::null())
             .spawn();
@@ -117,7 +123,8 @@ impl Drop for PanelProcess {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on just now.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }

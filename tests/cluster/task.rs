@@ -40,7 +40,14 @@ impl Leader {
         let supervisor = Supervisor::new(clock.clone(), identity, wake, 7, Timing::default());
         let spool = tempfile::tempdir().unwrap();
         let collector = Collector::new(db.clone(), clock.clone(), supervisor, spool.path(), Uuid::now_v7()).unwrap();
-        let deps = Deps { db: db.clone(), clock, bell: Bell::default(), collector, node_hours: true };
+        let deps = Deps {
+            db: db.clone(),
+            clock,
+            bell: Bell::default(),
+            collector,
+            audience: Arc::default(),
+            node_hours: true,
+        };
         let context =
             Context { fence, stop: CancellationToken::new(), now: Moment::from_micros(0), deps: Arc::new(deps) };
         Self { context, _spool: spool }

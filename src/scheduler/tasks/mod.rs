@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::domain::moment::Moment;
+use crate::domain::notice::Audience;
 use crate::domain::schedule::Task;
 use crate::nodes::collector::Collector;
 use crate::store::{Db, Fault, Fence, FenceError, StoreError};
@@ -25,6 +26,8 @@ pub struct Deps {
     pub bell: Bell,
     /// Brings home what the nodes counted.
     pub collector: Collector,
+    /// Who is told of what happens to users.
+    pub audience: Arc<Audience>,
     /// Whether usage is recorded by node and hour (`DISABLE_RECORDING_NODE_USAGE` unset).
     pub node_hours: bool,
 }

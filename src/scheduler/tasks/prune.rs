@@ -1,11 +1,11 @@
 //! Deletes what is kept for a while only: the ledger for 7 days, payloads for an hour after folding, batch ids for
-//! 90 days.
+//! 90 days, letters of the outbox for as long as each says.
 
 use std::time::Duration;
 
 use super::{Context, TaskError};
 use crate::domain::moment::{DAY, HOUR};
-use crate::store::{retry, runs, usage_batches};
+use crate::store::{outbox, retry, runs, usage_batches};
 
 /// Between two transactions, so that no other writer waits long.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -17,11 +17,12 @@ enum Kept {
     Payloads,
     BatchIds,
     Runs,
+    Letters,
 }
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let mut all = 0;
-    for kept in [Kept::Payloads, Kept::BatchIds, Kept::Runs] {
+    for kept in [Kept::Payloads, Kept::BatchIds, Kept::Runs, Kept::Letters] {
         while !context.stop.is_cancelled() {
             let gone = retry(TaskError::is_retry, || kept.drop_some(context)).await?;
             if gone == 0 {
@@ -41,6 +42,7 @@ impl Kept {
             Self::Payloads => usage_batches::drop_payloads(&mut tx, context.now.plus(-HOUR), 200).await?,
             Self::BatchIds => usage_batches::forget(&mut tx, context.now.plus(-90 * DAY), 2_000).await?,
             Self::Runs => runs::prune(&mut tx, context.now.plus(-7 * DAY), 2_000).await?,
+            Self::Letters => outbox::prune(&mut tx, context.now, 2_000).await?,
         };
         tx.commit().await?;
         Ok(gone)
