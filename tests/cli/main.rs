@@ -4,9 +4,12 @@
 
 mod admin;
 mod healthcheck;
+mod import;
 mod plan;
 mod secrets;
 mod settings;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::ffi::OsStr;
 use std::fs;
