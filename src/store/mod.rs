@@ -21,6 +21,7 @@ pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
 pub mod outbox;
+pub mod resets;
 pub mod review;
 pub mod runs;
 pub mod secrets;
@@ -32,6 +33,7 @@ pub mod subscription_fetches;
 pub mod tls_material;
 mod traffic_writers;
 pub mod usage_batches;
+pub mod usage_days;
 pub mod usage_hours;
 pub mod usage_totals;
 pub mod user_batches;
@@ -63,6 +65,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         node_users::STATEMENTS,
         nodes::STATEMENTS,
         outbox::STATEMENTS,
+        resets::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
@@ -73,6 +76,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         tls_material::STATEMENTS,
         traffic_writers::STATEMENTS,
         usage_batches::STATEMENTS,
+        usage_days::STATEMENTS,
         usage_hours::STATEMENTS,
         usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
