@@ -10,6 +10,7 @@ mod secrets;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
+mod user;
 
 use std::ffi::OsStr;
 use std::fs;
