@@ -171,6 +171,12 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
     Boundary { state, routes: all_routes().into_endpoint() }
 }
 
+/// Method and path of every endpoint, as `(GET, /api/users/:username)`.
+pub fn endpoints() -> Vec<(String, String)> {
+    let routes = all_routes();
+    routes.registered().iter().map(|(method, path)| (method.to_string(), path.clone())).collect()
+}
+
 /// Every route.
 fn all_routes() -> Routes {
     Routes::default()

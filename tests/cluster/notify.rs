@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
 use sarban::actions::{Panel, notices};
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
@@ -13,15 +14,18 @@ use sarban::domain::notice::{Audience, By, Destination, Event, LetterState};
 use sarban::domain::user::{Expiry, ResetStrategy, User};
 use sarban::notify::{Courier, Telegram, Timing, Webhook};
 use sarban::store::outbox::{self, Filter, Letter};
-use sarban::store::{Db, Fence};
-use serde_json::Value;
+use sarban::store::{Db, Engine, Fence};
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::fence::fence;
+use super::panel_process::{PanelProcess, Setup};
 use super::receiver::{Manner, Receiver, Request};
-use crate::support::database::{execute, number, on_both_engines};
+use crate::support;
+use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
 on_both_engines! {
     a_letter_arrives_with_its_secret_its_key_and_its_signature,
@@ -34,6 +38,7 @@ on_both_engines! {
     a_flood_is_a_digest_on_telegram_and_single_events_on_the_webhook,
     a_chat_that_refuses_holds_up_no_other,
     no_letter_says_where_it_went,
+    killing_the_leader_loses_no_news,
 }
 
 const START: Moment = Moment::from_micros(1_795_466_185_000_000);
@@ -290,4 +295,48 @@ async fn no_letter_says_where_it_went(db: Db) {
         let error = letter.error.unwrap();
         assert!(!error.contains(TOKEN) && !error.contains("/hook") && !error.contains("127.0.0.1"), "{error}");
     }
+}
+
+/// Real processes, killed in the middle of a flood.
+async fn killing_the_leader_loses_no_news(test: TestDatabase) {
+    const USERS: usize = 60;
+    let folder = tempfile::tempdir().expect("a folder");
+    let receiver = Receiver::start().await;
+    receiver.behave([Manner::Slow(Duration::from_millis(150)); USERS]);
+    let redis = (test.db.engine() == Engine::Postgres).then(support::redis_url);
+    let cluster = format!("test-{}", Uuid::new_v4().simple());
+    let setup = Setup { database: &test.options.url, redis, cluster, folder: folder.path() };
+    let hook = receiver.url("/hook");
+    let settings = [("WEBHOOK_ADDRESS", hook.as_str()), ("RECURRENT_NOTIFICATIONS_TIMEOUT", "1")];
+    let admin = setup
+        .command()
+        .args(["admin", "create", "-u", "root", "--sudo"])
+        .env("SARBAN_ADMIN_PASSWORD", "rootpass")
+        .output();
+    assert!(admin.expect("it runs").status.success());
+    let mut panels = ["ann", "ben"].map(|name| setup.start_with(name, &settings));
+    for panel in &mut panels {
+        panel.ready().await;
+    }
+    let form = [("username", "root"), ("password", "rootpass")];
+    let signed_in = panels[0].request(Method::POST, "/api/admins/token").form(&form).send().await.unwrap();
+    let token = signed_in.json::<Value>().await.unwrap()["access_token"].as_str().expect("a token").to_owned();
+    let leads = async |panel: &PanelProcess| panel.health().await.is_some_and(|health| health["scheduler"] == "leader");
+    until("somebody leads", async || leads(&panels[0]).await || leads(&panels[1]).await).await;
+    let leader = usize::from(leads(&panels[1]).await);
+    for user in 0..USERS {
+        let new = json!({"username": format!("user_{user}"), "expire_strategy": "never"});
+        let made = panels[1 - leader].request(Method::POST, "/api/users").bearer_auth(&token).json(&new).send().await;
+        assert_eq!(made.unwrap().status(), 200);
+    }
+    until("some have arrived", async || receiver.requests().len() > 10).await;
+    panels[leader].kill();
+    none_waits(&test.db).await;
+    let requests = receiver.requests();
+    let mut told: Vec<&str> = keys(&requests);
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), USERS, "each at least once");
+    assert_eq!(letters(&test.db, LetterState::Delivered).await.len(), USERS);
+    println!("{} requests for {USERS} events, the leader killed in between", requests.len());
 }
