@@ -8,6 +8,7 @@ mod healthcheck;
 mod import;
 mod mariadb;
 mod plan;
+mod secrets;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
