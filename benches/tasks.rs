@@ -6,6 +6,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 #[path = "../tests/cluster/task.rs"]
+#[allow(dead_code, reason = "it takes a part of it")]
 mod task;
 
 use sarban::domain::moment::{DAY, HOUR, Moment};
@@ -35,8 +36,11 @@ async fn measure(db: &Db, users: i64) {
         let expired = format!("UPDATE users SET expire_strategy = 'fixed_date', expire_date = 1 WHERE id <= {some}");
         execute(db, expired.leak()).await;
         time(&mut leader, Task::ReviewUsers, "expired", some).await;
-        execute(db, "UPDATE users SET activated = TRUE, expire_strategy = 'never', expire_date = NULL WHERE activated = FALSE")
-            .await;
+        execute(
+            db,
+            "UPDATE users SET activated = TRUE, expire_strategy = 'never', expire_date = NULL WHERE activated = FALSE",
+        )
+        .await;
     }
     execute(db, "UPDATE user_traffic SET used_traffic = 20").await;
     time(&mut leader, Task::ReviewUsers, "have used up their data", users).await;
@@ -64,7 +68,7 @@ async fn measure(db: &Db, users: i64) {
     let rows = number(db, "SELECT COUNT(*) FROM user_usage_hours").await;
     let began = Instant::now();
     leader.run(Task::Prune, Moment::from_micros(61 * DAY + HOUR)).await.expect("the task runs");
-    println!("    {rows} hours rolled up in {:.0?}", began.elapsed());
+    println!("    {rows} hours rolled up in {} ms", began.elapsed().as_millis());
     assert_eq!(number(db, "SELECT CAST(SUM(counted) AS BIGINT) FROM user_usage_days").await, rows * 1_000);
 }
 
@@ -72,7 +76,7 @@ async fn time(leader: &mut Leader, task: Task, what: &str, items: i64) {
     let began = Instant::now();
     let done = leader.run(task, NOW).await.expect("the task runs");
     assert_eq!(done, items, "{what}");
-    println!("    {} ({items} {what}): {:.0?}", task.name(), began.elapsed());
+    println!("    {} ({items} {what}): {} ms", task.name(), began.elapsed().as_millis());
 }
 
 async fn seed(db: &Db, users: i64) {
