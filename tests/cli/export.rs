@@ -85,8 +85,8 @@ async fn what_moved_in_moves_out_again(panel: OpenOptions) {
     let taken = format!("sqlite:///{}", back.display());
     let again = place.run(&["export", "--to", &taken], &[("DATABASE_URL", url(&panel).as_str())]);
     assert!(again.failed(1).contains("is there already"));
-    let names = std::fs::read_dir(place.0.path()).expect("the folder").map(|it| it.expect("a file").file_name());
-    assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".part")), "no draft is left behind");
+    let mut names = std::fs::read_dir(place.0.path()).expect("the folder").map(|it| it.expect("a file").file_name());
+    assert!(names.all(|name| !name.to_string_lossy().ends_with(".part")), "no draft is left behind");
 }
 
 /// What was mended on the way in stays as it is, however often the panel moves.

@@ -25,12 +25,9 @@ impl MariaDb {
         let log = File::create(folder.join("mariadb.log")).expect("a log");
         let option = |name: &str, value: &Path| format!("--{name}={}", value.display());
         let made = Command::new("mariadb-install-db")
-            .args([
-                &option("datadir", &data),
-                "--no-defaults",
-                "--skip-test-db",
-                "--auth-root-authentication-method=normal",
-            ])
+            .arg("--no-defaults")
+            .args([option("datadir", &data), "--skip-test-db".to_owned()])
+            .arg("--auth-root-authentication-method=normal")
             .stdout(log.try_clone().expect("the log"))
             .stderr(log.try_clone().expect("the log"))
             .status()

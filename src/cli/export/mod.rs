@@ -2,6 +2,8 @@
 
 mod rows;
 
+use std::collections::HashSet;
+
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
@@ -105,16 +107,21 @@ impl Export<'_> {
         self.table(legacy::USERS_SERVICES, rows::user_service).await?;
         self.table(legacy::NODES, rows::node).await?;
         let mut next = rows::numbers();
-        self.table(legacy::BACKENDS, |row| rows::backend(row, next())).await?;
+        self.table(legacy::BACKENDS, |row: tables::BackendRow| rows::backend(row, next())).await?;
         // The old panel knows a closed list of protocols.
-        let mut inbounds = std::collections::HashSet::new();
-        self.table(legacy::INBOUNDS, |row| rows::inbound(row).inspect(|row| drop(inbounds.insert(row["id"].as_i64()))))
-            .await?;
+        let mut inbounds = HashSet::new();
+        self.table(legacy::INBOUNDS, |row: tables::InboundRow| {
+            let id = row.id;
+            let old = rows::inbound(row)?;
+            inbounds.insert(Some(id));
+            Some(old)
+        })
+        .await?;
         self.table(legacy::INBOUNDS_SERVICES, |row: tables::InboundServiceRow| {
             inbounds.contains(&Some(row.inbound_id)).then(|| rows::inbound_service(&row))
         })
         .await?;
-        let mut hosts = std::collections::HashSet::new();
+        let mut hosts = HashSet::new();
         self.table(legacy::HOSTS, |row: tables::HostRow| {
             let known = row.inbound_id.is_none() || inbounds.contains(&row.inbound_id);
             known.then(|| {
@@ -132,9 +139,9 @@ impl Export<'_> {
         })
         .await?;
         let mut next = rows::numbers();
-        self.table(legacy::NODE_USAGES, |row| Some(rows::node_hour(&row, next()))).await?;
+        self.table(legacy::NODE_USAGES, |row: tables::NodeHour| Some(rows::node_hour(&row, next()))).await?;
         let mut next = rows::numbers();
-        self.table(legacy::NODE_USER_USAGES, |row| Some(rows::user_hour(&row, next()))).await?;
+        self.table(legacy::NODE_USER_USAGES, |row: tables::UserHour| Some(rows::user_hour(&row, next()))).await?;
         Ok(self.written)
     }
 

@@ -7,7 +7,7 @@ use crate::domain::host::Fingerprint;
 use crate::domain::moment::{Moment, SECOND};
 use crate::store::tables::{
     AdminRow, AdminServiceRow, BackendRow, HostChainRow, HostRow, HostServiceRow, InboundRow, InboundServiceRow,
-    JwtRow, NodeHourRow, NodeRow, ServiceRow, SettingsRow, TlsRow, UserHour, UserServiceRow, WholeUser,
+    JwtRow, NodeHour, NodeRow, ServiceRow, SettingsRow, TlsRow, UserHour, UserServiceRow, WholeUser,
 };
 
 /// The old panel's spellings of protocols.
@@ -185,7 +185,7 @@ pub(super) fn tls(row: TlsRow) -> Option<Value> {
     Some(json!({"id": row.id, "key": row.key, "certificate": row.certificate}))
 }
 
-pub(super) fn node_hour(row: &NodeHourRow, id: i64) -> Value {
+pub(super) fn node_hour(row: &NodeHour, id: i64) -> Value {
     json!({
         "id": id,
         "created_at": time(row.hour),

@@ -30,7 +30,7 @@ macro_rules! select {
         concat!(
             "SELECT ", $before, $quote, $first, $quote, $after,
             $(", ", $before, $quote, $column, $quote, $after,)*
-            " FROM ", $quote, $table, $quote, " ORDER BY ", $quote, $order, $quote
+            " FROM ", $quote, $table, $quote, " AS old ORDER BY old.", $quote, $order, $quote
         )
     };
 }

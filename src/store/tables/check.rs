@@ -41,6 +41,7 @@ statements! {
                 (SELECT COUNT(*) FROM jwt) AS secrets,
                 (SELECT COUNT(*) FROM tls) AS certificates,
                 (SELECT COUNT(*) FROM user_usage_hours) + (SELECT COUNT(*) FROM node_usage_hours)
+                    + (SELECT COUNT(*) FROM user_usage_days) + (SELECT COUNT(*) FROM node_usage_days)
                     + (SELECT COUNT(*) FROM usage_batch) AS usage_records";
     USER_TRAFFIC = totals!("user_traffic", "used_traffic", "lifetime_used_traffic");
     USER_HOURS = totals!("user_usage_hours", "counted", "counted");

@@ -7,7 +7,17 @@ use crate::store::by_engine::ByEngine;
 use crate::store::{Statement, StoreError, Tx, row, run, statements};
 
 statements! {
-    SELECT = "SELECT user_id, hour, node_id, counted FROM user_usage_hours ORDER BY hour, user_id, node_id";
+    // A day counts at its first hour, which may have a row of its own again.
+    USER_HOURS =
+        "SELECT user_id, hour, node_id, CAST(SUM(counted) AS BIGINT) AS counted
+         FROM (SELECT user_id, hour, node_id, counted FROM user_usage_hours
+               UNION ALL SELECT user_id, day, node_id, counted FROM user_usage_days) AS hours
+         GROUP BY user_id, hour, node_id ORDER BY hour, user_id, node_id";
+    NODE_HOURS =
+        "SELECT node_id, hour, CAST(SUM(uplink) AS BIGINT) AS uplink, CAST(SUM(downlink) AS BIGINT) AS downlink
+         FROM (SELECT node_id, hour, uplink, downlink FROM node_usage_hours
+               UNION ALL SELECT node_id, day, uplink, downlink FROM node_usage_days) AS hours
+         GROUP BY node_id, hour ORDER BY hour, node_id";
     // Rows that one hour had twice are added up, within 64 bits.
     ADD =>
         pg "INSERT INTO user_usage_hours (user_id, hour, node_id, counted)
@@ -33,8 +43,27 @@ row! {
     }
 }
 
+row! {
+    /// What went through a node in an hour.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct NodeHour {
+        /// The node; 0: one that is gone.
+        pub node_id: i64,
+        /// Unix microseconds at the start of the hour.
+        pub hour: i64,
+        /// Bytes.
+        pub uplink: i64,
+        /// Bytes.
+        pub downlink: i64,
+    }
+}
+
 impl Stored for UserHour {
-    const SELECT: Statement = SELECT;
+    const SELECT: Statement = USER_HOURS;
+}
+
+impl Stored for NodeHour {
+    const SELECT: Statement = NODE_HOURS;
 }
 
 /// Writes hours, each at most once in the list. One that is there already gets its bytes added.
