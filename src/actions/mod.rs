@@ -7,8 +7,10 @@ pub mod login_limiter;
 pub mod nodes;
 pub mod passwords;
 pub mod services;
+pub mod settings;
 pub mod sign_in;
 pub mod subscriptions;
+pub mod usage_series;
 pub mod users;
 
 use std::time::Duration;

@@ -26,11 +26,23 @@ use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
 use crate::domain::user_document::UserDocument;
-use crate::store::{self, admins::AdminUsage, user_lists::UserFilter};
+use crate::store::{admins::AdminUsage, user_lists::UserFilter};
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(token, current, list, create, read, modify, remove, services_of, users_of, stats))]
+#[openapi(paths(
+    token,
+    current,
+    list,
+    create,
+    read,
+    modify,
+    remove,
+    services_of,
+    users_of,
+    disable_users,
+    enable_users
+))]
 pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -39,9 +51,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .at("/api/admins/:username", one())
         .at("/api/admins/:username/services", get(services_of))
         .at("/api/admins/:username/users", get(users_of))
+        .at("/api/admins/:username/disable_users", post(disable_users))
+        .at("/api/admins/:username/enable_users", post(enable_users))
         .beside("/api/admins/:username", "current", get(current), one())
         .beside("/api/admins/:username", "token", post(token), one())
-        .at("/api/system/stats/admins", get(stats))
 }
 
 /// What can be done with one admin.
@@ -139,12 +152,6 @@ pub struct Token {
     access_token: String,
     is_sudo: bool,
     token_type: &'static str,
-}
-
-/// How many admins there are.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AdminsStats {
-    total: i64,
 }
 
 /// How a token may be asked for: there is one way.
@@ -275,11 +282,30 @@ async fn users_of(
     Ok(Json(paging.page_without_links(items, total)))
 }
 
-/// Counts admins.
-#[utoipa::path(get, path = "/api/system/stats/admins", tag = "System", responses((status = 200, body = AdminsStats)))]
+/// Switches all users of an admin off.
+#[utoipa::path(post, path = "/api/admins/{username}/disable_users", tag = "Admin", params(AdminName),
+    responses((status = 200, body = AdminResponse), (status = 403, description = "Another sudo"),
+              (status = 404, description = "No such admin")))]
 #[handler]
-async fn stats(state: &State, _: Sudo) -> Result<Json<AdminsStats>, ApiError> {
-    Ok(Json(AdminsStats { total: store::admins::count(&state.panel.db, "").await? }))
+async fn disable_users(
+    state: &State,
+    Sudo(by): Sudo,
+    Path(at): Path<AdminName>,
+) -> Result<Json<AdminResponse>, ApiError> {
+    Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &at.username, false).await?.into()))
+}
+
+/// Switches all users of an admin on.
+#[utoipa::path(post, path = "/api/admins/{username}/enable_users", tag = "Admin", params(AdminName),
+    responses((status = 200, body = AdminResponse), (status = 403, description = "Another sudo"),
+              (status = 404, description = "No such admin")))]
+#[handler]
+async fn enable_users(
+    state: &State,
+    Sudo(by): Sudo,
+    Path(at): Path<AdminName>,
+) -> Result<Json<AdminResponse>, ApiError> {
+    Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &at.username, true).await?.into()))
 }
 
 impl_words!(GrantType: Self::Password);

@@ -80,10 +80,13 @@ pub mod page;
 pub mod query;
 pub mod routes;
 pub mod services;
+pub mod settings;
 mod short_text;
+pub mod stats;
 mod subscription;
 mod subscription_page;
 pub mod token;
+mod usage;
 mod user_fields;
 mod user_input;
 mod users;
@@ -175,6 +178,9 @@ fn all_routes() -> Routes {
         .and(nodes::routes)
         .and(openapi::routes)
         .and(services::routes)
+        .and(settings::routes)
+        .and(stats::routes)
         .and(subscription::routes)
+        .and(usage::routes)
         .and(users::routes)
 }

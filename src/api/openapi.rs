@@ -7,7 +7,9 @@ use utoipa::{Modify, OpenApi};
 use super::body::Json;
 use super::error::ApiError;
 use super::routes::{Routes, get};
-use super::{State, admins, health, hosts, inbounds, metrics, nodes, services, subscription, users};
+use super::{
+    State, admins, health, hosts, inbounds, metrics, nodes, services, settings, stats, subscription, usage, users,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,7 +52,10 @@ fn whole() -> utoipa::openapi::OpenApi {
         metrics::Doc::openapi(),
         nodes::Doc::openapi(),
         services::Doc::openapi(),
+        settings::Doc::openapi(),
+        stats::Doc::openapi(),
         subscription::Doc::openapi(),
+        usage::Doc::openapi(),
         users::Doc::openapi(),
     ]
     .into_iter()

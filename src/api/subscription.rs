@@ -37,9 +37,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// A subscription.
 #[derive(Deserr)]
 #[deserr(error = FieldErrors)]
-struct Link {
-    username: String,
-    key: String,
+pub(super) struct Link {
+    pub username: String,
+    pub key: String,
 }
 
 /// A subscription in a given format.
@@ -103,7 +103,7 @@ async fn fetch_as(
 impl State {
     /// The user whose link this is. Wrong links count against their sender; right ones never do, because many users
     /// may share an address.
-    async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<User, ApiError> {
+    pub(super) async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<User, ApiError> {
         // A key that is no hexadecimal text was given by hand, and opens nothing.
         if !key.is_empty() && key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             let user = users::by_username(&self.panel.db, username).await?;

@@ -5,6 +5,7 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Schema
 use super::coerce::{Words, impl_words};
 use crate::domain::host::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 use crate::domain::node::{ConnectionBackend, NodeStatus};
+use crate::domain::subscription_settings::RuleResult;
 use crate::domain::user::ResetStrategy;
 use crate::domain::user_edit::ExpireStrategy;
 use crate::store::user_lists::UserSort;
@@ -18,6 +19,7 @@ impl_words!(HostSecurity = Self::ALL);
 impl_words!(Alpn = Self::ALL);
 impl_words!(Fingerprint = Self::ALL);
 impl_words!(NoiseKind = Self::ALL);
+impl_words!(RuleResult = Self::ALL);
 
 /// A word in the OpenAPI document, for `#[schema(schema_with = word::<…>)]`: a text out of a list.
 pub(super) fn word<T: Words>() -> Object {

@@ -24,10 +24,12 @@ pub mod secrets;
 pub mod services;
 pub mod settings;
 mod statement;
+pub mod stats;
 pub mod subscription;
 pub mod subscription_fetches;
 pub mod tls_material;
 pub mod usage_batches;
+pub mod usage_series;
 pub mod user_batches;
 pub mod user_lists;
 mod user_row;
@@ -61,10 +63,12 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         secrets::STATEMENTS,
         services::STATEMENTS,
         settings::STATEMENTS,
+        stats::STATEMENTS,
         subscription::STATEMENTS,
         subscription_fetches::STATEMENTS,
         tls_material::STATEMENTS,
         usage_batches::STATEMENTS,
+        usage_series::STATEMENTS,
         user_batches::STATEMENTS,
         users::STATEMENTS,
     ]

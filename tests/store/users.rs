@@ -31,6 +31,7 @@ on_both_engines! {
     a_user_can_change_hands,
     the_expired_go_in_chunks_and_only_ones_own,
     resetting_all_brings_back_the_limited,
+    all_users_of_an_admin_go_off_and_on,
 }
 
 pub const NOW: Moment = Moment::from_micros(1_800_000_000 * SECOND);
@@ -344,4 +345,41 @@ async fn resetting_all_brings_back_the_limited(db: Db) {
     }
     assert_eq!(users::get(&panel, &root(), "alices").await.unwrap().used_traffic, 9, "not his");
     assert_eq!(marks(&panel).await, 1);
+}
+
+async fn all_users_of_an_admin_go_off_and_on(db: Db) {
+    let panel = panel(&db).await;
+    known(&panel, named("roots")).await;
+    users::create(&panel, &alice(), NewUser { expiry: Expiry::FixedDate(NOW.plus(-1)), ..named("expired") })
+        .await
+        .unwrap();
+    users::create(&panel, &alice(), NewUser { data_limit: Some(5), ..named("limited") }).await.unwrap();
+    // More than two chunks.
+    execute(
+        &db,
+        "INSERT INTO users (username, key, owner_id, expire_strategy, created_at)
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2300)
+         SELECT 'many' || i, 'many' || i, 2, 'never', 0 FROM n;
+         INSERT INTO user_traffic (user_id, created_at) SELECT id, 0 FROM users WHERE username LIKE 'many%';
+         UPDATE users SET activated = FALSE WHERE username IN ('expired', 'many7');
+         UPDATE user_traffic SET used_traffic = 9;
+         DELETE FROM user_change",
+    )
+    .await;
+    bulk::set_enabled(&panel, AdminId(2), false).await.unwrap();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE enabled OR activated").await, 1, "only root's own");
+    assert_eq!(marks(&panel).await, 2300, "those that the nodes had");
+
+    execute(&db, "DELETE FROM user_change").await;
+    bulk::set_enabled(&panel, AdminId(2), false).await.unwrap();
+    assert_eq!(marks(&panel).await, 0, "nothing was to be done");
+
+    bulk::set_enabled(&panel, AdminId(2), true).await.unwrap();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE NOT enabled").await, 0);
+    assert_eq!(
+        number(&db, "SELECT COUNT(*) FROM users WHERE NOT activated AND username IN ('expired', 'limited')").await,
+        2,
+        "whose account does not work all the same"
+    );
+    assert_eq!(marks(&panel).await, 2300);
 }
