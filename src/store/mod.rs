@@ -28,8 +28,11 @@ pub mod stats;
 pub mod subscription;
 pub mod subscription_fetches;
 pub mod tls_material;
+mod traffic_writers;
 pub mod usage_batches;
+pub mod usage_hours;
 pub mod usage_series;
+pub mod usage_totals;
 pub mod user_batches;
 pub mod user_lists;
 mod user_row;
@@ -67,8 +70,11 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         subscription::STATEMENTS,
         subscription_fetches::STATEMENTS,
         tls_material::STATEMENTS,
+        traffic_writers::STATEMENTS,
         usage_batches::STATEMENTS,
+        usage_hours::STATEMENTS,
         usage_series::STATEMENTS,
+        usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
         users::STATEMENTS,
     ]

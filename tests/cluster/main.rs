@@ -15,4 +15,6 @@ mod ledger;
 mod panel_process;
 mod processes;
 mod review;
+mod task;
 mod usage;
+mod usage_queue;
