@@ -182,8 +182,9 @@ pub struct AdminFilter {
 
 /// Signs in.
 #[utoipa::path(post, path = "/api/admins/token", tag = "Admin", security(()),
-    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, body = Token)))]
+    request_body(content((TokenRequest = "application/x-www-form-urlencoded"), (TokenRequest = "multipart/form-data"))),
+    responses((status = 200, body = Token), (status = 401, description = "Wrong name or password"),
+              (status = 429, description = "Too many wrong passwords: Retry-After says for how long")))]
 #[handler]
 async fn token(state: &State, client: Client, form: Form<TokenRequest>) -> Result<Json<Token>, ApiError> {
     let Form(TokenRequest { username, password, .. }) = form;

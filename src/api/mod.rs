@@ -63,10 +63,12 @@ pub mod chance;
 pub mod client;
 pub mod coerce;
 mod cors;
+mod docs;
 pub mod error;
 pub mod fields;
 pub mod form;
 pub mod health;
+mod home;
 mod host_body;
 mod host_parts;
 pub mod hosts;
@@ -75,7 +77,7 @@ pub mod input;
 mod metrics;
 pub mod nodes;
 mod not_a_number;
-mod openapi;
+pub mod openapi;
 pub mod page;
 pub mod query;
 pub mod routes;
@@ -164,14 +166,17 @@ impl<'a> FromRequest<'a> for &'a State {
 
 /// The whole API, ready to be served.
 pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
-    Boundary { state, routes: all_routes().into_endpoint() }
+    let routes = home::routes_at(all_routes(), state.options.http.dashboard_path.as_str());
+    Boundary { state, routes: routes.into_endpoint() }
 }
 
 /// Every route.
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
+        .and(docs::routes)
         .and(health::routes)
+        .and(home::routes)
         .and(hosts::routes)
         .and(inbounds::routes)
         .and(metrics::routes)

@@ -91,8 +91,8 @@ struct SpanQuery {
 struct Maybe(Option<Moment>);
 
 /// Shows a user's traffic by the hour, node by node.
-#[utoipa::path(get, path = "/api/users/{username}/usage", tag = "User",
-    params(("username" = String, Path), SpanQuery), responses((status = 200, body = UserTraffic)))]
+#[utoipa::path(get, path = "/api/users/{username}/usage", tag = "User", params(At, SpanQuery),
+    responses((status = 200, body = UserTraffic), (status = 404, description = "No such user")))]
 #[handler]
 async fn of_user(
     state: &State,
@@ -132,8 +132,9 @@ async fn of_all(
 
 /// Shows a subscription's own traffic: by the hour, or by the day when more than three days are asked for.
 #[utoipa::path(get, path = "/sub/{username}/{key}/usage", tag = "Subscription", security(()),
-    params(("username" = String, Path), ("key" = String, Path), SpanQuery),
-    responses((status = 200, body = TrafficSeries), (status = 404, description = "No such subscription")))]
+    params(Link, SpanQuery),
+    responses((status = 200, body = TrafficSeries), (status = 404, description = "No such subscription"),
+              (status = 429, description = "Too many wrong links from this address")))]
 #[handler]
 async fn of_subscription(
     state: &State,

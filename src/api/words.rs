@@ -33,9 +33,16 @@ pub(super) fn word_or_null<T: Words>() -> Object {
     ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null])).enum_values(Some(words)).build()
 }
 
-/// A list of such words.
-pub(super) fn words<T: Words>() -> Array {
-    ArrayBuilder::new().items(word::<T>()).build()
+/// The same as a parameter. (utoipa leaves out the doc comment of a parameter whose schema is made by a function.)
+pub(super) fn word_for<T: Words>(description: &str) -> Object {
+    let mut word = word::<T>();
+    word.description = Some(description.to_owned());
+    word
+}
+
+/// A list of such words as a parameter.
+pub(super) fn words_for<T: Words>(description: &str) -> Array {
+    ArrayBuilder::new().items(word::<T>()).description(Some(description)).build()
 }
 
 #[cfg(test)]

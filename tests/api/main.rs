@@ -6,10 +6,12 @@ mod support;
 
 mod admins;
 mod boundary;
+mod document;
 mod health;
 mod hosts;
 mod nodes;
 mod panel;
+mod rights;
 mod services;
 mod settings;
 mod stats;
