@@ -11,13 +11,16 @@ mod fence;
 mod gate;
 pub mod hosts;
 mod id_list;
+pub mod import;
 pub mod inbounds;
 pub mod lease;
+pub mod legacy;
 mod like;
 pub mod migrate;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+pub mod resets;
 pub mod review;
 pub mod runs;
 pub mod secrets;
@@ -30,6 +33,7 @@ pub mod subscription_fetches;
 pub mod tls_material;
 mod traffic_writers;
 pub mod usage_batches;
+pub mod usage_days;
 pub mod usage_hours;
 pub mod usage_series;
 pub mod usage_totals;
@@ -61,6 +65,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        resets::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
@@ -72,6 +77,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         tls_material::STATEMENTS,
         traffic_writers::STATEMENTS,
         usage_batches::STATEMENTS,
+        usage_days::STATEMENTS,
         usage_hours::STATEMENTS,
         usage_series::STATEMENTS,
         usage_totals::STATEMENTS,
@@ -80,4 +86,5 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     ]
     .into_iter()
     .flatten()
+    .chain(import::all_statements())
 }
