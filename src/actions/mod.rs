@@ -1,6 +1,7 @@
 //! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
 
 pub mod admins;
+pub mod engines;
 pub mod fetch_log;
 pub mod hosts;
 pub mod login_limiter;

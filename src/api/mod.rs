@@ -50,6 +50,7 @@ use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
 use crate::actions::login_limiter::LoginLimiter;
 use crate::actions::subscriptions::{SourceCache, Surroundings};
+use crate::actions::users::totals::TotalCache;
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
@@ -64,6 +65,8 @@ pub mod client;
 pub mod coerce;
 mod cors;
 mod docs;
+mod engine_logs;
+pub mod engines;
 pub mod error;
 pub mod fields;
 pub mod form;
@@ -118,6 +121,8 @@ pub struct State {
     pub fetches: FetchLog,
     /// What subscriptions are rendered from; `forget` it after every change of hosts, inbounds, services or settings.
     pub sources: SourceCache,
+    /// How many users the last lists had.
+    pub totals: TotalCache,
     /// How often a subscription's link may be wrong.
     pub misses: LoginLimiter,
     /// Random digits and choices.
@@ -153,7 +158,8 @@ impl State {
         let signer = Signer::new(Secret::new(candidate));
         let misses = LoginLimiter::new(options.auth.subscription_misses_per_minute);
         let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
-        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches, sources, misses, chance })
+        let totals = TotalCache::default();
+        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches, sources, totals, misses, chance })
     }
 }
 
@@ -175,6 +181,8 @@ fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
         .and(docs::routes)
+        .and(engine_logs::routes)
+        .and(engines::routes)
         .and(health::routes)
         .and(home::routes)
         .and(hosts::routes)

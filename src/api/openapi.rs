@@ -12,8 +12,8 @@ use super::docs::switched_on;
 use super::error::{ApiError, ErrorBody, WrongFields};
 use super::routes::{Routes, get};
 use super::{
-    State, admins, docs, health, home, hosts, inbounds, metrics, nodes, services, settings, stats, subscription, usage,
-    users,
+    State, admins, docs, engines, health, home, hosts, inbounds, metrics, nodes, services, settings, stats,
+    subscription, usage, users,
 };
 
 #[derive(OpenApi)]
@@ -55,6 +55,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = [
         admins::Doc::openapi(),
         docs::Doc::openapi(),
+        engines::Doc::openapi(),
         health::Doc::openapi(),
         home::Doc::openapi(),
         hosts::Doc::openapi(),

@@ -26,9 +26,9 @@ use crate::domain::schedule::{Schedule, Task};
 use crate::domain::workers::Workers;
 use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
-use crate::nodes::{self, PanelIdentity, panel_certificate};
+use crate::nodes::{self, panel_certificate};
 use crate::scheduler::tasks::Deps;
-use crate::store::{Db, migrate};
+use crate::store::{Db, migrate, user_lists};
 
 /// Kept of the grace for the last writes.
 const LAST_SECOND: Duration = Duration::from_secs(1);
@@ -59,14 +59,20 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let db = database::open(&settings).await?;
     bring_schema_up_to_date(&db, options.migrate).await?;
 
+    if !user_lists::search_is_indexed(&db).await? {
+        tracing::warn!(
+            "names are searched without an index, which is slow with many users: as a role that may, run CREATE \
+             EXTENSION pg_trgm, then CREATE INDEX users_username_parts ON users USING gin (username gin_trgm_ops) \
+             WHERE removed = FALSE"
+        );
+    }
+
     let stopping = shutdown::on_signals().context("no signal handlers")?;
     let identity = Identity::new(settings.instance.name.clone());
     let clock = Clock::real();
     let bell = Bell::default();
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("no randomness from the system")?;
-    let material = panel_certificate::obtain(&db, clock.now()).await?;
-    let certificate = PanelIdentity::from_pem(&material.certificate, &material.key)
-        .context("the panel's own certificate (table tls) can't be read")?;
+    let certificate = panel_certificate::identity(&db, clock.now()).await?;
     let supervisor =
         Supervisor::new(clock.clone(), certificate, wake(bell.ear()), rng.random(), nodes::Timing::default());
     let crash = CrashPoint::from_environment();

@@ -26,8 +26,15 @@ macro_rules! migrations {
 }
 
 /// In order; the first has version 1.
-const MIGRATIONS: &[Text] =
-    migrations!["0001_panel", "0002_usage", "0003_coordination", "0004_usage_queue", "0005_usage_days"];
+const MIGRATIONS: &[Text] = migrations![
+    "0001_panel",
+    "0002_usage",
+    "0003_coordination",
+    "0004_usage_queue",
+    "0005_usage_days",
+    "0006_large_panels",
+    "0007_node_visits",
+];
 
 /// Why a migration failed.
 #[derive(Debug, thiserror::Error)]

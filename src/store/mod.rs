@@ -17,9 +17,11 @@ pub mod lease;
 pub mod legacy;
 mod like;
 pub mod migrate;
+pub mod node_edits;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+pub mod owner_totals;
 pub mod resets;
 pub mod review;
 pub mod runs;
@@ -38,6 +40,7 @@ pub mod usage_hours;
 pub mod usage_series;
 pub mod usage_totals;
 pub mod user_batches;
+mod user_conditions;
 pub mod user_lists;
 mod user_row;
 pub mod users;
@@ -62,9 +65,11 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         inbounds::STATEMENTS,
         lease::STATEMENTS,
         migrate::STATEMENTS,
+        node_edits::STATEMENTS,
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        owner_totals::STATEMENTS,
         resets::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
@@ -82,6 +87,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         usage_series::STATEMENTS,
         usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
+        user_lists::STATEMENTS,
         users::STATEMENTS,
     ]
     .into_iter()

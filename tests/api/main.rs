@@ -3,10 +3,13 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/test_node/mod.rs"]
+mod test_node;
 
 mod admins;
 mod boundary;
 mod document;
+mod engines;
 mod health;
 mod hosts;
 mod nodes;

@@ -1,11 +1,12 @@
 //! Rolls hours of usage up to days after so many days, and deletes what is kept for a while only: the ledger for 7 days,
 //! payloads for an hour after folding, batch ids for 90 days.
+//! And it folds what is only added to.
 
 use std::time::Duration;
 
 use super::{Context, TaskError};
 use crate::domain::moment::{DAY, HOUR, Moment};
-use crate::store::{Engine, retry, runs, usage_batches, usage_days};
+use crate::store::{Engine, owner_totals, retry, runs, usage_batches, usage_days};
 
 /// Between two transactions, so that no other writer waits long.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -39,6 +40,12 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
             tokio::time::sleep(PAUSE).await;
         }
     }
+    retry(TaskError::is_retry, async || {
+        let mut tx = context.fence.begin().await?;
+        owner_totals::fold(&mut tx).await?;
+        Ok(tx.commit().await?)
+    })
+    .await?;
     Ok(i64::try_from(all).unwrap_or(i64::MAX))
 }
 
