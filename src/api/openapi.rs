@@ -12,8 +12,8 @@ use super::docs::switched_on;
 use super::error::{ApiError, ErrorBody, WrongFields};
 use super::routes::{Routes, get};
 use super::{
-    State, admins, docs, engines, health, home, hosts, inbounds, metrics, nodes, services, settings, stats,
-    subscription, usage, users,
+    State, admins, docs, engines, health, home, hosts, inbounds, metrics, nodes, notifications, services, settings,
+    stats, subscription, usage, users,
 };
 
 #[derive(OpenApi)]
@@ -62,6 +62,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         inbounds::Doc::openapi(),
         metrics::Doc::openapi(),
         nodes::Doc::openapi(),
+        notifications::Doc::openapi(),
         services::Doc::openapi(),
         settings::Doc::openapi(),
         stats::Doc::openapi(),

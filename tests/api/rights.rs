@@ -53,6 +53,8 @@ const ROWS: &[(&str, Who)] = &[
     ("GET /api/nodes/{node_id}/{backend}/config", Sudo),
     ("GET /api/nodes/{node_id}/{backend}/stats", Sudo),
     ("PUT /api/nodes/{node_id}/{backend}/config", Sudo),
+    ("GET /api/notifications", Sudo),
+    ("POST /api/notifications/{id}/retry", Sudo),
     ("GET /api/services", Admin("it lists the services that one may give")),
     ("POST /api/services", Sudo),
     ("GET /api/services/{id}", Owner),
