@@ -18,6 +18,7 @@ use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Methods, Routes, get, post};
 use super::services::{self, ServiceResponse};
+use super::short_text::ShortText;
 use super::token::SignError;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
 use crate::actions::passwords::PasswordError;
@@ -88,7 +89,9 @@ pub struct AdminResponse {
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct AdminCreate {
-    username: String,
+    /// Any text of at most 256 characters.
+    #[schema(value_type = String, max_length = 256)]
+    username: ShortText,
     password: String,
     #[schema(value_type = bool)]
     is_sudo: Flag,
@@ -345,7 +348,7 @@ impl From<AdminUsage> for AdminResponse {
 impl From<AdminCreate> for NewAdmin {
     fn from(body: AdminCreate) -> Self {
         Self {
-            username: body.username,
+            username: body.username.0,
             password: Secret::new(body.password),
             is_sudo: body.is_sudo.0,
             enabled: body.enabled.0,

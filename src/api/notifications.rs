@@ -17,7 +17,7 @@ use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Routes, get, post};
-use super::words::word;
+use super::words::{word, word_for};
 use crate::actions::notices::{self, NoticeError};
 use crate::domain::moment::Moment;
 use crate::domain::notice::{Channel, LetterState};
@@ -66,10 +66,10 @@ pub struct Notification {
 #[into_params(parameter_in = Query)]
 struct NotificationQuery {
     #[deserr(default)]
-    #[param(required = false, schema_with = word::<Channel>)]
+    #[param(schema_with = channel)]
     channel: Option<Word<Channel>>,
     #[deserr(default)]
-    #[param(required = false, schema_with = word::<LetterState>)]
+    #[param(schema_with = state)]
     state: Option<Word<LetterState>>,
 }
 
@@ -78,6 +78,7 @@ struct NotificationQuery {
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
 struct NotificationPath {
+    /// Its id.
     #[param(value_type = i64)]
     id: Int,
 }
@@ -104,6 +105,14 @@ async fn list(
 #[handler]
 async fn retry(state: &State, _: Sudo, Path(at): Path<NotificationPath>) -> Result<Json<Notification>, ApiError> {
     Ok(Json(notices::try_again(&state.panel, at.id.0).await?.into()))
+}
+
+fn channel() -> utoipa::openapi::Object {
+    word_for::<Channel>("Those that go this way.")
+}
+
+fn state() -> utoipa::openapi::Object {
+    word_for::<LetterState>("Those that have come this far.")
 }
 
 impl Params for NotificationQuery {}

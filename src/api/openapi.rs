@@ -90,6 +90,7 @@ fn add_refusals(operation: &mut Operation) {
         ("400", "The body can't be read", has_body),
         ("401", "Not signed in", operation.security.is_none()),
         ("403", "Signed in, but without the right", operation.security.is_none()),
+        ("408", "The body took longer than a minute", has_body),
         ("413", "The body is larger than 4 MiB", has_body),
         ("422", "Fields are wrong", is_checked),
         ("503", "The database can't be reached, or the panel is read-only", true),

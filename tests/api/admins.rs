@@ -63,6 +63,8 @@ async fn wrong_admins_are_refused(db: Db) {
     panel.post("root", "/api/admins", wrong).await.wrong_fields(&keys);
     let nul = json!({"username": "a\0b", "password": "p", "is_sudo": false});
     panel.post("root", "/api/admins", nul).await.wrong_fields(&["username"]);
+    let long = json!({"username": "x".repeat(257), "password": "p", "is_sudo": false});
+    panel.post("root", "/api/admins", long).await.wrong_fields(&["username"]);
     let wrong = json!({"enabled": "x", "service_ids": {}, "password": 5});
     panel.put("root", "/api/admins/alice", wrong).await.wrong_fields(&["enabled", "password", "service_ids"]);
     let token = panel.token_of("root");
@@ -70,6 +72,9 @@ async fn wrong_admins_are_refused(db: Db) {
     panel.post("alice", "/api/admins", json!({})).await.refused(403);
     send(panel.request(Method::POST, "/api/admins").json(&json!({}))).await.refused(401);
     assert_eq!(panel.get("root", "/api/admins").await.ok()["total"], 2);
+    // The longest name, of letters that take most bytes.
+    let longest = json!({"username": "\u{1f600}".repeat(256), "password": "p", "is_sudo": false});
+    panel.post("root", "/api/admins", longest).await.ok();
 }
 
 async fn lists_are_filtered_and_paged(db: Db) {
