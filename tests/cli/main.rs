@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod admin;
+mod check;
 mod export;
 mod healthcheck;
 mod import;
