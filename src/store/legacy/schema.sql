@@ -66,8 +66,8 @@ CREATE TABLE nodes (
     last_status_change DATETIME,
     message VARCHAR(1024),
     created_at DATETIME,
-    uplink BIGINT,
-    downlink BIGINT,
+    uplink BIGINT DEFAULT 0,
+    downlink BIGINT DEFAULT 0,
     usage_coefficient FLOAT NOT NULL DEFAULT (1.0),
     UNIQUE (address, port)
 );
