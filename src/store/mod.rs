@@ -18,6 +18,7 @@ pub mod migrate;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+mod pg;
 pub mod review;
 pub mod runs;
 pub mod secrets;
@@ -38,6 +39,7 @@ pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
 pub use fence::{Fence, FenceError, FencedTx};
 pub use id_list::IdList;
+pub use pg::{Pg, PgTx};
 pub use statement::Statement;
 
 pub(crate) use statement::{read, row, run, statements};
