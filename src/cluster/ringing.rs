@@ -83,10 +83,7 @@ async fn probe(servers: &RedisServers, state: &RedisWatch) {
     }
 }
 
-async fn ping(
-    servers: &RedisServers,
-    connection: &mut Option<RedisConnection>,
-) -> redis::RedisResult<()> {
+async fn ping(servers: &RedisServers, connection: &mut Option<RedisConnection>) -> redis::RedisResult<()> {
     let open = match connection {
         Some(open) => open,
         None => connection.insert(servers.connect(PAUSE).await?),

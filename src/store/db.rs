@@ -228,8 +228,7 @@ async fn begin_sqlite(lite: &Lite, turn: Turn) -> Result<Tx, (StoreError, Turn)>
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);
     let connect = url.parse::<PgConnectOptions>().map_err(opening)?.application_name(&options.application_name);
-    let pool = PgPoolOptions::new()
-        .max_connections(options.connections.max(1))
-        .acquire_timeout(options.acquire_timeout);
+    let pool =
+        PgPoolOptions::new().max_connections(options.connections.max(1)).acquire_timeout(options.acquire_timeout);
     Pg::open(pool, connect, options.statement_cache).await.map_err(opening)
 }

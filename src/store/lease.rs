@@ -27,7 +27,13 @@ macro_rules! pg_now {
 macro_rules! is_free {
     ($now:expr, $boot_id:literal) => {
         concat!(
-            "(released = TRUE OR boot_id <> ", $boot_id, " OR lease_until <= ", $now, " OR lease_until > ", $now, " + ttl)"
+            "(released = TRUE OR boot_id <> ",
+            $boot_id,
+            " OR lease_until <= ",
+            $now,
+            " OR lease_until > ",
+            $now,
+            " + ttl)"
         )
     };
 }
@@ -36,8 +42,11 @@ macro_rules! claim_lease {
     ($now:expr) => {
         concat!(
             "UPDATE scheduler_lease SET epoch = epoch + 1, holder = $2, host = $3, version = $4, ttl = $5,
-                    lease_until = ", $now, " + $5, acquired_at = $7, released = FALSE, boot_id = $8
-             WHERE id = 1 AND epoch = $1 AND ", is_free!($now, "$8")
+                    lease_until = ",
+            $now,
+            " + $5, acquired_at = $7, released = FALSE, boot_id = $8
+             WHERE id = 1 AND epoch = $1 AND ",
+            is_free!($now, "$8")
         )
     };
 }
@@ -45,8 +54,11 @@ macro_rules! claim_lease {
 macro_rules! renew {
     ($now:expr) => {
         concat!(
-            "UPDATE scheduler_lease SET lease_until = ", $now, " + $4
-             WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $5 AND lease_until > ", $now
+            "UPDATE scheduler_lease SET lease_until = ",
+            $now,
+            " + $4
+             WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $5 AND lease_until > ",
+            $now
         )
     };
 }
@@ -65,7 +77,9 @@ macro_rules! read_lease {
     ($now:expr) => {
         concat!(
             "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,
-                    l.released, l.boot_id, ", $now, " AS now
+                    l.released, l.boot_id, ",
+            $now,
+            " AS now
              FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1"
         )
     };

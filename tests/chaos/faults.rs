@@ -65,18 +65,55 @@ use Kind::{
 
 /// What is possible with one Redis.
 pub const WITH_ONE_REDIS: &[Kind] = &[
-    ProcessKilled, ProcessTerminated, ProcessStoppedHalfTtl, ProcessStopped11Ttl, ProcessStopped22Ttl,
-    ProcessesAllTerminated, RedisStoppedHalfTtl, RedisStopped11Ttl, RedisStopped22Ttl, RedisKilledKeepsData,
-    RedisKilledLosesData, RedisFlushed, RedisClientPause, BackendStoppedHalfTtl, BackendStopped11Ttl,
-    BackendStopped22Ttl, BackendsTerminated, DatabaseRestarted, DatabaseCrashed, DatabaseFull, DatabaseWayHeld,
-    DatabaseWayHeldOneWay, DatabaseWayDelayed, DatabaseWayHalfOpen, DatabaseWayCut, DatabaseWayDown, RedisWayHeld,
-    RedisWayHeldOneWay, RedisWayDelayed, RedisWayHalfOpen, RedisWayCut, RedisWayDown, SpoolFull,
+    ProcessKilled,
+    ProcessTerminated,
+    ProcessStoppedHalfTtl,
+    ProcessStopped11Ttl,
+    ProcessStopped22Ttl,
+    ProcessesAllTerminated,
+    RedisStoppedHalfTtl,
+    RedisStopped11Ttl,
+    RedisStopped22Ttl,
+    RedisKilledKeepsData,
+    RedisKilledLosesData,
+    RedisFlushed,
+    RedisClientPause,
+    BackendStoppedHalfTtl,
+    BackendStopped11Ttl,
+    BackendStopped22Ttl,
+    BackendsTerminated,
+    DatabaseRestarted,
+    DatabaseCrashed,
+    DatabaseFull,
+    DatabaseWayHeld,
+    DatabaseWayHeldOneWay,
+    DatabaseWayDelayed,
+    DatabaseWayHalfOpen,
+    DatabaseWayCut,
+    DatabaseWayDown,
+    RedisWayHeld,
+    RedisWayHeldOneWay,
+    RedisWayDelayed,
+    RedisWayHalfOpen,
+    RedisWayCut,
+    RedisWayDown,
+    SpoolFull,
 ];
 
 /// What is possible with Sentinels, who name the servers themselves.
 pub const WITH_SENTINELS: &[Kind] = &[
-    SentinelFailover, ProcessKilled, ProcessTerminated, ProcessStopped11Ttl, SentinelFailover, ProcessStopped22Ttl,
-    RedisFlushed, RedisClientPause, SentinelFailover, BackendsTerminated, DatabaseCrashed, DatabaseWayHeld,
+    SentinelFailover,
+    ProcessKilled,
+    ProcessTerminated,
+    ProcessStopped11Ttl,
+    SentinelFailover,
+    ProcessStopped22Ttl,
+    RedisFlushed,
+    RedisClientPause,
+    SentinelFailover,
+    BackendsTerminated,
+    DatabaseCrashed,
+    DatabaseWayHeld,
 ];
 
 /// Injects one fault and undoes it. `false`: something else is at work there just now; nothing was done.
@@ -225,7 +262,8 @@ async fn failover(world: &World) -> Result<bool> {
 
 async fn backend_stopped(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
     let Ok(_way) = panel.database_way.try_lock() else { return Ok(false) };
-    const BUSY: &str = "SELECT pid FROM pg_stat_activity WHERE application_name = $1 OR application_name LIKE 'sarban-task-%'
+    const BUSY: &str =
+        "SELECT pid FROM pg_stat_activity WHERE application_name = $1 OR application_name LIKE 'sarban-task-%'
         ORDER BY state = 'active' DESC, random() LIMIT 1";
     let name = format!("sarban-lease-{}", panel.name);
     let pid: Option<i32> = sqlx::query_scalar(BUSY).bind(name).fetch_optional(&world.witness.pool).await?;

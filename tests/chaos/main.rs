@@ -51,6 +51,9 @@ struct Arguments {
     /// Leaves a part of the protocol out: the run must then fail, and succeeds by it
     #[arg(long, value_enum)]
     without: Option<Part>,
+    /// The panel's program
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_sarban"))]
+    program: PathBuf,
     /// Where to write the result as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -107,7 +110,7 @@ async fn runtime_run(arguments: &Arguments) -> Result<bool> {
 async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Result<Verdict> {
     let folder = servers::open_folder()?;
     println!("{plan:?}, seed {}, {count} faults, in {}", arguments.seed, folder.path().display());
-    let world = Arc::new(World::build(plan, &folder, bin).await?);
+    let world = Arc::new(World::build(plan, &folder, bin, arguments.program.clone()).await?);
     if !world.has_small_disk() {
         println!("This host lets nobody mount a small disk: the spool is not filled.");
     }

@@ -27,6 +27,7 @@ pub struct Panel {
 /// How a panel is started.
 #[derive(Clone)]
 pub struct Settings {
+    pub program: PathBuf,
     pub folder: PathBuf,
     pub data: PathBuf,
     pub database_name: String,
@@ -54,8 +55,7 @@ impl Panel {
     pub fn spawn(&self) -> anyhow::Result<Server> {
         let settings = &self.settings;
         let redis = settings.redis.clone().unwrap_or_else(|| format!("redis://127.0.0.1:{}", self.redis.port));
-        let database =
-            format!("postgresql://postgres@127.0.0.1:{}/{}", self.database.port, settings.database_name);
+        let database = format!("postgresql://postgres@127.0.0.1:{}/{}", self.database.port, settings.database_name);
         let environment = [
             ("SQLALCHEMY_DATABASE_URL", database),
             ("SQLALCHEMY_CONNECTION_POOL_SIZE", "5".to_owned()),
@@ -72,7 +72,7 @@ impl Panel {
         ];
         let mut arguments = vec!["-i".to_owned()];
         arguments.extend(environment.map(|(name, value)| format!("{name}={value}")));
-        arguments.extend([env!("CARGO_BIN_EXE_sarban").to_owned(), "serve".to_owned()]);
+        arguments.extend([settings.program.display().to_string(), "serve".to_owned()]);
         let log = settings.folder.join(format!("{}.log", self.name));
         Server::start("env", &arguments, &settings.folder, &log, None)
     }

@@ -86,12 +86,7 @@ async fn carry(client: TcpStream, server_port: u16, mut moods: watch::Receiver<M
     }
 }
 
-async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    direction: Direction,
-    mut moods: watch::Receiver<Mood>,
-) {
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: Direction, mut moods: watch::Receiver<Mood>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count) = from.read(&mut buffer).await {
         if count == 0 {

@@ -25,7 +25,13 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub fn start(program: &str, arguments: &[String], folder: &Path, log: &Path, user: Option<&str>) -> anyhow::Result<Self> {
+    pub fn start(
+        program: &str,
+        arguments: &[String],
+        folder: &Path,
+        log: &Path,
+        user: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new("setpriv");
         if let Some(user) = user {
             command.args(["--reuid", user, "--regid", user, "--init-groups"]);
@@ -218,11 +224,8 @@ impl Sentinels {
     pub async fn master(&self) -> anyhow::Result<u16> {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.ports[0]))?;
         let mut connection = client.get_multiplexed_async_connection().await?;
-        let answer: (String, u16) = redis::cmd("SENTINEL")
-            .arg("get-master-addr-by-name")
-            .arg("main")
-            .query_async(&mut connection)
-            .await?;
+        let answer: (String, u16) =
+            redis::cmd("SENTINEL").arg("get-master-addr-by-name").arg("main").query_async(&mut connection).await?;
         Ok(answer.1)
     }
 }

@@ -2,7 +2,7 @@
 //! all the while.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
@@ -62,7 +62,7 @@ impl Drop for Mount {
 const NAMES: [&str; 5] = ["ann", "ben", "cyd", "dan", "eve"];
 
 impl World {
-    pub async fn build(plan: Plan, folder: &TempDir, bin: String) -> Result<Self> {
+    pub async fn build(plan: Plan, folder: &TempDir, bin: String, program: PathBuf) -> Result<Self> {
         let root = folder.path();
         let postgres = Postgres::start(bin, root.join("postgres")).await?;
         let mut redis = vec![Redis::start(root.join("redis-0"), None).await?];
@@ -78,6 +78,7 @@ impl World {
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "sarban-chaos"]).arg(&data).output();
         let disk = mounted.is_ok_and(|done| done.status.success()).then(|| Mount(data.clone()));
         let settings = Settings {
+            program: program.clone(),
             folder: root.to_owned(),
             data: data.clone(),
             database_name: "sarban".to_owned(),
@@ -91,7 +92,7 @@ impl World {
         let server = Witness::new(postgres.port, "postgres").await?;
         sqlx::raw_sql("CREATE DATABASE sarban").execute(&server.pool).await?;
         server.pool.close().await;
-        migrate(&format!("postgresql://postgres@127.0.0.1:{}/sarban", postgres.port), root)?;
+        migrate(&format!("postgresql://postgres@127.0.0.1:{}/sarban", postgres.port), root, &program)?;
         let witness = Witness::new(postgres.port, "sarban").await?;
         witness.prepare(plan.without).await?;
         tokio::spawn(witness.clone().watch());
@@ -195,11 +196,14 @@ impl World {
     /// The first admin, the node and a service with all that the node offers.
     async fn furnish(&mut self) -> Result<()> {
         let settings = &self.panels[0].settings;
-        let created = Command::new(env!("CARGO_BIN_EXE_sarban"))
+        let created = Command::new(&settings.program)
             .args(["admin", "create", "-u", "root", "--sudo"])
             .env_clear()
             .current_dir(&settings.folder)
-            .env("SQLALCHEMY_DATABASE_URL", format!("postgresql://postgres@127.0.0.1:{}/sarban", self.panels[0].database.port))
+            .env(
+                "SQLALCHEMY_DATABASE_URL",
+                format!("postgresql://postgres@127.0.0.1:{}/sarban", self.panels[0].database.port),
+            )
             .env("SARBAN_ADMIN_PASSWORD", "rootpass")
             .output()?;
         ensure!(created.status.success(), "no admin: {}", String::from_utf8_lossy(&created.stderr));
@@ -214,7 +218,8 @@ impl World {
         let end = Instant::now() + Duration::from_secs(20);
         let inbounds = loop {
             let page = self.call(&self.panels[0], "GET", "/api/inbounds", Value::Null).await?;
-            let ids: Vec<Value> = page["items"].as_array().context("no page")?.iter().map(|it| it["id"].clone()).collect();
+            let ids: Vec<Value> =
+                page["items"].as_array().context("no page")?.iter().map(|it| it["id"].clone()).collect();
             if !ids.is_empty() {
                 break ids;
             }
@@ -231,7 +236,8 @@ impl World {
 
     async fn new_user(&self, panel: &Panel) -> Result<()> {
         let number = self.users.fetch_add(1, Ordering::SeqCst);
-        let user = json!({"username": format!("user_{number}"), "expire_strategy": "never", "service_ids": [self.service]});
+        let user =
+            json!({"username": format!("user_{number}"), "expire_strategy": "never", "service_ids": [self.service]});
         self.call(panel, "POST", "/api/users", user).await.map(drop)
     }
 
@@ -283,15 +289,16 @@ impl World {
             rows.into_iter().map(|(id, key)| Ok((u32::try_from(id)?, key))).collect::<Result<_>>()?;
         let users = self.node.users();
         let tags = users.values().map(|user| user.tags.len()).max().unwrap_or(0);
-        let right = |id: &u32, key: &String| users.get(id).is_some_and(|user| user.key == *key && user.tags.len() == tags);
+        let right =
+            |id: &u32, key: &String| users.get(id).is_some_and(|user| user.key == *key && user.tags.len() == tags);
         let missing = expected.iter().filter(|(id, key)| !right(id, key)).count();
         let extra = users.keys().filter(|id| !expected.contains_key(id)).count();
         Ok(missing + extra)
     }
 }
 
-fn migrate(url: &str, folder: &std::path::Path) -> Result<()> {
-    let migrated = Command::new(env!("CARGO_BIN_EXE_sarban"))
+fn migrate(url: &str, folder: &Path, program: &Path) -> Result<()> {
+    let migrated = Command::new(program)
         .arg("migrate")
         .env_clear()
         .current_dir(folder)

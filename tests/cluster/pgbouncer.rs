@@ -121,10 +121,8 @@ fn the_panel_runs_behind_it() {
         let bouncer = Bouncer::start(folder.path()).await;
         let DatabaseUrl::Postgres { url: direct } = &test.options.url else { panic!("not on PostgreSQL") };
         let url = bouncer.url(&test);
-        let more = vec![
-            ("DATABASE_STATEMENT_CACHE", "0".to_owned()),
-            ("DATABASE_DIRECT_URL", direct.expose().to_owned()),
-        ];
+        let more =
+            vec![("DATABASE_STATEMENT_CACHE", "0".to_owned()), ("DATABASE_DIRECT_URL", direct.expose().to_owned())];
         let setup = Setup { database: &url, more, ..setup(&test, folder.path()) };
         let mut panels: Vec<PanelProcess> = ["ann", "ben"].map(|name| setup.start(name)).into();
         for panel in &mut panels {
