@@ -1,6 +1,7 @@
-//! How long it takes to stage and apply the usage of one node, and to fold it: `cargo bench --bench usage`.
+//! How long it takes to apply the usage of many nodes, and to fold it into hours: `cargo bench --bench usage`.
 //!
 //! On SQLite, and on PostgreSQL when `SARBAN_TEST_POSTGRES_URL` names a database server (`eval "$(make -s services)"`).
+//! Totals are right, and limits in force, as soon as usage is applied.
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that can't go on ends")]
 
 #[path = "../tests/support/mod.rs"]
@@ -11,9 +12,11 @@ use std::time::Duration;
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::Moment;
 use sarban::domain::usage::UsageReply;
-use sarban::store::usage_batches::{apply, fold, oldest_applied, oldest_staged, stage};
+use sarban::store::usage_batches::{oldest_applied, oldest_staged, stage};
+use sarban::store::usage_hours::fold;
+use sarban::store::usage_totals::apply;
 use sarban::store::{Db, Engine};
-use support::database::{Content, execute, with_database};
+use support::database::{Content, execute, number, with_database};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -28,18 +31,32 @@ fn main() {
 
 async fn measure(db: &Db) {
     seed(db).await;
-    let entries = (1..=USERS).map(|user| (UserId(user), 1_000 + user.unsigned_abs()));
-    let reply = UsageReply::new(NodeId(1), AT, 1.5, entries);
-    for round in 1..=5 {
+    let mut charged = 0;
+    let fleets: &[i64] = if db.engine() == Engine::Postgres { &[1, 1, 10, 100] } else { &[1, 1, 10] };
+    for (round, nodes) in (0i64..).zip(fleets) {
+        let at = AT.plus(round);
         let began = Instant::now();
-        stage(db, Uuid::from_u128(round), &reply).await.expect("staged");
+        for node in 1..=*nodes {
+            // 1.2 MB each, so that the replies themselves are not what is measured.
+            let entries = (1..=USERS).map(|user| (UserId(user), 1_000 + user.unsigned_abs()));
+            let reply = UsageReply::new(NodeId(node), at, 1.5, entries);
+            stage(db, Uuid::now_v7(), &reply).await.expect("staged");
+        }
         let staged = began.elapsed();
+        forget_peak();
         let (applied, longest) = all(db, true).await;
-        let (folded, _) = all(db, false).await;
+        charged += nodes * (1..=USERS).map(|user| (1_000 + user) * 3 / 2).sum::<i64>();
+        let total = "SELECT CAST(SUM(used_traffic) AS BIGINT) FROM user_traffic";
+        assert_eq!(number(db, total).await, charged, "each byte once");
         println!(
-            "{:?} round {round}: {USERS} users staged in {staged:.0?}, applied in {applied:.0?} (longest transaction {longest:.0?}), folded in {folded:.0?}",
-            db.engine()
+            "{:?}, {nodes} nodes × {USERS} users: applied in {applied:.0?} (longest transaction {longest:.0?}, peak memory {} MB), staged in {staged:.0?}",
+            db.engine(),
+            peak_mb(),
         );
+        if *nodes <= 10 {
+            let (folded, longest) = all(db, false).await;
+            println!("    folded in {folded:.0?} (longest transaction {longest:.0?})");
+        }
     }
 }
 
@@ -47,18 +64,32 @@ async fn measure(db: &Db) {
 async fn all(db: &Db, applying: bool) -> (Duration, Duration) {
     let (began, mut longest) = (Instant::now(), Duration::ZERO);
     loop {
-        let next = if applying { oldest_staged(db).await } else { oldest_applied(db, AT).await };
-        let Some(batch) = next.expect("a batch is read") else { return (began.elapsed(), longest) };
+        let next = if applying { oldest_staged(db).await } else { oldest_applied(db, AT.plus(100)).await };
+        let batches = next.expect("batches are read").batches;
+        if batches.is_empty() {
+            return (began.elapsed(), longest);
+        }
         let one = Instant::now();
         let mut tx = db.begin().await.expect("a transaction");
         if applying {
-            apply(&mut tx, &batch, true, AT).await.expect("applied");
+            apply(&mut tx, &batches, true, AT).await.expect("applied");
         } else {
-            fold(&mut tx, &batch, true, AT).await.expect("folded");
+            fold(&mut tx, &batches, true, AT).await.expect("folded");
         }
         tx.commit().await.expect("committed");
         longest = longest.max(one.elapsed());
     }
+}
+
+/// From now on the kernel measures the peak of this process's memory anew.
+fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
+}
+
+fn peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("kB") / 1_024
 }
 
 async fn seed(db: &Db) {

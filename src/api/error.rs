@@ -166,7 +166,7 @@ impl From<StoreError> for ApiError {
             Fault::Retry => Self::unavailable("The database is busy, try again").because(error),
             Fault::Unique(_) => Self::conflict("This already exists"),
             Fault::Reference => Self::conflict("Something that this refers to has just been deleted"),
-            Fault::Other => Self::internal(error),
+            Fault::Data | Fault::Other => Self::internal(error),
         }
     }
 }

@@ -56,6 +56,20 @@ pub fn counted(bytes: u64, coefficient: f64) -> i64 {
     ((bytes as f64 * coefficient).floor().max(0.0) as i64).min(MOST)
 }
 
+/// Adds up by user what several replies charge. Ascending by user.
+pub fn sum_charges<'a>(replies: impl IntoIterator<Item = &'a [(UserId, i64)]>) -> Vec<(UserId, i64)> {
+    let mut all: Vec<(UserId, i64)> = replies.into_iter().flatten().copied().collect();
+    all.sort_unstable_by_key(|(user, _)| *user);
+    all.dedup_by(|next, sum| {
+        let same = next.0 == sum.0;
+        if same {
+            sum.1 = sum.1.saturating_add(next.1);
+        }
+        same
+    });
+    all
+}
+
 const ENTRY: usize = 12;
 
 /// Entries as bytes for a batch's payload: user id (u32) and raw bytes (u64) of each, little endian. An id beyond
@@ -110,6 +124,13 @@ mod tests {
         for absurd in [counted(u64::MAX, 1.0), counted(u64::MAX, 9.0), counted(1 << 20, 1e18)] {
             assert_eq!(absurd, 1 << 50);
         }
+    }
+
+    #[test]
+    fn charges_of_several_replies_add_up_by_user() {
+        let (one, two) = ([(UserId(1), 5), (UserId(3), 7)], [(UserId(2), 1), (UserId(3), 2)]);
+        assert_eq!(sum_charges([&one[..], &two[..]]), [(UserId(1), 5), (UserId(2), 1), (UserId(3), 9)]);
+        assert_eq!(sum_charges([&[(UserId(1), i64::MAX)][..], &one[..1]]), [(UserId(1), i64::MAX)]);
     }
 
     #[test]

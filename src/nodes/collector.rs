@@ -185,6 +185,17 @@ impl Collector {
         }
     }
 
+    /// Tells the metrics how many batches wait in the database.
+    pub async fn report_pending(&self) -> Result<(), StoreError> {
+        let pending = usage_batches::pending(&self.0.db).await?;
+        for (state, count) in
+            [("staged", pending.staged), ("applied", pending.applied), ("set_aside", pending.set_aside)]
+        {
+            metrics::gauge!("usage_batches_pending", "state" => state).set(count as f64);
+        }
+        Ok(())
+    }
+
     /// Waits until `end` for fetches that are under way; what has not come by then is counted as ambiguous.
     pub async fn shut_down(&self, end: Instant) {
         self.0.fetches.close();

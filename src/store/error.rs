@@ -22,6 +22,8 @@ pub enum Fault {
     Retry,
     /// The database can't be reached or is out of connections.
     Unavailable,
+    /// The values can't be: out of range, against a check, or of another type than they should be.
+    Data,
     /// Anything else: a mistake of ours.
     Other,
 }
@@ -50,8 +52,17 @@ impl StoreError {
                 Some(code) if code.len() == 5 && (code.starts_with("57P") || code.starts_with("53")) => {
                     Fault::Unavailable
                 }
+                // PostgreSQL class 22 (data exception) and 23 (what of integrity is not above). SQLite: CONSTRAINT with
+                // its kin, and MISMATCH.
+                Some(code) if code.len() == 5 && (code.starts_with("22") || code.starts_with("23")) => Fault::Data,
+                Some(code)
+                    if code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 19 | 20)) && code.len() < 5 =>
+                {
+                    Fault::Data
+                }
                 _ => Fault::Other,
             },
+            sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => Fault::Data,
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
                 Fault::Unavailable
             }

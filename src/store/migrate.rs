@@ -26,7 +26,7 @@ macro_rules! migrations {
 }
 
 /// In order; the first has version 1.
-const MIGRATIONS: &[Text] = migrations!["0001_panel", "0002_usage", "0003_coordination"];
+const MIGRATIONS: &[Text] = migrations!["0001_panel", "0002_usage", "0003_coordination", "0004_usage_queue"];
 
 /// Why a migration failed.
 #[derive(Debug, thiserror::Error)]

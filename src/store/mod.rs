@@ -28,7 +28,10 @@ mod statement;
 pub mod subscription;
 pub mod subscription_fetches;
 pub mod tls_material;
+mod traffic_writers;
 pub mod usage_batches;
+pub mod usage_hours;
+pub mod usage_totals;
 pub mod user_batches;
 pub mod user_lists;
 mod user_row;
@@ -66,7 +69,10 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         subscription::STATEMENTS,
         subscription_fetches::STATEMENTS,
         tls_material::STATEMENTS,
+        traffic_writers::STATEMENTS,
         usage_batches::STATEMENTS,
+        usage_hours::STATEMENTS,
+        usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
         users::STATEMENTS,
     ]

@@ -43,7 +43,8 @@ statements! {
     REQUESTS = "SELECT id, task FROM task_request ORDER BY requested_at, id LIMIT 20";
     TAKE_REQUEST = "DELETE FROM task_request WHERE id = $1";
     PRUNE =
-        "DELETE FROM task_run WHERE slot < $1 AND state <> 'running'";
+        "DELETE FROM task_run WHERE (task, slot) IN
+            (SELECT task, slot FROM task_run WHERE slot < $1 AND state <> 'running' ORDER BY slot LIMIT $2)";
 }
 
 /// Why a run was started.
@@ -160,9 +161,11 @@ pub async fn take_request(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
     run!(tx, TAKE_REQUEST, |sql, c| query(sql).bind(id).execute(c).await.map(drop))
 }
 
-/// Deletes rows of slots before `before`.
-pub async fn prune(tx: &mut Tx, before: Moment) -> Result<u64, StoreError> {
-    run!(tx, PRUNE, |sql, c| query(sql).bind(before.micros()).execute(c).await.map(|done| done.rows_affected()))
+/// Deletes at most `limit` rows of slots before `before`; returns how many.
+pub async fn prune(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
+    run!(tx, PRUNE, |sql, c| {
+        query(sql).bind(before.micros()).bind(limit).execute(c).await.map(|done| done.rows_affected())
+    })
 }
 
 impl Trigger {

@@ -2,7 +2,7 @@
 
 use sqlx::{query, query_as, query_scalar};
 
-use super::{IdList, StoreError, Tx, row, run, statements};
+use super::{IdList, StoreError, Tx, row, run, statements, traffic_writers};
 use crate::domain::ids::{AdminId, UserId};
 use crate::domain::moment::Moment;
 
@@ -91,6 +91,7 @@ pub async fn reset_traffic(tx: &mut Tx, users: IdList, now: Moment) -> Result<Id
         .bind(now.micros())
         .fetch_all(c)
         .await)?;
+    traffic_writers::one_at_a_time(tx).await?;
     run!(tx, RESET_TRAFFIC, |sql, c| query(sql).bind(users).bind(now.micros()).execute(c).await.map(drop))?;
     Ok(IdList::new(back))
 }

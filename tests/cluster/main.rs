@@ -16,4 +16,6 @@ mod panel_process;
 mod pgbouncer;
 mod processes;
 mod review;
+mod task;
 mod usage;
+mod usage_queue;

@@ -3,7 +3,9 @@
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::{HOUR, Moment};
 use sarban::domain::usage::UsageReply;
-use sarban::store::usage_batches::{self, Applied, apply, fold, oldest_applied, oldest_staged, stage};
+use sarban::store::usage_batches::{self, oldest_applied, oldest_staged, stage};
+use sarban::store::usage_hours::fold;
+use sarban::store::usage_totals::{Applied, apply};
 use sarban::store::{Db, Engine};
 use uuid::Uuid;
 
@@ -14,7 +16,9 @@ on_both_engines!(
     a_batch_is_applied_and_folded_once,
     bytes_of_users_that_are_gone_count_for_the_node_and_are_told,
     a_batch_fetched_before_a_reset_adds_to_the_lifetime_only,
-    a_large_reply_goes_in_parts_on_sqlite,
+    a_large_reply_goes_in_parts,
+    replies_of_one_moment_are_applied_together_and_no_others,
+    what_is_folded_together_is_of_one_node_and_hour,
     without_node_hours_only_users_are_charged,
     absurd_numbers_break_neither_the_batch_nor_the_row
 );
@@ -30,22 +34,30 @@ fn reply(coefficient: f64, entries: &[(i64, u64)]) -> UsageReply {
     UsageReply::new(NodeId(7), AT, coefficient, entries.iter().map(|(user, bytes)| (UserId(*user), *bytes)))
 }
 
-async fn apply_next(db: &Db, node_hours: bool) -> Option<Applied> {
-    let batch = oldest_staged(db).await.unwrap()?;
+/// Applies what is worked on together.
+async fn apply_next(db: &Db, node_hours: bool) -> Vec<Applied> {
+    let waiting = oldest_staged(db).await.unwrap();
+    assert_eq!(waiting.damaged, []);
     let mut tx = db.begin().await.unwrap();
-    let applied = apply(&mut tx, &batch, node_hours, AT).await.unwrap();
-    assert_eq!(apply(&mut tx, &batch, node_hours, AT).await.unwrap(), None, "twice is once");
+    let applied = apply(&mut tx, &waiting.batches, node_hours, AT).await.unwrap();
+    assert_eq!(apply(&mut tx, &waiting.batches, node_hours, AT).await.unwrap(), [], "twice is once");
     tx.commit().await.unwrap();
     applied
 }
 
-async fn fold_next(db: &Db) -> bool {
-    let Some(batch) = oldest_applied(db, AT).await.unwrap() else { return false };
+/// Folds what is worked on together; returns how many batches that were.
+async fn fold_next(db: &Db) -> usize {
+    let waiting = oldest_applied(db, AT).await.unwrap();
     let mut tx = db.begin().await.unwrap();
-    assert!(fold(&mut tx, &batch, true, AT).await.unwrap());
-    assert!(!fold(&mut tx, &batch, true, AT).await.unwrap(), "twice is once");
+    let folded = fold(&mut tx, &waiting.batches, true, AT).await.unwrap();
+    assert_eq!(folded, waiting.batches.len());
+    assert_eq!(fold(&mut tx, &waiting.batches, true, AT).await.unwrap(), 0, "twice is once");
     tx.commit().await.unwrap();
-    true
+    folded
+}
+
+const fn applied(users: usize, bytes: i64, unknown: i64) -> Applied {
+    Applied { node: NodeId(7), bytes, users, unknown }
 }
 
 async fn a_batch_staged_twice_counts_once(db: Db) {
@@ -53,9 +65,9 @@ async fn a_batch_staged_twice_counts_once(db: Db) {
     let id = Uuid::from_u128(1);
     assert!(stage(&db, id, &reply(1.0, &[(1, 10)])).await.unwrap());
     assert!(!stage(&db, id, &reply(1.0, &[(1, 10)])).await.unwrap());
-    assert!(apply_next(&db, true).await.is_some());
+    assert_eq!(apply_next(&db, true).await.len(), 1);
     assert!(!stage(&db, id, &reply(1.0, &[(1, 10)])).await.unwrap(), "a replay after it was applied");
-    assert!(apply_next(&db, true).await.is_none());
+    assert_eq!(apply_next(&db, true).await, []);
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 1").await, 10);
 }
 
@@ -63,19 +75,21 @@ async fn a_batch_is_applied_and_folded_once(db: Db) {
     two_users(&db).await;
     for n in 0..3 {
         stage(&db, Uuid::from_u128(n), &reply(2.5, &[(1, 11), (2, 100)])).await.unwrap();
-        assert_eq!(apply_next(&db, true).await, Some(Applied { users: 2, bytes: 111, unknown: 0 }));
+        assert_eq!(apply_next(&db, true).await, [applied(2, 111, 0)]);
     }
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 1").await, 3 * 27);
     assert_eq!(number(&db, "SELECT lifetime_used_traffic FROM user_traffic WHERE user_id = 2").await, 3 * 250);
     assert_eq!(number(&db, "SELECT online_at FROM user_traffic WHERE user_id = 2").await, AT.micros());
     assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours WHERE node_id = 7").await, 333);
     assert_eq!(number(&db, "SELECT counted FROM node_usage_hours WHERE node_id = 7").await, 3 * 277);
-    while fold_next(&db).await {}
+    assert_eq!(fold_next(&db).await, 3, "the batches of one node and hour are written at once");
     assert_eq!(number(&db, "SELECT counted FROM user_usage_hours WHERE user_id = 1 AND node_id = 7").await, 3 * 27);
     assert_eq!(number(&db, "SELECT hour FROM user_usage_hours WHERE user_id = 1").await, AT.hour().micros());
     assert_eq!(number(&db, "SELECT COUNT(*) FROM usage_batch WHERE state = 'folded'").await, 3);
     let mut tx = db.begin().await.unwrap();
-    usage_batches::prune(&mut tx, AT.plus(1), AT).await.unwrap();
+    assert_eq!(usage_batches::drop_payloads(&mut tx, AT.plus(1), 2).await.unwrap(), 2);
+    assert_eq!(usage_batches::drop_payloads(&mut tx, AT.plus(1), 2).await.unwrap(), 1);
+    assert_eq!(usage_batches::forget(&mut tx, AT, 2).await.unwrap(), 0);
     tx.commit().await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM usage_batch WHERE payload IS NULL").await, 3);
 }
@@ -83,9 +97,14 @@ async fn a_batch_is_applied_and_folded_once(db: Db) {
 async fn bytes_of_users_that_are_gone_count_for_the_node_and_are_told(db: Db) {
     two_users(&db).await;
     stage(&db, Uuid::from_u128(1), &reply(1.0, &[(1, 10), (99, 5), (100, 6)])).await.unwrap();
-    assert_eq!(apply_next(&db, true).await, Some(Applied { users: 1, bytes: 21, unknown: 11 }));
-    assert_eq!(number(&db, "SELECT unknown_bytes FROM usage_batch").await, 11);
-    assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours").await, 21);
+    let mut other = reply(1.0, &[(2, 1)]);
+    other.node = NodeId(8);
+    stage(&db, Uuid::from_u128(2), &other).await.unwrap();
+    let of_other = Applied { node: NodeId(8), ..applied(1, 1, 0) };
+    assert_eq!(apply_next(&db, true).await, [applied(1, 21, 11), of_other], "each node answers for its own");
+    assert_eq!(number(&db, "SELECT unknown_bytes FROM usage_batch WHERE node_id = 7").await, 11);
+    assert_eq!(number(&db, "SELECT unknown_bytes FROM usage_batch WHERE node_id = 8").await, 0);
+    assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours WHERE node_id = 7").await, 21);
 }
 
 async fn a_batch_fetched_before_a_reset_adds_to_the_lifetime_only(db: Db) {
@@ -97,30 +116,61 @@ async fn a_batch_fetched_before_a_reset_adds_to_the_lifetime_only(db: Db) {
     .await;
     assert_eq!(AT.micros(), 1_800_000_001_000_000);
     stage(&db, Uuid::from_u128(1), &reply(1.0, &[(1, 10), (2, 10)])).await.unwrap();
-    apply_next(&db, true).await.expect("applied");
+    assert_eq!(apply_next(&db, true).await.len(), 1);
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 1").await, 0);
     assert_eq!(number(&db, "SELECT lifetime_used_traffic FROM user_traffic WHERE user_id = 1").await, 10);
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 2").await, 10);
     assert_eq!(number(&db, "SELECT online_at FROM user_traffic WHERE user_id = 1").await, 1_900_000_000_000_000);
 }
 
-async fn a_large_reply_goes_in_parts_on_sqlite(db: Db) {
-    let entries: Vec<(i64, u64)> = (1..=45_000).map(|user| (user, 3)).collect();
+async fn a_large_reply_goes_in_parts(db: Db) {
+    let entries: Vec<(i64, u64)> = (1..=110_000).map(|user| (user, 3)).collect();
     stage(&db, Uuid::from_u128(1), &reply(1.0, &entries)).await.unwrap();
-    let parts = if db.engine() == Engine::Sqlite { 3 } else { 1 };
+    let parts = if db.engine() == Engine::Sqlite { 6 } else { 3 };
     assert_eq!(number(&db, "SELECT COUNT(*) FROM usage_batch").await, parts);
-    let mut bytes = 0;
-    while let Some(applied) = apply_next(&db, true).await {
-        bytes += applied.bytes;
+    for _ in 0..parts {
+        assert_eq!(apply_next(&db, true).await.len(), 1);
     }
-    assert_eq!(bytes, 135_000);
-    assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours").await, 135_000);
+    assert_eq!(apply_next(&db, true).await, []);
+    assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours").await, 330_000);
+}
+
+async fn replies_of_one_moment_are_applied_together_and_no_others(db: Db) {
+    two_users(&db).await;
+    // Ben's traffic was reset between the two moments.
+    execute(&db, "UPDATE user_traffic SET traffic_reset_at = 1800000001000001 WHERE user_id = 2").await;
+    for (n, node, later) in [(1, 1, 0), (2, 2, 0), (3, 1, 2), (4, 2, 2), (5, 3, 2)] {
+        let at = AT.plus(later);
+        let entries = [(UserId(1), 10), (UserId(2), 100)];
+        stage(&db, Uuid::from_u128(n), &UsageReply::new(NodeId(node), at, 1.0, entries)).await.unwrap();
+    }
+    assert_eq!(apply_next(&db, true).await.len(), 2);
+    assert_eq!(apply_next(&db, true).await.len(), 3);
+    assert_eq!(apply_next(&db, true).await, []);
+    assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 1").await, 50);
+    assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 2").await, 300);
+    assert_eq!(number(&db, "SELECT lifetime_used_traffic FROM user_traffic WHERE user_id = 2").await, 500);
+    assert_eq!(number(&db, "SELECT online_at FROM user_traffic WHERE user_id = 2").await, AT.micros() + 2);
+    assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours WHERE node_id = 1").await, 220);
+    assert_eq!(number(&db, "SELECT counted FROM node_usage_hours WHERE node_id = 3").await, 110);
+}
+
+async fn what_is_folded_together_is_of_one_node_and_hour(db: Db) {
+    two_users(&db).await;
+    for (n, node, at) in [(1, 1, AT.plus(-HOUR)), (2, 1, AT.plus(-1)), (3, 1, AT), (4, 2, AT)] {
+        stage(&db, Uuid::from_u128(n), &UsageReply::new(NodeId(node), at, 1.0, [(UserId(1), 10)])).await.unwrap();
+        apply_next(&db, true).await;
+    }
+    assert_eq!((fold_next(&db).await, fold_next(&db).await, fold_next(&db).await), (1, 2, 1));
+    assert_eq!(fold_next(&db).await, 0);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_hours").await, 3);
+    assert_eq!(number(&db, "SELECT MAX(counted) FROM user_usage_hours WHERE node_id = 1").await, 20);
 }
 
 async fn without_node_hours_only_users_are_charged(db: Db) {
     two_users(&db).await;
     stage(&db, Uuid::from_u128(1), &reply(1.0, &[(1, 10)])).await.unwrap();
-    apply_next(&db, false).await.expect("applied");
+    assert_eq!(apply_next(&db, false).await.len(), 1);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM node_usage_hours").await, 0);
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 1").await, 10);
 }
@@ -128,9 +178,18 @@ async fn without_node_hours_only_users_are_charged(db: Db) {
 async fn absurd_numbers_break_neither_the_batch_nor_the_row(db: Db) {
     two_users(&db).await;
     execute(&db, "UPDATE user_traffic SET lifetime_used_traffic = 9000000000000000000 WHERE user_id = 1").await;
-    stage(&db, Uuid::from_u128(1), &reply(1e18, &[(1, u64::MAX), (2, 1)])).await.unwrap();
-    apply_next(&db, true).await.expect("applied");
+    for n in 1..=2 {
+        stage(&db, Uuid::from_u128(n), &reply(1e18, &[(1, u64::MAX), (2, 1)])).await.unwrap();
+        assert_eq!(apply_next(&db, true).await.len(), 1);
+    }
+    let many: Vec<(i64, u64)> = (3..20_000).map(|user| (user, u64::MAX)).collect();
+    for n in 3..=4 {
+        stage(&db, Uuid::from_u128(n), &reply(1.0, &many)).await.unwrap();
+        assert_eq!(apply_next(&db, true).await.len(), 1);
+    }
+    assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours").await, 9_000_000_000_000_000_000);
+    while fold_next(&db).await > 0 {}
     let lifetime = number(&db, "SELECT lifetime_used_traffic FROM user_traffic WHERE user_id = 1").await;
     assert_eq!(lifetime, 9_000_000_000_000_000_000, "the sum stops near the end of 64 bits, and is still an integer");
-    assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 2").await, 1 << 50);
+    assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 2").await, 2 << 50);
 }

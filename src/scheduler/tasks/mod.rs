@@ -13,7 +13,7 @@ use crate::cluster::bell::Bell;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::Task;
 use crate::nodes::collector::Collector;
-use crate::store::{Db, Fence, FenceError, StoreError};
+use crate::store::{Db, Fault, Fence, FenceError, StoreError};
 
 /// What tasks need; the same for every run.
 pub struct Deps {
@@ -65,6 +65,14 @@ impl TaskError {
         }
     }
 
+    /// True when the values themselves are what the database refuses: the same again would fail again.
+    fn is_data(&self) -> bool {
+        match self {
+            Self::Fence(FenceError::Store(error)) | Self::Store(error) => error.fault() == Fault::Data,
+            _ => false,
+        }
+    }
+
     /// The error with all its causes in one line, for the ledger.
     pub(super) fn chain(&self) -> String {
         let mut text = self.to_string();
@@ -79,7 +87,7 @@ impl TaskError {
 }
 
 /// Runs a task; returns on how many things it worked.
-pub(super) async fn run(task: Task, context: &Context) -> Result<i64, TaskError> {
+pub async fn run(task: Task, context: &Context) -> Result<i64, TaskError> {
     match task {
         Task::RecordUserUsages => record_user_usages::run(context).await,
         Task::ReviewUsers => review_users::run(context).await,

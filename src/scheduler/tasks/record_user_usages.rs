@@ -5,65 +5,120 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Context, TaskError};
 use crate::domain::moment::SECOND;
-use crate::store::usage_batches::{self, Batch};
-use crate::store::{Engine, StoreError, retry};
+use crate::store::usage_batches::{self, Batch, BatchKey, Waiting};
+use crate::store::{Engine, StoreError, retry, usage_hours, usage_totals};
 
 /// Between two transactions on SQLite, so that another process's lease gets its turn.
 const SQLITE_PAUSE: Duration = Duration::from_millis(50);
-/// A large batch is one large statement; the fence comes after it.
+/// Many users are one large statement; the fence comes after it.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
-/// Hours per user are folded a little later than totals, so that limits are in force first.
-const FOLD_AFTER: i64 = 30 * SECOND;
+/// Hours per user wait for several replies of their node, which are then written together. At the end of the hour they
+/// need not wait.
+const FOLD_AFTER: i64 = 150 * SECOND;
+/// Folding must not hold up the next collection; what is left is folded by the next run.
+const FOLD_BUDGET: Duration = Duration::from_secs(10);
+
+/// What is done to batches that wait.
+#[derive(Clone, Copy)]
+enum Step {
+    Apply,
+    Fold,
+}
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     context.deps.collector.collect(&context.fence).await?;
-    let mut items = 0;
-    while !context.stop.is_cancelled() {
-        let Some(batch) = usage_batches::oldest_staged(&context.deps.db).await? else { break };
-        items += retry(TaskError::is_retry, || apply(context, &batch)).await?;
-        pause(context).await;
-    }
-    while !context.stop.is_cancelled() {
-        let Some(batch) = oldest_to_fold(context).await? else { break };
-        retry(TaskError::is_retry, || fold(context, &batch)).await?;
-        pause(context).await;
-    }
-    Ok(items)
+    let charged = work_off(context, Step::Apply, None).await?;
+    work_off(context, Step::Fold, Some(Instant::now() + FOLD_BUDGET)).await?;
+    context.deps.collector.report_pending().await?;
+    Ok(charged)
 }
 
-async fn apply(context: &Context, batch: &Batch) -> Result<i64, TaskError> {
+/// Does a step to everything that waits for it; returns how many users were charged.
+async fn work_off(context: &Context, step: Step, end: Option<Instant>) -> Result<i64, TaskError> {
+    let mut charged = 0;
+    while !context.stop.is_cancelled() && end.is_none_or(|end| Instant::now() < end) {
+        let waiting = step.waiting(context).await?;
+        if waiting.is_empty() {
+            break;
+        }
+        for key in &waiting.damaged {
+            set_aside(context, *key, "its payload can't be read").await?;
+        }
+        charged += together_or_alone(context, step, &waiting.batches).await?;
+        if context.deps.db.engine() == Engine::Sqlite {
+            tokio::time::sleep(SQLITE_PAUSE).await;
+        }
+    }
+    Ok(charged)
+}
+
+/// Batches that the database refuses for what is in them must not hold up the others: each is tried alone then, and
+/// set aside if that is what it is.
+async fn together_or_alone(context: &Context, step: Step, batches: &[Batch]) -> Result<i64, TaskError> {
+    match retry(TaskError::is_retry, || step.take(context, batches)).await {
+        Err(error) if error.is_data() => tracing::debug!(error = error.chain(), "trying usage batches one by one"),
+        settled => return settled,
+    }
+    let mut charged = 0;
+    for batch in batches {
+        match retry(TaskError::is_retry, || step.take(context, std::slice::from_ref(batch))).await {
+            Err(error) if error.is_data() => set_aside(context, batch.key, &error.chain()).await?,
+            settled => charged += settled?,
+        }
+    }
+    Ok(charged)
+}
+
+async fn set_aside(context: &Context, key: BatchKey, trouble: &str) -> Result<(), TaskError> {
     let mut tx = context.fence.begin().await?;
-    tx.allow(STATEMENT_LIMIT).await?;
-    let applied = usage_batches::apply(&mut tx, batch, context.deps.node_hours, context.now).await?;
+    let news = usage_batches::set_aside(&mut tx, key, trouble).await?;
     tx.commit().await?;
-    let Some(applied) = applied else { return Ok(0) };
-    metrics::counter!("usage_bytes_total", "node" => batch.node.to_string()).increment(applied.bytes.unsigned_abs());
-    if applied.unknown > 0 {
-        tracing::warn!(
-            node = batch.node.0,
-            bytes = applied.unknown,
-            "a node reported traffic of users that do not exist"
-        );
+    if news {
+        tracing::error!(batch = %key, trouble, "usage can't be counted; it is set aside in usage_batch and not lost");
     }
-    Ok(i64::try_from(applied.users).unwrap_or(i64::MAX))
+    Ok(())
 }
 
-async fn fold(context: &Context, batch: &Batch) -> Result<bool, TaskError> {
-    let mut tx = context.fence.begin().await?;
-    tx.allow(STATEMENT_LIMIT).await?;
-    let folded = usage_batches::fold(&mut tx, batch, context.deps.node_hours, context.now).await?;
-    tx.commit().await?;
-    Ok(folded)
-}
+impl Step {
+    async fn waiting(self, context: &Context) -> Result<Waiting, StoreError> {
+        let db = &context.deps.db;
+        match self {
+            Self::Apply => usage_batches::oldest_staged(db).await,
+            Self::Fold => {
+                let overdue = context.now.plus(-FOLD_AFTER).max(context.now.hour().plus(-1));
+                usage_batches::oldest_applied(db, overdue).await
+            }
+        }
+    }
 
-async fn oldest_to_fold(context: &Context) -> Result<Option<Batch>, StoreError> {
-    usage_batches::oldest_applied(&context.deps.db, context.now.plus(-FOLD_AFTER)).await
-}
-
-async fn pause(context: &Context) {
-    if context.deps.db.engine() == Engine::Sqlite {
-        tokio::time::sleep(SQLITE_PAUSE).await;
+    /// One transaction; returns how many users were charged.
+    async fn take(self, context: &Context, batches: &[Batch]) -> Result<i64, TaskError> {
+        if batches.is_empty() {
+            return Ok(0);
+        }
+        let mut tx = context.fence.begin().await?;
+        tx.allow(STATEMENT_LIMIT).await?;
+        let node_hours = context.deps.node_hours;
+        let applied = match self {
+            Self::Apply => usage_totals::apply(&mut tx, batches, node_hours, context.now).await?,
+            Self::Fold => {
+                usage_hours::fold(&mut tx, batches, node_hours, context.now).await?;
+                Vec::new()
+            }
+        };
+        tx.commit().await?;
+        for done in &applied {
+            let node = done.node.to_string();
+            metrics::counter!("usage_bytes_total", "node" => node.clone()).increment(done.bytes.unsigned_abs());
+            if done.unknown > 0 {
+                metrics::counter!("usage_unknown_bytes_total", "node" => node).increment(done.unknown.unsigned_abs());
+                tracing::warn!(node = %done.node, bytes = done.unknown, "a node reported traffic of users that do not exist");
+            }
+        }
+        Ok(i64::try_from(applied.iter().map(|done| done.users).sum::<usize>()).unwrap_or(i64::MAX))
     }
 }

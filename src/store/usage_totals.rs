@@ -1,0 +1,141 @@
+//! Applies staged usage: users' totals and nodes' hours, in the transaction that moves the batches' state.
+
+use std::collections::{BTreeMap, HashSet};
+
+use sqlx::{query, query_scalar};
+
+use super::by_engine::ByEngine;
+use super::traffic_writers;
+use super::usage_batches::{Batch, State, advance};
+use super::{Engine, IdList, StoreError, Tx, run, statements};
+use crate::domain::ids::{NodeId, UserId};
+use crate::domain::moment::Moment;
+use crate::domain::usage::sum_charges;
+
+statements! {
+    // Sums stop near the end of 64 bits: beyond it PostgreSQL refuses the batch, and SQLite makes a float of the column.
+    ADD_TO_USERS =>
+        pg "UPDATE user_traffic AS t SET
+                used_traffic = LEAST(used_traffic, 9000000000000000000 - e.counted) + CASE WHEN traffic_reset_at > $3 THEN 0 ELSE e.counted END,
+                lifetime_used_traffic = LEAST(lifetime_used_traffic, 9000000000000000000 - e.counted) + e.counted,
+                online_at = GREATEST(online_at, $3)
+            FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS e (user_id, counted) WHERE t.user_id = e.user_id",
+        lite "UPDATE user_traffic SET
+                used_traffic = MIN(used_traffic, 9000000000000000000 - e.counted) + CASE WHEN traffic_reset_at > $3 THEN 0 ELSE e.counted END,
+                lifetime_used_traffic = MIN(lifetime_used_traffic, 9000000000000000000 - e.counted) + e.counted,
+                online_at = MAX(COALESCE(online_at, $3), $3)
+            FROM (SELECT value ->> 0 AS user_id, value ->> 1 AS counted FROM json_each($1)) AS e
+            WHERE user_traffic.user_id = e.user_id";
+    UNKNOWN =>
+        pg "SELECT e.user_id FROM UNNEST(CAST($1 AS BIGINT[])) AS e (user_id)
+            WHERE NOT EXISTS (SELECT 1 FROM user_traffic AS t WHERE t.user_id = e.user_id)",
+        lite "SELECT value FROM json_each($1)
+            WHERE NOT EXISTS (SELECT 1 FROM user_traffic AS t WHERE t.user_id = value)";
+    NOTE_UNKNOWN = "UPDATE usage_batch SET unknown_bytes = $3 WHERE batch_id = $1 AND part = $2";
+    ADD_TO_NODE =>
+        pg "INSERT INTO node_usage_hours (node_id, hour, downlink, counted) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (node_id, hour) DO UPDATE SET
+                downlink = LEAST(node_usage_hours.downlink, 9000000000000000000 - excluded.downlink) + excluded.downlink,
+                counted = LEAST(node_usage_hours.counted, 9000000000000000000 - excluded.counted) + excluded.counted",
+        lite "INSERT INTO node_usage_hours (node_id, hour, downlink, counted) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (node_id, hour) DO UPDATE SET
+                downlink = MIN(node_usage_hours.downlink, 9000000000000000000 - excluded.downlink) + excluded.downlink,
+                counted = MIN(node_usage_hours.counted, 9000000000000000000 - excluded.counted) + excluded.counted";
+}
+
+/// Where all sums stop.
+const MOST: i64 = 9_000_000_000_000_000_000;
+
+/// What applying a batch did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Whose counters these were.
+    pub node: NodeId,
+    /// Raw bytes.
+    pub bytes: i64,
+    /// Users who were charged.
+    pub users: usize,
+    /// Counted bytes of users that do not exist.
+    pub unknown: i64,
+}
+
+/// Applies staged batches of one moment; those that somebody applied already are left out of the answer. A batch
+/// fetched before a user's last reset adds to the lifetime only.
+pub async fn apply(tx: &mut Tx, batches: &[Batch], node_hours: bool, now: Moment) -> Result<Vec<Applied>, StoreError> {
+    let batches = advance(tx, batches, State::Staged, State::Applied, now).await?;
+    let Some(at) = batches.first().map(|batch| batch.fetched_at) else { return Ok(Vec::new()) };
+    debug_assert!(batches.iter().all(|batch| batch.fetched_at == at), "of one moment");
+    let charges = sum_charges(batches.iter().map(|batch| batch.charges.as_slice()));
+    traffic_writers::one_at_a_time(tx).await?;
+    let (users, sums) = columns(tx.engine(), &charges);
+    let known = run!(tx, ADD_TO_USERS, |sql, c| {
+        query(sql).bind(users).bind(sums).bind(at.micros()).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    let unknown = if known < charges.len() as u64 { unknown_users(tx, &charges).await? } else { HashSet::new() };
+    let mut applied = Vec::with_capacity(batches.len());
+    for batch in &batches {
+        let (gone, lost) = batch
+            .charges
+            .iter()
+            .filter(|(user, _)| unknown.contains(user))
+            .fold((0, 0i64), |(count, sum), (_, counted)| (count + 1, sum.saturating_add(*counted)));
+        if gone > 0 {
+            note_unknown(tx, batch, lost).await?;
+        }
+        applied.push(Applied {
+            node: batch.node,
+            bytes: batch.bytes,
+            users: batch.charges.len() - gone,
+            unknown: lost,
+        });
+    }
+    if node_hours {
+        add_to_nodes(tx, &batches, at.hour()).await?;
+    }
+    Ok(applied)
+}
+
+async fn unknown_users(tx: &mut Tx, charges: &[(UserId, i64)]) -> Result<HashSet<UserId>, StoreError> {
+    let users = IdList::new(charges.iter().map(|(user, _)| user.0));
+    let ids = run!(tx, UNKNOWN, |sql, c| query_scalar::<_, i64>(sql).bind(&users).fetch_all(c).await)?;
+    Ok(ids.into_iter().map(UserId).collect())
+}
+
+async fn note_unknown(tx: &mut Tx, batch: &Batch, bytes: i64) -> Result<(), StoreError> {
+    let (id, part) = batch.key.parts();
+    run!(tx, NOTE_UNKNOWN, |sql, c| query(sql).bind(id).bind(part).bind(bytes).execute(c).await.map(drop))
+}
+
+async fn add_to_nodes(tx: &mut Tx, batches: &[&Batch], hour: Moment) -> Result<(), StoreError> {
+    let mut nodes = BTreeMap::<NodeId, (i64, i64)>::new();
+    for batch in batches {
+        let (raw, counted) = nodes.entry(batch.node).or_default();
+        *raw = raw.saturating_add(batch.bytes).min(MOST);
+        for (_, bytes) in &batch.charges {
+            *counted = counted.saturating_add(*bytes).min(MOST);
+        }
+    }
+    for (node, (raw, counted)) in nodes {
+        run!(tx, ADD_TO_NODE, |sql, c| {
+            query(sql).bind(node.0).bind(hour.micros()).bind(raw).bind(counted).execute(c).await.map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) type Column = ByEngine<Vec<i64>, Option<String>>;
+
+/// Users and counted bytes as two binds: two arrays on PostgreSQL; on SQLite `[[user, counted], …]` for `json_each`,
+/// and nothing.
+pub(super) fn columns(engine: Engine, charges: &[(UserId, i64)]) -> (Column, Column) {
+    match engine {
+        Engine::Postgres => {
+            let (users, counts) = charges.iter().map(|(user, counted)| (user.0, *counted)).unzip();
+            (ByEngine::Pg(users), ByEngine::Pg(counts))
+        }
+        Engine::Sqlite => {
+            // Numbers in lists always serialize.
+            (ByEngine::Lite(Some(serde_json::to_string(charges).unwrap_or_default())), ByEngine::Lite(None))
+        }
+    }
+}

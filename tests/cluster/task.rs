@@ -1,0 +1,54 @@
+//! Runs one task on a database, as a leader would at a moment of the test's choosing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sarban::clock::Clock;
+use sarban::cluster::bell::Bell;
+use sarban::domain::ids::Epoch;
+use sarban::domain::moment::{BootTime, Moment};
+use sarban::domain::schedule::Task;
+use sarban::domain::term::Term;
+use sarban::nodes::collector::Collector;
+use sarban::nodes::{PanelIdentity, Supervisor, Timing, panel_certificate};
+use sarban::scheduler::tasks::{self, Context, Deps, TaskError};
+use sarban::store::{Db, Fence};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::support::database::{execute, number};
+
+/// A leader without a schedule: its term lasts for ever, and it knows no node.
+pub struct Leader {
+    context: Context,
+    _spool: TempDir,
+}
+
+impl Leader {
+    /// Leads under the next epoch.
+    pub async fn new(db: &Db) -> Self {
+        execute(db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
+        let epoch = Epoch(number(db, "SELECT epoch FROM scheduler_epoch").await);
+        let term = Term::new(epoch, BootTime::from_micros(i64::MAX));
+        let clock = Clock::real();
+        let fence = Fence::new(db.clone(), clock.clone(), term, Duration::from_secs(2), "test".to_owned());
+        let material = panel_certificate::obtain(db, clock.now()).await.unwrap();
+        let identity = PanelIdentity::from_pem(&material.certificate, &material.key).unwrap();
+        let (_, wake) = watch::channel(());
+        let supervisor = Supervisor::new(clock.clone(), identity, wake, 7, Timing::default());
+        let spool = tempfile::tempdir().unwrap();
+        let collector = Collector::new(db.clone(), clock.clone(), supervisor, spool.path(), Uuid::now_v7()).unwrap();
+        let deps = Deps { db: db.clone(), clock, bell: Bell::default(), collector, node_hours: true };
+        let context =
+            Context { fence, stop: CancellationToken::new(), now: Moment::from_micros(0), deps: Arc::new(deps) };
+        Self { context, _spool: spool }
+    }
+
+    /// Runs a task at `now`; returns on how many things it worked.
+    pub async fn run(&mut self, task: Task, now: Moment) -> Result<i64, TaskError> {
+        self.context.now = now;
+        tasks::run(task, &self.context).await
+    }
+}
