@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint services services-stop
+.PHONY: help run test chaos lint services services-stop
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -23,6 +23,9 @@ run: ## build and start a panel at http://127.0.0.1:8000, on SQLite in this fold
 
 test: ## run every test, on a Redis and a PostgreSQL started for it
 	@tests/support/services.sh run $(CARGO) test --locked --no-fail-fast
+
+chaos: ## faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour
+	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
 
 lint: ## formatting, clippy with warnings denied, the rules of the house
 	$(CARGO) fmt --check

@@ -18,6 +18,7 @@ use crate::cluster::gate::{Gate, RedisState, RedisWatch};
 use crate::cluster::identity::{Identity, task_session_name};
 use crate::cluster::leadership::{Leadership, Standing};
 use crate::cluster::ringing;
+use crate::cluster::servers::RedisServers;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::schedule::Schedule;
 use crate::nodes::supervisor::Supervisor;
@@ -36,7 +37,7 @@ pub struct CoordinationParts {
     /// How to open the thread's own connections.
     pub lease_database: OpenOptions,
     /// The Redis of the cluster and its name there; `None`: the database alone.
-    pub redis: Option<(redis::Client, String)>,
+    pub redis: Option<(RedisServers, String)>,
     /// The bell.
     pub bell: Bell,
     /// The link to the nodes: led by whoever leads.
@@ -66,10 +67,10 @@ impl Coordination {
         let (standing, standing_seen) = watch::channel(Standing::None);
         let step_down = Arc::new(Notify::new());
         let redis = RedisWatch::new(if parts.redis.is_some() { RedisState::Ok } else { RedisState::Off });
-        let gate = parts.redis.as_ref().map(|(client, cluster)| {
+        let gate = parts.redis.as_ref().map(|(servers, cluster)| {
             let ttl = Duration::from_micros(parts.timing.ttl.unsigned_abs());
             let limit = Duration::from_micros(parts.timing.operation().unsigned_abs());
-            Gate::new(client.clone(), cluster, parts.identity.instance, ttl, limit, redis.clone())
+            Gate::new(servers.clone(), cluster, parts.identity.instance, ttl, limit, redis.clone())
         });
         let runtime = Builder::new_current_thread().enable_all().build().context("no runtime for the lease")?;
         let (draining, asked, redis_seen) = (drain.clone(), step_down.clone(), redis.seen());
@@ -104,10 +105,10 @@ async fn run(
     drain: CancellationToken,
 ) {
     let Some(db) = drain.run_until_cancelled(open(&parts)).await else { return };
-    if let Some((client, cluster)) = &parts.redis {
+    if let Some((servers, cluster)) = &parts.redis {
         let carrying = ringing::carry(
             parts.bell.clone(),
-            client.clone(),
+            servers.clone(),
             cluster.clone(),
             parts.identity.instance,
             redis,

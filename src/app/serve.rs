@@ -55,8 +55,11 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     );
     // First the port, which costs nothing to ask for, then the database.
     let acceptor = listener::bind(&settings).await?;
+    let direct = database::open_direct(&settings).await?;
+    let up_to_date = bring_schema_up_to_date(&direct, options.migrate).await;
+    direct.close().await;
+    up_to_date?;
     let db = database::open(&settings).await?;
-    bring_schema_up_to_date(&db, options.migrate).await?;
 
     if !user_lists::search_is_indexed(&db).await? {
         tracing::warn!(
@@ -87,7 +90,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         schedules: schedules(&settings),
         lease_database: database::lease_options(&settings),
         redis: match &settings.redis {
-            Some(target) => Some((redis::client(target)?, settings.instance.cluster.as_str().to_owned())),
+            Some(target) => Some((redis::servers(target)?, settings.instance.cluster.as_str().to_owned())),
             None => None,
         },
         bell: bell.clone(),

@@ -130,12 +130,11 @@ impl Elector {
             lease::repair(&self.db, &self.clock, me, seen.epoch).await?;
             return Ok(Turn::Wait(Duration::ZERO));
         }
-        let limit = self.gate_limit();
         if let Some(gate) = &mut self.gate {
-            match timeout(limit, gate.acquire()).await {
-                Ok(Ok(Gained::Busy(remaining))) => return Ok(Turn::Wait(wait_for(remaining, rng))),
+            match gate.acquire().await {
+                Ok(Gained::Busy(remaining)) => return Ok(Turn::Wait(wait_for(remaining, rng))),
                 // Ours; or Redis is away, and the database decides alone.
-                Ok(Ok(Gained::Mine) | Err(_)) | Err(_) => {}
+                Ok(Gained::Mine) | Err(_) => {}
             }
         }
         self.claim(me, &seen, rng).await
@@ -193,10 +192,9 @@ impl Elector {
     }
 
     pub(super) async fn let_go_of_gate(&mut self) {
-        let limit = self.gate_limit();
         if let Some(gate) = &mut self.gate {
             // Best effort: it expires by itself.
-            let _ = timeout(limit, gate.release()).await;
+            let _ = gate.release().await;
         }
     }
 
@@ -206,11 +204,6 @@ impl Elector {
             Engine::Sqlite => self.timing.operation_sqlite(),
         };
         Duration::from_micros(micros.unsigned_abs())
-    }
-
-    /// A Redis that hangs must not hold up what the database decides.
-    pub(super) const fn gate_limit(&self) -> Duration {
-        Duration::from_micros(self.timing.operation().unsigned_abs())
     }
 
     pub(super) fn stand(&self, standing: Standing) {

@@ -7,3 +7,4 @@ pub mod identity;
 pub mod leadership;
 mod reign;
 pub mod ringing;
+pub mod servers;

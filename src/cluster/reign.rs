@@ -139,12 +139,11 @@ impl Elector {
             }
         };
         metrics::counter!("lease_renewals_total", "result" => word).increment(1);
-        let limit = self.gate_limit();
         if renewal == Renewal::Done
             && let Some(gate) = &mut self.gate
         {
             // Best effort: the gate keeps candidates calm, the database keeps the lease.
-            let _ = timeout(limit, gate.renew()).await;
+            let _ = gate.renew().await;
         }
         renewal
     }

@@ -4,20 +4,19 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::bell::Bell;
 use super::gate::{RedisWatch, key};
+use super::servers::{RedisConnection, RedisServers};
 
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Publishes this process's rings and passes on those of others, until `stop`.
 pub async fn carry(
     bell: Bell,
-    client: Client,
+    servers: RedisServers,
     cluster: String,
     instance: Uuid,
     state: RedisWatch,
@@ -27,22 +26,22 @@ pub async fn carry(
     let me = instance.to_string();
     stop.run_until_cancelled(async {
         tokio::join!(
-            publish(&bell, &client, &channel, &me),
-            listen(&bell, &client, &channel, &me),
-            probe(&client, &state)
+            publish(&bell, &servers, &channel, &me),
+            listen(&bell, &servers, &channel, &me),
+            probe(&servers, &state)
         );
     })
     .await;
 }
 
-async fn publish(bell: &Bell, client: &Client, channel: &str, me: &str) {
+async fn publish(bell: &Bell, servers: &RedisServers, channel: &str, me: &str) {
     let mut ear = bell.ear();
-    let mut connection: Option<MultiplexedConnection> = None;
+    let mut connection: Option<RedisConnection> = None;
     loop {
         ear.heard_here().await;
         // A ring that can't be sent is dropped: it is a hint, and the one after it will connect anew.
         if connection.is_none() {
-            connection = client.get_multiplexed_async_connection().await.ok();
+            connection = servers.connect(PAUSE).await.ok();
         }
         if let Some(open) = &mut connection {
             let sent: redis::RedisResult<i64> = redis::cmd("PUBLISH").arg(channel).arg(me).query_async(open).await;
@@ -53,9 +52,9 @@ async fn publish(bell: &Bell, client: &Client, channel: &str, me: &str) {
     }
 }
 
-async fn listen(bell: &Bell, client: &Client, channel: &str, me: &str) {
+async fn listen(bell: &Bell, servers: &RedisServers, channel: &str, me: &str) {
     loop {
-        if let Ok(mut subscription) = subscribe(client, channel).await {
+        if let Ok(mut subscription) = servers.subscribe(channel, PAUSE).await {
             let mut messages = subscription.on_message();
             while let Some(message) = messages.next().await {
                 if message.get_payload::<String>().is_ok_and(|from| from != me) {
@@ -70,11 +69,10 @@ async fn listen(bell: &Bell, client: &Client, channel: &str, me: &str) {
 }
 
 /// Whoever follows a leader has no other business with Redis for a long time.
-async fn probe(client: &Client, state: &RedisWatch) {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PAUSE)).set_response_timeout(Some(PAUSE));
-    let mut connection: Option<MultiplexedConnection> = None;
+async fn probe(servers: &RedisServers, state: &RedisWatch) {
+    let mut connection: Option<RedisConnection> = None;
     loop {
-        match ping(client, &config, &mut connection).await {
+        match ping(servers, &mut connection).await {
             Ok(()) => state.answers(),
             Err(error) => {
                 connection = None;
@@ -85,20 +83,10 @@ async fn probe(client: &Client, state: &RedisWatch) {
     }
 }
 
-async fn ping(
-    client: &Client,
-    config: &AsyncConnectionConfig,
-    connection: &mut Option<MultiplexedConnection>,
-) -> redis::RedisResult<()> {
+async fn ping(servers: &RedisServers, connection: &mut Option<RedisConnection>) -> redis::RedisResult<()> {
     let open = match connection {
         Some(open) => open,
-        None => connection.insert(client.get_multiplexed_async_connection_with_config(config).await?),
+        None => connection.insert(servers.connect(PAUSE).await?),
     };
     redis::cmd("PING").query_async(open).await
-}
-
-async fn subscribe(client: &Client, channel: &str) -> redis::RedisResult<PubSub> {
-    let mut subscription = client.get_async_pubsub().await?;
-    subscription.subscribe(channel).await?;
-    Ok(subscription)
 }

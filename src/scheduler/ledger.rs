@@ -19,8 +19,8 @@ impl Ledger {
     /// The first fenced transaction of a term: enters the tasks with their periods, and gives up runs of older terms
     /// that nobody will take up again. Returns since when each task and period have been so.
     pub(super) async fn settle(&self, schedules: &[Schedule]) -> Result<Vec<(Task, Moment)>, FenceError> {
-        let mut tx = self.fence.begin().await?;
         let now = clock::now(self.fence.db()).await?;
+        let mut tx = self.fence.begin().await?;
         let mut since = Vec::with_capacity(schedules.len());
         for schedule in schedules {
             since.push((schedule.task, runs::set_task(&mut tx, *schedule, now).await?));
@@ -55,8 +55,8 @@ impl Ledger {
 
     /// Enters how a run ended. May be repeated after an error.
     pub(super) async fn finish(&self, run: Run, outcome: &Outcome) -> Result<(), FenceError> {
-        let mut tx = self.fence.begin().await?;
         let now = clock::now(self.fence.db()).await?;
+        let mut tx = self.fence.begin().await?;
         runs::finish(&mut tx, run, self.epoch(), outcome, now).await?;
         tx.commit().await
     }

@@ -21,6 +21,7 @@ pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
 pub mod owner_totals;
+mod pg;
 pub mod review;
 pub mod runs;
 pub mod secrets;
@@ -45,6 +46,7 @@ pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
 pub use fence::{Fence, FenceError, FencedTx};
 pub use id_list::IdList;
+pub use pg::{Pg, PgTx};
 pub use statement::Statement;
 
 pub(crate) use statement::{read, row, run, statements};

@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::gate::servers;
 use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
@@ -34,7 +35,8 @@ on_both_engines!(
     a_redis_that_loses_everything_changes_nothing,
     a_leader_whose_lease_is_taken_stops,
     whoever_steps_down_lets_another_one_lead,
-    a_lease_that_was_claimed_and_forgotten_is_given_back
+    a_lease_that_was_claimed_and_forgotten_is_given_back,
+    bulk_writing_elsewhere_costs_no_lease
 );
 
 /// What the leaders of a test do is written down here: epoch, and whether it began or ended.
@@ -63,24 +65,26 @@ impl Cluster {
     }
 
     async fn join(&self) -> Member {
+        let db = Db::open(&self.test.options).await.expect("connections");
+        self.join_on(db).await
+    }
+
+    async fn join_on(&self, db: Db) -> Member {
         let identity = Identity::new("test".to_owned());
         let (instance, step_down) = (identity.instance, Arc::new(Notify::new()));
         let timing = LeaseTiming::new(2 * SECOND, None).expect("a good timing");
         let bell = Bell::default();
         let drain = CancellationToken::new();
-        let client = Client::open(support::redis_url()).expect("an address");
+        let servers = servers(&support::redis_url());
         let redis = RedisWatch::new(RedisState::Ok);
         let gate = self.redis.then(|| {
             let limit = Duration::from_millis(160);
-            Gate::new(client.clone(), &self.name, identity.instance, Duration::from_secs(2), limit, redis.clone())
+            Gate::new(servers.clone(), &self.name, identity.instance, Duration::from_secs(2), limit, redis.clone())
         });
         if self.redis {
-            tokio::spawn(ringing::carry(bell.clone(), client, self.name.clone(), instance, redis, drain.clone()));
+            tokio::spawn(ringing::carry(bell.clone(), servers, self.name.clone(), instance, redis, drain.clone()));
         }
         let (standing, seen) = watch::channel(Standing::None);
-        let options =
-            sarban::store::OpenOptions { busy_timeout: Duration::from_millis(20), ..self.test.options.clone() };
-        let db = Db::open(&options).await.expect("connections");
         let (diary, beating) = (self.diary.clone(), self.beating);
         let elector = Elector {
             identity,
@@ -236,4 +240,51 @@ async fn a_lease_that_was_claimed_and_forgotten_is_given_back(test: TestDatabase
     .await;
     first.leads_within(Duration::from_secs(4)).await;
     assert_eq!(number(&cluster.test.db, "SELECT epoch FROM scheduler_lease").await, 2);
+}
+
+/// On SQLite the worst neighbour that the house allows: another process whose transactions take 250 ms, 50 ms apart,
+/// while this process's own writers never rest.
+async fn bulk_writing_elsewhere_costs_no_lease(test: TestDatabase) {
+    let cluster = Cluster::new(test, false);
+    let here = cluster.test.db.clone();
+    execute(&here, "CREATE TABLE bulk (id BIGINT PRIMARY KEY, n BIGINT)").await;
+    execute(&here, "INSERT INTO bulk VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0)").await;
+    let lease_db = here.open_sibling(&cluster.test.options).await.expect("connections");
+    let mut member = cluster.join_on(lease_db).await;
+    member.leads_within(Duration::from_secs(4)).await;
+
+    let elsewhere = Db::open(&cluster.test.options).await.expect("pools and a gate of their own");
+    let over = CancellationToken::new();
+    let bulk = tokio::spawn(over.clone().run_until_cancelled_owned(async move {
+        loop {
+            let tx = elsewhere.begin().await.expect("its turn");
+            sleep(Duration::from_millis(250)).await;
+            tx.commit().await.expect("committed");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }));
+    let mut writers = Vec::new();
+    for _ in 0..4 {
+        let (here, over) = (here.clone(), over.clone());
+        writers.push(tokio::spawn(async move {
+            let mut written = 0;
+            while !over.is_cancelled() {
+                execute(&here, "UPDATE bulk SET n = n + 1 WHERE id = 1").await;
+                written += 1;
+            }
+            written
+        }));
+    }
+    sleep(Duration::from_secs(15)).await;
+    assert!(leads(&member));
+    assert_eq!(*cluster.diary.lock().unwrap(), [(Epoch(1), true)], "one term throughout");
+    over.cancel();
+    for writer in writers {
+        let written = writer.await.expect("it writes");
+        println!("an ordinary writer wrote {written} times");
+        assert!(written > 3, "and nobody starves");
+    }
+    let _ = bulk.await;
+    member.drain.cancel();
+    member.task.await.expect("it ends in good order");
 }

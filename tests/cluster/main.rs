@@ -13,6 +13,7 @@ mod gate;
 mod lease;
 mod ledger;
 mod panel_process;
+mod pgbouncer;
 mod processes;
 mod review;
 mod task;

@@ -17,6 +17,8 @@ pub struct Setup<'a> {
     pub redis: Option<String>,
     pub cluster: String,
     pub folder: &'a Path,
+    /// Settings besides those that every test has.
+    pub more: Vec<(&'static str, String)>,
 }
 
 /// One process. Dropped, it is killed.
@@ -62,7 +64,8 @@ impl Setup<'_> {
             .env("TASKS_RECORD_USER_USAGES_INTERVAL", "1")
             .env("TASKS_REVIEW_USERS_INTERVAL", "1")
             .env("UVICORN_WORKERS", "2")
-            .envs(self.redis.as_ref().map(|url| ("REDIS_URL", url)));
+            .envs(self.redis.as_ref().map(|url| ("REDIS_URL", url)))
+            .envs(self.more.iter().map(|(name, value)| (name, value)));
         command
     }
 }

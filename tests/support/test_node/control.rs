@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sarban::nodes::proto::Backend;
 use serde::Deserialize;
@@ -55,6 +55,11 @@ impl Inner {
 
     pub fn totals(&self) -> Totals {
         self.engine().totals
+    }
+
+    /// The bytes of each reply that had some, and when it was sent.
+    pub fn replies(&self) -> Vec<(Instant, u64)> {
+        self.engine().replies.clone()
     }
 
     pub fn add_usage(&self, user: u32, bytes: u64) {

@@ -1,6 +1,7 @@
 //! What a node remembers: its users, in memory alone, and the bytes they moved.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use sarban::nodes::proto::{Backend, UserData};
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub struct Engine {
     pub users: BTreeMap<u32, NodeUser>,
     pub events: Vec<Event>,
     pub totals: Totals,
+    /// The bytes of each reply that had some, and when it was sent.
+    pub replies: Vec<(Instant, u64)>,
     pub configs: BTreeMap<String, (String, i32)>,
     counters: BTreeMap<u32, u64>,
 }
@@ -109,6 +112,9 @@ impl Engine {
             self.totals.lost += bytes;
         } else {
             self.totals.read += bytes;
+            if bytes > 0 {
+                self.replies.push((Instant::now(), bytes));
+            }
         }
         taken
     }
