@@ -1,9 +1,9 @@
 //! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
 
 pub mod admins;
+pub mod attempt_limiter;
 pub mod fetch_log;
 pub mod hosts;
-pub mod login_limiter;
 pub mod nodes;
 pub mod passwords;
 pub mod services;

@@ -47,10 +47,11 @@ use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
 use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
+use crate::actions::attempt_limiter::AttemptLimiter;
 use crate::actions::fetch_log::FetchLog;
-use crate::actions::login_limiter::LoginLimiter;
 use crate::actions::subscriptions::{SourceCache, Surroundings};
 use crate::actions::users::totals::TotalCache;
+use crate::cluster::shared_counters::SharedCounters;
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
@@ -117,14 +118,14 @@ pub struct State {
     /// How many users the last lists had.
     pub totals: TotalCache,
     /// How often a subscription's link may be wrong.
-    pub misses: LoginLimiter,
+    pub misses: AttemptLimiter,
     /// Random digits and choices.
     pub chance: Chance,
     /// How often a password may be wrong.
-    pub limiter: LoginLimiter,
+    pub limiter: AttemptLimiter,
 }
 
-/// The settings that the API needs.
+/// The settings that the API needs, and what was made of them.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How to answer.
@@ -135,6 +136,8 @@ pub struct Options {
     pub subscription: SubscriptionSettings,
     /// What was found out about them at the start.
     pub surroundings: Surroundings,
+    /// What all hosts count together; `None`: each counts by itself.
+    pub counters: Option<Arc<SharedCounters>>,
 }
 
 impl State {
@@ -147,9 +150,10 @@ impl State {
         rng: &mut impl CryptoRng,
     ) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
+        let limiter = AttemptLimiter::new("password", options.auth.login_attempts_per_minute, options.counters.clone());
         let signer = Signer::new(Secret::new(candidate));
-        let misses = LoginLimiter::new(options.auth.subscription_misses_per_minute);
+        let misses =
+            AttemptLimiter::new("subscription", options.auth.subscription_misses_per_minute, options.counters.clone());
         let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
         let totals = TotalCache::default();
         Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches, sources, totals, misses, chance })

@@ -13,7 +13,7 @@ use super::fields::FieldErrors;
 use super::query::Path;
 use super::routes::{Routes, get};
 use super::subscription_page;
-use crate::actions::login_limiter::Subject;
+use crate::actions::attempt_limiter::Subject;
 use crate::actions::subscriptions::Sources;
 use crate::domain::subscription_settings::RuleResult;
 use crate::domain::user::User;
@@ -112,7 +112,7 @@ impl State {
             }
         }
         if let Some(address) = client.address {
-            let counted = self.misses.begin(vec![Subject::address(address)], self.panel.clock.boot());
+            let counted = self.misses.begin(vec![Subject::address(address)], self.panel.clock.boot()).await;
             // Dropped without a word, the attempt stays counted.
             counted.map(drop).map_err(|full| ApiError::too_many_requests(full.retry_after))?;
         }

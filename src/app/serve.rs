@@ -19,6 +19,7 @@ use crate::api;
 use crate::clock::Clock;
 use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::identity::Identity;
+use crate::cluster::shared_counters::SharedCounters;
 use crate::config::Settings;
 use crate::domain::moment::SECOND;
 use crate::domain::schedule::{Schedule, Task};
@@ -84,15 +85,15 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
             .with_context(|| format!("no spool under {}: check DATA_DIR", settings.instance.data_dir.display()))?;
     tokio::spawn(replay_each_minute(collector.clone(), stopping.clone()));
 
+    let servers = settings.redis.as_ref().map(redis::servers).transpose()?;
+    let cluster = settings.instance.cluster.as_str();
+    let counters = servers.clone().map(|servers| Arc::new(SharedCounters::new(servers, cluster, clock.clone())));
     let coordination = Coordination::start(CoordinationParts {
         identity,
         timing: settings.lease,
         schedules: schedules(&settings),
         lease_database: database::lease_options(&settings),
-        redis: match &settings.redis {
-            Some(target) => Some((redis::servers(target)?, settings.instance.cluster.as_str().to_owned())),
-            None => None,
-        },
+        redis: servers.map(|servers| (servers, cluster.to_owned())),
         bell: bell.clone(),
         supervisor,
         deps: Arc::new(Deps {
@@ -104,8 +105,13 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         }),
     })?;
     let health = health::watch(db.clone(), coordination.standing.clone(), coordination.redis.clone(), stopping.clone());
-    let state =
-        api::State::new(Panel { db: db.clone(), clock, bell }, api_options(&settings)?, health, metrics, &mut rng);
+    let state = api::State::new(
+        Panel { db: db.clone(), clock, bell },
+        api_options(&settings, counters)?,
+        health,
+        metrics,
+        &mut rng,
+    );
     let fetches = state.fetches.clone();
     tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
 
@@ -202,12 +208,13 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     ]
 }
 
-fn api_options(settings: &Settings) -> anyhow::Result<api::Options> {
+fn api_options(settings: &Settings, counters: Option<Arc<SharedCounters>>) -> anyhow::Result<api::Options> {
     Ok(api::Options {
         http: settings.http.clone(),
         auth: settings.auth.clone(),
         subscription: settings.subscription.clone(),
         surroundings: surroundings::find(settings)?,
+        counters,
     })
 }
 

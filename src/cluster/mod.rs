@@ -8,3 +8,4 @@ pub mod leadership;
 mod reign;
 pub mod ringing;
 pub mod servers;
+pub mod shared_counters;

@@ -8,6 +8,7 @@ mod admins;
 mod boundary;
 mod health;
 mod hosts;
+mod limits;
 mod nodes;
 mod panel;
 mod services;
