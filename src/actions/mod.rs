@@ -6,6 +6,7 @@ pub mod fetch_log;
 pub mod hosts;
 pub mod nodes;
 pub mod passwords;
+pub mod recent;
 pub mod services;
 pub mod sign_in;
 pub mod subscriptions;
