@@ -68,12 +68,7 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
     }
 
     /// The value of a key: the one that is kept, or what `read` brings.
-    pub async fn get<Q, E>(
-        &self,
-        panel: &Panel,
-        key: &Q,
-        read: impl AsyncFnOnce() -> Result<V, E>,
-    ) -> Result<V, E>
+    pub async fn get<Q, E>(&self, panel: &Panel, key: &Q, read: impl AsyncFnOnce() -> Result<V, E>) -> Result<V, E>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,

@@ -49,6 +49,7 @@ use rand::{CryptoRng, RngExt};
 use crate::actions::Panel;
 use crate::actions::attempt_limiter::AttemptLimiter;
 use crate::actions::fetch_log::FetchLog;
+use crate::actions::recent::{MAX_AGE, Recent, Rings};
 use crate::actions::subscriptions::{SourceCache, Surroundings};
 use crate::actions::users::totals::TotalCache;
 use crate::cluster::shared_counters::SharedCounters;
@@ -56,6 +57,8 @@ use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
 use crate::config::subscription::SubscriptionSettings;
+use crate::domain::admin::Admin;
+use crate::domain::user::User;
 
 pub mod admins;
 pub mod auth;
@@ -115,6 +118,12 @@ pub struct State {
     pub fetches: FetchLog,
     /// What subscriptions are rendered from; `forget` it after every change of hosts, inbounds, services or settings.
     pub sources: SourceCache,
+    /// Admins as requests name them.
+    pub admins: Recent<String, Option<Admin>>,
+    /// Users as requests name them.
+    pub users: Recent<String, Option<Arc<User>>>,
+    /// A hash of what subscriptions depend on and no admin changes.
+    pub surroundings_revision: u128,
     /// How many users the last lists had.
     pub totals: TotalCache,
     /// How often a subscription's link may be wrong.
@@ -155,8 +164,22 @@ impl State {
         let misses =
             AttemptLimiter::new("subscription", options.auth.subscription_misses_per_minute, options.counters.clone());
         let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
-        let totals = TotalCache::default();
-        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches, sources, totals, misses, chance })
+        Arc::new(Self {
+            surroundings_revision: options.surroundings.revision(),
+            admins: Recent::new(MAX_AGE, Rings::All),
+            users: Recent::new(MAX_AGE, Rings::All),
+            totals: TotalCache::default(),
+            panel,
+            options,
+            health,
+            metrics,
+            signer,
+            limiter,
+            fetches,
+            sources,
+            misses,
+            chance,
+        })
     }
 }
 
