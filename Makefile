@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint services services-stop
+.PHONY: help run test chaos lint services services-stop bench
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -26,6 +26,10 @@ test: ## run every test, on a Redis and a PostgreSQL started for it
 
 chaos: ## faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour
 	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
+
+bench: ## measure the panel under load, beside a bare route: docs/performance.md (BENCH="--users 100000" for less)
+	$(CARGO) build --locked --release --bin sarban --example seed --example bare
+	@tests/support/services.sh run python3 benches/http/bench.py $(BENCH)
 
 lint: ## formatting, clippy with warnings denied, the rules of the house
 	$(CARGO) fmt --check

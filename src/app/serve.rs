@@ -21,6 +21,7 @@ use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::identity::Identity;
 use crate::cluster::shared_counters::SharedCounters;
 use crate::config::Settings;
+use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::SECOND;
 use crate::domain::schedule::{Schedule, Task};
 use crate::domain::workers::Workers;
@@ -80,9 +81,10 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         .context("the panel's own certificate (table tls) can't be read")?;
     let supervisor =
         Supervisor::new(clock.clone(), certificate, wake(bell.ear()), rng.random(), nodes::Timing::default());
-    let collector =
-        Collector::new(db.clone(), clock.clone(), supervisor.clone(), &settings.instance.data_dir, identity.instance)
-            .with_context(|| format!("no spool under {}: check DATA_DIR", settings.instance.data_dir.display()))?;
+    let crash = CrashPoint::from_environment();
+    let data_dir = &settings.instance.data_dir;
+    let collector = Collector::new(db.clone(), clock.clone(), supervisor.clone(), data_dir, identity.instance, crash)
+        .with_context(|| format!("no spool under {}: check DATA_DIR", data_dir.display()))?;
     tokio::spawn(replay_each_minute(collector.clone(), stopping.clone()));
 
     let servers = settings.redis.as_ref().map(redis::servers).transpose()?;
@@ -102,6 +104,8 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
             bell: bell.clone(),
             collector: collector.clone(),
             node_hours: !settings.tasks.without_node_usage,
+            crash,
+            hourly_retention: Some(settings.tasks.usage_hourly_retention_days).filter(|days| *days > 0),
         }),
     })?;
     let health = health::watch(db.clone(), coordination.standing.clone(), coordination.redis.clone(), stopping.clone());
@@ -164,6 +168,9 @@ async fn replay_each_minute(collector: Collector, stopping: CancellationToken) {
     // Only the waiting may be called off: a replay holds replies in its hands.
     while stopping.run_until_cancelled(minute.tick()).await.is_some() {
         collector.replay().await;
+        if let Err(error) = collector.report_pending().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the batches that wait can't be counted");
+        }
     }
 }
 
@@ -204,6 +211,8 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     vec![
         every(Task::RecordUserUsages, settings.tasks.record_user_usages),
         every(Task::ReviewUsers, settings.tasks.review_users),
+        every(Task::ResetUserDataUsage, settings.tasks.reset_user_data_usage),
+        Schedule { task: Task::SyncNodes, period: 60 * SECOND },
         Schedule { task: Task::Prune, period: 3_600 * SECOND },
     ]
 }

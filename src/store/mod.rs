@@ -22,6 +22,7 @@ pub mod node_users;
 pub mod nodes;
 pub mod owner_totals;
 mod pg;
+pub mod resets;
 pub mod review;
 pub mod runs;
 pub mod secrets;
@@ -33,6 +34,7 @@ pub mod subscription_fetches;
 pub mod tls_material;
 mod traffic_writers;
 pub mod usage_batches;
+pub mod usage_days;
 pub mod usage_hours;
 pub mod usage_totals;
 pub mod user_batches;
@@ -66,6 +68,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         node_users::STATEMENTS,
         nodes::STATEMENTS,
         owner_totals::STATEMENTS,
+        resets::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
@@ -76,6 +79,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         tls_material::STATEMENTS,
         traffic_writers::STATEMENTS,
         usage_batches::STATEMENTS,
+        usage_days::STATEMENTS,
         usage_hours::STATEMENTS,
         usage_totals::STATEMENTS,
         user_batches::STATEMENTS,

@@ -30,6 +30,8 @@ statements! {
         WHERE id = $1";
     MARK_DIRTY = "UPDATE nodes SET dirty = TRUE,
         key_synced_seq = CASE WHEN key_synced_seq > $2 THEN $2 ELSE key_synced_seq END WHERE id = $1";
+    REQUEST_OVERDUE = "UPDATE nodes SET sync_request = $1
+        WHERE id IN (SELECT id FROM nodes WHERE status = 'healthy' AND synced_at < $2 ORDER BY id LIMIT $3)";
     DROP_BACKENDS = "DELETE FROM backends WHERE node_id = $1";
     ADD_BACKEND = "INSERT INTO backends (node_id, name, backend_type, version, running) VALUES ($1, $2, $3, $4, TRUE)
         ON CONFLICT (node_id, name) DO NOTHING";
@@ -225,6 +227,19 @@ pub async fn mark_dirty(db: &Db, node: NodeId, renew_from: i64) -> Result<(), St
         tx.commit().await
     })
     .await
+}
+
+/// Has healthy nodes that had no full sync since `before` connected anew, at most `limit` of them. Returns how many.
+pub async fn request_overdue(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
+    run!(tx, REQUEST_OVERDUE, |sql, c| {
+        query(sql)
+            .bind(Uuid::now_v7())
+            .bind(before.micros())
+            .bind(limit)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())
+    })
 }
 
 async fn write_backends(tx: &mut Tx, node: NodeId, backends: &[OfferedBackend]) -> Result<(), StoreError> {
