@@ -28,8 +28,8 @@ chaos: ## faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-
 	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
 
 bench: ## measure the panel under load, beside a bare route: docs/performance.md (BENCH="--users 100000" for less)
-	$(CARGO) build --locked --release --bin sarban --example seed --example bare
-	@tests/support/services.sh run python3 benches/http/bench.py $(BENCH)
+	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node
+	@tests/support/services.sh run sh -c "python3 benches/http/bench.py $(BENCH) && python3 benches/http/tasks.py $(TASKS)"
 
 lint: ## formatting, clippy with warnings denied, the rules of the house
 	$(CARGO) fmt --check

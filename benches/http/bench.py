@@ -103,7 +103,7 @@ def wrk(base, paths, seconds, connections, folder, **env):
 class Panel:
     """A running panel on a seeded database."""
 
-    def __init__(self, args, database, workers, folder):
+    def __init__(self, args, database, workers, folder, settings=None):
         self.port, self.folder = free_port(), folder
         env = {
             **os.environ,
@@ -114,6 +114,7 @@ class Panel:
             "LOGIN_ATTEMPTS_PER_MINUTE": "0",
             "DATA_DIR": folder,
             "LOG_LEVEL": "warn",
+            **(settings or {}),
         }
         env.pop("REDIS_URL", None)
         self.base = f"http://127.0.0.1:{self.port}"
@@ -297,11 +298,17 @@ def write(args, results):
     output.parent.mkdir(exist_ok=True)
     output.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
     output.with_suffix(".svg").write_text(chart(results))
-    document = output.with_suffix(".md")
-    begin, end = "<!-- figures -->\n", "<!-- /figures -->\n"
-    text = document.read_text() if document.exists() else f"# Performance\n\n{begin}{end}"
-    before, rest = text.split(begin, 1)
-    document.write_text(before + begin + tables(results) + end + rest.split(end, 1)[1])
+    replace(output.with_suffix(".md"), "figures", f"\n![CPU time per request]({output.name}.svg)\n" + tables(results))
+
+
+def replace(document, name, text):
+    """Puts a text between the marks of that name in a document."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    old = document.read_text() if document.exists() else ""
+    if begin not in old:
+        old += f"\n{begin}{end}"
+    before, rest = old.split(begin, 1)
+    document.write_text(before + begin + text + end + rest.split(end, 1)[1])
 
 
 def tables(results):
