@@ -4,7 +4,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::aio::ConnectionLike;
 use redis::{RedisResult, Script};
 
 use super::servers::{RedisConnection, RedisServers, within};
@@ -84,7 +83,7 @@ impl SharedCounters {
         for name in names {
             call.key(self.key(name));
         }
-        let wait: u64 = self.ask(async |connection| call.invoke_async(connection).await).await?;
+        let wait: u64 = self.ask(async |mut connection| call.invoke_async(&mut connection).await).await?;
         Some(if wait == 0 { Counted::Yes } else { Counted::Full(Duration::from_millis(wait)) })
     }
 
@@ -94,12 +93,12 @@ impl SharedCounters {
         for name in names {
             call.key(self.key(name));
         }
-        self.ask(async |connection| call.invoke_async::<u64>(connection).await).await;
+        self.ask(async |mut connection| call.invoke_async::<u64>(&mut connection).await).await;
     }
 
-    async fn ask<T>(&self, question: impl AsyncFnOnce(&mut RedisConnection) -> RedisResult<T>) -> Option<T> {
-        let mut connection = self.connection().await?;
-        match within(TIMEOUT, question(&mut connection)).await {
+    async fn ask<T>(&self, question: impl AsyncFnOnce(RedisConnection) -> RedisResult<T>) -> Option<T> {
+        let connection = self.connection().await?;
+        match within(TIMEOUT, question(connection)).await {
             Ok(answer) => Some(answer),
             Err(error) => {
                 self.rest(&error);
