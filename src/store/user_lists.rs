@@ -346,7 +346,12 @@ where
 
 #[cfg(test)]
 mod tests {
+    use sqlx::{AssertSqlSafe, Row, query};
+
     use super::*;
+    use crate::config::database_url::DatabaseUrl;
+    use crate::store::OpenOptions;
+    use crate::store::migrate::migrate;
 
     fn reading(offset: i64, limit: i64, matching: i64) -> Option<(i64, i64, bool)> {
         let window = UserWindow { sort: UserSort::Id, descending: false, offset, limit };
@@ -375,5 +380,72 @@ mod tests {
         assert!(walked(&owned, UserSort::UsedTraffic, 50_000));
         assert!(!walked(&owned, UserSort::UsedTraffic, 5_000));
         assert!(walked(&owned, UserSort::Id, 10));
+    }
+
+    /// What SQLite means to do. (PostgreSQL's plans follow statistics, and are a benchmark's business.)
+    async fn plan(db: &Db, sql: String) -> Vec<String> {
+        let Db::Lite(lite) = db else { panic!("SQLite") };
+        let steps = query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&lite.read).await.unwrap();
+        steps.iter().map(|step| step.get("detail")).collect()
+    }
+
+    async fn database() -> (tempfile::TempDir, Db) {
+        let folder = tempfile::tempdir().unwrap();
+        let second = std::time::Duration::from_secs(1);
+        let db = Db::open(&OpenOptions {
+            url: DatabaseUrl::Sqlite { path: folder.path().join("db.sqlite3") },
+            connections: 1,
+            statement_cache: 1,
+            application_name: String::new(),
+            acquire_timeout: second,
+            busy_timeout: second,
+        });
+        let db = db.await.unwrap();
+        migrate(&db).await.unwrap();
+        (folder, db)
+    }
+
+    #[tokio::test]
+    async fn sqlite_walks_along_the_index_of_each_order() {
+        let (_folder, db) = database().await;
+        let any = UserFilter::default;
+        let filters = [
+            any(),
+            UserFilter { owner: Some(AdminId(1)), ..any() },
+            UserFilter { names: Names::Containing("user".into()), ..any() },
+            UserFilter { service: Some(ServiceId(1)), ..any() },
+            UserFilter { is_active: Some(false), owner: Some(AdminId(1)), ..any() },
+            UserFilter { enabled: Some(false), activated: Some(false), ..any() },
+            UserFilter { expired: Some(true), data_limit_reached: Some(true), ..any() },
+        ];
+        for (sort, index) in [
+            (UserSort::Id, "users"),
+            (UserSort::Username, "sqlite_autoindex_users_1"),
+            (UserSort::UsedTraffic, "user_traffic_used"),
+            (UserSort::DataLimit, "user_traffic_limit"),
+            (UserSort::ExpireDate, "users_live_expire"),
+            (UserSort::CreatedAt, "users_live_created"),
+        ] {
+            for (filter, backwards) in filters.iter().flat_map(|filter| [(filter, false), (filter, true)]) {
+                let reading = Reading { offset: 0, limit: 50, backwards };
+                let now = Moment::from_micros(0);
+                let engine = Engine::Sqlite;
+                let page = PageQuery { engine, filter, sort, descending: false, reading, walk: true, now };
+                let steps = plan(&db, page.build::<sqlx::Sqlite>().into_string()).await;
+                let sorted = steps.iter().any(|step| step.contains("TEMP B-TREE"));
+                let along = sort == UserSort::Id || steps[0].contains(index);
+                assert!(along && !sorted, "{sort:?} {filter:?}: {steps:#?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn sqlite_finds_parts_of_names_by_their_trigrams() {
+        let (_folder, db) = database().await;
+        let filter = UserFilter { names: Names::Containing("us_r_one".into()), ..UserFilter::default() };
+        let counting = count_query::<sqlx::Sqlite>(Engine::Sqlite, &filter, Moment::from_micros(0)).into_string();
+        let steps = plan(&db, counting).await;
+        assert!(steps.iter().any(|step| step.contains("VIRTUAL TABLE INDEX")), "{steps:#?}");
+        assert!(!steps.iter().any(|step| step.starts_with("SCAN u")), "{steps:#?}");
     }
 }
