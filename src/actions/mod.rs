@@ -2,6 +2,7 @@
 
 pub mod admins;
 pub mod attempt_limiter;
+pub mod engines;
 pub mod fetch_log;
 pub mod hosts;
 pub mod nodes;

@@ -68,6 +68,8 @@ pub mod chance;
 pub mod client;
 pub mod coerce;
 mod cors;
+mod engine_logs;
+pub mod engines;
 pub mod error;
 pub mod fields;
 pub mod form;
@@ -199,6 +201,8 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
+        .and(engine_logs::routes)
+        .and(engines::routes)
         .and(health::routes)
         .and(hosts::routes)
         .and(inbounds::routes)

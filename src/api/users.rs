@@ -191,8 +191,8 @@ impl State {
 
     /// The user of that name as it was at most a moment ago.
     pub(super) async fn recent_user(&self, username: &str) -> Result<Option<Arc<User>>, StoreError> {
-        let read = async || Ok(store::users::by_username(&self.panel.db, username).await?.map(Arc::new));
-        self.users.get(&self.panel, username, read).await
+        let find = async || Ok(store::users::by_username(&self.panel.db, username).await?.map(Arc::new));
+        self.users.get(&self.panel, username, find).await
     }
 
     /// A user as answers show it, with what this process alone knows of its last fetch.

@@ -27,7 +27,7 @@ use crate::domain::schedule::{Schedule, Task};
 use crate::domain::workers::Workers;
 use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
-use crate::nodes::{self, PanelIdentity, panel_certificate};
+use crate::nodes::{self, panel_certificate};
 use crate::scheduler::tasks::Deps;
 use crate::store::{Db, migrate, user_lists};
 
@@ -76,9 +76,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let clock = Clock::real();
     let bell = Bell::default();
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("no randomness from the system")?;
-    let material = panel_certificate::obtain(&db, clock.now()).await?;
-    let certificate = PanelIdentity::from_pem(&material.certificate, &material.key)
-        .context("the panel's own certificate (table tls) can't be read")?;
+    let certificate = panel_certificate::identity(&db, clock.now()).await?;
     let supervisor =
         Supervisor::new(clock.clone(), certificate, wake(bell.ear()), rng.random(), nodes::Timing::default());
     let crash = CrashPoint::from_environment();

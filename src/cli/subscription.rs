@@ -99,11 +99,12 @@ async fn config(
         templates: &surroundings.templates,
         derivation: surroundings.derivation,
         server_ip: &surroundings.server_ip,
+        user_agent: "",
         now: panel.clock.now(),
     };
     // The argument's parser takes no other words.
     let format = Format::from_client_type(&args.format).unwrap_or(Format::Links);
-    let mut text = render(format, &request, &mut chance()?);
+    let mut text = render(format, &request, &mut chance()?).body;
     if args.base64 {
         text = STANDARD.encode(text);
     }

@@ -32,7 +32,8 @@ const MIGRATIONS: &[Text] = migrations![
     "0003_coordination",
     "0004_usage_queue",
     "0005_usage_days",
-    "0006_large_panels"
+    "0006_large_panels",
+    "0007_node_visits",
 ];
 
 /// Why a migration failed.

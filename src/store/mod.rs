@@ -17,6 +17,7 @@ pub mod lease;
 pub mod legacy;
 mod like;
 pub mod migrate;
+pub mod node_edits;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
@@ -64,6 +65,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         inbounds::STATEMENTS,
         lease::STATEMENTS,
         migrate::STATEMENTS,
+        node_edits::STATEMENTS,
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,

@@ -3,9 +3,12 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/test_node/mod.rs"]
+mod test_node;
 
 mod admins;
 mod boundary;
+mod engines;
 mod health;
 mod hosts;
 mod limits;
