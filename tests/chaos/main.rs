@@ -115,6 +115,7 @@ async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Re
         println!("This host lets nobody mount a small disk: the spool is not filled.");
     }
     let changing = tokio::spawn(world.clone().change_users(arguments.seed));
+    tokio::spawn(world.clone().keep_running());
     let producing = tokio::spawn(world.clone().produce(arguments.seed));
     let ran = run_faults(&world, count, arguments.seed).await;
     let last_fault = Instant::now();

@@ -253,6 +253,19 @@ impl World {
         Ok(body)
     }
 
+    /// What a service manager does: a process that has ended by itself is started again.
+    pub async fn keep_running(self: Arc<Self>) {
+        loop {
+            for panel in &self.panels {
+                if let Ok(mut process) = panel.process.try_lock() {
+                    // Its end is one that a fault explains, or the run's own figures will tell.
+                    let _ = ensure_running(panel, &mut process);
+                }
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+
     /// Changes users through any panel, for ever. That a request fails in the middle of a fault is no news.
     pub async fn change_users(self: Arc<Self>, seed: u64) {
         let mut rng = StdRng::seed_from_u64(seed);
