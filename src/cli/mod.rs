@@ -4,6 +4,7 @@ mod admin;
 mod any_certificate;
 mod database;
 mod healthcheck;
+mod import;
 mod migrate;
 mod output;
 mod plan;
@@ -12,6 +13,7 @@ mod terminal;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::admin::AdminCommand;
+pub use self::import::ImportArgs;
 pub use self::plan::{Plan, PlanArgs};
 use crate::config::Settings;
 
@@ -45,6 +47,8 @@ pub enum Command {
 pub enum Tool {
     /// Apply pending migrations and exit
     Migrate,
+    /// Copy a whole database of Marzneshin into this panel's empty one
+    Import(ImportArgs),
     /// Show what this machine gets, and why
     Plan(PlanArgs),
     /// Make, change, list and delete admins
@@ -78,6 +82,7 @@ impl Cli {
 pub async fn run(tool: Tool, settings: &Settings) -> anyhow::Result<()> {
     match tool {
         Tool::Migrate => migrate::run(settings).await,
+        Tool::Import(args) => import::run(args, settings).await,
         Tool::Plan(args) => plan::run(&args, settings),
         Tool::Admin(command) => admin::run(command, settings).await,
         Tool::Healthcheck => healthcheck::run(settings).await,

@@ -11,8 +11,10 @@ mod fence;
 mod gate;
 pub mod hosts;
 mod id_list;
+pub mod import;
 pub mod inbounds;
 pub mod lease;
+pub mod legacy;
 mod like;
 pub mod migrate;
 pub mod node_sync;
@@ -78,4 +80,5 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     ]
     .into_iter()
     .flatten()
+    .chain(import::all_statements())
 }

@@ -3,7 +3,7 @@
 use sqlx::query_as;
 use sqlx::types::Json;
 
-use super::{Db, IdList, StoreError, read, row, statements};
+use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::host::{Host, HostSpec};
 use crate::domain::ids::{HostId, InboundId, NodeId, ServiceId};
 use crate::domain::inbound::Inbound;
@@ -62,6 +62,12 @@ row! {
 /// All hosts, disabled ones too: others may be chained to them.
 pub async fn hosts(db: &Db) -> Result<Vec<catalogue::HostRow>, StoreError> {
     read!(db, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
+        .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())
+}
+
+/// The same as a transaction sees them.
+pub async fn hosts_within(tx: &mut Tx) -> Result<Vec<catalogue::HostRow>, StoreError> {
+    run!(tx, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
         .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())
 }
 

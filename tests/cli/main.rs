@@ -4,8 +4,11 @@
 
 mod admin;
 mod healthcheck;
+mod import;
 mod plan;
 mod settings;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::ffi::OsStr;
 use std::fs;

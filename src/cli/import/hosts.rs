@@ -1,0 +1,75 @@
+//! Hosts, from old rows to new ones.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::reading::Reading;
+use crate::domain::host::{Alpn, Fingerprint, HostSecurity, HostSpec};
+use crate::store::import::HostRow;
+
+/// A host that is unbound or whose inbound came.
+pub(super) fn host(row: &mut Reading<'_>, has_inbound: impl Fn(i64) -> bool) -> Option<HostRow> {
+    let id = row.integer("id")?;
+    let inbound_id = row.integer("inbound_id");
+    if inbound_id.is_some_and(|inbound| !has_inbound(inbound)) {
+        return row.left_out("its inbound is gone");
+    }
+    Some(HostRow {
+        id,
+        inbound_id,
+        is_disabled: row.truth("is_disabled", false),
+        universal: row.truth("universal", false),
+        weight: row.integer("weight").unwrap_or(1),
+        spec: spec(row),
+    })
+}
+
+fn spec(row: &mut Reading<'_>) -> HostSpec {
+    let security = HostSecurity::InboundDefault;
+    HostSpec {
+        remark: row.text("remark").unwrap_or_default(),
+        address: row.text("address").unwrap_or_default(),
+        uuid: row.text("uuid"),
+        password: row.text("password"),
+        protocol: row.text("host_protocol"),
+        network: row.text("host_network"),
+        port: row.integer("port"),
+        sni: row.text("sni"),
+        host: row.text("host"),
+        path: row.text("path"),
+        security: row.word("security", HostSecurity::from_word, security, security.word()),
+        alpn: row.word("alpn", Alpn::from_word, Alpn::None, "none"),
+        fingerprint: row.word("fingerprint", fingerprint, Fingerprint::None, ""),
+        allowinsecure: row.truth("allowinsecure", false),
+        fragment: row.json("fragment"),
+        noise: row.json("udp_noises"),
+        http_headers: row.json::<BTreeMap<String, Value>>("http_headers").map(texts),
+        mtu: row.integer("mtu"),
+        dns_servers: row.text("dns_servers"),
+        allowed_ips: row.text("allowed_ips"),
+        header_type: row.text("header_type"),
+        reality_public_key: row.text("reality_public_key"),
+        reality_short_ids: row.json("reality_short_ids"),
+        flow: row.text("flow"),
+        shadowtls_version: row.integer("shadowtls_version"),
+        shadowsocks_method: row.text("shadowsocks_method"),
+        splithttp_settings: row.json("splithttp_settings"),
+        early_data: row.integer("early_data"),
+        mux_settings: row.json("mux_settings"),
+    }
+}
+
+/// The old panel's word for none is `none`.
+fn fingerprint(word: &str) -> Option<Fingerprint> {
+    if word == "none" { Some(Fingerprint::None) } else { Fingerprint::from_word(word) }
+}
+
+/// Headers whose values were written as numbers.
+fn texts(headers: BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    headers.into_iter().map(|(name, value)| (name, text(value))).collect()
+}

@@ -1,0 +1,102 @@
+//! Compares the new database with what was read: rows, sums of traffic, and a sample of users with their links.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::copy::{Copied, Outcome};
+use super::sample::Links;
+use crate::domain::ids::UserId;
+use crate::domain::moment::Moment;
+use crate::domain::user::User;
+use crate::store::import::{self, Incoming};
+use crate::store::legacy::{self, OldTable};
+use crate::store::{Tx, subscription, users};
+
+/// One comparison.
+#[derive(Debug, Serialize)]
+pub(super) struct Check {
+    /// What is compared.
+    pub what: String,
+    /// As it was read.
+    pub expected: i128,
+    /// As it is found again.
+    pub found: i128,
+}
+
+impl Check {
+    fn new(what: impl Into<String>, expected: impl Into<i128>, found: impl Into<i128>) -> Self {
+        Self { what: what.into(), expected: expected.into(), found: found.into() }
+    }
+
+    pub(super) const fn holds(&self) -> bool {
+        self.expected == self.found
+    }
+}
+
+/// All comparisons, inside the transaction that wrote the rows.
+pub(super) async fn verify(tx: &mut Tx, outcome: &Outcome, now: Moment) -> anyhow::Result<Vec<Check>> {
+    let mut counts = Counts { tables: outcome.tables.iter().map(|it| (it.table, *it)).collect(), checks: Vec::new() };
+    counts.compare::<import::AdminRow>(tx, legacy::ADMINS).await?;
+    counts.compare::<import::ServiceRow>(tx, legacy::SERVICES).await?;
+    counts.compare::<import::AdminServiceRow>(tx, legacy::ADMINS_SERVICES).await?;
+    counts.compare::<import::UserRow>(tx, legacy::USERS).await?;
+    counts.compare::<import::UserServiceRow>(tx, legacy::USERS_SERVICES).await?;
+    counts.compare::<import::NodeRow>(tx, legacy::NODES).await?;
+    counts.compare::<import::BackendRow>(tx, legacy::BACKENDS).await?;
+    counts.compare::<import::InboundRow>(tx, legacy::INBOUNDS).await?;
+    counts.compare::<import::InboundServiceRow>(tx, legacy::INBOUNDS_SERVICES).await?;
+    counts.compare::<import::HostRow>(tx, legacy::HOSTS).await?;
+    counts.compare::<import::HostServiceRow>(tx, legacy::HOSTS_SERVICES).await?;
+    counts.compare::<import::HostChainRow>(tx, legacy::HOST_CHAINS).await?;
+    counts.compare::<import::SettingsRow>(tx, legacy::SETTINGS).await?;
+    counts.compare::<import::JwtRow>(tx, legacy::JWT).await?;
+    counts.compare::<import::TlsRow>(tx, legacy::TLS).await?;
+    let mut checks = counts.checks;
+
+    let (sums, totals) = (outcome.sums, import::user_totals(tx).await?);
+    checks.push(Check::new("used traffic of users, bytes", sums.used, totals.first));
+    checks.push(Check::new("lifetime traffic of users, bytes", sums.lifetime, totals.second));
+    let totals = import::user_hour_totals(tx).await?;
+    checks.push(Check::new("traffic of users by the hour, bytes", sums.counted, totals.first));
+    let totals = import::node_hour_totals(tx).await?;
+    checks.push(Check::new("hours of nodes", outcome.node_hours, totals.count));
+    checks.push(Check::new("upload of nodes by the hour, bytes", sums.uplink, totals.first));
+    checks.push(Check::new("download of nodes by the hour, bytes", sums.downlink, totals.second));
+    checks.extend(sampled(tx, outcome, now).await?);
+    Ok(checks)
+}
+
+/// Users of the sample that are found again as they were, and their links.
+async fn sampled(tx: &mut Tx, outcome: &Outcome, now: Moment) -> anyhow::Result<[Check; 2]> {
+    let (users, hosts) = outcome.sample.parts();
+    let before = Links::new(hosts, now);
+    let after = Links::new(subscription::hosts_within(tx).await?, now);
+    let (mut same_users, mut links, mut same_links) = (0, 0, 0);
+    for user in &users {
+        let expected = before.of(user);
+        links += expected.lines().count();
+        let Some(found) = users::by_id(tx, UserId(user.id.0)).await? else { continue };
+        let found = User { owner: None, ..found };
+        same_users += usize::from(found == *user);
+        let found = after.of(&found);
+        same_links += expected.lines().zip(found.lines()).filter(|(one, other)| one == other).count();
+    }
+    Ok([
+        Check::new("users of a sample, unchanged", i64::try_from(users.len())?, i64::try_from(same_users)?),
+        Check::new("links of that sample, unchanged", i64::try_from(links)?, i64::try_from(same_links)?),
+    ])
+}
+
+struct Counts {
+    tables: HashMap<&'static str, Copied>,
+    checks: Vec<Check>,
+}
+
+impl Counts {
+    async fn compare<R: Incoming>(&mut self, tx: &mut Tx, table: &OldTable) -> anyhow::Result<()> {
+        let expected = self.tables.get(table.name).map_or(0, |table| table.copied);
+        self.checks.push(Check::new(table.name, expected, import::count::<R>(tx).await?));
+        Ok(())
+    }
+}

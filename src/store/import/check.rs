@@ -1,0 +1,155 @@
+//! What a database holds: before rows come, whether it is empty; afterwards, what of them is there.
+
+use sqlx::{query_as, query_scalar};
+
+use super::Incoming;
+use crate::store::{Statement, StoreError, Tx, row, run, statements};
+
+/// Two sums of a table's numbers, in halves of 32 bits that can't overflow: absurd numbers must not stop the count.
+macro_rules! totals {
+    ($table:literal, $first:literal, $second:literal) => {
+        concat!(
+            "SELECT COUNT(*) AS count, CAST(COALESCE(SUM(",
+            $first,
+            " >> 32), 0) AS BIGINT) AS first_high, ",
+            "CAST(COALESCE(SUM(",
+            $first,
+            " & 4294967295), 0) AS BIGINT) AS first_low, ",
+            "CAST(COALESCE(SUM(",
+            $second,
+            " >> 32), 0) AS BIGINT) AS second_high, ",
+            "CAST(COALESCE(SUM(",
+            $second,
+            " & 4294967295), 0) AS BIGINT) AS second_low FROM ",
+            $table
+        )
+    };
+}
+
+statements! {
+    // The node that a migration made does not count while it is as it was made.
+    CONTENTS =
+        "SELECT (SELECT COUNT(*) FROM admins) AS admins,
+                (SELECT COUNT(*) FROM services) AS services,
+                (SELECT COUNT(*) FROM users) AS users,
+                (SELECT COUNT(*) FROM nodes WHERE NOT (name = 'local' AND address = '127.0.0.1' AND port = 53042
+                    AND connection_backend = 'grpcio' AND status = 'unhealthy' AND message IS NULL
+                    AND last_status_change IS NULL AND certificate_pin IS NULL AND synced_at IS NULL)) AS nodes,
+                (SELECT COUNT(*) FROM inbounds) AS inbounds,
+                (SELECT COUNT(*) FROM hosts) AS hosts,
+                (SELECT COUNT(*) FROM settings) AS settings,
+                (SELECT COUNT(*) FROM jwt) AS secrets,
+                (SELECT COUNT(*) FROM tls) AS certificates,
+                (SELECT COUNT(*) FROM user_usage_hours) + (SELECT COUNT(*) FROM node_usage_hours)
+                    + (SELECT COUNT(*) FROM usage_batch) AS usage_records";
+    USER_TRAFFIC = totals!("user_traffic", "used_traffic", "lifetime_used_traffic");
+    USER_HOURS = totals!("user_usage_hours", "counted", "counted");
+    NODE_HOURS = totals!("node_usage_hours", "uplink", "downlink");
+}
+
+row! {
+    /// How many rows of each kind a database has.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Contents {
+        /// Admins.
+        pub admins: i64,
+        /// Services.
+        pub services: i64,
+        /// Users, removed ones too.
+        pub users: i64,
+        /// Nodes, but for the one that a migration made.
+        pub nodes: i64,
+        /// Inbounds.
+        pub inbounds: i64,
+        /// Hosts.
+        pub hosts: i64,
+        /// The row of settings.
+        pub settings: i64,
+        /// The secret that signs tokens.
+        pub secrets: i64,
+        /// The panel's certificate.
+        pub certificates: i64,
+        /// Hours and batches of usage.
+        pub usage_records: i64,
+    }
+}
+
+row! {
+    struct TotalsRow {
+        count: i64,
+        first_high: i64,
+        first_low: i64,
+        second_high: i64,
+        second_low: i64,
+    }
+}
+
+/// A table's rows, and the sums of two of its columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Rows.
+    pub count: i64,
+    /// Users: used traffic. Hours of users: counted bytes. Hours of nodes: uplink.
+    pub first: i128,
+    /// Users: lifetime traffic. Hours of users: counted bytes. Hours of nodes: downlink.
+    pub second: i128,
+}
+
+/// What is there.
+pub async fn contents(tx: &mut Tx) -> Result<Contents, StoreError> {
+    run!(tx, CONTENTS, |sql, c| query_as::<_, Contents>(sql).fetch_one(c).await)
+}
+
+/// How many rows a table has.
+pub async fn count<R: Incoming>(tx: &mut Tx) -> Result<i64, StoreError> {
+    run!(tx, R::COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
+}
+
+/// Of all users.
+pub async fn user_totals(tx: &mut Tx) -> Result<Totals, StoreError> {
+    totals(tx, &USER_TRAFFIC).await
+}
+
+/// Of all users' hours.
+pub async fn user_hour_totals(tx: &mut Tx) -> Result<Totals, StoreError> {
+    totals(tx, &USER_HOURS).await
+}
+
+/// Of all nodes' hours.
+pub async fn node_hour_totals(tx: &mut Tx) -> Result<Totals, StoreError> {
+    totals(tx, &NODE_HOURS).await
+}
+
+async fn totals(tx: &mut Tx, statement: &Statement) -> Result<Totals, StoreError> {
+    let row = run!(tx, statement, |sql, c| query_as::<_, TotalsRow>(sql).fetch_one(c).await)?;
+    let whole = |high: i64, low: i64| (i128::from(high) << 32) + i128::from(low);
+    Ok(Totals {
+        count: row.count,
+        first: whole(row.first_high, row.first_low),
+        second: whole(row.second_high, row.second_low),
+    })
+}
+
+impl Contents {
+    /// What there is of each kind, in words; empty when there is nothing.
+    pub fn words(&self) -> Vec<String> {
+        let kinds = [
+            (self.admins, "1 admin", "admins"),
+            (self.services, "1 service", "services"),
+            (self.users, "1 user", "users"),
+            (self.nodes, "1 node", "nodes"),
+            (self.inbounds, "1 inbound", "inbounds"),
+            (self.hosts, "1 host", "hosts"),
+            (self.usage_records, "1 record of usage", "records of usage"),
+            (self.settings, "settings", ""),
+            (self.secrets, "a secret that signs tokens", ""),
+            (self.certificates, "a certificate", ""),
+        ];
+        let word = |(count, one, many): (i64, &str, &str)| match count {
+            0 => None,
+            1 => Some(one.to_owned()),
+            count => Some(format!("{count} {many}")),
+        };
+        kinds.into_iter().filter_map(word).collect()
+    }
+}

@@ -1,0 +1,170 @@
+//! The rows of each table as they come: every column, ids too, as one JSON list for many rows.
+
+use serde::Serialize;
+
+use crate::domain::host::HostSpec;
+use crate::store::Statement;
+
+/// A row of a table that many can be written to in one statement.
+pub trait Incoming: Serialize + Send + Sync {
+    /// Inserts a JSON list of objects with the columns' names.
+    const INSERT: Statement;
+    /// Counts the table's rows.
+    const COUNT: Statement;
+}
+
+/// Declares a table's rows: a struct, and its statement on both engines.
+macro_rules! incoming {
+    ($($(#[$doc:meta])* $name:ident: $table:literal {
+        $first:ident: $first_type:ty = $first_sql:literal, $($column:ident: $type:ty = $sql:literal,)*
+    })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Serialize)]
+            #[allow(missing_docs, reason = "the table's own columns: see the migrations")]
+            pub struct $name {
+                pub $first: $first_type,
+                $(pub $column: $type,)*
+            }
+
+            impl Incoming for $name {
+                const INSERT: Statement = Statement {
+                    name: concat!(module_path!(), "::", stringify!($name)),
+                    pg: concat!(
+                        "INSERT INTO ", $table, " (", stringify!($first), $(", ", stringify!($column),)*
+                        ") SELECT ", stringify!($first), $(", ", stringify!($column),)*
+                        " FROM json_to_recordset(CAST(CAST($1 AS TEXT) AS JSON)) AS r (",
+                        stringify!($first), " ", $first_sql, $(", ", stringify!($column), " ", $sql,)* ")"
+                    ),
+                    lite: concat!(
+                        "INSERT INTO ", $table, " (", stringify!($first), $(", ", stringify!($column),)*
+                        ") SELECT value ->> '", stringify!($first), "'", $(", value ->> '", stringify!($column), "'",)*
+                        " FROM json_each($1)"
+                    ),
+                };
+                const COUNT: Statement = Statement {
+                    name: concat!(module_path!(), "::", stringify!($name), " (count)"),
+                    pg: concat!("SELECT COUNT(*) FROM ", $table),
+                    lite: concat!("SELECT COUNT(*) FROM ", $table),
+                };
+            }
+        )*
+        pub(super) const STATEMENTS: &[Statement] = &[$($name::INSERT, $name::COUNT),*];
+    };
+}
+
+incoming! {
+    /// An admin.
+    AdminRow: "admins" {
+        id: i64 = "BIGINT",
+        username: String = "TEXT",
+        hashed_password: String = "TEXT",
+        is_sudo: bool = "BOOLEAN",
+        enabled: bool = "BOOLEAN",
+        all_services_access: bool = "BOOLEAN",
+        modify_users_access: bool = "BOOLEAN",
+        subscription_url_prefix: String = "TEXT",
+        password_reset_at: Option<i64> = "BIGINT",
+        created_at: i64 = "BIGINT",
+    }
+    /// A service.
+    ServiceRow: "services" { id: i64 = "BIGINT", name: Option<String> = "TEXT", }
+    /// A service that an admin may give.
+    AdminServiceRow: "admins_services" { admin_id: i64 = "BIGINT", service_id: i64 = "BIGINT", }
+    /// A user.
+    UserRow: "users" {
+        id: i64 = "BIGINT",
+        username: Option<String> = "TEXT",
+        key: String = "TEXT",
+        owner_id: Option<i64> = "BIGINT",
+        enabled: bool = "BOOLEAN",
+        activated: bool = "BOOLEAN",
+        removed: bool = "BOOLEAN",
+        expire_strategy: &'static str = "TEXT",
+        expire_date: Option<i64> = "BIGINT",
+        usage_duration: Option<i64> = "BIGINT",
+        activation_deadline: Option<i64> = "BIGINT",
+        note: Option<String> = "TEXT",
+        created_at: i64 = "BIGINT",
+        edit_at: Option<i64> = "BIGINT",
+        sub_revoked_at: Option<i64> = "BIGINT",
+    }
+    /// What a user may use and has used.
+    TrafficRow: "user_traffic" {
+        user_id: i64 = "BIGINT",
+        data_limit: Option<i64> = "BIGINT",
+        used_traffic: i64 = "BIGINT",
+        lifetime_used_traffic: i64 = "BIGINT",
+        online_at: Option<i64> = "BIGINT",
+        data_limit_reset_strategy: &'static str = "TEXT",
+        traffic_reset_at: Option<i64> = "BIGINT",
+        created_at: i64 = "BIGINT",
+    }
+    /// The last fetch of a user's subscription.
+    FetchRow: "subscription_fetches" { user_id: i64 = "BIGINT", fetched_at: i64 = "BIGINT", user_agent: String = "TEXT", }
+    /// A service that a user has.
+    UserServiceRow: "users_services" { user_id: i64 = "BIGINT", service_id: i64 = "BIGINT", }
+    /// A node.
+    NodeRow: "nodes" {
+        id: i64 = "BIGINT",
+        name: String = "TEXT",
+        address: String = "TEXT",
+        port: i64 = "BIGINT",
+        connection_backend: &'static str = "TEXT",
+        usage_coefficient: f64 = "DOUBLE PRECISION",
+        status: &'static str = "TEXT",
+        message: Option<String> = "TEXT",
+        xray_version: Option<String> = "TEXT",
+        last_status_change: Option<i64> = "BIGINT",
+        created_at: i64 = "BIGINT",
+    }
+    /// An engine of a node.
+    BackendRow: "backends" {
+        node_id: i64 = "BIGINT",
+        name: String = "TEXT",
+        backend_type: String = "TEXT",
+        version: Option<String> = "TEXT",
+        running: bool = "BOOLEAN",
+    }
+    /// An inbound.
+    InboundRow: "inbounds" {
+        id: i64 = "BIGINT",
+        node_id: i64 = "BIGINT",
+        tag: String = "TEXT",
+        protocol: String = "TEXT",
+        config: String = "TEXT",
+    }
+    /// An inbound that a service gives.
+    InboundServiceRow: "inbounds_services" { inbound_id: i64 = "BIGINT", service_id: i64 = "BIGINT", }
+    /// A host.
+    HostRow: "hosts" {
+        id: i64 = "BIGINT",
+        inbound_id: Option<i64> = "BIGINT",
+        is_disabled: bool = "BOOLEAN",
+        universal: bool = "BOOLEAN",
+        weight: i64 = "BIGINT",
+        spec: HostSpec = "JSONB",
+    }
+    /// A host that a service gives.
+    HostServiceRow: "hosts_services" { host_id: i64 = "BIGINT", service_id: i64 = "BIGINT", }
+    /// A host that another one goes through.
+    HostChainRow: "host_chains" { host_id: i64 = "BIGINT", seq: i64 = "BIGINT", chained_host_id: i64 = "BIGINT", }
+    /// The settings.
+    SettingsRow: "settings" {
+        id: i64 = "BIGINT",
+        subscription: serde_json::Value = "JSONB",
+        telegram: Option<serde_json::Value> = "JSONB",
+    }
+    /// The secret that signs tokens.
+    JwtRow: "jwt" { id: i64 = "BIGINT", secret_key: String = "TEXT", }
+    /// What the panel shows to its nodes.
+    TlsRow: "tls" { id: i64 = "BIGINT", key: String = "TEXT", certificate: String = "TEXT", }
+    /// What went through a node in an hour.
+    NodeHourRow: "node_usage_hours" {
+        node_id: i64 = "BIGINT",
+        hour: i64 = "BIGINT",
+        uplink: i64 = "BIGINT",
+        downlink: i64 = "BIGINT",
+        counted: i64 = "BIGINT",
+    }
+}

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Replays the recorded traffic of the old panel against this one, and fails when an answer differs.
+#
+#   SARBAN_CONTRACT_DIR=… tests/contract/replay.sh [fresh|seeded] [further arguments of replay.py]
+#
+# fresh: against a new panel. seeded: against one that imported the recorded database. Without either: both.
+# Two test nodes serve what the recorded ones did, on their ports: one replay at a time on a machine.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+contract=$(realpath "${SARBAN_CONTRACT_DIR:?it must name the folder with replay.py and corpus/}")
+# shellcheck source=tests/support/tools.sh
+. "$root/tests/support/tools.sh"
+
+phases="fresh seeded"
+case "${1:-}" in
+  fresh | seeded)
+    phases=$1
+    shift
+    ;;
+esac
+
+cd "$root"
+cargo build --locked --quiet --bin sarban --example test_node
+built=$(realpath "${CARGO_TARGET_DIR:-target}")/debug
+
+exec 9>/tmp/nodes.lock
+flock 9
+
+home=$(mktemp -d "${TMPDIR:-/tmp}/sarban-replay.XXXXXX")
+started=()
+cleanup() {
+  local pid
+  for pid in "${started[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+  rm -rf "$home"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+fail() {
+  echo "replay: $1" >&2
+  [ -z "${2:-}" ] || tail -n 20 "$2" >&2
+  exit 1
+}
+
+# Python's YAML reader, for this run only where it is not installed.
+yaml() {
+  python3 -c 'import yaml' 2>/dev/null && return
+  export PYTHONPATH=$home/python
+  python3 -m pip install --quiet --target "$PYTHONPATH" PyYAML >&2 2>/dev/null && return
+  as_root apt-get update -q >&2 && as_root apt-get install -y -q --no-install-recommends python3 python3-yaml >&2
+}
+
+# wait_for FILE TEXT: until a server has printed that it serves.
+wait_for() {
+  for _ in {1..600}; do
+    if grep -qs "$2" "$1"; then return; fi
+    sleep 0.05
+  done
+  fail "no \"$2\" in its output:" "$1"
+}
+
+start() {
+  local log=$1
+  shift
+  "$@" >"$log" 2>&1 9>&- &
+  started+=("$!")
+  disown
+}
+
+nodes() {
+  local name
+  for name in $(python3 -c 'import json, sys; print(*(node["name"] for node in json.load(open(sys.argv[1]))["nodes"]))' "$contract/corpus/nodes.json"); do
+    start "$home/node-$name.log" "$built/examples/test_node" --nodes "$contract/corpus/nodes.json" --name "$name"
+    wait_for "$home/node-$name.log" "serving on"
+  done
+}
+
+# A panel as the recorded one was: periodic tasks off, nothing limited.
+panel() {
+  local phase=$1 folder=$home/$1
+  mkdir "$folder"
+  cd "$folder"
+  export SQLALCHEMY_DATABASE_URL=sqlite:///panel.sqlite3 UVICORN_HOST=127.0.0.1 UVICORN_PORT=$((20000 + RANDOM % 12000))
+  export SUBSCRIPTION_URL_PREFIX=https://sub.example.com/ LOGIN_ATTEMPTS_PER_MINUTE=0 SUBSCRIPTION_MISSES_PER_MINUTE=0 TZ=UTC
+  if [ "$phase" = seeded ]; then
+    "$built/sarban" import --from "sqlite:///$contract/corpus/seeded.sqlite3" >import.log || fail "the import failed:" import.log
+  else
+    SARBAN_ADMIN_PASSWORD=rootpass "$built/sarban" admin create -u root --sudo >create.log
+  fi
+  # A new panel runs each task at once, whatever the interval. Without its row in the ledger no run begins.
+  python3 - <<'SQL'
+import sqlite3
+database = sqlite3.connect("panel.sqlite3")
+database.execute("CREATE TRIGGER tasks_off BEFORE INSERT ON task_run BEGIN SELECT RAISE(IGNORE); END")
+database.commit()
+SQL
+  start panel.log "$built/sarban" serve
+  for _ in {1..600}; do
+    if "$built/sarban" healthcheck >/dev/null 2>&1; then return; fi
+    sleep 0.05
+  done
+  fail "the panel does not start:" panel.log
+}
+
+yaml || fail "Python's yaml is missing and could not be installed: python3 -m pip install PyYAML"
+nodes
+failed=
+for phase in $phases; do
+  echo "replay: $phase"
+  panel "$phase"
+  secret=$(python3 -c 'import sqlite3; print(sqlite3.connect("panel.sqlite3").execute("SELECT secret_key FROM jwt").fetchone()[0])')
+  python3 "$contract/replay.py" --base "http://127.0.0.1:$UVICORN_PORT" --phase "$phase" --no-crash --jwt-secret "$secret" "$@" || failed=yes
+  kill -TERM "${started[-1]}"
+done
+[ -z "$failed" ] || fail "answers differ from the recorded ones"
