@@ -25,7 +25,7 @@ enum Kind {
     Single(Client),
     Sentinel(SentinelTarget),
     Cluster {
-        client: ClusterClient,
+        client: Box<ClusterClient>,
         /// Each node by itself: a subscription needs any one of them.
         nodes: Vec<Client>,
     },
@@ -47,7 +47,7 @@ impl RedisServers {
             RedisTarget::Single { url } => Kind::Single(Client::open(url.expose())?),
             RedisTarget::Sentinel(sentinel) => Kind::Sentinel(sentinel.clone()),
             RedisTarget::Cluster { urls } => Kind::Cluster {
-                client: ClusterClient::new(urls.iter().map(|url| url.expose().to_owned()))?,
+                client: Box::new(ClusterClient::new(urls.iter().map(|url| url.expose().to_owned()))?),
                 nodes: urls.iter().map(|url| Client::open(url.expose())).collect::<RedisResult<_>>()?,
             },
         }))

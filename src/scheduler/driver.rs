@@ -24,6 +24,10 @@ use crate::store::{Db, Fence, FenceError, StoreError, clock};
 /// The poll behind the bell, and the longest pause of the loop.
 const POLL: Duration = Duration::from_millis(200);
 
+/// Slots that nobody ran, entered in one statement: well within its time-out, also on a slow database, or the same
+/// many would be tried for ever.
+const COALESCED_AT_ONCE: usize = 100;
+
 /// Makes the fence of a term, on the connections given.
 pub type MakeFence = Arc<dyn Fn(&Db, &Leadership) -> Fence + Send + Sync>;
 
@@ -189,9 +193,8 @@ impl Driver {
     ) -> Result<(), FenceError> {
         let since = state.since.get(&schedule.task).copied().unwrap_or(now);
         let since = seen.map_or(since, |seen| since.max(seen.plus(1)));
-        let older = schedule.older_slots(now, since);
-        if !older.is_empty() {
-            let entered = ledger.coalesce(schedule.task, &older, now).await?;
+        for older in schedule.older_slots(now, since).chunks(COALESCED_AT_ONCE) {
+            let entered = ledger.coalesce(schedule.task, older, now).await?;
             metrics::counter!("scheduler_slots_total", "task" => schedule.task.name(), "state" => "coalesced")
                 .increment(entered);
         }

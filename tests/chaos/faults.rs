@@ -1,14 +1,14 @@
 //! The faults: what befalls processes, servers and the ways between them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::Connection;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::panels::{Panel, ensure_running, terminate};
 use super::proxy::Mood;

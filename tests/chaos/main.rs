@@ -19,14 +19,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use faults::{Kind, WITH_ONE_REDIS, WITH_SENTINELS, inject};
 use verdict::Verdict;
@@ -115,6 +115,7 @@ async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Re
         println!("This host lets nobody mount a small disk: the spool is not filled.");
     }
     let changing = tokio::spawn(world.clone().change_users(arguments.seed));
+    tokio::spawn(world.clone().keep_running());
     let producing = tokio::spawn(world.clone().produce(arguments.seed));
     let ran = run_faults(&world, count, arguments.seed).await;
     let last_fault = Instant::now();

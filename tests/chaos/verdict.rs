@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::faults::Kind;
 use super::world::World;
@@ -146,10 +146,12 @@ async fn slots(world: &World, verdict: &mut Verdict) -> Result<()> {
     verdict.epochs_out_of_order = witness
         .number(
             "SELECT COUNT(*) FROM (SELECT epoch, MAX(epoch) OVER (ORDER BY seq) AS newest FROM effect
-             WHERE kind <> 'usage') AS o WHERE epoch < newest",
+             WHERE kind NOT IN ('usage', 'abandoned')) AS o WHERE epoch < newest",
         )
         .await?;
-    verdict.stale_commits = witness.number("SELECT COUNT(*) FROM effect WHERE epoch <> current_epoch").await?;
+    // A run that is given up keeps the epoch of whoever left it behind.
+    verdict.stale_commits =
+        witness.number("SELECT COUNT(*) FROM effect WHERE epoch <> current_epoch AND kind <> 'abandoned'").await?;
     verdict.missing_slots = witness
         .number(
             "SELECT CAST(COALESCE(SUM((MAX - MIN) / 1000000 + 1 - n), 0) AS BIGINT) FROM

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// What is left out of the protocol, by a change in the database that undoes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -59,9 +59,9 @@ CREATE CONSTRAINT TRIGGER witness_usage AFTER UPDATE ON usage_batch
 CREATE FUNCTION slow_down() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF random() < 0.3 THEN PERFORM pg_sleep(random() * 0.2); END IF;
-    RETURN NEW;
+    RETURN NULL;
 END $$;
-CREATE TRIGGER slow_down BEFORE INSERT OR UPDATE ON task_run FOR EACH ROW EXECUTE FUNCTION slow_down();
+CREATE TRIGGER slow_down BEFORE INSERT OR UPDATE ON task_run FOR EACH STATEMENT EXECUTE FUNCTION slow_down();
 ";
 
 /// Past epochs stay in the table, so that the check of a deposed leader's epoch finds it; and the time-outs that the
@@ -84,7 +84,7 @@ ALTER ROLE postgres SET search_path = public, pg_catalog;
 const WITHOUT_LEDGER: &str = "
 CREATE FUNCTION forget_run() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM task_run WHERE task = NEW.task AND slot = NEW.slot;
+    IF NEW.state = 'running' THEN DELETE FROM task_run WHERE task = NEW.task AND slot = NEW.slot; END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER forget_run BEFORE INSERT ON task_run FOR EACH ROW EXECUTE FUNCTION forget_run();

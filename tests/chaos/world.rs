@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::panels::{Panel, Settings, ensure_running};
 use super::servers::{Postgres, Redis, Sentinels};
@@ -251,6 +251,19 @@ impl World {
             bail!("{path}: {status} {body}");
         }
         Ok(body)
+    }
+
+    /// What a service manager does: a process that has ended by itself is started again.
+    pub async fn keep_running(self: Arc<Self>) {
+        loop {
+            for panel in &self.panels {
+                if let Ok(mut process) = panel.process.try_lock() {
+                    // Its end is one that a fault explains, or the run's own figures will tell.
+                    let _ = ensure_running(panel, &mut process);
+                }
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
     }
 
     /// Changes users through any panel, for ever. That a request fails in the middle of a fault is no news.

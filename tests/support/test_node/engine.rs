@@ -1,10 +1,10 @@
 //! What a node remembers: its users, in memory alone, and the bytes they moved.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use sarban::nodes::proto::{Backend, UserData};
 use serde::Serialize;
+use tokio::time::Instant;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeUser {
