@@ -17,7 +17,7 @@ use crate::actions::subscriptions::SourceCache;
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::config::Settings;
-use crate::subscription::{Format, Request, render};
+use crate::subscription::{Format, LeftOut, Rendered, Request, render};
 
 /// What to show of a subscription.
 #[derive(Debug, Subcommand)]

@@ -392,15 +392,15 @@ mod tests {
     async fn database() -> (tempfile::TempDir, Db) {
         let folder = tempfile::tempdir().unwrap();
         let second = std::time::Duration::from_secs(1);
-        let db = Db::open(&OpenOptions {
+        let options = OpenOptions {
             url: DatabaseUrl::Sqlite { path: folder.path().join("db.sqlite3") },
             connections: 1,
             statement_cache: 1,
             application_name: String::new(),
             acquire_timeout: second,
             busy_timeout: second,
-        });
-        let db = db.await.unwrap();
+        };
+        let db = Db::open(&options).await.unwrap();
         migrate(&db).await.unwrap();
         (folder, db)
     }

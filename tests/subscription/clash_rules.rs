@@ -9,8 +9,10 @@ use crate::literal::{rendered, rendered_for, row, spec};
 use crate::snapshots::{PROTOCOLS, everything};
 use crate::yaml;
 
+/// What a value must be like.
+type Form = fn(&Value) -> bool;
 /// One key: its name, its form, and whether the program refuses a proxy without it.
-type Key = (&'static str, fn(&Value) -> bool, bool);
+type Key = (&'static str, Form, bool);
 
 const COMMON: &[Key] = &[
     ("name", is_text, true),
@@ -68,7 +70,7 @@ fn is_flow(value: &Value) -> bool {
     value == "xtls-rprx-vision"
 }
 
-fn only(value: &Value, allowed: &[(&str, fn(&Value) -> bool)]) -> bool {
+fn only(value: &Value, allowed: &[(&str, Form)]) -> bool {
     let known = |name: &str, value: &Value| allowed.iter().any(|(key, form)| *key == name && form(value));
     value.as_object().is_some_and(|object| !object.is_empty() && object.iter().all(|(name, value)| known(name, value)))
 }

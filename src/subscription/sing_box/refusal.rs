@@ -63,7 +63,7 @@ fn reality(entry: &Entry<'_>) -> bool {
     let public =
         entry.reality_public_key.is_some_and(|key| URL_SAFE_NO_PAD.decode(key).is_ok_and(|key| key.len() == 32));
     let short = entry.reality_short_id.unwrap_or_default();
-    public && short.len() <= 16 && short.len() % 2 == 0 && short.bytes().all(|digit| digit.is_ascii_hexdigit())
+    public && short.len() <= 16 && short.len().is_multiple_of(2) && short.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// Percent signs must have their two digits, and nothing may end the text early.
