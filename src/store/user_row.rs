@@ -8,10 +8,10 @@ use crate::domain::user::{Expiry, Owner, ResetStrategy, User};
 /// The columns of a whole user, for [`user_joins`].
 macro_rules! user_columns {
     (pg) => {
-        user_columns!(@ "ARRAY(SELECT s.service_id FROM users_services s WHERE s.user_id = u.id)")
+        $crate::store::user_row::user_columns!(@ "ARRAY(SELECT s.service_id FROM users_services s WHERE s.user_id = u.id)")
     };
     (lite) => {
-        user_columns!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)")
+        $crate::store::user_row::user_columns!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)")
     };
     (@ $services:literal) => {
         concat!(
@@ -39,7 +39,13 @@ macro_rules! user_joins {
 /// Selects whole users where a condition holds: `select_users!(pg "u.id = $1")`.
 macro_rules! select_users {
     ($engine:ident $condition:literal) => {
-        concat!(user_columns!($engine), " FROM users u", user_joins!(), " WHERE ", $condition)
+        concat!(
+            $crate::store::user_row::user_columns!($engine),
+            " FROM users u",
+            $crate::store::user_row::user_joins!(),
+            " WHERE ",
+            $condition
+        )
     };
 }
 
