@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint services services-stop
+.PHONY: help run test chaos model lint services services-stop
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -26,6 +26,9 @@ test: ## run every test, on a Redis and a PostgreSQL started for it
 
 chaos: ## faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour
 	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
+
+model: ## every order of the steps of the lease's protocol, with three candidates
+	@$(CARGO) test --locked --test model -- --candidates 3
 
 lint: ## formatting, clippy with warnings denied, the rules of the house
 	$(CARGO) fmt --check

@@ -48,7 +48,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Tool(tool) => {
             let runtime = Builder::new_current_thread().enable_all().build();
-            runtime.context("the runtime can't be started")?.block_on(cli::run(tool, &settings))
+            runtime.context("the runtime can't be started")?.block_on(cli::run(tool, &settings, app::find_surroundings))
         }
     }
 }

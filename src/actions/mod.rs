@@ -1,6 +1,8 @@
 //! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
 
 pub mod admins;
+pub mod cluster;
+pub mod engines;
 pub mod fetch_log;
 pub mod hosts;
 pub mod login_limiter;

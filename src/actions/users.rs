@@ -4,10 +4,11 @@ pub mod bulk;
 mod create;
 mod error;
 mod list;
+pub mod totals;
 
 pub use create::create;
 pub use error::UserError;
-pub use list::list;
+pub use list::{list, page};
 
 use super::Panel;
 use crate::domain::admin::Admin;

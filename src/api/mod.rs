@@ -50,6 +50,8 @@ use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
 use crate::actions::login_limiter::LoginLimiter;
 use crate::actions::subscriptions::{SourceCache, Surroundings};
+use crate::actions::users::totals::TotalCache;
+use crate::cluster::view::ClusterView;
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
@@ -61,8 +63,11 @@ pub mod body;
 mod boundary;
 pub mod chance;
 pub mod client;
+pub mod cluster;
 pub mod coerce;
 mod cors;
+mod engine_logs;
+pub mod engines;
 pub mod error;
 pub mod fields;
 pub mod form;
@@ -103,6 +108,8 @@ pub struct State {
     pub panel: Panel,
     /// Settings.
     pub options: Options,
+    /// The others.
+    pub cluster: ClusterView,
     /// How the panel is.
     pub health: Health,
     /// Renders what was counted and measured.
@@ -113,6 +120,8 @@ pub struct State {
     pub fetches: FetchLog,
     /// What subscriptions are rendered from; `forget` it after every change of hosts, inbounds, services or settings.
     pub sources: SourceCache,
+    /// How many users the last lists had.
+    pub totals: TotalCache,
     /// How often a subscription's link may be wrong.
     pub misses: LoginLimiter,
     /// Random digits and choices.
@@ -139,6 +148,7 @@ impl State {
     pub fn new(
         panel: Panel,
         options: Options,
+        cluster: ClusterView,
         health: Health,
         metrics: PrometheusHandle,
         rng: &mut impl CryptoRng,
@@ -148,7 +158,21 @@ impl State {
         let signer = Signer::new(Secret::new(candidate));
         let misses = LoginLimiter::new(options.auth.subscription_misses_per_minute);
         let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
-        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches, sources, misses, chance })
+        let totals = TotalCache::default();
+        Arc::new(Self {
+            panel,
+            options,
+            cluster,
+            health,
+            metrics,
+            signer,
+            limiter,
+            fetches,
+            sources,
+            totals,
+            misses,
+            chance,
+        })
     }
 }
 
@@ -168,6 +192,9 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
+        .and(cluster::routes)
+        .and(engine_logs::routes)
+        .and(engines::routes)
         .and(health::routes)
         .and(hosts::routes)
         .and(inbounds::routes)

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 use super::body::Json;
 use super::error::ApiError;
 use super::routes::{Routes, get};
-use super::{State, admins, health, hosts, inbounds, metrics, nodes, services, subscription, users};
+use super::{State, admins, cluster, engines, health, hosts, inbounds, metrics, nodes, services, subscription, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -44,6 +44,8 @@ fn openapi_json(state: &State) -> Result<Json<utoipa::openapi::OpenApi>, ApiErro
 fn whole() -> utoipa::openapi::OpenApi {
     [
         admins::Doc::openapi(),
+        cluster::Doc::openapi(),
+        engines::Doc::openapi(),
         health::Doc::openapi(),
         hosts::Doc::openapi(),
         inbounds::Doc::openapi(),

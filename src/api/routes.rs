@@ -117,6 +117,12 @@ impl Routes {
         self.registering(&path, &own).add(&path, own.or(others).data(FixedParam { name, value }))
     }
 
+    /// A path that the OpenAPI document can't describe.
+    #[must_use]
+    pub fn undescribed(self, path: &str, methods: Methods) -> Self {
+        self.add(path, methods)
+    }
+
     /// And all of these.
     #[must_use]
     pub fn and(self, more: fn(Self) -> Self) -> Self {

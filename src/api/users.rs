@@ -20,7 +20,7 @@ use crate::actions::users::{self, UserError, bulk};
 use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
 use crate::store::services::Scope;
-use crate::store::user_lists::{self, UserFilter, UserSort, UserWindow};
+use crate::store::user_lists::{UserFilter, UserSort, UserWindow};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -71,7 +71,8 @@ async fn list(
 ) -> Result<Json<Page<UserDocument>>, ApiError> {
     let window = query.window(&paging);
     let (found, total) =
-        users::list(&state.panel, &admin, query.filter(), query.owner_username.as_deref(), window).await?;
+        users::list(&state.panel, &state.totals, &admin, query.filter(), query.owner_username.as_deref(), window)
+            .await?;
     Ok(Json(paging.page(state.user_documents(found), total)))
 }
 
@@ -180,9 +181,8 @@ impl State {
     ) -> Result<(Vec<UserDocument>, i64), ApiError> {
         let window =
             UserWindow { sort: UserSort::Id, descending: false, offset: paging.offset(), limit: paging.limit() };
-        let (db, now) = (&self.panel.db, self.panel.clock.now());
-        let found = user_lists::page(db, filter, window, now).await?;
-        Ok((self.user_documents(found), user_lists::count(db, filter, now).await?))
+        let (found, total) = users::page(&self.panel, &self.totals, filter, window).await?;
+        Ok((self.user_documents(found), total))
     }
 
     /// A user as answers show it, with what this process alone knows of its last fetch.

@@ -13,4 +13,5 @@ mod telemetry;
 pub use coordination::{Coordination, CoordinationParts};
 pub use database::open as open_database;
 pub use serve::{ServeOptions, serve};
+pub use surroundings::find as find_surroundings;
 pub use telemetry::start_logging;

@@ -19,15 +19,19 @@ use crate::api;
 use crate::clock::Clock;
 use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::identity::Identity;
+use crate::cluster::members;
+use crate::cluster::view::ClusterView;
 use crate::config::Settings;
+use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::SECOND;
 use crate::domain::schedule::{Schedule, Task};
 use crate::domain::workers::Workers;
 use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
-use crate::nodes::{self, PanelIdentity, panel_certificate};
+use crate::nodes::{self, panel_certificate};
 use crate::scheduler::tasks::Deps;
-use crate::store::{Db, migrate};
+use crate::store::members::Member;
+use crate::store::{Db, migrate, user_lists};
 
 /// Kept of the grace for the last writes.
 const LAST_SECOND: Duration = Duration::from_secs(1);
@@ -61,25 +65,44 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     up_to_date?;
     let db = database::open(&settings).await?;
 
+    if !user_lists::search_is_indexed(&db).await? {
+        tracing::warn!(
+            "names are searched without an index, which is slow with many users: as a role that may, run CREATE \
+             EXTENSION pg_trgm, then CREATE INDEX users_username_parts ON users USING gin (username gin_trgm_ops) \
+             WHERE removed = FALSE"
+        );
+    }
+
     let stopping = shutdown::on_signals().context("no signal handlers")?;
     let identity = Identity::new(settings.instance.name.clone());
     let clock = Clock::real();
     let bell = Bell::default();
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("no randomness from the system")?;
-    let material = panel_certificate::obtain(&db, clock.now()).await?;
-    let certificate = PanelIdentity::from_pem(&material.certificate, &material.key)
-        .context("the panel's own certificate (table tls) can't be read")?;
+    let certificate = panel_certificate::identity(&db, clock.now()).await?;
     let supervisor =
         Supervisor::new(clock.clone(), certificate, wake(bell.ear()), rng.random(), nodes::Timing::default());
-    let collector =
-        Collector::new(db.clone(), clock.clone(), supervisor.clone(), &settings.instance.data_dir, identity.instance)
-            .with_context(|| format!("no spool under {}: check DATA_DIR", settings.instance.data_dir.display()))?;
+    let crash = CrashPoint::from_environment();
+    let data_dir = &settings.instance.data_dir;
+    let collector = Collector::new(db.clone(), clock.clone(), supervisor.clone(), data_dir, identity.instance, crash)
+        .with_context(|| format!("no spool under {}: check DATA_DIR", data_dir.display()))?;
     tokio::spawn(replay_each_minute(collector.clone(), stopping.clone()));
 
+    let schedules = schedules(&settings);
     let coordination = Coordination::start(CoordinationParts {
-        identity,
+        me: Member {
+            instance: identity.instance,
+            host: identity.host.clone(),
+            pid: i64::from(std::process::id()),
+            worker_threads: i64::try_from(options.workers.threads).unwrap_or(i64::MAX),
+            cores: options.cores,
+            version: identity.version.clone(),
+            started_at: clock.now().micros(),
+            last_seen: 0,
+            tasks: members::tasks_of(&schedules),
+        },
+        identity: identity.clone(),
         timing: settings.lease,
-        schedules: schedules(&settings),
+        schedules: schedules.clone(),
         lease_database: database::lease_options(&settings),
         redis: match &settings.redis {
             Some(target) => Some((redis::servers(target)?, settings.instance.cluster.as_str().to_owned())),
@@ -93,11 +116,20 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
             bell: bell.clone(),
             collector: collector.clone(),
             node_hours: !settings.tasks.without_node_usage,
+            crash,
+            hourly_retention: Some(settings.tasks.usage_hourly_retention_days).filter(|days| *days > 0),
         }),
     })?;
     let health = health::watch(db.clone(), coordination.standing.clone(), coordination.redis.clone(), stopping.clone());
-    let state =
-        api::State::new(Panel { db: db.clone(), clock, bell }, api_options(&settings)?, health, metrics, &mut rng);
+    let view = ClusterView {
+        name: settings.instance.cluster.as_str().to_owned(),
+        identity,
+        schedules,
+        redis: coordination.redis.clone(),
+        members: coordination.members.clone(),
+    };
+    let panel = Panel { db: db.clone(), clock, bell };
+    let state = api::State::new(panel, api_options(&settings)?, view, health, metrics, &mut rng);
     let fetches = state.fetches.clone();
     tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
 
@@ -150,6 +182,9 @@ async fn replay_each_minute(collector: Collector, stopping: CancellationToken) {
     // Only the waiting may be called off: a replay holds replies in its hands.
     while stopping.run_until_cancelled(minute.tick()).await.is_some() {
         collector.replay().await;
+        if let Err(error) = collector.report_pending().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the batches that wait can't be counted");
+        }
     }
 }
 
@@ -190,6 +225,8 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     vec![
         every(Task::RecordUserUsages, settings.tasks.record_user_usages),
         every(Task::ReviewUsers, settings.tasks.review_users),
+        every(Task::ResetUserDataUsage, settings.tasks.reset_user_data_usage),
+        Schedule { task: Task::SyncNodes, period: 60 * SECOND },
         Schedule { task: Task::Prune, period: 3_600 * SECOND },
     ]
 }

@@ -13,7 +13,7 @@ use crate::domain::credentials::KeyDerivation;
 use crate::subscription::templates::{ClashTemplate, SingBoxTemplate, Templates, TemplatesError, XrayTemplate};
 
 /// Finds it out. A template that is there and is wrong is an error; one that is not there is the built-in one.
-pub(super) fn find(settings: &Settings) -> anyhow::Result<Surroundings> {
+pub fn find(settings: &Settings) -> anyhow::Result<Surroundings> {
     let mut templates = Templates::default();
     let subscription = &settings.subscription;
     if let Some(folder) = &subscription.templates {

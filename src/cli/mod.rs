@@ -2,19 +2,28 @@
 
 mod admin;
 mod any_certificate;
+mod completions;
 mod database;
 mod healthcheck;
 mod import;
 mod migrate;
 mod output;
 mod plan;
+mod subscription;
 mod terminal;
+mod user;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 pub use self::admin::AdminCommand;
 pub use self::import::ImportArgs;
 pub use self::plan::{Plan, PlanArgs};
+pub use self::subscription::SubscriptionCommand;
+pub use self::user::UserCommand;
+use crate::actions::subscriptions::Surroundings;
 use crate::config::Settings;
 
 /// What was asked for.
@@ -54,8 +63,19 @@ pub enum Tool {
     /// Make, change, list and delete admins
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// List users, and give them to other admins
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Show a user's link, and what client programs get from it
+    #[command(subcommand)]
+    Subscription(SubscriptionCommand),
     /// Ask the running panel whether it is alive; for a container
     Healthcheck,
+    /// Print what a shell needs to complete commands: `source <(sarban completions bash)`
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// How to run the panel.
@@ -78,13 +98,24 @@ impl Cli {
     }
 }
 
+/// Finds out what subscriptions depend on besides the database. The app does that.
+pub type FindSurroundings = fn(&Settings) -> anyhow::Result<Surroundings>;
+
 /// Does what a tool does.
-pub async fn run(tool: Tool, settings: &Settings) -> anyhow::Result<()> {
+pub async fn run(tool: Tool, settings: &Settings, surroundings: FindSurroundings) -> anyhow::Result<()> {
     match tool {
         Tool::Migrate => migrate::run(settings).await,
         Tool::Import(args) => import::run(args, settings).await,
         Tool::Plan(args) => plan::run(&args, settings),
         Tool::Admin(command) => admin::run(command, settings).await,
+        Tool::User(command) => user::run(command, settings).await,
+        Tool::Subscription(command) => subscription::run(command, settings, surroundings).await,
         Tool::Healthcheck => healthcheck::run(settings).await,
+        Tool::Completions { shell } => completions::run(shell),
     }
+}
+
+/// Chance for a command.
+fn chance() -> anyhow::Result<StdRng> {
+    StdRng::try_from_rng(&mut rand::rngs::SysRng).context("no randomness from the system")
 }

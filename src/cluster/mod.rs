@@ -5,6 +5,8 @@ pub mod elector;
 pub mod gate;
 pub mod identity;
 pub mod leadership;
+pub mod members;
 mod reign;
 pub mod ringing;
 pub mod servers;
+pub mod view;

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod cores;
+pub mod crash_point;
 pub mod database;
 pub mod database_url;
 mod dotenv;

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod credentials;
+pub mod engine_config;
 pub mod host;
 pub mod host_template;
 pub mod host_variables;

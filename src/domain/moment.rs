@@ -74,6 +74,11 @@ impl Moment {
         Self::from_micros(self.0 - self.0.rem_euclid(HOUR))
     }
 
+    /// The start of this moment's day (UTC).
+    pub const fn day(self) -> Self {
+        Self::from_micros(self.0 - self.0.rem_euclid(DAY))
+    }
+
     /// Calendar date and time of day in UTC.
     pub fn civil(self) -> DateTime {
         // The constructor holds the range, which is within jiff's.

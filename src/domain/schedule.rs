@@ -10,7 +10,11 @@ pub enum Task {
     RecordUserUsages,
     /// Deactivates users who ran out and starts on-hold users who came online.
     ReviewUsers,
-    /// Deletes what is kept for a while only.
+    /// Sets used traffic back to zero where its period is over.
+    ResetUserDataUsage,
+    /// Has nodes synced again whose last full sync is too long ago.
+    SyncNodes,
+    /// Rolls old usage up, and deletes what is kept for a while only.
     Prune,
 }
 
@@ -31,13 +35,16 @@ pub const MAX_ATTEMPTS: i64 = 3;
 
 impl Task {
     /// All tasks.
-    pub const ALL: [Self; 3] = [Self::RecordUserUsages, Self::ReviewUsers, Self::Prune];
+    pub const ALL: [Self; 5] =
+        [Self::RecordUserUsages, Self::ReviewUsers, Self::ResetUserDataUsage, Self::SyncNodes, Self::Prune];
 
     /// The name in the ledger, in logs and in the API.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RecordUserUsages => "record_user_usages",
             Self::ReviewUsers => "review_users",
+            Self::ResetUserDataUsage => "reset_user_data_usage",
+            Self::SyncNodes => "sync_nodes",
             Self::Prune => "prune",
         }
     }
@@ -52,6 +59,8 @@ impl Task {
         match self {
             Self::RecordUserUsages => 0,
             Self::ReviewUsers => 5 * SECOND,
+            Self::ResetUserDataUsage => 12 * SECOND,
+            Self::SyncNodes => 14 * SECOND,
             Self::Prune => 17 * SECOND,
         }
     }

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -16,13 +15,11 @@ use super::connected::{ConnectedNode, UsageError};
 use super::spool::{self, Orphan, Spool};
 use super::supervisor::Supervisor;
 use crate::clock::Clock;
+use crate::config::crash_point::{CrashPoint, Place};
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::usage::{UsageReply, raw_total};
 use crate::store::{Db, Fence, StoreError, clock, usage_batches};
-
-/// How long a run waits for slow nodes. Their fetches go on; what they bring is applied by a later run.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Fetches, spools and stages. Cheap to clone.
 #[derive(Clone)]
@@ -39,18 +36,43 @@ struct Inner {
     /// Replies that the database did not take yet.
     unstaged: Mutex<Vec<Unstaged>>,
     fetches: TaskTracker,
+    crash: CrashPoint,
+}
+
+/// Fetches under way. Dropped, they go on; what they bring is applied by a later run.
+#[derive(Debug, Default)]
+pub struct Replies(JoinSet<()>);
+
+impl Replies {
+    /// Waits until all have come, but not longer than until `end`. True: all have.
+    pub async fn until(&mut self, end: Instant) -> bool {
+        timeout_at(end, async { while self.0.join_next().await.is_some() {} }).await.is_ok()
+    }
+}
+
+impl Drop for Replies {
+    fn drop(&mut self) {
+        // A set that is dropped would cancel what is in it.
+        self.0.detach_all();
+    }
 }
 
 /// A reply that waits for the database.
 struct Unstaged {
     id: Uuid,
     reply: UsageReply,
-    spooled: bool,
 }
 
 impl Collector {
     /// Creates this process's spool file under `data_dir/spool`.
-    pub fn new(db: Db, clock: Clock, supervisor: Supervisor, data_dir: &Path, instance: Uuid) -> io::Result<Self> {
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        supervisor: Supervisor,
+        data_dir: &Path,
+        instance: Uuid,
+        crash: CrashPoint,
+    ) -> io::Result<Self> {
         let folder = data_dir.join("spool");
         let spool = Spool::create(&folder, instance)?;
         Ok(Self(Arc::new(Inner {
@@ -62,43 +84,53 @@ impl Collector {
             asking: Mutex::default(),
             unstaged: Mutex::default(),
             fetches: TaskTracker::new(),
+            crash,
         })))
     }
 
-    /// Asks every connected node, and waits for the replies of all but the slow ones. Asks nobody when the database
-    /// does not answer or the spool has no room: the bytes are safe on the nodes.
-    pub async fn collect(&self, fence: &Fence) -> Result<(), StoreError> {
+    /// Asks every connected node that is not being asked already. Asks nobody when the database does not answer or
+    /// the spool has no room: the bytes are safe on the nodes.
+    pub async fn collect(&self, fence: &Fence) -> Result<Replies, StoreError> {
         let now = clock::now(&self.0.db).await?;
-        let reserved = self.blocking(|inner| lock(&inner.spool).reserve()).await;
-        if let Err(error) = reserved {
+        let mut replies = Replies::default();
+        let nodes: Vec<(Uuid, ConnectedNode)> = {
+            let mut asking = lock(&self.0.asking);
+            let connected = self.0.supervisor.connected().into_iter();
+            connected.filter(|node| asking.insert(node.id)).map(|node| (Uuid::now_v7(), node)).collect()
+        };
+        let asked: Vec<(Uuid, UsageReply)> =
+            nodes.iter().map(|(id, node)| (*id, UsageReply::new(node.id, now, node.coefficient, []))).collect();
+        let noted = self.blocking(move |inner| {
+            let mut spool = lock(&inner.spool);
+            spool.reserve()?;
+            if asked.is_empty() { Ok(()) } else { spool.ask(&asked) }
+        });
+        if let Err(error) = noted.await {
             tracing::error!(%error, folder = %self.0.folder.display(), "the spool has no room; usage stays on the nodes");
-            return Ok(());
+            lock(&self.0.asking).retain(|id| nodes.iter().all(|(_, node)| node.id != *id));
+            return Ok(replies);
         }
-        let mut replies = Vec::new();
-        for node in self.0.supervisor.connected() {
-            if lock(&self.0.asking).insert(node.id) {
-                let (this, fence) = (self.clone(), fence.clone());
-                replies.push(self.0.fetches.spawn(async move {
-                    let id = node.id;
-                    this.fetch(node, &fence, now).await;
-                    lock(&this.0.asking).remove(&id);
-                }));
-            }
+        for (id, node) in nodes {
+            let (this, fence) = (self.clone(), fence.clone());
+            replies.0.spawn(self.0.fetches.track_future(async move {
+                let asked = node.id;
+                this.fetch(id, node, &fence, now).await;
+                lock(&this.0.asking).remove(&asked);
+            }));
         }
-        // Dropping a handle does not cancel its task.
-        let _ = timeout(PATIENCE, join_all(replies)).await;
-        Ok(())
+        Ok(replies)
     }
 
-    async fn fetch(&self, node: ConnectedNode, fence: &Fence, now: Moment) {
+    async fn fetch(&self, id: Uuid, node: ConnectedNode, fence: &Fence, now: Moment) {
         if !fence.is_alive() {
-            return;
+            return self.settle(id).await;
         }
+        self.0.crash.pass(Place::BeforeRpc);
         match node.fetch_usage().await {
             Ok(entries) => {
                 let reply = UsageReply::new(node.id, now, node.coefficient, entries);
                 if !reply.entries.is_empty() {
-                    self.keep(reply).await;
+                    return self.keep(id, reply).await;
                 }
             }
             Err(error @ UsageError::NotSent(_)) => tracing::debug!(node = node.id.0, %error, "a node keeps its usage"),
@@ -107,30 +139,38 @@ impl Collector {
                 tracing::warn!(node = node.id.0, %error, "what a node had counted may be lost");
             }
         }
+        self.settle(id).await;
     }
 
     /// Spools a reply, then stages it.
-    async fn keep(&self, reply: UsageReply) {
-        let id = Uuid::now_v7();
+    async fn keep(&self, id: Uuid, reply: UsageReply) {
+        self.0.crash.pass(Place::AfterReply);
         let reply = Arc::new(reply);
         let spooling = reply.clone();
         let spooled = self.blocking(move |inner| lock(&inner.spool).append(id, &spooling)).await;
         if let Err(error) = &spooled {
             tracing::error!(%error, "a reply could not be spooled; it goes to the database all the same");
         }
+        self.0.crash.pass(Place::AfterSpool);
+        metrics::gauge!("usage_spool_bytes").set(lock(&self.0.spool).len() as f64);
         let reply = Arc::unwrap_or_clone(reply);
-        self.stage(Unstaged { id, reply, spooled: spooled.is_ok() }).await;
+        self.stage(Unstaged { id, reply }).await;
+    }
+
+    /// Nothing needs to be remembered of a reply any more.
+    async fn settle(&self, id: Uuid) {
+        if let Err(error) = self.blocking(move |inner| lock(&inner.spool).settled(id)).await {
+            tracing::warn!(%error, "the spool could not be emptied; its records will be replayed, which does no harm");
+        }
         metrics::gauge!("usage_spool_bytes").set(lock(&self.0.spool).len() as f64);
     }
 
     async fn stage(&self, unstaged: Unstaged) {
         match usage_batches::stage(&self.0.db, unstaged.id, &unstaged.reply).await {
-            Ok(_) if unstaged.spooled => {
-                if let Err(error) = self.blocking(|inner| lock(&inner.spool).settled()).await {
-                    tracing::warn!(%error, "the spool could not be emptied; its records will be replayed, which does no harm");
-                }
+            Ok(_) => {
+                self.0.crash.pass(Place::AfterBatch);
+                self.settle(unstaged.id).await;
             }
-            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -180,8 +220,17 @@ impl Collector {
         if !orphan.replies.is_empty() {
             tracing::info!(replies = orphan.replies.len(), "staged what another process had spooled");
         }
+        let unanswered = orphan.unanswered.clone();
         if let Err(error) = self.blocking(move |_| orphan.settle()).await {
             tracing::warn!(%error, "a replayed spool file could not be removed; it will be replayed again, which does no harm");
+            return;
+        }
+        for node in unanswered {
+            metrics::counter!("usage_rpc_ambiguous_total", "node" => node.to_string()).increment(1);
+            tracing::warn!(
+                node = node.0,
+                "a process died while it asked a node for its usage; what the node had counted may be lost"
+            );
         }
     }
 
@@ -196,12 +245,12 @@ impl Collector {
         Ok(())
     }
 
-    /// Waits until `end` for fetches that are under way; what has not come by then is counted as ambiguous.
+    /// Waits until `end` for fetches that are under way. What has not come by then is counted as ambiguous by whoever
+    /// finds this process's file: here nobody would see the counter any more.
     pub async fn shut_down(&self, end: Instant) {
         self.0.fetches.close();
         if timeout_at(end, self.0.fetches.wait()).await.is_err() {
             for node in lock(&self.0.asking).iter() {
-                metrics::counter!("usage_rpc_ambiguous_total", "node" => node.to_string()).increment(1);
                 tracing::warn!(
                     node = node.0,
                     "this process stops before a node's usage came; what it had counted may be lost"

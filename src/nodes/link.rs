@@ -6,21 +6,23 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{Response, Status, Streaming};
+use tonic::{Response, Status};
 
 use super::link_error::{ConnectionGone, LinkError};
 use super::proto::marz_service_client::MarzServiceClient;
 use super::proto::{
-    Backend, BackendConfig, BackendLogsRequest, BackendStats, BackendsResponse, ConfigFormat, Empty, LogLine,
-    RestartBackendRequest, UsersData,
+    Backend, BackendConfig, BackendLogsRequest, BackendStats, BackendsResponse, Empty, LogLine, RestartBackendRequest,
+    UsersData,
 };
 use super::tls::{self, Fingerprint, PanelIdentity};
 use super::wire::{News, Transport, Wire};
 use crate::domain::node::ConnectionBackend;
+use crate::store::node_sync::{FirstSeen, NodeRow};
 
 /// For the TCP connection, and again for the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +44,17 @@ pub struct Target {
     pub kind: ConnectionBackend,
     /// The certificate that must be presented; `None`: any, once.
     pub pin: Option<Fingerprint>,
+}
+
+impl From<&NodeRow> for Target {
+    fn from(row: &NodeRow) -> Self {
+        Self {
+            address: row.address.clone(),
+            port: row.port,
+            kind: ConnectionBackend::from_word(&row.connection_backend).unwrap_or(ConnectionBackend::Grpclib),
+            pin: row.certificate_pin.as_deref().and_then(Fingerprint::parse),
+        }
+    }
 }
 
 /// A connection to a node. Clones share it.
@@ -86,9 +99,14 @@ impl Link {
         Ok(Self { client, fingerprint, news })
     }
 
-    /// The certificate that the node presented; `None` without TLS.
-    pub const fn fingerprint(&self) -> Option<Fingerprint> {
-        self.fingerprint
+    /// The certificate that the node presented, if it is to be pinned: one that was checked against a pin is not
+    /// pinned again, because somebody may just have unpinned it.
+    pub(super) fn first_seen(&self, target: &Target) -> Option<FirstSeen> {
+        self.fingerprint.filter(|_| target.pin.is_none()).map(|fingerprint| FirstSeen {
+            fingerprint: fingerprint.to_string(),
+            address: target.address.clone(),
+            port: target.port,
+        })
     }
 
     /// The bare client, for the calls with a protocol of their own.
@@ -96,55 +114,68 @@ impl Link {
         self.client.clone()
     }
 
-    /// The engines and their inbounds. The first call on every connection: it finds out whether a node is there.
+    /// The engines and their inbounds.
     pub async fn fetch_backends(&self) -> Result<BackendsResponse, LinkError> {
-        let mut client = self.client();
-        let reply = timeout(CALL_TIMEOUT, client.fetch_backends(Empty {})).await;
-        let call = "FetchBackends";
-        match reply {
-            Err(_) => Err(LinkError::NoAnswer { call, limit: CALL_TIMEOUT }),
-            Ok(Err(status)) => {
-                let stranger = LinkError::from_status(call, &status, true);
-                Err(turned_away(&self.news, self.fingerprint).unwrap_or(stranger))
-            }
-            Ok(Ok(reply)) => Ok(reply.into_inner()),
-        }
+        self.call("FetchBackends", CALL_TIMEOUT, self.client().fetch_backends(Empty {})).await
     }
 
     /// Gives the node all its users; whoever is not among them is removed.
     pub async fn repopulate(&self, users: UsersData, limit: Duration) -> Result<(), LinkError> {
-        call("RepopulateUsers", limit, self.client().repopulate_users(users)).await.map(drop)
+        self.call("RepopulateUsers", limit, self.client().repopulate_users(users)).await.map(drop)
     }
 
     /// The configuration of an engine.
     pub async fn backend_config(&self, name: String) -> Result<BackendConfig, LinkError> {
         let backend = Backend { name, ..Backend::default() };
-        call("FetchBackendConfig", CALL_TIMEOUT, self.client().fetch_backend_config(backend)).await
+        self.call("FetchBackendConfig", CALL_TIMEOUT, self.client().fetch_backend_config(backend)).await
     }
 
     /// Whether an engine runs. A name that the node does not know is refused with `NotFound`.
     pub async fn backend_stats(&self, name: String) -> Result<BackendStats, LinkError> {
         let backend = Backend { name, ..Backend::default() };
-        call("GetBackendStats", CALL_TIMEOUT, self.client().get_backend_stats(backend)).await
+        self.call("GetBackendStats", CALL_TIMEOUT, self.client().get_backend_stats(backend)).await
     }
 
     /// Saves a configuration and restarts the engine with it. Its inbounds may differ now: a full sync has to follow.
-    pub async fn restart_backend(
-        &self,
-        name: String,
-        configuration: String,
-        format: ConfigFormat,
-        limit: Duration,
-    ) -> Result<(), LinkError> {
-        let config = Some(BackendConfig { configuration, config_format: format.into() });
-        let request = RestartBackendRequest { backend_name: name, config };
-        call("RestartBackend", limit, self.client().restart_backend(request)).await.map(drop)
+    pub async fn restart_backend(&self, name: String, config: BackendConfig, limit: Duration) -> Result<(), LinkError> {
+        let request = RestartBackendRequest { backend_name: name, config: Some(config) };
+        self.call("RestartBackend", limit, self.client().restart_backend(request)).await.map(drop)
     }
 
-    /// The log of an engine, line by line as it is written; each line carries its own end.
-    pub async fn backend_logs(&self, name: String, include_buffer: bool) -> Result<Streaming<LogLine>, LinkError> {
+    /// The log of an engine, line by line as it is written; each line carries its own end. There is no time-out: a
+    /// node that has nothing to tell does not even begin its answer.
+    pub fn backend_logs(
+        self,
+        name: String,
+        include_buffer: bool,
+    ) -> impl Stream<Item = Result<String, LinkError>> + Send + 'static {
+        const CALL: &str = "StreamBackendLogs";
+        let failed = |status: Status| LinkError::from_status(CALL, &status, false);
         let request = BackendLogsRequest { backend_name: name, include_buffer };
-        call("StreamBackendLogs", CALL_TIMEOUT, self.client().stream_backend_logs(request)).await
+        let opening = async move { self.client().stream_backend_logs(request).await };
+        let lines = opening.map_ok(move |reply| reply.into_inner().map_ok(|LogLine { line }| line).map_err(failed));
+        stream::once(lines.map_err(failed)).try_flatten().boxed()
+    }
+
+    async fn call<T>(
+        &self,
+        call: &'static str,
+        limit: Duration,
+        rpc: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, LinkError> {
+        match timeout(limit, rpc).await {
+            Err(_) => Err(LinkError::NoAnswer { call, limit }),
+            Ok(Ok(reply)) => {
+                self.news.set_answered();
+                Ok(reply.into_inner())
+            }
+            // Until a call was answered, it is open who is there at all.
+            Ok(Err(status)) if !self.news.answered() => {
+                let stranger = LinkError::from_status(call, &status, true);
+                Err(turned_away(&self.news, self.fingerprint).unwrap_or(stranger))
+            }
+            Ok(Err(status)) => Err(LinkError::from_status(call, &status, false)),
+        }
     }
 }
 
@@ -165,16 +196,4 @@ fn endpoint(address: &str, port: u16) -> Option<Endpoint> {
 
 async fn within_connect_timeout<T>(step: impl Future<Output = T>) -> Result<T, LinkError> {
     timeout(CONNECT_TIMEOUT, step).await.map_err(|_| LinkError::ConnectTimeout(CONNECT_TIMEOUT))
-}
-
-async fn call<T>(
-    call: &'static str,
-    limit: Duration,
-    rpc: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, LinkError> {
-    match timeout(limit, rpc).await {
-        Err(_) => Err(LinkError::NoAnswer { call, limit }),
-        Ok(Err(status)) => Err(LinkError::from_status(call, &status, false)),
-        Ok(Ok(reply)) => Ok(reply.into_inner()),
-    }
 }

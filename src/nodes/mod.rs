@@ -15,6 +15,7 @@ pub mod spool;
 pub mod supervisor;
 mod sync_stream;
 mod tls;
+pub mod visit;
 mod wire;
 
 pub use connected::{ConnectedNode, UsageError};

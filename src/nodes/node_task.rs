@@ -11,9 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::Target;
 use super::session::{Context, Session, SessionError};
-use super::tls::Fingerprint;
 use crate::domain::ids::NodeId;
-use crate::domain::node::ConnectionBackend;
 use crate::store::node_sync::{self, NodeRow};
 
 /// A running task and what it was started for.
@@ -95,11 +93,5 @@ async fn attempt(
         Ok(None) => return SessionError::Gone,
         Err(error) => return SessionError::Database(error),
     };
-    let target = Target {
-        address: row.address,
-        port: row.port,
-        kind: ConnectionBackend::from_word(&row.connection_backend).unwrap_or(ConnectionBackend::Grpclib),
-        pin: row.certificate_pin.as_deref().and_then(Fingerprint::parse),
-    };
-    session.run(&target, row.usage_coefficient, resync, rng).await
+    session.run(&Target::from(&row), row.usage_coefficient, resync, rng).await
 }

@@ -1,7 +1,9 @@
 //! The panel's own certificate, which every process of the cluster shows to the nodes: made once, kept in the database.
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, date_time_ymd};
+use rustls::pki_types::pem;
 
+use super::tls::PanelIdentity;
 use crate::domain::moment::{DAY, Moment};
 use crate::store::tls_material::{self, TlsMaterial};
 use crate::store::{Db, StoreError};
@@ -14,9 +16,18 @@ pub enum PanelCertificateError {
     /// It could not be made.
     #[error("the panel's certificate could not be made")]
     Generate(#[source] rcgen::Error),
+    /// What the database has is none.
+    #[error("the panel's own certificate (table tls) can't be read")]
+    Unreadable(#[source] pem::Error),
     /// It could not be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What the panel shows to its nodes, ready to use.
+pub async fn identity(db: &Db, now: Moment) -> Result<PanelIdentity, PanelCertificateError> {
+    let material = obtain(db, now).await?;
+    PanelIdentity::from_pem(&material.certificate, &material.key).map_err(PanelCertificateError::Unreadable)
 }
 
 /// The cluster's certificate; the first process to ask makes it.
@@ -46,7 +57,6 @@ fn generate(now: Moment) -> Result<TlsMaterial, rcgen::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nodes::PanelIdentity;
 
     #[test]
     fn the_panel_can_use_the_certificate_it_makes() {

@@ -116,13 +116,7 @@ impl<'a> Session<'a> {
         let mailbox = self.context.desk.open(self.node);
         // Whoever asked for a full sync up to here gets this one.
         resync.notified().now_or_never();
-        // A certificate that was checked against a pin is not pinned again: somebody may just have unpinned it.
-        let first_seen = link.fingerprint().filter(|_| target.pin.is_none()).map(|fingerprint| FirstSeen {
-            fingerprint: fingerprint.to_string(),
-            address: target.address.clone(),
-            port: target.port,
-        });
-        let mut stream = self.full_sync(&link, None, first_seen).await?;
+        let mut stream = self.full_sync(&link, None, link.first_seen(target)).await?;
         loop {
             self.context.roster.arrived(ConnectedNode { id: self.node, coefficient, link: link.clone() });
             let due = Instant::now() + self.context.timing.resync.mul_f64(rng.random_range(0.9..1.1));

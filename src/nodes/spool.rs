@@ -3,7 +3,11 @@
 //! One file per process start, `DATA_DIR/spool/<instance>.log`, locked by its owner for life. A record is its length
 //! (u32), the CRC-32 of its body (u32), both little endian, and the body. It is written and synced before the reply
 //! goes to the database and dropped when it is there; a process that finds a file without an owner replays it.
+//!
+//! Before a node is asked, a record without entries is written under the batch's id. If that is all that an owner left
+//! behind, a reply may have died with it, and whoever finds the file can say so.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -22,6 +26,8 @@ const RESERVE: u64 = 4 << 20;
 /// A record older than this is set aside, never replayed: batch ids are remembered only three times as long.
 const TOO_OLD: i64 = 30 * DAY;
 const HEADER: usize = 8;
+/// From this size on, a file without replies is written anew although nodes are being asked.
+const COMPACT: u64 = 1 << 20;
 /// Batch id, node, time, coefficient.
 const FIXED: usize = 16 + 8 + 8 + 8;
 
@@ -30,8 +36,10 @@ const FIXED: usize = 16 + 8 + 8 + 8;
 pub struct Spool {
     path: PathBuf,
     file: File,
-    /// Records that are written and not yet in the database.
-    open: usize,
+    /// Nodes that are being asked, by the batch's id, with their records.
+    asked: BTreeMap<Uuid, Vec<u8>>,
+    /// Replies that are written and not yet in the database.
+    open: BTreeSet<Uuid>,
     end: u64,
 }
 
@@ -50,6 +58,8 @@ pub struct Orphan {
     _file: File,
     /// Its replies, with their batch ids.
     pub replies: Vec<(Uuid, UsageReply)>,
+    /// Nodes that were asked, and nothing is known of a reply.
+    pub unanswered: Vec<NodeId>,
     /// Bytes at its end that are no whole record: a process died while writing them.
     pub torn: usize,
     /// Some of its records are too old to be replayed.
@@ -67,7 +77,7 @@ impl Spool {
             return Err(io::Error::other("another process took the new spool file for an orphan"));
         }
         File::open(folder)?.sync_all()?;
-        Ok(Self { path, file, open: 0, end: 0 })
+        Ok(Self { path, file, asked: BTreeMap::new(), open: BTreeSet::new(), end: 0 })
     }
 
     /// Makes sure that a reply will fit. An error means: do not ask any node now.
@@ -79,31 +89,37 @@ impl Spool {
         }
     }
 
-    /// Writes a reply down for good. On an error the file is as it was.
-    pub fn append(&mut self, id: Uuid, reply: &UsageReply) -> io::Result<()> {
-        let body = encode(id, reply);
-        let length = u32::try_from(body.len()).map_err(|_| io::Error::other("a reply of 4 GiB"))?;
-        let mut record = Vec::with_capacity(HEADER + body.len());
-        record.extend_from_slice(&length.to_le_bytes());
-        record.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
-        record.extend_from_slice(&body);
-        let written = self.write_at_end(&record);
-        if written.is_err() {
-            // Half a record would hide every one after it.
-            let _ = self.file.set_len(self.end);
-            return written;
-        }
-        self.end += record.len() as u64;
-        self.open += 1;
+    /// Writes down for good which nodes are about to be asked: as replies without entries, each under the id that its
+    /// reply will have. An error means: do not ask them.
+    pub fn ask(&mut self, asked: &[(Uuid, UsageReply)]) -> io::Result<()> {
+        let records: Vec<(Uuid, Vec<u8>)> =
+            asked.iter().map(|(id, reply)| Ok((*id, record(*id, reply)?))).collect::<io::Result<_>>()?;
+        let all: Vec<u8> = records.iter().flat_map(|(_, record)| record).copied().collect();
+        self.write_at_end(&all)?;
+        self.asked.extend(records);
         Ok(())
     }
 
-    /// A reply is in the database: when it was the last one on the way, the file is emptied.
-    pub fn settled(&mut self) -> io::Result<()> {
-        self.open = self.open.saturating_sub(1);
-        if self.open == 0 {
+    /// Writes a reply down for good. On an error the file is as it was.
+    pub fn append(&mut self, id: Uuid, reply: &UsageReply) -> io::Result<()> {
+        self.write_at_end(&record(id, reply)?)?;
+        self.asked.remove(&id);
+        self.open.insert(id);
+        Ok(())
+    }
+
+    /// A reply is in the database, or certainly will not come: when nothing else is on the way, the file is emptied.
+    pub fn settled(&mut self, id: Uuid) -> io::Result<()> {
+        self.asked.remove(&id);
+        self.open.remove(&id);
+        // A node that never answers must not make the file grow for ever.
+        if self.open.is_empty() && self.end > 0 && (self.asked.is_empty() || self.end > COMPACT) {
             self.file.set_len(0)?;
             self.end = 0;
+            let asked: Vec<u8> = self.asked.values().flatten().copied().collect();
+            if !asked.is_empty() {
+                self.write_at_end(&asked)?;
+            }
         }
         Ok(())
     }
@@ -120,13 +136,21 @@ impl Spool {
 
     /// Removes the file when nothing is on the way: a process that stops in good order leaves none behind.
     pub fn close(&self) -> io::Result<()> {
-        if self.open == 0 { fs::remove_file(&self.path) } else { Ok(()) }
+        if self.open.is_empty() && self.asked.is_empty() { fs::remove_file(&self.path) } else { Ok(()) }
     }
 
-    fn write_at_end(&mut self, record: &[u8]) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(self.end))?;
-        self.file.write_all(record)?;
-        self.file.sync_data()
+    /// On an error the file is as it was.
+    fn write_at_end(&mut self, records: &[u8]) -> io::Result<()> {
+        let written = self.file.seek(SeekFrom::Start(self.end)).and_then(|_| {
+            self.file.write_all(records)?;
+            self.file.sync_data()
+        });
+        match written {
+            Ok(()) => self.end += records.len() as u64,
+            // Half a record would hide every one after it.
+            Err(_) => drop(self.file.set_len(self.end)),
+        }
+        written
     }
 }
 
@@ -151,9 +175,12 @@ pub fn orphans(folder: &Path, now: Moment) -> io::Result<Orphans> {
         let mut content = Vec::new();
         file.read_to_end(&mut content)?;
         let (records, torn) = decode_all(&content);
+        let (asked, replies): (Vec<_>, Vec<_>) = records.into_iter().partition(|(_, reply)| reply.entries.is_empty());
+        let answered: BTreeSet<Uuid> = replies.iter().map(|(id, _)| *id).collect();
+        let unanswered = asked.iter().filter(|(id, _)| !answered.contains(id)).map(|(_, reply)| reply.node).collect();
         let (replies, too_old): (Vec<_>, Vec<_>) =
-            records.into_iter().partition(|(_, reply)| now.since(reply.fetched_at) <= TOO_OLD);
-        found.files.push(Orphan { path, _file: file, replies, torn, too_old: too_old.len() });
+            replies.into_iter().partition(|(_, reply)| now.since(reply.fetched_at) <= TOO_OLD);
+        found.files.push(Orphan { path, _file: file, replies, unanswered, torn, too_old: too_old.len() });
     }
     Ok(found)
 }
@@ -173,6 +200,17 @@ impl Orphan {
 fn is_same_file(file: &File, path: &Path) -> bool {
     let (Ok(ours), Ok(theirs)) = (file.metadata(), fs::metadata(path)) else { return false };
     (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino())
+}
+
+/// A whole record.
+fn record(id: Uuid, reply: &UsageReply) -> io::Result<Vec<u8>> {
+    let body = encode(id, reply);
+    let length = u32::try_from(body.len()).map_err(|_| io::Error::other("a reply of 4 GiB"))?;
+    let mut record = Vec::with_capacity(HEADER + body.len());
+    record.extend_from_slice(&length.to_le_bytes());
+    record.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+    record.extend_from_slice(&body);
+    Ok(record)
 }
 
 fn encode(id: Uuid, reply: &UsageReply) -> Vec<u8> {
@@ -262,6 +300,37 @@ mod tests {
     }
 
     #[test]
+    fn who_was_asked_and_did_not_answer_is_known_afterwards() {
+        let folder = folder();
+        let mut spool = Spool::create(folder.path(), Uuid::from_u128(1)).expect("a spool");
+        let asked = |n: u128, node| (Uuid::from_u128(n), UsageReply::new(NodeId(node), NOW, 1.5, []));
+        spool.ask(&[asked(1, 11), asked(2, 12), asked(3, 13)]).expect("written");
+        spool.append(Uuid::from_u128(2), &reply(5)).expect("written");
+        spool.settled(Uuid::from_u128(3)).expect("it had nothing to say");
+        spool.settled(Uuid::from_u128(2)).expect("it is in the database");
+        drop(spool);
+        let orphan = orphans(folder.path(), NOW).expect("read").files.pop().expect("one file");
+        assert_eq!((orphan.replies.len(), orphan.torn), (1, 0));
+        assert_eq!(orphan.unanswered, [NodeId(11), NodeId(13)], "a doubt is told rather than not");
+    }
+
+    #[test]
+    fn a_node_that_never_answers_does_not_make_the_file_grow() {
+        let folder = folder();
+        let mut spool = Spool::create(folder.path(), Uuid::from_u128(1)).expect("a spool");
+        spool.ask(&[(Uuid::from_u128(1), UsageReply::new(NodeId(11), NOW, 1.0, []))]).expect("written");
+        let many = UsageReply::new(NodeId(12), NOW, 1.0, (0..100_000).map(|user| (UserId(user), 1)));
+        for n in 2..5 {
+            spool.append(Uuid::from_u128(n), &many).expect("written");
+            spool.settled(Uuid::from_u128(n)).expect("it is in the database");
+            assert!(spool.len() < 100, "{}", spool.len());
+        }
+        drop(spool);
+        let orphan = orphans(folder.path(), NOW).expect("read").files.pop().expect("one file");
+        assert_eq!((orphan.unanswered, orphan.replies.len()), (vec![NodeId(11)], 0));
+    }
+
+    #[test]
     fn old_records_are_set_aside() {
         let folder = folder();
         let mut spool = Spool::create(folder.path(), Uuid::from_u128(1)).expect("a spool");
@@ -280,12 +349,12 @@ mod tests {
         let mut spool = Spool::create(folder.path(), Uuid::from_u128(1)).expect("a spool");
         spool.append(Uuid::from_u128(1), &reply(5)).expect("written");
         spool.append(Uuid::from_u128(2), &reply(6)).expect("written");
-        spool.settled().expect("first");
+        spool.settled(Uuid::from_u128(1)).expect("first");
         assert!(!spool.is_empty());
-        spool.settled().expect("second");
+        spool.settled(Uuid::from_u128(2)).expect("second");
         assert!(spool.is_empty());
         spool.append(Uuid::from_u128(3), &reply(7)).expect("written again from the start");
-        spool.settled().expect("third");
+        spool.settled(Uuid::from_u128(3)).expect("third");
         spool.close().expect("removed");
         assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 0);
     }

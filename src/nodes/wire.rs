@@ -25,12 +25,23 @@ pub(super) struct Wire {
 pub(super) struct News {
     refused: AtomicBool,
     heard: AtomicBool,
+    answered: AtomicBool,
 }
 
 impl News {
     /// The node said that it refuses our certificate.
     pub(super) fn refused(&self) -> bool {
         self.refused.load(SeqCst)
+    }
+
+    /// Some call was answered: it is a node, and lets the panel in.
+    pub(super) fn answered(&self) -> bool {
+        self.answered.load(SeqCst)
+    }
+
+    /// A call was answered.
+    pub(super) fn set_answered(&self) {
+        self.answered.store(true, SeqCst);
     }
 
     /// At least one byte came.

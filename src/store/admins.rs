@@ -38,10 +38,15 @@ macro_rules! select {
     };
 }
 
+/// `$least`: the lesser of two numbers. Absurd sums end at the largest that the API can say.
 macro_rules! usage {
-    () => {
-        ", CAST(COALESCE((SELECT SUM(t.lifetime_used_traffic) FROM users u JOIN user_traffic t ON t.user_id = u.id
-                          WHERE u.owner_id = a.id), 0) AS BIGINT) AS users_data_usage"
+    ($least:literal) => {
+        concat!(
+            ", CAST(",
+            $least,
+            "(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
+                 AS BIGINT) AS users_data_usage"
+        )
     };
 }
 
@@ -53,12 +58,12 @@ statements! {
         pg select!(pg " FROM admins a WHERE a.username = $1 FOR UPDATE OF a"),
         lite select!(lite " FROM admins a WHERE a.username = $1");
     USAGE_BY_USERNAME =>
-        pg select!(pg usage!(), " FROM admins a WHERE a.username = $1"),
-        lite select!(lite usage!(), " FROM admins a WHERE a.username = $1");
+        pg select!(pg usage!("LEAST"), " FROM admins a WHERE a.username = $1"),
+        lite select!(lite usage!("MIN"), " FROM admins a WHERE a.username = $1");
     PAGE =>
-        pg select!(pg usage!(), r" FROM admins a WHERE LOWER(a.username) LIKE LOWER($1) ESCAPE '\'
+        pg select!(pg usage!("LEAST"), r" FROM admins a WHERE LOWER(a.username) LIKE LOWER($1) ESCAPE '\'
             ORDER BY a.id LIMIT $2 OFFSET $3"),
-        lite select!(lite usage!(), r" FROM admins a WHERE LOWER(a.username) LIKE LOWER($1) ESCAPE '\'
+        lite select!(lite usage!("MIN"), r" FROM admins a WHERE LOWER(a.username) LIKE LOWER($1) ESCAPE '\'
             ORDER BY a.id LIMIT $2 OFFSET $3");
     COUNT = r"SELECT COUNT(*) FROM admins WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\'";
     PASSWORD_HASH = "SELECT hashed_password FROM admins WHERE username = $1";

@@ -26,7 +26,16 @@ macro_rules! migrations {
 }
 
 /// In order; the first has version 1.
-const MIGRATIONS: &[Text] = migrations!["0001_panel", "0002_usage", "0003_coordination", "0004_usage_queue"];
+const MIGRATIONS: &[Text] = migrations![
+    "0001_panel",
+    "0002_usage",
+    "0003_coordination",
+    "0004_usage_queue",
+    "0005_usage_days",
+    "0006_large_panels",
+    "0007_node_visits",
+    "0008_member_tasks",
+];
 
 /// Why a migration failed.
 #[derive(Debug, thiserror::Error)]

@@ -16,11 +16,15 @@ pub mod inbounds;
 pub mod lease;
 pub mod legacy;
 mod like;
+pub mod members;
 pub mod migrate;
+pub mod node_edits;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+pub mod owner_totals;
 mod pg;
+pub mod resets;
 pub mod review;
 pub mod runs;
 pub mod secrets;
@@ -32,9 +36,11 @@ pub mod subscription_fetches;
 pub mod tls_material;
 mod traffic_writers;
 pub mod usage_batches;
+pub mod usage_days;
 pub mod usage_hours;
 pub mod usage_totals;
 pub mod user_batches;
+mod user_conditions;
 pub mod user_lists;
 mod user_row;
 pub mod users;
@@ -59,10 +65,14 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         hosts::STATEMENTS,
         inbounds::STATEMENTS,
         lease::STATEMENTS,
+        members::STATEMENTS,
         migrate::STATEMENTS,
+        node_edits::STATEMENTS,
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        owner_totals::STATEMENTS,
+        resets::STATEMENTS,
         review::STATEMENTS,
         runs::STATEMENTS,
         secrets::STATEMENTS,
@@ -73,9 +83,11 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         tls_material::STATEMENTS,
         traffic_writers::STATEMENTS,
         usage_batches::STATEMENTS,
+        usage_days::STATEMENTS,
         usage_hours::STATEMENTS,
         usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
+        user_lists::STATEMENTS,
         users::STATEMENTS,
     ]
     .into_iter()

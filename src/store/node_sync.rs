@@ -30,6 +30,8 @@ statements! {
         WHERE id = $1";
     MARK_DIRTY = "UPDATE nodes SET dirty = TRUE,
         key_synced_seq = CASE WHEN key_synced_seq > $2 THEN $2 ELSE key_synced_seq END WHERE id = $1";
+    REQUEST_OVERDUE = "UPDATE nodes SET sync_request = $1
+        WHERE id IN (SELECT id FROM nodes WHERE status = 'healthy' AND synced_at < $2 ORDER BY id LIMIT $3)";
     DROP_BACKENDS = "DELETE FROM backends WHERE node_id = $1";
     ADD_BACKEND = "INSERT INTO backends (node_id, name, backend_type, version, running) VALUES ($1, $2, $3, $4, TRUE)
         ON CONFLICT (node_id, name) DO NOTHING";
@@ -186,16 +188,23 @@ pub async fn begin_sync(fence: &Fence, node: NodeId, offer: &Offer) -> Result<Op
             return Ok(None);
         };
         if let Some(seen) = &offer.first_seen {
-            run!(&mut *tx, PIN, |sql, c| {
-                let query = query(sql).bind(node.0).bind(&seen.fingerprint).bind(&seen.address).bind(seen.port);
-                query.execute(c).await.map(drop)
-            })?;
+            write_pin(&mut tx, node, seen).await?;
         }
         write_backends(&mut tx, node, &offer.backends).await?;
         write_inbounds(&mut tx, node, &offer.inbounds).await?;
         let now = run!(&mut *tx, KEY_CLOCK, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
         tx.commit().await?;
         Ok(Some(KeyClock { synced, now }))
+    })
+    .await
+}
+
+/// Pins the certificate that a node presented, if none is pinned. Not fenced: whoever sees a node first pins it.
+pub async fn pin(db: &Db, node: NodeId, seen: &FirstSeen) -> Result<(), StoreError> {
+    retry(StoreError::is_retry, async || {
+        let mut tx = db.begin().await?;
+        write_pin(&mut tx, node, seen).await?;
+        tx.commit().await
     })
     .await
 }
@@ -225,6 +234,26 @@ pub async fn mark_dirty(db: &Db, node: NodeId, renew_from: i64) -> Result<(), St
         tx.commit().await
     })
     .await
+}
+
+async fn write_pin(tx: &mut Tx, node: NodeId, seen: &FirstSeen) -> Result<(), StoreError> {
+    run!(tx, PIN, |sql, c| {
+        let query = query(sql).bind(node.0).bind(&seen.fingerprint).bind(&seen.address).bind(seen.port);
+        query.execute(c).await.map(drop)
+    })
+}
+
+/// Has healthy nodes that had no full sync since `before` connected anew, at most `limit` of them. Returns how many.
+pub async fn request_overdue(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
+    run!(tx, REQUEST_OVERDUE, |sql, c| {
+        query(sql)
+            .bind(Uuid::now_v7())
+            .bind(before.micros())
+            .bind(limit)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())
+    })
 }
 
 async fn write_backends(tx: &mut Tx, node: NodeId, backends: &[OfferedBackend]) -> Result<(), StoreError> {

@@ -1,8 +1,10 @@
-//! What `review_users` asks and writes: who ran out, and who started. Small chunks, each harmless to repeat.
+//! What `review_users` asks and writes: who ran out, and who started. Candidates are read outside of transactions;
+//! what is written is decided again from the locked rows, so each chunk is harmless to repeat.
 
 use sqlx::query_scalar;
 
-use super::{IdList, StoreError, Tx, run, statements};
+use super::{Db, IdList, StoreError, Tx, read, run, statements};
+use crate::domain::ids::UserId;
 use crate::domain::moment::Moment;
 
 /// Users in one transaction at most.
@@ -10,20 +12,19 @@ pub const CHUNK: i64 = 500;
 
 statements! {
     // The three ways to run out have an index each; a removed user is not activated.
-    RAN_OUT =>
-        pg "SELECT id FROM users WHERE activated = TRUE AND id IN (
-                (SELECT id FROM users WHERE activated = TRUE AND expire_strategy = 'fixed_date' AND expire_date < $1
-                 ORDER BY expire_date LIMIT $2)
-                UNION (SELECT id FROM users WHERE activated = TRUE AND enabled = FALSE ORDER BY id LIMIT $2)
-                UNION (SELECT u.id FROM user_traffic AS t JOIN users AS u ON u.id = t.user_id
-                 WHERE t.data_limit_reached = TRUE AND u.activated = TRUE ORDER BY t.user_id LIMIT $2))
-            ORDER BY id LIMIT $2 FOR UPDATE",
-        lite "SELECT * FROM (SELECT id FROM users WHERE activated = TRUE AND expire_strategy = 'fixed_date' AND expire_date < $1
-                 ORDER BY expire_date LIMIT $2)
-            UNION SELECT * FROM (SELECT id FROM users WHERE activated = TRUE AND enabled = FALSE ORDER BY id LIMIT $2)
-            UNION SELECT * FROM (SELECT u.id FROM user_traffic AS t JOIN users AS u ON u.id = t.user_id
-                 WHERE t.data_limit_reached = TRUE AND u.activated = TRUE ORDER BY t.user_id LIMIT $2)
-            ORDER BY 1 LIMIT $2";
+    EXPIRED = "SELECT id FROM users WHERE activated = TRUE AND expire_strategy = 'fixed_date' AND expire_date < $1
+        ORDER BY expire_date LIMIT $2";
+    DISABLED = "SELECT id FROM users WHERE activated = TRUE AND enabled = FALSE ORDER BY id LIMIT $1";
+    LIMITED = "SELECT u.id FROM user_traffic AS t JOIN users AS u ON u.id = t.user_id
+        WHERE t.data_limit_reached = TRUE AND u.activated = TRUE AND t.user_id > $1 ORDER BY t.user_id LIMIT $2";
+    STARTED = "SELECT u.id FROM users AS u JOIN user_traffic AS t ON t.user_id = u.id
+        WHERE u.removed = FALSE AND u.expire_strategy = 'start_on_first_use' AND u.enabled = TRUE
+          AND t.data_limit_reached = FALSE AND u.id > $2
+          AND (t.online_at >= COALESCE(u.edit_at, u.created_at) OR u.activation_deadline <= $1)
+        ORDER BY u.id LIMIT $3";
+    LOCK =>
+        pg "SELECT id FROM users WHERE id = ANY(CAST($1 AS BIGINT[])) ORDER BY id FOR UPDATE",
+        lite "SELECT value FROM json_each($1)";
     DEACTIVATE =>
         pg "UPDATE users AS u SET activated = FALSE FROM user_traffic AS t
             WHERE u.id = ANY($1::BIGINT[]) AND t.user_id = u.id AND u.activated = TRUE
@@ -35,50 +36,90 @@ statements! {
               AND (users.enabled = FALSE OR t.data_limit_reached = TRUE
                    OR (users.expire_strategy = 'fixed_date' AND users.expire_date < $2))
             RETURNING users.id";
-    STARTED =>
-        pg "SELECT u.id FROM users AS u JOIN user_traffic AS t ON t.user_id = u.id
-            WHERE u.removed = FALSE AND u.expire_strategy = 'start_on_first_use' AND u.enabled = TRUE
-              AND t.data_limit_reached = FALSE
-              AND (t.online_at >= COALESCE(u.edit_at, u.created_at) OR u.activation_deadline <= $1)
-            ORDER BY u.id LIMIT $2 FOR UPDATE OF u",
-        lite "SELECT u.id FROM users AS u JOIN user_traffic AS t ON t.user_id = u.id
-            WHERE u.removed = FALSE AND u.expire_strategy = 'start_on_first_use' AND u.enabled = TRUE
-              AND t.data_limit_reached = FALSE
-              AND (t.online_at >= COALESCE(u.edit_at, u.created_at) OR u.activation_deadline <= $1)
-            ORDER BY u.id LIMIT $2";
-    // The strategy is checked again: on PostgreSQL an admin may have come between.
     START =>
-        pg "UPDATE users SET expire_strategy = 'fixed_date', expire_date = $2 + COALESCE(usage_duration, 0) * 1000000
-            WHERE id = ANY($1::BIGINT[]) AND expire_strategy = 'start_on_first_use' RETURNING id",
+        pg "UPDATE users AS u SET expire_strategy = 'fixed_date', expire_date = $2 + COALESCE(u.usage_duration, 0) * 1000000
+            FROM user_traffic AS t
+            WHERE u.id = ANY($1::BIGINT[]) AND t.user_id = u.id AND u.removed = FALSE AND u.enabled = TRUE
+              AND u.expire_strategy = 'start_on_first_use' AND t.data_limit_reached = FALSE
+              AND (t.online_at >= COALESCE(u.edit_at, u.created_at) OR u.activation_deadline <= $2)
+            RETURNING u.id",
         lite "UPDATE users SET expire_strategy = 'fixed_date', expire_date = $2 + COALESCE(usage_duration, 0) * 1000000
-            WHERE id IN (SELECT value FROM json_each($1)) AND expire_strategy = 'start_on_first_use' RETURNING id";
+            FROM user_traffic AS t
+            WHERE users.id IN (SELECT value FROM json_each($1)) AND t.user_id = users.id AND users.removed = FALSE
+              AND users.enabled = TRUE AND users.expire_strategy = 'start_on_first_use' AND t.data_limit_reached = FALSE
+              AND (t.online_at >= COALESCE(users.edit_at, users.created_at) OR users.activation_deadline <= $2)
+            RETURNING users.id";
 }
 
-/// Deactivates up to [`CHUNK`] users who are activated and should not be any more; returns them. The caller marks
-/// them as changed.
-pub async fn deactivate(tx: &mut Tx, now: Moment) -> Result<IdList, StoreError> {
-    let found =
-        run!(tx, RAN_OUT, |sql, c| { query_scalar::<_, i64>(sql).bind(now.micros()).bind(CHUNK).fetch_all(c).await })?;
-    let found = IdList::new(found);
-    if found.is_empty() {
-        return Ok(found);
+/// What a review looks for. Where users who were seen to before may still match the index, it goes on behind the last
+/// one instead of looking at all of them again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// Activated users whose fixed date has passed.
+    Expired,
+    /// Activated users who are switched off.
+    Disabled,
+    /// Activated users behind this one who have used up their data.
+    Limited(UserId),
+    /// On-hold users behind this one who were seen online since they were made or edited, or whose deadline has come.
+    Started(UserId),
+}
+
+impl Search {
+    /// All, from the beginning, in the order in which they are done: who ran out does not start.
+    pub const ALL: [Self; 4] = [Self::Expired, Self::Disabled, Self::Limited(UserId(0)), Self::Started(UserId(0))];
+
+    /// The search behind what was found.
+    #[must_use]
+    pub fn behind(self, found: &IdList) -> Self {
+        let Some(last) = found.as_slice().last().copied().map(UserId) else { return self };
+        match self {
+            Self::Expired | Self::Disabled => self,
+            Self::Limited(_) => Self::Limited(last),
+            Self::Started(_) => Self::Started(last),
+        }
     }
+}
+
+/// Finds up to [`CHUNK`] users.
+pub async fn find(db: &Db, search: Search, now: Moment) -> Result<IdList, StoreError> {
+    let now = now.micros();
+    let found = match search {
+        Search::Expired => {
+            read!(db, EXPIRED, |sql, c| query_scalar::<_, i64>(sql).bind(now).bind(CHUNK).fetch_all(c).await)
+        }
+        Search::Disabled => {
+            read!(db, DISABLED, |sql, c| query_scalar::<_, i64>(sql).bind(CHUNK).fetch_all(c).await)
+        }
+        Search::Limited(behind) => {
+            read!(db, LIMITED, |sql, c| query_scalar::<_, i64>(sql).bind(behind.0).bind(CHUNK).fetch_all(c).await)
+        }
+        Search::Started(behind) => read!(db, STARTED, |sql, c| {
+            query_scalar::<_, i64>(sql).bind(now).bind(behind.0).bind(CHUNK).fetch_all(c).await
+        }),
+    };
+    found.map(IdList::new)
+}
+
+/// Deactivates those of the users who are activated and should not be any more; returns them. The caller marks them as
+/// changed.
+pub async fn deactivate(tx: &mut Tx, users: &IdList, now: Moment) -> Result<IdList, StoreError> {
+    lock(tx, users).await?;
     let done = run!(tx, DEACTIVATE, |sql, c| {
-        query_scalar::<_, i64>(sql).bind(&found).bind(now.micros()).fetch_all(c).await
+        query_scalar::<_, i64>(sql).bind(users).bind(now.micros()).fetch_all(c).await
     })?;
     Ok(IdList::new(done))
 }
 
-/// Starts up to [`CHUNK`] on-hold users who were seen online since they were made or edited, or whose deadline has
-/// come: from now they end after their duration. Returns how many.
-pub async fn start_on_hold(tx: &mut Tx, now: Moment) -> Result<u64, StoreError> {
-    let found =
-        run!(tx, STARTED, |sql, c| { query_scalar::<_, i64>(sql).bind(now.micros()).bind(CHUNK).fetch_all(c).await })?;
-    if found.is_empty() {
-        return Ok(0);
-    }
-    let found = IdList::new(found);
+/// Starts those of the users who should: from now they end after their duration. Returns them.
+pub async fn start_on_hold(tx: &mut Tx, users: &IdList, now: Moment) -> Result<IdList, StoreError> {
+    lock(tx, users).await?;
     let started =
-        run!(tx, START, |sql, c| { query_scalar::<_, i64>(sql).bind(&found).bind(now.micros()).fetch_all(c).await })?;
-    Ok(started.len() as u64)
+        run!(tx, START, |sql, c| { query_scalar::<_, i64>(sql).bind(users).bind(now.micros()).fetch_all(c).await })?;
+    Ok(IdList::new(started))
+}
+
+/// Locks users by id, so that what is decided afterwards is decided from what others committed before.
+pub(super) async fn lock(tx: &mut Tx, users: &IdList) -> Result<(), StoreError> {
+    run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(users).fetch_all(c).await.map(drop))
 }

@@ -18,14 +18,16 @@ pub enum Scope {
     OfUser(UserId),
 }
 
-/// The columns of a service's row, with `services` called `s`.
+/// The columns of a service's row, with `services` called `s`. Removed users are few: both engines look each id up in
+/// the list of them, instead of reading all users.
 macro_rules! select {
     (pg $rest:expr) => {
         concat!(
             "SELECT s.id, s.name,
                     ARRAY(SELECT i.inbound_id FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
-                    ARRAY(SELECT m.user_id FROM users_services m JOIN users u ON u.id = m.user_id
-                          WHERE m.service_id = s.id AND u.removed = FALSE) AS user_ids
+                    ARRAY(SELECT m.user_id FROM users_services m
+                          WHERE m.service_id = s.id AND m.user_id NOT IN (SELECT id FROM users WHERE removed = TRUE)
+                          ORDER BY m.user_id) AS user_ids
              FROM services s ",
             $rest
         )
@@ -35,8 +37,9 @@ macro_rules! select {
             "SELECT s.id, s.name,
                     (SELECT json_group_array(i.inbound_id) FROM inbounds_services i WHERE i.service_id = s.id)
                         AS inbound_ids,
-                    (SELECT json_group_array(m.user_id) FROM users_services m JOIN users u ON u.id = m.user_id
-                     WHERE m.service_id = s.id AND u.removed = FALSE) AS user_ids
+                    (SELECT json_group_array(m.user_id) FROM users_services m
+                     WHERE m.service_id = s.id AND m.user_id NOT IN (SELECT id FROM users WHERE removed = TRUE))
+                        AS user_ids
              FROM services s ",
             $rest
         )

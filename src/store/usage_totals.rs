@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use sqlx::{query, query_scalar};
 
 use super::by_engine::ByEngine;
+use super::owner_totals;
 use super::traffic_writers;
 use super::usage_batches::{Batch, State, advance};
 use super::{Engine, IdList, StoreError, Tx, run, statements};
@@ -69,8 +70,9 @@ pub async fn apply(tx: &mut Tx, batches: &[Batch], node_hours: bool, now: Moment
     traffic_writers::one_at_a_time(tx).await?;
     let (users, sums) = columns(tx.engine(), &charges);
     let known = run!(tx, ADD_TO_USERS, |sql, c| {
-        query(sql).bind(users).bind(sums).bind(at.micros()).execute(c).await.map(|done| done.rows_affected())
+        query(sql).bind(&users).bind(&sums).bind(at.micros()).execute(c).await.map(|done| done.rows_affected())
     })?;
+    owner_totals::add_traffic(tx, &users, &sums).await?;
     let unknown = if known < charges.len() as u64 { unknown_users(tx, &charges).await? } else { HashSet::new() };
     let mut applied = Vec::with_capacity(batches.len());
     for batch in &batches {

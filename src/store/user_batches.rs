@@ -28,11 +28,11 @@ statements! {
         lite "SELECT id FROM users WHERE removed = FALSE AND owner_id = $1 AND id > $2 ORDER BY id LIMIT $3";
     ACTIVATE_LIMITED =>
         pg "UPDATE users SET activated = TRUE
-            WHERE id = ANY($1) AND activated = FALSE AND enabled = TRUE AND (expire_date IS NULL OR expire_date >= $2)
+            WHERE id = ANY($1) AND activated = FALSE AND enabled = TRUE AND removed = FALSE AND (expire_date IS NULL OR expire_date >= $2)
                 AND id IN (SELECT user_id FROM user_traffic WHERE data_limit_reached = TRUE AND user_id = ANY($1))
             RETURNING id",
         lite "UPDATE users SET activated = TRUE
-            WHERE id IN (SELECT value FROM json_each($1)) AND activated = FALSE AND enabled = TRUE
+            WHERE id IN (SELECT value FROM json_each($1)) AND activated = FALSE AND enabled = TRUE AND removed = FALSE
                 AND (expire_date IS NULL OR expire_date >= $2)
                 AND EXISTS (SELECT 1 FROM user_traffic t WHERE t.user_id = users.id AND t.data_limit_reached = TRUE)
             RETURNING id";

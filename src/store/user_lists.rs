@@ -1,17 +1,21 @@
-//! Lists of users: filters, sorts and pages. A list is two queries, one for the ids of a page (driven by the index of
-//! its sort) and one for their rows; the total is a third.
+//! Lists of users: filters, sorts and pages, quick with a million of them.
+//!
+//! The total comes first, because it says how to find the page's ids: few matches are collected and sorted; for many,
+//! the index of the sort is walked until the page is full, from whichever end is nearer. Left to themselves, both
+//! engines would guess, and a wrong guess reads everything. A last query reads the rows.
 
 use std::collections::HashMap;
 
-use sqlx::{Database, Encode, QueryBuilder, Type};
+use sqlx::{Database, Encode, QueryBuilder, Type, query_scalar};
 
-use super::{Db, IdList, StoreError, users};
+use super::user_conditions::{Form, push_conditions, push_not_expired};
+use super::{Db, Engine, IdList, StoreError, owner_totals, read, statements, users};
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
 use crate::domain::user::User;
 
 /// Which users a list shows; removed ones never.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UserFilter {
     /// By name.
     pub names: Names,
@@ -32,7 +36,7 @@ pub struct UserFilter {
 }
 
 /// Users by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Names {
     /// All.
     #[default]
@@ -88,15 +92,64 @@ pub struct UserWindow {
     pub limit: i64,
 }
 
-/// One page.
-pub async fn page(db: &Db, filter: &UserFilter, window: UserWindow, now: Moment) -> Result<Vec<User>, StoreError> {
-    let ids: Vec<i64> = match db {
-        Db::Pg(pool) => page_query(filter, window, now).build_query_scalar().fetch_all(pool).await,
-        Db::Lite(lite) => page_query(filter, window, now).build_query_scalar().fetch_all(&lite.read).await,
+/// How many users there are: what says how to find a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Those that match the filter.
+    pub matching: i64,
+    /// All that are not removed.
+    pub everybody: i64,
+}
+
+/// A part of an order, read from whichever end is nearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reading {
+    offset: i64,
+    limit: i64,
+    /// From the end: what is found must be turned round.
+    backwards: bool,
+}
+
+statements! {
+    SEARCH_INDEX =>
+        pg "SELECT EXISTS (SELECT 1 FROM pg_indexes
+                           WHERE schemaname = current_schema() AND indexname = 'users_username_parts')",
+        lite "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'users_fts')";
+}
+
+/// Whether parts of names are found by an index. On PostgreSQL it needs the extension pg_trgm, which not every role may
+/// create.
+pub async fn search_is_indexed(db: &Db) -> Result<bool, StoreError> {
+    read!(db, SEARCH_INDEX, |sql, c| query_scalar::<_, bool>(sql).fetch_one(c).await)
+}
+
+/// One page. `totals` may be a little old: they decide how the page is found, and where the end is.
+pub async fn page(
+    db: &Db,
+    filter: &UserFilter,
+    window: UserWindow,
+    totals: Totals,
+    now: Moment,
+) -> Result<Vec<User>, StoreError> {
+    let Some(reading) = Reading::of(window, totals.matching) else { return Ok(Vec::new()) };
+    let walk = walks(filter, window.sort, reading, totals);
+    // A text per page would push the others out of the connection's cache.
+    let keep = reading.offset == 0;
+    let sql =
+        |engine| PageQuery { engine, filter, sort: window.sort, descending: window.descending, reading, walk, now };
+    let mut ids: Vec<i64> = match db {
+        Db::Pg(pool) => {
+            let mut query = sql(Engine::Postgres).build::<sqlx::Postgres>();
+            query.build_query_scalar().persistent(keep).fetch_all(pool).await
+        }
+        Db::Lite(lite) => {
+            let mut query = sql(Engine::Sqlite).build::<sqlx::Sqlite>();
+            query.build_query_scalar().persistent(keep).fetch_all(&lite.read).await
+        }
     }
     .map_err(|source| StoreError::new("sarban::store::user_lists::page", source))?;
-    if ids.is_empty() {
-        return Ok(Vec::new());
+    if reading.backwards {
+        ids.reverse();
     }
     let rows = users::by_ids(db, IdList::new(ids.iter().copied())).await?;
     let mut rows: HashMap<i64, User> = rows.into_iter().map(|user| (user.id.0, user)).collect();
@@ -105,116 +158,222 @@ pub async fn page(db: &Db, filter: &UserFilter, window: UserWindow, now: Moment)
 
 /// How many there are on all pages.
 pub async fn count(db: &Db, filter: &UserFilter, now: Moment) -> Result<i64, StoreError> {
+    let everybody = UserFilter { owner: filter.owner, ..UserFilter::default() };
+    if *filter == everybody {
+        return owner_totals::users(db, filter.owner).await;
+    }
+    // What most users are is what is left of all without the few that are not.
+    if let Some(others) = filter.others() {
+        let (all, others) = tokio::try_join!(owner_totals::users(db, filter.owner), count_matching(db, &others, now))?;
+        return Ok(all - others);
+    }
+    count_matching(db, filter, now).await
+}
+
+async fn count_matching(db: &Db, filter: &UserFilter, now: Moment) -> Result<i64, StoreError> {
     match db {
-        Db::Pg(pool) => count_query(filter, now).build_query_scalar().fetch_one(pool).await,
-        Db::Lite(lite) => count_query(filter, now).build_query_scalar().fetch_one(&lite.read).await,
+        Db::Pg(pool) => {
+            count_query::<sqlx::Postgres>(Engine::Postgres, filter, now).build_query_scalar().fetch_one(pool).await
+        }
+        Db::Lite(lite) => {
+            count_query::<sqlx::Sqlite>(Engine::Sqlite, filter, now).build_query_scalar().fetch_one(&lite.read).await
+        }
     }
     .map_err(|source| StoreError::new("sarban::store::user_lists::count", source))
 }
 
-fn page_query<DB: Database>(filter: &UserFilter, window: UserWindow, now: Moment) -> QueryBuilder<DB>
-where
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-{
-    let (driver, order): (&str, &[&str]) = match window.sort {
-        UserSort::Id => ("users u", &["u.id"]),
-        UserSort::Username => ("users u", &["u.username"]),
-        UserSort::CreatedAt => ("users u", &["u.created_at", "u.id"]),
-        UserSort::ExpireDate => ("users u", &["u.expire_date", "u.id"]),
-        UserSort::UsedTraffic => ("user_traffic t JOIN users u ON u.id = t.user_id", &["t.used_traffic", "t.user_id"]),
-        UserSort::DataLimit => ("user_traffic t JOIN users u ON u.id = t.user_id", &["t.data_limit", "t.user_id"]),
-    };
-    let mut sql = QueryBuilder::new("SELECT u.id FROM ");
-    sql.push(driver);
-    push_conditions(&mut sql, filter, now);
-    sql.push(" ORDER BY ");
-    let direction = if window.descending { " DESC" } else { "" };
-    for (nth, column) in order.iter().enumerate() {
-        sql.push(if nth == 0 { "" } else { ", " }).push(column).push(direction);
+impl UserFilter {
+    /// For a filter that asks only (besides the owner) for what most users are: the one for the rest.
+    fn others(&self) -> Option<Self> {
+        let only_owner = Self { owner: self.owner, ..Self::default() };
+        [
+            (
+                Self { is_active: Some(true), ..only_owner.clone() },
+                Self { is_active: Some(false), ..only_owner.clone() },
+            ),
+            (
+                Self { activated: Some(true), ..only_owner.clone() },
+                Self { activated: Some(false), ..only_owner.clone() },
+            ),
+            (Self { expired: Some(false), ..only_owner.clone() }, Self { expired: Some(true), ..only_owner.clone() }),
+            (
+                Self { data_limit_reached: Some(false), ..only_owner.clone() },
+                Self { data_limit_reached: Some(true), ..only_owner.clone() },
+            ),
+            (Self { enabled: Some(true), ..only_owner.clone() }, Self { enabled: Some(false), ..only_owner }),
+        ]
+        .into_iter()
+        .find_map(|(most, rest)| (*self == most).then_some(rest))
     }
-    sql.push(" LIMIT ").push_bind(window.limit).push(" OFFSET ").push_bind(window.offset);
-    sql
 }
 
-fn count_query<DB: Database>(filter: &UserFilter, now: Moment) -> QueryBuilder<DB>
-where
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-{
-    let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM users u");
-    push_conditions(&mut sql, filter, now);
-    sql
+impl Reading {
+    /// `None`: the window is beyond the end.
+    fn of(window: UserWindow, matching: i64) -> Option<Self> {
+        let UserWindow { offset, limit, .. } = window;
+        let left = matching.checked_sub(offset).filter(|left| *left > 0)?;
+        let limit = limit.min(left);
+        let from_end = left - limit;
+        Some(if from_end < offset {
+            Self { offset: from_end, limit, backwards: true }
+        } else {
+            Self { offset, limit, backwards: false }
+        })
+    }
 }
 
-/// Everything is said of `users u`, with literals where an index is partial. What few users are (switched off, out of
-/// date, out of traffic) is asked for as a set, what most are as the absence from it.
-fn push_conditions<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, now: Moment)
-where
-    for<'q> i64: Encode<'q, DB> + Type<DB>,
-    for<'q> String: Encode<'q, DB> + Type<DB>,
-{
-    const SPENT: &str = "SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE";
-    let now = now.micros();
-    sql.push(" WHERE u.removed = FALSE");
-    match &filter.names {
-        Names::Any => {}
-        Names::Containing(text) => {
-            let pattern = format!("%{}%", text.to_lowercase().replace('\\', r"\\"));
-            sql.push(" AND u.username LIKE ").push_bind(pattern).push(r" ESCAPE '\'");
-        }
-        Names::Exactly(names) => {
-            let mut list = sql.push(" AND u.username IN (").separated(", ");
-            for name in names {
-                list.push_bind(name.clone());
+/// Whether to walk along the order until the page is full, which reads `everybody / matching` rows for each one that
+/// matches, or to collect all that match.
+fn walks(filter: &UserFilter, sort: UserSort, reading: Reading, totals: Totals) -> bool {
+    let of_one_owner = UserFilter { owner: filter.owner, ..UserFilter::default() };
+    if sort == UserSort::Id && *filter == of_one_owner {
+        // There is an index for just that.
+        return true;
+    }
+    let matching = i128::from(totals.matching);
+    let reached = i128::from(reading.offset) + i128::from(reading.limit);
+    matching * matching > reached * i128::from(totals.everybody)
+}
+
+struct PageQuery<'a> {
+    engine: Engine,
+    filter: &'a UserFilter,
+    sort: UserSort,
+    descending: bool,
+    reading: Reading,
+    walk: bool,
+    now: Moment,
+}
+
+impl PageQuery<'_> {
+    fn build<DB: Database>(&self) -> QueryBuilder<DB>
+    where
+        for<'q> i64: Encode<'q, DB> + Type<DB>,
+        for<'q> String: Encode<'q, DB> + Type<DB>,
+    {
+        let column = match self.sort {
+            UserSort::Id => "u.id",
+            UserSort::Username => "u.username",
+            UserSort::CreatedAt => "u.created_at",
+            UserSort::ExpireDate => "u.expire_date",
+            UserSort::UsedTraffic => "t.used_traffic",
+            UserSort::DataLimit => "t.data_limit",
+        };
+        let of_traffic = matches!(self.sort, UserSort::UsedTraffic | UserSort::DataLimit);
+        let direction = if self.descending != self.reading.backwards { " DESC" } else { "" };
+        let mut sql;
+        if self.walk {
+            sql = QueryBuilder::new("SELECT u.id FROM ");
+            // Of a CROSS JOIN, SQLite reads the left side first.
+            sql.push(match (of_traffic, self.filter.asks_for_traffic()) {
+                (true, _) => "user_traffic t CROSS JOIN users u WHERE u.id = t.user_id AND ",
+                (false, true) => "users u CROSS JOIN user_traffic t WHERE t.user_id = u.id AND ",
+                (false, false) => "users u WHERE ",
+            });
+            push_conditions(&mut sql, self.engine, self.filter, Form::OneByOne { sort: self.sort }, self.now);
+            let id = if of_traffic { "t.user_id" } else { "u.id" };
+            sql.push(" ORDER BY ").push(column).push(direction);
+            if !matches!(self.sort, UserSort::Id | UserSort::Username) {
+                sql.push(", ").push(id).push(direction);
             }
-            sql.push(")");
+        } else {
+            sql = QueryBuilder::new("WITH found AS MATERIALIZED (SELECT u.id AS id, ");
+            sql.push(column).push(" AS sorted FROM users u");
+            sql.push(if of_traffic { " JOIN user_traffic t ON t.user_id = u.id WHERE " } else { " WHERE " });
+            push_conditions(&mut sql, self.engine, self.filter, Form::AsSets, self.now);
+            sql.push(") SELECT id FROM found ORDER BY sorted").push(direction).push(", id").push(direction);
         }
+        // As literals: PostgreSQL plans for what it knows.
+        sql.push(" LIMIT ").push(self.reading.limit);
+        if self.reading.offset > 0 {
+            sql.push(" OFFSET ").push(self.reading.offset);
+        }
+        sql
     }
-    if let Some(owner) = filter.owner {
-        sql.push(" AND u.owner_id = ").push_bind(owner.0);
-    }
-    if let Some(service) = filter.service {
-        sql.push(" AND u.id IN (SELECT s.user_id FROM users_services s WHERE s.service_id = ");
-        sql.push_bind(service.0).push(")");
-    }
-    if let Some(enabled) = filter.enabled {
-        sql.push(if enabled { " AND u.enabled = TRUE" } else { " AND u.enabled = FALSE" });
-    }
-    if let Some(activated) = filter.activated {
-        sql.push(if activated { " AND u.activated = TRUE" } else { " AND u.activated = FALSE" });
-    }
-    match filter.expired {
-        Some(true) => sql.push(" AND u.expire_date < ").push_bind(now),
-        Some(false) => push_not_expired(sql, now),
-        None => sql,
-    };
-    match filter.data_limit_reached {
-        Some(true) => sql.push(" AND u.id IN (").push(SPENT).push(")"),
-        Some(false) => push_not_spent(sql),
-        None => sql,
-    };
-    match filter.is_active {
-        Some(true) => push_not_spent(push_not_expired(sql.push(" AND u.enabled = TRUE"), now)),
-        Some(false) => sql
-            .push(" AND u.id IN (SELECT o.id FROM users o WHERE o.removed = FALSE AND o.enabled = FALSE")
-            .push(" UNION SELECT e.id FROM users e WHERE e.removed = FALSE AND e.expire_date < ")
-            .push_bind(now)
-            .push(" UNION ")
-            .push(SPENT)
-            .push(")"),
-        None => sql,
-    };
 }
 
-/// Only accounts with a fixed date have an `expire_date`.
-fn push_not_expired<DB: Database>(sql: &mut QueryBuilder<DB>, now: i64) -> &mut QueryBuilder<DB>
+fn count_query<DB: Database>(engine: Engine, filter: &UserFilter, now: Moment) -> QueryBuilder<DB>
+where
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+    for<'q> String: Encode<'q, DB> + Type<DB>,
+{
+    if let Some(search) = filter.search_alone(engine) {
+        let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM users_fts WHERE users_fts MATCH ");
+        sql.push_bind(search);
+        return sql;
+    }
+    let of_one_owner = UserFilter { owner: filter.owner, is_active: Some(false), ..UserFilter::default() };
+    if *filter == of_one_owner {
+        return count_inactive(filter.owner, now.micros());
+    }
+    let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM users u WHERE ");
+    push_conditions(&mut sql, engine, filter, Form::AsSets, now);
+    sql
+}
+
+/// Accounts that do not work, each counted for one reason: its date, else that it is switched off, else its traffic.
+/// One set after another, because the union of all three would have to be built.
+fn count_inactive<DB: Database>(owner: Option<AdminId>, now: i64) -> QueryBuilder<DB>
 where
     for<'q> i64: Encode<'q, DB> + Type<DB>,
 {
-    sql.push(" AND (u.expire_date IS NULL OR u.expire_date >= ").push_bind(now).push(")")
+    let mut sql = QueryBuilder::new("SELECT ");
+    for (nth, (from, not_earlier)) in [
+        ("users u WHERE u.removed = FALSE AND u.expire_date < ", false),
+        ("users u WHERE u.removed = FALSE AND u.enabled = FALSE AND ", true),
+        (
+            "user_traffic t CROSS JOIN users u WHERE t.data_limit_reached = TRUE AND u.id = t.user_id
+                AND u.removed = FALSE AND u.enabled AND ",
+            true,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        sql.push(if nth == 0 { "" } else { " + " }).push("(SELECT COUNT(*) FROM ").push(from);
+        if not_earlier {
+            push_not_expired(&mut sql, now);
+        } else {
+            sql.push_bind(now);
+        }
+        if let Some(owner) = owner {
+            sql.push(" AND u.owner_id = ").push_bind(owner.0);
+        }
+        sql.push(")");
+    }
+    sql
 }
 
-fn push_not_spent<DB: Database>(sql: &mut QueryBuilder<DB>) -> &mut QueryBuilder<DB> {
-    sql.push(" AND NOT EXISTS (SELECT 1 FROM user_traffic n WHERE n.user_id = u.id AND n.data_limit_reached = TRUE)")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(offset: i64, limit: i64, matching: i64) -> Option<(i64, i64, bool)> {
+        let window = UserWindow { sort: UserSort::Id, descending: false, offset, limit };
+        Reading::of(window, matching).map(|reading| (reading.offset, reading.limit, reading.backwards))
+    }
+
+    #[test]
+    fn a_page_is_read_from_the_nearer_end() {
+        assert_eq!(reading(0, 50, 1_000), Some((0, 50, false)));
+        assert_eq!(reading(450, 50, 1_000), Some((450, 50, false)));
+        assert_eq!(reading(900, 50, 1_000), Some((50, 50, true)));
+        assert_eq!(reading(950, 100, 1_000), Some((0, 50, true)));
+        assert_eq!(reading(0, 50, 7), Some((0, 7, false)));
+        assert_eq!(reading(0, 50, 0), None);
+        assert_eq!(reading(1_000, 50, 1_000), None);
+        assert_eq!(reading(i64::MAX, 50, 1_000), None);
+    }
+
+    #[test]
+    fn few_are_collected_and_many_are_walked_to() {
+        let first = Reading { offset: 0, limit: 50, backwards: false };
+        let walked =
+            |filter: &UserFilter, sort, matching| walks(filter, sort, first, Totals { matching, everybody: 1_000_000 });
+        let owned = UserFilter { owner: Some(AdminId(1)), ..UserFilter::default() };
+        assert!(walked(&UserFilter::default(), UserSort::UsedTraffic, 1_000_000));
+        assert!(walked(&owned, UserSort::UsedTraffic, 50_000));
+        assert!(!walked(&owned, UserSort::UsedTraffic, 5_000));
+        assert!(walked(&owned, UserSort::Id, 10));
+    }
 }

@@ -69,18 +69,25 @@ pub struct Request<'a> {
 }
 
 impl Format {
+    /// The words that end a subscription's URL, with what they give.
+    const BY_CLIENT_TYPE: [(&'static str, Self); 7] = [
+        ("links", Self::Links),
+        ("v2ray", Self::Base64Links),
+        ("xray", Self::Xray),
+        ("sing-box", Self::SingBox),
+        ("clash", Self::Clash),
+        ("clash-meta", Self::ClashMeta),
+        ("wireguard", Self::WireGuard),
+    ];
+
+    /// All words that [`Self::from_client_type`] knows.
+    pub fn client_types() -> [&'static str; 7] {
+        Self::BY_CLIENT_TYPE.map(|(word, _)| word)
+    }
+
     /// From the last part of a subscription's URL.
     pub fn from_client_type(word: &str) -> Option<Self> {
-        Some(match word {
-            "links" => Self::Links,
-            "v2ray" => Self::Base64Links,
-            "xray" => Self::Xray,
-            "sing-box" => Self::SingBox,
-            "clash" => Self::Clash,
-            "clash-meta" => Self::ClashMeta,
-            "wireguard" => Self::WireGuard,
-            _ => return None,
-        })
+        Self::BY_CLIENT_TYPE.into_iter().find(|(known, _)| *known == word).map(|(_, format)| format)
     }
 
     /// From a rule's result; `None`: the web page, or nothing.

@@ -3,9 +3,13 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/test_node/mod.rs"]
+mod test_node;
 
 mod admins;
 mod boundary;
+mod cluster;
+mod engines;
 mod health;
 mod hosts;
 mod nodes;

@@ -17,6 +17,7 @@ on_both_engines!(
     fixed_paths_are_names_to_other_methods,
     a_user_is_switched_reset_revoked_and_given_away,
     the_services_of_a_user,
+    totals_show_own_changes_at_once_and_others_soon,
 );
 
 fn never(name: &str) -> Value {
@@ -230,4 +231,22 @@ async fn the_services_of_a_user(db: Db) {
     let page = panel.get("root", "/api/users/foo/services").await.ok();
     assert_eq!(page["items"], json!([{"id": 2, "name": "b", "inbound_ids": [], "user_ids": [1]}]));
     panel.get("root", "/api/users/nope/services").await.refused(404);
+}
+
+async fn totals_show_own_changes_at_once_and_others_soon(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    let total = async || panel.get("root", "/api/users?size=1").await.ok()["total"].clone();
+    assert_eq!(total().await, 0);
+    panel.post("root", "/api/users", never("first")).await.ok();
+    assert_eq!(total().await, 1);
+    panel.delete("root", "/api/users/first").await.ok();
+    assert_eq!(total().await, 0);
+    execute(
+        &db,
+        "INSERT INTO users (username, key, expire_strategy, created_at) VALUES ('elsewhere', 'e', 'never', 0);
+         INSERT INTO user_traffic (user_id, created_at) SELECT id, 0 FROM users WHERE key = 'e'",
+    )
+    .await;
+    panel.panel.clock.advance(2_000_000);
+    assert_eq!(total().await, 1, "made by another process");
 }

@@ -14,12 +14,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, raw_sql};
 use super::{Box, Ran};
 use crate::support::database::{execute, number, on_both_engines};
 
-const SCHEMA: &str = include_str!("old_panel/schema.sql");
-const ROWS: &str = include_str!("old_panel/rows.sql");
+pub const SCHEMA: &str = include_str!("old_panel/schema.sql");
+pub const ROWS: &str = include_str!("old_panel/rows.sql");
 const ODD_ROWS: &str = include_str!("old_panel/odd_rows.sql");
 
 /// A database of the old panel in the folder of a test.
-async fn old_panel(place: &Box, texts: &[&str]) -> PathBuf {
+pub async fn old_panel(place: &Box, texts: &[&str]) -> PathBuf {
     let path = place.0.path().join("old.sqlite3");
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut connection = options.connect().await.expect("a database");

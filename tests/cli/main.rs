@@ -9,6 +9,7 @@ mod plan;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
+mod user;
 
 use std::ffi::OsStr;
 use std::fs;

@@ -4,18 +4,27 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/servers.rs"]
+mod servers;
+
 #[path = "../support/test_node/mod.rs"]
 mod test_node;
 
+mod asked;
 mod elector;
 mod fence;
 mod gate;
 mod lease;
 mod ledger;
+mod members;
 mod panel_process;
 mod pgbouncer;
 mod processes;
+mod redis_kinds;
+mod resets;
+mod retention;
 mod review;
 mod task;
 mod usage;
+mod usage_faults;
 mod usage_queue;

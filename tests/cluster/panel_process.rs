@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
 use rustix::process::{Pid, Signal, kill_process};
+use sarban::config::crash_point::Place;
 use sarban::config::database_url::DatabaseUrl;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -32,10 +33,31 @@ pub struct PanelProcess {
 impl Setup<'_> {
     /// Starts a process called `name`; it may take a moment until it answers.
     pub fn start(&self, name: &str) -> PanelProcess {
+        self.start_in(self.command(), name)
+    }
+
+    /// Starts a process that dies at a place of its code, as if by kill -9.
+    pub fn start_doomed(&self, name: &str, place: Place) -> PanelProcess {
+        let mut command = self.command();
+        command.env("SARBAN_CRASH_AT", place.name());
+        self.start_in(command, name)
+    }
+
+    /// Starts a process that can write no file beyond so many KiB, as on a full disk.
+    pub fn start_without_room(&self, name: &str, kib: u32) -> PanelProcess {
+        let inner = self.command();
+        let mut command = Command::new("bash");
+        // The signal is ignored, so that writes fail with an error.
+        let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        command.arg("-c").arg(limited).arg(inner.get_program()).env_clear();
+        command.current_dir(self.folder).envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        self.start_in(command, name)
+    }
+
+    fn start_in(&self, mut command: Command, name: &str) -> PanelProcess {
         let port = free_port();
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join(format!("{name}.log")));
-        let child = self
-            .command()
+        let child = command
             .arg("serve")
             .env("INSTANCE_NAME", name)
             .env("DATA_DIR", self.folder)
@@ -93,6 +115,23 @@ impl PanelProcess {
         }
     }
 
+    /// Waits for a process that ends by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the process is asked") {
+                return status;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The sum of a counter in its metrics; 0: nothing was counted.
+    pub async fn counter(&self, name: &str) -> f64 {
+        let text = self.request(Method::GET, "/metrics").send().await.expect("an answer").text().await.expect("text");
+        let values = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        values.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")).sum()
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         self.child.kill().expect("it is killed");
@@ -103,12 +142,7 @@ impl PanelProcess {
     pub async fn stop(&mut self) -> ExitStatus {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).expect("it is asked to stop");
-        loop {
-            if let Some(status) = self.child.try_wait().expect("the process is asked") {
-                return status;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
+        self.ended().await
     }
 }
 

@@ -1,11 +1,19 @@
 //! What `review_users` decides from the data.
 
 use sarban::domain::moment::{Moment, SECOND};
-use sarban::store::{Db, review};
+use sarban::domain::schedule::Task;
+use sarban::store::review::{self, Search, find};
+use sarban::store::{Db, IdList};
 
 use crate::support::database::{execute, number, on_both_engines};
+use crate::task::Leader;
 
-on_both_engines!(who_ran_out_is_deactivated_and_nobody_else, on_hold_users_start_with_their_first_use_or_deadline);
+on_both_engines!(
+    who_ran_out_is_deactivated_and_nobody_else,
+    on_hold_users_start_with_their_first_use_or_deadline,
+    what_changed_since_it_was_found_is_left_alone,
+    many_are_done_in_one_run
+);
 
 const NOW: Moment = Moment::from_micros(1_000 * SECOND);
 
@@ -27,12 +35,13 @@ async fn who_ran_out_is_deactivated_and_nobody_else(db: Db) {
             (1, 10, 9, 0), (2, NULL, 0, 0), (3, NULL, 0, 0), (4, NULL, 0, 0), (5, 10, 10, 0), (6, 10, 10, 0)",
     )
     .await;
-    let mut tx = db.begin().await.unwrap();
-    let deactivated = review::deactivate(&mut tx, NOW).await.unwrap();
-    assert_eq!(deactivated.as_slice(), [2, 4, 5]);
-    assert!(review::deactivate(&mut tx, NOW).await.unwrap().is_empty(), "harmless to repeat");
-    tx.commit().await.unwrap();
+    let mut leader = Leader::new(&db).await;
+    assert_eq!(leader.run(Task::ReviewUsers, NOW).await.unwrap(), 3);
+    assert_eq!(leader.run(Task::ReviewUsers, NOW).await.unwrap(), 0, "harmless to repeat");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE id IN (1, 3) AND activated = TRUE").await, 2);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE activated = TRUE").await, 2);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change WHERE user_id IN (2, 4, 5)").await, 3, "nodes are told");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change").await, 3, "of nobody else");
 }
 
 async fn on_hold_users_start_with_their_first_use_or_deadline(db: Db) {
@@ -43,20 +52,62 @@ async fn on_hold_users_start_with_their_first_use_or_deadline(db: Db) {
             (2, 'seen', 'b', 'start_on_first_use', 100, NULL, NULL, 50, TRUE),
             (3, 'seen_before_the_edit', 'c', 'start_on_first_use', 100, NULL, 70, 50, TRUE),
             (4, 'deadline', 'd', 'start_on_first_use', 100, 1000000000, NULL, 50, TRUE),
-            (5, 'disabled', 'e', 'start_on_first_use', 100, NULL, NULL, 50, FALSE)",
+            (5, 'disabled', 'e', 'start_on_first_use', 100, NULL, NULL, 50, FALSE),
+            (6, 'used_up', 'f', 'start_on_first_use', 100, NULL, NULL, 50, TRUE)",
     )
     .await;
     execute(
         &db,
-        "INSERT INTO user_traffic (user_id, online_at, created_at) VALUES
-            (1, 49, 50), (2, 60, 50), (3, 60, 50), (4, NULL, 50), (5, 60, 50)",
+        "INSERT INTO user_traffic (user_id, online_at, data_limit, used_traffic, created_at) VALUES
+            (1, 49, NULL, 0, 50), (2, 60, NULL, 0, 50), (3, 60, NULL, 0, 50), (4, NULL, NULL, 0, 50), (5, 60, NULL, 0, 50),
+            (6, 60, 10, 10, 50)",
     )
     .await;
-    let mut tx = db.begin().await.unwrap();
-    assert_eq!(review::start_on_hold(&mut tx, NOW).await.unwrap(), 2);
-    assert_eq!(review::start_on_hold(&mut tx, NOW).await.unwrap(), 0, "harmless to repeat");
-    tx.commit().await.unwrap();
+    execute(&db, "UPDATE users SET activated = FALSE WHERE id IN (5, 6)").await;
+    let mut leader = Leader::new(&db).await;
+    assert_eq!(leader.run(Task::ReviewUsers, NOW).await.unwrap(), 2);
+    assert_eq!(leader.run(Task::ReviewUsers, NOW.plus(1)).await.unwrap(), 0, "once");
     let started = "SELECT COUNT(*) FROM users WHERE id IN (2, 4) AND expire_strategy = 'fixed_date' AND expire_date = 1100000000 AND usage_duration = 100";
     assert_eq!(number(&db, started).await, 2);
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE expire_strategy = 'start_on_first_use'").await, 3);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE expire_strategy = 'start_on_first_use'").await, 4);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change").await, 0, "the nodes have them already");
+}
+
+async fn what_changed_since_it_was_found_is_left_alone(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, expire_strategy, expire_date, usage_duration, created_at) VALUES
+            (1, 'expired', 'a', 'fixed_date', 1, NULL, 0), (2, 'seen', 'b', 'start_on_first_use', NULL, 100, 50)",
+    )
+    .await;
+    execute(&db, "INSERT INTO user_traffic (user_id, online_at, created_at) VALUES (1, NULL, 0), (2, 60, 50)").await;
+    let expired = find(&db, Search::Expired, NOW).await.unwrap();
+    let started = find(&db, Search::ALL[3], NOW).await.unwrap();
+    assert_eq!((expired.as_slice(), started.as_slice()), (&[1][..], &[2][..]));
+    // Meanwhile an admin prolongs the one and edits the other.
+    execute(&db, "UPDATE users SET expire_date = 2000000000 WHERE id = 1").await;
+    execute(&db, "UPDATE users SET edit_at = 70 WHERE id = 2").await;
+    let mut tx = db.begin().await.unwrap();
+    assert_eq!(review::deactivate(&mut tx, &expired, NOW).await.unwrap(), IdList::new([]));
+    assert_eq!(review::start_on_hold(&mut tx, &started, NOW).await.unwrap(), IdList::new([]));
+    tx.commit().await.unwrap();
+}
+
+async fn many_are_done_in_one_run(db: Db) {
+    execute(
+        &db,
+        "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 1201)
+        INSERT INTO users (id, username, key, expire_strategy, expire_date, created_at)
+        SELECT id, 'u' || id, 'k' || id, CASE WHEN id <= 600 THEN 'never' ELSE 'fixed_date' END,
+            CASE WHEN id <= 600 THEN NULL ELSE 1 END, 0 FROM n",
+    )
+    .await;
+    execute(
+        &db,
+        "INSERT INTO user_traffic (user_id, data_limit, used_traffic, created_at) SELECT id, 10, CASE WHEN id <= 600 THEN 10 ELSE 0 END, 0 FROM users",
+    )
+    .await;
+    let mut leader = Leader::new(&db).await;
+    assert_eq!(leader.run(Task::ReviewUsers, NOW).await.unwrap(), 1_201);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE activated = TRUE").await, 0);
 }

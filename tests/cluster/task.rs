@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
+use sarban::config::crash_point::CrashPoint;
 use sarban::domain::ids::Epoch;
 use sarban::domain::moment::{BootTime, Moment};
 use sarban::domain::schedule::Task;
@@ -29,6 +30,11 @@ pub struct Leader {
 impl Leader {
     /// Leads under the next epoch.
     pub async fn new(db: &Db) -> Self {
+        Self::keeping(db, None).await
+    }
+
+    /// The same, where hours of usage are kept for so many days.
+    pub async fn keeping(db: &Db, hourly_retention: Option<u32>) -> Self {
         execute(db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
         let epoch = Epoch(number(db, "SELECT epoch FROM scheduler_epoch").await);
         let term = Term::new(epoch, BootTime::from_micros(i64::MAX));
@@ -38,9 +44,12 @@ impl Leader {
         let identity = PanelIdentity::from_pem(&material.certificate, &material.key).unwrap();
         let (_, wake) = watch::channel(());
         let supervisor = Supervisor::new(clock.clone(), identity, wake, 7, Timing::default());
+        let crash = CrashPoint::default();
         let spool = tempfile::tempdir().unwrap();
-        let collector = Collector::new(db.clone(), clock.clone(), supervisor, spool.path(), Uuid::now_v7()).unwrap();
-        let deps = Deps { db: db.clone(), clock, bell: Bell::default(), collector, node_hours: true };
+        let collector =
+            Collector::new(db.clone(), clock.clone(), supervisor, spool.path(), Uuid::now_v7(), crash).unwrap();
+        let deps =
+            Deps { db: db.clone(), clock, bell: Bell::default(), collector, node_hours: true, crash, hourly_retention };
         let context =
             Context { fence, stop: CancellationToken::new(), now: Moment::from_micros(0), deps: Arc::new(deps) };
         Self { context, _spool: spool }

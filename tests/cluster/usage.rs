@@ -79,6 +79,9 @@ async fn a_batch_is_applied_and_folded_once(db: Db) {
     }
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 1").await, 3 * 27);
     assert_eq!(number(&db, "SELECT lifetime_used_traffic FROM user_traffic WHERE user_id = 2").await, 3 * 250);
+    let of_users = number(&db, "SELECT CAST(SUM(lifetime_used_traffic) AS BIGINT) FROM user_traffic").await;
+    let of_owners = number(&db, "SELECT CAST(SUM(traffic) AS BIGINT) FROM owner_totals").await;
+    assert_eq!(of_owners, of_users, "owners' sums follow");
     assert_eq!(number(&db, "SELECT online_at FROM user_traffic WHERE user_id = 2").await, AT.micros());
     assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours WHERE node_id = 7").await, 333);
     assert_eq!(number(&db, "SELECT counted FROM node_usage_hours WHERE node_id = 7").await, 3 * 277);

@@ -27,6 +27,7 @@ built=$(realpath "${CARGO_TARGET_DIR:-target}")/debug
 exec 9>/tmp/nodes.lock
 flock 9
 
+secret=$(printf '5a%.0s' {1..32})
 home=$(mktemp -d "${TMPDIR:-/tmp}/sarban-replay.XXXXXX")
 started=()
 cleanup() {
@@ -89,13 +90,15 @@ panel() {
   else
     SARBAN_ADMIN_PASSWORD=rootpass "$built/sarban" admin create -u root --sudo >create.log
   fi
-  # A new panel runs each task at once, whatever the interval. Without its row in the ledger no run begins.
-  python3 - <<'SQL'
-import sqlite3
+  # A new panel runs each task at once, whatever the interval: without its row in the ledger no run begins. Forged tokens
+  # need a known secret; the recorded database brings its own.
+  python3 - "$secret" <<'PYTHON'
+import sqlite3, sys
 database = sqlite3.connect("panel.sqlite3")
 database.execute("CREATE TRIGGER tasks_off BEFORE INSERT ON task_run BEGIN SELECT RAISE(IGNORE); END")
+database.execute("INSERT OR IGNORE INTO jwt (id, secret_key) VALUES (1, ?)", sys.argv[1:])
 database.commit()
-SQL
+PYTHON
   start panel.log "$built/sarban" serve
   for _ in {1..600}; do
     if "$built/sarban" healthcheck >/dev/null 2>&1; then return; fi
@@ -104,14 +107,25 @@ SQL
   fail "the panel does not start:" panel.log
 }
 
+# While routes are still missing: no more answers may differ than the file says. It only ever gets smaller.
+fewer_than_before() {
+  local allowed found
+  allowed=$(awk -v phase="$1" '$1 == phase { print $2 }' "$root/tests/contract/allowed_failures" 2>/dev/null) || return 1
+  found=$(tail -n 1 replay.log | sed -n 's/^.* passed, \([0-9]*\) failed, .*$/\1/p')
+  echo "replay: $1: ${found:-all} differ, ${allowed:-0} may"
+  [ -n "$found" ] && [ "$found" -le "${allowed:-0}" ]
+}
+
 yaml || fail "Python's yaml is missing and could not be installed: python3 -m pip install PyYAML"
 nodes
 failed=
 for phase in $phases; do
   echo "replay: $phase"
   panel "$phase"
-  secret=$(python3 -c 'import sqlite3; print(sqlite3.connect("panel.sqlite3").execute("SELECT secret_key FROM jwt").fetchone()[0])')
-  python3 "$contract/replay.py" --base "http://127.0.0.1:$UVICORN_PORT" --phase "$phase" --no-crash --jwt-secret "$secret" "$@" || failed=yes
+  known=(--jwt-secret "$secret")
+  if [ "$phase" = seeded ]; then known=(); fi
+  python3 "$contract/replay.py" --base "http://127.0.0.1:$UVICORN_PORT" --phase "$phase" --no-crash "${known[@]}" "$@" |
+    tee replay.log || fewer_than_before "$phase" || failed=yes
   kill -TERM "${started[-1]}"
 done
 [ -z "$failed" ] || fail "answers differ from the recorded ones"

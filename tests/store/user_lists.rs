@@ -2,16 +2,18 @@
 
 use sarban::domain::ids::{AdminId, ServiceId};
 use sarban::domain::moment::Moment;
-use sarban::store::Db;
-use sarban::store::user_lists::{Names, UserFilter, UserSort, UserWindow, count, page};
+use sarban::store::user_lists::{Names, Totals, UserFilter, UserSort, UserWindow, count, page};
+use sarban::store::{Db, admins, owner_totals};
 
-use crate::support::database::{execute, on_both_engines};
+use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
     each_filter_finds_its_users,
     names_are_searched_with_wildcards_or_taken_exactly,
     each_sort_runs_both_ways,
     pages_meet_and_end,
+    a_name_is_found_as_it_is_now,
+    totals_follow_every_change,
 }
 
 const NOW: Moment = Moment::from_micros(1_000);
@@ -32,8 +34,16 @@ const USERS: &str = r"
 
 const ALL: UserWindow = UserWindow { sort: UserSort::Id, descending: false, offset: 0, limit: 100 };
 
+/// The page, found in both ways: walked to as among few, collected as among many.
 async fn ids(db: &Db, filter: &UserFilter, window: UserWindow) -> Vec<i64> {
-    page(db, filter, window, NOW).await.unwrap().iter().map(|user| user.id.0).collect()
+    let matching = count(db, filter, NOW).await.unwrap();
+    let mut found = Vec::new();
+    for everybody in [0, 1_000_000] {
+        let users = page(db, filter, window, Totals { matching, everybody }, NOW).await.unwrap();
+        found.push(users.iter().map(|user| user.id.0).collect::<Vec<_>>());
+    }
+    assert_eq!(found[0], found[1], "{filter:?} {window:?}");
+    found.remove(0)
 }
 
 async fn each_filter_finds_its_users(db: Db) {
@@ -59,7 +69,8 @@ async fn each_filter_finds_its_users(db: Db) {
     for (filter, expected) in cases {
         assert_eq!(ids(&db, &filter, ALL).await, expected, "{filter:?}");
         assert_eq!(count(&db, &filter, NOW).await.unwrap(), expected.len() as i64, "{filter:?}");
-        for user in page(&db, &filter, ALL, NOW).await.unwrap() {
+        let totals = Totals { matching: expected.len() as i64, everybody: 5 };
+        for user in page(&db, &filter, ALL, totals, NOW).await.unwrap() {
             assert!(filter.is_active.is_none_or(|wanted| wanted == user.is_active(NOW)), "{filter:?}");
             assert!(filter.expired.is_none_or(|wanted| wanted == user.is_expired(NOW)), "{filter:?}");
         }
@@ -68,7 +79,7 @@ async fn each_filter_finds_its_users(db: Db) {
 
 async fn names_are_searched_with_wildcards_or_taken_exactly(db: Db) {
     execute(&db, USERS).await;
-    let contains: [(&str, &[i64]); 8] = [
+    let contains: [(&str, &[i64]); 15] = [
         ("", &[1, 2, 3, 4, 5]),
         ("IR", &[2]),
         ("Ï_C", &[5]),
@@ -77,6 +88,14 @@ async fn names_are_searched_with_wildcards_or_taken_exactly(db: Db) {
         ("x_r", &[]),
         ("l%d", &[3]),
         (r"\", &[]),
+        // Long enough for the index of trigrams, as a whole or in parts.
+        ("IMI", &[3]),
+        ("limited", &[3]),
+        ("ünï", &[5]),
+        ("exp%red", &[2]),
+        ("x%red_", &[]),
+        ("\"ork", &[]),
+        ("work AND orks", &[]),
     ];
     for (text, expected) in contains {
         let filter = UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
@@ -122,4 +141,63 @@ async fn pages_meet_and_end(db: Db) {
         seen.sort_unstable();
         assert_eq!(seen, [1, 2, 3, 4, 5], "{sort:?}");
     }
+}
+
+async fn a_name_is_found_as_it_is_now(db: Db) {
+    execute(&db, USERS).await;
+    let found = async |text: &str| {
+        let filter = UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
+        ids(&db, &filter, ALL).await
+    };
+    execute(&db, "UPDATE users SET username = 'renamed' WHERE username = 'works'").await;
+    assert_eq!((found("works").await, found("renam").await), (vec![], vec![1]));
+    execute(&db, "UPDATE users SET username = NULL, removed = TRUE WHERE id = 1").await;
+    assert_eq!(found("renam").await, Vec::<i64>::new());
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, expire_strategy, created_at) VALUES (9, 'renamed', 'i', 'never', 0)",
+    )
+    .await;
+    execute(&db, "INSERT INTO user_traffic (user_id, created_at) VALUES (9, 0)").await;
+    assert_eq!(found("renam").await, [9]);
+    execute(&db, "DELETE FROM users WHERE id = 9").await;
+    assert_eq!(found("renam").await, Vec::<i64>::new());
+}
+
+async fn totals_follow_every_change(db: Db) {
+    execute(&db, USERS).await;
+    execute(
+        &db,
+        "INSERT INTO admins (id, username, hashed_password, is_sudo, created_at) VALUES (8, 'b', '', FALSE, 0)",
+    )
+    .await;
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, owner_id, expire_strategy, created_at) VALUES (9, 'i', 'i', 8, 'never', 0);
+         INSERT INTO user_traffic (user_id, lifetime_used_traffic, created_at) VALUES (9, 100, 0)",
+    )
+    .await;
+    assert_eq!(standing(&db).await, [(6, 0), (2, 0), (1, 100)]);
+    execute(&db, "UPDATE users SET owner_id = 7 WHERE id = 9").await;
+    assert_eq!(standing(&db).await, [(6, 0), (3, 100), (0, 0)]);
+    execute(&db, "UPDATE users SET removed = TRUE, username = NULL, owner_id = 8 WHERE id = 9").await;
+    assert_eq!(standing(&db).await, [(5, 0), (2, 0), (0, 100)]);
+    let mut tx = db.begin().await.unwrap();
+    owner_totals::fold(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(standing(&db).await, [(5, 0), (2, 0), (0, 100)]);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM owner_totals").await, 3, "no owner, 7 and 8");
+    execute(&db, "DELETE FROM admins WHERE id = 7").await;
+    assert_eq!(owner_totals::users(&db, Some(AdminId(7))).await.unwrap(), 0);
+    assert_eq!(owner_totals::users(&db, None).await.unwrap(), 5);
+}
+
+/// The users of all, of 7 and of 8, with the traffic of the latter two.
+async fn standing(db: &Db) -> [(i64, i64); 3] {
+    let usage = async |name: &str| admins::usage_by_username(db, name).await.unwrap().unwrap().users_data_usage;
+    [
+        (owner_totals::users(db, None).await.unwrap(), 0),
+        (owner_totals::users(db, Some(AdminId(7))).await.unwrap(), usage("root").await),
+        (owner_totals::users(db, Some(AdminId(8))).await.unwrap(), usage("b").await),
+    ]
 }

@@ -1,16 +1,18 @@
 //! Lists of users, as an admin may see them.
 
 use super::UserError;
+use super::totals::TotalCache;
 use crate::actions::Panel;
 use crate::domain::admin::Admin;
 use crate::domain::user::User;
-use crate::store::admins;
 use crate::store::user_lists::{self, UserFilter, UserWindow};
+use crate::store::{StoreError, admins};
 
 /// A page of the users that match, and how many match on all pages. Others than a sudo see their own users, and may
 /// not ask for an owner's; the filter's own `owner` is not looked at.
 pub async fn list(
     panel: &Panel,
+    totals: &TotalCache,
     admin: &Admin,
     filter: UserFilter,
     owner_username: Option<&str>,
@@ -22,6 +24,17 @@ pub async fn list(
         None => (!admin.is_sudo).then_some(admin.id),
     };
     let filter = UserFilter { owner, ..filter };
+    Ok(page(panel, totals, &filter, window).await?)
+}
+
+/// The same for whoever may see all users.
+pub async fn page(
+    panel: &Panel,
+    totals: &TotalCache,
+    filter: &UserFilter,
+    window: UserWindow,
+) -> Result<(Vec<User>, i64), StoreError> {
     let now = panel.clock.now();
-    Ok(tokio::try_join!(user_lists::page(&panel.db, &filter, window, now), user_lists::count(&panel.db, &filter, now))?)
+    let totals = totals.get(panel, filter, now).await?;
+    Ok((user_lists::page(&panel.db, filter, window, totals, now).await?, totals.matching))
 }

@@ -2,18 +2,27 @@
 
 mod prune;
 mod record_user_usages;
+mod reset_user_data_usage;
 mod review_users;
+mod sync_nodes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
+use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::Task;
 use crate::nodes::collector::Collector;
-use crate::store::{Db, Fault, Fence, FenceError, StoreError};
+use crate::store::{Db, Engine, Fault, Fence, FenceError, StoreError};
+
+/// How long a statement may take that first waits for whoever writes the totals of many users.
+const TURN_LIMIT: Duration = Duration::from_secs(60);
+/// How long a task leaves SQLite to other writers.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// What tasks need; the same for every run.
 pub struct Deps {
@@ -27,6 +36,10 @@ pub struct Deps {
     pub collector: Collector,
     /// Whether usage is recorded by node and hour (`DISABLE_RECORDING_NODE_USAGE` unset).
     pub node_hours: bool,
+    /// Where a test has this process die.
+    pub crash: CrashPoint,
+    /// Days for which usage is kept by the hour; `None`: for ever.
+    pub hourly_retention: Option<u32>,
 }
 
 /// One run.
@@ -39,6 +52,15 @@ pub struct Context {
     pub now: Moment,
     /// What tasks need.
     pub deps: Arc<Deps>,
+}
+
+impl Context {
+    /// Between two transactions: on SQLite others write only while nobody does.
+    async fn breathe(&self) {
+        if self.deps.db.engine() == Engine::Sqlite {
+            tokio::time::sleep(BREATH).await;
+        }
+    }
 }
 
 /// Why a run failed.
@@ -91,6 +113,8 @@ pub async fn run(task: Task, context: &Context) -> Result<i64, TaskError> {
     match task {
         Task::RecordUserUsages => record_user_usages::run(context).await,
         Task::ReviewUsers => review_users::run(context).await,
+        Task::ResetUserDataUsage => reset_user_data_usage::run(context).await,
+        Task::SyncNodes => sync_nodes::run(context).await,
         Task::Prune => prune::run(context).await,
     }
 }

@@ -1,27 +1,36 @@
-//! Deletes what is kept for a while only: the ledger for 7 days, payloads for an hour after folding, batch ids for
-//! 90 days.
+//! Rolls hours of usage up to days after so many days, and deletes what is kept for a while only: the ledger for 7 days,
+//! payloads for an hour after folding, batch ids for 90 days.
+//! And it folds what is only added to.
 
 use std::time::Duration;
 
 use super::{Context, TaskError};
-use crate::domain::moment::{DAY, HOUR};
-use crate::store::{retry, runs, usage_batches};
+use crate::domain::moment::{DAY, HOUR, Moment};
+use crate::store::{Engine, owner_totals, retry, runs, usage_batches, usage_days};
 
 /// Between two transactions, so that no other writer waits long.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What goes, and how many rows of it in one transaction: well within the time-out of a statement.
+/// What goes, some of it in each transaction: so much that a statement stays well within its time-out.
 #[derive(Clone, Copy)]
 enum Kept {
     /// Large, so few of them.
     Payloads,
     BatchIds,
     Runs,
+    /// Hours of users and nodes before this day.
+    UserHours(Moment),
+    NodeHours(Moment),
 }
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
+    let mut kept = vec![Kept::Payloads, Kept::BatchIds, Kept::Runs];
+    if let Some(days) = context.deps.hourly_retention {
+        let before = context.now.plus(-i64::from(days) * DAY).day();
+        kept.extend([Kept::NodeHours(before), Kept::UserHours(before)]);
+    }
     let mut all = 0;
-    for kept in [Kept::Payloads, Kept::BatchIds, Kept::Runs] {
+    for kept in kept {
         while !context.stop.is_cancelled() {
             let gone = retry(TaskError::is_retry, || kept.drop_some(context)).await?;
             if gone == 0 {
@@ -31,16 +40,28 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
             tokio::time::sleep(PAUSE).await;
         }
     }
+    retry(TaskError::is_retry, async || {
+        let mut tx = context.fence.begin().await?;
+        owner_totals::fold(&mut tx).await?;
+        Ok(tx.commit().await?)
+    })
+    .await?;
     Ok(i64::try_from(all).unwrap_or(i64::MAX))
 }
 
 impl Kept {
     async fn drop_some(self, context: &Context) -> Result<u64, TaskError> {
         let mut tx = context.fence.begin().await?;
+        let hours = match tx.engine() {
+            Engine::Postgres => 20_000,
+            Engine::Sqlite => 5_000,
+        };
         let gone = match self {
             Self::Payloads => usage_batches::drop_payloads(&mut tx, context.now.plus(-HOUR), 200).await?,
             Self::BatchIds => usage_batches::forget(&mut tx, context.now.plus(-90 * DAY), 2_000).await?,
             Self::Runs => runs::prune(&mut tx, context.now.plus(-7 * DAY), 2_000).await?,
+            Self::UserHours(before) => usage_days::roll_up_users(&mut tx, before, hours).await?,
+            Self::NodeHours(before) => usage_days::roll_up_nodes(&mut tx, before, hours).await?,
         };
         tx.commit().await?;
         Ok(gone)

@@ -8,14 +8,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Context, TaskError};
+use crate::config::crash_point::Place;
 use crate::domain::moment::SECOND;
 use crate::store::usage_batches::{self, Batch, BatchKey, Waiting};
-use crate::store::{Engine, StoreError, retry, usage_hours, usage_totals};
+use crate::store::{StoreError, retry, usage_hours, usage_totals};
 
-/// Between two transactions on SQLite, so that another process's lease gets its turn.
-const SQLITE_PAUSE: Duration = Duration::from_millis(50);
 /// Many users are one large statement; the fence comes after it.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
+/// What has come by then is applied at once: a node that does not answer must not hold up the limits of all users.
+const SHORTLY: Duration = Duration::from_secs(1);
+/// How long a run waits for slow nodes.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Hours per user wait for several replies of their node, which are then written together. At the end of the hour they
 /// need not wait.
 const FOLD_AFTER: i64 = 150 * SECOND;
@@ -30,8 +33,13 @@ enum Step {
 }
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    context.deps.collector.collect(&context.fence).await?;
-    let charged = work_off(context, Step::Apply, None).await?;
+    let (began, mut replies) = (Instant::now(), context.deps.collector.collect(&context.fence).await?);
+    let all = replies.until(began + SHORTLY).await;
+    let mut charged = work_off(context, Step::Apply, None).await?;
+    if !all {
+        replies.until(began + PATIENCE).await;
+        charged += work_off(context, Step::Apply, None).await?;
+    }
     work_off(context, Step::Fold, Some(Instant::now() + FOLD_BUDGET)).await?;
     context.deps.collector.report_pending().await?;
     Ok(charged)
@@ -49,9 +57,7 @@ async fn work_off(context: &Context, step: Step, end: Option<Instant>) -> Result
             set_aside(context, *key, "its payload can't be read").await?;
         }
         charged += together_or_alone(context, step, &waiting.batches).await?;
-        if context.deps.db.engine() == Engine::Sqlite {
-            tokio::time::sleep(SQLITE_PAUSE).await;
-        }
+        context.breathe().await;
     }
     Ok(charged)
 }
@@ -110,7 +116,13 @@ impl Step {
                 Vec::new()
             }
         };
+        if !applied.is_empty() {
+            context.deps.crash.pass(Place::InsideApply);
+        }
         tx.commit().await?;
+        if !applied.is_empty() {
+            context.deps.crash.pass(Place::AfterCommit);
+        }
         for done in &applied {
             let node = done.node.to_string();
             metrics::counter!("usage_bytes_total", "node" => node.clone()).increment(done.bytes.unsigned_abs());

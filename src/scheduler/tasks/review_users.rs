@@ -1,51 +1,42 @@
 //! Deactivates users who expired, used up their data or were disabled, and starts on-hold users who came online.
 
-use std::time::Duration;
-
 use super::{Context, TaskError};
-use crate::store::{changes, retry, review};
-
-/// Between two chunks, so that no other writer waits long.
-const PAUSE: Duration = Duration::from_millis(50);
+use crate::store::review::{self, CHUNK, Search};
+use crate::store::{IdList, changes, retry};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let mut items = 0;
-    while !context.stop.is_cancelled() {
-        let deactivated = retry(TaskError::is_retry, || deactivate(context)).await?;
-        items += deactivated;
-        if deactivated == 0 {
-            break;
+    for first in Search::ALL {
+        let mut search = first;
+        while !context.stop.is_cancelled() {
+            let found = review::find(&context.deps.db, search, context.now).await?;
+            if found.is_empty() {
+                break;
+            }
+            items += retry(TaskError::is_retry, || settle(context, search, &found)).await?;
+            context.breathe().await;
+            if (found.as_slice().len() as i64) < CHUNK {
+                break;
+            }
+            search = search.behind(&found);
         }
-        tokio::time::sleep(PAUSE).await;
-    }
-    while !context.stop.is_cancelled() {
-        let started = retry(TaskError::is_retry, || start_on_hold(context)).await?;
-        items += started;
-        if started == 0 {
-            break;
-        }
-        tokio::time::sleep(PAUSE).await;
     }
     Ok(items)
 }
 
-async fn deactivate(context: &Context) -> Result<i64, TaskError> {
+/// One transaction; returns how many users were changed.
+async fn settle(context: &Context, search: Search, found: &IdList) -> Result<i64, TaskError> {
     let mut tx = context.fence.begin().await?;
-    let users = review::deactivate(&mut tx, context.now).await?;
-    let count = users.as_slice().len();
-    if count > 0 {
-        changes::mark(&mut tx, users, context.now).await?;
-    }
+    let changed = match search {
+        // The nodes are not told: they have an on-hold user already.
+        Search::Started(_) => review::start_on_hold(&mut tx, found, context.now).await?,
+        Search::Expired | Search::Disabled | Search::Limited(_) => {
+            let users = review::deactivate(&mut tx, found, context.now).await?;
+            changes::mark(&mut tx, users.clone(), context.now).await?;
+            users
+        }
+    };
     tx.commit().await?;
-    if count > 0 {
-        context.deps.bell.ring();
-    }
-    Ok(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-async fn start_on_hold(context: &Context) -> Result<i64, TaskError> {
-    let mut tx = context.fence.begin().await?;
-    let started = review::start_on_hold(&mut tx, context.now).await?;
-    tx.commit().await?;
-    Ok(i64::try_from(started).unwrap_or(i64::MAX))
+    context.deps.bell.ring();
+    Ok(i64::try_from(changed.as_slice().len()).unwrap_or(i64::MAX))
 }

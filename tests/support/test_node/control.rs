@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use super::engine::{Engine, Event, NodeUser, Totals};
@@ -25,6 +25,8 @@ pub struct Inner {
     /// How often all connections were cut, and all SyncUsers streams ended.
     pub(super) cuts: watch::Sender<u64>,
     pub(super) ends: watch::Sender<u64>,
+    /// Lines that engines write.
+    pub(super) log: broadcast::Sender<String>,
     pub(super) refusing: AtomicBool,
     hold_ms: AtomicU64,
     failures: AtomicU32,
@@ -37,6 +39,7 @@ impl Controls {
             engine: Mutex::new(Engine::new(backends)),
             cuts: watch::Sender::new(0),
             ends: watch::Sender::new(0),
+            log: broadcast::Sender::new(64),
             refusing: AtomicBool::new(false),
             hold_ms: AtomicU64::new(0),
             failures: AtomicU32::new(0),
@@ -70,6 +73,11 @@ impl Inner {
     /// Other inbounds from now on, as after an edit of the engine's configuration.
     pub fn set_backends(&self, backends: Vec<Backend>) {
         self.engine().backends = backends;
+    }
+
+    /// An engine writes a line. Returns how many read along.
+    pub fn log(&self, line: &str) -> usize {
+        self.log.send(line.to_owned()).unwrap_or(0)
     }
 
     /// Cuts every connection.

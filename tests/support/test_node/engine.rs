@@ -22,6 +22,8 @@ pub enum Event {
     Added { id: u32, key: String },
     Retagged { id: u32 },
     Removed { id: u32 },
+    RestartBegan { config: String },
+    RestartEnded { config: String },
 }
 
 /// Bytes: whatever was produced is still in the counters, or was read, or was lost with a reply.

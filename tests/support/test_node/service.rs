@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use sarban::nodes::proto::marz_service_server::MarzService;
 use sarban::nodes::proto::users_stats::UserStats;
 use sarban::nodes::proto::{
@@ -88,12 +88,14 @@ impl MarzService for Service {
     }
 
     async fn restart_backend(&self, request: Request<RestartBackendRequest>) -> Result<Response<Empty>, Status> {
-        self.enter().await?;
         let RestartBackendRequest { backend_name, config } = request.into_inner();
-        if let Some(config) = config {
-            let stored = (config.configuration, config.config_format);
-            self.controls.0.engine().configs.insert(backend_name, stored);
-        }
+        let BackendConfig { configuration, config_format } = config.unwrap_or_default();
+        self.controls.0.engine().events.push(Event::RestartBegan { config: configuration.clone() });
+        let entered = self.enter().await;
+        let mut engine = self.controls.0.engine();
+        engine.events.push(Event::RestartEnded { config: configuration.clone() });
+        entered?;
+        engine.configs.insert(backend_name, (configuration, config_format));
         Ok(Response::new(Empty {}))
     }
 
@@ -104,8 +106,22 @@ impl MarzService for Service {
         self.enter().await?;
         let BackendLogsRequest { backend_name, include_buffer } = request.into_inner();
         let buffer = if include_buffer { "True" } else { "False" };
-        let line = move |n| Ok(LogLine { line: format!("{backend_name} log line {n} buffer={buffer}") });
-        Ok(Response::new(Box::pin(stream::iter((0..3).map(line)))))
+        let live = self.controls.0.log.subscribe();
+        let mut live = Box::pin(stream::unfold(live, |mut live| async move {
+            live.recv().await.ok().map(|line| (Ok(LogLine { line }), live))
+        }));
+        // As in the field: the answer begins with the first line, however long that takes.
+        if backend_name == "quiet" {
+            let first = live.next().await;
+            return Ok(Response::new(Box::pin(stream::iter(first).chain(live))));
+        }
+        let name = backend_name.clone();
+        let line = move |n| Ok(LogLine { line: format!("{name} log line {n} buffer={buffer}") });
+        let remembered = stream::iter((0..3).map(line));
+        if backend_name == "brief" {
+            return Ok(Response::new(Box::pin(remembered)));
+        }
+        Ok(Response::new(Box::pin(remembered.chain(live))))
     }
 
     async fn get_backend_stats(&self, request: Request<Backend>) -> Result<Response<BackendStats>, Status> {

@@ -1,0 +1,130 @@
+//! What admins ask of a node's engines: how they are, their configuration, their logs. Whichever process is asked goes
+//! to the node itself.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+use super::{Panel, nodes};
+use crate::domain::engine_config::EngineConfig;
+use crate::domain::ids::NodeId;
+use crate::domain::moment::SECOND;
+use crate::nodes::link::Link;
+use crate::nodes::link_error::LinkError;
+use crate::nodes::proto::BackendConfig;
+use crate::nodes::visit::{VisitError, visit};
+use crate::store::{StoreError, node_edits};
+
+/// How long an admin waits for another one's change of the same node, and how often one looks.
+const TURN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(100));
+/// How long an admin waits for a restart; the restart itself may take longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest that a restart is waited for by anybody.
+const RESTART: Duration = Duration::from_secs(60);
+/// For how long a node is held, if nobody gives it back: somewhat longer.
+const HOLD: i64 = 75 * SECOND;
+
+/// Why an engine did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The node can't be asked.
+    #[error(transparent)]
+    Visit(#[from] VisitError),
+    /// Another admin is changing the configuration of this node.
+    #[error("the configuration of this node is being changed by somebody else")]
+    Busy,
+    /// The node did not finish in the time that an admin waits.
+    #[error("no answer to RestartBackend within {} s; the node may still be at it", PATIENCE.as_secs())]
+    StillRestarting,
+    /// The task of a restart broke.
+    #[error("a restart was broken off")]
+    Broken(#[source] tokio::task::JoinError),
+}
+
+impl From<LinkError> for EngineError {
+    fn from(error: LinkError) -> Self {
+        Self::Visit(error.into())
+    }
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        Self::Visit(error.into())
+    }
+}
+
+/// Whether an engine runs.
+pub async fn is_running(panel: &Panel, node: NodeId, engine: String) -> Result<bool, EngineError> {
+    let link = visit(&panel.db, panel.clock.now(), node).await?;
+    Ok(link.backend_stats(engine).await?.running)
+}
+
+/// An engine's configuration as its node has it: the text and the number of its format.
+pub async fn config(panel: &Panel, node: NodeId, engine: String) -> Result<(String, i32), EngineError> {
+    let link = visit(&panel.db, panel.clock.now(), node).await?;
+    let BackendConfig { configuration, config_format } = link.backend_config(engine).await?;
+    Ok((configuration, config_format))
+}
+
+/// A connection over which an engine's log can be read.
+pub async fn for_logs(panel: &Panel, node: NodeId) -> Result<Link, EngineError> {
+    Ok(visit(&panel.db, panel.clock.now(), node).await?)
+}
+
+/// Gives an engine another configuration and restarts it with that; then the node is synced anew, because its inbounds
+/// may be others. One change at a time per node, on whichever hosts the admins are.
+///
+/// Once begun it goes on, whatever becomes of the request: a call that is broken off may leave the engine stopped.
+pub async fn reconfigure(panel: &Panel, node: NodeId, engine: String, new: EngineConfig) -> Result<(), EngineError> {
+    let link = visit(&panel.db, panel.clock.now(), node).await?;
+    let turn = Turn::take(panel, node).await?;
+    let new = BackendConfig { configuration: new.text, config_format: new.format.number() };
+    let restarting = tokio::spawn(async move {
+        let restarted = link.restart_backend(engine, new, RESTART).await;
+        // Also after a failure: nobody knows how far it came.
+        let synced = nodes::resync(&turn.panel, node).await;
+        restarted?;
+        synced?;
+        Ok(())
+    });
+    match timeout(PATIENCE, restarting).await {
+        Err(_) => Err(EngineError::StillRestarting),
+        Ok(Err(broken)) => Err(EngineError::Broken(broken)),
+        Ok(Ok(done)) => done,
+    }
+}
+
+/// A node held for one change; dropped, it is given back.
+struct Turn {
+    panel: Panel,
+    node: NodeId,
+    holder: Uuid,
+}
+
+impl Turn {
+    async fn take(panel: &Panel, node: NodeId) -> Result<Self, EngineError> {
+        let end = Instant::now() + TURN.0;
+        // Exists before it holds: whoever goes away meanwhile gives back what may just have been taken.
+        let turn = Self { panel: panel.clone(), node, holder: Uuid::now_v7() };
+        while !node_edits::take(&panel.db, node, turn.holder, HOLD).await? {
+            if Instant::now() >= end {
+                return Err(EngineError::Busy);
+            }
+            sleep(TURN.1).await;
+        }
+        Ok(turn)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (db, node, holder) = (self.panel.db.clone(), self.node, self.holder);
+        tokio::spawn(async move {
+            if let Err(error) = node_edits::give_back(&db, node, holder).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(node = node.0, error, "a node is held for a change that is over, until its time is up");
+            }
+        });
+    }
+}

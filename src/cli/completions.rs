@@ -1,0 +1,12 @@
+//! `sarban completions`: what a shell needs to complete the commands.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{Cli, output};
+
+pub(super) fn run(shell: Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut <Cli as CommandFactory>::command(), "sarban", &mut script);
+    Ok(output::line(String::from_utf8(script)?.trim_end())?)
+}

@@ -1,0 +1,33 @@
+//! Sets used traffic back to zero where a day, a week, 30 days or 365 days have passed since the last reset.
+
+use super::{Context, TaskError};
+use crate::store::resets::{self, CHUNK};
+use crate::store::{IdList, changes, retry};
+
+pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
+    let mut items = 0;
+    while !context.stop.is_cancelled() {
+        let due = resets::due(&context.deps.db, context.now).await?;
+        if due.is_empty() {
+            break;
+        }
+        items += retry(TaskError::is_retry, || reset(context, &due)).await?;
+        context.breathe().await;
+        if (due.as_slice().len() as i64) < CHUNK {
+            break;
+        }
+    }
+    Ok(items)
+}
+
+/// One transaction; returns how many users were reset.
+async fn reset(context: &Context, due: &IdList) -> Result<i64, TaskError> {
+    let mut tx = context.fence.begin().await?;
+    // The totals of many users may be being written just now.
+    tx.allow(super::TURN_LIMIT).await?;
+    let (reset, back) = resets::reset(&mut tx, due, context.now).await?;
+    changes::mark(&mut tx, back, context.now).await?;
+    tx.commit().await?;
+    context.deps.bell.ring();
+    Ok(i64::try_from(reset.as_slice().len()).unwrap_or(i64::MAX))
+}

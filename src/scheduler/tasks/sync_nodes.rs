@@ -1,0 +1,25 @@
+//! Behind the sessions' own timers: a healthy node that had no full sync for too long is connected anew, a few at a time.
+
+use super::{Context, TaskError};
+use crate::domain::moment::SECOND;
+use crate::store::{node_sync, retry};
+
+/// Sessions sync fully every 15 minutes, give or take a tenth; a large node takes its time.
+const OVERDUE: i64 = 20 * 60 * SECOND;
+/// Nodes in one run.
+const AT_ONCE: i64 = 20;
+
+pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
+    let asked = retry(TaskError::is_retry, async || {
+        let mut tx = context.fence.begin().await?;
+        let asked = node_sync::request_overdue(&mut tx, context.now.plus(-OVERDUE), AT_ONCE).await?;
+        tx.commit().await?;
+        Ok::<_, TaskError>(asked)
+    })
+    .await?;
+    if asked > 0 {
+        tracing::warn!(nodes = asked, "nodes had no full sync for 20 minutes; they are connected anew");
+        context.deps.bell.ring();
+    }
+    Ok(i64::try_from(asked).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,207 @@
+//! What a list of users asks for, as conditions on `users u`, in two forms: for one row after another, and as sets that
+//! indexes know. Which one is right depends on how many match.
+
+use sqlx::{Database, Encode, QueryBuilder, Type};
+
+use super::Engine;
+use super::like::containing;
+use super::user_lists::{Names, UserFilter, UserSort};
+use crate::domain::moment::Moment;
+
+/// How a condition is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// To be asked of each row while walking along the index of `sort`: nothing may tempt the engine to another index.
+    /// Where traffic is asked for, `user_traffic t` is joined.
+    OneByOne {
+        /// What is walked along.
+        sort: UserSort,
+    },
+    /// To be looked up: literals where an index is partial; what few users are is a set, what most are is the absence
+    /// from it.
+    AsSets,
+}
+
+impl UserFilter {
+    /// Whether rows must be joined with their traffic to be judged one by one.
+    pub(super) const fn asks_for_traffic(&self) -> bool {
+        self.data_limit_reached.is_some() || self.is_active.is_some()
+    }
+
+    /// For SQLite, if the filter is nothing but a search that the index of trigrams answers by itself: the search.
+    pub(super) fn search_alone(&self, engine: Engine) -> Option<String> {
+        let Names::Containing(text) = &self.names else { return None };
+        let alone = *self == Self { names: self.names.clone(), ..Self::default() };
+        (engine == Engine::Sqlite && alone && !has_wildcards(text)).then(|| full_text(text)).flatten()
+    }
+}
+
+/// Pushes all conditions, without `WHERE`.
+pub(super) fn push_conditions<DB: Database>(
+    sql: &mut QueryBuilder<DB>,
+    engine: Engine,
+    filter: &UserFilter,
+    form: Form,
+    now: Moment,
+) where
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+    for<'q> String: Encode<'q, DB> + Type<DB>,
+{
+    let now = now.micros();
+    // Who is removed has no name: along the names, that is known without reading rows.
+    let by_name = form == Form::OneByOne { sort: UserSort::Username };
+    sql.push(if by_name { "u.username IS NOT NULL" } else { "u.removed = FALSE" });
+    match &filter.names {
+        Names::Any => {}
+        Names::Containing(text) => push_search(sql, engine, &text.to_lowercase(), form),
+        Names::Exactly(names) => {
+            let mut list = sql.push(" AND u.username IN (").separated(", ");
+            for name in names {
+                list.push_bind(name.clone());
+            }
+            sql.push(")");
+        }
+    }
+    if let Some(owner) = filter.owner {
+        // A plus keeps SQLite from the owner's index. PostgreSQL weighs it against the limit, and needs to know the
+        // column for that.
+        let along_another = matches!(form, Form::OneByOne { sort } if sort != UserSort::Id);
+        let plus = engine == Engine::Sqlite && along_another;
+        sql.push(if plus { " AND +u.owner_id = " } else { " AND u.owner_id = " }).push_bind(owner.0);
+    }
+    if let Some(service) = filter.service {
+        sql.push(match form {
+            Form::OneByOne { .. } => {
+                " AND EXISTS (SELECT 1 FROM users_services s WHERE s.user_id = u.id AND s.service_id = "
+            }
+            Form::AsSets => " AND u.id IN (SELECT s.user_id FROM users_services s WHERE s.service_id = ",
+        });
+        sql.push_bind(service.0).push(")");
+    }
+    match form {
+        Form::OneByOne { .. } => push_flags_one_by_one(sql, filter, now),
+        Form::AsSets => push_flags_as_sets(sql, filter, now),
+    }
+}
+
+fn push_flags_one_by_one<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, now: i64)
+where
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+{
+    let not = |wanted: bool| if wanted { " AND " } else { " AND NOT " };
+    if let Some(enabled) = filter.enabled {
+        sql.push(not(enabled)).push("u.enabled");
+    }
+    if let Some(activated) = filter.activated {
+        sql.push(not(activated)).push("u.activated");
+    }
+    if let Some(expired) = filter.expired {
+        push_not_expired(sql.push(not(!expired)), now);
+    }
+    if let Some(reached) = filter.data_limit_reached {
+        sql.push(not(reached)).push("t.data_limit_reached");
+    }
+    if let Some(active) = filter.is_active {
+        sql.push(not(active)).push("(u.enabled AND NOT t.data_limit_reached AND ");
+        push_not_expired(sql, now).push(")");
+    }
+}
+
+fn push_flags_as_sets<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, now: i64)
+where
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+{
+    const SPENT: &str = "SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE";
+    const NOT_SPENT: &str =
+        "NOT EXISTS (SELECT 1 FROM user_traffic n WHERE n.user_id = u.id AND n.data_limit_reached = TRUE)";
+    match filter.enabled {
+        Some(true) => sql.push(" AND u.enabled"),
+        Some(false) => sql.push(" AND u.enabled = FALSE"),
+        None => sql,
+    };
+    match filter.activated {
+        Some(true) => sql.push(" AND u.activated"),
+        Some(false) => sql.push(" AND u.activated = FALSE"),
+        None => sql,
+    };
+    match filter.expired {
+        Some(true) => sql.push(" AND u.expire_date < ").push_bind(now),
+        Some(false) => push_not_expired(sql.push(" AND "), now),
+        None => sql,
+    };
+    match filter.data_limit_reached {
+        Some(true) => sql.push(" AND u.id IN (").push(SPENT).push(")"),
+        Some(false) => sql.push(" AND ").push(NOT_SPENT),
+        None => sql,
+    };
+    match filter.is_active {
+        Some(true) => push_not_expired(sql.push(" AND u.enabled AND "), now).push(" AND ").push(NOT_SPENT),
+        Some(false) => sql
+            .push(" AND u.id IN (SELECT o.id FROM users o WHERE o.removed = FALSE AND o.enabled = FALSE")
+            .push(" UNION SELECT e.id FROM users e WHERE e.removed = FALSE AND e.expire_date < ")
+            .push_bind(now)
+            .push(" UNION ")
+            .push(SPENT)
+            .push(")"),
+        None => sql,
+    };
+}
+
+/// Only accounts with a fixed date have an `expire_date`.
+pub(super) fn push_not_expired<DB: Database>(sql: &mut QueryBuilder<DB>, now: i64) -> &mut QueryBuilder<DB>
+where
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+{
+    sql.push("COALESCE(u.expire_date, 9223372036854775807) >= ").push_bind(now)
+}
+
+/// A part of the name, in lower case as names are.
+fn push_search<DB: Database>(sql: &mut QueryBuilder<DB>, engine: Engine, text: &str, form: Form)
+where
+    for<'q> String: Encode<'q, DB> + Type<DB>,
+{
+    let indexed = form == Form::AsSets && parts(text).next().is_some();
+    let full_text = if engine == Engine::Sqlite && indexed { full_text(text) } else { None };
+    if let Some(search) = &full_text {
+        sql.push(" AND u.id IN (SELECT f.rowid FROM users_fts f WHERE f.username MATCH ");
+        sql.push_bind(search.clone()).push(")");
+    }
+    if full_text.is_none() || has_wildcards(text) {
+        // Where the index of trigrams would read everything, an expression keeps PostgreSQL from it.
+        let column = if engine == Engine::Postgres && !indexed { " AND (u.username || '')" } else { " AND u.username" };
+        sql.push(column).push(" LIKE ").push_bind(containing(text)).push(r" ESCAPE '\'");
+    }
+}
+
+fn has_wildcards(text: &str) -> bool {
+    text.contains(['%', '_'])
+}
+
+/// What stands between wildcards and is long enough for the index: letters and digits, which is what names are made of.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_alphanumeric()).filter(|part| part.chars().count() >= 3)
+}
+
+/// The same for SQLite's index: names with all parts.
+fn full_text(text: &str) -> Option<String> {
+    let between_wildcards = text.split(['%', '_']).filter(|part| part.chars().count() >= 3);
+    let quoted: Vec<String> = between_wildcards.map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+    (!quoted.is_empty()).then(|| quoted.join(" AND "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_between_wildcards_are_searched_if_they_are_long_enough() {
+        assert_eq!(full_text("ali"), Some("\"ali\"".into()));
+        assert_eq!(full_text("ali_48%reza"), Some("\"ali\" AND \"reza\"".into()));
+        assert_eq!(full_text("a\"bc"), Some("\"a\"\"bc\"".into()));
+        for short in ["", "al", "%%%", "al_re%ab", "_a_"] {
+            assert_eq!(full_text(short), None, "{short:?}");
+            assert_eq!(parts(short).next(), None, "{short:?}");
+        }
+        assert_eq!(parts("ab.cde").collect::<Vec<_>>(), ["cde"]);
+    }
+}

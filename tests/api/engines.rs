@@ -1,0 +1,272 @@
+//! `/api/nodes/{id}/{backend}/…`: a panel that does not lead asks a real node itself.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use reqwest::Method;
+use sarban::store::Db;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::panel::{TestPanel, send};
+use crate::support::database::{execute, number, on_both_engines};
+use crate::test_node::{Event, Options, TestNode};
+
+on_both_engines!(
+    an_engine_is_asked_on_its_node,
+    only_a_sudo_asks_engines,
+    a_configuration_that_can_not_be_read_stays_here,
+    who_can_not_be_asked,
+    two_admins_changes_do_not_interleave,
+    a_slow_restart_goes_on_and_holds_the_next_one_up,
+    a_hold_that_nobody_gave_back_ends,
+    a_certificate_is_pinned_by_whoever_sees_it_first,
+    a_log_is_read_line_by_line,
+    a_log_is_refused_before_it_is_accepted,
+    a_quiet_log_waits_and_a_broken_one_says_so,
+);
+
+const CONFIG: &str = "/api/nodes/1/xray/config";
+
+async fn start(db: Db) -> (TestPanel, TestNode) {
+    let node = TestNode::start(Options::default()).await.expect("a node");
+    let panel = TestPanel::start(db).await;
+    move_node(&panel, &node, "grpcio").await;
+    (panel, node)
+}
+
+async fn move_node(panel: &TestPanel, node: &TestNode, kind: &str) {
+    let body = json!({"address": "127.0.0.1", "port": node.address().port(), "connection_backend": kind});
+    panel.put("root", "/api/nodes/1", body).await.ok();
+}
+
+async fn an_engine_is_asked_on_its_node(db: Db) {
+    let (panel, node) = start(db).await;
+    assert_eq!(panel.get("root", "/api/nodes/1/xray/stats").await.ok(), json!({"running": true}));
+    assert_eq!(panel.get("root", "/api/nodes/1/stopped/stats").await.ok(), json!({"running": false}));
+    let first = panel.get("root", CONFIG).await.ok();
+    assert_eq!(first, json!({"config": "{\"log\": {\"loglevel\": \"warning\"}}", "format": 1}));
+
+    let requested = "SELECT COUNT(*) FROM nodes WHERE sync_request IS NOT NULL";
+    execute(&panel.panel.db, "UPDATE nodes SET sync_request = NULL").await;
+    for new in [
+        json!({"config": "{\"log\": {}} // as engines like it", "format": 1}),
+        json!({"config": "listen: :443\n", "format": 2}),
+        json!({"config": "{ anything", "format": 0}),
+    ] {
+        assert_eq!(panel.put("root", CONFIG, new.clone()).await.ok(), json!({}));
+        assert_eq!(panel.get("root", CONFIG).await.ok(), new);
+    }
+    assert_eq!(panel.put("root", CONFIG, json!({"config": "x", "format": "2"})).await.ok(), json!({}));
+    assert_eq!(number(&panel.panel.db, requested).await, 1, "the leader is to sync it anew");
+
+    node.fail_next(1);
+    execute(&panel.panel.db, "UPDATE nodes SET sync_request = NULL").await;
+    let refused = panel.put("root", CONFIG, json!({"config": "y", "format": 0})).await;
+    refused.refused(502);
+    assert!(refused.body["detail"].as_str().expect("a text").contains("Internal Server Error"), "{}", refused.body);
+    assert_eq!(number(&panel.panel.db, requested).await, 1, "nobody knows how far it came");
+}
+
+async fn only_a_sudo_asks_engines(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    for (method, path) in [(Method::GET, "/api/nodes/1/xray/stats"), (Method::GET, CONFIG), (Method::PUT, CONFIG)] {
+        send(panel.request(method.clone(), path)).await.refused(401);
+        send(panel.request(method, path).bearer_auth(panel.token_of("alice"))).await.refused(403);
+    }
+}
+
+async fn a_configuration_that_can_not_be_read_stays_here(db: Db) {
+    let (panel, node) = start(db).await;
+    for (body, expected) in [
+        (json!({}), &["config", "format"][..]),
+        (json!({"config": "x", "format": 7}), &["format"]),
+        (json!({"config": "x", "format": "JSON"}), &["format"]),
+        (json!({"config": "x", "format": 1}), &["config"]),
+        (json!({"config": "a: [", "format": 2}), &["config"]),
+        (json!({"config": 5, "format": null}), &["config", "format"]),
+    ] {
+        panel.put("root", CONFIG, body).await.wrong_fields(expected);
+    }
+    assert_eq!(node.events(), [], "nothing was restarted");
+    panel.put("root", "/api/nodes/abc/xray/config", json!({"config": "x"})).await.wrong_fields(&["format", "node_id"]);
+}
+
+async fn who_can_not_be_asked(db: Db) {
+    let (panel, node) = start(db).await;
+    let new = json!({"config": "x", "format": 0});
+    for id in [999, -1] {
+        panel.get("root", &format!("/api/nodes/{id}/xray/stats")).await.refused(404);
+        panel.get("root", &format!("/api/nodes/{id}/xray/config")).await.refused(404);
+        panel.put("root", &format!("/api/nodes/{id}/xray/config"), new.clone()).await.refused(404);
+    }
+    drop(node);
+    panel.get("root", "/api/nodes/1/xray/stats").await.refused(502);
+    panel.get("root", CONFIG).await.refused(502);
+    panel.put("root", CONFIG, new.clone()).await.refused(502);
+    panel.put("root", "/api/nodes/1", json!({"status": "disabled"})).await.ok();
+    panel.get("root", "/api/nodes/1/xray/stats").await.refused(404);
+    panel.put("root", CONFIG, new).await.refused(404);
+}
+
+async fn two_admins_changes_do_not_interleave(db: Db) {
+    let (panel, node) = start(db).await;
+    node.hold(Duration::from_millis(100));
+    let change = async |text: &str| panel.put("root", CONFIG, json!({"config": text, "format": 0})).await.ok();
+    tokio::join!(change("a"), change("b"), change("c"), change("d"));
+    let events = node.events();
+    assert_eq!(events.len(), 8);
+    for pair in events.chunks(2) {
+        let Event::RestartBegan { config } = &pair[0] else { panic!("{events:?}") };
+        assert_eq!(pair[1], Event::RestartEnded { config: config.clone() }, "{events:?}");
+    }
+}
+
+async fn a_slow_restart_goes_on_and_holds_the_next_one_up(db: Db) {
+    let (panel, node) = start(db).await;
+    node.hold(Duration::from_secs(7));
+    let slow = panel.put("root", CONFIG, json!({"config": "slow", "format": 0}));
+    let next = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        panel.put("root", CONFIG, json!({"config": "next", "format": 0})).await
+    };
+    let (slow, next) = tokio::join!(slow, next);
+    slow.refused(502);
+    next.refused(409);
+    let ended = Event::RestartEnded { config: "slow".to_owned() };
+    for _ in 0..500 {
+        if node.events().contains(&ended) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    node.hold(Duration::ZERO);
+    assert_eq!(panel.get("root", CONFIG).await.ok()["config"], "slow");
+    panel.put("root", CONFIG, json!({"config": "next", "format": 0})).await.ok();
+}
+
+async fn a_hold_that_nobody_gave_back_ends(db: Db) {
+    let (panel, _node) = start(db).await;
+    let dead = match panel.panel.db {
+        Db::Pg(_) => "INSERT INTO node_edit VALUES (1, gen_random_uuid(), 5)",
+        Db::Lite(_) => "INSERT INTO node_edit VALUES (1, randomblob(16), 5)",
+    };
+    execute(&panel.panel.db, dead).await;
+    panel.put("root", CONFIG, json!({"config": "x", "format": 0})).await.ok();
+}
+
+async fn a_certificate_is_pinned_by_whoever_sees_it_first(db: Db) {
+    let tls = || Options { tls: true, ..Options::default() };
+    let node = TestNode::start(tls()).await.expect("a node");
+    let address = node.address();
+    let panel = TestPanel::start(db).await;
+    move_node(&panel, &node, "grpclib").await;
+    let pinned = "SELECT COUNT(*) FROM nodes WHERE LENGTH(certificate_pin) = 64";
+    assert_eq!(number(&panel.panel.db, pinned).await, 0);
+    panel.get("root", CONFIG).await.ok();
+    assert_eq!(number(&panel.panel.db, pinned).await, 1);
+    panel.get("root", CONFIG).await.ok();
+
+    drop(node);
+    let mut other = TestNode::start(Options { listen: address, ..tls() }).await;
+    for _ in 0..50 {
+        if other.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        other = TestNode::start(Options { listen: address, ..tls() }).await;
+    }
+    let _other = other.expect("the port is free again");
+    let refused = panel.get("root", CONFIG).await;
+    refused.refused(502);
+    assert!(refused.body["detail"].as_str().expect("a text").contains("certificate has changed"), "{}", refused.body);
+    panel.post("root", "/api/nodes/1/repin", Value::Null).await.ok();
+    panel.get("root", CONFIG).await.ok();
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A socket, or the status of the refusal.
+async fn logs(panel: &TestPanel, path: &str, bearer: Option<String>) -> Result<Socket, u16> {
+    let mut request = panel.url(path).replace("http://", "ws://").into_client_request().expect("an address");
+    if let Some(token) = bearer {
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+    }
+    match connect_async(request).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(Error::Http(response)) => Err(response.status().as_u16()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn line(socket: &mut Socket) -> String {
+    let next = timeout(Duration::from_secs(10), socket.next()).await.expect("in time");
+    match next.expect("the socket is open").expect("a message") {
+        Message::Text(text) => text.to_string(),
+        other => panic!("no line: {other:?}"),
+    }
+}
+
+async fn a_log_is_read_line_by_line(db: Db) {
+    let (panel, node) = start(db).await;
+    let root = panel.token_of("root");
+    let mut socket = logs(&panel, &format!("/api/nodes/1/xray/logs?token={root}"), None).await.expect("accepted");
+    for n in 0..3 {
+        assert_eq!(line(&mut socket).await, format!("xray log line {n} buffer=True"));
+    }
+    assert_eq!(node.log("later\n"), 1);
+    assert_eq!(line(&mut socket).await, "later\n");
+    socket.close(None).await.expect("closed");
+
+    let path = "/api/nodes/1/brief/logs?include_buffer=false";
+    let mut brief = logs(&panel, path, Some(root)).await.expect("accepted");
+    for n in 0..3 {
+        assert_eq!(line(&mut brief).await, format!("brief log line {n} buffer=False"));
+    }
+    let over = timeout(Duration::from_millis(300), brief.next()).await;
+    assert!(over.is_err(), "a log that has ended leaves the socket open: {over:?}");
+    brief.send(Message::Ping(Vec::new().into())).await.expect("sent");
+    let pong = timeout(Duration::from_secs(10), brief.next()).await.expect("in time");
+    assert!(matches!(pong, Some(Ok(Message::Pong(_)))), "{pong:?}");
+}
+
+async fn a_log_is_refused_before_it_is_accepted(db: Db) {
+    let (panel, node) = start(db).await;
+    panel.insert_admin("alice", false).await;
+    let (root, alice) = (panel.token_of("root"), panel.token_of("alice"));
+    for path in [
+        "/api/nodes/1/xray/logs".to_owned(),
+        "/api/nodes/1/xray/logs?token=x".to_owned(),
+        format!("/api/nodes/1/xray/logs?token={alice}"),
+        format!("/api/nodes/999/xray/logs?token={root}"),
+        format!("/api/nodes/abc/xray/logs?token={root}"),
+        format!("/api/nodes/1/xray/logs?include_buffer=zzz&token={root}"),
+    ] {
+        assert_eq!(logs(&panel, &path, None).await.err(), Some(403), "{path}");
+    }
+    panel.get("root", "/api/nodes/1/xray/logs").await.refused(404);
+    drop(node);
+    assert_eq!(logs(&panel, "/api/nodes/1/xray/logs", Some(root)).await.err(), Some(502));
+}
+
+async fn a_quiet_log_waits_and_a_broken_one_says_so(db: Db) {
+    let (panel, node) = start(db).await;
+    let mut socket = logs(&panel, "/api/nodes/1/quiet/logs", Some(panel.token_of("root"))).await.expect("accepted");
+    for _ in 0..500 {
+        if node.log("at last") > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(line(&mut socket).await, "at last");
+    node.drop_connections();
+    let end = timeout(Duration::from_secs(10), socket.next()).await.expect("in time");
+    let Some(Ok(Message::Close(Some(close)))) = end else { panic!("{end:?}") };
+    assert_eq!(u16::from(close.code), 1011);
+    assert!(close.reason.starts_with("The node broke off"), "{}", close.reason);
+}

@@ -1,0 +1,93 @@
+//! Old hours become days, and the totals stay what they were.
+
+use sarban::domain::moment::{DAY, HOUR, Moment};
+use sarban::domain::schedule::Task;
+use sarban::store::{Db, usage_days};
+
+use crate::support::database::{execute, number, on_both_engines};
+use crate::task::Leader;
+
+on_both_engines!(
+    hours_become_days_and_totals_stay,
+    chunks_add_up_and_late_hours_too,
+    hours_kept_for_ever_stay,
+    a_node_without_a_sync_is_connected_anew
+);
+
+/// 3 users on 2 nodes, each hour of the first 3 days; an hour's bytes are its number.
+async fn three_days(db: &Db) {
+    execute(
+        db,
+        "WITH RECURSIVE h (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM h WHERE n < 71),
+            u (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM u WHERE id < 3)
+        INSERT INTO user_usage_hours (user_id, hour, node_id, counted)
+        SELECT u.id, h.n * 3600000000, node.id, h.n FROM h, u, (SELECT 1 AS id UNION ALL SELECT 2) AS node",
+    )
+    .await;
+    execute(
+        db,
+        "INSERT INTO node_usage_hours (node_id, hour, uplink, downlink, counted)
+        SELECT node_id, hour, 1, 2 * SUM(counted), SUM(counted) FROM user_usage_hours GROUP BY node_id, hour",
+    )
+    .await;
+}
+
+async fn hours_become_days_and_totals_stay(db: Db) {
+    three_days(&db).await;
+    let mut leader = Leader::keeping(&db, Some(60)).await;
+    // Two days are over for 60 days; of the third a part.
+    leader.run(Task::Prune, Moment::from_micros(62 * DAY + 5 * HOUR)).await.unwrap();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_hours").await, 24 * 6);
+    assert_eq!(number(&db, "SELECT MIN(hour) FROM user_usage_hours").await, 2 * DAY);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_days").await, 2 * 6);
+    let second = "SELECT counted FROM user_usage_days WHERE user_id = 3 AND node_id = 2 AND day = 86400000000";
+    assert_eq!(number(&db, second).await, (24..48).sum::<i64>());
+    let all = "SELECT CAST((SELECT SUM(counted) FROM user_usage_hours) + (SELECT SUM(counted) FROM user_usage_days) AS BIGINT)";
+    assert_eq!(number(&db, all).await, 6 * (0..72).sum::<i64>());
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM node_usage_hours").await, 24 * 2);
+    let node = "SELECT downlink * 1000 + uplink FROM node_usage_days WHERE node_id = 1 AND day = 86400000000";
+    assert_eq!(number(&db, node).await, 2 * 3 * (24..48).sum::<i64>() * 1_000 + 24);
+    leader.run(Task::Prune, Moment::from_micros(62 * DAY + 5 * HOUR)).await.unwrap();
+    assert_eq!(number(&db, all).await, 6 * (0..72).sum::<i64>(), "harmless to repeat");
+}
+
+async fn chunks_add_up_and_late_hours_too(db: Db) {
+    three_days(&db).await;
+    let before = Moment::from_micros(DAY);
+    let roll_up = async |limit| {
+        let mut tx = db.begin().await.unwrap();
+        let days = usage_days::roll_up_users(&mut tx, before, limit).await.unwrap();
+        tx.commit().await.unwrap();
+        days
+    };
+    while roll_up(7).await > 0 {}
+    let first = "SELECT counted FROM user_usage_days WHERE user_id = 2 AND node_id = 1 AND day = 0";
+    assert_eq!(number(&db, first).await, (0..24).sum::<i64>());
+    // A process was away for long and brings what it had spooled then.
+    execute(&db, "INSERT INTO user_usage_hours (user_id, hour, node_id, counted) VALUES (2, 3600000000, 1, 1000)")
+        .await;
+    assert_eq!(roll_up(7).await, 1);
+    assert_eq!(number(&db, first).await, (0..24).sum::<i64>() + 1_000);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_hours").await, 48 * 6);
+}
+
+async fn hours_kept_for_ever_stay(db: Db) {
+    three_days(&db).await;
+    let mut leader = Leader::keeping(&db, None).await;
+    leader.run(Task::Prune, Moment::from_micros(10_000 * DAY)).await.unwrap();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_hours").await, 72 * 6);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM node_usage_hours").await, 72 * 2);
+}
+
+async fn a_node_without_a_sync_is_connected_anew(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO nodes (id, name, address, port, connection_backend, status, synced_at, created_at) VALUES
+            (11, 'fine', 'a', 1, 'grpcio', 'healthy', 86399000000, 0), (12, 'stuck', 'b', 1, 'grpcio', 'healthy', 85000000000, 0),
+            (13, 'away', 'c', 1, 'grpcio', 'unhealthy', 85000000000, 0), (14, 'off', 'd', 1, 'grpcio', 'disabled', 0, 0)",
+    )
+    .await;
+    let mut leader = Leader::keeping(&db, None).await;
+    assert_eq!(leader.run(Task::SyncNodes, Moment::from_micros(DAY)).await.unwrap(), 1);
+    assert_eq!(number(&db, "SELECT id FROM nodes WHERE sync_request IS NOT NULL").await, 12);
+}

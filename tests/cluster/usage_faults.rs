@@ -1,0 +1,184 @@
+//! Faults on the way of usage, with real processes and a real node: what the node produced is what was applied and what
+//! is reported as possibly lost, and nothing else.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use sarban::config::crash_point::Place;
+use sarban::store::{Db, Engine};
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+use crate::panel_process::{PanelProcess, Setup};
+use crate::support::database::{Content, TestDatabase, execute, number, on_both_engines, with_database};
+use crate::test_node::{Options, TestNode};
+
+on_both_engines!(a_leader_killed_anywhere_counts_every_byte_once, replies_are_dropped_late_or_never_there);
+
+const USERS: u32 = 3;
+const APPLIED: &str = "SELECT CAST(COALESCE(SUM(lifetime_used_traffic), 0) AS BIGINT) FROM user_traffic";
+const AMBIGUOUS: &str = "usage_rpc_ambiguous_total";
+
+fn setup<'a>(test: &'a TestDatabase, folder: &'a Path) -> Setup<'a> {
+    let cluster = format!("test-{}", Uuid::new_v4().simple());
+    Setup { database: &test.options.url, redis: None, cluster, folder }
+}
+
+/// Users 1 to 3, and nodes with the ids 1, 2, … in this order.
+async fn furnish(db: &Db, nodes: &[&TestNode]) {
+    execute(db, "DELETE FROM nodes").await;
+    for (id, node) in (1..).zip(nodes) {
+        let port = node.address().port();
+        let text = format!(
+            "INSERT INTO nodes (id, name, address, port, connection_backend, created_at)
+             VALUES ({id}, 'node {id}', '127.0.0.1', {port}, 'grpcio', 0)"
+        );
+        execute(db, text.leak()).await;
+    }
+    execute(
+        db,
+        "INSERT INTO users (id, username, key, expire_strategy, created_at)
+         VALUES (1, 'ann', 'a', 'never', 0), (2, 'ben', 'b', 'never', 0), (3, 'cyd', 'c', 'never', 0)",
+    )
+    .await;
+    execute(db, "INSERT INTO user_traffic (user_id, created_at) SELECT id, 0 FROM users").await;
+}
+
+fn produce(node: &TestNode, bytes: u64) {
+    for user in 1..=USERS {
+        node.add_usage(user, bytes);
+    }
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(30);
+    while !holds().await {
+        assert!(Instant::now() < limit, "this never came true: {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn applied(db: &Db, bytes: u64) {
+    let bytes = i64::try_from(bytes).expect("not that much");
+    eventually(&format!("{bytes} bytes are applied"), async || number(db, APPLIED).await == bytes).await;
+    let of_nodes = "SELECT CAST(COALESCE(SUM(downlink), 0) AS BIGINT) FROM node_usage_hours";
+    assert_eq!(number(db, of_nodes).await, bytes, "and as many for the nodes");
+}
+
+async fn a_leader_killed_anywhere_counts_every_byte_once(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(&test, folder.path());
+    let node = TestNode::start(Options::default()).await.expect("a node");
+    furnish(&test.db, &[&node]).await;
+    let (mut produced, mut lost) = (0, 0);
+    for (nth, place) in (1u64..).zip(Place::ALL) {
+        let bytes = 1_000 * nth;
+        produce(&node, bytes);
+        produced += bytes * u64::from(USERS);
+        let mut doomed = setup.start_doomed(place.name(), place);
+        let status = timeout(Duration::from_secs(30), doomed.ended()).await.expect("it dies");
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{place:?}: {status}");
+        let read = node.totals().read;
+        let in_doubt = matches!(place, Place::BeforeRpc | Place::AfterReply);
+        if place == Place::AfterReply {
+            // In memory only, and the memory is gone. Nobody can know how much that was, but that it was is told.
+            lost += bytes * u64::from(USERS);
+        }
+        let mut heir = setup.start(&format!("heir of {}", place.name()));
+        heir.ready().await;
+        applied(&test.db, produced - lost).await;
+        assert_eq!(heir.counter(AMBIGUOUS).await, f64::from(u8::from(in_doubt)), "{place:?}");
+        assert_eq!(node.totals().produced, produced);
+        assert_eq!(node.totals().read, if place == Place::BeforeRpc { produced } else { read }, "{place:?}");
+        assert!(heir.stop().await.success());
+        assert_eq!(number(&test.db, APPLIED).await, i64::try_from(produced - lost).expect("small"), "{place:?}: once");
+        let left = std::fs::read_dir(folder.path().join("spool")).expect("the spool folder").count();
+        assert_eq!(left, 0, "{place:?}: no file is left");
+    }
+}
+
+async fn replies_are_dropped_late_or_never_there(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(&test, folder.path());
+    let node = TestNode::start(Options::default()).await.expect("a node");
+    let silent = TestNode::start(Options::default()).await.expect("another node");
+    furnish(&test.db, &[&node, &silent]).await;
+    let mut panel = setup.start("ann");
+    panel.ready().await;
+    healthy(&test.db, 2).await;
+
+    // One never answers any more; it keeps what it has until it does, and holds up nobody.
+    silent.hold(Duration::from_secs(3_600));
+    produce(&silent, 7);
+    produce(&node, 100);
+    let began = Instant::now();
+    applied(&test.db, 300).await;
+    println!("beside a silent node usage took {:?}", began.elapsed());
+
+    // A late reply is no lost one.
+    node.hold(Duration::from_millis(2_500));
+    produce(&node, 10);
+    applied(&test.db, 330).await;
+    node.hold(Duration::ZERO);
+
+    // A restart of the node loses what the node had not told yet: its own loss, and it is nobody else's.
+    node.restart();
+    healthy(&test.db, 1).await;
+    let own_loss = node.totals().lost;
+    produce(&node, 1);
+    applied(&test.db, 333).await;
+    assert_eq!(node.totals().produced, node.totals().read + own_loss);
+    let before = panel.counter(AMBIGUOUS).await;
+
+    // A reply that breaks off: the node has reset its counters.
+    node.lose_next_reply();
+    produce(&node, 1_000);
+    eventually("the reply is lost", async || node.totals().lost > own_loss).await;
+    eventually("and counted", async || panel.counter(AMBIGUOUS).await > before).await;
+    let lost = node.totals().lost - own_loss;
+    let rest = 3_000 - lost;
+    produce(&node, 2);
+    applied(&test.db, 333 + rest + 6).await;
+    drop(silent);
+    assert!(stopped(&mut panel).await);
+}
+
+/// A node that never answers costs the grace, not more.
+async fn stopped(panel: &mut PanelProcess) -> bool {
+    timeout(Duration::from_secs(15), panel.stop()).await.is_ok_and(|status| status.success())
+}
+
+async fn healthy(db: &Db, nodes: i64) {
+    let healthy = "SELECT COUNT(*) FROM nodes WHERE status = 'healthy'";
+    eventually("the nodes are healthy", async || number(db, healthy).await >= nodes).await;
+}
+
+/// On PostgreSQL only: a database file of SQLite's would meet the same limit.
+#[test]
+fn a_reply_that_the_spool_has_no_room_for_goes_to_the_database() {
+    with_database(Engine::Postgres, Content::Schema, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let setup = setup(&test, folder.path());
+        let node = TestNode::start(Options::default()).await.expect("a node");
+        furnish(&test.db, &[&node]).await;
+        let mut panel = setup.start_without_room("ann", 64);
+        panel.ready().await;
+        healthy(&test.db, 1).await;
+        // Ten thousand users: 120 kB. Most of them do not exist, which the node's hours do not mind.
+        for user in 1..=10_000 {
+            node.add_usage(user, 5);
+        }
+        let of_node = "SELECT CAST(COALESCE(SUM(downlink), 0) AS BIGINT) FROM node_usage_hours";
+        eventually("all bytes are in the database", async || number(&test.db, of_node).await == 50_000).await;
+        let log = std::fs::read_to_string(folder.path().join("ann.log")).expect("the log");
+        assert!(log.contains("a reply could not be spooled"), "{log}");
+        assert_eq!(number(&test.db, APPLIED).await, 15);
+        assert_eq!(panel.counter("usage_unknown_bytes_total").await, 49_985.0);
+        // What comes after is small enough again.
+        produce(&node, 1);
+        eventually("and so are the next", async || number(&test.db, of_node).await == 50_003).await;
+        assert!(panel.stop().await.success());
+    });
+}
