@@ -80,6 +80,7 @@ pub mod input;
 mod metrics;
 pub mod nodes;
 mod not_a_number;
+mod notifications;
 mod openapi;
 pub mod page;
 pub mod query;
@@ -188,6 +189,12 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
     Boundary { state, routes: all_routes().into_endpoint() }
 }
 
+/// Method and path of every endpoint, as `(GET, /api/users/:username)`.
+pub fn endpoints() -> Vec<(String, String)> {
+    let routes = all_routes();
+    routes.registered().iter().map(|(method, path)| (method.to_string(), path.clone())).collect()
+}
+
 /// Every route.
 fn all_routes() -> Routes {
     Routes::default()
@@ -200,6 +207,7 @@ fn all_routes() -> Routes {
         .and(inbounds::routes)
         .and(metrics::routes)
         .and(nodes::routes)
+        .and(notifications::routes)
         .and(openapi::routes)
         .and(services::routes)
         .and(subscription::routes)

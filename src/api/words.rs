@@ -5,6 +5,7 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Schema
 use super::coerce::{Words, impl_words};
 use crate::domain::host::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 use crate::domain::node::{ConnectionBackend, NodeStatus};
+use crate::domain::notice::{Channel, LetterState};
 use crate::domain::user::ResetStrategy;
 use crate::domain::user_edit::ExpireStrategy;
 use crate::store::runs::RunState;
@@ -20,6 +21,8 @@ impl_words!(HostSecurity = Self::ALL);
 impl_words!(Alpn = Self::ALL);
 impl_words!(Fingerprint = Self::ALL);
 impl_words!(NoiseKind = Self::ALL);
+impl_words!(Channel = Self::ALL);
+impl_words!(LetterState = Self::ALL);
 
 /// A word in the OpenAPI document, for `#[schema(schema_with = word::<…>)]`: a text out of a list.
 pub(super) fn word<T: Words>() -> Object {

@@ -1,10 +1,13 @@
 //! `sarban user …`: users from the panel's own host, by whoever may run commands there.
 
+use std::sync::Arc;
+
 use clap::{Args, Subcommand};
 use rand::Rng;
 
 use super::{chance, database, output, terminal};
 use crate::actions::Panel;
+use crate::actions::users::totals::TotalCache;
 use crate::actions::users::{self, UserError};
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
@@ -60,7 +63,7 @@ pub struct SetOwnerArgs {
 
 pub(super) async fn run(command: UserCommand, settings: &Settings) -> anyhow::Result<()> {
     let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), bell: Bell::default() };
+    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
     let done = match command {
         UserCommand::List(args) => list(&panel, settings, args).await,
         UserCommand::SetOwner(args) => set_owner(&panel, args).await,
@@ -72,7 +75,8 @@ pub(super) async fn run(command: UserCommand, settings: &Settings) -> anyhow::Re
 async fn list(panel: &Panel, settings: &Settings, args: ListArgs) -> anyhow::Result<()> {
     let filter = UserFilter { names: Names::Containing(args.username), ..UserFilter::default() };
     let window = UserWindow { sort: UserSort::Id, descending: false, offset: args.offset, limit: args.limit };
-    let (page, total) = users::list(panel, &operator(), filter, args.owner.as_deref(), window)
+    let totals = TotalCache::default();
+    let (page, total) = users::list(panel, &totals, &operator(), filter, args.owner.as_deref(), window)
         .await
         .map_err(|error| told(error, "", args.owner.as_deref().unwrap_or_default()))?;
     let mut rng = chance()?;
