@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint services services-stop bench
+.PHONY: help run test chaos model lint deny deploy-check services services-stop bench
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -31,10 +31,22 @@ bench: ## measure the panel under load, beside a bare route: docs/performance.md
 	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node
 	@tests/support/services.sh run sh -c "python3 benches/http/bench.py $(BENCH) && python3 benches/http/tasks.py $(TASKS)"
 
+model: ## every order of the steps of the lease's protocol, with three candidates
+	@$(CARGO) test --locked --test model -- --candidates 3
+
 lint: ## formatting, clippy with warnings denied, the rules of the house
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --test layers
+
+deny: ## licences, banned crates and sources of all dependencies (needs cargo-deny)
+	cargo-deny --locked check licenses bans sources
+
+deploy-check: ## try everything in deploy/: files by their own tools, proxies and back-ups for real
+	bash tests/deploy/check.sh
+	$(CARGO) build --locked --bin sarban --example test_node
+	@tests/support/services.sh run python3 tests/deploy/proxies.py
+	@tests/support/services.sh run python3 tests/deploy/backup.py
 
 services: ## leave a Redis and a PostgreSQL running and print the exports: eval "$(make -s services)"
 	@tests/support/services.sh start

@@ -2,10 +2,12 @@
 
 pub mod admins;
 pub mod attempt_limiter;
+pub mod cluster;
 pub mod engines;
 pub mod fetch_log;
 pub mod hosts;
 pub mod nodes;
+pub mod notices;
 pub mod passwords;
 pub mod recent;
 pub mod services;
@@ -13,10 +15,12 @@ pub mod sign_in;
 pub mod subscriptions;
 pub mod users;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
+use crate::domain::notice::Audience;
 use crate::store::Db;
 
 /// Between two transactions of a large piece of work: SQLite lets others write only while nobody does.
@@ -31,4 +35,6 @@ pub struct Panel {
     pub clock: Clock,
     /// Rung after every commit that leaves the leader something to do.
     pub bell: Bell,
+    /// Who is told of what happens to users.
+    pub audience: Arc<Audience>,
 }

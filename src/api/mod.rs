@@ -53,6 +53,7 @@ use crate::actions::recent::{MAX_AGE, Recent, Rings};
 use crate::actions::subscriptions::{SourceCache, Surroundings};
 use crate::actions::users::totals::TotalCache;
 use crate::cluster::shared_counters::SharedCounters;
+use crate::cluster::view::ClusterView;
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
@@ -66,6 +67,7 @@ pub mod body;
 mod boundary;
 pub mod chance;
 pub mod client;
+pub mod cluster;
 pub mod coerce;
 mod cors;
 mod engine_logs;
@@ -82,6 +84,7 @@ pub mod input;
 mod metrics;
 pub mod nodes;
 mod not_a_number;
+mod notifications;
 mod openapi;
 pub mod page;
 pub mod query;
@@ -110,6 +113,8 @@ pub struct State {
     pub panel: Panel,
     /// Settings.
     pub options: Options,
+    /// The others.
+    pub cluster: ClusterView,
     /// How the panel is.
     pub health: Health,
     /// Renders what was counted and measured.
@@ -156,6 +161,7 @@ impl State {
     pub fn new(
         panel: Panel,
         options: Options,
+        cluster: ClusterView,
         health: Health,
         metrics: PrometheusHandle,
         rng: &mut impl CryptoRng,
@@ -173,6 +179,7 @@ impl State {
             totals: TotalCache::default(),
             panel,
             options,
+            cluster,
             health,
             metrics,
             signer,
@@ -197,10 +204,17 @@ pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
     Boundary { state, routes: all_routes().into_endpoint() }
 }
 
+/// Method and path of every endpoint, as `(GET, /api/users/:username)`.
+pub fn endpoints() -> Vec<(String, String)> {
+    let routes = all_routes();
+    routes.registered().iter().map(|(method, path)| (method.to_string(), path.clone())).collect()
+}
+
 /// Every route.
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
+        .and(cluster::routes)
         .and(engine_logs::routes)
         .and(engines::routes)
         .and(health::routes)
@@ -208,6 +222,7 @@ fn all_routes() -> Routes {
         .and(inbounds::routes)
         .and(metrics::routes)
         .and(nodes::routes)
+        .and(notifications::routes)
         .and(openapi::routes)
         .and(services::routes)
         .and(subscription::routes)

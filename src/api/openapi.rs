@@ -7,7 +7,10 @@ use utoipa::{Modify, OpenApi};
 use super::body::Json;
 use super::error::ApiError;
 use super::routes::{Routes, get};
-use super::{State, admins, engines, health, hosts, inbounds, metrics, nodes, services, subscription, users};
+use super::{
+    State, admins, cluster, engines, health, hosts, inbounds, metrics, nodes, notifications, services, subscription,
+    users,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -44,12 +47,14 @@ fn openapi_json(state: &State) -> Result<Json<utoipa::openapi::OpenApi>, ApiErro
 fn whole() -> utoipa::openapi::OpenApi {
     [
         admins::Doc::openapi(),
+        cluster::Doc::openapi(),
         engines::Doc::openapi(),
         health::Doc::openapi(),
         hosts::Doc::openapi(),
         inbounds::Doc::openapi(),
         metrics::Doc::openapi(),
         nodes::Doc::openapi(),
+        notifications::Doc::openapi(),
         services::Doc::openapi(),
         subscription::Doc::openapi(),
         users::Doc::openapi(),

@@ -65,7 +65,9 @@ async fn fetch(
     let user = state.subscriber(&link.username, &link.key, &client).await?;
     let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
     let agent = user_agent(request);
-    state.fetches.note(user.id, state.panel.clock.now(), &agent);
+    if !state.options.http.read_only {
+        state.fetches.note(user.id, state.panel.clock.now(), &agent);
+    }
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
         return Ok(subscription_page::response(&state.user_document((*user).clone())));

@@ -5,8 +5,10 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Schema
 use super::coerce::{Words, impl_words};
 use crate::domain::host::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 use crate::domain::node::{ConnectionBackend, NodeStatus};
+use crate::domain::notice::{Channel, LetterState};
 use crate::domain::user::ResetStrategy;
 use crate::domain::user_edit::ExpireStrategy;
+use crate::store::runs::RunState;
 use crate::store::user_lists::UserSort;
 
 impl_words!(ResetStrategy: Self::NoReset, Self::Day, Self::Week, Self::Month, Self::Year);
@@ -14,10 +16,13 @@ impl_words!(ExpireStrategy: Self::Never, Self::FixedDate, Self::StartOnFirstUse)
 impl_words!(UserSort: Self::Username, Self::UsedTraffic, Self::DataLimit, Self::ExpireDate, Self::CreatedAt);
 impl_words!(ConnectionBackend: Self::Grpcio, Self::Grpclib);
 impl_words!(NodeStatus: Self::Healthy, Self::Unhealthy, Self::Disabled);
+impl_words!(RunState = Self::ALL);
 impl_words!(HostSecurity = Self::ALL);
 impl_words!(Alpn = Self::ALL);
 impl_words!(Fingerprint = Self::ALL);
 impl_words!(NoiseKind = Self::ALL);
+impl_words!(Channel = Self::ALL);
+impl_words!(LetterState = Self::ALL);
 
 /// A word in the OpenAPI document, for `#[schema(schema_with = word::<…>)]`: a text out of a list.
 pub(super) fn word<T: Words>() -> Object {

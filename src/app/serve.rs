@@ -12,14 +12,17 @@ use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::coordination::{Coordination, CoordinationParts};
-use super::{database, health, listener, redis, shutdown, surroundings, telemetry};
+use super::health::Watchers;
+use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, telemetry};
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
 use crate::api;
 use crate::clock::Clock;
 use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::identity::Identity;
+use crate::cluster::members;
 use crate::cluster::shared_counters::SharedCounters;
+use crate::cluster::view::ClusterView;
 use crate::config::Settings;
 use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::SECOND;
@@ -29,6 +32,7 @@ use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
 use crate::nodes::{self, panel_certificate};
 use crate::scheduler::tasks::Deps;
+use crate::store::members::Member;
 use crate::store::{Db, migrate, user_lists};
 
 /// Kept of the grace for the last writes.
@@ -57,6 +61,9 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     );
     // First the port, which costs nothing to ask for, then the database.
     let acceptor = listener::bind(&settings).await?;
+    if settings.http.read_only {
+        return shadow::serve(&settings, acceptor, metrics).await;
+    }
     let direct = database::open_direct(&settings).await?;
     let up_to_date = bring_schema_up_to_date(&direct, options.migrate).await;
     direct.close().await;
@@ -88,32 +95,55 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let servers = settings.redis.as_ref().map(redis::servers).transpose()?;
     let cluster = settings.instance.cluster.as_str();
     let counters = servers.clone().map(|servers| Arc::new(SharedCounters::new(servers, cluster, clock.clone())));
+    let schedules = schedules(&settings);
+    let audience = Arc::new(notifications::audience(&settings));
     let coordination = Coordination::start(CoordinationParts {
-        identity,
+        me: Member {
+            instance: identity.instance,
+            host: identity.host.clone(),
+            pid: i64::from(std::process::id()),
+            worker_threads: i64::try_from(options.workers.threads).unwrap_or(i64::MAX),
+            cores: options.cores,
+            version: identity.version.clone(),
+            started_at: clock.now().micros(),
+            last_seen: 0,
+            tasks: members::tasks_of(&schedules),
+        },
+        identity: identity.clone(),
         timing: settings.lease,
-        schedules: schedules(&settings),
+        schedules: schedules.clone(),
         lease_database: database::lease_options(&settings),
         redis: servers.map(|servers| (servers, cluster.to_owned())),
         bell: bell.clone(),
         supervisor,
+        courier: notifications::courier(&settings, clock.clone(), wake(bell.ear()))?,
         deps: Arc::new(Deps {
             db: db.clone(),
             clock: clock.clone(),
             bell: bell.clone(),
             collector: collector.clone(),
+            audience: audience.clone(),
             node_hours: !settings.tasks.without_node_usage,
             crash,
             hourly_retention: Some(settings.tasks.usage_hourly_retention_days).filter(|days| *days > 0),
         }),
     })?;
-    let health = health::watch(db.clone(), coordination.standing.clone(), coordination.redis.clone(), stopping.clone());
-    let state = api::State::new(
-        Panel { db: db.clone(), clock, bell },
-        api_options(&settings, counters)?,
-        health,
-        metrics,
-        &mut rng,
+    let (health, watchers) = health::watch(
+        db.clone(),
+        clock.clone(),
+        coordination.standing.clone(),
+        coordination.redis.clone(),
+        stopping.clone(),
     );
+    let view = ClusterView {
+        name: settings.instance.cluster.as_str().to_owned(),
+        identity,
+        schedules,
+        redis: coordination.redis.clone(),
+        members: coordination.members.clone(),
+    };
+    let panel = Panel { db: db.clone(), clock, bell, audience: audience.clone() };
+    let state = api::State::new(panel, api_options(&settings, counters)?, view, health, metrics, &mut rng);
     let fetches = state.fetches.clone();
     tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
 
@@ -121,8 +151,11 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let grace = settings.instance.shutdown_grace;
     let serving = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
         api::routes(state),
-        stopping.cancelled(),
-        Some(grace.saturating_sub(2 * LAST_SECOND)),
+        async {
+            stopping.cancelled().await;
+            watchers.notice(grace).await;
+        },
+        Some(grace.saturating_sub(2 * LAST_SECOND + Watchers::longest(grace))),
     );
     // The lease goes at the first signal: others need not wait for the last request here.
     let handing_over = async {
@@ -215,7 +248,7 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     ]
 }
 
-fn api_options(settings: &Settings, counters: Option<Arc<SharedCounters>>) -> anyhow::Result<api::Options> {
+pub(super) fn api_options(settings: &Settings, counters: Option<Arc<SharedCounters>>) -> anyhow::Result<api::Options> {
     Ok(api::Options {
         http: settings.http.clone(),
         auth: settings.auth.clone(),

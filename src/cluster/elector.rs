@@ -5,6 +5,7 @@
 //! cost the lease.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -50,6 +51,8 @@ pub struct Elector {
     pub standing: watch::Sender<Standing>,
     /// Somebody asks us to hand over.
     pub step_down: Arc<Notify>,
+    /// A newer version should lead rather than this one.
+    pub yields: Arc<AtomicBool>,
     /// The process is going down: hand over, and do not candidate again.
     pub drain: CancellationToken,
 }
@@ -121,6 +124,9 @@ impl Elector {
             return Ok(Turn::Wait(wait_for(Duration::from_micros(seen.remaining.unsigned_abs()), rng)));
         }
         self.stand(Standing::None);
+        if self.yields.load(Ordering::Relaxed) {
+            return Ok(Turn::Wait(wait_for(Duration::from_secs(1), rng)));
+        }
         if seen.epoch != seen.fence_epoch {
             tracing::error!(
                 lease = seen.epoch.0,
@@ -168,6 +174,7 @@ impl Elector {
     fn begin_term(&self, epoch: Epoch, sent: BootTime) -> Term {
         tracing::info!(epoch = epoch.0, "this process leads");
         metrics::counter!("leader_transitions_total", "reason" => "claimed").increment(1);
+        metrics::gauge!("leader_epoch").set(epoch.0 as f64);
         Term::new(epoch, self.timing.deadline(sent))
     }
 
@@ -207,6 +214,7 @@ impl Elector {
     }
 
     pub(super) fn stand(&self, standing: Standing) {
+        metrics::gauge!("is_leader").set(if standing == Standing::Leader { 1.0 } else { 0.0 });
         self.standing.send_if_modified(|old| {
             *old != standing && {
                 *old = standing;

@@ -1,5 +1,5 @@
-//! Carries the bell between processes by Redis pub/sub, and notes whether Redis answers. Without Redis every process
-//! hears itself alone, and the polls behind the bell do the rest.
+//! Carries the bell between processes by Redis pub/sub. Without Redis every process hears itself alone, and the polls
+//! behind the bell do the rest.
 
 use std::time::Duration;
 
@@ -8,28 +8,17 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::bell::Bell;
-use super::gate::{RedisWatch, key};
+use super::gate::key;
 use super::servers::{RedisConnection, RedisServers};
 
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Publishes this process's rings and passes on those of others, until `stop`.
-pub async fn carry(
-    bell: Bell,
-    servers: RedisServers,
-    cluster: String,
-    instance: Uuid,
-    state: RedisWatch,
-    stop: CancellationToken,
-) {
+pub async fn carry(bell: Bell, servers: RedisServers, cluster: String, instance: Uuid, stop: CancellationToken) {
     let channel = key(&cluster, "bell");
     let me = instance.to_string();
     stop.run_until_cancelled(async {
-        tokio::join!(
-            publish(&bell, &servers, &channel, &me),
-            listen(&bell, &servers, &channel, &me),
-            probe(&servers, &state)
-        );
+        tokio::join!(publish(&bell, &servers, &channel, &me), listen(&bell, &servers, &channel, &me));
     })
     .await;
 }
@@ -66,27 +55,4 @@ async fn listen(bell: &Bell, servers: &RedisServers, channel: &str, me: &str) {
         // Something may have rung while nobody listened.
         bell.ring_from_elsewhere();
     }
-}
-
-/// Whoever follows a leader has no other business with Redis for a long time.
-async fn probe(servers: &RedisServers, state: &RedisWatch) {
-    let mut connection: Option<RedisConnection> = None;
-    loop {
-        match ping(servers, &mut connection).await {
-            Ok(()) => state.answers(),
-            Err(error) => {
-                connection = None;
-                state.fails(&error);
-            }
-        }
-        tokio::time::sleep(2 * PAUSE).await;
-    }
-}
-
-async fn ping(servers: &RedisServers, connection: &mut Option<RedisConnection>) -> redis::RedisResult<()> {
-    let open = match connection {
-        Some(open) => open,
-        None => connection.insert(servers.connect(PAUSE).await?),
-    };
-    redis::cmd("PING").query_async(open).await
 }

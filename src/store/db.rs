@@ -1,5 +1,6 @@
 //! The pools and transactions of the two engines.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -68,6 +69,8 @@ pub struct OpenOptions {
     pub acquire_timeout: Duration,
     /// How long a writer waits for another process that writes to the same SQLite file before giving up.
     pub busy_timeout: Duration,
+    /// Refuse every write in the database itself: for a panel that only looks on.
+    pub read_only: bool,
 }
 
 /// How long SQLite itself waits for another process that writes. Its waiting is a blocked thread that can't be called
@@ -95,6 +98,9 @@ impl Db {
         match &options.url {
             DatabaseUrl::Postgres { url } => open_postgres(url.expose(), options).await.map(Self::Pg),
             DatabaseUrl::Sqlite { path } => {
+                if options.read_only {
+                    return open_sqlite_to_read(path, options, gate).await;
+                }
                 let connect = SqliteConnectOptions::new()
                     .filename(path)
                     .create_if_missing(true)
@@ -225,9 +231,25 @@ async fn begin_sqlite(lite: &Lite, turn: Turn) -> Result<Tx, (StoreError, Turn)>
     }
 }
 
+/// A file that must be there, as it is. Its writer can begin nothing.
+async fn open_sqlite_to_read(path: &Path, options: &OpenOptions, gate: WriteGate) -> Result<Db, StoreError> {
+    let connect = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .read_only(true)
+        .busy_timeout(options.busy_timeout)
+        .statement_cache_capacity(options.statement_cache.max(1));
+    let pool = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout);
+    let read = pool().max_connections(options.connections.max(1)).connect_with(connect.clone()).await;
+    let read = read.map_err(|source| StoreError::new("opening the SQLite database to read", source))?;
+    let write = pool().max_connections(1).connect_lazy_with(connect);
+    Ok(Db::Lite(Lite { read, write, gate, patience: options.busy_timeout }))
+}
+
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);
     let connect = url.parse::<PgConnectOptions>().map_err(opening)?.application_name(&options.application_name);
+    let connect = if options.read_only { connect.options([("default_transaction_read_only", "on")]) } else { connect };
     let pool =
         PgPoolOptions::new().max_connections(options.connections.max(1)).acquire_timeout(options.acquire_timeout);
     Pg::open(pool, connect, options.statement_cache).await.map_err(opening)

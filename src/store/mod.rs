@@ -16,11 +16,13 @@ pub mod inbounds;
 pub mod lease;
 pub mod legacy;
 mod like;
+pub mod members;
 pub mod migrate;
 pub mod node_edits;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+pub mod outbox;
 pub mod owner_totals;
 mod pg;
 pub mod resets;
@@ -64,11 +66,13 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         hosts::STATEMENTS,
         inbounds::STATEMENTS,
         lease::STATEMENTS,
+        members::STATEMENTS,
         migrate::STATEMENTS,
         node_edits::STATEMENTS,
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        outbox::STATEMENTS,
         owner_totals::STATEMENTS,
         resets::STATEMENTS,
         review::STATEMENTS,

@@ -1,4 +1,4 @@
-//! `settings`: one row, made by whoever needs it first.
+//! `settings`: one row, made by whoever changes it first.
 
 use sqlx::types::Json;
 use sqlx::{query, query_scalar};
@@ -8,31 +8,20 @@ use crate::domain::subscription_settings::SubscriptionSettings;
 
 statements! {
     SUBSCRIPTION = "SELECT subscription FROM settings WHERE id = 1";
-    SEED = "INSERT INTO settings (id, subscription) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
     SET_SUBSCRIPTION =
         "INSERT INTO settings (id, subscription) VALUES (1, $1)
          ON CONFLICT (id) DO UPDATE SET subscription = excluded.subscription";
 }
 
-/// The settings of subscriptions.
+/// The settings of subscriptions: the initial ones until an admin changes them.
 pub async fn subscription(db: &Db) -> Result<SubscriptionSettings, StoreError> {
-    if let Some(settings) = stored(db).await? {
-        return Ok(settings);
-    }
-    let initial = SubscriptionSettings::initial();
-    let mut tx = db.begin().await?;
-    run!(&mut tx, SEED, |sql, c| query(sql).bind(Json(&initial)).execute(c).await.map(drop))?;
-    tx.commit().await?;
-    // Another process may have been faster, and an admin faster still.
-    Ok(stored(db).await?.unwrap_or(initial))
+    let found = read!(db, SUBSCRIPTION, |sql, c| {
+        query_scalar::<_, Json<SubscriptionSettings>>(sql).fetch_optional(c).await
+    })?;
+    Ok(found.map_or_else(SubscriptionSettings::initial, |Json(settings)| settings))
 }
 
 /// Replaces them.
 pub async fn set_subscription(tx: &mut Tx, settings: &SubscriptionSettings) -> Result<(), StoreError> {
     run!(tx, SET_SUBSCRIPTION, |sql, c| query(sql).bind(Json(settings)).execute(c).await.map(drop))
-}
-
-async fn stored(db: &Db) -> Result<Option<SubscriptionSettings>, StoreError> {
-    read!(db, SUBSCRIPTION, |sql, c| query_scalar::<_, Json<SubscriptionSettings>>(sql).fetch_optional(c).await)
-        .map(|found| found.map(|Json(settings)| settings))
 }

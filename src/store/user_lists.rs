@@ -409,6 +409,7 @@ mod tests {
             application_name: String::new(),
             acquire_timeout: second,
             busy_timeout: second,
+            read_only: false,
         };
         let db = Db::open(&options).await.unwrap();
         migrate(&db).await.unwrap();

@@ -8,6 +8,7 @@ mod test_node;
 
 mod admins;
 mod boundary;
+mod cluster;
 mod engines;
 mod health;
 mod hosts;

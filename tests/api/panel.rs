@@ -15,10 +15,13 @@ use sarban::api::health::{Health, HealthReport, Part, Place, Status};
 use sarban::api::{self, Options, State};
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
+use sarban::cluster::identity::Identity;
 use sarban::cluster::servers::RedisServers;
 use sarban::cluster::shared_counters::SharedCounters;
+use sarban::cluster::view::ClusterView;
 use sarban::config::Settings;
 use sarban::domain::moment::Moment;
+use sarban::domain::schedule::{Schedule, Task};
 use sarban::store::{Db, admins};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -77,7 +80,7 @@ impl TestPanel {
         let variables = settings.iter().map(|(name, value)| (name.into(), value.into()));
         let settings = Settings::load(variables, None, "test").expect("right settings");
         let clock = Clock::fixed(Moment::from_micros(START));
-        let panel = Panel { db, clock, bell: Bell::default() };
+        let panel = Panel { db, clock, bell: Bell::default(), audience: Arc::default() };
         sarban::store::secrets::jwt(&panel.db, SECRET).await.expect("a secret");
         let options = Options {
             http: settings.http,
@@ -96,7 +99,9 @@ impl TestPanel {
             scheduler: Place::Leader,
         });
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let state = State::new(panel.clone(), options, health, metrics, &mut StdRng::seed_from_u64(1));
+        let schedules = Task::ALL.map(|task| Schedule { task, period: 30_000_000 }).to_vec();
+        let cluster = ClusterView::alone("test".to_owned(), Identity::new("host".to_owned()), schedules);
+        let state = State::new(panel.clone(), options, cluster, health, metrics, &mut StdRng::seed_from_u64(1));
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let base = acceptor.local_addr()[0].to_string();
         let server = Server::new_with_acceptor(acceptor).run(api::routes(Arc::clone(&state)));

@@ -7,11 +7,12 @@
 mod faults;
 mod panels;
 mod proxy;
-mod servers;
 mod verdict;
 mod witness;
 mod world;
 
+#[path = "../support/servers.rs"]
+mod servers;
 #[path = "../support/test_node/mod.rs"]
 mod test_node;
 

@@ -1,6 +1,7 @@
 //! The elector on a real database and a real Redis: one leader at a time, quick hand-over, take-over after a death,
 //! and no change of leader when Redis loses everything.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ on_both_engines!(
     a_leader_whose_lease_is_taken_stops,
     whoever_steps_down_lets_another_one_lead,
     a_lease_that_was_claimed_and_forgotten_is_given_back,
-    bulk_writing_elsewhere_costs_no_lease
+    bulk_writing_elsewhere_costs_no_lease,
+    whoever_yields_to_a_newer_version_hands_over_and_waits
 );
 
 /// What the leaders of a test do is written down here: epoch, and whether it began or ended.
@@ -44,6 +46,7 @@ type Diary = Arc<Mutex<Vec<(Epoch, bool)>>>;
 
 struct Member {
     step_down: Arc<Notify>,
+    yields: Arc<AtomicBool>,
     standing: watch::Receiver<Standing>,
     drain: CancellationToken,
     task: JoinHandle<()>,
@@ -82,9 +85,10 @@ impl Cluster {
             Gate::new(servers.clone(), &self.name, identity.instance, Duration::from_secs(2), limit, redis.clone())
         });
         if self.redis {
-            tokio::spawn(ringing::carry(bell.clone(), servers, self.name.clone(), instance, redis, drain.clone()));
+            tokio::spawn(ringing::carry(bell.clone(), servers, self.name.clone(), instance, drain.clone()));
         }
         let (standing, seen) = watch::channel(Standing::None);
+        let yields = Arc::new(AtomicBool::new(false));
         let (diary, beating) = (self.diary.clone(), self.beating);
         let elector = Elector {
             identity,
@@ -96,9 +100,10 @@ impl Cluster {
             lead: Arc::new(move |leadership| lead(diary.clone(), leadership, beating).boxed()),
             standing,
             step_down: step_down.clone(),
+            yields: yields.clone(),
             drain: drain.clone(),
         };
-        Member { step_down, standing: seen, drain, task: tokio::spawn(elector.run()) }
+        Member { step_down, yields, standing: seen, drain, task: tokio::spawn(elector.run()) }
     }
 }
 
@@ -222,6 +227,23 @@ async fn whoever_steps_down_lets_another_one_lead(test: TestDatabase) {
     timeout(Duration::from_secs(1), over).await.expect("it steps down").expect("it lives");
     let took = first.leads_within(Duration::from_secs(4)).await;
     assert!(took > Duration::from_millis(400), "it came back after {took:?}");
+}
+
+async fn whoever_yields_to_a_newer_version_hands_over_and_waits(test: TestDatabase) {
+    let cluster = Cluster::new(test, false);
+    let mut older = cluster.join().await;
+    older.leads_within(Duration::from_secs(4)).await;
+    older.yields.store(true, Ordering::Relaxed);
+    let over = older.standing.wait_for(|standing| *standing != Standing::Leader);
+    timeout(Duration::from_secs(1), over).await.expect("it hands over").expect("it lives");
+    sleep(Duration::from_secs(3)).await;
+    assert!(!leads(&older), "although nobody else came");
+    let mut newer = cluster.join().await;
+    newer.leads_within(Duration::from_secs(4)).await;
+    newer.drain.cancel();
+    newer.task.await.expect("the newer one ends in good order");
+    older.yields.store(false, Ordering::Relaxed);
+    older.leads_within(Duration::from_secs(6)).await;
 }
 
 async fn a_lease_that_was_claimed_and_forgotten_is_given_back(test: TestDatabase) {

@@ -126,13 +126,7 @@ pub async fn start(setup: &Setup<'_>, test: &TestDatabase) -> Vec<PanelProcess> 
 
 /// An admin, the node, a service and users, each on another process; returns a subscription link's path.
 pub async fn furnish(setup: &Setup<'_>, panels: &mut [PanelProcess], node: &TestNode) -> String {
-    let mut command = setup.command();
-    command.args(["admin", "create", "-u", "root", "--sudo"]).env("SARBAN_ADMIN_PASSWORD", "rootpass");
-    let created = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it runs");
-    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
-    let login = [("username", "root"), ("password", "rootpass")];
-    let answer = panels[0].request(Method::POST, "/api/admins/token").form(&login).send().await.expect("an answer");
-    let token = answer.json::<Value>().await.expect("a token")["access_token"].as_str().expect("text").to_owned();
+    let token = first_admin(setup, &panels[0]).await;
     let last = panels.len() - 1;
 
     let port = node.address().port();
@@ -165,6 +159,17 @@ pub async fn furnish(setup: &Setup<'_>, panels: &mut [PanelProcess], node: &Test
     let links = answer.text().await.expect("links");
     assert_eq!(links.lines().count(), 4, "{links}");
     link
+}
+
+/// Makes the first admin; returns a token.
+pub async fn first_admin(setup: &Setup<'_>, panel: &PanelProcess) -> String {
+    let mut command = setup.command();
+    command.args(["admin", "create", "-u", "root", "--sudo"]).env("SARBAN_ADMIN_PASSWORD", "rootpass");
+    let created = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it runs");
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    let login = [("username", "root"), ("password", "rootpass")];
+    let answer = panel.request(Method::POST, "/api/admins/token").form(&login).send().await.expect("an answer");
+    answer.json::<Value>().await.expect("a token")["access_token"].as_str().expect("text").to_owned()
 }
 
 pub async fn call(panel: &PanelProcess, token: &str, method: Method, path: &str, body: Value) -> Value {

@@ -1,5 +1,6 @@
-//! Servers of the harness's own: PostgreSQL, Redis, Sentinels. In a temporary folder, on free ports; the kernel ends
-//! them when the harness is gone.
+//! Servers of a test's own: PostgreSQL, Redis, Sentinels. In a temporary folder, on free ports; the kernel ends them
+//! when the test is gone.
+#![allow(dead_code, reason = "each user takes a part of it")]
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -142,13 +143,25 @@ impl Postgres {
 pub struct Redis {
     pub port: u16,
     folder: PathBuf,
+    more: Vec<String>,
     server: Option<Server>,
 }
 
 impl Redis {
     pub async fn start(folder: PathBuf, replica_of: Option<u16>) -> anyhow::Result<Self> {
+        Self::start_with(folder, replica_of, free_port()?, &[]).await
+    }
+
+    /// With more arguments.
+    pub async fn start_with(
+        folder: PathBuf,
+        replica_of: Option<u16>,
+        port: u16,
+        more: &[&str],
+    ) -> anyhow::Result<Self> {
         fs::create_dir(&folder)?;
-        let mut this = Self { port: free_port()?, folder, server: None };
+        let more = more.iter().map(|&argument| argument.to_owned()).collect();
+        let mut this = Self { port, folder, more, server: None };
         this.start_again(replica_of).await?;
         Ok(this)
     }
@@ -182,6 +195,7 @@ impl Redis {
         if let Some(master) = replica_of {
             arguments.extend(["--replicaof".to_owned(), "127.0.0.1".to_owned(), master.to_string()]);
         }
+        arguments.extend(self.more.iter().cloned());
         let log = self.folder.with_extension("log");
         self.server = Some(Server::start("redis-server", &arguments, &self.folder, &log, None)?);
         answers(self.port).await
