@@ -14,6 +14,7 @@ mod health;
 mod hosts;
 mod limits;
 mod nodes;
+mod notifications;
 mod panel;
 mod services;
 mod subscription;
