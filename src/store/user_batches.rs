@@ -26,15 +26,17 @@ statements! {
     LOCK_OWNED =>
         pg "SELECT id FROM users WHERE removed = FALSE AND owner_id = $1 AND id > $2 ORDER BY id LIMIT $3 FOR UPDATE",
         lite "SELECT id FROM users WHERE removed = FALSE AND owner_id = $1 AND id > $2 ORDER BY id LIMIT $3";
-    ACTIVATE_LIMITED =>
+    LIMITED =>
+        pg "SELECT user_id FROM user_traffic WHERE user_id = ANY(CAST($1 AS BIGINT[])) AND data_limit_reached = TRUE",
+        lite "SELECT user_id FROM user_traffic WHERE user_id IN (SELECT value FROM json_each($1)) AND data_limit_reached = TRUE";
+    ACTIVATE =>
         pg "UPDATE users SET activated = TRUE
-            WHERE id = ANY($1) AND activated = FALSE AND enabled = TRUE AND removed = FALSE AND (expire_date IS NULL OR expire_date >= $2)
-                AND id IN (SELECT user_id FROM user_traffic WHERE data_limit_reached = TRUE AND user_id = ANY($1))
+            WHERE id = ANY(CAST($1 AS BIGINT[])) AND activated = FALSE AND enabled = TRUE AND removed = FALSE
+                AND (expire_date IS NULL OR expire_date >= $2)
             RETURNING id",
         lite "UPDATE users SET activated = TRUE
             WHERE id IN (SELECT value FROM json_each($1)) AND activated = FALSE AND enabled = TRUE AND removed = FALSE
                 AND (expire_date IS NULL OR expire_date >= $2)
-                AND EXISTS (SELECT 1 FROM user_traffic t WHERE t.user_id = users.id AND t.data_limit_reached = TRUE)
             RETURNING id";
     RESET_TRAFFIC =>
         pg "UPDATE user_traffic SET used_traffic = 0, traffic_reset_at = $2 WHERE user_id = ANY($1)",
@@ -86,11 +88,14 @@ pub async fn lock_owned(tx: &mut Tx, owner: AdminId, after: UserId, limit: i64) 
 /// Sets the used traffic of locked users back to zero, and activates those whom only that kept from working. Answers
 /// with the latter: the nodes should know.
 pub async fn reset_traffic(tx: &mut Tx, users: IdList, now: Moment) -> Result<IdList, StoreError> {
-    let back = run!(tx, ACTIVATE_LIMITED, |sql, c| query_scalar::<_, i64>(sql)
-        .bind(users.clone())
-        .bind(now.micros())
-        .fetch_all(c)
-        .await)?;
+    let limited = run!(tx, LIMITED, |sql, c| query_scalar::<_, i64>(sql).bind(users.clone()).fetch_all(c).await)?;
+    let back = if limited.is_empty() {
+        Vec::new()
+    } else {
+        run!(tx, ACTIVATE, |sql, c| {
+            query_scalar::<_, i64>(sql).bind(IdList::new(limited)).bind(now.micros()).fetch_all(c).await
+        })?
+    };
     traffic_writers::one_at_a_time(tx).await?;
     run!(tx, RESET_TRAFFIC, |sql, c| query(sql).bind(users).bind(now.micros()).execute(c).await.map(drop))?;
     Ok(IdList::new(back))

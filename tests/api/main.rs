@@ -13,6 +13,7 @@ mod engines;
 mod health;
 mod hosts;
 mod nodes;
+mod notifications;
 mod panel;
 mod services;
 mod subscription;
