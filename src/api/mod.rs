@@ -59,7 +59,10 @@ use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
 use crate::config::subscription::SubscriptionSettings;
 use crate::domain::admin::Admin;
+use crate::domain::ids::AdminId;
+use crate::domain::moment::SECOND;
 use crate::domain::user::User;
+use crate::store::stats::UserCounts;
 
 pub mod admins;
 pub mod auth;
@@ -70,12 +73,14 @@ pub mod client;
 pub mod cluster;
 pub mod coerce;
 mod cors;
+mod docs;
 mod engine_logs;
 pub mod engines;
 pub mod error;
 pub mod fields;
 pub mod form;
 pub mod health;
+mod home;
 mod host_body;
 mod host_parts;
 pub mod hosts;
@@ -85,15 +90,18 @@ mod metrics;
 pub mod nodes;
 mod not_a_number;
 mod notifications;
-mod openapi;
+pub mod openapi;
 pub mod page;
 pub mod query;
 pub mod routes;
 pub mod services;
+pub mod settings;
 mod short_text;
+pub mod stats;
 mod subscription;
 mod subscription_page;
 pub mod token;
+mod usage;
 mod user_fields;
 mod user_input;
 mod users;
@@ -131,6 +139,8 @@ pub struct State {
     pub users: Recent<String, Option<Arc<User>>>,
     /// A hash of what subscriptions depend on and no admin changes.
     pub surroundings_revision: u128,
+    /// How many users of what kind there are, by owner.
+    pub user_counts: Recent<Option<AdminId>, UserCounts>,
     /// How many users the last lists had.
     pub totals: TotalCache,
     /// How often a subscription's link may be wrong.
@@ -176,6 +186,7 @@ impl State {
             surroundings_revision: options.surroundings.revision(),
             admins: Recent::new(MAX_AGE, Rings::All),
             users: Recent::new(MAX_AGE, Rings::All),
+            user_counts: Recent::new(2 * SECOND, Rings::Own),
             totals: TotalCache::default(),
             panel,
             options,
@@ -201,7 +212,8 @@ impl<'a> FromRequest<'a> for &'a State {
 
 /// The whole API, ready to be served.
 pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
-    Boundary { state, routes: all_routes().into_endpoint() }
+    let routes = home::routes_at(all_routes(), state.options.http.dashboard_path.as_str());
+    Boundary { state, routes: routes.into_endpoint() }
 }
 
 /// Method and path of every endpoint, as `(GET, /api/users/:username)`.
@@ -215,9 +227,11 @@ fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
         .and(cluster::routes)
+        .and(docs::routes)
         .and(engine_logs::routes)
         .and(engines::routes)
         .and(health::routes)
+        .and(home::routes)
         .and(hosts::routes)
         .and(inbounds::routes)
         .and(metrics::routes)
@@ -225,6 +239,9 @@ fn all_routes() -> Routes {
         .and(notifications::routes)
         .and(openapi::routes)
         .and(services::routes)
+        .and(settings::routes)
+        .and(stats::routes)
         .and(subscription::routes)
+        .and(usage::routes)
         .and(users::routes)
 }
