@@ -27,6 +27,7 @@ mod resets;
 mod retention;
 mod review;
 mod shadow;
+mod take_over;
 mod task;
 mod usage;
 mod usage_faults;
