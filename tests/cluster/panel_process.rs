@@ -159,6 +159,11 @@ impl PanelProcess {
 }
 
 impl PanelProcess {
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is there");
+    }
+
     /// Waits until it has ended by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         let limit = Instant::now() + Duration::from_secs(30);
