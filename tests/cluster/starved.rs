@@ -17,7 +17,7 @@ use sarban::domain::moment::SECOND;
 use sarban::domain::schedule::{Schedule, Task};
 use sarban::nodes::collector::Collector;
 use sarban::nodes::{PanelIdentity, Supervisor, Timing, panel_certificate};
-use sarban::notify::courier::{self, Courier};
+use sarban::notify::{self, Courier};
 use sarban::scheduler::tasks::Deps;
 use sarban::store::OpenOptions;
 use sarban::store::members::Member;
@@ -90,7 +90,7 @@ async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordinatio
         redis: None,
         bell: bell.clone(),
         supervisor,
-        courier: Courier::new(clock.clone(), watch::channel(()).1, courier::Timing::default(), None, None),
+        courier: Courier::new(clock.clone(), watch::channel(()).1, notify::Timing::default(), None, None),
         deps: Arc::new(Deps {
             db,
             clock,
