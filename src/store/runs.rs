@@ -294,9 +294,10 @@ pub async fn last(db: &Db) -> Result<Vec<LastRun>, StoreError> {
 
 /// When a task did its work last.
 pub async fn last_success(db: &Db, task: Task) -> Result<Option<Moment>, StoreError> {
-    let at =
-        read!(db, LAST_SUCCESS, |sql, c| { query_scalar::<_, Option<i64>>(sql).bind(task.name()).fetch_one(c).await })?;
-    Ok(at.map(Moment::from_micros))
+    let at = read!(db, LAST_SUCCESS, |sql, c| {
+        query_scalar::<_, Option<i64>>(sql).bind(task.name()).fetch_optional(c).await
+    })?;
+    Ok(at.flatten().map(Moment::from_micros))
 }
 
 /// A page of the ledger, newest first.
