@@ -16,7 +16,7 @@ use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Routes, get, post};
-use super::words::words;
+use super::words::words_for;
 use crate::actions::cluster;
 use crate::cluster::gate::RedisState;
 use crate::domain::moment::{Moment, SECOND};
@@ -147,8 +147,12 @@ pub struct RunQuery {
     task: String,
     /// In one of these states.
     #[deserr(default)]
-    #[param(required = false, schema_with = words::<RunState>)]
+    #[param(required = false, schema_with = states)]
     state: Vec<Word<RunState>>,
+}
+
+fn states() -> utoipa::openapi::schema::Array {
+    words_for::<RunState>("In one of these states.")
 }
 
 impl Params for RunQuery {

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::coordination::{Coordination, CoordinationParts};
 use super::health::Watchers;
-use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, telemetry};
+use super::listener::Listening;
+use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, take_over, telemetry};
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
 use crate::api;
@@ -43,6 +44,8 @@ const LAST_SECOND: Duration = Duration::from_secs(1);
 pub struct ServeOptions {
     /// Apply pending migrations; otherwise refuse to start with any.
     pub migrate: bool,
+    /// Receive the listening socket from the running process of this host.
+    pub take_over: bool,
     /// What the runtime was sized to, for the log.
     pub workers: Workers,
     /// The cores that it was sized for.
@@ -60,7 +63,15 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         options.workers
     );
     // First the port, which costs nothing to ask for, then the database.
-    let acceptor = listener::bind(&settings).await?;
+    let mut predecessor = None;
+    let mut inherited = listener::from_service_manager()?;
+    if options.take_over
+        && inherited.is_none()
+        && let Some((socket, process)) = take_over::receive(&settings)?
+    {
+        (inherited, predecessor) = (Some(socket), Some(process));
+    }
+    let Listening { acceptor, socket } = listener::listen(&settings, inherited).await?;
     if settings.http.read_only {
         return shadow::serve(&settings, acceptor, metrics).await;
     }
@@ -147,6 +158,12 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let fetches = state.fetches.clone();
     tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
 
+    take_over::offer(&settings, socket, stopping.clone());
+    if let Some(predecessor) = predecessor
+        && let Err(error) = predecessor.dismiss()
+    {
+        tracing::warn!(%error, "the process before this one could not be told to go");
+    }
     tracing::info!("the panel is at {}", address(&settings));
     let grace = settings.instance.shutdown_grace;
     let serving = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(

@@ -57,6 +57,9 @@ pub struct Elector {
     pub drain: CancellationToken,
 }
 
+/// Nobody looks away for longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
 /// How a wait for the lease ended, and what to wait for next.
 enum Turn {
     /// Wait this long, or until the bell rings.
@@ -86,7 +89,9 @@ impl Elector {
                 Ok(Turn::Won(term)) => {
                     if self.reign(&me, term, &mut rng).await.is_voluntary() {
                         // Whoever hands over lets another one have it: deaf to the bell that was rung for the others.
+                        // Without Redis they do not hear it, and look again after two seconds at most.
                         let rest = Duration::from_micros(self.timing.ttl.unsigned_abs() / 4);
+                        let rest = if self.gate.is_some() { rest } else { rest.max(LONGEST_WAIT.mul_f64(1.2)) };
                         let _ = timeout(rest, drain.cancelled()).await;
                     }
                     continue;
@@ -226,7 +231,7 @@ impl Elector {
 
 /// What is left, plus a little chance so that not all come at once, and never more than two seconds.
 fn wait_for(remaining: Duration, rng: &mut StdRng) -> Duration {
-    (remaining + Duration::from_millis(rng.random_range(50..=300))).min(Duration::from_secs(2))
+    (remaining + Duration::from_millis(rng.random_range(50..=300))).min(LONGEST_WAIT)
 }
 
 async fn rest(wait: Duration, ear: &mut Ear, rng: &mut StdRng) {

@@ -47,7 +47,7 @@ statements! {
         "SELECT t.task, t.period, r.slot, r.state, r.started_at, r.finished_at, r.lag_ms, r.items, r.instance, r.error
          FROM task AS t LEFT JOIN task_run AS r
          ON r.task = t.task AND r.slot = (SELECT MAX(x.slot) FROM task_run AS x WHERE x.task = t.task)";
-    LAST_SUCCESS = "SELECT MAX(finished_at) FROM task_run WHERE task = $1 AND state = 'done'";
+    LAST_SUCCESS = "SELECT finished_at FROM task_run WHERE task = $1 AND state = 'done' ORDER BY slot DESC LIMIT 1";
     PAGE =
         "SELECT task, slot, epoch, instance, attempts, trigger, state, started_at, finished_at, lag_ms, items, error
          FROM task_run WHERE ($1 = '' OR task = $1) AND ($2 = '' OR $2 LIKE '%,' || state || ',%')
@@ -294,9 +294,10 @@ pub async fn last(db: &Db) -> Result<Vec<LastRun>, StoreError> {
 
 /// When a task did its work last.
 pub async fn last_success(db: &Db, task: Task) -> Result<Option<Moment>, StoreError> {
-    let at =
-        read!(db, LAST_SUCCESS, |sql, c| { query_scalar::<_, Option<i64>>(sql).bind(task.name()).fetch_one(c).await })?;
-    Ok(at.map(Moment::from_micros))
+    let at = read!(db, LAST_SUCCESS, |sql, c| {
+        query_scalar::<_, Option<i64>>(sql).bind(task.name()).fetch_optional(c).await
+    })?;
+    Ok(at.flatten().map(Moment::from_micros))
 }
 
 /// A page of the ledger, newest first.

@@ -1,6 +1,5 @@
-//! The cluster in the API: who may ask, what is shown, and what is asked of the leader.
+//! The cluster in the API: what is shown, and what is asked of the leader.
 
-use reqwest::Method;
 use sarban::clock::Clock;
 use sarban::domain::ids::Epoch;
 use sarban::store::lease::{self, Candidate};
@@ -8,30 +7,14 @@ use sarban::store::{Db, Engine};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::panel::{TestPanel, send};
+use crate::panel::TestPanel;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    only_sudo_admins_may,
     a_leader_is_shown_while_its_lease_lasts,
     runs_are_listed_newest_first_and_by_task_and_state,
     a_run_and_a_hand_over_are_asked_for
 );
-
-async fn only_sudo_admins_may(db: Db) {
-    let panel = TestPanel::start(db).await;
-    panel.insert_admin("alice", false).await;
-    for (method, path) in [
-        (Method::GET, "/api/cluster"),
-        (Method::GET, "/api/cluster/runs"),
-        (Method::POST, "/api/cluster/step-down"),
-        (Method::POST, "/api/cluster/tasks/prune/run"),
-    ] {
-        send(panel.request(method.clone(), path)).await.refused(401);
-        send(panel.request(method, path).bearer_auth(panel.token_of("alice"))).await.refused(403);
-    }
-    assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM task_request").await, 0);
-}
 
 async fn a_leader_is_shown_while_its_lease_lasts(db: Db) {
     let panel = TestPanel::start(db.clone()).await;

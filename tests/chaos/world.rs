@@ -75,7 +75,7 @@ impl World {
         }
         let data = root.join("data");
         std::fs::create_dir(&data)?;
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "sarban-chaos"]).arg(&data).output();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=48m", "sarban-chaos"]).arg(&data).output();
         let disk = mounted.is_ok_and(|done| done.status.success()).then(|| Mount(data.clone()));
         let settings = Settings {
             program: program.clone(),
@@ -172,7 +172,7 @@ impl World {
             return Ok(false);
         }
         // It fails when the disk is full, which is the purpose.
-        let _ = std::fs::write(&filler, vec![1; 8 * 1024 * 1024]);
+        let _ = std::fs::write(&filler, vec![1; 64 * 1024 * 1024]);
         sleep(time).await;
         std::fs::remove_file(&filler)?;
         Ok(true)

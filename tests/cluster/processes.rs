@@ -227,7 +227,7 @@ async fn watch_leaders(db: Db, on: Arc<AtomicBool>) {
     }
 }
 
-async fn every_slot_once(db: &Db) {
+pub async fn every_slot_once(db: &Db) {
     let shared_epochs =
         "SELECT COUNT(*) FROM (SELECT epoch FROM task_run GROUP BY epoch HAVING COUNT(DISTINCT instance) > 1) AS e";
     assert_eq!(number(db, shared_epochs).await, 0, "an epoch has one leader");
