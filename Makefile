@@ -1,11 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
 .PHONY: help run test chaos model lint openapi deny deploy-check services services-stop bench
-=======
-.PHONY: help run test chaos model lint openapi deny deploy-check services services-stop
->>>>>>> cluster
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
