@@ -31,6 +31,7 @@ pub mod secrets;
 pub mod services;
 pub mod settings;
 mod statement;
+pub mod stats;
 pub mod subscription;
 pub mod subscription_fetches;
 pub mod tls_material;
@@ -38,6 +39,7 @@ mod traffic_writers;
 pub mod usage_batches;
 pub mod usage_days;
 pub mod usage_hours;
+pub mod usage_series;
 pub mod usage_totals;
 pub mod user_batches;
 mod user_conditions;
@@ -78,6 +80,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         secrets::STATEMENTS,
         services::STATEMENTS,
         settings::STATEMENTS,
+        stats::STATEMENTS,
         subscription::STATEMENTS,
         subscription_fetches::STATEMENTS,
         tls_material::STATEMENTS,
@@ -85,6 +88,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         usage_batches::STATEMENTS,
         usage_days::STATEMENTS,
         usage_hours::STATEMENTS,
+        usage_series::STATEMENTS,
         usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
         user_lists::STATEMENTS,

@@ -26,7 +26,8 @@ pub(super) async fn measure(panel: &Panel, clients: usize, time: Duration, bound
         return Err(format!("under load {wrong}"));
     }
     times.sort_unstable();
-    let part = |hundredths: usize| times.get((times.len() * hundredths / 100).min(times.len() - 1)).copied();
+    let part =
+        |hundredths: usize| times.get((times.len() * hundredths / 100).min(times.len().saturating_sub(1))).copied();
     let (Some(p50), Some(p95), Some(p99)) = (part(50), part(95), part(99)) else {
         return Err("no request was answered".to_owned());
     };

@@ -41,7 +41,7 @@ pub(super) async fn run_once(panel: &Panel, watch: Duration) -> Finding {
     };
     let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for run in &runs {
-        *seen.entry((&run.task, &run.slot)).or_default() += 1;
+        *seen.entry((run.task.as_str(), run.slot.as_str())).or_default() += 1;
         if !["done", "running"].contains(&run.state.as_str()) {
             return Err(format!("{} at {} is {}: {}", run.task, run.slot, run.state, run.error));
         }
