@@ -93,7 +93,8 @@ async fn series_show_days_where_hours_were(db: Db) {
     .await;
     execute(
         &db,
-        "INSERT INTO nodes (id, name, address, port, connection_backend, created_at) VALUES (2, 'two', 'two', 1, 'grpcio', 0)",
+        "DELETE FROM nodes;
+         INSERT INTO nodes (id, name, address, port, connection_backend, created_at) VALUES (2, 'two', 'two', 1, 'grpcio', 0)",
     )
     .await;
     let span = Span::new(Some(Moment::from_micros(0)), Some(Moment::from_micros(3 * DAY)), Moment::MIN).unwrap();
