@@ -31,6 +31,7 @@ mod shadow;
 mod starved;
 mod take_over;
 mod task;
+mod task_news;
 mod usage;
 mod usage_faults;
 mod usage_queue;
