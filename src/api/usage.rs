@@ -106,7 +106,8 @@ async fn of_user(
 }
 
 /// Shows the traffic of all users on a node, by the hour.
-#[utoipa::path(get, path = "/api/nodes/{node_id}/usage", operation_id = "usage", tag = "Node", params(NodePath, SpanQuery),
+#[utoipa::path(get, path = "/api/nodes/{node_id}/usage", operation_id = "usage", tag = "Node",
+    params(NodePath, SpanQuery),
     responses((status = 200, body = TrafficSeries), (status = 404, description = "No such node")))]
 #[handler]
 async fn of_node(
