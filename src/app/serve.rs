@@ -105,6 +105,8 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
             collector: collector.clone(),
             audience: audience.clone(),
             node_hours: !settings.tasks.without_node_usage,
+            usage_percent: settings.notify.usage_percent,
+            days_left: settings.notify.days_left,
             crash,
             hourly_retention: Some(settings.tasks.usage_hourly_retention_days).filter(|days| *days > 0),
         }),
@@ -221,6 +223,7 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     vec![
         every(Task::RecordUserUsages, settings.tasks.record_user_usages),
         every(Task::ReviewUsers, settings.tasks.review_users),
+        every(Task::ExpireDaysReached, settings.tasks.expire_days_reached),
         every(Task::ResetUserDataUsage, settings.tasks.reset_user_data_usage),
         Schedule { task: Task::SyncNodes, period: 60 * SECOND },
         Schedule { task: Task::Prune, period: 3_600 * SECOND },

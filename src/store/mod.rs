@@ -7,6 +7,7 @@ pub mod changes;
 pub mod clock;
 mod db;
 mod error;
+pub mod expiring;
 mod fence;
 mod gate;
 pub mod hosts;
@@ -61,6 +62,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         admins::STATEMENTS,
         changes::STATEMENTS,
         clock::STATEMENTS,
+        expiring::STATEMENTS,
         fence::STATEMENTS,
         hosts::STATEMENTS,
         inbounds::STATEMENTS,

@@ -21,6 +21,7 @@ mod retention;
 mod review;
 mod shadow;
 mod task;
+mod task_news;
 mod usage;
 mod usage_faults;
 mod usage_queue;
