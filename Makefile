@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos model lint openapi deny deploy-check services services-stop bench
+.PHONY: help run test chaos model lint openapi fuzz-api deny deploy-check services services-stop bench
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -41,6 +41,10 @@ lint: ## formatting, clippy with warnings denied, the rules of the house
 
 openapi: ## write openapi.json anew, after a change of the API
 	SARBAN_WRITE_OPENAPI=1 $(CARGO) test --locked --test api -- the_committed_document
+
+fuzz-api: ## ask a fresh panel everything that openapi.json allows and more: no 5xx, no answer of another shape (SECONDS=300)
+	$(CARGO) build --locked --bin sarban
+	@tests/support/fuzz_api.sh $(SARBAN) $(or $(SECONDS),300)
 
 deny: ## licences, banned crates and sources of all dependencies (needs cargo-deny)
 	cargo-deny --locked check licenses bans sources

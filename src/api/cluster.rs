@@ -4,6 +4,7 @@ use deserr::Deserr;
 use poem::http::StatusCode;
 use poem::{IntoResponse, Response, handler};
 use serde::Serialize;
+use utoipa::openapi::schema::Array;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::State;
@@ -145,14 +146,9 @@ pub struct RunQuery {
     #[deserr(default)]
     #[param(required = false)]
     task: String,
-    /// In one of these states.
     #[deserr(default)]
-    #[param(required = false, schema_with = states)]
+    #[param(schema_with = states)]
     state: Vec<Word<RunState>>,
-}
-
-fn states() -> utoipa::openapi::schema::Array {
-    words_for::<RunState>("In one of these states.")
 }
 
 impl Params for RunQuery {
@@ -225,6 +221,10 @@ async fn run_now(state: &State, _: Sudo, Path(at): Path<TaskPath>) -> Result<Res
 async fn step_down(state: &State, _: Sudo) -> Result<Response, ApiError> {
     cluster::step_down(&state.panel).await?;
     Ok(Json(Empty {}).with_status(StatusCode::ACCEPTED).into_response())
+}
+
+fn states() -> Array {
+    words_for::<RunState>("Those in one of these states.")
 }
 
 fn leader_response(lease: &Lease, now: Moment) -> Option<LeaderResponse> {

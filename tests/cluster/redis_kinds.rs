@@ -47,7 +47,7 @@ fn cli(port: u16, arguments: &[&str]) -> String {
 async fn keys_are(port: u16, more: &[&str], expected: usize) {
     let limit = Instant::now() + Duration::from_secs(10);
     loop {
-        let keys = cli(port, &[more, &["KEYS", "*"]].concat());
+        let keys = cli(port, &[more, &["KEYS", "*"][..]].concat());
         if keys.lines().filter(|key| key.contains(":scheduler}:")).count() == expected {
             return;
         }
@@ -118,7 +118,7 @@ fn as_a_redis_cluster() {
         }
         let places: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
         let places: Vec<&str> = places.iter().map(String::as_str).collect();
-        let made = cli(nodes[0].port, &[&["--cluster", "create"], &places[..], &["--cluster-yes"]].concat());
+        let made = cli(nodes[0].port, &[&["--cluster", "create"][..], &places, &["--cluster-yes"]].concat());
         let limit = Instant::now() + Duration::from_secs(20);
         while !nodes.iter().all(|node| cli(node.port, &["CLUSTER", "INFO"]).contains("cluster_state:ok")) {
             assert!(Instant::now() < limit, "no cluster: {made}");

@@ -98,6 +98,8 @@ async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordinatio
             collector: collector.expect("a spool"),
             audience: Arc::default(),
             node_hours: true,
+            usage_percent: 80,
+            days_left: 3,
             crash,
             hourly_retention: None,
         }),
