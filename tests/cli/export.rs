@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sarban::store::OpenOptions;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, query, query_scalar};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, query, query_scalar};
 
 use super::Box;
 use super::import::{ODD_ROWS, ROWS, SCHEMA, import, old_panel, url};
