@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint openapi fuzz-api deny deploy-check services services-stop
+.PHONY: help run test chaos model lint openapi fuzz-api deny deploy-check services services-stop bench
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -23,6 +23,16 @@ run: ## build and start a panel at http://127.0.0.1:8000, on SQLite in this fold
 
 test: ## run every test, on a Redis and a PostgreSQL started for it
 	@tests/support/services.sh run $(CARGO) test --locked --no-fail-fast
+
+chaos: ## faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour
+	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
+
+bench: ## measure the panel under load, beside a bare route: docs/performance.md (BENCH="--users 100000" for less)
+	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node
+	@tests/support/services.sh run sh -c "python3 benches/http/bench.py $(BENCH) && python3 benches/http/tasks.py $(TASKS)"
+
+model: ## every order of the steps of the lease's protocol, with three candidates
+	@$(CARGO) test --locked --test model -- --candidates 3
 
 lint: ## formatting, clippy with warnings denied, the rules of the house
 	$(CARGO) fmt --check

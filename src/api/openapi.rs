@@ -12,8 +12,8 @@ use super::docs::switched_on;
 use super::error::{ApiError, ErrorBody, WrongFields};
 use super::routes::{Routes, get};
 use super::{
-    State, admins, docs, engines, health, home, hosts, inbounds, metrics, nodes, notifications, services, settings,
-    stats, subscription, usage, users,
+    State, admins, cluster, docs, engines, health, home, hosts, inbounds, metrics, nodes, notifications, services,
+    settings, stats, subscription, usage, users,
 };
 
 #[derive(OpenApi)]
@@ -54,6 +54,7 @@ fn openapi_json(state: &State) -> Result<Json<utoipa::openapi::OpenApi>, ApiErro
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = [
         admins::Doc::openapi(),
+        cluster::Doc::openapi(),
         docs::Doc::openapi(),
         engines::Doc::openapi(),
         health::Doc::openapi(),
