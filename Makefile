@@ -24,10 +24,12 @@ run: ## build and start a panel at http://127.0.0.1:8000, on SQLite in this fold
 test: ## run every test, on a Redis and a PostgreSQL started for it
 	@tests/support/services.sh run $(CARGO) test --locked --no-fail-fast
 
-lint: ## formatting, clippy with warnings denied, the rules of the house
+lint: ## formatting, clippy with warnings denied, the rules of the house, what deploy/ and the image name
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --test layers
+	python3 tests/deploy/context.py
+	python3 tests/deploy/metrics.py
 
 deny: ## licences, banned crates and sources of all dependencies (needs cargo-deny)
 	cargo-deny --locked check licenses bans sources
