@@ -20,6 +20,7 @@ mod resets;
 mod retention;
 mod review;
 mod shadow;
+mod stopping;
 mod task;
 mod usage;
 mod usage_faults;
