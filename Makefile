@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint deny deploy-check services services-stop
+.PHONY: help run test lint openapi deny deploy-check services services-stop
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -30,6 +30,9 @@ lint: ## formatting, clippy with warnings denied, the rules of the house, what d
 	$(CARGO) test --locked --test layers
 	python3 tests/deploy/context.py
 	python3 tests/deploy/metrics.py
+
+openapi: ## write openapi.json anew, after a change of the API
+	SARBAN_WRITE_OPENAPI=1 $(CARGO) test --locked --test api -- the_committed_document
 
 deny: ## licences, banned crates and sources of all dependencies (needs cargo-deny)
 	cargo-deny --locked check licenses bans sources

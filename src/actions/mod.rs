@@ -9,8 +9,10 @@ pub mod nodes;
 pub mod notices;
 pub mod passwords;
 pub mod services;
+pub mod settings;
 pub mod sign_in;
 pub mod subscriptions;
+pub mod usage_series;
 pub mod users;
 
 use std::sync::Arc;

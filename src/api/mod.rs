@@ -64,12 +64,14 @@ pub mod chance;
 pub mod client;
 pub mod coerce;
 mod cors;
+mod docs;
 mod engine_logs;
 pub mod engines;
 pub mod error;
 pub mod fields;
 pub mod form;
 pub mod health;
+mod home;
 mod host_body;
 mod host_parts;
 pub mod hosts;
@@ -79,15 +81,18 @@ mod metrics;
 pub mod nodes;
 mod not_a_number;
 mod notifications;
-mod openapi;
+pub mod openapi;
 pub mod page;
 pub mod query;
 pub mod routes;
 pub mod services;
+pub mod settings;
 mod short_text;
+pub mod stats;
 mod subscription;
 mod subscription_page;
 pub mod token;
+mod usage;
 mod user_fields;
 mod user_input;
 mod users;
@@ -168,7 +173,8 @@ impl<'a> FromRequest<'a> for &'a State {
 
 /// The whole API, ready to be served.
 pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
-    Boundary { state, routes: all_routes().into_endpoint() }
+    let routes = home::routes_at(all_routes(), state.options.http.dashboard_path.as_str());
+    Boundary { state, routes: routes.into_endpoint() }
 }
 
 /// Method and path of every endpoint, as `(GET, /api/users/:username)`.
@@ -181,9 +187,11 @@ pub fn endpoints() -> Vec<(String, String)> {
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
+        .and(docs::routes)
         .and(engine_logs::routes)
         .and(engines::routes)
         .and(health::routes)
+        .and(home::routes)
         .and(hosts::routes)
         .and(inbounds::routes)
         .and(metrics::routes)
@@ -191,6 +199,9 @@ fn all_routes() -> Routes {
         .and(notifications::routes)
         .and(openapi::routes)
         .and(services::routes)
+        .and(settings::routes)
+        .and(stats::routes)
         .and(subscription::routes)
+        .and(usage::routes)
         .and(users::routes)
 }

@@ -17,7 +17,7 @@ use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Routes, get, post};
-use super::words::word;
+use super::words::{word, word_for};
 use crate::actions::notices::{self, NoticeError};
 use crate::domain::moment::Moment;
 use crate::domain::notice::{Channel, LetterState};
@@ -66,10 +66,10 @@ pub struct Notification {
 #[into_params(parameter_in = Query)]
 struct NotificationQuery {
     #[deserr(default)]
-    #[param(required = false, schema_with = word::<Channel>)]
+    #[param(schema_with = channel)]
     channel: Option<Word<Channel>>,
     #[deserr(default)]
-    #[param(required = false, schema_with = word::<LetterState>)]
+    #[param(schema_with = state)]
     state: Option<Word<LetterState>>,
 }
 
@@ -78,13 +78,14 @@ struct NotificationQuery {
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
 struct NotificationPath {
+    /// Its id.
     #[param(value_type = i64)]
     id: Int,
 }
 
 /// Lists notifications, newest first.
 #[utoipa::path(get, path = "/api/notifications", tag = "Notification", params(NotificationQuery, Paging),
-    responses((status = 200, body = Page<Notification>)), security(("bearer" = [])))]
+    responses((status = 200, body = Page<Notification>)))]
 #[handler]
 async fn list(
     state: &State,
@@ -100,10 +101,18 @@ async fn list(
 /// Has a notification tried again from the beginning, at once: for dead letters, and for those who can't wait.
 #[utoipa::path(post, path = "/api/notifications/{id}/retry", tag = "Notification", params(NotificationPath),
     responses((status = 200, body = Notification), (status = 404, description = "No such notification"),
-              (status = 409, description = "It was delivered")), security(("bearer" = [])))]
+              (status = 409, description = "It was delivered")))]
 #[handler]
 async fn retry(state: &State, _: Sudo, Path(at): Path<NotificationPath>) -> Result<Json<Notification>, ApiError> {
     Ok(Json(notices::try_again(&state.panel, at.id.0).await?.into()))
+}
+
+fn channel() -> utoipa::openapi::Object {
+    word_for::<Channel>("Those that go this way.")
+}
+
+fn state() -> utoipa::openapi::Object {
+    word_for::<LetterState>("Those that have come this far.")
 }
 
 impl Params for NotificationQuery {}

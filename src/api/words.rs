@@ -6,6 +6,7 @@ use super::coerce::{Words, impl_words};
 use crate::domain::host::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 use crate::domain::node::{ConnectionBackend, NodeStatus};
 use crate::domain::notice::{Channel, LetterState};
+use crate::domain::subscription_settings::RuleResult;
 use crate::domain::user::ResetStrategy;
 use crate::domain::user_edit::ExpireStrategy;
 use crate::store::user_lists::UserSort;
@@ -19,6 +20,7 @@ impl_words!(HostSecurity = Self::ALL);
 impl_words!(Alpn = Self::ALL);
 impl_words!(Fingerprint = Self::ALL);
 impl_words!(NoiseKind = Self::ALL);
+impl_words!(RuleResult = Self::ALL);
 impl_words!(Channel = Self::ALL);
 impl_words!(LetterState = Self::ALL);
 
@@ -34,9 +36,16 @@ pub(super) fn word_or_null<T: Words>() -> Object {
     ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null])).enum_values(Some(words)).build()
 }
 
-/// A list of such words.
-pub(super) fn words<T: Words>() -> Array {
-    ArrayBuilder::new().items(word::<T>()).build()
+/// The same as a parameter. (utoipa leaves out the doc comment of a parameter whose schema is made by a function.)
+pub(super) fn word_for<T: Words>(description: &str) -> Object {
+    let mut word = word::<T>();
+    word.description = Some(description.to_owned());
+    word
+}
+
+/// A list of such words as a parameter.
+pub(super) fn words_for<T: Words>(description: &str) -> Array {
+    ArrayBuilder::new().items(word::<T>()).description(Some(description)).build()
 }
 
 #[cfg(test)]
