@@ -33,7 +33,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
         request.set_data(self.state.clone());
         let cross_origin = CrossOrigin::of(&request, &self.state.options.http.allowed_origins);
         let preflight = cross_origin.as_ref().and_then(|cross| cross.preflight(&request));
-        let changes_sources = may_change_sources(&request);
+        let (changes, changes_sources) = (writes(&request), may_change_sources(&request));
         let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
         let (route, mut response) = match preflight {
             Some(response) => (None, response),
@@ -47,6 +47,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
         };
         if changes_sources {
             self.state.sources.forget();
+        }
+        if changes {
+            // For whoever keeps what was read before, here and on other hosts.
+            self.state.panel.bell.ring();
         }
         response.headers_mut().insert(REQUEST_ID, id);
         let micros = clock.boot().micros() - started.micros();
