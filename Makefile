@@ -34,10 +34,12 @@ bench: ## measure the panel under load, beside a bare route: docs/performance.md
 model: ## every order of the steps of the lease's protocol, with three candidates
 	@$(CARGO) test --locked --test model -- --candidates 3
 
-lint: ## formatting, clippy with warnings denied, the rules of the house
+lint: ## formatting, clippy with warnings denied, the rules of the house, what deploy/ and the image name
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --test layers
+	python3 tests/deploy/context.py
+	python3 tests/deploy/metrics.py
 
 openapi: ## write openapi.json anew, after a change of the API
 	SARBAN_WRITE_OPENAPI=1 $(CARGO) test --locked --test api -- the_committed_document

@@ -63,7 +63,11 @@ impl<E: Endpoint<Output = Response>> Boundary<E> {
     /// The route's pattern, if one matched, and the answer.
     async fn answer(&self, request: Request) -> (Option<Arc<str>>, Response) {
         if self.state.options.http.read_only && writes(&request) {
-            return (None, ApiError::unavailable("The panel is read-only now").to_response());
+            return (
+                None,
+                ApiError::unavailable("The panel is read-only: SARBAN_READ_ONLY is on, so nothing is changed")
+                    .to_response(),
+            );
         }
         match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
             Ok(Ok(response)) => (response.data().map(|PathPattern(pattern)| pattern.clone()), response),
