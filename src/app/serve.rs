@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::identity::Identity;
 use crate::cluster::members;
+use crate::cluster::shared_counters::SharedCounters;
 use crate::cluster::view::ClusterView;
 use crate::config::Settings;
 use crate::config::crash_point::CrashPoint;
@@ -102,6 +103,9 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         .with_context(|| format!("no spool under {}: check DATA_DIR", data_dir.display()))?;
     tokio::spawn(replay_each_minute(collector.clone(), stopping.clone()));
 
+    let servers = settings.redis.as_ref().map(redis::servers).transpose()?;
+    let cluster = settings.instance.cluster.as_str();
+    let counters = servers.clone().map(|servers| Arc::new(SharedCounters::new(servers, cluster, clock.clone())));
     let schedules = schedules(&settings);
     let audience = Arc::new(notifications::audience(&settings));
     let coordination = Coordination::start(CoordinationParts {
@@ -120,10 +124,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         timing: settings.lease,
         schedules: schedules.clone(),
         lease_database: database::lease_options(&settings),
-        redis: match &settings.redis {
-            Some(target) => Some((redis::servers(target)?, settings.instance.cluster.as_str().to_owned())),
-            None => None,
-        },
+        redis: servers.map(|servers| (servers, cluster.to_owned())),
         bell: bell.clone(),
         supervisor,
         courier: notifications::courier(&settings, clock.clone(), wake(bell.ear()))?,
@@ -155,7 +156,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         members: coordination.members.clone(),
     };
     let panel = Panel { db: db.clone(), clock, bell, audience: audience.clone() };
-    let state = api::State::new(panel, api_options(&settings)?, view, health, metrics, &mut rng);
+    let state = api::State::new(panel, api_options(&settings, counters)?, view, health, metrics, &mut rng);
     let fetches = state.fetches.clone();
     tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
 
@@ -267,12 +268,13 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     ]
 }
 
-pub(super) fn api_options(settings: &Settings) -> anyhow::Result<api::Options> {
+pub(super) fn api_options(settings: &Settings, counters: Option<Arc<SharedCounters>>) -> anyhow::Result<api::Options> {
     Ok(api::Options {
         http: settings.http.clone(),
         auth: settings.auth.clone(),
         subscription: settings.subscription.clone(),
         surroundings: surroundings::find(settings)?,
+        counters,
     })
 }
 

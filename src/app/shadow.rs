@@ -46,7 +46,7 @@ pub(super) async fn serve(settings: &Settings, acceptor: BoxAcceptor, metrics: P
     let panel = Panel { db: db.clone(), clock, bell: Bell::default(), audience: Arc::default() };
     let identity = Identity::new(settings.instance.name.clone());
     let view = ClusterView::alone(settings.instance.cluster.as_str().to_owned(), identity, Vec::new());
-    let state = api::State::new(panel, api_options(settings)?, view, health, metrics, &mut rng);
+    let state = api::State::new(panel, api_options(settings, None)?, view, health, metrics, &mut rng);
     tracing::warn!("SARBAN_READ_ONLY is on: changes are refused, no task runs, no node is spoken to");
     let grace = settings.instance.shutdown_grace;
     let asked_to_stop = async {

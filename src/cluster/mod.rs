@@ -9,4 +9,5 @@ pub mod members;
 mod reign;
 pub mod ringing;
 pub mod servers;
+pub mod shared_counters;
 pub mod view;

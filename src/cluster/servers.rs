@@ -31,7 +31,8 @@ enum Kind {
     },
 }
 
-/// One connection, shared by nobody.
+/// One connection. Clones share it: commands of several may be under way at once.
+#[derive(Clone)]
 pub enum RedisConnection {
     /// To one server.
     Single(MultiplexedConnection),

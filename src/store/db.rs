@@ -121,7 +121,10 @@ impl Db {
                 let read = SqlitePoolOptions::new()
                     .max_connections(options.connections.max(1))
                     .acquire_timeout(options.acquire_timeout)
-                    .connect_with(connect.read_only(true).busy_timeout(options.busy_timeout))
+                    // Each reader has pages of its own: enough for the upper levels of all trees of a million users.
+                    .connect_with(
+                        connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-2000"),
+                    )
                     .await;
                 let read = read.map_err(|source| StoreError::new("opening the SQLite database", source))?;
                 Ok(Self::Lite(Lite { read, write, gate, patience: options.busy_timeout }))

@@ -13,6 +13,7 @@ mod document;
 mod engines;
 mod health;
 mod hosts;
+mod limits;
 mod nodes;
 mod notifications;
 mod panel;

@@ -29,6 +29,7 @@ mod retention;
 mod review;
 mod shadow;
 mod starved;
+mod stopping;
 mod take_over;
 mod task;
 mod task_news;

@@ -152,9 +152,13 @@ impl PanelProcess {
 
     /// SIGTERM, and how it ended.
     pub async fn stop(&mut self) -> ExitStatus {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("it is asked to stop");
+        self.terminate();
         self.ended().await
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is asked to stop");
     }
 }
 

@@ -40,6 +40,7 @@ unset REDIS_URL DATABASE_URL WEBHOOK_ADDRESS TELEGRAM_API_TOKEN
 SARBAN_ADMIN_PASSWORD=rootpass "$program" admin create -u root --sudo >create.log 2>&1 || fail "no admin:" create.log
 "$program" serve >panel.log 2>&1 &
 panel=$!
+disown
 for _ in {1..600}; do
   if "$program" healthcheck >/dev/null 2>&1; then break; fi
   sleep 0.05
