@@ -37,8 +37,9 @@ pub(super) async fn dispatch(
             }
         }
         metrics::gauge!("sarban_user_changes_waiting").set(desk.waiting() as f64);
-        // A long table of marks (a node is slow) is read in full each time: so at most every other moment goes there.
-        let took = began.elapsed();
+        // A long table of marks (a node is slow) is read in full each time: so at most every other moment goes there. A
+        // round that waited for the database is no such round: the next one must not wait as long again, and thrice more.
+        let took = began.elapsed().min(LONGEST_ROUND);
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(took) => {}
@@ -51,6 +52,9 @@ pub(super) async fn dispatch(
         }
     }
 }
+
+/// A round that took longer stood still.
+const LONGEST_ROUND: Duration = Duration::from_secs(2);
 
 /// Waits until the bell rings, or rang since the last call.
 pub(super) async fn rang(wake: &mut watch::Receiver<()>) {
