@@ -89,6 +89,7 @@ mod subscription_page;
 pub mod token;
 mod user_fields;
 mod user_input;
+mod user_nodes;
 mod users;
 mod words;
 
@@ -184,5 +185,6 @@ fn all_routes() -> Routes {
         .and(openapi::routes)
         .and(services::routes)
         .and(subscription::routes)
+        .and(user_nodes::routes)
         .and(users::routes)
 }

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 use super::body::Json;
 use super::error::ApiError;
 use super::routes::{Routes, get};
-use super::{State, admins, engines, health, hosts, inbounds, metrics, nodes, services, subscription, users};
+use super::{State, admins, engines, health, hosts, inbounds, metrics, nodes, services, subscription, user_nodes, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -52,6 +52,7 @@ fn whole() -> utoipa::openapi::OpenApi {
         nodes::Doc::openapi(),
         services::Doc::openapi(),
         subscription::Doc::openapi(),
+        user_nodes::Doc::openapi(),
         users::Doc::openapi(),
     ]
     .into_iter()

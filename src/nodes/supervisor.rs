@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::connected::ConnectedNode;
 use super::desk::Desk;
 use super::dispatcher::{dispatch, rang};
+use super::lists::Lists;
 use super::node_task::{NodeTask, keep};
 use super::roster::Roster;
 use super::session::Context;
@@ -23,9 +24,6 @@ use crate::domain::ids::NodeId;
 use crate::domain::node::NodeStatus;
 use crate::store::node_sync::{self, NodeRow};
 use crate::store::{Fence, FenceError};
-
-/// Full syncs at a time.
-const FULL_SYNCS: usize = 8;
 
 /// How often and how long. The default is what the service runs with.
 #[derive(Clone, Debug)]
@@ -100,7 +98,7 @@ impl Supervisor {
             timing: self.timing.clone(),
             roster: self.roster.clone(),
             desk: Arc::new(Desk::default()),
-            full_syncs: Semaphore::new(FULL_SYNCS),
+            lists: Lists::default(),
         });
         let dispatching = dispatch(&fence, &context.desk, self.wake.clone(), self.timing.poll_changes, &stop);
         let watching = self.watch(&context, &stop);
