@@ -1,5 +1,7 @@
 //! `/sub/{username}/{key}`: what users' apps fetch. The key is the authentication.
 
+use std::borrow::Cow;
+
 use deserr::Deserr;
 use poem::http::header;
 use poem::{Body, Request as HttpRequest, Response, handler};
@@ -20,7 +22,7 @@ use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
 use crate::store::users;
 use crate::subscription::headers::headers;
-use crate::subscription::{Format, Request, render};
+use crate::subscription::{Format, LeftOut, Request, render};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -61,8 +63,7 @@ async fn fetch(
 ) -> Result<Response, ApiError> {
     let user = state.subscriber(&link.username, &link.key, &client).await?;
     let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
-    let agent = request.headers().get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-    let agent = agent.unwrap_or_default();
+    let agent = user_agent(request);
     state.fetches.note(user.id, state.panel.clock.now(), &agent);
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
@@ -72,7 +73,7 @@ async fn fetch(
         Some(RuleResult::Template) => Ok(subscription_page::response(&state.user_document(user))),
         Some(result) => {
             let format = Format::from_rule(result).ok_or_else(nothing)?;
-            Ok(state.subscription(format, &user, &sources, &own_url(&client, request)))
+            Ok(state.subscription(format, &user, &sources, &client, request))
         }
         None => Err(nothing()),
     }
@@ -97,7 +98,7 @@ async fn fetch_as(
     })?;
     let user = state.subscriber(&link.username, &link.key, &client).await?;
     let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
-    Ok(state.subscription(format, &user, &sources, &own_url(&client, request)))
+    Ok(state.subscription(format, &user, &sources, &client, request))
 }
 
 impl State {
@@ -119,7 +120,14 @@ impl State {
         Err(nothing())
     }
 
-    fn subscription(&self, format: Format, user: &User, sources: &Sources, url: &str) -> Response {
+    fn subscription(
+        &self,
+        format: Format,
+        user: &User,
+        sources: &Sources,
+        client: &Client,
+        http: &HttpRequest,
+    ) -> Response {
         let surroundings = &self.options.surroundings;
         let request = Request {
             user,
@@ -128,14 +136,18 @@ impl State {
             templates: &surroundings.templates,
             derivation: surroundings.derivation,
             server_ip: &surroundings.server_ip,
+            user_agent: &user_agent(http),
             now: self.panel.clock.now(),
         };
-        let body = render(format, &request, &mut self.chance.fork());
+        let rendered = render(format, &request, &mut self.chance.fork());
+        for LeftOut { host, reason } in rendered.left_out {
+            tracing::debug!(user = user.id.0, host = host.0, ?format, "the host is left out: {reason}");
+        }
         let mut response = Response::builder().content_type(format.content_type());
-        for (name, value) in headers(user, &sources.settings, url) {
+        for (name, value) in headers(user, &sources.settings, &own_url(client, http)) {
             response = response.header(name, value);
         }
-        response.body(Body::from_string(body))
+        response.body(Body::from_string(rendered.body))
     }
 }
 
@@ -143,6 +155,12 @@ impl State {
 fn own_url(client: &Client, request: &HttpRequest) -> String {
     let uri = request.original_uri();
     client.url(uri.path_and_query().map_or(uri.path(), |path| path.as_str()))
+}
+
+/// What the program calls itself; empty when it does not.
+fn user_agent(request: &HttpRequest) -> Cow<'_, str> {
+    let agent = request.headers().get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    agent.unwrap_or_default()
 }
 
 fn nothing() -> ApiError {

@@ -10,7 +10,7 @@ use crate::actions::subscriptions::Surroundings;
 use crate::config::Settings;
 use crate::config::auth::AuthGeneration;
 use crate::domain::credentials::KeyDerivation;
-use crate::subscription::templates::{ClashTemplate, SingBoxTemplate, Templates, TemplatesError, XrayTemplate};
+use crate::subscription::templates::{ClashTemplate, SingBoxTemplates, Templates, TemplatesError, XrayTemplate};
 
 /// Finds it out. A template that is there and is wrong is an error; one that is not there is the built-in one.
 pub fn find(settings: &Settings) -> anyhow::Result<Surroundings> {
@@ -18,7 +18,7 @@ pub fn find(settings: &Settings) -> anyhow::Result<Surroundings> {
     let subscription = &settings.subscription;
     if let Some(folder) = &subscription.templates {
         replace(&mut templates.xray, XrayTemplate::parse, &folder.join(&subscription.xray))?;
-        replace(&mut templates.sing_box, SingBoxTemplate::parse, &folder.join(&subscription.singbox))?;
+        replace(&mut templates.sing_box, SingBoxTemplates::parse, &folder.join(&subscription.singbox))?;
         replace(&mut templates.clash, ClashTemplate::parse, &folder.join(&subscription.clash))?;
     }
     let derivation = match settings.auth.generation {

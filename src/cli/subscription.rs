@@ -17,7 +17,7 @@ use crate::actions::subscriptions::SourceCache;
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::config::Settings;
-use crate::subscription::{Format, Request, render};
+use crate::subscription::{Format, LeftOut, Rendered, Request, render};
 
 /// What to show of a subscription.
 #[derive(Debug, Subcommand)]
@@ -99,11 +99,15 @@ async fn config(
         templates: &surroundings.templates,
         derivation: surroundings.derivation,
         server_ip: &surroundings.server_ip,
+        user_agent: "",
         now: panel.clock.now(),
     };
     // The argument's parser takes no other words.
     let format = Format::from_client_type(&args.format).unwrap_or(Format::Links);
-    let mut text = render(format, &request, &mut chance()?);
+    let Rendered { body: mut text, left_out } = render(format, &request, &mut chance()?);
+    for LeftOut { host, reason } in left_out {
+        output::note(format_args!("host {host} is left out: {reason}"))?;
+    }
     if args.base64 {
         text = STANDARD.encode(text);
     }

@@ -5,6 +5,7 @@ use rand::Rng;
 
 use super::{chance, database, output, terminal};
 use crate::actions::Panel;
+use crate::actions::users::totals::TotalCache;
 use crate::actions::users::{self, UserError};
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
@@ -72,7 +73,8 @@ pub(super) async fn run(command: UserCommand, settings: &Settings) -> anyhow::Re
 async fn list(panel: &Panel, settings: &Settings, args: ListArgs) -> anyhow::Result<()> {
     let filter = UserFilter { names: Names::Containing(args.username), ..UserFilter::default() };
     let window = UserWindow { sort: UserSort::Id, descending: false, offset: args.offset, limit: args.limit };
-    let (page, total) = users::list(panel, &operator(), filter, args.owner.as_deref(), window)
+    let totals = TotalCache::default();
+    let (page, total) = users::list(panel, &totals, &operator(), filter, args.owner.as_deref(), window)
         .await
         .map_err(|error| told(error, "", args.owner.as_deref().unwrap_or_default()))?;
     let mut rng = chance()?;

@@ -14,7 +14,7 @@ use crate::domain::inbound::{Network, Protocol, Security};
 use super::catalogue::{ReadyHost, said};
 use super::clash::{self, Dialect};
 use super::wireguard_address::client_address;
-use super::{Format, Request, links, sing_box, wireguard, xray};
+use super::{Format, LeftOut, Request, links, sing_box, wireguard, xray};
 
 /// One host, resolved. Texts are `None` rather than empty.
 #[derive(Clone, Debug)]
@@ -70,6 +70,9 @@ pub struct Entry<'a> {
 const DEFAULT_METHOD: &str = "chacha20-ietf-poly1305";
 const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
 
+/// Why a host is no entry.
+pub(super) type Reason = &'static str;
+
 /// What all entries of one rendering share.
 struct Rendering<'a, 'b> {
     format: Format,
@@ -80,14 +83,14 @@ struct Rendering<'a, 'b> {
     salt: String,
 }
 
-/// A user's entries in a format, in the order to show them.
+/// A user's entries in a format, in the order to show them, and the hosts that are not among them.
 pub(super) fn entries<'a>(
     format: Format,
     request: &Request<'a>,
     credentials: &'a Credentials,
     blank: &'a HostSpec,
     chance: &mut dyn Rng,
-) -> Vec<Entry<'a>> {
+) -> (Vec<Entry<'a>>, Vec<LeftOut>) {
     let Request { user, settings, now, .. } = *request;
     let rendering = Rendering {
         format,
@@ -97,36 +100,44 @@ pub(super) fn entries<'a>(
         salt: format!("{:016x}", chance.next_u64()),
     };
     if settings.placeholder_if_disabled && !user.is_active(now) {
-        return rendering.placeholder(blank).into_iter().collect();
+        return (rendering.placeholder(blank).into_iter().collect(), Vec::new());
     }
-    let mut shown: Vec<&ReadyHost> = request
-        .catalogue
-        .of_services(&user.service_ids)
-        .filter(|host| host.chain_ids.is_empty() || format.carries_chains())
-        .collect();
+    let mut shown: Vec<&ReadyHost> = request.catalogue.of_services(&user.service_ids).collect();
     if format.orders_by_id() {
         shown.sort_by_key(|host| host.id);
     } else if settings.shuffle_configs {
         shown.shuffle(chance);
     }
-    shown.into_iter().filter_map(|host| rendering.chained(host, chance)).collect()
+    let mut entries = Vec::with_capacity(shown.len());
+    let mut left_out = Vec::new();
+    for host in shown {
+        match rendering.chained(host, chance) {
+            Ok(entry) => entries.push(entry),
+            Err(reason) => left_out.push(LeftOut { host: host.id, reason }),
+        }
+    }
+    (entries, left_out)
 }
 
 impl<'a> Rendering<'a, '_> {
     /// A host with its hops. Without one of the hops traffic would take another way than meant: then there is no entry.
-    fn chained(&self, host: &'a ReadyHost, chance: &mut dyn Rng) -> Option<Entry<'a>> {
+    fn chained(&self, host: &'a ReadyHost, chance: &mut dyn Rng) -> Result<Entry<'a>, Reason> {
+        if !host.chain_ids.is_empty() && !self.format.carries_chains() {
+            return Err("the format has no chains");
+        }
         let mut entry = self.entry(host, chance)?;
         for id in host.chain_ids.iter().filter(|id| **id != host.id) {
-            entry.hops.push(self.entry(self.request.catalogue.by_id(*id)?, chance)?);
+            let hop = self.request.catalogue.by_id(*id).ok_or("a host that it goes through is not there")?;
+            entry.hops.push(self.entry(hop, chance).map_err(|_| "a host that it goes through is left out itself")?);
         }
-        Some(entry)
+        Ok(entry)
     }
 
-    /// A host alone; `None` when the format cannot carry it or it has no credential.
-    fn entry(&self, host: &'a ReadyHost, chance: &mut dyn Rng) -> Option<Entry<'a>> {
-        let (protocol, network) = host.kind?;
+    /// A host alone, unless the format or the program cannot carry it or it has no credential.
+    fn entry(&self, host: &'a ReadyHost, chance: &mut dyn Rng) -> Result<Entry<'a>, Reason> {
+        let (protocol, network) = host.kind.ok_or("no format carries its protocol or its transport")?;
         if !self.format.carries(protocol, network) {
-            return None;
+            return Err("the format does not carry its protocol or its transport");
         }
         let spec = &host.spec;
         let (uuid, password) = if host.bound {
@@ -143,9 +154,9 @@ impl<'a> Rendering<'a, '_> {
             Protocol::Shadowtls => password,
         };
         if needed.is_empty() && protocol != Protocol::Shadowtls {
-            return None;
+            return Err("it has no credential");
         }
-        Some(Entry {
+        let entry = Entry {
             remark: self.fill(&host.remark, host),
             address: self.fill(&host.address, host),
             port: host.port,
@@ -175,7 +186,8 @@ impl<'a> Rendering<'a, '_> {
             method: said(spec.shadowsocks_method.as_deref()).unwrap_or(DEFAULT_METHOD),
             spec,
             hops: Vec::new(),
-        })
+        };
+        self.format.refusal(&entry, self.request.user_agent).map_or(Ok(entry), Err)
     }
 
     /// The one entry of a user who is not active: it leads nowhere, its name says why.
@@ -252,6 +264,17 @@ impl Format {
     /// The others go by weight, or by chance.
     const fn orders_by_id(self) -> bool {
         matches!(self, Self::WireGuard)
+    }
+
+    /// Why the program would refuse the whole document for the entry's sake.
+    fn refusal(self, entry: &Entry<'_>, user_agent: &str) -> Option<Reason> {
+        match self {
+            Self::SingBox => sing_box::refusal(entry, user_agent),
+            Self::Clash => clash::refusal(Dialect::Clash, entry),
+            Self::ClashMeta => clash::refusal(Dialect::Meta, entry),
+            Self::Xray => xray::refusal(entry),
+            Self::Links | Self::Base64Links | Self::WireGuard => None,
+        }
     }
 
     fn carries(self, protocol: Protocol, network: Network) -> bool {

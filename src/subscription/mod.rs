@@ -9,6 +9,7 @@ pub mod headers;
 mod json;
 mod links;
 mod percent;
+mod shadowsocks;
 mod sing_box;
 pub mod templates;
 mod unique;
@@ -22,6 +23,7 @@ use rand::Rng;
 
 use crate::domain::credentials::{Credentials, KeyDerivation};
 use crate::domain::host::HostSpec;
+use crate::domain::ids::HostId;
 use crate::domain::moment::Moment;
 use crate::domain::subscription_settings::{RuleResult, SubscriptionSettings};
 use crate::domain::user::User;
@@ -64,8 +66,28 @@ pub struct Request<'a> {
     pub derivation: KeyDerivation,
     /// The panel's own address, for hosts that name it.
     pub server_ip: &'a str,
+    /// What the program that asks calls itself. Some need another document than their elders; empty: nothing known.
+    pub user_agent: &'a str,
     /// When.
     pub now: Moment,
+}
+
+/// A subscription, rendered.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// The document.
+    pub body: String,
+    /// The hosts that the user has and the document does not.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A host that is not in a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The host.
+    pub host: HostId,
+    /// Why, in words that follow "host 7 is left out:".
+    pub reason: &'static str,
 }
 
 impl Format {
@@ -114,18 +136,19 @@ impl Format {
 }
 
 /// Renders a user's subscription.
-pub fn render(format: Format, request: &Request<'_>, chance: &mut dyn Rng) -> String {
+pub fn render(format: Format, request: &Request<'_>, chance: &mut dyn Rng) -> Rendered {
     let blank = HostSpec::default();
     let credentials = Credentials::derive(&request.user.key, request.derivation);
-    let entries = entry::entries(format, request, &credentials, &blank, chance);
+    let (entries, left_out) = entry::entries(format, request, &credentials, &blank, chance);
     let templates = request.templates;
-    match format {
+    let body = match format {
         Format::Links => links::render(&entries),
         Format::Base64Links => links::render_base64(&entries),
         Format::Xray => xray::render(&entries, &templates.xray),
-        Format::SingBox => sing_box::render(&entries, &templates.sing_box),
+        Format::SingBox => sing_box::render(&entries, &templates.sing_box, request.user_agent),
         Format::Clash => clash::render(Dialect::Clash, &entries, &templates.clash),
         Format::ClashMeta => clash::render(Dialect::Meta, &entries, &templates.clash),
         Format::WireGuard => wireguard::render(&entries),
-    }
+    };
+    Rendered { body, left_out }
 }

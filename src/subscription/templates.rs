@@ -17,13 +17,20 @@ const SING_BOX: &str = r#""log": {"level": "warn"},
 "route": {"rules": [{"protocol": "dns", "outbound": "dns-out"}, {"ip_is_private": true, "outbound": "direct"}], "final": "proxy", "auto_detect_interface": true, "override_android_vpn": true},
 "experimental": {"cache_file": {"enabled": true, "store_rdrc": true}}"#;
 
+/// The same for sing-box 1.12 and later: typed name servers, and rules that act.
+const SING_BOX_CURRENT: &str = r#""log": {"level": "warn"},
+"dns": {"servers": [{"tag": "dns-remote", "type": "udp", "server": "1.1.1.2", "detour": "proxy"}, {"tag": "dns-local", "type": "local"}], "final": "dns-remote", "strategy": "prefer_ipv4"},
+"inbounds": [{"type": "tun", "tag": "tun-in", "interface_name": "sbtun0", "address": ["172.19.0.1/30", "fdfe:dcba:9876::1/126"], "auto_route": true, "route_exclude_address": ["192.168.0.0/16", "fc00::/7"]}],
+"route": {"rules": [{"action": "sniff"}, {"protocol": "dns", "action": "hijack-dns"}, {"ip_is_private": true, "outbound": "direct"}], "final": "proxy", "auto_detect_interface": true, "default_domain_resolver": "dns-local"},
+"experimental": {"cache_file": {"enabled": true}}"#;
+
 /// The fixed parts of all formats that have some.
 #[derive(Clone, Debug)]
 pub struct Templates {
     /// For Xray.
     pub xray: XrayTemplate,
     /// For sing-box.
-    pub sing_box: SingBoxTemplate,
+    pub sing_box: SingBoxTemplates,
     /// For Clash and Clash.Meta.
     pub clash: ClashTemplate,
 }
@@ -39,11 +46,22 @@ pub struct XrayTemplate {
     pub(super) tags: Vec<String>,
 }
 
+/// Around sing-box's entries, by the age of the sing-box that reads them.
+#[derive(Clone, Debug)]
+pub struct SingBoxTemplates {
+    /// Before 1.12, and when nothing is known.
+    pub(super) old: SingBoxTemplate,
+    /// From 1.12 on.
+    pub(super) current: SingBoxTemplate,
+}
+
 /// Around sing-box's entries.
 #[derive(Clone, Debug)]
 pub struct SingBoxTemplate {
-    /// The members of the object but `outbounds`, as JSON without the braces.
+    /// The members of the object but `outbounds` and `endpoints`, as JSON without the braces.
     pub(super) members: String,
+    /// The endpoints after the entries'.
+    pub(super) endpoints: Vec<Value>,
     /// The outbounds before the entries'. Groups that list nothing get the entries.
     pub(super) outbounds: Vec<Value>,
 }
@@ -94,25 +112,31 @@ impl XrayTemplate {
     }
 }
 
-impl SingBoxTemplate {
-    /// Reads a whole sing-box configuration.
+impl SingBoxTemplates {
+    /// Reads a whole sing-box configuration, which is then for all ages.
     pub fn parse(text: &str) -> Result<Self, TemplatesError> {
         let mut object = object(text)?;
         let outbounds = objects(&mut object, "outbounds")?;
-        Ok(Self { members: members(&object), outbounds })
+        let endpoints = objects(&mut object, "endpoints")?;
+        let template = SingBoxTemplate { members: members(&object), endpoints, outbounds };
+        Ok(Self { old: template.clone(), current: template })
     }
 
     fn built_in() -> Self {
-        Self {
-            members: SING_BOX.to_owned(),
-            outbounds: vec![
-                json!({"type": "selector", "tag": "proxy", "outbounds": [], "interrupt_exist_connections": true}),
-                json!({"type": "urltest", "tag": "Best Latency", "outbounds": []}),
-                json!({"type": "direct", "tag": "direct"}),
-                json!({"type": "block", "tag": "block"}),
-                json!({"type": "dns", "tag": "dns-out"}),
-            ],
-        }
+        let template = |members: &str, outbounds: &[Value]| SingBoxTemplate {
+            members: members.to_owned(),
+            endpoints: Vec::new(),
+            outbounds: outbounds.to_vec(),
+        };
+        let outbounds = [
+            json!({"type": "selector", "tag": "proxy", "outbounds": [], "interrupt_exist_connections": true}),
+            json!({"type": "urltest", "tag": "Best Latency", "outbounds": []}),
+            json!({"type": "direct", "tag": "direct"}),
+            json!({"type": "block", "tag": "block"}),
+            json!({"type": "dns", "tag": "dns-out"}),
+        ];
+        // The last two became actions of rules.
+        Self { old: template(SING_BOX, &outbounds), current: template(SING_BOX_CURRENT, &outbounds[..3]) }
     }
 }
 
@@ -144,7 +168,11 @@ impl ClashTemplate {
 
 impl Default for Templates {
     fn default() -> Self {
-        Self { xray: XrayTemplate::built_in(), sing_box: SingBoxTemplate::built_in(), clash: ClashTemplate::built_in() }
+        Self {
+            xray: XrayTemplate::built_in(),
+            sing_box: SingBoxTemplates::built_in(),
+            clash: ClashTemplate::built_in(),
+        }
     }
 }
 
@@ -174,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_built_in_parts_are_json() {
-        for members in [XRAY, SING_BOX] {
+        for members in [XRAY, SING_BOX, SING_BOX_CURRENT] {
             assert!(object(&format!("{{{members}}}")).is_ok());
         }
         for outbound in XrayTemplate::built_in().outbounds {
@@ -185,7 +213,7 @@ mod tests {
     #[test]
     fn templates_of_another_shape_are_refused() {
         for text in ["", "[]", "{\"outbounds\": {}}", "{\"outbounds\": [1]}"] {
-            assert!(XrayTemplate::parse(text).is_err() && SingBoxTemplate::parse(text).is_err(), "{text}");
+            assert!(XrayTemplate::parse(text).is_err() && SingBoxTemplates::parse(text).is_err(), "{text}");
         }
         assert!(ClashTemplate::parse("{\"proxy-groups\": 1}").is_err());
         let xray = XrayTemplate::parse(r#"{"outbounds": [{"tag": "a"}], "remarks": "x", "log": {}, "a": 1}"#);

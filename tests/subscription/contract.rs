@@ -60,9 +60,10 @@ impl Recorded {
             templates: &Templates::default(),
             derivation: KeyDerivation::Xxh128,
             server_ip: self.rows["SERVER_IP"].as_str().expect("an address"),
+            user_agent: "",
             now,
         };
-        render(format, &request, &mut StdRng::seed_from_u64(1))
+        render(format, &request, &mut StdRng::seed_from_u64(1)).body
     }
 
     /// Renders for every user who was recorded in this format.

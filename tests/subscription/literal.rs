@@ -11,7 +11,7 @@ use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::domain::user::{Expiry, ResetStrategy, User};
 use sarban::subscription::catalogue::{Catalogue, HostRow};
 use sarban::subscription::templates::Templates;
-use sarban::subscription::{Format, Request, render};
+use sarban::subscription::{Format, Rendered, Request, render};
 
 /// 2026-11-23T20:36:25.
 pub const NOW: Moment = Moment::from_micros(1_795_466_185 * SECOND);
@@ -76,6 +76,21 @@ pub fn row(id: i64, spec: HostSpec, inbound: Option<(&str, String)>) -> HostRow 
 
 /// A user's subscription with these settings.
 pub fn rendered_with(format: Format, user: &User, rows: Vec<HostRow>, settings: &SubscriptionSettings) -> String {
+    rendered_by(format, user, rows, settings, "").body
+}
+
+/// Ann's subscription for a program that calls itself so.
+pub fn rendered_for(format: Format, rows: Vec<HostRow>, user_agent: &str) -> Rendered {
+    rendered_by(format, &user(), rows, &SubscriptionSettings::initial(), user_agent)
+}
+
+fn rendered_by(
+    format: Format,
+    user: &User,
+    rows: Vec<HostRow>,
+    settings: &SubscriptionSettings,
+    user_agent: &str,
+) -> Rendered {
     let catalogue = Catalogue::new(rows);
     let request = Request {
         user,
@@ -84,6 +99,7 @@ pub fn rendered_with(format: Format, user: &User, rows: Vec<HostRow>, settings: 
         templates: &Templates::default(),
         derivation: KeyDerivation::Xxh128,
         server_ip: "192.0.2.2",
+        user_agent,
         now: NOW,
     };
     render(format, &request, &mut StdRng::seed_from_u64(7))

@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod clash_rules;
 mod compare;
 mod contract;
 mod entries;
 mod literal;
 mod parse;
+mod programs;
 mod properties;
 mod rows;
 mod snapshots;
 mod yaml;
+
+#[path = "../support/mod.rs"]
+mod support;

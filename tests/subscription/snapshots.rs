@@ -15,20 +15,25 @@ use serde_json::{Value, json};
 use crate::literal::{rendered, rendered_with, row, spec, user};
 use crate::parse;
 
-const PROTOCOLS: [&str; 9] =
+pub const PROTOCOLS: [&str; 9] =
     ["vmess", "vless", "trojan", "shadowsocks", "hysteria2", "wireguard", "tuic", "shadowtls", "shadowsocks2022"];
 const NETWORKS: [&str; 11] =
     ["", "tcp", "kcp", "ws", "http", "quic", "grpc", "httpupgrade", "splithttp", "h2", "pigeon"];
 
+/// Keys of the right form: programs refuse others.
+const WIREGUARD_KEY: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+const REALITY_KEY: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA";
+
 /// One host for each transport that the protocol has; plain, and with all that can be said.
-fn everything(protocol: &str) -> Vec<HostRow> {
+pub fn everything(protocol: &str) -> Vec<HostRow> {
     let mut rows = Vec::new();
     let networks = if matches!(protocol, "vmess" | "vless" | "trojan") { &NETWORKS[..] } else { &[""] };
     for network in networks {
         for (tls, spec) in [("none", spec("plain")), ("tls", full("tls")), ("reality", full("reality"))] {
             let config = json!({
                 "port": 443, "network": network, "tls": tls, "sni": ["s.example"], "host": ["h.example"],
-                "path": "/p?x=1", "flow": "xtls-rprx-vision", "pbk": "key", "sid": "aa", "fp": "firefox",
+                "path": if protocol == "wireguard" { WIREGUARD_KEY } else { "/p?x=1" },
+                "flow": "xtls-rprx-vision", "pbk": REALITY_KEY, "sid": "aa", "fp": "firefox",
                 "address": "10.0.0.1/24", "shadowtls_version": 3,
             });
             let spec = HostSpec { remark: format!("{network} {}", spec.remark), ..spec };
@@ -131,8 +136,8 @@ fn sing_box_groups_and_chains() {
     insta::assert_json_snapshot!(configuration["outbounds"]);
 }
 
-#[test]
-fn xray_helpers_and_chains() {
+/// Hosts with all that Xray does around them.
+pub fn xray_specialities() -> Vec<HostRow> {
     let fragment = FragmentSettings { packets: "tlshello".into(), length: "1-2".into(), interval: "3".into() };
     let noise = Noise { kind: NoiseKind::Rand, packet: "1-2".into(), delay: "3".into() };
     let mux = MuxSettings {
@@ -150,7 +155,7 @@ fn xray_helpers_and_chains() {
     let mut lost = row(7, spec("no such hop"), inbound());
     lost.host.chain_ids = vec![HostId(99)];
     let hidden = |id, remark| HostRow { service_ids: Vec::new(), ..row(id, spec(remark), inbound()) };
-    let rows = vec![
+    vec![
         row(1, both, inbound()),
         row(2, noisy, inbound()),
         row(3, muxed, inbound()),
@@ -158,7 +163,12 @@ fn xray_helpers_and_chains() {
         hidden(5, "same name"),
         hidden(6, "direct"),
         lost,
-    ];
+    ]
+}
+
+#[test]
+fn xray_helpers_and_chains() {
+    let rows = xray_specialities();
     insta::assert_json_snapshot!(xray_outbounds(&rendered(Format::Xray, rows.clone())));
     assert_eq!(rendered(Format::Links, rows).lines().count(), 3, "links have no chains");
 }

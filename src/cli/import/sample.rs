@@ -140,9 +140,10 @@ impl Links {
             templates: &Templates::default(),
             derivation: KeyDerivation::default(),
             server_ip: "127.0.0.1",
+            user_agent: "",
             now: self.now,
         };
-        render(Format::Links, &request, &mut StdRng::seed_from_u64(0))
+        render(Format::Links, &request, &mut StdRng::seed_from_u64(0)).body
     }
 }
 

@@ -3,11 +3,13 @@
 mod proxy;
 mod yaml;
 
-use serde_json::Value;
+use serde_json::json;
+use uuid::Uuid;
 
 use crate::domain::inbound::{Network, Protocol, Security};
 
-use super::entry::Entry;
+use super::entry::{Entry, Reason};
+use super::shadowsocks;
 use super::templates::ClashTemplate;
 use super::unique::Names;
 use proxy::Proxy;
@@ -33,14 +35,32 @@ pub fn carries(dialect: Dialect, protocol: Protocol, network: Network) -> bool {
     speaks && carried
 }
 
+/// Why the program would refuse the whole configuration for the entry's sake, or could never reach the server.
+pub fn refusal(dialect: Dialect, entry: &Entry<'_>) -> Option<Reason> {
+    let meta = dialect == Dialect::Meta;
+    let knows_cipher = match dialect {
+        Dialect::Clash => shadowsocks::is_known_to_first_clash(entry.method),
+        Dialect::Meta => shadowsocks::is_known(entry.method, entry.password),
+    };
+    let vmess = entry.protocol == Protocol::Vmess;
+    let checks = [
+        (meta || entry.security != Security::Reality, "Clash has no REALITY"),
+        (u16::try_from(entry.port).is_ok(), "its port is none"),
+        (entry.protocol != Protocol::Shadowsocks || knows_cipher, "Clash does not know its cipher"),
+        (
+            !vmess || entry.security != Security::None || !matches!(entry.network, Network::H2 | Network::Grpc),
+            "Clash has its transport only with TLS",
+        ),
+        (meta || !vmess || Uuid::try_parse(entry.uuid).is_ok(), "its id is no UUID"),
+    ];
+    checks.into_iter().find(|(fine, _)| !fine).map(|(_, reason)| reason)
+}
+
 /// The configuration.
 pub fn render(dialect: Dialect, entries: &[Entry<'_>], template: &ClashTemplate) -> String {
-    // Without REALITY such a server cannot be reached at all.
-    let reachable = |entry: &&Entry<'_>| dialect == Dialect::Meta || entry.security != Security::Reality;
     let groups = template.groups.iter().filter_map(|group| group["name"].as_str());
     let mut names = Names::taken(groups.chain(["DIRECT", "REJECT", "GLOBAL"]));
-    let proxies: Vec<(String, &Entry<'_>)> =
-        entries.iter().filter(reachable).map(|entry| (names.unique(&entry.remark), entry)).collect();
+    let proxies: Vec<(String, &Entry<'_>)> = entries.iter().map(|entry| (names.unique(&entry.remark), entry)).collect();
     let mut text = String::with_capacity(512 + proxies.len() * 384);
     for (name, value) in &template.members {
         yaml::push_member(name, value, &mut text);
@@ -49,7 +69,9 @@ pub fn render(dialect: Dialect, entries: &[Entry<'_>], template: &ClashTemplate)
     for (at, group) in template.groups.iter().enumerate() {
         if at == 0 {
             let mut first = group.clone();
-            first["proxies"] = proxies.iter().map(|(name, _)| Value::from(name.as_str())).collect();
+            let listed: Vec<&str> = proxies.iter().map(|(name, _)| name.as_str()).collect();
+            // A group of nothing is refused.
+            first["proxies"] = if listed.is_empty() { json!(["DIRECT"]) } else { listed.into() };
             yaml::push_item(&first, &mut text);
         } else {
             yaml::push_item(group, &mut text);

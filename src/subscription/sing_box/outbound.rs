@@ -6,6 +6,7 @@ use crate::domain::host::HostSpec;
 use crate::domain::inbound::{Protocol, Security};
 use crate::subscription::entry::Entry;
 
+use super::release::Release;
 use super::transport::Transport;
 
 /// One outbound.
@@ -82,10 +83,46 @@ struct Obfs<'a> {
 #[derive(Serialize)]
 struct Peer<'a> {
     server: &'a str,
+    #[serde(flatten)]
+    port: PeerPort,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<&'a str>,
+    allowed_ips: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+enum PeerPort {
+    /// What sing-box reads.
+    #[serde(rename = "server_port")]
+    Right(i64),
+    /// What programs that are not sing-box itself have always got.
+    #[serde(rename = "port")]
+    Customary(i64),
+}
+
+/// WireGuard since 1.11: an interface with its peers, beside the outbounds.
+#[derive(Serialize)]
+pub struct Endpoint<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    tag: &'a str,
+    address: Vec<&'a str>,
+    private_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu: Option<i64>,
+    peers: [EndpointPeer<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detour: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct EndpointPeer<'a> {
+    address: &'a str,
     port: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<&'a str>,
     allowed_ips: Vec<&'a str>,
+    persistent_keepalive_interval: i64,
 }
 
 #[derive(Serialize)]
@@ -134,7 +171,7 @@ struct Multiplex<'a> {
 
 impl<'a> Outbound<'a> {
     /// An entry; `detour` is the tag that it dials through.
-    pub fn new(entry: &'a Entry<'_>, tag: &'a str, detour: Option<&'a String>) -> Self {
+    pub fn new(entry: &'a Entry<'_>, tag: &'a str, detour: Option<&'a str>, release: Release) -> Self {
         let layered = matches!(entry.protocol, Protocol::Vmess | Protocol::Vless | Protocol::Trojan);
         let secured = !matches!(entry.protocol, Protocol::Shadowsocks | Protocol::Wireguard);
         Self {
@@ -142,17 +179,38 @@ impl<'a> Outbound<'a> {
             tag,
             server: &entry.address,
             server_port: entry.port,
-            credential: Credential::of(entry),
+            credential: Credential::of(entry, release),
             transport: layered.then(|| Transport::of(entry)).flatten(),
-            tls: (secured && entry.security != Security::None).then(|| Tls::of(entry)),
-            multiplex: multiplex(entry.spec),
-            detour: detour.map(String::as_str),
+            tls: (secured && entry.security != Security::None).then(|| Tls::of(entry, release)),
+            multiplex: multiplex(entry.spec).filter(|_| layered || entry.protocol == Protocol::Shadowsocks),
+            detour,
+        }
+    }
+}
+
+impl<'a> Endpoint<'a> {
+    /// A WireGuard entry; `detour` is the tag that it dials through.
+    pub fn new(entry: &'a Entry<'_>, tag: &'a str, detour: Option<&'a str>) -> Self {
+        Self {
+            kind: entry.protocol.word(),
+            tag,
+            address: entry.client_address.as_deref().into_iter().collect(),
+            private_key: entry.wireguard_key,
+            mtu: entry.spec.mtu,
+            peers: [EndpointPeer {
+                address: &entry.address,
+                port: entry.port,
+                public_key: entry.path.as_deref(),
+                allowed_ips: entry.allowed_ips(),
+                persistent_keepalive_interval: 25,
+            }],
+            detour,
         }
     }
 }
 
 impl<'a> Credential<'a> {
-    fn of(entry: &'a Entry<'_>) -> Self {
+    fn of(entry: &'a Entry<'_>, release: Release) -> Self {
         let (uuid, password) = (entry.uuid, entry.password);
         match entry.protocol {
             Protocol::Vmess => Self::Vmess { uuid },
@@ -174,7 +232,10 @@ impl<'a> Credential<'a> {
                 mtu: entry.spec.mtu,
                 peers: [Peer {
                     server: &entry.address,
-                    port: entry.port,
+                    port: match release {
+                        Release::Unknown => PeerPort::Customary(entry.port),
+                        Release::Old | Release::Current => PeerPort::Right(entry.port),
+                    },
                     public_key: entry.path.as_deref(),
                     allowed_ips: entry.allowed_ips(),
                 }],
@@ -184,14 +245,16 @@ impl<'a> Credential<'a> {
 }
 
 impl<'a> Tls<'a> {
-    fn of(entry: &'a Entry<'_>) -> Self {
+    fn of(entry: &'a Entry<'_>, release: Release) -> Self {
         let reality = entry.security == Security::Reality;
+        // sing-box has REALITY only with a fingerprint.
+        let needed = (reality && release != Release::Unknown).then_some("chrome");
         Self {
             enabled: true,
             server_name: entry.sni.as_deref(),
             insecure: entry.spec.allowinsecure.then_some(true),
             alpn: if reality { &[] } else { entry.alpn.protocols() },
-            utls: entry.fingerprint.map(|fingerprint| Utls { enabled: true, fingerprint }),
+            utls: entry.fingerprint.or(needed).map(|fingerprint| Utls { enabled: true, fingerprint }),
             reality: reality.then_some(Reality {
                 enabled: true,
                 public_key: entry.reality_public_key,

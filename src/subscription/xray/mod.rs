@@ -3,9 +3,9 @@
 mod outbound;
 mod stream;
 
-use crate::domain::inbound::{Network, Protocol};
+use crate::domain::inbound::{Network, Protocol, Security};
 
-use super::entry::Entry;
+use super::entry::{Entry, Reason};
 use super::json;
 use super::templates::XrayTemplate;
 use super::unique::Names;
@@ -18,6 +18,14 @@ pub fn carries(protocol: Protocol, network: Network) -> bool {
         Protocol::Vmess | Protocol::Vless | Protocol::Trojan | Protocol::Shadowsocks | Protocol::Wireguard
     );
     speaks && network != Network::H2
+}
+
+/// Why Xray would refuse the entry's configuration.
+pub fn refusal(entry: &Entry<'_>) -> Option<Reason> {
+    let layered = !matches!(entry.protocol, Protocol::Shadowsocks | Protocol::Wireguard);
+    let over = matches!(entry.network, Network::Tcp | Network::Grpc | Network::SplitHttp | Network::Unset);
+    (layered && entry.security == Security::Reality && !over)
+        .then_some("Xray has REALITY only over TCP, gRPC and XHTTP")
 }
 
 /// The list.

