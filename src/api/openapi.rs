@@ -7,7 +7,9 @@ use utoipa::{Modify, OpenApi};
 use super::body::Json;
 use super::error::ApiError;
 use super::routes::{Routes, get};
-use super::{State, admins, engines, health, hosts, inbounds, metrics, nodes, services, subscription, user_nodes, users};
+use super::{
+    State, admins, engines, health, hosts, inbounds, metrics, nodes, services, subscription, user_nodes, users,
+};
 
 #[derive(OpenApi)]
 #[openapi(

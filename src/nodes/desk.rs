@@ -20,8 +20,10 @@ const LETTERS: usize = 1_000_000;
 /// So many a node may always have.
 const FEW: usize = 1_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Desk {
+    /// Room for so many letters.
+    letters: usize,
     state: Mutex<State>,
     /// Rings when a mark may be cleared.
     settled: Notify,
@@ -84,6 +86,12 @@ pub(super) struct Mailbox {
     arrived: Arc<Notify>,
 }
 
+impl Default for Desk {
+    fn default() -> Self {
+        Self { letters: LETTERS, state: Mutex::default(), settled: Notify::default() }
+    }
+}
+
 impl Desk {
     /// A place for a session. To be taken before the session reads what the node should have.
     pub(super) fn open(self: &Arc<Self>, node: NodeId) -> Mailbox {
@@ -103,7 +111,7 @@ impl Desk {
     pub(super) fn post(&self, mark: Mark, user: NodeUser, tags: &ServiceTags) {
         let mut state = self.state();
         let user = Arc::new(user);
-        let allowance = (LETTERS / state.boxes.len().max(1)).max(FEW);
+        let allowance = (self.letters / state.boxes.len().max(1)).max(FEW);
         let mut nodes = 0;
         let mut released = Vec::new();
         for (node, hole) in &mut state.boxes {
@@ -353,9 +361,9 @@ mod tests {
 
     #[test]
     fn a_flooded_node_waits_for_everything_and_holds_up_nothing() {
-        let desk = Arc::new(Desk::default());
+        let desk = Arc::new(Desk { letters: 1, ..Desk::default() });
         let node = desk.open(NodeId(1));
-        let marks: Vec<Mark> = (0..=LETTERS as i64).map(mark).collect();
+        let marks: Vec<Mark> = (0..=FEW as i64).map(mark).collect();
         marks.iter().for_each(|mark| post(&desk, *mark));
         assert!(matches!(node.take(), Some(Post::Flooded)));
         assert_eq!(desk.take_settled().len(), marks.len());

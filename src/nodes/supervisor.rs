@@ -42,7 +42,7 @@ pub struct Timing {
     pub permit: Duration,
     /// The first pause before connecting again; it doubles up to the second.
     pub backoff: (Duration, Duration),
-    /// A session that lasted this long begins with the first pause again.
+    /// A session that lasted this long begins with the first pause again, and a node that flapped is as others again.
     pub steady: Duration,
 }
 
@@ -77,7 +77,8 @@ impl Default for Timing {
 impl Supervisor {
     /// `wake` rings when marks or nodes may have changed; `seed` is for jitter.
     pub fn new(clock: Clock, identity: PanelIdentity, wake: watch::Receiver<()>, seed: u64, timing: Timing) -> Self {
-        Self { clock, identity, wake, seed, timing, roster: Arc::default(), leading: Arc::default() }
+        let roster = Arc::new(Roster::new(timing.steady));
+        Self { clock, identity, wake, seed, timing, roster, leading: Arc::default() }
     }
 
     /// The nodes with a session, by id. Empty while this process does not lead.
@@ -156,9 +157,9 @@ impl Fleet {
         }
         self.leaving.retain(|handle| !handle.is_finished());
 
-        // A new leader finds all nodes waiting at once.
-        let spread = if self.tasks.is_empty() { Duration::from_millis(50 * rows.len() as u64) } else { Duration::ZERO };
-        let spread = spread.min(Duration::from_secs(2));
+        // A new leader finds all nodes waiting at once: about two hundred a second.
+        let spread = if self.tasks.is_empty() { Duration::from_millis(5 * rows.len() as u64) } else { Duration::ZERO };
+        let spread = spread.min(Duration::from_secs(10));
         let mut news = Vec::new();
         for row in enabled() {
             let id = NodeId(row.id);

@@ -268,9 +268,7 @@ async fn the_nodes_of_a_user(db: Db) {
     let new = json!({"username": "foo", "expire_strategy": "never", "service_ids": [1]});
     panel.post("root", "/api/users", new).await.ok();
     let nodes = async || panel.get("root", "/api/users/foo/nodes").await.ok();
-    let node = |id: i64, name: &str, in_step: bool, since: &str| {
-        json!({"node_id": id, "node_name": name, "in_step": in_step, "since": since})
-    };
+    let node = |id: i64, name: &str, in_step: bool, since: &str| json!({"node_id": id, "node_name": name, "in_step": in_step, "since": since});
     let made = "2026-11-23T20:36:25Z";
     assert_eq!(nodes().await, json!([node(1, "local", false, made), node(2, "de", false, made)]));
 
