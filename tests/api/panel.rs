@@ -64,7 +64,7 @@ impl TestPanel {
         let variables = settings.iter().map(|(name, value)| (name.into(), value.into()));
         let settings = Settings::load(variables, None, "test").expect("right settings");
         let clock = Clock::fixed(Moment::from_micros(START));
-        let panel = Panel { db, clock, bell: Bell::default() };
+        let panel = Panel { db, clock, bell: Bell::default(), audience: Arc::default() };
         sarban::store::secrets::jwt(&panel.db, SECRET).await.expect("a secret");
         let options = Options {
             http: settings.http,

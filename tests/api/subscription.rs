@@ -116,8 +116,8 @@ async fn programs_get_what_the_rules_say(db: Db) {
     assert_eq!(media_type("Clash/1", "text/html, */*").await, (200, "text/html; charset=utf-8".to_owned()));
     execute(
         &panel.panel.db,
-        r#"UPDATE settings SET subscription = '{"template_on_acceptance": false, "profile_title": "", "support_link": "",
-            "update_interval": 1, "rules": [{"pattern": "bad", "result": "block"}, {"pattern": "web", "result": "template"}]}'"#,
+        r#"INSERT INTO settings (id, subscription) VALUES (1, '{"template_on_acceptance": false, "profile_title": "", "support_link": "",
+            "update_interval": 1, "rules": [{"pattern": "bad", "result": "block"}, {"pattern": "web", "result": "template"}]}')"#,
     )
     .await;
     panel.panel.clock.advance(SECOND);

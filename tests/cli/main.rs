@@ -3,9 +3,11 @@
 #![cfg(test)]
 
 mod admin;
+mod check;
 mod healthcheck;
 mod import;
 mod plan;
+mod secrets;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
