@@ -12,7 +12,7 @@ use crate::test_node::{Event, Options, TestNode};
 
 on_both_engines!(
     a_node_that_flaps_is_written_a_few_times,
-    a_new_leader_reads_one_list_for_many_nodes,
+    a_new_leader_gives_many_nodes_their_lists,
     a_node_that_never_answers_holds_up_nobody,
 );
 
@@ -60,7 +60,7 @@ async fn a_node_that_flaps_is_written_a_few_times(db: Db) {
     assert_eq!(writes(&db).await, settled, "nothing changes, nothing is written");
 }
 
-async fn a_new_leader_reads_one_list_for_many_nodes(db: Db) {
+async fn a_new_leader_gives_many_nodes_their_lists(db: Db) {
     let mut nodes = Vec::new();
     for id in 1..=30 {
         let node = TestNode::start(Options::default()).await.unwrap();

@@ -211,8 +211,11 @@ async fn a_user_of_other_nodes_is_no_news(db: Db) {
     change(&db, one_alone, [1]).await;
     eventually("the user leaves the other node", async || other.users().is_empty()).await;
     eventually("no mark is left", async || marks(&db).await == 0).await;
+    // Whom it may have is known for certain after its next list.
+    other.refuse(true);
     other.drop_connections();
     unhealthy(&db, 2, "").await;
+    other.refuse(false);
     healthy(&db, 2).await;
     // Whatever it is told now, it does not take.
     other.hold(Duration::from_secs(600));
