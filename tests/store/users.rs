@@ -180,7 +180,7 @@ async fn two_edits_at_once_lose_nothing(db: Db) {
 async fn two_processes_change_a_user_and_lose_nothing(options: OpenOptions) {
     let (here, there) = (Db::open(&options).await.unwrap(), Db::open(&options).await.unwrap());
     let here = panel(&here).await;
-    let there = Panel { db: there, clock: Clock::fixed(NOW), bell: Bell::default() };
+    let there = Panel { db: there, bell: Bell::default(), ..here.clone() };
     known(&here, named("ann")).await;
     execute(&here.db, "UPDATE user_traffic SET used_traffic = 9").await;
     let (admin, other) = (root(), root());
