@@ -142,6 +142,9 @@ impl Desk {
         if nodes == 0 {
             state.settled.push(mark);
         }
+        if !state.settled.is_empty() {
+            self.wake_clearing();
+        }
     }
 
     /// Marks of changes that no node waits for any more.
@@ -168,6 +171,11 @@ impl Desk {
     /// Waits until there may be marks to clear.
     pub(super) async fn settled(&self) {
         self.settled.notified().await;
+    }
+
+    /// There may be marks to clear.
+    pub(super) fn wake_clearing(&self) {
+        self.settled.notify_one();
     }
 
     /// How many changes are on their way.
@@ -263,7 +271,7 @@ impl Mailbox {
                 state.settle(user, change);
             }
         }
-        self.desk.settled.notify_one();
+        self.desk.wake_clearing();
     }
 }
 
