@@ -88,6 +88,9 @@ pub struct ServeArgs {
     /// Refuse to start while migrations are pending, instead of applying them
     #[arg(long)]
     pub no_migrate: bool,
+    /// Receive the listening socket from the running process of this host, which then ends: no connection is refused
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// A command that can't be done as it was given: exit code 2, like wrong settings.
