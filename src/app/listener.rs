@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::config::http::TlsFiles;
@@ -29,6 +30,27 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Listening {
     pub(super) acceptor: BoxAcceptor,
     pub(super) socket: OwnedFd,
+}
+
+/// A door that lets nobody in any more once it is closed, while those who are inside stay.
+pub(super) struct Door {
+    pub(super) acceptor: BoxAcceptor,
+    pub(super) closed: CancellationToken,
+}
+
+impl Acceptor for Door {
+    type Io = <BoxAcceptor as Acceptor>::Io;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        self.acceptor.local_addr()
+    }
+
+    async fn accept(&mut self) -> std::io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
+        match self.closed.run_until_cancelled(self.acceptor.accept()).await {
+            Some(accepted) => accepted,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Listens where the settings say, or on a socket of that kind that was inherited.

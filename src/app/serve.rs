@@ -8,12 +8,12 @@ use poem::Server;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::coordination::{Coordination, CoordinationParts};
 use super::health::Watchers;
-use super::listener::Listening;
+use super::listener::{Door, Listening};
 use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, take_over, telemetry};
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
@@ -160,7 +160,13 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let fetches = state.fetches.clone();
     tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
 
-    take_over::offer(&settings, socket, stopping.clone());
+    let taken_over = CancellationToken::new();
+    take_over::offer(&settings, socket, taken_over.clone());
+    let (door, stop) = (taken_over.clone(), stopping.clone());
+    tokio::spawn(async move {
+        door.cancelled().await;
+        stop.cancel();
+    });
     if let Some(predecessor) = predecessor
         && let Err(error) = predecessor.dismiss()
     {
@@ -168,11 +174,17 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     }
     tracing::info!("the panel is at {}", address(&settings));
     let grace = settings.instance.shutdown_grace;
-    let serving = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
+    let door = Door { acceptor, closed: taken_over.clone() };
+    let serving = Server::new_with_acceptor(door).run_with_graceful_shutdown(
         api::routes(state),
         async {
             stopping.cancelled().await;
-            watchers.notice(grace).await;
+            if taken_over.is_cancelled() {
+                // Whoever came in last has said by then what it wants: a connection without a request is closed next.
+                sleep(Watchers::longest(grace)).await;
+            } else {
+                watchers.notice(grace).await;
+            }
         },
         Some(grace.saturating_sub(2 * LAST_SECOND + Watchers::longest(grace))),
     );

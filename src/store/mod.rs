@@ -12,7 +12,6 @@ mod fence;
 mod gate;
 pub mod hosts;
 mod id_list;
-pub mod import;
 pub mod inbounds;
 pub mod lease;
 pub mod legacy;
@@ -36,6 +35,7 @@ mod statement;
 pub mod stats;
 pub mod subscription;
 pub mod subscription_fetches;
+pub mod tables;
 pub mod tls_material;
 mod traffic_writers;
 pub mod usage_batches;
@@ -102,5 +102,5 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     ]
     .into_iter()
     .flatten()
-    .chain(import::all_statements())
+    .chain(tables::all_statements())
 }

@@ -115,7 +115,7 @@ async fn bytes(world: &World, verdict: &mut Verdict) -> Result<()> {
                 // Whoever had asked died with the answer in its hands, or stood still for longer than its deadline.
                 let near =
                     |death: &Instant| *death + Duration::from_secs(1) >= at && *death <= at + Duration::from_secs(4);
-                if deaths.iter().any(|(death, _, _)| near(death)) {
+                if deaths.iter().any(|death| near(&death.at)) {
                     verdict.replies_lost += 1;
                     verdict.bytes_lost += bytes;
                 } else {
@@ -176,14 +176,14 @@ fn changes(world: &World, verdict: &mut Verdict) {
     for change in &changes {
         let Some(from) = &change.from else { continue };
         // What happened to the leader before, last of all, within the time that it explains.
-        let death = deaths.iter().rev().find(|(at, name, _)| name == from && *at < change.at);
-        let Some((at, _, how)) = death else { continue };
-        let took = change.at - *at;
+        let death = deaths.iter().rev().find(|death| death.name == *from && death.at < change.at);
+        let Some(death) = death.filter(|death| death.led) else { continue };
+        let took = change.at - death.at;
         if took > Duration::from_secs(10) {
             continue;
         }
         let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        if *how == "terminated" { hand_overs.push(took) } else { take_overs.push(took) }
+        if death.how == "terminated" { hand_overs.push(took) } else { take_overs.push(took) }
     }
     verdict.take_over_ms = Percentiles::of(take_overs);
     verdict.hand_over_ms = Percentiles::of(hand_overs);

@@ -40,14 +40,24 @@ pub struct World {
     pub witness: Witness,
     pub node: TestNode,
     pub http: reqwest::Client,
-    /// Deaths of processes: when, whose, how.
-    pub deaths: Lock<Vec<(Instant, String, &'static str)>>,
+    /// What befell processes.
+    pub deaths: Lock<Vec<Death>>,
     token: String,
     service: Value,
     users: AtomicU64,
     spool: PathBuf,
     /// `None`: this host lets nobody mount a small disk.
     disk: Option<Mount>,
+}
+
+/// A process was killed, terminated or stopped.
+#[derive(Clone, Debug)]
+pub struct Death {
+    pub at: Instant,
+    pub name: String,
+    pub how: &'static str,
+    /// It led at that moment.
+    pub led: bool,
 }
 
 /// A small disk of its own.
@@ -146,7 +156,8 @@ impl World {
 
     pub fn death_of(&self, name: &str, how: &'static str) {
         let mut deaths = self.deaths.lock().unwrap_or_else(PoisonError::into_inner);
-        deaths.push((Instant::now(), name.to_owned(), how));
+        let led = self.witness.leader().as_deref() == Some(name);
+        deaths.push(Death { at: Instant::now(), name: name.to_owned(), how, led });
     }
 
     pub async fn redis_command(&self, words: &[&str]) -> Result<bool> {

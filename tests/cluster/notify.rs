@@ -317,7 +317,7 @@ async fn killing_the_leader_loses_no_news(test: TestDatabase) {
     receiver.behave([Manner::Slow(Duration::from_millis(150)); USERS]);
     let redis = (test.db.engine() == Engine::Postgres).then(support::redis_url);
     let cluster = format!("test-{}", Uuid::new_v4().simple());
-    let setup = Setup { database: &test.options.url, redis, cluster, folder: folder.path() };
+    let setup = Setup { database: &test.options.url, redis, cluster, folder: folder.path(), more: vec![] };
     let hook = receiver.url("/hook");
     let settings = [("WEBHOOK_ADDRESS", hook.as_str()), ("RECURRENT_NOTIFICATIONS_TIMEOUT", "1")];
     let admin = setup

@@ -167,18 +167,6 @@ impl PanelProcess {
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it is there");
     }
-
-    /// Waits until it has ended by itself.
-    pub async fn ended(&mut self) -> ExitStatus {
-        let limit = Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Some(status) = self.child.try_wait().expect("the process is asked") {
-                return status;
-            }
-            assert!(Instant::now() < limit, "{} has not ended", self.name);
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
 }
 
 impl Drop for PanelProcess {

@@ -24,7 +24,7 @@ const TRACES: &str =
 
 fn setup<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'a> {
     let cluster = format!("test-{}", Uuid::new_v4().simple());
-    Setup { database: &test.options.url, redis: None, cluster, folder }
+    Setup { database: &test.options.url, redis: None, cluster, folder, more: vec![] }
 }
 
 async fn a_panel_that_looks_on_answers_and_writes_nothing(test: TestDatabase) {

@@ -14,7 +14,7 @@ on_both_engines!(a_panel_that_is_watched_says_that_it_stops_before_it_does);
 async fn a_panel_that_is_watched_says_that_it_stops_before_it_does(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let cluster = format!("test-{}", Uuid::new_v4().simple());
-    let setup = Setup { database: &test.options.url, redis: None, cluster, folder: folder.path() };
+    let setup = Setup { database: &test.options.url, redis: None, cluster, folder: folder.path(), more: vec![] };
     let mut panel = setup.start("ann");
     panel.ready().await;
     panel.terminate();

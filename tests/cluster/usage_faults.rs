@@ -23,7 +23,7 @@ const AMBIGUOUS: &str = "usage_rpc_ambiguous_total";
 
 fn setup<'a>(test: &'a TestDatabase, folder: &'a Path) -> Setup<'a> {
     let cluster = format!("test-{}", Uuid::new_v4().simple());
-    Setup { database: &test.options.url, redis: None, cluster, folder }
+    Setup { database: &test.options.url, redis: None, cluster, folder, more: vec![] }
 }
 
 /// Users 1 to 3, and nodes with the ids 1, 2, … in this order.

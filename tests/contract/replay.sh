@@ -3,6 +3,7 @@
 #
 #   SARBAN_CONTRACT_DIR=… tests/contract/replay.sh [fresh|seeded] [further arguments of replay.py]
 #
+# What differs on purpose is in differs_on_purpose, beside this file.
 # fresh: against a new panel. seeded: against one that imported the recorded database. Without either: both.
 # Two test nodes serve what the recorded ones did, on their ports: one replay at a time on a machine.
 set -euo pipefail
@@ -107,13 +108,21 @@ PYTHON
   fail "the panel does not start:" panel.log
 }
 
-# While routes are still missing: no more answers may differ than the file says. It only ever gets smaller.
-fewer_than_before() {
-  local allowed found
-  allowed=$(awk -v phase="$1" '$1 == phase { print $2 }' "$root/tests/contract/allowed_failures" 2>/dev/null) || return 1
-  found=$(tail -n 1 replay.log | sed -n 's/^.* passed, \([0-9]*\) failed, .*$/\1/p')
-  echo "replay: $1: ${found:-all} differ, ${allowed:-0} may"
-  [ -n "$found" ] && [ "$found" -le "${allowed:-0}" ]
+# Nothing else may differ than what the list says, and all of that must.
+as_listed() {
+  python3 - "$root/tests/contract/differs_on_purpose" report.json <<'PYTHON'
+import json, sys
+listed = {int(number) for line in open(sys.argv[1]) for number in line.split("#")[0].split()}
+records = {record["seq"]: record for record in json.load(open(sys.argv[2]))["records"]}
+failed = {number for number, record in records.items() if record["result"] == "fail"}
+same = {number for number in listed if number in records and records[number]["result"] == "pass"}
+for number in sorted(failed - listed):
+    print(f"replay: #{number} {records[number]['name']} differs, and the list of differs_on_purpose does not say so")
+for number in sorted(same):
+    print(f"replay: #{number} {records[number]['name']} is as recorded: take it off the list of differs_on_purpose")
+print(f"replay: {len(failed & listed)} answers differ on purpose, {len(failed - listed)} otherwise")
+sys.exit(1 if failed - listed or same else 0)
+PYTHON
 }
 
 yaml || fail "Python's yaml is missing and could not be installed: python3 -m pip install PyYAML"
@@ -124,8 +133,9 @@ for phase in $phases; do
   panel "$phase"
   known=(--jwt-secret "$secret")
   if [ "$phase" = seeded ]; then known=(); fi
-  python3 "$contract/replay.py" --base "http://127.0.0.1:$UVICORN_PORT" --phase "$phase" --no-crash "${known[@]}" "$@" |
-    tee replay.log || fewer_than_before "$phase" || failed=yes
+  python3 "$contract/replay.py" --base "http://127.0.0.1:$UVICORN_PORT" --phase "$phase" --no-crash "${known[@]}" "$@" \
+    --report report.json || true
+  as_listed || failed=yes
   kill -TERM "${started[-1]}"
 done
 [ -z "$failed" ] || fail "answers differ from the recorded ones"

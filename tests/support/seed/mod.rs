@@ -1,7 +1,6 @@
 //! Fills a fresh database with as many users as a large panel has, in seconds: for benchmarks and load.
 //!
-//! One SQL text serves both engines. What looks random comes from the row's id alone, so every run makes the same users:
-//! the sixth digit of `DIGITS` is that of limits, whatever else changes.
+//! One SQL text serves both engines. What looks random comes from the row's id alone, so every run makes the same users.
 
 use sarban::actions::passwords;
 use sarban::config::secret::Secret;
