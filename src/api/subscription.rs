@@ -132,10 +132,11 @@ impl State {
     /// may share an address.
     pub(super) async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<Arc<User>, ApiError> {
         // A key that is no hexadecimal text was given by hand, and opens nothing.
-        if !key.is_empty() && key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            if let Some(user) = self.recent_user(username).await?.filter(|user| user.key == key) {
-                return Ok(user);
-            }
+        if !key.is_empty()
+            && key.bytes().all(|digit| digit.is_ascii_hexdigit())
+            && let Some(user) = self.recent_user(username).await?.filter(|user| user.key == key)
+        {
+            return Ok(user);
         }
         if let Some(address) = client.address {
             let counted = self.misses.begin(vec![Subject::address(address)], self.panel.clock.boot()).await;

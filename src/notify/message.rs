@@ -37,7 +37,10 @@ pub(super) fn one(letter: &Letter) -> String {
 
 /// Of how many events of each kind a digest gives the names, when there are so many kinds.
 pub(super) const fn names_of_each(kinds: usize) -> usize {
-    if kinds == 0 { NAMES } else { NAMES / kinds }
+    match NAMES.checked_div(kinds) {
+        Some(each) => each,
+        None => NAMES,
+    }
 }
 
 /// Many events: how many of each kind, in this order, and the names in `letters`.

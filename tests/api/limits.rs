@@ -36,7 +36,7 @@ impl OwnRedis {
 
     async fn run(port: u16, folder: &TempDir) -> Child {
         let port_text = port.to_string();
-        let server = Command::new("redis-server")
+        let mut server = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &port_text, "--save", "", "--dir"])
             .arg(folder.path())
             .stdout(Stdio::null())
@@ -48,6 +48,8 @@ impl OwnRedis {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        server.kill().unwrap();
+        server.wait().unwrap();
         panic!("Redis does not start at port {port}");
     }
 

@@ -1,8 +1,9 @@
 //! Speed under load: clients that ask without pause, for a list of users and, where there is a user, a subscription.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::Finding;
 use super::panel::Panel;

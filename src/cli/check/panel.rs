@@ -1,10 +1,11 @@
 //! The panel under check, as a client of its API.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use reqwest::{Client, Method};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::config::secret::Secret;
 
