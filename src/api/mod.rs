@@ -104,6 +104,7 @@ pub mod token;
 mod usage;
 mod user_fields;
 mod user_input;
+mod user_nodes;
 mod users;
 mod words;
 
@@ -243,5 +244,6 @@ fn all_routes() -> Routes {
         .and(stats::routes)
         .and(subscription::routes)
         .and(usage::routes)
+        .and(user_nodes::routes)
         .and(users::routes)
 }

@@ -13,7 +13,7 @@ use super::error::{ApiError, ErrorBody, WrongFields};
 use super::routes::{Routes, get};
 use super::{
     State, admins, cluster, docs, engines, health, home, hosts, inbounds, metrics, nodes, notifications, services,
-    settings, stats, subscription, usage, users,
+    settings, stats, subscription, usage, user_nodes, users,
 };
 
 #[derive(OpenApi)]
@@ -69,6 +69,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         stats::Doc::openapi(),
         subscription::Doc::openapi(),
         usage::Doc::openapi(),
+        user_nodes::Doc::openapi(),
         users::Doc::openapi(),
     ]
     .into_iter()

@@ -1,7 +1,8 @@
 //! Where the dispatcher leaves users for the sessions, and where both see which changes every node has.
 //!
-//! A node has at most one letter per user: a newer one replaces an older one that was not sent yet. So the desk holds
-//! no more than every user once per node, however slow a node is.
+//! A node has at most one letter per user: a newer one replaces an older one that was not sent yet. A node that has too
+//! many is flooded: its letters go, and it is to be given everything. A user who is on none of a node's inbounds, and
+//! was not, is no letter to that node.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,12 +10,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::user_set::UserSet;
 use crate::domain::ids::{NodeId, UserId};
 use crate::store::changes::Mark;
 use crate::store::node_users::{NodeUser, ServiceTags};
 
-#[derive(Debug, Default)]
+/// Letters for all nodes together, about; a letter takes some 300 bytes.
+const LETTERS: usize = 1_000_000;
+/// So many a node may always have.
+const FEW: usize = 1_000;
+
+#[derive(Debug)]
 pub(super) struct Desk {
+    /// Room for so many letters.
+    letters: usize,
     state: Mutex<State>,
     /// Rings when a mark may be cleared.
     settled: Notify,
@@ -34,7 +43,22 @@ struct Pigeonhole {
     letters: HashMap<UserId, Letter>,
     /// The newest change of each user that this node does not certainly have, sent or not.
     undelivered: HashMap<UserId, Uuid>,
+    /// Whom the node may have: its last full list, and everybody it was told of since.
+    has: UserSet,
+    /// That list is known. Until it is, the node may have anybody.
+    is_known: bool,
+    /// There were too many letters: whatever changed is in the next full list.
+    flooded: bool,
     arrived: Arc<Notify>,
+}
+
+/// What a mailbox brings.
+#[derive(Debug)]
+pub(super) enum Post {
+    /// A change of one user.
+    Letter(Letter),
+    /// Too many changes: a full list is wanted.
+    Flooded,
 }
 
 /// A change on its way, and how many nodes do not have it yet.
@@ -62,6 +86,12 @@ pub(super) struct Mailbox {
     arrived: Arc<Notify>,
 }
 
+impl Default for Desk {
+    fn default() -> Self {
+        Self { letters: LETTERS, state: Mutex::default(), settled: Notify::default() }
+    }
+}
+
 impl Desk {
     /// A place for a session. To be taken before the session reads what the node should have.
     pub(super) fn open(self: &Arc<Self>, node: NodeId) -> Mailbox {
@@ -77,22 +107,43 @@ impl Desk {
         self.state().waiting.get(&UserId(mark.user_id)).is_some_and(|waiting| waiting.change == mark.change_id)
     }
 
-    /// Leaves a changed user for every node with a session.
+    /// Leaves a changed user for every node with a session that serves, or may have, the user.
     pub(super) fn post(&self, mark: Mark, user: NodeUser, tags: &ServiceTags) {
         let mut state = self.state();
         let user = Arc::new(user);
-        let nodes = state.boxes.len();
+        let allowance = (self.letters / state.boxes.len().max(1)).max(FEW);
+        let mut nodes = 0;
+        let mut released = Vec::new();
         for (node, hole) in &mut state.boxes {
-            let tags = tags.of(&user, *node).into_iter().map(str::to_owned).collect();
+            let tags: Vec<String> = tags.of(&user, *node).into_iter().map(str::to_owned).collect();
+            if hole.flooded || tags.is_empty() && !hole.may_have(user.id) {
+                // What it was to be told before is no longer so.
+                released.extend(hole.undelivered.remove(&user.id).map(|change| (user.id, change)));
+                continue;
+            }
+            if hole.letters.len() >= allowance && !hole.letters.contains_key(&user.id) {
+                released.extend(hole.flood());
+                continue;
+            }
+            nodes += 1;
+            if !tags.is_empty() {
+                hole.has.insert(user.id);
+            }
             hole.undelivered.insert(user.id, mark.change_id);
             if hole.letters.insert(user.id, Letter { user: user.clone(), tags, change: mark.change_id }).is_none() {
                 hole.order.push_back(user.id);
             }
             hole.arrived.notify_one();
         }
+        for (user, change) in released {
+            state.settle(user, change);
+        }
         state.waiting.insert(user.id, Waiting { change: mark.change_id, nodes });
         if nodes == 0 {
             state.settled.push(mark);
+        }
+        if !state.settled.is_empty() {
+            self.wake_clearing();
         }
     }
 
@@ -120,6 +171,11 @@ impl Desk {
     /// Waits until there may be marks to clear.
     pub(super) async fn settled(&self) {
         self.settled.notified().await;
+    }
+
+    /// There may be marks to clear.
+    pub(super) fn wake_clearing(&self) {
+        self.settled.notify_one();
     }
 
     /// How many changes are on their way.
@@ -151,23 +207,58 @@ impl State {
     }
 }
 
+impl Pigeonhole {
+    fn may_have(&self, user: UserId) -> bool {
+        !self.is_known || self.has.contains(user)
+    }
+
+    /// Gives up all letters; returns the changes that nobody waits for here any more.
+    fn flood(&mut self) -> Vec<(UserId, Uuid)> {
+        self.flooded = true;
+        self.order = VecDeque::new();
+        self.letters = HashMap::new();
+        self.arrived.notify_one();
+        std::mem::take(&mut self.undelivered).into_iter().collect()
+    }
+}
+
 impl Mailbox {
-    /// The next letter, as soon as there is one.
-    pub(super) async fn next(&self) -> Letter {
+    /// What comes next, as soon as it does.
+    pub(super) async fn next(&self) -> Post {
         loop {
             let arrived = self.arrived.notified();
-            if let Some(letter) = self.take() {
-                return letter;
+            if let Some(post) = self.take() {
+                return post;
             }
             arrived.await;
         }
     }
 
-    fn take(&self) -> Option<Letter> {
+    fn take(&self) -> Option<Post> {
         let mut state = self.desk.state();
         let hole = state.boxes.get_mut(&self.node)?;
+        if hole.flooded {
+            return Some(Post::Flooded);
+        }
         let user = hole.order.pop_front()?;
-        hole.letters.remove(&user)
+        hole.letters.remove(&user).map(Post::Letter)
+    }
+
+    /// A full list is about to be read: until it is, the node may have anybody.
+    pub(super) fn begin_full(&self) {
+        if let Some(hole) = self.desk.state().boxes.get_mut(&self.node) {
+            hole.flooded = false;
+            hole.is_known = false;
+            hole.has = UserSet::default();
+        }
+    }
+
+    /// The node is about to be given a list of these; whoever else it has will go.
+    pub(super) fn has(&self, users: UserSet) {
+        if let Some(hole) = self.desk.state().boxes.get_mut(&self.node) {
+            hole.has.extend(users);
+            hole.is_known = true;
+        }
     }
 
     /// The node certainly has these changes.
@@ -180,7 +271,7 @@ impl Mailbox {
                 state.settle(user, change);
             }
         }
-        self.desk.settled.notify_one();
+        self.desk.wake_clearing();
     }
 }
 
@@ -201,8 +292,17 @@ mod tests {
         Mark { user_id, change_id: Uuid::now_v7() }
     }
 
+    /// A change of a user who is on no node (any more).
     fn post(desk: &Desk, mark: Mark) {
         desk.post(mark, NodeUser::gone(UserId(mark.user_id)), &ServiceTags::default());
+    }
+
+    fn letter(mailbox: &Mailbox) -> Option<Letter> {
+        match mailbox.take() {
+            Some(Post::Letter(letter)) => Some(letter),
+            Some(Post::Flooded) => panic!("flooded"),
+            None => None,
+        }
     }
 
     #[test]
@@ -227,13 +327,13 @@ mod tests {
         let node = desk.open(NodeId(1));
         let (old, new) = (mark(7), mark(7));
         post(&desk, old);
-        let sent = node.take().expect("a letter");
+        let sent = letter(&node).expect("a letter");
         post(&desk, new);
         post(&desk, new);
         node.delivered([(UserId(7), sent.change)]);
         assert_eq!(desk.take_settled(), []);
-        assert_eq!(node.take().map(|letter| letter.change), Some(new.change_id));
-        assert!(node.take().is_none(), "one letter per user");
+        assert_eq!(letter(&node).map(|letter| letter.change), Some(new.change_id));
+        assert!(letter(&node).is_none(), "one letter per user");
     }
 
     #[test]
@@ -245,5 +345,40 @@ mod tests {
         drop(node);
         post(&desk, later);
         assert_eq!(desk.take_settled(), [held, later]);
+    }
+
+    #[test]
+    fn a_node_is_told_of_nobody_it_does_not_have() {
+        let desk = Arc::new(Desk::default());
+        let node = desk.open(NodeId(1));
+        let (had, strange) = (mark(7), mark(8));
+        node.begin_full();
+        post(&desk, strange);
+        assert!(letter(&node).is_some(), "before the list is known, the node may have anybody");
+        node.delivered([(UserId(8), strange.change_id)]);
+        let mut users = UserSet::default();
+        users.insert(UserId(7));
+        node.has(users);
+        let again = mark(8);
+        post(&desk, again);
+        post(&desk, had);
+        assert_eq!(desk.take_settled(), [strange, again], "nobody waits for a change that concerns nobody");
+        assert_eq!(letter(&node).map(|letter| letter.change), Some(had.change_id));
+        assert!(letter(&node).is_none());
+    }
+
+    #[test]
+    fn a_flooded_node_waits_for_everything_and_holds_up_nothing() {
+        let desk = Arc::new(Desk { letters: 1, ..Desk::default() });
+        let node = desk.open(NodeId(1));
+        let marks: Vec<Mark> = (0..=FEW as i64).map(mark).collect();
+        marks.iter().for_each(|mark| post(&desk, *mark));
+        assert!(matches!(node.take(), Some(Post::Flooded)));
+        assert_eq!(desk.take_settled().len(), marks.len());
+        node.begin_full();
+        assert!(node.take().is_none());
+        let next = mark(1);
+        post(&desk, next);
+        assert_eq!(letter(&node).map(|letter| letter.change), Some(next.change_id));
     }
 }

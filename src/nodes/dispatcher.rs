@@ -11,50 +11,47 @@ use tokio_util::sync::CancellationToken;
 use super::desk::Desk;
 use crate::domain::ids::UserId;
 use crate::store::node_users::{self, NodeUser};
-use crate::store::{Fence, FenceError, IdList, changes};
+use crate::store::{Fence, FenceError, IdList, StoreError, changes};
 
 /// Marks per page, and per statement that clears.
 const CHUNK: usize = 500;
 
-/// Looks for marks until told to stop. `poll` is the longest that one waits; a ring of `wake` makes it sooner.
+/// Looks for marks, and clears those that every node has, until told to stop. `poll` is the longest that a mark waits to
+/// be seen; a ring of `wake` makes it sooner. Clearing writes and may have to wait, so looking does not wait for it.
 pub(super) async fn dispatch(
     fence: &Fence,
     desk: &Arc<Desk>,
-    mut wake: watch::Receiver<()>,
+    wake: watch::Receiver<()>,
     poll: Duration,
     stop: &CancellationToken,
 ) {
+    let looking = stop.run_until_cancelled(look(fence, desk, wake, poll));
+    tokio::join!(looking, stop.run_until_cancelled(clear(fence, desk, poll)));
+}
+
+async fn look(fence: &Fence, desk: &Arc<Desk>, mut wake: watch::Receiver<()>, poll: Duration) {
     let mut failing = false;
-    while !stop.is_cancelled() {
+    loop {
         let began = Instant::now();
-        match round(fence, desk).await {
+        match post_all(fence, desk).await {
             Ok(()) => failing = false,
-            Err(FenceError::Deposed) => {}
-            Err(FenceError::Store(error)) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "changed users can't be read or cleared");
-                }
-            }
+            Err(error) => report(&error, &mut failing, "changed users can't be read"),
         }
         metrics::gauge!("sarban_user_changes_waiting").set(desk.waiting() as f64);
         // A long table of marks (a node is slow) is read in full each time: so at most every other moment goes there. A
         // round that waited for the database is no such round: the next one must not wait as long again, and thrice more.
         let took = began.elapsed().min(LONGEST_ROUND);
+        sleep(took).await;
         tokio::select! {
-            () = stop.cancelled() => return,
-            () = sleep(took) => {}
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
             () = sleep(poll.max(3 * took)) => {}
             () = rang(&mut wake) => {}
-            () = desk.settled() => {}
         }
     }
 }
 
 /// A round that took longer stood still.
 const LONGEST_ROUND: Duration = Duration::from_secs(2);
+        sleep(took).await;
 
 /// Waits until the bell rings, or rang since the last call.
 pub(super) async fn rang(wake: &mut watch::Receiver<()>) {
@@ -64,12 +61,11 @@ pub(super) async fn rang(wake: &mut watch::Receiver<()>) {
     }
 }
 
-async fn round(fence: &Fence, desk: &Arc<Desk>) -> Result<(), FenceError> {
-    clear(fence, desk).await?;
+async fn post_all(fence: &Fence, desk: &Arc<Desk>) -> Result<(), StoreError> {
     let mut after = UserId(i64::MIN);
     loop {
         let page = changes::page(fence.db(), after, CHUNK).await?;
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else { return Ok(()) };
         after = UserId(last.user_id);
         let is_last = page.len() < CHUNK;
         let fresh: Vec<_> = page.into_iter().filter(|mark| !desk.knows(mark)).collect();
@@ -85,13 +81,12 @@ async fn round(fence: &Fence, desk: &Arc<Desk>) -> Result<(), FenceError> {
             }
         }
         if is_last {
-            break;
+            return Ok(());
         }
     }
-    clear(fence, desk).await
 }
 
-async fn clear(fence: &Fence, desk: &Arc<Desk>) -> Result<(), FenceError> {
+async fn clear_settled(fence: &Fence, desk: &Arc<Desk>) -> Result<(), FenceError> {
     let mut settled = desk.take_settled();
     while !settled.is_empty() {
         let rest = settled.split_off(settled.len().min(CHUNK));

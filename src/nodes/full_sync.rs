@@ -1,41 +1,46 @@
-//! Everything that a node should have: what it offers goes to the database, all its users come from there.
+//! What goes over the wire in a full sync: all users of a node one way, what it offers the other.
 
 use std::time::Duration;
 
-use super::proto::{BackendsResponse, Inbound, User, UserData};
-use crate::domain::ids::{NodeId, UserId};
-use crate::store::node_sync::{FirstSeen, Offer, OfferedBackend, OfferedInbound};
-use crate::store::node_users::{self, NodeUser};
-use crate::store::{Db, StoreError};
+use prost::Message;
 
-const PAGE: usize = 2_000;
+use super::proto::{BackendsResponse, Inbound, User, UserData};
+use super::user_set::UserSet;
+use crate::domain::ids::NodeId;
+use crate::store::node_sync::{FirstSeen, Offer, OfferedBackend, OfferedInbound};
+use crate::store::node_users::NodeUser;
+
+/// Field 1 (`users_data`) of a `UsersData` message, length-delimited.
+const USERS_DATA: u8 = 1 << 3 | 2;
 
 /// All users of a node.
 #[derive(Debug, Default)]
-pub(super) struct Snapshot {
-    /// Those that the node may already have as they are.
-    pub settled: Vec<UserData>,
+pub(super) struct List {
+    /// Those that the node may already have as they are: a whole `UsersData` message, written as the users are read, so
+    /// that a large list is in memory once and small.
+    pub settled: Vec<u8>,
+    /// How many those are.
+    pub count: usize,
     /// Those whose key changed: left out of the first list, so that the node forgets them, and sent after it. (For a
     /// user that it has, a node compares tags alone and would keep the old key.)
     pub renewed: Vec<UserData>,
+    /// All of them.
+    pub users: UserSet,
 }
 
-/// Reads them. Whose key changed after `renew_after` must be renewed.
-pub(super) async fn read(db: &Db, node: NodeId, renew_after: i64) -> Result<Snapshot, StoreError> {
-    let tags = node_users::service_tags(db).await?;
-    let mut snapshot = Snapshot::default();
-    let mut after = UserId(i64::MIN);
-    loop {
-        let page = node_users::live_page(db, after, PAGE).await?;
-        for user in &page {
-            let tags = tags.of(user, node);
-            let list = if user.key_change_seq > renew_after { &mut snapshot.renewed } else { &mut snapshot.settled };
-            list.extend((!tags.is_empty()).then(|| message(user, &tags)).flatten());
+impl List {
+    /// And this user, through these inbounds. Whose key changed after `renew_after` must be renewed.
+    pub(super) fn add(&mut self, user: &NodeUser, tags: &[&str], renew_after: i64) {
+        let Some(message) = (!tags.is_empty()).then(|| message(user, tags)).flatten() else { return };
+        self.users.insert(user.id);
+        if user.key_change_seq > renew_after {
+            self.renewed.push(message);
+            return;
         }
-        match page.last() {
-            Some(last) if page.len() == PAGE => after = last.id,
-            _ => return Ok(snapshot),
-        }
+        self.settled.push(USERS_DATA);
+        prost::encode_length_delimiter(message.encoded_len(), &mut self.settled).ok();
+        message.encode_raw(&mut self.settled);
+        self.count += 1;
     }
 }
 
@@ -81,7 +86,27 @@ fn protocol(config: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nodes::proto::Backend;
+    use crate::domain::ids::UserId;
+    use crate::nodes::proto::{Backend, UsersData};
+
+    #[test]
+    fn a_list_is_the_message_that_the_protocol_knows() {
+        let user = |id: i64, key_change_seq| NodeUser {
+            username: format!("user{id}"),
+            key: "k".repeat(200),
+            key_change_seq,
+            ..NodeUser::gone(UserId(id))
+        };
+        let mut list = List::default();
+        list.add(&user(1, 0), &["a", "b"], 5);
+        list.add(&user(2, 6), &["a"], 5);
+        list.add(&user(3, 5), &["b"], 5);
+        list.add(&user(4, 0), &[], 5);
+        let users_data = vec![message(&user(1, 0), &["a", "b"]).unwrap(), message(&user(3, 5), &["b"]).unwrap()];
+        assert_eq!(UsersData::decode(list.settled.as_slice()), Ok(UsersData { users_data }));
+        assert_eq!((list.count, list.renewed.len()), (2, 1));
+        assert_eq!([1, 2, 3, 4].map(|id| list.users.contains(UserId(id))), [true, true, true, false]);
+    }
 
     #[test]
     fn an_inbound_without_a_protocol_is_left_out() {

@@ -6,18 +6,23 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use prost::bytes::BufMut;
+use tonic_prost::ProstDecoder;
+
 use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tonic::client::Grpc;
+use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::link_error::{ConnectionGone, LinkError};
 use super::proto::marz_service_client::MarzServiceClient;
 use super::proto::{
     Backend, BackendConfig, BackendLogsRequest, BackendStats, BackendsResponse, Empty, LogLine, RestartBackendRequest,
-    UsersData,
 };
 use super::tls::{self, Fingerprint, PanelIdentity};
 use super::wire::{News, Transport, Wire};
@@ -32,6 +37,34 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 /// tonic's own 4 MiB would refuse a large usage reply after the node has reset its counters.
 const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
+
+/// Sends a message that is written already.
+struct Written;
+
+impl Codec for Written {
+    type Encode = Vec<u8>;
+    type Decode = Empty;
+    type Encoder = Self;
+    type Decoder = ProstDecoder<Empty>;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> ProstDecoder<Empty> {
+        ProstDecoder::new(BufferSettings::default())
+    }
+}
+
+impl Encoder for Written {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, message: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put_slice(&message);
+        Ok(())
+    }
+}
 
 /// Where a node is, and how it is to be spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +94,7 @@ impl From<&NodeRow> for Target {
 #[derive(Clone, Debug)]
 pub struct Link {
     client: MarzServiceClient<Channel>,
+    channel: Channel,
     fingerprint: Option<Fingerprint>,
     news: Arc<News>,
 }
@@ -93,10 +127,10 @@ impl Link {
             let stranger = LinkError::NotANode { detail: error.to_string() };
             turned_away(&news, fingerprint).unwrap_or(stranger)
         })?;
-        let client = MarzServiceClient::new(channel)
+        let client = MarzServiceClient::new(channel.clone())
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Ok(Self { client, fingerprint, news })
+        Ok(Self { client, channel, fingerprint, news })
     }
 
     /// The certificate that the node presented, if it is to be pinned: one that was checked against a pin is not
@@ -119,9 +153,16 @@ impl Link {
         self.call("FetchBackends", CALL_TIMEOUT, self.client().fetch_backends(Empty {})).await
     }
 
-    /// Gives the node all its users; whoever is not among them is removed.
-    pub async fn repopulate(&self, users: UsersData, limit: Duration) -> Result<(), LinkError> {
-        self.call("RepopulateUsers", limit, self.client().repopulate_users(users)).await.map(drop)
+    /// Gives the node all its users, as a `UsersData` message; whoever is not among them is removed.
+    pub(super) async fn repopulate(&self, users: Vec<u8>, limit: Duration) -> Result<(), LinkError> {
+        let mut grpc = Grpc::new(self.channel.clone()).max_encoding_message_size(MESSAGE_LIMIT);
+        let rpc = async {
+            grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
+            let path = PathAndQuery::from_static("/marznode.MarzService/RepopulateUsers");
+            grpc.unary(Request::new(users), path, Written).await
+        };
+        let Empty {} = self.call("RepopulateUsers", limit, rpc).await?;
+        Ok(())
     }
 
     /// The configuration of an engine.

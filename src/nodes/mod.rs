@@ -7,6 +7,7 @@ mod dispatcher;
 mod full_sync;
 pub mod link;
 pub mod link_error;
+mod lists;
 mod node_task;
 pub mod panel_certificate;
 mod roster;
@@ -15,6 +16,7 @@ pub mod spool;
 pub mod supervisor;
 mod sync_stream;
 mod tls;
+mod user_set;
 pub mod visit;
 mod wire;
 

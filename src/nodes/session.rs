@@ -3,21 +3,24 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::{pending, ready};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::connected::ConnectedNode;
-use super::desk::{Desk, Letter, Mailbox};
+use super::desk::{Desk, Letter, Mailbox, Post};
 use super::full_sync;
 use super::link::{Link, Target};
 use super::link_error::LinkError;
-use super::proto::{UserData, UsersData};
+use super::lists::Lists;
+use super::proto::UserData;
 use super::roster::Roster;
 use super::supervisor::Timing;
 use super::sync_stream::SyncStream;
@@ -27,8 +30,11 @@ use crate::domain::ids::{NodeId, UserId};
 use crate::store::node_sync::{self, FirstSeen};
 use crate::store::{Fence, FenceError, StoreError};
 
-/// At most so many changes wait for one acknowledgement.
-const BATCH: usize = 200;
+/// At most so many changes go over one stream.
+const BATCH: usize = 2_000;
+
+/// Changes that are to be acknowledged together.
+type Batch = HashMap<UserId, Uuid>;
 
 /// What all sessions of a term share.
 #[derive(Debug)]
@@ -39,8 +45,7 @@ pub(super) struct Context {
     pub timing: Timing,
     pub roster: Arc<Roster>,
     pub desk: Arc<Desk>,
-    /// Bounds how many full lists of users are in memory at once.
-    pub full_syncs: Semaphore,
+    pub lists: Lists,
 }
 
 /// Why a session ended.
@@ -116,12 +121,12 @@ impl<'a> Session<'a> {
         let mailbox = self.context.desk.open(self.node);
         // Whoever asked for a full sync up to here gets this one.
         resync.notified().now_or_never();
-        let mut stream = self.full_sync(&link, None, link.first_seen(target)).await?;
+        let mut stream = self.full_sync(&link, &mailbox, None, link.first_seen(target)).await?;
         loop {
             self.context.roster.arrived(ConnectedNode { id: self.node, coefficient, link: link.clone() });
             let due = Instant::now() + self.context.timing.resync.mul_f64(rng.random_range(0.9..1.1));
             self.follow(&mut stream, &mailbox, due, resync).await?;
-            stream = self.full_sync(&link, Some(stream), None).await?;
+            stream = self.full_sync(&link, &mailbox, Some(stream), None).await?;
         }
     }
 
@@ -129,6 +134,7 @@ impl<'a> Session<'a> {
     async fn full_sync(
         &mut self,
         link: &Link,
+        mailbox: &Mailbox,
         stream: Option<SyncStream>,
         first_seen: Option<FirstSeen>,
     ) -> Result<SyncStream, SessionError> {
@@ -138,30 +144,32 @@ impl<'a> Session<'a> {
         let clock = node_sync::begin_sync(fence, self.node, &offer).await?.ok_or(SessionError::Gone)?;
         let (before, last) = *self.keys.get_or_insert((clock.synced, clock.synced));
 
-        let permit = self.context.full_syncs.acquire().await.map_err(|_| SessionError::Deposed)?;
-        let snapshot = full_sync::read(fence.db(), self.node, before.min(clock.synced)).await?;
-        let patience = full_sync::patience(snapshot.settled.len());
+        mailbox.begin_full();
+        let renew_after = before.min(clock.synced);
+        let (list, room) = self.context.lists.obtain(fence.db(), self.node, renew_after).await?;
+        mailbox.has(list.users);
+        let patience = full_sync::patience(list.count);
         self.about_to_send()?;
-        let repopulating = link.repopulate(UsersData { users_data: snapshot.settled }, patience);
+        let repopulating = link.repopulate(list.settled, patience);
         tokio::pin!(repopulating);
-        // A slow node does not hold up the others: by then its list is on its way.
         if let Ok(done) = timeout(timing.permit, &mut repopulating).await {
             done?;
-            drop(permit);
+            drop(room);
         } else {
-            drop(permit);
+            // A slow node does not hold up the others.
+            let too_slow = || LinkError::NoAnswer { call: "RepopulateUsers", limit: timing.permit };
+            let _room = room.make_way().ok_or_else(too_slow)?;
             repopulating.await?;
         }
         let mut stream = match stream {
             Some(stream) => stream,
             None => SyncStream::open(link.clone(), timing.batch).await?,
         };
-        for batch in snapshot.renewed.chunks(BATCH) {
+        for batch in list.renewed.chunks(BATCH) {
             for message in batch {
                 self.send(&mut stream, message.clone()).await?;
             }
-            sleep(stream.settle_time(timing.settle)).await;
-            stream.turn_over().await?;
+            stream.turn_over(timing.settle).await?;
         }
         self.in_flight = false;
         self.renewed.clear();
@@ -173,6 +181,9 @@ impl<'a> Session<'a> {
     }
 
     /// Sends changes as they come, until a full sync is due.
+    ///
+    /// Changes go on while the end of the last batch is awaited, over the next stream. Only of a user that is in that
+    /// batch nothing new may be sent: two streams have no order.
     async fn follow(
         &mut self,
         stream: &mut SyncStream,
@@ -180,25 +191,45 @@ impl<'a> Session<'a> {
         due: Instant,
         resync: &Notify,
     ) -> Result<(), SessionError> {
-        let settle = stream.settle_time(self.context.timing.settle);
-        let mut batch: Vec<(UserId, Uuid)> = Vec::new();
-        let mut quiet_at = Instant::now();
+        let mut sent = Batch::new();
+        let mut closing: Option<(BoxFuture<'static, Result<(), LinkError>>, Batch)> = None;
+        let mut held: Option<Letter> = None;
+        let mut over = false;
         loop {
+            if over && sent.is_empty() && closing.is_none() && held.is_none() {
+                return Ok(());
+            }
             tokio::select! {
                 biased;
                 broken = stream.broken() => return Err(broken.into()),
-                () = sleep_until(due), if batch.is_empty() => return Ok(()),
-                () = resync.notified(), if batch.is_empty() => return Ok(()),
-                letter = mailbox.next(), if batch.len() < BATCH => {
-                    batch.push((letter.user.id, letter.change));
-                    self.send_letter(stream, letter).await?;
-                    quiet_at = Instant::now() + settle;
+                closed = async { match &mut closing { Some((closed, _)) => closed.await, None => pending().await } } => {
+                    closed?;
+                    if let Some((_, batch)) = closing.take() {
+                        metrics::counter!("sarban_node_changes_delivered_total").increment(batch.len() as u64);
+                        mailbox.delivered(batch);
+                    }
+                    self.in_flight = !sent.is_empty();
+                    if let Some(letter) = held.take() {
+                        sent.insert(letter.user.id, letter.change);
+                        self.send_letter(stream, letter).await?;
+                    }
                 }
-                () = sleep_until(quiet_at), if !batch.is_empty() => {
-                    stream.turn_over().await?;
-                    self.in_flight = false;
-                    metrics::counter!("sarban_node_changes_delivered_total").increment(batch.len() as u64);
-                    mailbox.delivered(batch.drain(..));
+                () = sleep_until(due), if !over => over = true,
+                () = resync.notified(), if !over => over = true,
+                post = mailbox.next(), if !over && held.is_none() && sent.len() < BATCH => match post {
+                    Post::Flooded => over = true,
+                    Post::Letter(letter) => {
+                        if closing.as_ref().is_some_and(|(_, batch)| batch.contains_key(&letter.user.id)) {
+                            held = Some(letter);
+                            continue;
+                        }
+                        sent.insert(letter.user.id, letter.change);
+                        self.send_letter(stream, letter).await?;
+                    }
+                },
+                // Nothing more lies ready.
+                () = ready(()), if closing.is_none() && !sent.is_empty() => {
+                    closing = Some((stream.turn_over(self.context.timing.settle), std::mem::take(&mut sent)));
                 }
             }
         }

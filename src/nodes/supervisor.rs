@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::connected::ConnectedNode;
 use super::desk::Desk;
 use super::dispatcher::{dispatch, rang};
+use super::lists::Lists;
 use super::node_task::{NodeTask, keep};
 use super::roster::Roster;
 use super::session::Context;
@@ -23,9 +24,6 @@ use crate::domain::ids::NodeId;
 use crate::domain::node::NodeStatus;
 use crate::store::node_sync::{self, NodeRow};
 use crate::store::{Fence, FenceError};
-
-/// Full syncs at a time.
-const FULL_SYNCS: usize = 8;
 
 /// How often and how long. The default is what the service runs with.
 #[derive(Clone, Debug)]
@@ -44,7 +42,7 @@ pub struct Timing {
     pub permit: Duration,
     /// The first pause before connecting again; it doubles up to the second.
     pub backoff: (Duration, Duration),
-    /// A session that lasted this long begins with the first pause again.
+    /// A session that lasted this long begins with the first pause again, and a node that flapped is as others again.
     pub steady: Duration,
 }
 
@@ -79,7 +77,8 @@ impl Default for Timing {
 impl Supervisor {
     /// `wake` rings when marks or nodes may have changed; `seed` is for jitter.
     pub fn new(clock: Clock, identity: PanelIdentity, wake: watch::Receiver<()>, seed: u64, timing: Timing) -> Self {
-        Self { clock, identity, wake, seed, timing, roster: Arc::default(), leading: Arc::default() }
+        let roster = Arc::new(Roster::new(timing.steady));
+        Self { clock, identity, wake, seed, timing, roster, leading: Arc::default() }
     }
 
     /// The nodes with a session, by id. Empty while this process does not lead.
@@ -100,7 +99,7 @@ impl Supervisor {
             timing: self.timing.clone(),
             roster: self.roster.clone(),
             desk: Arc::new(Desk::default()),
-            full_syncs: Semaphore::new(FULL_SYNCS),
+            lists: Lists::default(),
         });
         let dispatching = dispatch(&fence, &context.desk, self.wake.clone(), self.timing.poll_changes, &stop);
         let watching = self.watch(&context, &stop);
@@ -158,9 +157,9 @@ impl Fleet {
         }
         self.leaving.retain(|handle| !handle.is_finished());
 
-        // A new leader finds all nodes waiting at once.
-        let spread = if self.tasks.is_empty() { Duration::from_millis(50 * rows.len() as u64) } else { Duration::ZERO };
-        let spread = spread.min(Duration::from_secs(2));
+        // A new leader finds all nodes waiting at once: about two hundred a second.
+        let spread = if self.tasks.is_empty() { Duration::from_millis(5 * rows.len() as u64) } else { Duration::ZERO };
+        let spread = spread.min(Duration::from_secs(10));
         let mut news = Vec::new();
         for row in enabled() {
             let id = NodeId(row.id);

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
@@ -51,15 +53,6 @@ impl SyncStream {
         Ok(Self { link, current, ending, limit })
     }
 
-    /// How long to wait before the end of a batch: a node that ends every stream with the same error is given time to
-    /// end one early, which does say something.
-    pub(super) fn settle_time(&self, silent: Duration) -> Duration {
-        match self.ending {
-            Ending::Reply => Duration::ZERO,
-            Ending::Silence => silent,
-        }
-    }
-
     /// Sends one user.
     pub(super) async fn send(&mut self, message: UserData) -> Result<(), LinkError> {
         let limit = self.limit;
@@ -82,18 +75,29 @@ impl SyncStream {
         too_early((&mut self.current.end).await)
     }
 
-    /// Closes the batch: when this returns, the node has taken everything that was sent so far.
-    pub(super) async fn turn_over(&mut self) -> Result<(), LinkError> {
+    /// Closes the batch and begins another: when what is returned is done, the node has taken everything that was sent
+    /// so far. `quiet`: how long a node that ends every stream with the same error is given to end this one early,
+    /// which does say something.
+    pub(super) fn turn_over(&mut self, quiet: Duration) -> BoxFuture<'static, Result<(), LinkError>> {
         let next = Stream::open(&self.link);
-        let ending = std::mem::replace(&mut self.current, next).finish(self.limit).await?;
-        if (self.ending, ending) == (Ending::Reply, Ending::Silence) {
-            return Err(LinkError::Refused {
-                call: CALL,
-                code: Code::Unknown,
-                reason: "a change of a user failed".into(),
-            });
+        let mut last = std::mem::replace(&mut self.current, next);
+        let (usual, limit) = (self.ending, self.limit);
+        async move {
+            if usual == Ending::Silence
+                && let Ok(ended) = timeout(quiet, &mut last.end).await
+            {
+                return Err(too_early(ended));
+            }
+            match (usual, last.finish(limit).await?) {
+                (Ending::Reply, Ending::Silence) => Err(LinkError::Refused {
+                    call: CALL,
+                    code: Code::Unknown,
+                    reason: "a change of a user failed".into(),
+                }),
+                _ => Ok(()),
+            }
         }
-        Ok(())
+        .boxed()
     }
 }
 

@@ -46,6 +46,7 @@ pub mod usage_totals;
 pub mod user_batches;
 mod user_conditions;
 pub mod user_lists;
+pub mod user_nodes;
 mod user_row;
 pub mod users;
 mod words;
@@ -96,6 +97,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
         user_lists::STATEMENTS,
+        user_nodes::STATEMENTS,
         users::STATEMENTS,
     ]
     .into_iter()

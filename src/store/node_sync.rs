@@ -26,7 +26,8 @@ statements! {
     PIN = "UPDATE nodes SET certificate_pin = $2
         WHERE id = $1 AND certificate_pin IS NULL AND address = $3 AND port = $4";
     KEY_CLOCK = "SELECT seq FROM key_change WHERE id = 1";
-    END_SYNC = "UPDATE nodes SET synced_at = $3, key_synced_seq = CASE WHEN dirty THEN key_synced_seq ELSE $2 END
+    END_SYNC = "UPDATE nodes SET synced_at = $3, synced_epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1),
+        key_synced_seq = CASE WHEN dirty THEN key_synced_seq ELSE $2 END
         WHERE id = $1";
     MARK_DIRTY = "UPDATE nodes SET dirty = TRUE,
         key_synced_seq = CASE WHEN key_synced_seq > $2 THEN $2 ELSE key_synced_seq END WHERE id = $1";

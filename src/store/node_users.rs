@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::query_as;
+use sqlx::{query_as, query_scalar};
 
 use super::{Db, IdList, StoreError, read, row, statements};
 use crate::domain::ids::{NodeId, ServiceId, UserId};
@@ -27,6 +27,7 @@ statements! {
         "SELECT u.id, u.username, u.key, u.key_change_seq, (", live!(), ") AS live, m.service_id
          FROM users AS u LEFT JOIN users_services AS m ON m.user_id = u.id
          WHERE u.id IN (SELECT value FROM json_each($1)) ORDER BY u.id, m.service_id");
+    NEWEST = "SELECT CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM users";
     TAGS = "SELECT s.service_id, i.node_id, i.tag FROM inbounds_services AS s JOIN inbounds AS i ON i.id = s.inbound_id
         ORDER BY s.service_id, i.id";
 }
@@ -100,6 +101,11 @@ pub async fn service_tags(db: &Db) -> Result<ServiceTags, StoreError> {
         tags.0.entry((ServiceId(line.service_id), NodeId(line.node_id))).or_default().push(line.tag);
     }
     Ok(tags)
+}
+
+/// The newest user, live or not; 0: there is none.
+pub async fn newest(db: &Db) -> Result<UserId, StoreError> {
+    read!(db, NEWEST, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await).map(UserId)
 }
 
 /// The next users after `after` that nodes should serve, at most `limit` of them. Fewer means that these were the last.

@@ -92,6 +92,7 @@ const ROWS: &[(&str, Who)] = &[
     ("DELETE /api/users/{username}", Owner),
     ("GET /api/users/{username}/services", Owner),
     ("GET /api/users/{username}/usage", Owner),
+    ("GET /api/users/{username}/nodes", Owner),
     ("POST /api/users/{username}/reset", Owner),
     ("POST /api/users/{username}/enable", Owner),
     ("POST /api/users/{username}/disable", Owner),

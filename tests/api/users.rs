@@ -9,6 +9,7 @@ use crate::panel::{TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
+    the_nodes_of_a_user,
     a_user_is_made_shown_changed_and_deleted,
     wrong_users_are_refused_field_by_field,
     what_is_taken_is_a_conflict,
@@ -272,4 +273,37 @@ async fn totals_show_own_changes_at_once_and_others_soon(db: Db) {
     .await;
     panel.panel.clock.advance(2_000_000);
     assert_eq!(total().await, 1, "made by another process");
+}
+
+async fn the_nodes_of_a_user(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO nodes (name, address, port, connection_backend, created_at) VALUES ('de', 'd', 1, 'grpclib', 0),
+             ('nl', 'n', 1, 'grpclib', 0);
+         INSERT INTO services (name) VALUES ('all');
+         INSERT INTO inbounds (node_id, tag, protocol, config) VALUES (1, 'a', 'vless', '{}'), (1, 'b', 'vless', '{}'),
+             (2, 'a', 'vless', '{}'), (3, 'a', 'vless', '{}');
+         INSERT INTO inbounds_services (inbound_id, service_id) VALUES (1, 1), (2, 1), (3, 1)",
+    )
+    .await;
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    let new = json!({"username": "foo", "expire_strategy": "never", "service_ids": [1]});
+    panel.post("root", "/api/users", new).await.ok();
+    let nodes = async || panel.get("root", "/api/users/foo/nodes").await.ok();
+    let node = |id: i64, name: &str, in_step: bool, since: &str| json!({"node_id": id, "node_name": name, "in_step": in_step, "since": since});
+    let made = "2026-11-23T20:36:25Z";
+    assert_eq!(nodes().await, json!([node(1, "local", false, made), node(2, "de", false, made)]));
+
+    let db = &panel.panel.db;
+    execute(db, "UPDATE nodes SET status = 'healthy', synced_at = 1795466186000000 WHERE id = 1").await;
+    assert_eq!(nodes().await[0]["in_step"], false, "a change is on its way");
+    execute(db, "DELETE FROM user_change").await;
+    let synced = "2026-11-23T20:36:26Z";
+    assert_eq!(nodes().await, json!([node(1, "local", true, synced), node(2, "de", false, made)]));
+    execute(db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
+    assert_eq!(nodes().await[0]["in_step"], false, "the next leader has no session yet");
+
+    panel.get("alice", "/api/users/foo/nodes").await.refused(403);
+    panel.get("root", "/api/users/nobody/nodes").await.refused(404);
 }

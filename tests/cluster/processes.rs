@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use reqwest::Method;
 use sarban::clock::Clock;
-use sarban::store::{Db, Engine};
+use sarban::store::{Db, Engine, IdList, Tx, changes};
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, raw_sql};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::panel_process::{PanelProcess, Setup};
 use crate::support;
 use crate::support::database::{TestDatabase, number, on_both_engines};
-use crate::test_node::{Options, TestNode};
+use crate::test_node::{NodeUser, Options, TestNode};
 
 on_both_engines!(empty killing_the_leader_loses_nothing, empty a_stopped_leader_hands_over_in_good_order);
 
@@ -44,10 +45,11 @@ async fn killing_the_leader_loses_nothing(test: TestDatabase) {
             }
         }
     });
-    for _ in 0..3 {
+    for round in 1..=3 {
         let leader = leader(&test.db, &panels).await;
         quiet_moment().await;
         let name = panels[leader].name.clone();
+        change_users(&test.db, round).await;
         panels[leader].kill();
         // Somebody else sees to the links meanwhile.
         let other = &panels[(leader + 1) % panels.len()];
@@ -79,6 +81,45 @@ async fn killing_the_leader_loses_nothing(test: TestDatabase) {
     let by_hour = "SELECT CAST(SUM(downlink) AS BIGINT) FROM node_usage_hours";
     assert_eq!(number(&test.db, by_hour).await, produced, "and once for the node");
     every_slot_once(&test.db).await;
+    nodes_have_what_they_should(&test.db, &node, 3).await;
+}
+
+/// Switches one user off and gives another a new key, at the very moment that the leader dies.
+async fn change_users(db: &Db, round: i64) {
+    let (off, renewed) = (round, USERS - round);
+    let text = format!(
+        "UPDATE key_change SET seq = seq + 1;
+         UPDATE users SET enabled = FALSE, activated = FALSE WHERE id = {off};
+         UPDATE users SET key = 'new-{round}', key_change_seq = (SELECT seq FROM key_change) WHERE id = {renewed}"
+    );
+    let mut tx = db.begin().await.expect("a transaction");
+    match &mut tx {
+        Tx::Pg(tx) => raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await.map(drop),
+        Tx::Lite { tx, .. } => raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await.map(drop),
+    }
+    .expect("users are changed");
+    changes::mark(&mut tx, IdList::new([off, renewed]), Clock::real().now()).await.expect("and marked");
+    tx.commit().await.expect("committed");
+}
+
+/// After so many rounds: exactly the users, tags and keys that the database says.
+async fn nodes_have_what_they_should(db: &Db, node: &TestNode, rounds: i64) {
+    let expected = |id: i64, user: &NodeUser| match id {
+        off if off <= rounds => false,
+        renewed if renewed >= USERS - rounds && renewed < USERS => user.key == format!("new-{}", USERS - renewed),
+        _ => user.key.len() == 32,
+    };
+    let limit = Instant::now() + Duration::from_secs(15);
+    loop {
+        let users = node.users();
+        let right = users.iter().filter(|(id, user)| user.tags.len() == 4 && expected(i64::from(**id), user)).count();
+        let all = usize::try_from(USERS - rounds).expect("small");
+        if (users.len(), right) == (all, all) && number(db, "SELECT COUNT(*) FROM user_change").await == 0 {
+            return;
+        }
+        assert!(Instant::now() < limit, "the node has {users:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn a_stopped_leader_hands_over_in_good_order(test: TestDatabase) {

@@ -1,7 +1,14 @@
 //! A leader that is none any more tells nodes nothing and writes nothing; the next one trusts nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use sarban::actions::{self, engines};
+use sarban::clock::Clock;
+use sarban::cluster::bell::Bell;
+use sarban::domain::engine_config::{ConfigFormat, EngineConfig};
+use sarban::domain::ids::NodeId;
+use sarban::nodes::proto::Inbound;
 use sarban::store::Db;
 
 use crate::panel::{Panel, change, eventually, give, healthy, in_step, marks, number, revoke, sql};
@@ -15,6 +22,7 @@ on_both_engines!(
     stepping_down_in_peace_does_not,
     a_new_leader_begins_with_everything,
     a_node_marked_while_it_is_served_is_synced_again,
+    another_configuration_is_followed_by_a_full_sync,
 );
 
 async fn a_term_that_is_over_sends_nothing(db: Db) {
@@ -89,4 +97,29 @@ async fn a_node_marked_while_it_is_served_is_synced_again(db: Db) {
     sql(&db, "UPDATE nodes SET dirty = TRUE").await;
     eventually("it is clean again", async || number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await == 0).await;
     eventually("by a full sync", async || node.events().contains(&Event::Repopulated { users: 3 })).await;
+}
+
+/// The panel that was asked need not be the one that leads.
+async fn another_configuration_is_followed_by_a_full_sync(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let _leader = in_step(&db, &node, 3).await;
+    let mut backends = Options::default().backends;
+    backends[0].inbounds.retain(|inbound| inbound.tag != "vmess");
+    backends[0].inbounds.push(Inbound { tag: "new".into(), config: Some(r#"{"protocol": "vless"}"#.into()) });
+    node.set_backends(backends);
+    let asked =
+        actions::Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
+    let config = EngineConfig { text: "{}".to_owned(), format: ConfigFormat::Json };
+    engines::reconfigure(&asked, NodeId(1), "xray".to_owned(), config).await.unwrap();
+    let new = "SELECT COUNT(*) FROM inbounds WHERE tag = 'new'";
+    eventually("its new inbound is known", async || number(&db, new).await == 1).await;
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds WHERE tag = 'vmess'").await, 0, "and the old one is gone");
+    let began = Event::RestartBegan { config: "{}".to_owned() };
+    eventually("its users are sent again, after the restart", async || {
+        let events = node.events();
+        let restart = events.iter().position(|event| *event == began).unwrap();
+        events[restart..].contains(&Event::Repopulated { users: 3 })
+    })
+    .await;
+    healthy(&db, 1).await;
 }

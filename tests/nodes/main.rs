@@ -6,6 +6,7 @@ mod support;
 #[path = "../support/test_node/mod.rs"]
 mod test_node;
 
+mod calm;
 mod leading;
 mod panel;
 mod strangers;

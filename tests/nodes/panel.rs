@@ -32,6 +32,7 @@ pub fn brisk() -> Timing {
         poll_nodes: Duration::from_millis(50),
         backoff: (Duration::from_millis(20), Duration::from_millis(200)),
         settle: Duration::from_millis(60),
+        steady: Duration::from_millis(300),
         ..Timing::default()
     }
 }

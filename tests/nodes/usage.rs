@@ -8,7 +8,12 @@ use crate::panel::{Panel, eventually, healthy, in_step, unhealthy};
 use crate::support::database::on_both_engines;
 use crate::test_node::{Options, TestNode, Totals};
 
-on_both_engines!(every_byte_comes_home_once, a_lost_reply_is_ambiguous, a_closed_connection_was_not_asked);
+on_both_engines!(
+    every_byte_comes_home_once,
+    a_lost_reply_is_ambiguous,
+    a_closed_connection_was_not_asked,
+    a_large_reply_is_read_whole
+);
 
 async fn connected(panel: &Panel) -> ConnectedNode {
     eventually("the node is connected", async || !panel.supervisor.connected().is_empty()).await;
@@ -63,4 +68,16 @@ async fn a_closed_connection_was_not_asked(db: Db) {
     let unasked = old.fetch_usage().await;
     assert!(matches!(unasked, Err(UsageError::NotSent(_))), "{unasked:?}");
     assert_eq!(node.totals().read, 0);
+}
+
+/// The usual limit of 4 MiB would refuse it, when the node has forgotten it already.
+async fn a_large_reply_is_read_whole(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let panel = in_step(&db, &node, 1).await;
+    for user in 1..=500_000 {
+        node.add_usage(user, u64::from(user) << 20);
+    }
+    let usage = connected(&panel).await.fetch_usage().await.unwrap();
+    assert_eq!(usage.len(), 500_000);
+    assert_eq!(usage.iter().map(|(_, bytes)| bytes).sum::<u64>(), node.totals().produced);
 }

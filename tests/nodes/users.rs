@@ -23,6 +23,8 @@ on_both_engines!(
     a_change_during_the_send_keeps_its_mark,
     a_slow_node_delays_no_other,
     a_resync_renews_what_was_undone_behind_our_back,
+    a_user_of_other_nodes_is_no_news,
+    changes_go_on_while_a_batch_is_being_closed,
 );
 
 async fn node() -> TestNode {
@@ -197,4 +199,54 @@ async fn a_resync_renews_what_was_undone_behind_our_back(db: Db) {
     eventually("and one more", async || full_syncs(&node) > then).await;
     assert_eq!(removals(&node), settled, "an old change of a key is not renewed for ever");
     panel.step_down().await;
+}
+
+async fn a_user_of_other_nodes_is_no_news(db: Db) {
+    let (one, other) = (node().await, node().await);
+    add_node(&db, 2, other.address(), "grpcio").await;
+    let _panel = in_step(&db, &one, 1).await;
+    healthy(&db, 2).await;
+    let one_alone = "DELETE FROM inbounds_services
+                     WHERE inbound_id IN (SELECT id FROM inbounds WHERE node_id = 2)";
+    change(&db, one_alone, [1]).await;
+    eventually("the user leaves the other node", async || other.users().is_empty()).await;
+    eventually("no mark is left", async || marks(&db).await == 0).await;
+    // Whom it may have is known for certain after its next list.
+    other.refuse(true);
+    other.drop_connections();
+    unhealthy(&db, 2, "").await;
+    other.refuse(false);
+    healthy(&db, 2).await;
+    // Whatever it is told now, it does not take.
+    other.hold(Duration::from_secs(600));
+    change(&db, "UPDATE users SET enabled = FALSE WHERE id = 1", [1]).await;
+    eventually("the user leaves the one node", async || one.users().is_empty()).await;
+    eventually("and the other is not waited for", async || marks(&db).await == 0).await;
+}
+
+async fn changes_go_on_while_a_batch_is_being_closed(db: Db) {
+    let node = node().await;
+    add_node(&db, 1, node.address(), "grpcio").await;
+    add_users(&db, 40).await;
+    // A node that does not acknowledge is given this long to end a stream early.
+    let timing = sarban::nodes::Timing { settle: Duration::from_secs(2), ..brisk() };
+    let _panel = Panel::lead_with(&db, timing).await;
+    healthy(&db, 1).await;
+    give(&db, "vless", 40).await;
+    eventually("all users arrive", async || node.users().len() == 40).await;
+    assert_eq!(marks(&db).await, 40, "their batch is open still");
+    for id in 1..=20 {
+        change(&db, &format!("UPDATE users SET enabled = FALSE WHERE id = {id}"), [id]).await;
+    }
+    change(
+        &db,
+        "INSERT INTO users (id, username, key, expire_strategy, created_at) VALUES (41, 'new', 'k', 'never', 0);
+                 INSERT INTO users_services (user_id, service_id) VALUES (41, 1)",
+        [41],
+    )
+    .await;
+    eventually("what is new arrives in the end", async || node.users().contains_key(&41)).await;
+    eventually("the twenty go", async || node.users().len() == 21).await;
+    eventually("no mark is left", async || marks(&db).await == 0).await;
+    healthy(&db, 1).await;
 }

@@ -1,0 +1,93 @@
+//! A node that remembers nothing and says when it was told what: a thousand of them fit beside what is measured.
+
+use std::net::SocketAddr;
+
+use sarban::nodes::proto::marz_service_server::{MarzService, MarzServiceServer};
+use sarban::nodes::proto::{
+    Backend, BackendConfig, BackendLogsRequest, BackendStats, BackendsResponse, Empty, Inbound, LogLine,
+    RestartBackendRequest, UserData, UsersData, UsersStats,
+};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+/// What happened on some node.
+#[derive(Clone, Copy, Debug)]
+pub enum News {
+    /// Somebody connected.
+    Connected(Instant),
+    /// It has all its users.
+    Populated,
+    /// It was told of a change of this user.
+    Told(u32, Instant),
+}
+
+struct LightNode(UnboundedSender<News>);
+
+/// Starts one; it lives as long as the program.
+pub async fn start(news: UnboundedSender<News>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let service = MarzServiceServer::new(LightNode(news.clone())).max_decoding_message_size(256 * 1024 * 1024);
+    let incoming = futures_util::stream::unfold((listener, news), |(listener, news)| async move {
+        let accepted = listener.accept().await.map(|(stream, _)| stream);
+        news.send(News::Connected(Instant::now())).ok();
+        Some((accepted, (listener, news)))
+    });
+    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
+    address
+}
+
+#[tonic::async_trait]
+impl MarzService for LightNode {
+    type StreamBackendLogsStream = futures_util::stream::Empty<Result<LogLine, Status>>;
+
+    async fn sync_users(&self, request: Request<Streaming<UserData>>) -> Result<Response<Empty>, Status> {
+        let mut messages = request.into_inner();
+        while let Some(message) = messages.message().await? {
+            let user = message.user.unwrap_or_default().id;
+            self.0.send(News::Told(user, Instant::now())).ok();
+        }
+        // As nodes in the field end each of these streams.
+        Err(Status::unknown("Internal Server Error"))
+    }
+
+    async fn repopulate_users(&self, _: Request<UsersData>) -> Result<Response<Empty>, Status> {
+        self.0.send(News::Populated).ok();
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn fetch_backends(&self, _: Request<Empty>) -> Result<Response<BackendsResponse>, Status> {
+        let inbounds = ["vless", "vmess"].map(|tag| Inbound {
+            tag: tag.into(),
+            config: Some(format!(r#"{{"tag": "{tag}", "protocol": "{tag}"}}"#)),
+        });
+        let backend = Backend { name: "xray".into(), inbounds: inbounds.into(), ..Backend::default() };
+        Ok(Response::new(BackendsResponse { backends: vec![backend] }))
+    }
+
+    async fn fetch_users_stats(&self, _: Request<Empty>) -> Result<Response<UsersStats>, Status> {
+        Ok(Response::new(UsersStats::default()))
+    }
+
+    async fn fetch_backend_config(&self, _: Request<Backend>) -> Result<Response<BackendConfig>, Status> {
+        Err(Status::unimplemented("a light node"))
+    }
+
+    async fn restart_backend(&self, _: Request<RestartBackendRequest>) -> Result<Response<Empty>, Status> {
+        Err(Status::unimplemented("a light node"))
+    }
+
+    async fn stream_backend_logs(
+        &self,
+        _: Request<BackendLogsRequest>,
+    ) -> Result<Response<Self::StreamBackendLogsStream>, Status> {
+        Err(Status::unimplemented("a light node"))
+    }
+
+    async fn get_backend_stats(&self, _: Request<Backend>) -> Result<Response<BackendStats>, Status> {
+        Err(Status::unimplemented("a light node"))
+    }
+}

@@ -1,0 +1,96 @@
+//! Many nodes, and nodes that come and go, make no storm: neither of connections nor of writes.
+
+use std::time::Duration;
+
+use sarban::store::{Db, Engine};
+
+use crate::panel::{
+    Panel, add_node, add_users, brisk, eventually, give, healthy, in_step, marks, number, sql, unhealthy,
+};
+use crate::support::database::on_both_engines;
+use crate::test_node::{Event, Options, TestNode};
+
+on_both_engines!(
+    a_node_that_flaps_is_written_a_few_times,
+    a_new_leader_gives_many_nodes_their_lists,
+    a_node_that_never_answers_holds_up_nobody,
+);
+
+/// Counts what is written about how nodes are.
+async fn count_writes(db: &Db) {
+    let trigger = match db.engine() {
+        Engine::Sqlite => {
+            "CREATE TABLE health_writes (n INTEGER);
+             CREATE TRIGGER count_writes AFTER UPDATE OF status, message ON nodes
+             BEGIN INSERT INTO health_writes VALUES (1); END"
+        }
+        Engine::Postgres => {
+            "CREATE TABLE health_writes (n INTEGER);
+             CREATE FUNCTION count_write() RETURNS trigger LANGUAGE plpgsql AS
+                 'BEGIN INSERT INTO health_writes VALUES (1); RETURN NULL; END';
+             CREATE TRIGGER count_writes AFTER UPDATE OF status, message ON nodes
+             FOR EACH ROW EXECUTE FUNCTION count_write()"
+        }
+    };
+    sql(db, trigger).await;
+}
+
+async fn writes(db: &Db) -> i64 {
+    number(db, "SELECT COUNT(*) FROM health_writes").await
+}
+
+async fn a_node_that_flaps_is_written_a_few_times(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    add_node(&db, 1, node.address(), "grpcio").await;
+    count_writes(&db).await;
+    let timing = sarban::nodes::Timing { steady: Duration::from_secs(3), ..brisk() };
+    let panel = Panel::lead_with(&db, timing).await;
+    healthy(&db, 1).await;
+    for _ in 0..10 {
+        eventually("it is connected", async || panel.supervisor.connected().len() == 1).await;
+        node.drop_connections();
+        eventually("it is not", async || panel.supervisor.connected().is_empty()).await;
+    }
+    unhealthy(&db, 1, "keeps breaking").await;
+    assert!(writes(&db).await <= 6, "{} writes", writes(&db).await);
+    healthy(&db, 1).await;
+    let settled = writes(&db).await;
+    assert!(settled <= 7, "{settled} writes");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(writes(&db).await, settled, "nothing changes, nothing is written");
+}
+
+async fn a_new_leader_gives_many_nodes_their_lists(db: Db) {
+    let mut nodes = Vec::new();
+    for id in 1..=30 {
+        let node = TestNode::start(Options::default()).await.unwrap();
+        add_node(&db, id, node.address(), "grpcio").await;
+        nodes.push(node);
+    }
+    add_users(&db, 50).await;
+    let all = "SELECT COUNT(*) FROM nodes WHERE status = 'healthy'";
+    let first = Panel::lead(&db).await;
+    eventually("all are healthy", async || number(&db, all).await == 30).await;
+    give(&db, "vless", 50).await;
+    eventually("all have all", async || nodes.iter().all(|node| node.users().len() == 50)).await;
+    eventually("no mark is left", async || marks(&db).await == 0).await;
+    first.step_down().await;
+    let _second = Panel::lead(&db).await;
+    eventually("each gets its list", async || {
+        nodes.iter().all(|node| node.events().contains(&Event::Repopulated { users: 50 }))
+    })
+    .await;
+    assert!(nodes.iter().all(|node| node.users().len() == 50));
+}
+
+async fn a_node_that_never_answers_holds_up_nobody(db: Db) {
+    let (mute, other) = (TestNode::start(Options::default()).await.unwrap(), TestNode::start(Options::default()).await);
+    let other = other.unwrap();
+    mute.hold(Duration::from_secs(3_600));
+    add_node(&db, 2, mute.address(), "grpcio").await;
+    let panel = in_step(&db, &other, 3).await;
+    assert_eq!(panel.supervisor.connected().len(), 1);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE id = 2 AND status = 'unhealthy'").await, 1);
+    panel.step_down().await;
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, 0, "it was told nothing");
+}
