@@ -51,7 +51,6 @@ async fn look(fence: &Fence, desk: &Arc<Desk>, mut wake: watch::Receiver<()>, po
 
 /// A round that took longer stood still.
 const LONGEST_ROUND: Duration = Duration::from_secs(2);
-        sleep(took).await;
 
 /// Waits until the bell rings, or rang since the last call.
 pub(super) async fn rang(wake: &mut watch::Receiver<()>) {
