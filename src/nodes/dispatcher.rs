@@ -49,6 +49,29 @@ async fn look(fence: &Fence, desk: &Arc<Desk>, mut wake: watch::Receiver<()>, po
     }
 }
 
+async fn clear(fence: &Fence, desk: &Arc<Desk>, pause: Duration) {
+    let mut failing = false;
+    loop {
+        desk.settled().await;
+        match clear_settled(fence, desk).await {
+            Ok(()) => failing = false,
+            Err(FenceError::Deposed) => {}
+            Err(FenceError::Store(error)) => {
+                report(&error, &mut failing, "marks of changed users can't be cleared");
+                desk.wake_clearing();
+            }
+        }
+        // So that many changes become one write.
+        sleep(pause).await;
+    }
+}
+
+fn report(error: &StoreError, failing: &mut bool, what: &str) {
+    if !std::mem::replace(failing, true) {
+        tracing::warn!(error = error as &dyn std::error::Error, "{what}");
+    }
+}
+
 /// A round that took longer stood still.
 const LONGEST_ROUND: Duration = Duration::from_secs(2);
 
