@@ -9,7 +9,6 @@ mod light_node;
 mod panel;
 #[path = "../../tests/support/mod.rs"]
 mod support;
-#[allow(dead_code, reason = "it takes nothing of it")]
 #[path = "../../tests/support/test_node/mod.rs"]
 mod test_node;
 

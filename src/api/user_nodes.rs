@@ -36,7 +36,7 @@ pub struct UserNodeResponse {
 }
 
 /// Tells for each of a user's nodes whether it has the user's latest state.
-#[utoipa::path(get, path = "/api/users/{username}/nodes", tag = "User", params(("username" = String, Path)),
+#[utoipa::path(get, path = "/api/users/{username}/nodes", tag = "User", params(At),
     responses((status = 200, body = Vec<UserNodeResponse>), (status = 403, description = "Another admin's user"),
               (status = 404, description = "No such user")))]
 #[handler]
