@@ -49,6 +49,7 @@ fn whole() -> utoipa::openapi::OpenApi {
         inbounds::Doc::openapi(),
         metrics::Doc::openapi(),
         nodes::Doc::openapi(),
+        pages::Doc::openapi(),
         services::Doc::openapi(),
         subscription::Doc::openapi(),
         users::Doc::openapi(),

@@ -8,6 +8,7 @@ mod redis;
 mod serve;
 mod shutdown;
 mod surroundings;
+mod templates;
 mod telemetry;
 
 pub use coordination::{Coordination, CoordinationParts};
