@@ -80,12 +80,12 @@ pub mod nodes;
 mod not_a_number;
 mod openapi;
 pub mod page;
+mod pages;
 pub mod query;
 pub mod routes;
 pub mod services;
 mod short_text;
 mod subscription;
-mod subscription_page;
 pub mod token;
 mod user_fields;
 mod user_input;
@@ -182,6 +182,7 @@ fn all_routes() -> Routes {
         .and(metrics::routes)
         .and(nodes::routes)
         .and(openapi::routes)
+        .and(pages::routes)
         .and(services::routes)
         .and(subscription::routes)
         .and(users::routes)

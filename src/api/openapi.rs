@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 use super::body::Json;
 use super::error::ApiError;
 use super::routes::{Routes, get};
-use super::{State, admins, engines, health, hosts, inbounds, metrics, nodes, services, subscription, users};
+use super::{State, admins, engines, health, hosts, inbounds, metrics, nodes, pages, services, subscription, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,6 +50,7 @@ fn whole() -> utoipa::openapi::OpenApi {
         inbounds::Doc::openapi(),
         metrics::Doc::openapi(),
         nodes::Doc::openapi(),
+        pages::Doc::openapi(),
         services::Doc::openapi(),
         subscription::Doc::openapi(),
         users::Doc::openapi(),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use deserr::Deserr;
 use poem::http::header;
 use poem::{Body, Request as HttpRequest, Response, handler};
+use subtle::ConstantTimeEq as _;
 use utoipa::OpenApi;
 
 use super::State;
@@ -14,7 +15,6 @@ use super::error::ApiError;
 use super::fields::FieldErrors;
 use super::query::Path;
 use super::routes::{Routes, get};
-use super::subscription_page;
 use crate::actions::login_limiter::Subject;
 use crate::actions::subscriptions::Sources;
 use crate::domain::subscription_settings::RuleResult;
@@ -22,7 +22,7 @@ use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
 use crate::store::users;
 use crate::subscription::headers::headers;
-use crate::subscription::{Format, LeftOut, Request, render};
+use crate::subscription::{Format, LeftOut, Rendered, Request, render};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -67,10 +67,10 @@ async fn fetch(
     state.fetches.note(user.id, state.panel.clock.now(), &agent);
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
-        return Ok(subscription_page::response(&state.user_document(user)));
+        return Ok(state.user_page(user, &sources));
     }
     match sources.rules.result(&agent) {
-        Some(RuleResult::Template) => Ok(subscription_page::response(&state.user_document(user))),
+        Some(RuleResult::Template) => Ok(state.user_page(user, &sources)),
         Some(result) => {
             let format = Format::from_rule(result).ok_or_else(nothing)?;
             Ok(state.subscription(format, &user, &sources, &client, request))
@@ -105,12 +105,15 @@ impl State {
     /// The user whose link this is. Wrong links count against their sender; right ones never do, because many users
     /// may share an address.
     async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<User, ApiError> {
+        // The same is done for every wrong link, so that its time tells nothing: not whether there is such a user, and
+        // not how much of the key is right.
+        let user = users::by_username(&self.panel.db, username).await?;
+        let known = user.as_ref().map_or("", |user| user.key.as_str());
+        let is_right: bool = known.as_bytes().ct_eq(key.as_bytes()).into();
         // A key that is no hexadecimal text was given by hand, and opens nothing.
-        if !key.is_empty() && key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            let user = users::by_username(&self.panel.db, username).await?;
-            if let Some(user) = user.filter(|user| user.key == key) {
-                return Ok(user);
-            }
+        let can_be = !key.is_empty() && key.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if let Some(user) = user.filter(|_| is_right && can_be) {
+            return Ok(user);
         }
         if let Some(address) = client.address {
             let counted = self.misses.begin(vec![Subject::address(address)], self.panel.clock.boot());
@@ -128,6 +131,21 @@ impl State {
         client: &Client,
         http: &HttpRequest,
     ) -> Response {
+        let rendered = self.render(format, user, sources, &user_agent(http));
+        for LeftOut { host, reason } in rendered.left_out {
+            tracing::debug!(user = user.id.0, host = host.0, ?format, "the host is left out: {reason}");
+        }
+        if let Some(error) = rendered.template_error {
+            tracing::error!(error = &error as &dyn std::error::Error, "the built-in template is used instead");
+        }
+        let mut response = Response::builder().content_type(format.content_type());
+        for (name, value) in headers(user, &sources.settings, &own_url(client, http)) {
+            response = response.header(name, value);
+        }
+        response.body(Body::from_string(rendered.body))
+    }
+
+    pub(super) fn render(&self, format: Format, user: &User, sources: &Sources, user_agent: &str) -> Rendered {
         let surroundings = &self.options.surroundings;
         let request = Request {
             user,
@@ -136,18 +154,10 @@ impl State {
             templates: &surroundings.templates,
             derivation: surroundings.derivation,
             server_ip: &surroundings.server_ip,
-            user_agent: &user_agent(http),
+            user_agent,
             now: self.panel.clock.now(),
         };
-        let rendered = render(format, &request, &mut self.chance.fork());
-        for LeftOut { host, reason } in rendered.left_out {
-            tracing::debug!(user = user.id.0, host = host.0, ?format, "the host is left out: {reason}");
-        }
-        let mut response = Response::builder().content_type(format.content_type());
-        for (name, value) in headers(user, &sources.settings, &own_url(client, http)) {
-            response = response.header(name, value);
-        }
-        response.body(Body::from_string(rendered.body))
+        render(format, &request, &mut self.chance.fork())
     }
 }
 

@@ -9,6 +9,7 @@ mod serve;
 mod shutdown;
 mod surroundings;
 mod telemetry;
+mod templates;
 
 pub use coordination::{Coordination, CoordinationParts};
 pub use database::open as open_database;

@@ -17,7 +17,7 @@ use crate::actions::subscriptions::SourceCache;
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::config::Settings;
-use crate::subscription::{Format, Request, render};
+use crate::subscription::{Format, LeftOut, Request, render};
 
 /// What to show of a subscription.
 #[derive(Debug, Subcommand)]
@@ -99,11 +99,19 @@ async fn config(
         templates: &surroundings.templates,
         derivation: surroundings.derivation,
         server_ip: &surroundings.server_ip,
+        user_agent: "",
         now: panel.clock.now(),
     };
     // The argument's parser takes no other words.
     let format = Format::from_client_type(&args.format).unwrap_or(Format::Links);
-    let mut text = render(format, &request, &mut chance()?);
+    let rendered = render(format, &request, &mut chance()?);
+    for LeftOut { host, reason } in rendered.left_out {
+        tracing::warn!(host = host.0, "a host is left out: {reason}");
+    }
+    if let Some(error) = rendered.template_error {
+        return Err(error.into());
+    }
+    let mut text = rendered.body;
     if args.base64 {
         text = STANDARD.encode(text);
     }

@@ -13,6 +13,7 @@ use sarban::actions::Panel;
 use sarban::actions::subscriptions::Surroundings;
 use sarban::api::health::{Health, HealthReport, Part, Place, Status};
 use sarban::api::{self, Options, State};
+use sarban::app;
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
 use sarban::config::Settings;
@@ -64,14 +65,13 @@ impl TestPanel {
         let variables = settings.iter().map(|(name, value)| (name.into(), value.into()));
         let settings = Settings::load(variables, None, "test").expect("right settings");
         let clock = Clock::fixed(Moment::from_micros(START));
-        let panel = Panel { db, clock, bell: Bell::default() };
+        let panel = Panel { db, clock, bell: Bell::default(), audience: Arc::default() };
         sarban::store::secrets::jwt(&panel.db, SECRET).await.expect("a secret");
-        let options = Options {
-            http: settings.http,
-            auth: settings.auth,
-            subscription: settings.subscription,
-            surroundings: Surroundings::default(),
-        };
+        let surroundings = app::find_surroundings(&settings).expect("right templates");
+        // Not the address of the machine that runs the test.
+        let surroundings = Surroundings { server_ip: "127.0.0.1".to_owned(), ..surroundings };
+        let options =
+            Options { http: settings.http, auth: settings.auth, subscription: settings.subscription, surroundings };
         let health = Health::new(|| HealthReport {
             status: Status::Ok,
             database: Part::Ok,

@@ -6,6 +6,7 @@ mod admin;
 mod healthcheck;
 mod import;
 mod plan;
+mod secrets;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;

@@ -52,6 +52,13 @@ impl Setup<'_> {
         self.start_in(command, name)
     }
 
+    /// Starts a process with settings of its own.
+    pub fn start_with(&self, name: &str, settings: &[(&str, &str)]) -> PanelProcess {
+        let mut command = self.command();
+        command.envs(settings.iter().copied());
+        self.start_in(command, name)
+    }
+
     fn start_in(&self, mut command: Command, name: &str) -> PanelProcess {
         let port = free_port();
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join(format!("{name}.log")));
@@ -151,7 +158,8 @@ impl Drop for PanelProcess {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on just now.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }

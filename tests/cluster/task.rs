@@ -48,8 +48,16 @@ impl Leader {
         let spool = tempfile::tempdir().unwrap();
         let collector =
             Collector::new(db.clone(), clock.clone(), supervisor, spool.path(), Uuid::now_v7(), crash).unwrap();
-        let deps =
-            Deps { db: db.clone(), clock, bell: Bell::default(), collector, node_hours: true, crash, hourly_retention };
+        let deps = Deps {
+            db: db.clone(),
+            clock,
+            bell: Bell::default(),
+            collector,
+            audience: Arc::default(),
+            node_hours: true,
+            crash,
+            hourly_retention,
+        };
         let context =
             Context { fence, stop: CancellationToken::new(), now: Moment::from_micros(0), deps: Arc::new(deps) };
         Self { context, _spool: spool }

@@ -1,5 +1,7 @@
 //! Hosts: written whole and read whole, with services and chains that exist.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 
 use sarban::actions::{self, Panel};
@@ -28,7 +30,12 @@ const PARTS: &str = "INSERT INTO inbounds (node_id, tag, protocol, config) VALUE
     INSERT INTO inbounds_services (inbound_id, service_id) VALUES (1, 2), (1, 1), (3, 2)";
 
 fn panel(db: &Db) -> Panel {
-    Panel { db: db.clone(), clock: Clock::fixed(Moment::from_micros(0)), bell: Bell::default() }
+    Panel {
+        db: db.clone(),
+        clock: Clock::fixed(Moment::from_micros(0)),
+        bell: Bell::default(),
+        audience: Arc::default(),
+    }
 }
 
 fn host(remark: &str) -> Host {

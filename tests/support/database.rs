@@ -169,6 +169,7 @@ fn options(url: DatabaseUrl) -> OpenOptions {
         application_name: "sarban-test".to_owned(),
         acquire_timeout: Duration::from_secs(30),
         busy_timeout: Duration::from_secs(5),
+        read_only: false,
     }
 }
 

@@ -40,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
         application_name: "seed".to_owned(),
         acquire_timeout: Duration::from_secs(30),
         busy_timeout: Duration::from_secs(30),
+        read_only: false,
     })
     .await?;
     migrate::migrate(&db).await.context("the schema")?;

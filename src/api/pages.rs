@@ -1,0 +1,55 @@
+//! The web pages: what browsers get for a subscription, and the page at `/`.
+
+use poem::http::header;
+use poem::{Body, Response, handler};
+use utoipa::OpenApi;
+
+use super::State;
+use super::routes::{Routes, get};
+use crate::actions::subscriptions::Sources;
+use crate::domain::user::User;
+use crate::subscription::Format;
+use crate::subscription::pages::{PageError, Support};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(home))]
+pub(super) struct Doc;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.at("/", get(home))
+}
+
+#[utoipa::path(get, path = "/", tag = "Pages", responses((status = 200, content_type = "text/html")))]
+#[handler]
+async fn home(state: &State) -> Response {
+    let (page, error) = state.options.surroundings.templates.pages.home();
+    response(page, error)
+}
+
+impl State {
+    /// A subscription's page.
+    pub(super) fn user_page(&self, user: User, sources: &Sources) -> Response {
+        let now = self.panel.clock.now();
+        // A user whose account does not work has no use for them.
+        let links =
+            if user.is_active(now) { self.render(Format::Links, &user, sources, "").body } else { String::new() };
+        let links: Vec<&str> = links.lines().collect();
+        let settings = &sources.settings;
+        let support = Support { profile_title: &settings.profile_title, support_link: &settings.support_link, now };
+        let (page, error) = self.options.surroundings.templates.pages.user(&self.user_document(user), &links, support);
+        response(page, error)
+    }
+}
+
+fn response(page: String, error: Option<PageError>) -> Response {
+    if let Some(error) = error {
+        tracing::error!(error = &error as &dyn std::error::Error, "the built-in page is shown instead");
+    }
+    // The address of a subscription is a secret: it is told to nobody else and kept nowhere.
+    Response::builder()
+        .content_type("text/html; charset=utf-8")
+        .header(header::CACHE_CONTROL, "no-store")
+        .header(header::REFERRER_POLICY, "no-referrer")
+        .body(Body::from_string(page))
+}

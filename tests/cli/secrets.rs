@@ -1,0 +1,110 @@
+//! No secret leaves the process: not in its log at the most talkative level, not in its metrics, not in its errors.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use super::Box;
+
+/// Each with a mark of its own.
+const SECRETS: [(&str, &str, &str); 7] = [
+    ("METRICS_TOKEN", "mark-metrics", "mark-metrics"),
+    ("WEBHOOK_ADDRESS", "http://u:mark-hook-password@127.0.0.1:1/mark-hook-path", "mark-hook"),
+    ("WEBHOOK_SECRET", "mark-hook-secret", "mark-hook-secret"),
+    ("TELEGRAM_API_TOKEN", "1:mark-bot", "mark-bot"),
+    ("TELEGRAM_PROXY_URL", "http://u:mark-proxy@127.0.0.1:1", "mark-proxy"),
+    ("REDIS_URL", "redis://:mark-redis@127.0.0.1:1", "mark-redis"),
+    ("SARBAN_ADMIN_PASSWORD", "mark-admin", "mark-admin"),
+];
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn neither_log_nor_metrics_know_a_secret() {
+    let home = Box::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let variables = || SECRETS.into_iter().map(|(name, value, _)| (name, value)).chain([("LOG_LEVEL", "trace")]);
+    let given: Vec<_> = variables().collect();
+    let made = home.run(&["admin", "create", "-u", "root", "--sudo"], &given);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let log = home.0.path().join("log");
+    let panel = Command::new(env!("CARGO_BIN_EXE_sarban"))
+        .arg("serve")
+        .env_clear()
+        .envs(variables())
+        .env("UVICORN_HOST", "127.0.0.1")
+        .env("UVICORN_PORT", port.to_string())
+        .env("TELEGRAM_ADMIN_ID", "1")
+        .env("NUMBER_OF_RECURRENT_NOTIFICATIONS", "1")
+        .current_dir(home.0.path())
+        .stdout(Stdio::null())
+        .stderr(File::create(&log).unwrap())
+        .spawn();
+    let _panel = Running(panel.unwrap());
+    let client = Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+    let at = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    wait(async || client.get(at("/health/live")).send().await.is_ok()).await;
+
+    let form = [("username", "root"), ("password", "mark-admin")];
+    let answer: Value = client.post(at("/api/admins/token")).form(&form).send().await.unwrap().json().await.unwrap();
+    let token = answer["access_token"].as_str().expect("a token").to_owned();
+    let wrong = [("username", "root"), ("password", "mark-wrong")];
+    client.post(at("/api/admins/token")).form(&wrong).send().await.unwrap();
+    let user = json!({"username": "ann", "expire_strategy": "never", "key": "mark-key"});
+    let made = client.post(at("/api/users")).bearer_auth(&token).json(&user).send().await.unwrap();
+    assert_eq!(made.status(), 200);
+    for path in ["/sub/ann/mark-key", "/sub/ann/mark-key/links", "/sub/ann/mark-other", "/api/users/ann"] {
+        client.get(at(path)).bearer_auth(&token).send().await.unwrap();
+    }
+    // Both ways out fail, and say so.
+    wait(async || {
+        let list = client.get(at("/api/notifications?state=dead")).bearer_auth(&token).send().await.unwrap();
+        list.json::<Value>().await.unwrap()["total"] == 2
+    })
+    .await;
+
+    let metrics = client.get(at("/metrics")).bearer_auth("mark-metrics").send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("http_requests_total"), "{metrics}");
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("notifications were not delivered"), "{log}");
+    let marks = SECRETS.iter().map(|(_, _, mark)| *mark).chain(["mark-wrong", "mark-key", "mark-other", &token]);
+    for mark in marks {
+        assert!(!log.contains(mark), "the log knows {mark}:\n{log}");
+        assert!(!metrics.contains(mark), "the metrics know {mark}:\n{metrics}");
+    }
+}
+
+#[test]
+fn an_error_about_an_address_keeps_its_password() {
+    let postgres = "postgresql://u:mark-database@127.0.0.1:1/d";
+    for (command, name, value) in [
+        ("migrate", "SQLALCHEMY_DATABASE_URL", postgres),
+        ("migrate", "SQLALCHEMY_DATABASE_URL", "mysql://u:mark-database@h/d"),
+        ("plan", "REDIS_URL", "redis://u:mark-redis@"),
+        ("plan", "TELEGRAM_PROXY_URL", "u:mark-proxy@h:1"),
+        ("plan", "WEBHOOK_ADDRESS", "ftp://u:mark-hook@h"),
+    ] {
+        let ran = Box::new().run(&[command], &[(name, value)]);
+        assert_ne!(ran.code, Some(0), "{name}={value}: {ran:?}");
+        assert!(!ran.stderr.contains("mark-") && ran.stderr.contains(name), "{ran:?}");
+    }
+}
+
+async fn wait(mut done: impl AsyncFnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(30);
+    while !done().await {
+        assert!(Instant::now() < limit, "not within 30 s");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,342 @@
+//! Notifications against a real HTTP server that can misbehave: at least once, in order, never for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use sarban::actions::{Panel, notices};
+use sarban::clock::Clock;
+use sarban::cluster::bell::Bell;
+use sarban::config::secret::Secret;
+use sarban::domain::ids::{Epoch, UserId};
+use sarban::domain::moment::Moment;
+use sarban::domain::notice::{Audience, By, Destination, Event, LetterState};
+use sarban::domain::user::{Expiry, ResetStrategy, User};
+use sarban::notify::{Courier, Telegram, Timing, Webhook};
+use sarban::store::outbox::{self, Filter, Letter};
+use sarban::store::{Db, Engine, Fence};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::fence::fence;
+use super::panel_process::{PanelProcess, Setup};
+use super::receiver::{Manner, Receiver, Request};
+use crate::support;
+use crate::support::database::{TestDatabase, execute, number, on_both_engines};
+
+on_both_engines! {
+    a_letter_arrives_with_its_secret_its_key_and_its_signature,
+    the_news_of_a_user_arrives_in_order_although_one_failed,
+    after_so_many_attempts_a_letter_is_dead_and_can_be_brought_back,
+    who_does_not_answer_uses_up_few_attempts,
+    what_a_dead_leader_had_sent_is_sent_again_with_the_same_key,
+    a_deposed_leader_sends_nothing,
+    a_chat_gets_messages_and_waits_when_told_to,
+    a_flood_is_a_digest_on_telegram_and_single_events_on_the_webhook,
+    a_chat_that_refuses_holds_up_no_other,
+    no_letter_says_where_it_went,
+    killing_the_leader_loses_no_news,
+}
+
+const START: Moment = Moment::from_micros(1_795_466_185_000_000);
+const TOKEN: &str = "12345:token";
+
+/// Deliveries within milliseconds.
+fn timing() -> Timing {
+    Timing {
+        retry_after: Duration::from_millis(300),
+        attempts: 3,
+        poll: Duration::from_millis(20),
+        silence: Duration::from_millis(200),
+        gather: Duration::from_millis(300),
+    }
+}
+
+fn webhook(receiver: &Receiver) -> Option<Webhook> {
+    Some(Webhook::new(Secret::new(receiver.url("/hook")), Some(Secret::new("s3cret"))).unwrap())
+}
+
+fn telegram(receiver: &Receiver, chats: &[i64]) -> Option<(Telegram, Vec<i64>)> {
+    Some((Telegram::new(&receiver.url(""), &Secret::new(TOKEN), None).unwrap(), chats.to_vec()))
+}
+
+/// A leader that delivers until it is dropped.
+struct Leading(JoinHandle<()>);
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn lead(fence: Fence, webhook: Option<Webhook>, telegram: Option<(Telegram, Vec<i64>)>) -> Leading {
+    let (bell, wake) = tokio::sync::watch::channel(());
+    let courier = Courier::new(Clock::real(), wake, timing(), webhook, telegram);
+    Leading(tokio::spawn(async move {
+        let _bell = bell;
+        courier.lead(fence, CancellationToken::new()).await;
+    }))
+}
+
+/// A user that need not be in the database.
+fn user(id: i64) -> User {
+    User {
+        id: UserId(id),
+        username: Some(format!("user_{id}")),
+        key: format!("{id:032x}"),
+        owner: None,
+        enabled: true,
+        activated: true,
+        removed: false,
+        expiry: Expiry::Never,
+        usage_duration: None,
+        data_limit: None,
+        reset_strategy: ResetStrategy::NoReset,
+        used_traffic: 0,
+        lifetime_used_traffic: 0,
+        online_at: None,
+        traffic_reset_at: None,
+        note: None,
+        created_at: START,
+        edit_at: None,
+        sub_revoked_at: None,
+        sub_updated_at: None,
+        sub_last_user_agent: None,
+        service_ids: Vec::new(),
+    }
+}
+
+/// Enters news of these users for these destinations.
+async fn enter(db: &Db, to: &[Destination], event: Event, users: impl IntoIterator<Item = i64>, cause: &str) {
+    let audience = Audience { destinations: to.to_vec(), url_prefix: "https://panel.example".to_owned() };
+    let notices: Vec<_> =
+        users.into_iter().map(|id| notices::notice(&audience, event, user(id), cause, By::Task, START)).collect();
+    let mut tx = db.begin().await.unwrap();
+    outbox::enter(&mut tx, to, &notices, START).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn letters(db: &Db, state: LetterState) -> Vec<Letter> {
+    outbox::page(db, &Filter { channel: None, state: Some(state) }, 0, 1_000).await.unwrap()
+}
+
+async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(30);
+    while !done().await {
+        assert!(Instant::now() < limit, "not within 30 s: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn none_waits(db: &Db) {
+    until("nothing waits", async || letters(db, LetterState::Waiting).await.is_empty()).await;
+}
+
+fn keys(requests: &[Request]) -> Vec<&str> {
+    requests.iter().map(|request| request.header("idempotency-key")).collect()
+}
+
+async fn a_letter_arrives_with_its_secret_its_key_and_its_signature(db: Db) {
+    let receiver = Receiver::start().await;
+    enter(&db, &[Destination::webhook()], Event::Deactivated, [7], "now").await;
+    let _leading = lead(fence(&db, Epoch(0)), webhook(&receiver), None);
+    none_waits(&db).await;
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 1);
+    let request = &requests[0];
+    assert_eq!(request.path, "/hook");
+    assert_eq!(request.header("content-type"), "application/json");
+    assert_eq!(request.header("x-webhook-secret"), "s3cret");
+    assert_eq!(request.header("idempotency-key"), "user_deactivated:7:now");
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"s3cret");
+    let expected: String =
+        aws_lc_rs::hmac::sign(&key, &request.body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(request.header("x-webhook-signature"), format!("sha256={expected}"));
+    let told: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(told["action"], "user_deactivated");
+    assert_eq!(told["user"]["username"], "user_7");
+    assert_eq!(told.get("by"), Some(&Value::Null));
+    let delivered = letters(&db, LetterState::Delivered).await;
+    assert_eq!((delivered[0].attempts, delivered[0].error.as_deref()), (1, None));
+}
+
+async fn the_news_of_a_user_arrives_in_order_although_one_failed(db: Db) {
+    let receiver = Receiver::start().await;
+    receiver.behave([Manner::Status(500)]);
+    for cause in ["a", "b", "c"] {
+        enter(&db, &[Destination::webhook()], Event::Updated, [1, 2], cause).await;
+    }
+    let _leading = lead(fence(&db, Epoch(0)), webhook(&receiver), None);
+    none_waits(&db).await;
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 7, "one came twice");
+    for user in [1, 2] {
+        let mut of_user: Vec<&str> =
+            keys(&requests).into_iter().filter(|key| key.starts_with(&format!("user_updated:{user}:"))).collect();
+        of_user.dedup();
+        assert_eq!(of_user, ["a", "b", "c"].map(|cause| format!("user_updated:{user}:{cause}")));
+    }
+}
+
+async fn after_so_many_attempts_a_letter_is_dead_and_can_be_brought_back(db: Db) {
+    let receiver = Receiver::start().await;
+    receiver.behave([Manner::Status(500), Manner::Status(404), Manner::Status(503)]);
+    enter(&db, &[Destination::webhook()], Event::Deactivated, [1], "x").await;
+    let _leading = lead(fence(&db, Epoch(0)), webhook(&receiver), None);
+    none_waits(&db).await;
+    let dead = letters(&db, LetterState::Dead).await;
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].attempts, dead[0].error.as_deref()), (3, Some("the answer was 503 Service Unavailable")));
+    assert_eq!(receiver.requests().len(), 3);
+    let panel = Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
+    let again = notices::try_again(&panel, dead[0].id).await.unwrap();
+    assert_eq!((again.state.as_str(), again.attempts), ("waiting", 0));
+    none_waits(&db).await;
+    assert_eq!(letters(&db, LetterState::Delivered).await.len(), 1);
+    assert!(matches!(notices::try_again(&panel, dead[0].id).await, Err(notices::NoticeError::Delivered)));
+    assert!(matches!(notices::try_again(&panel, 99).await, Err(notices::NoticeError::NotFound)));
+}
+
+async fn who_does_not_answer_uses_up_few_attempts(db: Db) {
+    let receiver = Receiver::start().await;
+    receiver.behave([Manner::Drop; 8]);
+    enter(&db, &[Destination::webhook()], Event::Deactivated, 1..=100, "x").await;
+    let _leading = lead(fence(&db, Epoch(0)), webhook(&receiver), None);
+    until("it was tried", async || !receiver.requests().is_empty()).await;
+    none_waits(&db).await;
+    assert_eq!(letters(&db, LetterState::Delivered).await.len(), 100);
+    assert!(number(&db, "SELECT COUNT(*) FROM outbox WHERE attempts > 1").await <= 8, "those that were under way");
+}
+
+/// The row says "waiting" because its leader died between the answer and the entry.
+async fn what_a_dead_leader_had_sent_is_sent_again_with_the_same_key(db: Db) {
+    let receiver = Receiver::start().await;
+    receiver.behave([Manner::Slow(Duration::from_secs(5))]);
+    enter(&db, &[Destination::webhook()], Event::Deactivated, [1], "x").await;
+    let leading = lead(fence(&db, Epoch(0)), webhook(&receiver), None);
+    until("it is on its way", async || !receiver.requests().is_empty()).await;
+    drop(leading);
+    assert_eq!(letters(&db, LetterState::Waiting).await.len(), 1);
+    execute(&db, "UPDATE scheduler_epoch SET epoch = 1").await;
+    let _leading = lead(fence(&db, Epoch(1)), webhook(&receiver), None);
+    none_waits(&db).await;
+    assert_eq!(keys(&receiver.requests()), ["user_deactivated:1:x"; 2]);
+}
+
+async fn a_deposed_leader_sends_nothing(db: Db) {
+    let receiver = Receiver::start().await;
+    let deposed = fence(&db, Epoch(0));
+    deposed.term().end();
+    enter(&db, &[Destination::webhook()], Event::Deactivated, [1], "x").await;
+    let leading = lead(deposed, webhook(&receiver), None);
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(receiver.requests().len(), 0);
+    drop(leading);
+}
+
+async fn a_chat_gets_messages_and_waits_when_told_to(db: Db) {
+    let receiver = Receiver::start().await;
+    let slow_down = r#"{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":1}}"#;
+    receiver.behave([Manner::Answer(429, slow_down)]);
+    enter(&db, &[Destination::telegram(-7)], Event::Created, [1], "x").await;
+    let began = Instant::now();
+    let _leading = lead(fence(&db, Epoch(0)), None, telegram(&receiver, &[-7]));
+    none_waits(&db).await;
+    assert!(began.elapsed() >= Duration::from_secs(1), "it waited as long as it was told to");
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0].path, format!("/bot{TOKEN}/sendMessage"));
+    let message: Value = serde_json::from_slice(&requests[1].body).unwrap();
+    assert_eq!((&message["chat_id"], &message["parse_mode"]), (&"-7".into(), &"HTML".into()));
+    assert!(message["text"].as_str().unwrap().contains("<code>user_1</code>"), "{message}");
+    assert_eq!(letters(&db, LetterState::Delivered).await[0].attempts, 1, "to be told to wait is no failure");
+}
+
+async fn a_flood_is_a_digest_on_telegram_and_single_events_on_the_webhook(db: Db) {
+    let (hook, bot) = (Receiver::start().await, Receiver::start().await);
+    let to = [Destination::webhook(), Destination::telegram(7)];
+    let _leading = lead(fence(&db, Epoch(0)), webhook(&hook), telegram(&bot, &[7]));
+    for chunk in 0..4 {
+        enter(&db, &to, Event::Deactivated, (chunk * 100)..(chunk * 100 + 100), "midnight").await;
+    }
+    none_waits(&db).await;
+    assert_eq!(hook.requests().len(), 400);
+    let digests = bot.requests();
+    assert!(digests.len() < 12, "{}", digests.len());
+    let told: Vec<Value> = digests.iter().map(|digest| serde_json::from_slice(&digest.body).unwrap()).collect();
+    assert!(told.iter().any(|message| message["text"].as_str().unwrap().contains(" more")), "{told:?}");
+}
+
+async fn a_chat_that_refuses_holds_up_no_other(db: Db) {
+    let receiver = Receiver::start().await;
+    receiver.refuse_chat("1");
+    let to = [Destination::telegram(1), Destination::telegram(2)];
+    enter(&db, &to, Event::Created, [5], "x").await;
+    let _leading = lead(fence(&db, Epoch(0)), None, telegram(&receiver, &[1, 2]));
+    none_waits(&db).await;
+    let dead = letters(&db, LetterState::Dead).await;
+    assert_eq!((dead.len(), dead[0].recipient.as_str()), (1, "1"));
+    assert_eq!(dead[0].error.as_deref(), Some("Telegram says: Forbidden: bot was blocked by the user"));
+    assert_eq!(letters(&db, LetterState::Delivered).await[0].recipient, "2");
+}
+
+/// Errors are shown to people and written to logs: the addresses have secrets in them.
+async fn no_letter_says_where_it_went(db: Db) {
+    let receiver = Receiver::start().await;
+    let (hook, bot) = (webhook(&receiver), telegram(&receiver, &[1]));
+    drop(receiver);
+    enter(&db, &[Destination::webhook(), Destination::telegram(1)], Event::Created, [5], "x").await;
+    let _leading = lead(fence(&db, Epoch(0)), hook, bot);
+    none_waits(&db).await;
+    for letter in letters(&db, LetterState::Dead).await {
+        let error = letter.error.unwrap();
+        assert!(!error.contains(TOKEN) && !error.contains("/hook") && !error.contains("127.0.0.1"), "{error}");
+    }
+}
+
+/// Real processes, killed in the middle of a flood.
+async fn killing_the_leader_loses_no_news(test: TestDatabase) {
+    const USERS: usize = 60;
+    let folder = tempfile::tempdir().expect("a folder");
+    let receiver = Receiver::start().await;
+    receiver.behave([Manner::Slow(Duration::from_millis(150)); USERS]);
+    let redis = (test.db.engine() == Engine::Postgres).then(support::redis_url);
+    let cluster = format!("test-{}", Uuid::new_v4().simple());
+    let setup = Setup { database: &test.options.url, redis, cluster, folder: folder.path() };
+    let hook = receiver.url("/hook");
+    let settings = [("WEBHOOK_ADDRESS", hook.as_str()), ("RECURRENT_NOTIFICATIONS_TIMEOUT", "1")];
+    let admin = setup
+        .command()
+        .args(["admin", "create", "-u", "root", "--sudo"])
+        .env("SARBAN_ADMIN_PASSWORD", "rootpass")
+        .output();
+    assert!(admin.expect("it runs").status.success());
+    let mut panels = ["ann", "ben"].map(|name| setup.start_with(name, &settings));
+    for panel in &mut panels {
+        panel.ready().await;
+    }
+    let form = [("username", "root"), ("password", "rootpass")];
+    let signed_in = panels[0].request(Method::POST, "/api/admins/token").form(&form).send().await.unwrap();
+    let token = signed_in.json::<Value>().await.unwrap()["access_token"].as_str().expect("a token").to_owned();
+    let leads = async |panel: &PanelProcess| panel.health().await.is_some_and(|health| health["scheduler"] == "leader");
+    until("somebody leads", async || leads(&panels[0]).await || leads(&panels[1]).await).await;
+    let leader = usize::from(leads(&panels[1]).await);
+    for user in 0..USERS {
+        let new = json!({"username": format!("user_{user}"), "expire_strategy": "never"});
+        let made = panels[1 - leader].request(Method::POST, "/api/users").bearer_auth(&token).json(&new).send().await;
+        assert_eq!(made.unwrap().status(), 200);
+    }
+    until("some have arrived", async || receiver.requests().len() > 10).await;
+    panels[leader].kill();
+    none_waits(&test.db).await;
+    let requests = receiver.requests();
+    let mut told: Vec<&str> = keys(&requests);
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), USERS, "each at least once");
+    assert_eq!(letters(&test.db, LetterState::Delivered).await.len(), USERS);
+    println!("{} requests for {USERS} events, the leader killed in between", requests.len());
+}

@@ -1,0 +1,375 @@
+#!/usr/bin/env python3
+"""Runs HAProxy, Caddy and nginx with the files of deploy/proxies in front of two real panels on one PostgreSQL and one
+Redis: API, subscription, WebSocket, forwarded headers, panels that stop and hang under load.
+
+    tests/support/services.sh run python3 tests/deploy/proxies.py [haproxy|caddy|nginx …]
+"""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+SARBAN = os.environ.get("SARBAN", TARGET / "debug/sarban")
+TEST_NODE = TARGET / "debug/examples/test_node"
+POSTGRES = os.environ["SARBAN_TEST_POSTGRES_URL"]
+REDIS = os.environ["SARBAN_TEST_REDIS_URL"]
+PASSWORD = "proxies"
+TLS = ssl._create_unverified_context()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(what, done, seconds=15):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if done():
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+class Panel:
+    """One process, which can be stopped, hung, and started again on its port."""
+
+    def __init__(self, name, folder, database):
+        self.port = free_port()
+        self.folder = folder
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "SQLALCHEMY_DATABASE_URL": database,
+            "REDIS_URL": REDIS,
+            "CLUSTER_NAME": f"proxies-{os.getpid()}",
+            "INSTANCE_NAME": name,
+            "DATA_DIR": str(folder),
+            "UVICORN_HOST": "127.0.0.1",
+            "UVICORN_PORT": str(self.port),
+            "UVICORN_WORKERS": "2",
+            "LOGIN_ATTEMPTS_PER_MINUTE": "5",
+            "LEASE_TTL_SECONDS": "2",
+            "SARBAN_ADMIN_PASSWORD": PASSWORD,
+        }
+        self.process = None
+
+    def start(self):
+        log = open(self.folder / f"{self.environment['INSTANCE_NAME']}.log", "a")
+        self.process = subprocess.Popen([SARBAN, "serve"], cwd=self.folder, env=self.environment, stderr=log)
+
+    def ready(self):
+        return ask(self.port, "GET", "/health/ready").status == 200
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self):
+        self.signal(signal.SIGTERM)
+        assert self.process.wait(15) == 0, "a panel stops with 0"
+
+    def command(self, *words):
+        subprocess.run([SARBAN, *words], cwd=self.folder, env=self.environment, check=True, stdout=subprocess.DEVNULL)
+
+
+class Answer:
+    def __init__(self, response):
+        self.status, self.headers, self.body = response.status, response.headers, response.read()
+
+    def json(self):
+        return json.loads(self.body)
+
+
+def connection(port, tls=False, source="127.0.0.1", timeout=20):
+    if tls:
+        return http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, source_address=(source, 0), context=TLS)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=timeout, source_address=(source, 0))
+
+
+def ask(port, method, path, body=None, headers=None, tls=False, source="127.0.0.1"):
+    link = connection(port, tls, source)
+    try:
+        link.request(method, path, body, headers or {})
+        return Answer(link.getresponse())
+    finally:
+        link.close()
+
+
+class Proxy:
+    """A proxy with its file of deploy/proxies, on a port of its own."""
+
+    def __init__(self, kind, folder, panels):
+        self.kind, self.port, self.tls = kind, free_port(), kind != "caddy"
+        self.checks_health = kind != "nginx"
+        first, second = (f"127.0.0.1:{panel.port}" for panel in panels)
+        environment = {**os.environ, "PANEL_1": first, "PANEL_2": second, "HOME": str(folder)}
+        pair = certificate(folder)
+        if kind == "haproxy":
+            environment |= {"HTTP_BIND": f"127.0.0.1:{free_port()}", "HTTPS_BIND": f"127.0.0.1:{self.port}"}
+            environment |= {"CERTIFICATE": str(pair)}
+            command = ["haproxy", "-db", "-f", ROOT / "deploy/proxies/haproxy.cfg"]
+        elif kind == "caddy":
+            environment |= {"SITE": f"http://:{self.port}"}
+            command = ["caddy", "run", "--adapter", "caddyfile", "--config", ROOT / "deploy/proxies/Caddyfile"]
+        else:
+            command = ["nginx", "-e", "stderr", "-p", folder, "-c", self.nginx(folder, first, second)]
+        log = open(folder / f"{kind}.log", "w")
+        self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            wait_for(f"{kind} answers", lambda: self.ask("GET", "/health/live").status == 200)
+        except AssertionError:
+            print((folder / f"{kind}.log").read_text())
+            raise
+
+    def nginx(self, folder, first, second):
+        site = (ROOT / "deploy/proxies/nginx.conf").read_text()
+        for old, new in {
+            "127.0.0.1:8001": first,
+            "127.0.0.1:8002": second,
+            "listen 443 ": f"listen 127.0.0.1:{self.port} ",
+            "listen 80;": f"listen 127.0.0.1:{free_port()};",
+            "/etc/ssl/sarban": str(folder),
+            "    listen [::]": "    # listen [::]",
+        }.items():
+            assert old in site, old
+            site = site.replace(old, new)
+        path = folder / "nginx.conf"
+        temporary = "".join(
+            f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        path.write_text(
+            f"daemon off; pid {folder}/nginx.pid; user root; events {{}} http {{ access_log off; {temporary}\n{site}}}"
+        )
+        return path
+
+    def ask(self, method, path, body=None, headers=None, source="127.0.0.1"):
+        return ask(self.port, method, path, body, headers, self.tls, source)
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def certificate(folder):
+    pair = folder / "pair.pem"
+    if not pair.exists():
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+             "-subj", "/CN=panel.example.com", "-keyout", folder / "key.pem", "-out", folder / "chain.pem"],
+            check=True, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        pair.write_text((folder / "chain.pem").read_text() + (folder / "key.pem").read_text())
+    return pair
+
+
+def form(**fields):
+    return urllib.parse.urlencode(fields), {"content-type": "application/x-www-form-urlencoded"}
+
+
+def sign_in(proxy):
+    answer = proxy.ask("POST", "/api/admins/token", *form(username="root", password=PASSWORD))
+    assert answer.status == 200, answer.body
+    return {"authorization": f"Bearer {answer.json()['access_token']}", "content-type": "application/json"}
+
+
+class Load:
+    """Clients that ask without pause, GETs and PUTs, on connections that they keep. Counts what went wrong."""
+
+    def __init__(self, proxy, token, username):
+        self.proxy, self.token, self.username = proxy, token, username
+        self.going, self.done, self.wrong, self.slowest = True, 0, [], 0.0
+        self.clients = [threading.Thread(target=self.run, args=(number,)) for number in range(6)]
+
+    def run(self, number):
+        edit = json.dumps({"username": self.username, "note": f"client {number}"})
+        link = connection(self.proxy.port, self.proxy.tls)
+        while self.going:
+            method, path, body = ("PUT", f"/api/users/{self.username}", edit) if number < 2 else ("GET", "/api/users", None)
+            begun = time.monotonic()
+            try:
+                link.request(method, path, body, self.token)
+                status = Answer(link.getresponse()).status
+                if status != 200:
+                    self.wrong.append((method, status))
+            except (OSError, http.client.HTTPException) as error:
+                self.wrong.append((method, repr(error)))
+                link.close()
+                link = connection(self.proxy.port, self.proxy.tls)
+            self.done += 1
+            self.slowest = max(self.slowest, time.monotonic() - begun)
+            time.sleep(0.002)
+        link.close()
+
+    def __enter__(self):
+        for client in self.clients:
+            client.start()
+        return self
+
+    def __exit__(self, *_):
+        self.going = False
+        for client in self.clients:
+            client.join()
+
+
+def serves_the_api_and_subscriptions(proxy, panels, token):
+    name = f"user_{proxy.kind}"
+    body = json.dumps({"username": name, "expire_strategy": "never"})
+    made = proxy.ask("POST", "/api/users", body, token)
+    assert made.status == 200, made.body
+    link = urllib.parse.urlparse(made.json()["subscription_url"]).path
+    assert proxy.ask("GET", f"{link}/links").status == 200
+    assert proxy.ask("GET", f"/sub/{name}/wrong").status == 404
+    assert proxy.ask("GET", "/metrics").status == 404, "metrics are not for the world"
+    assert ask(panels[0].port, "GET", "/metrics").status == 200, "but for this machine"
+
+
+def passes_on_who_asks_and_nothing_invented(proxy, panels, _token):
+    invented = {"x-forwarded-proto": "gopher", "x-forwarded-for": "8.8.8.8", "forwarded": "for=8.8.8.8", "host": "panel.example.com"}
+    moved = proxy.ask("GET", "/api/users/?size=2", headers=invented)
+    scheme = "https" if proxy.tls else "http"
+    assert moved.status == 307, moved.status
+    assert moved.headers["location"] == f"{scheme}://panel.example.com/api/users?size=2", moved.headers["location"]
+    # The limit counts addresses. One that could be invented anew each time would never reach it.
+    source = f"127.0.1.{10 + len(proxy.kind)}"
+    statuses = []
+    for attempt in range(12):
+        body, headers = form(username=f"nobody-{proxy.kind}-{attempt}", password="wrong")
+        headers["x-forwarded-for"] = f"9.9.9.{attempt}"
+        statuses.append(proxy.ask("POST", "/api/admins/token", body, headers, source).status)
+    assert statuses[0] == 401 and statuses[-1] == 429, statuses
+    body, headers = form(username=f"nobody-{proxy.kind}", password="wrong")
+    other = proxy.ask("POST", "/api/admins/token", body, headers, f"127.0.2.{10 + len(proxy.kind)}")
+    assert other.status == 401, "another address has attempts of its own"
+
+
+def carries_websockets(proxy, _panels, token):
+    logs = next(iter(node_backends(proxy, token)), None)
+    assert logs, "the node has a backend"
+    path = f"/api/nodes/{logs[0]}/{logs[1]}/logs"
+    refused, _ = websocket(proxy, f"{path}?token=wrong")
+    assert refused == 403, refused
+    secret = token["authorization"].split()[1]
+    status, link = websocket(proxy, f"{path}?token={secret}")
+    assert status == 101, status
+    # One text frame of the server's: 0x81 and an unmasked length.
+    link.settimeout(20)
+    head = link.recv(2)
+    assert head[:1] == b"\x81" and 0 < head[1] < 128, head
+    link.close()
+
+
+def node_backends(proxy, token):
+    for node in proxy.ask("GET", "/api/nodes", headers=token).json()["items"]:
+        for backend in node["backends"]:
+            yield node["id"], backend["name"]
+
+
+def websocket(proxy, path):
+    """Asks for a WebSocket; the status and, if it is 101, the open socket."""
+    link = socket.create_connection(("127.0.0.1", proxy.port), 20)
+    if proxy.tls:
+        link = TLS.wrap_socket(link, server_hostname="panel.example.com")
+    key = base64.b64encode(os.urandom(16)).decode()
+    link.sendall(
+        f"GET {path} HTTP/1.1\r\nHost: panel.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+    )
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += link.recv(1) or b"\r\n\r\n"
+    return int(head.split()[1]), link
+
+
+def loses_nothing_while_panels_are_replaced(proxy, panels, token):
+    with Load(proxy, token, f"user_{proxy.kind}") as load:
+        time.sleep(1)
+        for panel in panels:
+            panel.stop()
+            panel.start()
+            wait_for("the panel is ready again", panel.ready)
+            # The proxy needs to see it too before the other one goes.
+            time.sleep(3)
+    print(f"    {load.done} requests while both panels were replaced, the slowest {load.slowest * 1000:.0f} ms")
+    assert not load.wrong, load.wrong[:5]
+
+
+def goes_round_a_panel_that_hangs(proxy, panels, token):
+    if not proxy.checks_health:
+        print("    nginx without a licence asks no /health/ready: not for it")
+        return
+    panels[0].signal(signal.SIGSTOP)
+    try:
+        time.sleep(6)
+        begun = time.monotonic()
+        for _ in range(20):
+            assert proxy.ask("GET", "/api/users", headers=token).status == 200
+        print(f"    20 requests in {(time.monotonic() - begun) * 1000:.0f} ms while one panel of two hangs")
+    finally:
+        panels[0].signal(signal.SIGCONT)
+    wait_for("the panel is back", panels[0].ready)
+
+
+STORIES = [
+    serves_the_api_and_subscriptions,
+    passes_on_who_asks_and_nothing_invented,
+    carries_websockets,
+    loses_nothing_while_panels_are_replaced,
+    goes_round_a_panel_that_hangs,
+]
+
+
+def sql(statement):
+    import shutil
+
+    psql = shutil.which("psql") or os.path.join(os.environ["SARBAN_TEST_POSTGRES_BIN"], "psql")
+    subprocess.run([psql, "-q", "-d", POSTGRES, "-c", statement], check=True)
+
+
+def main(kinds):
+    failed = False
+    database = f"sarban_proxies_{os.getpid()}"
+    sql(f"CREATE DATABASE {database}")
+    with tempfile.TemporaryDirectory(prefix="sarban.proxies.") as name, contextlib.ExitStack() as ends:
+        folder = pathlib.Path(name)
+        ends.callback(sql, f"DROP DATABASE {database} WITH (FORCE)")
+        url = POSTGRES.rsplit("/", 1)[0] + f"/{database}"
+        panels = [Panel(f"panel-{number}", folder, url) for number in (1, 2)]
+        for panel in panels:
+            panel.start()
+            ends.callback(lambda panel=panel: (panel.process.kill(), panel.process.wait()))
+        wait_for("the panels are ready", lambda: all(panel.ready() for panel in panels))
+        panels[0].command("admin", "create", "-u", "root", "--sudo")
+        for kind in kinds:
+            print(kind)
+            proxy = Proxy(kind, folder, panels)
+            try:
+                token = sign_in(proxy)
+                for story in STORIES:
+                    try:
+                        story(proxy, panels, token)
+                        print(f"  ✓ {story.__name__.replace('_', ' ')}")
+                    except AssertionError as error:
+                        failed = True
+                        print(f"  ✗ {story.__name__.replace('_', ' ')}: {error!r}")
+            finally:
+                proxy.close()
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or ["haproxy", "caddy", "nginx"]))

@@ -1,0 +1,121 @@
+//! The outbox: each piece of news once for each destination, in order, in the transaction that makes it.
+
+use std::sync::Arc;
+
+use sarban::actions::users::{self, UserError};
+use sarban::actions::{Panel, notices};
+use sarban::domain::moment::DAY;
+use sarban::domain::notice::{Audience, By, Channel, Destination, Event, Notice};
+use sarban::domain::user::{Expiry, User};
+use sarban::domain::user_edit::UserEdit;
+use sarban::store::{Db, outbox};
+
+use super::users::{NOW, alice, named, panel, root};
+use crate::support::database::{execute, number, on_both_engines};
+
+on_both_engines! {
+    what_an_admin_does_is_news,
+    an_edit_that_stops_an_account_is_two_pieces_of_news,
+    what_is_refused_is_no_news,
+    a_cause_is_entered_once_for_each_destination,
+    news_is_entered_in_order,
+    without_anybody_to_tell_nothing_is_entered,
+}
+
+const ROWS: &str = "SELECT COUNT(*) FROM outbox";
+
+/// A panel that tells a webhook, with a user `ann`.
+async fn telling(db: &Db) -> Panel {
+    let audience =
+        Audience { destinations: vec![Destination::webhook()], url_prefix: "https://panel.example".to_owned() };
+    Panel { audience: Arc::new(audience), ..panel(db).await }
+}
+
+async fn what_an_admin_does_is_news(db: Db) {
+    let panel = telling(&db).await;
+    let root = root();
+    let user = users::create(&panel, &root, named("ann")).await.unwrap();
+    users::disable(&panel, &root, "ann").await.unwrap();
+    users::enable(&panel, &root, "ann").await.unwrap();
+    users::reset_traffic(&panel, &root, "ann").await.unwrap();
+    users::revoke_subscription(&panel, &root, "ann").await.unwrap();
+    users::modify(&panel, &root, "ann", UserEdit::default()).await.unwrap();
+    users::set_owner(&panel, &root, "ann", "alice").await.unwrap();
+    users::remove(&panel, &root, "ann").await.unwrap();
+    let told = outbox::page(&db, &outbox::Filter::default(), 0, 100).await.unwrap();
+    let actions: Vec<&str> = told.iter().rev().map(|row| row.action.as_str()).collect();
+    assert_eq!(
+        actions,
+        [
+            "user_created",
+            "user_disabled",
+            "user_enabled",
+            "data_usage_reset",
+            "subscription_revoked",
+            "user_updated",
+            "user_deleted"
+        ]
+    );
+    let last: serde_json::Value = serde_json::from_str(&told[0].payload).unwrap();
+    assert_eq!((&last["user"]["username"], &last["user"]["activated"]), (&"ann".into(), &false.into()));
+    assert_eq!(last["by"]["username"], "root");
+    let first: serde_json::Value = serde_json::from_str(&told[6].payload).unwrap();
+    assert_eq!(first["user"]["subscription_url"], format!("https://panel.example/sub/ann/{}", user.key));
+}
+
+async fn an_edit_that_stops_an_account_is_two_pieces_of_news(db: Db) {
+    let panel = telling(&db).await;
+    users::create(&panel, &root(), named("ann")).await.unwrap();
+    for end in [NOW.plus(-DAY), NOW.plus(DAY)] {
+        let edit = UserEdit { expiry: Some(Expiry::FixedDate(end)), ..UserEdit::default() };
+        users::modify(&panel, &root(), "ann", edit).await.unwrap();
+    }
+    let told = outbox::page(&db, &outbox::Filter::default(), 0, 100).await.unwrap();
+    let actions: Vec<&str> = told.iter().rev().map(|row| row.action.as_str()).collect();
+    assert_eq!(actions, ["user_created", "user_updated", "user_deactivated", "user_updated", "user_activated"]);
+}
+
+async fn what_is_refused_is_no_news(db: Db) {
+    let panel = telling(&db).await;
+    users::create(&panel, &root(), named("ann")).await.unwrap();
+    assert!(matches!(users::create(&panel, &root(), named("ann")).await, Err(UserError::NameTaken)));
+    assert!(matches!(users::enable(&panel, &root(), "ann").await, Err(UserError::AlreadyEnabled)));
+    assert!(matches!(users::remove(&panel, &alice(), "ann").await, Err(UserError::Forbidden)));
+    assert_eq!(number(&db, ROWS).await, 1);
+}
+
+async fn enter(db: &Db, to: &[Destination], notices: &[Notice]) -> u64 {
+    let mut tx = db.begin().await.unwrap();
+    let entered = outbox::enter(&mut tx, to, notices, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    entered
+}
+
+fn notice(user: &User, event: Event, cause: &str) -> Notice {
+    notices::notice(&Audience::default(), event, user.clone(), cause, By::Nobody, NOW)
+}
+
+async fn a_cause_is_entered_once_for_each_destination(db: Db) {
+    let user = users::create(&panel(&db).await, &root(), named("ann")).await.unwrap();
+    let soon = notice(&user, Event::ReachedDaysLeft, "1");
+    assert_eq!(enter(&db, &[Destination::webhook()], std::slice::from_ref(&soon)).await, 1);
+    assert_eq!(enter(&db, &[Destination::webhook(), Destination::telegram(-7)], std::slice::from_ref(&soon)).await, 1);
+    execute(&db, "UPDATE outbox SET state = 'delivered'").await;
+    assert_eq!(enter(&db, &[Destination::webhook(), Destination::telegram(-7)], &[soon.clone(), soon]).await, 0);
+    assert_eq!(enter(&db, &[Destination::webhook()], &[notice(&user, Event::ReachedDaysLeft, "2")]).await, 1);
+}
+
+async fn news_is_entered_in_order(db: Db) {
+    let user = users::create(&panel(&db).await, &root(), named("ann")).await.unwrap();
+    let many: Vec<Notice> = (0..50).map(|nth| notice(&user, Event::Updated, &nth.to_string())).collect();
+    assert_eq!(enter(&db, &[Destination::webhook(), Destination::telegram(-7)], &many).await, 100);
+    let told = outbox::page(&db, &outbox::Filter { channel: Some(Channel::Telegram), state: None }, 0, 100).await;
+    let causes: Vec<String> = told.unwrap().into_iter().rev().map(|row| row.cause).collect();
+    assert_eq!(causes, many.iter().map(|notice| notice.cause.clone()).collect::<Vec<_>>());
+}
+
+async fn without_anybody_to_tell_nothing_is_entered(db: Db) {
+    let panel = panel(&db).await;
+    users::create(&panel, &root(), named("ann")).await.unwrap();
+    assert_eq!(number(&db, ROWS).await, 0);
+}
