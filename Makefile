@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint services services-stop
+.PHONY: help run test lint openapi deny deploy-check services services-stop
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -28,6 +28,18 @@ lint: ## formatting, clippy with warnings denied, the rules of the house
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --test layers
+
+openapi: ## write openapi.json anew, after a change of the API
+	SARBAN_WRITE_OPENAPI=1 $(CARGO) test --locked --test api -- the_committed_document
+
+deny: ## licences, banned crates and sources of all dependencies (needs cargo-deny)
+	cargo-deny --locked check licenses bans sources
+
+deploy-check: ## try everything in deploy/: files by their own tools, proxies and back-ups for real
+	bash tests/deploy/check.sh
+	$(CARGO) build --locked --bin sarban --example test_node
+	@tests/support/services.sh run python3 tests/deploy/proxies.py
+	@tests/support/services.sh run python3 tests/deploy/backup.py
 
 services: ## leave a Redis and a PostgreSQL running and print the exports: eval "$(make -s services)"
 	@tests/support/services.sh start

@@ -49,13 +49,16 @@ async fn measure(db: &Db) {
         let total = "SELECT CAST(SUM(used_traffic) AS BIGINT) FROM user_traffic";
         assert_eq!(number(db, total).await, charged, "each byte once");
         println!(
-            "{:?}, {nodes} nodes × {USERS} users: applied in {applied:.0?} (longest transaction {longest:.0?}, peak memory {} MB), staged in {staged:.0?}",
+            "{:?}, {nodes} nodes × {USERS} users: applied in {} ms (longest transaction {} ms, peak memory {} MB), staged in {} ms",
             db.engine(),
+            applied.as_millis(),
+            longest.as_millis(),
             peak_mb(),
+            staged.as_millis(),
         );
         if *nodes <= 10 {
             let (folded, longest) = all(db, false).await;
-            println!("    folded in {folded:.0?} (longest transaction {longest:.0?})");
+            println!("    folded in {} ms (longest transaction {} ms)", folded.as_millis(), longest.as_millis());
         }
     }
 }

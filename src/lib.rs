@@ -12,6 +12,7 @@ pub mod store;
 
 pub mod cluster;
 pub mod nodes;
+pub mod notify;
 
 pub mod actions;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 use clap::Parser;
+use sarban::api;
 use sarban::app::{self, ServeOptions};
 use sarban::cli::{self, Cli, Command, Usage};
 use sarban::config::cores::Cores;
@@ -47,8 +48,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             served
         }
         Command::Tool(tool) => {
-            let runtime = Builder::new_current_thread().enable_all().build();
-            runtime.context("the runtime can't be started")?.block_on(cli::run(tool, &settings, app::find_surroundings))
+            let runtime = Builder::new_current_thread().enable_all().build().context("the runtime can't be started")?;
+            runtime.block_on(cli::run(tool, &settings, app::find_surroundings, api::endpoints))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Admins: who they are, and what they may do to each other.
 
 use super::passwords::{self, PasswordError};
+use super::users::bulk;
 use super::{PAUSE, Panel};
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
@@ -190,6 +191,19 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), 
         Ok(())
     })
     .await
+}
+
+/// Switches all users of an admin on or off, a transaction per chunk.
+pub async fn set_users_enabled(
+    panel: &Panel,
+    by: Actor<'_>,
+    username: &str,
+    enabled: bool,
+) -> Result<AdminUsage, AdminError> {
+    let usage = by_name(panel, username).await?;
+    may_change(by, &usage.admin)?;
+    bulk::set_enabled(panel, usage.admin.id, enabled).await?;
+    Ok(usage)
 }
 
 /// Gives every user without an owner to that admin. Returns how many these were.

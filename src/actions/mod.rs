@@ -6,16 +6,21 @@ pub mod fetch_log;
 pub mod hosts;
 pub mod login_limiter;
 pub mod nodes;
+pub mod notices;
 pub mod passwords;
 pub mod services;
+pub mod settings;
 pub mod sign_in;
 pub mod subscriptions;
+pub mod usage_series;
 pub mod users;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
+use crate::domain::notice::Audience;
 use crate::store::Db;
 
 /// Between two transactions of a large piece of work: SQLite lets others write only while nobody does.
@@ -30,4 +35,6 @@ pub struct Panel {
     pub clock: Clock,
     /// Rung after every commit that leaves the leader something to do.
     pub bell: Bell,
+    /// Who is told of what happens to users.
+    pub audience: Arc<Audience>,
 }

@@ -10,10 +10,11 @@ pub use create::create;
 pub use error::UserError;
 pub use list::{list, page};
 
-use super::Panel;
+use super::{Panel, notices};
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
 use crate::domain::moment::Moment;
+use crate::domain::notice::Event;
 use crate::domain::user::User;
 use crate::domain::user_edit::UserEdit;
 use crate::store::{IdList, StoreError, Tx, changes, retry, users};
@@ -33,7 +34,7 @@ pub async fn modify(panel: &Panel, admin: &Admin, username: &str, edit: UserEdit
             None => None,
         };
         let edit = UserEdit { service_ids, ..edit.clone() };
-        let user = change(&mut tx, admin, username, panel.clock.now(), |user, now| {
+        let user = change(panel, &mut tx, admin, username, Some(Event::Updated), |user, now| {
             user.edit(edit, now);
             Ok(())
         })
@@ -48,31 +49,23 @@ pub async fn modify(panel: &Panel, admin: &Admin, username: &str, edit: UserEdit
 
 /// Switches the user on.
 pub async fn enable(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
-    change_alone(
-        panel,
-        admin,
-        username,
-        |user, now| {
-            if user.enable(now) { Ok(()) } else { Err(UserError::AlreadyEnabled) }
-        },
-    )
+    change_alone(panel, admin, username, Event::Enabled, |user, now| {
+        if user.enable(now) { Ok(()) } else { Err(UserError::AlreadyEnabled) }
+    })
     .await
 }
 
 /// Switches the user off.
 pub async fn disable(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
-    change_alone(
-        panel,
-        admin,
-        username,
-        |user, _| if user.disable() { Ok(()) } else { Err(UserError::AlreadyDisabled) },
-    )
+    change_alone(panel, admin, username, Event::Disabled, |user, _| {
+        if user.disable() { Ok(()) } else { Err(UserError::AlreadyDisabled) }
+    })
     .await
 }
 
 /// Sets the user's used traffic back to zero.
 pub async fn reset_traffic(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
-    change_alone(panel, admin, username, |user, now| {
+    change_alone(panel, admin, username, Event::UsageReset, |user, now| {
         user.reset_traffic(now);
         Ok(())
     })
@@ -81,7 +74,7 @@ pub async fn reset_traffic(panel: &Panel, admin: &Admin, username: &str) -> Resu
 
 /// Gives the user a new key: all links and credentials change.
 pub async fn revoke_subscription(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
-    change_alone(panel, admin, username, |user, now| {
+    change_alone(panel, admin, username, Event::SubscriptionRevoked, |user, now| {
         user.revoke(random_key(), now);
         Ok(())
     })
@@ -90,7 +83,7 @@ pub async fn revoke_subscription(panel: &Panel, admin: &Admin, username: &str) -
 
 /// Deletes the user; the name is free again.
 pub async fn remove(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
-    change_alone(panel, admin, username, |user, _| {
+    change_alone(panel, admin, username, Event::Deleted, |user, _| {
         user.remove();
         Ok(())
     })
@@ -102,7 +95,7 @@ pub async fn set_owner(panel: &Panel, admin: &Admin, username: &str, owner: &str
     let changed = retry(UserError::is_retry, || async {
         let mut tx = panel.db.begin().await?;
         let owner = users::hold_owner(&mut tx, owner).await?.ok_or(UserError::NoSuchAdmin)?;
-        let user = change(&mut tx, admin, username, panel.clock.now(), |user, _| {
+        let user = change(panel, &mut tx, admin, username, None, |user, _| {
             user.owner = Some(owner);
             Ok(())
         })
@@ -120,11 +113,12 @@ async fn change_alone(
     panel: &Panel,
     admin: &Admin,
     username: &str,
+    event: Event,
     decide: impl Fn(&mut User, Moment) -> Result<(), UserError>,
 ) -> Result<User, UserError> {
     let changed = retry(UserError::is_retry, || async {
         let mut tx = panel.db.begin().await?;
-        let user = change(&mut tx, admin, username, panel.clock.now(), &decide).await?;
+        let user = change(panel, &mut tx, admin, username, Some(event), &decide).await?;
         tx.commit().await?;
         Ok(user)
     })
@@ -133,14 +127,17 @@ async fn change_alone(
     Ok(changed)
 }
 
-/// Locks the user, lets `decide` change it, writes what differs, and marks it if the nodes should know.
+/// Locks the user, lets `decide` change it, writes what differs, marks it if the nodes should know, and enters the
+/// news of `event`.
 async fn change(
+    panel: &Panel,
     tx: &mut Tx,
     admin: &Admin,
     username: &str,
-    now: Moment,
+    event: Option<Event>,
     decide: impl FnOnce(&mut User, Moment) -> Result<(), UserError>,
 ) -> Result<User, UserError> {
+    let now = panel.clock.now();
     let before = visible(admin, users::lock_by_username(tx, username).await?)?;
     if !admin.may_modify_users() {
         return Err(UserError::Forbidden);
@@ -154,7 +151,21 @@ async fn change(
     if before.told() != after.told() {
         changes::mark(tx, IdList::new([after.id.0]), now).await?;
     }
+    if let Some(event) = event {
+        // News of a deleted user has the name that everybody knows.
+        let shown = User { username: before.username.clone(), ..after.clone() };
+        notices::enter(tx, &panel.audience, admin, &news(event, &before, &after, now), &shown, now).await?;
+    }
     Ok(after)
+}
+
+/// An edit that makes the account work, or stops it, is two pieces of news.
+fn news(event: Event, before: &User, after: &User, now: Moment) -> Vec<Event> {
+    match (event, before.is_active(now), after.is_active(now)) {
+        (Event::Updated, false, true) => vec![event, Event::Activated],
+        (Event::Updated, true, false) => vec![event, Event::Deactivated],
+        _ => vec![event],
+    }
 }
 
 /// To others than a sudo a user that is not theirs looks like one that is not there.

@@ -18,6 +18,7 @@ use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Methods, Routes, get, post};
 use super::services::{self, ServiceResponse};
+use super::short_text::ShortText;
 use super::token::SignError;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
 use crate::actions::passwords::PasswordError;
@@ -26,11 +27,23 @@ use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
 use crate::domain::user_document::UserDocument;
-use crate::store::{self, admins::AdminUsage, user_lists::UserFilter};
+use crate::store::{admins::AdminUsage, user_lists::UserFilter};
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(token, current, list, create, read, modify, remove, services_of, users_of, stats))]
+#[openapi(paths(
+    token,
+    current,
+    list,
+    create,
+    read,
+    modify,
+    remove,
+    services_of,
+    users_of,
+    disable_users,
+    enable_users
+))]
 pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -39,9 +52,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .at("/api/admins/:username", one())
         .at("/api/admins/:username/services", get(services_of))
         .at("/api/admins/:username/users", get(users_of))
+        .at("/api/admins/:username/disable_users", post(disable_users))
+        .at("/api/admins/:username/enable_users", post(enable_users))
         .beside("/api/admins/:username", "current", get(current), one())
         .beside("/api/admins/:username", "token", post(token), one())
-        .at("/api/system/stats/admins", get(stats))
 }
 
 /// What can be done with one admin.
@@ -75,7 +89,9 @@ pub struct AdminResponse {
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct AdminCreate {
-    username: String,
+    /// Any text of at most 256 characters.
+    #[schema(value_type = String, max_length = 256)]
+    username: ShortText,
     password: String,
     #[schema(value_type = bool)]
     is_sudo: Flag,
@@ -141,12 +157,6 @@ pub struct Token {
     token_type: &'static str,
 }
 
-/// How many admins there are.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AdminsStats {
-    total: i64,
-}
-
 /// How a token may be asked for: there is one way.
 #[derive(Clone, Copy, Debug)]
 enum GrantType {
@@ -175,8 +185,9 @@ pub struct AdminFilter {
 
 /// Signs in.
 #[utoipa::path(post, path = "/api/admins/token", tag = "Admin", security(()),
-    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, body = Token)))]
+    request_body(content((TokenRequest = "application/x-www-form-urlencoded"), (TokenRequest = "multipart/form-data"))),
+    responses((status = 200, body = Token), (status = 401, description = "Wrong name or password"),
+              (status = 429, description = "Too many wrong passwords: Retry-After says for how long")))]
 #[handler]
 async fn token(state: &State, client: Client, form: Form<TokenRequest>) -> Result<Json<Token>, ApiError> {
     let Form(TokenRequest { username, password, .. }) = form;
@@ -275,11 +286,30 @@ async fn users_of(
     Ok(Json(paging.page_without_links(items, total)))
 }
 
-/// Counts admins.
-#[utoipa::path(get, path = "/api/system/stats/admins", tag = "System", responses((status = 200, body = AdminsStats)))]
+/// Switches all users of an admin off.
+#[utoipa::path(post, path = "/api/admins/{username}/disable_users", tag = "Admin", params(AdminName),
+    responses((status = 200, body = AdminResponse), (status = 403, description = "Another sudo"),
+              (status = 404, description = "No such admin")))]
 #[handler]
-async fn stats(state: &State, _: Sudo) -> Result<Json<AdminsStats>, ApiError> {
-    Ok(Json(AdminsStats { total: store::admins::count(&state.panel.db, "").await? }))
+async fn disable_users(
+    state: &State,
+    Sudo(by): Sudo,
+    Path(at): Path<AdminName>,
+) -> Result<Json<AdminResponse>, ApiError> {
+    Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &at.username, false).await?.into()))
+}
+
+/// Switches all users of an admin on.
+#[utoipa::path(post, path = "/api/admins/{username}/enable_users", tag = "Admin", params(AdminName),
+    responses((status = 200, body = AdminResponse), (status = 403, description = "Another sudo"),
+              (status = 404, description = "No such admin")))]
+#[handler]
+async fn enable_users(
+    state: &State,
+    Sudo(by): Sudo,
+    Path(at): Path<AdminName>,
+) -> Result<Json<AdminResponse>, ApiError> {
+    Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &at.username, true).await?.into()))
 }
 
 impl_words!(GrantType: Self::Password);
@@ -318,7 +348,7 @@ impl From<AdminUsage> for AdminResponse {
 impl From<AdminCreate> for NewAdmin {
     fn from(body: AdminCreate) -> Self {
         Self {
-            username: body.username,
+            username: body.username.0,
             password: Secret::new(body.password),
             is_sudo: body.is_sudo.0,
             enabled: body.enabled.0,

@@ -1,11 +1,14 @@
 //! JSON in and out.
 
+use std::time::Duration;
+
 use deserr::Deserr;
 use poem::error::ReadBodyError;
 use poem::http::StatusCode;
 use poem::{Body, FromRequest, IntoResponse, Request, RequestBody, Response};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::fields::{BODY, FieldErrors};
@@ -14,6 +17,8 @@ use super::not_a_number::quoted;
 
 /// Far above the largest honest request (a template with all its hosts), far below what would hurt.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Enough for the largest body over a slow line; whoever sends more slowly only holds a connection.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// A JSON body: as an extractor read into `T`, as an answer written from it.
 #[derive(Clone, Copy, Debug)]
@@ -51,15 +56,20 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
     }
 }
 
-/// The whole body, if it is not too large.
+/// The whole body, if it is not too large and does not take for ever.
 pub(super) async fn read_bytes(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
+    read_within(body, MAX_WAIT).await
+}
+
+async fn read_within(body: &mut RequestBody, wait: Duration) -> Result<Vec<u8>, ApiError> {
     let body = body.take().map_err(ApiError::internal)?;
-    match body.into_bytes_limit(MAX_BYTES).await {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(ReadBodyError::PayloadTooLarge) => {
+    match timeout(wait, body.into_bytes_limit(MAX_BYTES)).await {
+        Ok(Ok(bytes)) => Ok(bytes.into()),
+        Ok(Err(ReadBodyError::PayloadTooLarge)) => {
             Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 4 MiB"))
         }
-        Err(_) => Err(ApiError::bad_request("The body broke off")),
+        Ok(Err(_)) => Err(ApiError::bad_request("The body broke off")),
+        Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not come within a minute")),
     }
 }
 
@@ -171,5 +181,13 @@ mod tests {
         assert_eq!(error.status(), StatusCode::BAD_REQUEST);
         let error = read(None, vec![b' '; MAX_BYTES + 1]).await.expect_err("too large");
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_not_waited_for() {
+        let never = futures_util::stream::pending::<std::io::Result<Vec<u8>>>();
+        let mut body = RequestBody::new(Body::from_bytes_stream(never));
+        let error = read_within(&mut body, Duration::from_millis(1)).await.expect_err("it never ends");
+        assert_eq!(error.status(), StatusCode::REQUEST_TIMEOUT);
     }
 }

@@ -28,6 +28,10 @@ pub struct Flag(pub bool);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct When(pub Moment);
 
+/// A value that may be null and, unlike an `Option`, may not be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrNull<T>(pub Option<T>);
+
 /// A list of ids, in which what can't be an id (a text, null) is left out, as unknown ids are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LooseIds(pub Vec<i64>);
@@ -123,6 +127,12 @@ impl Deserr<FieldErrors> for When {
             other => return Err(wrong_kind(other, &[ValueKind::String, ValueKind::Integer], place)),
         };
         moment.map(Self).ok_or_else(|| FieldErrors::at(place, "must be a date, such as 2030-12-31T23:59:59"))
+    }
+}
+
+impl<T: Deserr<FieldErrors>> Deserr<FieldErrors> for OrNull<T> {
+    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+        Option::<T>::deserialize_from_value(value, place).map(Self)
     }
 }
 

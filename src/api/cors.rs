@@ -32,7 +32,7 @@ impl CrossOrigin {
         {
             return None;
         }
-        let mut response = Response::default();
+        let mut response = Response::builder().content_type("text/plain; charset=utf-8").body("OK");
         let headers = response.headers_mut();
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_METHODS,

@@ -12,6 +12,21 @@ use serde_json::json;
 use super::fields::FieldErrors;
 use crate::store::{Fault, StoreError};
 
+/// The body of every refusal but a 422.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Error)]
+pub struct ErrorBody {
+    /// What is wrong, for people.
+    detail: Cow<'static, str>,
+}
+
+/// The body of a 422.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct WrongFields {
+    /// A text for each wrong field, by its own name wherever it is nested, by its index in a list, or by `body`.
+    detail: std::collections::BTreeMap<String, String>,
+}
+
 /// Why a request was not served. Its answer is `{"detail": …}`: a text, or for 422 a text per field.
 #[derive(Debug)]
 pub struct ApiError {
@@ -114,8 +129,8 @@ impl ApiError {
     /// The answer.
     pub fn to_response(&self) -> Response {
         let detail = match &self.detail {
-            Detail::Text(text) => json!({ "detail": text }),
-            Detail::Fields(fields) => json!({ "detail": fields.as_map() }),
+            Detail::Text(text) => json!(ErrorBody { detail: text.clone() }),
+            Detail::Fields(fields) => json!(WrongFields { detail: fields.as_map().clone() }),
         };
         let mut response = Response::builder()
             .status(self.status)

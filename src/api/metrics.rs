@@ -19,8 +19,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// What was counted and measured, as Prometheus reads it.
-#[utoipa::path(get, path = "/metrics", tag = "Health",
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 401), (status = 403)))]
+#[utoipa::path(get, path = "/metrics", tag = "Health", security((), ("bearer" = [])),
+    responses((status = 200, body = String, content_type = "text/plain"),
+              (status = 401, description = "The token of METRICS_TOKEN is needed"),
+              (status = 403, description = "Without METRICS_TOKEN: only the panel's own machine may ask")))]
 #[handler]
 fn metrics(state: &State, client: Client, request: &Request) -> Result<Response, ApiError> {
     match &state.options.http.metrics_token {

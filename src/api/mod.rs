@@ -64,12 +64,14 @@ pub mod chance;
 pub mod client;
 pub mod coerce;
 mod cors;
+mod docs;
 mod engine_logs;
 pub mod engines;
 pub mod error;
 pub mod fields;
 pub mod form;
 pub mod health;
+mod home;
 mod host_body;
 mod host_parts;
 pub mod hosts;
@@ -78,15 +80,19 @@ pub mod input;
 mod metrics;
 pub mod nodes;
 mod not_a_number;
-mod openapi;
+mod notifications;
+pub mod openapi;
 pub mod page;
 mod pages;
 pub mod query;
 pub mod routes;
 pub mod services;
+pub mod settings;
 mod short_text;
+pub mod stats;
 mod subscription;
 pub mod token;
+mod usage;
 mod user_fields;
 mod user_input;
 mod users;
@@ -167,23 +173,35 @@ impl<'a> FromRequest<'a> for &'a State {
 
 /// The whole API, ready to be served.
 pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
-    Boundary { state, routes: all_routes().into_endpoint() }
+    let routes = home::routes_at(all_routes(), state.options.http.dashboard_path.as_str());
+    Boundary { state, routes: routes.into_endpoint() }
+}
+
+/// Method and path of every endpoint, as `(GET, /api/users/:username)`.
+pub fn endpoints() -> Vec<(String, String)> {
+    let routes = all_routes();
+    routes.registered().iter().map(|(method, path)| (method.to_string(), path.clone())).collect()
 }
 
 /// Every route.
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
+        .and(docs::routes)
         .and(engine_logs::routes)
         .and(engines::routes)
         .and(health::routes)
+        .and(home::routes)
         .and(hosts::routes)
         .and(inbounds::routes)
         .and(metrics::routes)
         .and(nodes::routes)
+        .and(notifications::routes)
         .and(openapi::routes)
-        .and(pages::routes)
         .and(services::routes)
+        .and(settings::routes)
+        .and(stats::routes)
         .and(subscription::routes)
+        .and(usage::routes)
         .and(users::routes)
 }

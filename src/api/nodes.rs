@@ -16,7 +16,7 @@ use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Methods, Routes, get, post};
 use super::short_text::ShortText;
-use super::words::{word, word_or_null, words};
+use super::words::{word, word_or_null, words_for};
 use crate::actions::nodes::{self, NodeError};
 use crate::domain::ids::NodeId;
 use crate::domain::node::{Backend, ConnectionBackend, DEFAULT_PORT, Node, NodeStatus};
@@ -145,9 +145,8 @@ pub struct NodeQuery {
     #[deserr(default)]
     #[param(required = false)]
     name: String,
-    /// One of these.
     #[deserr(default)]
-    #[param(required = false, schema_with = words::<NodeStatus>)]
+    #[param(schema_with = statuses)]
     status: Vec<Word<NodeStatus>>,
 }
 
@@ -232,6 +231,10 @@ async fn resync(state: &State, _: Sudo, Path(at): Path<NodePath>) -> Result<Json
 #[handler]
 async fn repin(state: &State, _: Sudo, Path(at): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
     done(nodes::repin(&state.panel, at.id()).await?)
+}
+
+fn statuses() -> utoipa::openapi::Array {
+    words_for::<NodeStatus>("Those with one of these.")
 }
 
 fn done(found: bool) -> Result<Json<Empty>, ApiError> {

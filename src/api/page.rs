@@ -77,12 +77,13 @@ impl Input for Paging {
 
 impl utoipa::IntoParams for Paging {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let number = |name: &str, default: i64, maximum: Option<i64>| {
+        let number = |name: &str, description: &str, default: i64, maximum: Option<i64>| {
             let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(maximum);
             let schema = schema.default(Some(default.into()));
-            ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).schema(Some(schema)).build()
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
+            parameter.description(Some(description)).schema(Some(schema)).build()
         };
-        vec![number("page", 1, None), number("size", 50, Some(100))]
+        vec![number("page", "Its number.", 1, None), number("size", "How many fit on it.", 50, Some(100))]
     }
 }
 

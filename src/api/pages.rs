@@ -1,31 +1,13 @@
-//! The web pages: what browsers get for a subscription, and the page at `/`.
+//! The web page that browsers get for a subscription, and how pages are answered.
 
 use poem::http::header;
-use poem::{Body, Response, handler};
-use utoipa::OpenApi;
+use poem::{Body, Response};
 
 use super::State;
-use super::routes::{Routes, get};
 use crate::actions::subscriptions::Sources;
 use crate::domain::user::User;
 use crate::subscription::Format;
 use crate::subscription::pages::{PageError, Support};
-
-/// The operations of this file.
-#[derive(OpenApi)]
-#[openapi(paths(home))]
-pub(super) struct Doc;
-
-pub(super) fn routes(routes: Routes) -> Routes {
-    routes.at("/", get(home))
-}
-
-#[utoipa::path(get, path = "/", tag = "Pages", responses((status = 200, content_type = "text/html")))]
-#[handler]
-async fn home(state: &State) -> Response {
-    let (page, error) = state.options.surroundings.templates.pages.home();
-    response(page, error)
-}
 
 impl State {
     /// A subscription's page.
@@ -42,7 +24,8 @@ impl State {
     }
 }
 
-fn response(page: String, error: Option<PageError>) -> Response {
+/// A page; the error is that of the operator's own one, in whose place it is.
+pub(super) fn response(page: String, error: Option<PageError>) -> Response {
     if let Some(error) = error {
         tracing::error!(error = &error as &dyn std::error::Error, "the built-in page is shown instead");
     }

@@ -117,6 +117,14 @@ impl Routes {
         self.registering(&path, &own).add(&path, own.or(others).data(FixedParam { name, value }))
     }
 
+    /// A path that ends with a slash, such as `/dashboard/`; without it, it redirects to itself with one. Its methods
+    /// are not [`Self::registered`]: its place is an operator's, and not a part of the API.
+    #[must_use]
+    pub fn folder(mut self, path: &str, methods: Methods) -> Self {
+        self.route = self.route.at(path, methods).at(path.trim_end_matches('/'), poem::endpoint::make(with_slash));
+        self
+    }
+
     /// A path that the OpenAPI document can't describe.
     #[must_use]
     pub fn undescribed(self, path: &str, methods: Methods) -> Self {
@@ -154,10 +162,20 @@ impl Routes {
 
 /// 307 to the same address without the slash at the end of its path.
 async fn without_slash(request: Request) -> poem::Result<Response> {
+    let path = request.uri().path().trim_end_matches('/').to_owned();
+    redirect(request, path).await
+}
+
+/// 307 to the same address with a slash at the end of its path.
+async fn with_slash(request: Request) -> poem::Result<Response> {
+    let path = format!("{}/", request.uri().path());
+    redirect(request, path).await
+}
+
+async fn redirect(request: Request, path: String) -> poem::Result<Response> {
     let (request, mut body) = request.split();
     let client = Client::from_request(&request, &mut body).await?;
     let uri = request.uri();
-    let path = uri.path().trim_end_matches('/');
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     Ok(Response::builder()
         .status(StatusCode::TEMPORARY_REDIRECT)

@@ -6,7 +6,7 @@ use deserr::Deserr;
 use poem::http::header;
 use poem::{Body, Request as HttpRequest, Response, handler};
 use subtle::ConstantTimeEq as _;
-use utoipa::OpenApi;
+use utoipa::{IntoParams, OpenApi};
 
 use super::State;
 use super::body::Json;
@@ -37,23 +37,37 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// A subscription.
-#[derive(Deserr)]
+#[derive(Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
-struct Link {
-    username: String,
-    key: String,
+#[into_params(parameter_in = Path)]
+pub(super) struct Link {
+    /// The user's name.
+    pub username: String,
+    /// The user's key.
+    pub key: String,
 }
 
 /// A subscription in a given format.
-#[derive(Deserr)]
+#[derive(Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Path)]
 struct LinkAs {
+    /// The user's name.
     username: String,
+    /// The user's key.
     key: String,
+    /// links, v2ray (which is base64 of links), xray, sing-box, clash, clash-meta or wireguard.
     client_type: String,
 }
 
-#[utoipa::path(get, path = "/sub/{username}/{key}", tag = "Subscription", params(("username" = String, Path), ("key" = String, Path)), responses((status = 200)))]
+/// Fetches a subscription in the format that suits the program: its User-Agent decides. Browsers get a page.
+#[utoipa::path(get, path = "/sub/{username}/{key}", tag = "Subscription", security(()),
+    params(Link, ("user-agent" = Option<String>, Header, description = "What the program calls itself.")),
+    responses((status = 200, description = "The configuration, or the page",
+               content((String = "text/plain"), (String = "application/json"), (String = "text/yaml"),
+                       (String = "text/html"))),
+              (status = 404, description = "No such subscription, or the program is blocked"),
+              (status = 429, description = "Too many wrong links from this address")))]
 #[handler]
 async fn fetch(
     state: &State,
@@ -64,7 +78,9 @@ async fn fetch(
     let user = state.subscriber(&link.username, &link.key, &client).await?;
     let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
     let agent = user_agent(request);
-    state.fetches.note(user.id, state.panel.clock.now(), &agent);
+    if !state.options.http.read_only {
+        state.fetches.note(user.id, state.panel.clock.now(), &agent);
+    }
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
         return Ok(state.user_page(user, &sources));
@@ -79,13 +95,21 @@ async fn fetch(
     }
 }
 
-#[utoipa::path(get, path = "/sub/{username}/{key}/info", tag = "Subscription", params(("username" = String, Path), ("key" = String, Path)), responses((status = 200, body = UserDocument)))]
+/// Shows the user of a subscription.
+#[utoipa::path(get, path = "/sub/{username}/{key}/info", tag = "Subscription", security(()), params(Link),
+    responses((status = 200, body = UserDocument), (status = 404, description = "No such subscription"),
+              (status = 429, description = "Too many wrong links from this address")))]
 #[handler]
 async fn info(state: &State, client: Client, Path(link): Path<Link>) -> Result<Json<UserDocument>, ApiError> {
     Ok(Json(state.user_document(state.subscriber(&link.username, &link.key, &client).await?)))
 }
 
-#[utoipa::path(get, path = "/sub/{username}/{key}/{client_type}", tag = "Subscription", params(("username" = String, Path), ("key" = String, Path), ("client_type" = String, Path)), responses((status = 200)))]
+/// Fetches a subscription in a given format.
+#[utoipa::path(get, path = "/sub/{username}/{key}/{client_type}", tag = "Subscription", security(()), params(LinkAs),
+    responses((status = 200, description = "The configuration",
+               content((String = "text/plain"), (String = "application/json"), (String = "text/yaml"))),
+              (status = 404, description = "No such subscription"),
+              (status = 429, description = "Too many wrong links from this address")))]
 #[handler]
 async fn fetch_as(
     state: &State,
@@ -104,7 +128,7 @@ async fn fetch_as(
 impl State {
     /// The user whose link this is. Wrong links count against their sender; right ones never do, because many users
     /// may share an address.
-    async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<User, ApiError> {
+    pub(super) async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<User, ApiError> {
         // The same is done for every wrong link, so that its time tells nothing: not whether there is such a user, and
         // not how much of the key is right.
         let user = users::by_username(&self.panel.db, username).await?;

@@ -7,15 +7,18 @@ use super::fields::{BODY, FieldErrors};
 use super::page::Paging;
 use super::query::Params;
 use super::user_fields::{Duration, Key, Limit, Name, Note};
+use super::words::{word, word_for, word_or_null};
 use crate::domain::ids::ServiceId;
 use crate::domain::user::{Expiry, ResetStrategy};
 use crate::domain::user_edit::{ExpireStrategy, NewUser, UserEdit, expiry};
 use crate::store::user_lists::{Names, UserFilter, UserSort, UserWindow};
 
 /// The user that a path names.
-#[derive(Debug, Deserr)]
+#[derive(Debug, Deserr, utoipa::IntoParams)]
 #[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Path)]
 pub(super) struct At {
+    /// To the letter: stored names are in lower case.
     pub username: String,
 }
 
@@ -25,7 +28,7 @@ pub(super) struct At {
 pub(super) struct UserCreate {
     #[schema(value_type = String, pattern = r"^\w{3,32}$")]
     username: Name,
-    #[schema(value_type = String)]
+    #[schema(schema_with = word::<ExpireStrategy>)]
     expire_strategy: Word<ExpireStrategy>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -37,19 +40,19 @@ pub(super) struct UserCreate {
     #[schema(value_type = Option<String>, format = DateTime)]
     activation_deadline: Option<When>,
     #[deserr(default)]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, max_length = 500)]
     key: Key,
     #[deserr(default)]
     #[schema(value_type = Option<i64>, minimum = 0)]
     data_limit: Option<Limit>,
     #[deserr(default = Word(ResetStrategy::NoReset))]
-    #[schema(value_type = String)]
+    #[schema(schema_with = word::<ResetStrategy>, default = "no_reset")]
     data_limit_reset_strategy: Word<ResetStrategy>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, max_length = 500)]
     note: Option<Note>,
     #[deserr(default)]
-    #[schema(value_type = Vec<i64>)]
+    #[schema(value_type = Vec<i64>, default = json!([]))]
     service_ids: Vec<Int>,
 }
 
@@ -61,7 +64,7 @@ pub(super) struct UserModify {
     #[expect(dead_code, reason = "checked by being read")]
     username: Name,
     #[deserr(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = word_or_null::<ExpireStrategy>)]
     expire_strategy: Option<Word<ExpireStrategy>>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -76,7 +79,7 @@ pub(super) struct UserModify {
     #[schema(value_type = Option<i64>, minimum = 0)]
     data_limit: Option<Limit>,
     #[deserr(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = word_or_null::<ResetStrategy>)]
     data_limit_reset_strategy: Option<Word<ResetStrategy>>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, max_length = 500)]
@@ -95,23 +98,29 @@ pub(super) struct UserQuery {
     #[deserr(default)]
     username: Vec<String>,
     #[deserr(default)]
-    #[param(value_type = Option<String>)]
+    #[param(schema_with = order)]
     order_by: Option<Word<UserSort>>,
+    /// Only together with `order_by`.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
     descending: Flag,
+    /// Whose account works, or does not.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
     is_active: Option<Flag>,
+    /// Whom the nodes were told of, or not.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
     activated: Option<Flag>,
+    /// Whose fixed date has passed, or not.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
     expired: Option<Flag>,
+    /// Who have used up their traffic, or not.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
     data_limit_reached: Option<Flag>,
+    /// Who are switched on, or off.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
     enabled: Option<Flag>,
@@ -141,6 +150,7 @@ impl Params for ExpiredQuery {}
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub(super) struct OwnerQuery {
+    /// The new owner.
     pub admin_username: String,
 }
 
@@ -208,6 +218,10 @@ impl UserQuery {
             limit: paging.limit(),
         }
     }
+}
+
+fn order() -> utoipa::openapi::Object {
+    word_for::<UserSort>("What to sort by; without: by id.")
 }
 
 fn end(

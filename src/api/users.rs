@@ -3,12 +3,11 @@
 use poem::handler;
 use poem::http::StatusCode;
 use rand::Rng as _;
-use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::State;
 use super::auth::{CurrentAdmin, Sudo};
-use super::body::Json;
+use super::body::{Empty, Json};
 use super::error::ApiError;
 use super::input::Both;
 use super::page::{Page, Paging};
@@ -62,7 +61,10 @@ fn one() -> Methods {
 
 type Answer = Result<Json<UserDocument>, ApiError>;
 
-#[utoipa::path(get, path = "/api/users", tag = "User", params(UserQuery, Paging), responses((status = 200, body = Page<UserDocument>)), security(("bearer" = [])))]
+/// Lists users: a sudo all of them, others their own.
+#[utoipa::path(get, path = "/api/users", tag = "User", params(UserQuery, Paging),
+    responses((status = 200, body = Page<UserDocument>),
+              (status = 404, description = "No such owner")))]
 #[handler]
 async fn list(
     state: &State,
@@ -76,20 +78,29 @@ async fn list(
     Ok(Json(paging.page(state.user_documents(found), total)))
 }
 
-#[utoipa::path(post, path = "/api/users", tag = "User", request_body = UserCreate, responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+/// Makes a user, who belongs to the admin that asks. Services that the admin may not give are left out.
+#[utoipa::path(post, path = "/api/users", tag = "User", request_body = UserCreate,
+    responses((status = 200, body = UserDocument),
+              (status = 409, description = "The name or the key is taken")))]
 #[handler]
 async fn create(state: &State, CurrentAdmin(admin): CurrentAdmin, Json(body): Json<UserCreate>) -> Answer {
     let made = users::create(&state.panel, &admin, body.into_new_user()?).await?;
     Ok(Json(state.user_document(made)))
 }
 
-#[utoipa::path(get, path = "/api/users/{username}", tag = "User", params(("username" = String, Path)), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+/// Shows a user.
+#[utoipa::path(get, path = "/api/users/{username}", tag = "User", params(At),
+    responses((status = 200, body = UserDocument),
+              (status = 404, description = "No such user")))]
 #[handler]
 async fn read(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
     Ok(Json(state.user_document(users::get(&state.panel, &admin, &at.username).await?)))
 }
 
-#[utoipa::path(put, path = "/api/users/{username}", tag = "User", params(("username" = String, Path)), request_body = UserModify, responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+/// Changes a user: null or missing means as it is. The name must be there, and changes nothing.
+#[utoipa::path(put, path = "/api/users/{username}", tag = "User", params(At), request_body = UserModify,
+    responses((status = 200, body = UserDocument),
+              (status = 404, description = "No such user")))]
 #[handler]
 async fn modify(
     state: &State,
@@ -100,56 +111,80 @@ async fn modify(
     Ok(Json(state.user_document(users::modify(&state.panel, &admin, &at.username, edit).await?)))
 }
 
-#[utoipa::path(delete, path = "/api/users/{username}", tag = "User", params(("username" = String, Path)), responses((status = 200)), security(("bearer" = [])))]
+/// Deletes a user: the name is free again, the key never.
+#[utoipa::path(delete, path = "/api/users/{username}", tag = "User", params(At),
+    responses((status = 200, body = Empty),
+              (status = 404, description = "No such user")))]
 #[handler]
-async fn remove(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Result<Json<Value>, ApiError> {
+async fn remove(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Result<Json<Empty>, ApiError> {
     users::remove(&state.panel, &admin, &at.username).await?;
-    Ok(Json(json!({})))
+    Ok(Json(Empty {}))
 }
 
-#[utoipa::path(delete, path = "/api/users/expired", tag = "User", params(ExpiredQuery), responses((status = 200)), security(("bearer" = [])))]
+/// Deletes one's own users (a sudo: all) whose fixed date passed at least so long ago.
+#[utoipa::path(delete, path = "/api/users/expired", tag = "User", params(ExpiredQuery),
+    responses((status = 200, body = Empty),
+              (status = 404, description = "No user has been expired for that long")))]
 #[handler]
 async fn remove_expired(
     state: &State,
     CurrentAdmin(admin): CurrentAdmin,
     Query(query): Query<ExpiredQuery>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Empty>, ApiError> {
     bulk::remove_expired(&state.panel, &admin, query.passed_time.0).await?;
-    Ok(Json(json!({})))
+    Ok(Json(Empty {}))
 }
 
-#[utoipa::path(post, path = "/api/users/reset", tag = "User", responses((status = 200)), security(("bearer" = [])))]
+/// Sets the used traffic of one's own users back to zero.
+#[utoipa::path(post, path = "/api/users/reset", tag = "User", responses((status = 200, body = Empty)))]
 #[handler]
-async fn reset_own(state: &State, Sudo(admin): Sudo) -> Result<Json<Value>, ApiError> {
+async fn reset_own(state: &State, Sudo(admin): Sudo) -> Result<Json<Empty>, ApiError> {
     bulk::reset_own(&state.panel, &admin).await?;
-    Ok(Json(json!({})))
+    Ok(Json(Empty {}))
 }
 
-#[utoipa::path(post, path = "/api/users/{username}/enable", tag = "User", params(("username" = String, Path)), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+/// Switches a user on.
+#[utoipa::path(post, path = "/api/users/{username}/enable", tag = "User", params(At),
+    responses((status = 200, body = UserDocument),
+              (status = 404, description = "No such user"),
+              (status = 409, description = "It is on")))]
 #[handler]
 async fn enable(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
     Ok(Json(state.user_document(users::enable(&state.panel, &admin, &at.username).await?)))
 }
 
-#[utoipa::path(post, path = "/api/users/{username}/disable", tag = "User", params(("username" = String, Path)), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+/// Switches a user off.
+#[utoipa::path(post, path = "/api/users/{username}/disable", tag = "User", params(At),
+    responses((status = 200, body = UserDocument),
+              (status = 404, description = "No such user"),
+              (status = 409, description = "It is off")))]
 #[handler]
 async fn disable(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
     Ok(Json(state.user_document(users::disable(&state.panel, &admin, &at.username).await?)))
 }
 
-#[utoipa::path(post, path = "/api/users/{username}/reset", tag = "User", params(("username" = String, Path)), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+/// Sets a user's used traffic back to zero.
+#[utoipa::path(post, path = "/api/users/{username}/reset", tag = "User", params(At),
+    responses((status = 200, body = UserDocument),
+              (status = 404, description = "No such user")))]
 #[handler]
 async fn reset(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
     Ok(Json(state.user_document(users::reset_traffic(&state.panel, &admin, &at.username).await?)))
 }
 
-#[utoipa::path(post, path = "/api/users/{username}/revoke_sub", tag = "User", params(("username" = String, Path)), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+/// Gives a user a new key: its links and credentials from before end.
+#[utoipa::path(post, path = "/api/users/{username}/revoke_sub", tag = "User", params(At),
+    responses((status = 200, body = UserDocument),
+              (status = 404, description = "No such user")))]
 #[handler]
 async fn revoke_sub(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
     Ok(Json(state.user_document(users::revoke_subscription(&state.panel, &admin, &at.username).await?)))
 }
 
-#[utoipa::path(put, path = "/api/users/{username}/set-owner", tag = "User", params(("username" = String, Path), OwnerQuery), responses((status = 200, body = UserDocument)), security(("bearer" = [])))]
+/// Gives a user to another admin.
+#[utoipa::path(put, path = "/api/users/{username}/set-owner", tag = "User", params(At, OwnerQuery),
+    responses((status = 200, body = UserDocument),
+              (status = 404, description = "No such user, or no such admin")))]
 #[handler]
 async fn set_owner(
     state: &State,
@@ -160,7 +195,10 @@ async fn set_owner(
     Ok(Json(state.user_document(changed)))
 }
 
-#[utoipa::path(get, path = "/api/users/{username}/services", tag = "User", params(("username" = String, Path), Paging), responses((status = 200, body = Page<ServiceResponse>)), security(("bearer" = [])))]
+/// Lists the services of a user.
+#[utoipa::path(get, path = "/api/users/{username}/services", tag = "User", params(At, Paging),
+    responses((status = 200, body = Page<ServiceResponse>),
+              (status = 404, description = "No such user")))]
 #[handler]
 async fn services_of(
     state: &State,

@@ -5,6 +5,8 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Schema
 use super::coerce::{Words, impl_words};
 use crate::domain::host::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 use crate::domain::node::{ConnectionBackend, NodeStatus};
+use crate::domain::notice::{Channel, LetterState};
+use crate::domain::subscription_settings::RuleResult;
 use crate::domain::user::ResetStrategy;
 use crate::domain::user_edit::ExpireStrategy;
 use crate::store::user_lists::UserSort;
@@ -18,6 +20,9 @@ impl_words!(HostSecurity = Self::ALL);
 impl_words!(Alpn = Self::ALL);
 impl_words!(Fingerprint = Self::ALL);
 impl_words!(NoiseKind = Self::ALL);
+impl_words!(RuleResult = Self::ALL);
+impl_words!(Channel = Self::ALL);
+impl_words!(LetterState = Self::ALL);
 
 /// A word in the OpenAPI document, for `#[schema(schema_with = word::<…>)]`: a text out of a list.
 pub(super) fn word<T: Words>() -> Object {
@@ -31,9 +36,16 @@ pub(super) fn word_or_null<T: Words>() -> Object {
     ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null])).enum_values(Some(words)).build()
 }
 
-/// A list of such words.
-pub(super) fn words<T: Words>() -> Array {
-    ArrayBuilder::new().items(word::<T>()).build()
+/// The same as a parameter. (utoipa leaves out the doc comment of a parameter whose schema is made by a function.)
+pub(super) fn word_for<T: Words>(description: &str) -> Object {
+    let mut word = word::<T>();
+    word.description = Some(description.to_owned());
+    word
+}
+
+/// A list of such words as a parameter.
+pub(super) fn words_for<T: Words>(description: &str) -> Array {
+    ArrayBuilder::new().items(word::<T>()).description(Some(description)).build()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::cluster::ringing;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::schedule::Schedule;
 use crate::nodes::supervisor::Supervisor;
+use crate::notify::Courier;
 use crate::scheduler::driver::{Driver, MakeFence};
 use crate::scheduler::tasks::Deps;
 use crate::store::{Db, Fence, OpenOptions};
@@ -41,6 +42,8 @@ pub struct CoordinationParts {
     pub bell: Bell,
     /// The link to the nodes: led by whoever leads.
     pub supervisor: Supervisor,
+    /// Delivers notifications, from whoever leads.
+    pub courier: Courier,
     /// What tasks need; `deps.db` is also what the thread's connections are siblings of.
     pub deps: Arc<Deps>,
 }
@@ -132,7 +135,7 @@ async fn run(
     db.close().await;
 }
 
-/// What a leader does: the scheduler's loop on this thread, the link to the nodes on the workers.
+/// What a leader does: the scheduler's loop on this thread, the link to the nodes and the notifications on the workers.
 fn leader(parts: &CoordinationParts, db: &Db, workers: Handle) -> Lead {
     let fence = fence_maker(parts);
     let driver = Driver {
@@ -145,12 +148,13 @@ fn leader(parts: &CoordinationParts, db: &Db, workers: Handle) -> Lead {
         workers: workers.clone(),
         deps: parts.deps.clone(),
     };
-    let supervisor = parts.supervisor.clone();
+    let (supervisor, courier) = (parts.supervisor.clone(), parts.courier.clone());
     Arc::new(move |leadership: Leadership| {
-        let (driver, supervisor) = (driver.clone(), supervisor.clone());
-        let nodes_fence = fence(&driver.deps.db, &leadership);
-        let stop = leadership.stop.clone();
-        workers.spawn(async move { supervisor.lead(nodes_fence, stop).await });
+        let (driver, supervisor, courier) = (driver.clone(), supervisor.clone(), courier.clone());
+        let (nodes_fence, letters_fence) = (fence(&driver.deps.db, &leadership), fence(&driver.deps.db, &leadership));
+        let (nodes_stop, letters_stop) = (leadership.stop.clone(), leadership.stop.clone());
+        workers.spawn(async move { supervisor.lead(nodes_fence, nodes_stop).await });
+        workers.spawn(async move { courier.lead(letters_fence, letters_stop).await });
         driver.lead(leadership).boxed()
     })
 }

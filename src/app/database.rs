@@ -20,6 +20,7 @@ pub(super) fn options(settings: &Settings) -> OpenOptions {
         application_name: format!("sarban-{}", settings.instance.name),
         acquire_timeout: ACQUIRE_TIMEOUT,
         busy_timeout: Duration::from_secs(5),
+        read_only: false,
     }
 }
 
@@ -39,6 +40,12 @@ pub(super) fn lease_options(settings: &Settings) -> OpenOptions {
 /// Opens the database for a process or a command.
 pub async fn open(settings: &Settings) -> anyhow::Result<Db> {
     let options = options(settings);
+    Db::open(&options).await.with_context(|| hint(&options.url))
+}
+
+/// Opens it for a panel that only looks on: past pgbouncer, which may not pass on that its session is read-only.
+pub(super) async fn open_to_read(settings: &Settings) -> anyhow::Result<Db> {
+    let options = OpenOptions { url: settings.database.direct_url().clone(), read_only: true, ..options(settings) };
     Db::open(&options).await.with_context(|| hint(&options.url))
 }
 

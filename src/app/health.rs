@@ -1,7 +1,7 @@
 //! How the panel is: a probe of the database each second, and where this process stands.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -9,25 +9,59 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::health::{Health, HealthReport, Part, Place, Status};
+use crate::clock::Clock;
 use crate::cluster::gate::RedisState;
 use crate::cluster::leadership::Standing;
+use crate::domain::moment::SECOND;
 use crate::store::{Db, clock};
 
 /// The database is asked this often, and has as long to answer.
 const PROBE: Duration = Duration::from_secs(1);
+/// Whoever decides by these reports where to send requests has asked within this time (microseconds).
+const ASKED_WITHIN: i64 = 10 * SECOND;
+/// And has seen within this time that this process is not ready: two looks a second apart, as proxies do.
+const NOTICE: Duration = Duration::from_secs(2);
+
+/// Tells whether somebody sends requests here by what the reports say.
+#[derive(Clone, Debug)]
+pub(super) struct Watchers {
+    clock: Clock,
+    /// CLOCK_BOOTTIME of the last report, microseconds.
+    asked: Arc<AtomicI64>,
+}
+
+impl Watchers {
+    /// The longest time that [`Watchers::notice`] takes out of this grace.
+    pub(super) fn longest(grace: Duration) -> Duration {
+        NOTICE.min(grace / 4)
+    }
+
+    /// Waits until proxies have seen that this process is not ready, if there are any. A connection that they make
+    /// meanwhile is served; one that met a closed door, or a door that just closed, would cost them a request.
+    pub(super) async fn notice(&self, grace: Duration) {
+        if self.clock.boot().micros() - self.asked.load(Ordering::Relaxed) < ASKED_WITHIN {
+            sleep(Self::longest(grace)).await;
+        }
+    }
+}
 
 /// Starts probing, and makes what the API asks. `stopping`: say "unavailable", so that no more requests are sent.
 pub(super) fn watch(
     db: Db,
+    clock: Clock,
     standing: watch::Receiver<Standing>,
     redis: watch::Receiver<RedisState>,
     stopping: CancellationToken,
-) -> Health {
+) -> (Health, Watchers) {
     let answers = Arc::new(AtomicBool::new(true));
     tokio::spawn(stopping.clone().run_until_cancelled_owned(probe(db, answers.clone())));
-    Health::new(move || {
+    let watchers = Watchers { clock, asked: Arc::new(AtomicI64::new(-ASKED_WITHIN)) };
+    let seen = watchers.clone();
+    let health = Health::new(move || {
+        seen.asked.store(seen.clock.boot().micros(), Ordering::Relaxed);
         report(answers.load(Ordering::Relaxed), &standing.borrow(), *redis.borrow(), stopping.is_cancelled())
-    })
+    });
+    (health, watchers)
 }
 
 async fn probe(db: Db, answers: Arc<AtomicBool>) {

@@ -12,7 +12,8 @@ use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::coordination::{Coordination, CoordinationParts};
-use super::{database, health, listener, redis, shutdown, surroundings, telemetry};
+use super::health::Watchers;
+use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, telemetry};
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
 use crate::api;
@@ -56,6 +57,9 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     );
     // First the port, which costs nothing to ask for, then the database.
     let acceptor = listener::bind(&settings).await?;
+    if settings.http.read_only {
+        return shadow::serve(&settings, acceptor, metrics).await;
+    }
     let db = database::open(&settings).await?;
     bring_schema_up_to_date(&db, options.migrate).await?;
 
@@ -81,6 +85,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         .with_context(|| format!("no spool under {}: check DATA_DIR", data_dir.display()))?;
     tokio::spawn(replay_each_minute(collector.clone(), stopping.clone()));
 
+    let audience = Arc::new(notifications::audience(&settings));
     let coordination = Coordination::start(CoordinationParts {
         identity,
         timing: settings.lease,
@@ -92,19 +97,32 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         },
         bell: bell.clone(),
         supervisor,
+        courier: notifications::courier(&settings, clock.clone(), wake(bell.ear()))?,
         deps: Arc::new(Deps {
             db: db.clone(),
             clock: clock.clone(),
             bell: bell.clone(),
             collector: collector.clone(),
+            audience: audience.clone(),
             node_hours: !settings.tasks.without_node_usage,
             crash,
             hourly_retention: Some(settings.tasks.usage_hourly_retention_days).filter(|days| *days > 0),
         }),
     })?;
-    let health = health::watch(db.clone(), coordination.standing.clone(), coordination.redis.clone(), stopping.clone());
-    let state =
-        api::State::new(Panel { db: db.clone(), clock, bell }, api_options(&settings)?, health, metrics, &mut rng);
+    let (health, watchers) = health::watch(
+        db.clone(),
+        clock.clone(),
+        coordination.standing.clone(),
+        coordination.redis.clone(),
+        stopping.clone(),
+    );
+    let state = api::State::new(
+        Panel { db: db.clone(), clock, bell, audience: audience.clone() },
+        api_options(&settings)?,
+        health,
+        metrics,
+        &mut rng,
+    );
     let fetches = state.fetches.clone();
     tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
 
@@ -112,8 +130,11 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let grace = settings.instance.shutdown_grace;
     let serving = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
         api::routes(state),
-        stopping.cancelled(),
-        Some(grace.saturating_sub(2 * LAST_SECOND)),
+        async {
+            stopping.cancelled().await;
+            watchers.notice(grace).await;
+        },
+        Some(grace.saturating_sub(2 * LAST_SECOND + Watchers::longest(grace))),
     );
     // The lease goes at the first signal: others need not wait for the last request here.
     let handing_over = async {
@@ -206,7 +227,7 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     ]
 }
 
-fn api_options(settings: &Settings) -> anyhow::Result<api::Options> {
+pub(super) fn api_options(settings: &Settings) -> anyhow::Result<api::Options> {
     Ok(api::Options {
         http: settings.http.clone(),
         auth: settings.auth.clone(),

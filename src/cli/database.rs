@@ -20,6 +20,7 @@ pub(super) async fn open(url: DatabaseUrl, settings: &Settings) -> anyhow::Resul
         application_name: "sarban command".to_owned(),
         acquire_timeout: PATIENCE,
         busy_timeout: PATIENCE,
+        read_only: false,
     };
     Db::open(&options).await.context("the database can't be opened; look at SQLALCHEMY_DATABASE_URL and at the server")
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod any_certificate;
+mod check;
 mod completions;
 mod database;
 mod healthcheck;
@@ -19,6 +20,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 pub use self::admin::AdminCommand;
+pub use self::check::{CheckArgs, Endpoints};
 pub use self::import::ImportArgs;
 pub use self::plan::{Plan, PlanArgs};
 pub use self::subscription::SubscriptionCommand;
@@ -60,6 +62,8 @@ pub enum Tool {
     Import(ImportArgs),
     /// Show what this machine gets, and why
     Plan(PlanArgs),
+    /// Check a running panel: it starts, answers, runs its tasks once, is fast, and keeps its memory
+    Check(CheckArgs),
     /// Make, change, list and delete admins
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -101,12 +105,18 @@ impl Cli {
 /// Finds out what subscriptions depend on besides the database. The app does that.
 pub type FindSurroundings = fn(&Settings) -> anyhow::Result<Surroundings>;
 
-/// Does what a tool does.
-pub async fn run(tool: Tool, settings: &Settings, surroundings: FindSurroundings) -> anyhow::Result<()> {
+/// Does what a tool does. `endpoints` are those of the API.
+pub async fn run(
+    tool: Tool,
+    settings: &Settings,
+    surroundings: FindSurroundings,
+    endpoints: fn() -> Endpoints,
+) -> anyhow::Result<()> {
     match tool {
         Tool::Migrate => migrate::run(settings).await,
         Tool::Import(args) => import::run(args, settings).await,
         Tool::Plan(args) => plan::run(&args, settings),
+        Tool::Check(args) => check::run(args, settings, endpoints()).await,
         Tool::Admin(command) => admin::run(command, settings).await,
         Tool::User(command) => user::run(command, settings).await,
         Tool::Subscription(command) => subscription::run(command, settings, surroundings).await,

@@ -14,6 +14,14 @@ pub(super) fn line(text: impl std::fmt::Display) -> io::Result<()> {
     }
 }
 
+/// Tells something beside the result: on stderr, so that a pipe or a file gets the result alone.
+pub(super) fn note(text: impl std::fmt::Display) -> io::Result<()> {
+    match writeln!(io::stderr().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
 /// Prints JSON for another program.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(serde_json::to_string_pretty(value)?)?)

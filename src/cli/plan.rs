@@ -1,6 +1,7 @@
 //! `sarban plan`: what this machine gets and why, and what to mend before it matters.
 
 use clap::Args;
+use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::output;
@@ -14,6 +15,12 @@ const PROGRAM_MB: u64 = 40;
 const THREAD_MB: u64 = 3;
 const POSTGRES_CONNECTION_MB: u64 = 1;
 const SQLITE_CONNECTION_MB: u64 = 16;
+
+/// The lease has connections of its own, beside the pool.
+const LEASE_CONNECTIONS: u64 = 3;
+
+/// Below this a busy panel runs out of files: each client is one.
+const OPEN_FILES: u64 = 4_096;
 
 /// What PostgreSQL allows unless told otherwise.
 const POSTGRES_USUAL_CONNECTIONS: u64 = 100;
@@ -41,12 +48,14 @@ pub struct Plan {
     database_connections: u64,
     hosts: u32,
     database_connections_all_hosts: u64,
+    lease_connections: u64,
     memory_mb: u64,
     warnings: Vec<String>,
 }
 
 pub(super) fn run(args: &PlanArgs, settings: &Settings) -> anyhow::Result<()> {
-    let plan = Plan::new(settings, Cores::detect(), args.hosts);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let plan = Plan::new(settings, Cores::detect(), files, args.hosts);
     if args.json {
         return output::json(&plan);
     }
@@ -58,9 +67,9 @@ pub(super) fn run(args: &PlanArgs, settings: &Settings) -> anyhow::Result<()> {
 }
 
 impl Plan {
-    /// The plan for these settings on these cores, with so many hosts.
+    /// The plan for these settings on these cores, with so many open files allowed, for so many hosts.
     #[allow(clippy::cast_precision_loss)]
-    pub fn new(settings: &Settings, cores: Cores, hosts: u32) -> Self {
+    pub fn new(settings: &Settings, cores: Cores, files: u64, hosts: u32) -> Self {
         let workers = settings.threads.workers(cores.whole());
         let connections = u64::from(settings.database.connections());
         let (database, connections_mb) = match settings.database.url {
@@ -78,8 +87,9 @@ impl Plan {
             database_connections: connections,
             hosts,
             database_connections_all_hosts: connections * u64::from(hosts),
+            lease_connections: LEASE_CONNECTIONS,
             memory_mb: PROGRAM_MB + workers.threads as u64 * THREAD_MB + connections_mb,
-            warnings: warnings(settings, cores, workers.threads, hosts),
+            warnings: warnings(settings, cores, files, workers.threads, hosts),
         }
     }
 
@@ -95,6 +105,7 @@ impl Plan {
                 format!("{}, on {hosts} hosts {}", self.database_connections, self.database_connections_all_hosts)
             }
         };
+        let connections = format!("{connections}, and {} of each process for the lease", self.lease_connections);
         table.add_row(["connections", &connections]);
         table.add_row(["memory", &format!("up to about {} MB", self.memory_mb)]);
         table
@@ -102,7 +113,7 @@ impl Plan {
 }
 
 /// What will hurt, each with the setting that mends it.
-fn warnings(settings: &Settings, cores: Cores, threads: usize, hosts: u32) -> Vec<String> {
+fn warnings(settings: &Settings, cores: Cores, files: u64, threads: usize, hosts: u32) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |text: String| warnings.push(text);
     let database = &settings.database;
@@ -123,7 +134,7 @@ fn warnings(settings: &Settings, cores: Cores, threads: usize, hosts: u32) -> Ve
                         .to_owned(),
                 );
             }
-            let all = u64::from(database.connections()) * u64::from(hosts);
+            let all = (u64::from(database.connections()) + LEASE_CONNECTIONS) * u64::from(hosts);
             if all > POSTGRES_USUAL_CONNECTIONS {
                 warn(format!(
                     "{all} database connections are more than the {POSTGRES_USUAL_CONNECTIONS} that PostgreSQL usually \
@@ -139,6 +150,19 @@ fn warnings(settings: &Settings, cores: Cores, threads: usize, hosts: u32) -> Ve
                 );
             }
         }
+    }
+    if u64::from(database.connections()) < threads as u64 {
+        warn(format!(
+            "{threads} worker threads share {} database connections and wait for them: raise \
+             SQLALCHEMY_CONNECTION_POOL_SIZE to {threads} at least",
+            database.connections()
+        ));
+    }
+    if files < OPEN_FILES {
+        warn(format!(
+            "only {files} files may be open, and every client is one: raise the limit to {OPEN_FILES} at least \
+             (LimitNOFILE= in the unit, ulimits in the compose file, ulimit -n in a shell)"
+        ));
     }
     if threads > 4 * cores.whole() {
         warn(format!(
@@ -162,7 +186,7 @@ mod tests {
     fn plan(variables: &[(&str, &str)], hosts: u32) -> Plan {
         let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let settings = Settings::load(variables, None, "box").expect("right settings");
-        Plan::new(&settings, Cores { affinity: 4, quota: Some((150_000, 100_000)) }, hosts)
+        Plan::new(&settings, Cores { affinity: 4, quota: Some((150_000, 100_000)) }, 20_000, hosts)
     }
 
     #[test]
@@ -181,7 +205,8 @@ mod tests {
             (&[][..], 2, "SQLALCHEMY_DATABASE_URL"),
             (&[redis][..], 1, "SQLALCHEMY_DATABASE_URL"),
             (&[postgres][..], 1, "REDIS_URL"),
-            (&[postgres, redis][..], 11, "SQLALCHEMY_CONNECTION_POOL_SIZE"),
+            (&[postgres, redis][..], 8, "SQLALCHEMY_CONNECTION_POOL_SIZE"),
+            (&[("SQLALCHEMY_CONNECTION_POOL_SIZE", "4")][..], 1, "SQLALCHEMY_CONNECTION_POOL_SIZE"),
             (&[postgres, redis, ("DATABASE_DIRECT_URL", "postgresql://x/d")][..], 1, "DATABASE_STATEMENT_CACHE=0"),
             (&[("UVICORN_WORKERS", "9")][..], 1, "UVICORN_WORKERS"),
             (&[("DEBUG", "true")][..], 1, "DEBUG=false"),
@@ -190,6 +215,6 @@ mod tests {
             assert_eq!(warnings.len(), 1, "{variables:?}: {warnings:?}");
             assert!(warnings[0].contains(setting), "{warnings:?}");
         }
-        assert_eq!(plan(&[postgres, redis], 10).warnings, [""; 0]);
+        assert_eq!(plan(&[postgres, redis], 7).warnings, [""; 0]);
     }
 }

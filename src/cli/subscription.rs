@@ -1,5 +1,7 @@
 //! `sarban subscription …`: a user's link, and what a client program would get from it.
 
+use std::sync::Arc;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -17,7 +19,7 @@ use crate::actions::subscriptions::SourceCache;
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::config::Settings;
-use crate::subscription::{Format, LeftOut, Request, render};
+use crate::subscription::{Format, LeftOut, Rendered, Request, render};
 
 /// What to show of a subscription.
 #[derive(Debug, Subcommand)]
@@ -62,7 +64,7 @@ pub(super) async fn run(
     surroundings: FindSurroundings,
 ) -> anyhow::Result<()> {
     let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), bell: Bell::default() };
+    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
     let done = match command {
         SubscriptionCommand::GetLink(args) => link(&panel, settings, args).await,
         SubscriptionCommand::GetConfig(args) => config(&panel, settings, surroundings, args).await,
@@ -104,14 +106,13 @@ async fn config(
     };
     // The argument's parser takes no other words.
     let format = Format::from_client_type(&args.format).unwrap_or(Format::Links);
-    let rendered = render(format, &request, &mut chance()?);
-    for LeftOut { host, reason } in rendered.left_out {
-        tracing::warn!(host = host.0, "a host is left out: {reason}");
+    let Rendered { body: mut text, left_out, template_error } = render(format, &request, &mut chance()?);
+    for LeftOut { host, reason } in left_out {
+        output::note(format_args!("host {host} is left out: {reason}"))?;
     }
-    if let Some(error) = rendered.template_error {
+    if let Some(error) = template_error {
         return Err(error.into());
     }
-    let mut text = rendered.body;
     if args.base64 {
         text = STANDARD.encode(text);
     }

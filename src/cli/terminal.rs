@@ -41,6 +41,15 @@ pub(super) fn password(settings: &Settings) -> anyhow::Result<Secret> {
     Ok(Secret::new(password))
 }
 
+/// The password of somebody who has one: of the environment, or else asked for, once and hidden.
+pub(super) fn known_password(settings: &Settings) -> anyhow::Result<Secret> {
+    match &settings.admins.password {
+        Some(password) => Ok(password.clone()),
+        None if is_here() => hidden("Password: ").map(Secret::new),
+        None => Err(Usage("there is no terminal to ask for the password; set SARBAN_ADMIN_PASSWORD".to_owned()).into()),
+    }
+}
+
 /// What was chosen, or else asked for; without a terminal, no.
 pub(super) fn choice(chosen: Option<bool>, question: &str) -> anyhow::Result<bool> {
     match chosen {

@@ -86,13 +86,14 @@ pub const SETTINGS: &[Setting] = &[
     plain("XRAY_SUBSCRIPTION_TEMPLATE", "xray/default.json", "template of Xray configurations"),
     // Notifications.
     secret("TELEGRAM_API_TOKEN", "", "token of the Telegram bot"),
+    plain("TELEGRAM_API_URL", "https://api.telegram.org", "where the Bot API is"),
     plain("TELEGRAM_ADMIN_ID", "", "Telegram ids of the admins, separated by commas"),
     plain("TELEGRAM_LOGGER_CHANNEL_ID", "", "Telegram channel of the log"),
     secret("TELEGRAM_PROXY_URL", "", "proxy on the way to Telegram"),
     secret("WEBHOOK_ADDRESS", "", "address that notifications are posted to"),
-    secret("WEBHOOK_SECRET", "", "sent along as x-webhook-secret"),
+    secret("WEBHOOK_SECRET", "", "sent along as x-webhook-secret, and key of x-webhook-signature"),
     plain("RECURRENT_NOTIFICATIONS_TIMEOUT", "180", "seconds between two attempts to deliver"),
-    plain("NUMBER_OF_RECURRENT_NOTIFICATIONS", "3", "attempts to deliver"),
+    plain("NUMBER_OF_RECURRENT_NOTIFICATIONS", "3", "attempts to deliver, then it is a dead letter"),
     plain("NOTIFY_REACHED_USAGE_PERCENT", "80", "percent of the data limit that is worth a notification"),
     plain("NOTIFY_DAYS_LEFT", "3", "days before the end that are worth a notification"),
     // Logs.

@@ -13,6 +13,9 @@ use super::values::{elements, is_url, seconds, whole};
 pub struct NotifySettings {
     /// The Telegram bot's token.
     pub telegram_api_token: Option<Secret>,
+    /// Where the Bot API is.
+    #[serde(rename = "telegram_api_url", deserialize_with = "bot_api")]
+    pub telegram_api_url: String,
     /// The admins' Telegram ids.
     #[serde(rename = "telegram_admin_id", default, deserialize_with = "ids")]
     pub telegram_admin_ids: Vec<i64>,
@@ -41,6 +44,19 @@ pub struct NotifySettings {
     pub days_left: u32,
 }
 
+impl NotifySettings {
+    /// Whom the bot writes to: the admins and the channel, each once. Nobody without a bot.
+    pub fn telegram_chats(&self) -> Vec<i64> {
+        let mut chats: Vec<i64> = match self.telegram_api_token {
+            Some(_) => self.telegram_admin_ids.iter().copied().chain(self.telegram_channel_id).collect(),
+            None => Vec::new(),
+        };
+        chats.sort_unstable();
+        chats.dedup();
+        chats
+    }
+}
+
 fn ids<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<i64>, D::Error> {
     let ids = elements(&String::deserialize(value)?).map(str::parse).collect::<Result<_, _>>();
     ids.map_err(|_| D::Error::custom("must be a list of Telegram ids such as 1234567,7654321"))
@@ -56,6 +72,12 @@ fn channel<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error>
 fn proxy<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Secret>, D::Error> {
     let right = "must be a proxy's address such as socks5://host:1080 or http://host:8080";
     address(value, &["http", "https", "socks5", "socks5h"], right)
+}
+
+fn bot_api<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    let url = String::deserialize(value)?;
+    let right = is_url(&url, &["http", "https"]);
+    if right { Ok(url) } else { Err(D::Error::custom("must be an address such as https://api.telegram.org")) }
 }
 
 fn webhook<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Secret>, D::Error> {

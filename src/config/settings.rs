@@ -209,6 +209,7 @@ mod tests {
             ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "-5"),
             ("AUTH_GENERATION_ALGORITHM", "md5"),
             ("TELEGRAM_ADMIN_ID", "me"),
+            ("TELEGRAM_API_URL", "telegram"),
             ("TELEGRAM_PROXY_URL", "proxy:1"),
             ("WEBHOOK_ADDRESS", "ftp://h"),
             ("NOTIFY_REACHED_USAGE_PERCENT", "101"),

@@ -102,7 +102,7 @@ impl Collector {
             nodes.iter().map(|(id, node)| (*id, UsageReply::new(node.id, now, node.coefficient, []))).collect();
         let noted = self.blocking(move |inner| {
             let mut spool = lock(&inner.spool);
-            spool.reserve()?;
+            spool.reserve(asked.len())?;
             if asked.is_empty() { Ok(()) } else { spool.ask(&asked) }
         });
         if let Err(error) = noted.await {

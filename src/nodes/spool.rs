@@ -21,8 +21,10 @@ use crate::domain::ids::NodeId;
 use crate::domain::moment::{DAY, Moment};
 use crate::domain::usage::{UsageReply, decode_entries, encode_entries};
 
-/// Free space made sure of before a node is asked: the reply of a node with 300,000 users.
+/// Free space made sure of before nodes are asked: one reply with 300,000 users,
 const RESERVE: u64 = 4 << 20;
+/// and for each node as much as the largest reply so far, or one with 5,000 users.
+const RESERVE_EACH: u64 = 64 << 10;
 /// A record older than this is set aside, never replayed: batch ids are remembered only three times as long.
 const TOO_OLD: i64 = 30 * DAY;
 const HEADER: usize = 8;
@@ -40,6 +42,8 @@ pub struct Spool {
     asked: BTreeMap<Uuid, Vec<u8>>,
     /// Replies that are written and not yet in the database.
     open: BTreeSet<Uuid>,
+    /// Bytes of the largest record so far.
+    largest: u64,
     end: u64,
 }
 
@@ -77,12 +81,14 @@ impl Spool {
             return Err(io::Error::other("another process took the new spool file for an orphan"));
         }
         File::open(folder)?.sync_all()?;
-        Ok(Self { path, file, asked: BTreeMap::new(), open: BTreeSet::new(), end: 0 })
+        Ok(Self { path, file, asked: BTreeMap::new(), open: BTreeSet::new(), largest: RESERVE_EACH, end: 0 })
     }
 
-    /// Makes sure that a reply will fit. An error means: do not ask any node now.
-    pub fn reserve(&self) -> io::Result<()> {
-        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.end, RESERVE) {
+    /// Makes sure that the replies of so many nodes will fit, as far as one can know. An error means: do not ask any node
+    /// now.
+    pub fn reserve(&self, nodes: usize) -> io::Result<()> {
+        let room = RESERVE.saturating_add(self.largest.saturating_mul(nodes as u64));
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.end, room) {
             // A file system that can't reserve (NFS) is not a full one.
             Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
             Err(error) => Err(error.into()),
@@ -102,7 +108,9 @@ impl Spool {
 
     /// Writes a reply down for good. On an error the file is as it was.
     pub fn append(&mut self, id: Uuid, reply: &UsageReply) -> io::Result<()> {
-        self.write_at_end(&record(id, reply)?)?;
+        let record = record(id, reply)?;
+        self.write_at_end(&record)?;
+        self.largest = self.largest.max(record.len() as u64);
         self.asked.remove(&id);
         self.open.insert(id);
         Ok(())
@@ -273,7 +281,7 @@ mod tests {
     fn what_a_dead_process_wrote_is_found_and_what_a_live_one_writes_is_left_alone() {
         let folder = folder();
         let mut live = Spool::create(folder.path(), Uuid::from_u128(1)).expect("a spool");
-        live.reserve().expect("space");
+        live.reserve(3).expect("space");
         live.append(Uuid::from_u128(10), &reply(5)).expect("written");
         assert!(orphans(folder.path(), NOW).expect("read").files.is_empty());
         drop(live);

@@ -1,5 +1,6 @@
 //! The pools and transactions of the two engines.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -66,6 +67,8 @@ pub struct OpenOptions {
     /// How long SQLite itself waits for another process that writes. Its waiting is a blocked thread that can't be
     /// called off, so whoever has a deadline takes little of it and asks again.
     pub busy_timeout: Duration,
+    /// Refuse every write in the database itself: for a panel that only looks on.
+    pub read_only: bool,
 }
 
 impl Db {
@@ -87,6 +90,9 @@ impl Db {
         match &options.url {
             DatabaseUrl::Postgres { url } => open_postgres(url.expose(), options).await.map(Self::Pg),
             DatabaseUrl::Sqlite { path } => {
+                if options.read_only {
+                    return open_sqlite_to_read(path, options, gate).await;
+                }
                 let connect = SqliteConnectOptions::new()
                     .filename(path)
                     .create_if_missing(true)
@@ -206,6 +212,21 @@ async fn begin_sqlite(lite: &Lite, turn: Turn) -> Result<Tx, StoreError> {
     }
 }
 
+/// A file that must be there, as it is. Its writer can begin nothing.
+async fn open_sqlite_to_read(path: &Path, options: &OpenOptions, gate: WriteGate) -> Result<Db, StoreError> {
+    let connect = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .read_only(true)
+        .busy_timeout(options.busy_timeout)
+        .statement_cache_capacity(options.statement_cache.max(1));
+    let pool = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout);
+    let read = pool().max_connections(options.connections.max(1)).connect_with(connect.clone()).await;
+    let read = read.map_err(|source| StoreError::new("opening the SQLite database to read", source))?;
+    let write = pool().max_connections(1).connect_lazy_with(connect);
+    Ok(Db::Lite(Lite { read, write, gate }))
+}
+
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<PgPool, StoreError> {
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);
     let connect = url
@@ -213,6 +234,7 @@ async fn open_postgres(url: &str, options: &OpenOptions) -> Result<PgPool, Store
         .map_err(opening)?
         .application_name(&options.application_name)
         .statement_cache_capacity(options.statement_cache);
+    let connect = if options.read_only { connect.options([("default_transaction_read_only", "on")]) } else { connect };
     PgPoolOptions::new()
         .max_connections(options.connections.max(1))
         .acquire_timeout(options.acquire_timeout)

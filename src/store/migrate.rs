@@ -6,7 +6,7 @@
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, query_scalar};
 
-use super::{Db, Engine, StoreError, Tx, run, statements};
+use super::{Db, Engine, StoreError, Tx, read, run, statements};
 
 /// The newest migration of this program.
 pub const LATEST: i64 = MIGRATIONS.len() as i64;
@@ -34,6 +34,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0005_usage_days",
     "0006_large_panels",
     "0007_node_visits",
+    "0008_outbox",
 ];
 
 /// Why a migration failed.
@@ -86,6 +87,11 @@ pub async fn pending(db: &Db) -> Result<usize, MigrationError> {
     let before = applied(&mut tx, &migrator(db.engine())).await?;
     tx.rollback().await?;
     Ok(usize::try_from(LATEST - before).unwrap_or(0))
+}
+
+/// Whether nothing is pending, found out by reading alone: for a database that may not be written to.
+pub async fn is_current(db: &Db) -> Result<bool, StoreError> {
+    Ok(read!(db, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)? >= LATEST)
 }
 
 async fn begin_locked(db: &Db) -> Result<Tx, StoreError> {

@@ -21,6 +21,7 @@ pub mod node_edits;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+pub mod outbox;
 pub mod owner_totals;
 pub mod resets;
 pub mod review;
@@ -29,6 +30,7 @@ pub mod secrets;
 pub mod services;
 pub mod settings;
 mod statement;
+pub mod stats;
 pub mod subscription;
 pub mod subscription_fetches;
 pub mod tls_material;
@@ -36,6 +38,7 @@ mod traffic_writers;
 pub mod usage_batches;
 pub mod usage_days;
 pub mod usage_hours;
+pub mod usage_series;
 pub mod usage_totals;
 pub mod user_batches;
 mod user_conditions;
@@ -67,6 +70,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        outbox::STATEMENTS,
         owner_totals::STATEMENTS,
         resets::STATEMENTS,
         review::STATEMENTS,
@@ -74,6 +78,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         secrets::STATEMENTS,
         services::STATEMENTS,
         settings::STATEMENTS,
+        stats::STATEMENTS,
         subscription::STATEMENTS,
         subscription_fetches::STATEMENTS,
         tls_material::STATEMENTS,
@@ -81,6 +86,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         usage_batches::STATEMENTS,
         usage_days::STATEMENTS,
         usage_hours::STATEMENTS,
+        usage_series::STATEMENTS,
         usage_totals::STATEMENTS,
         user_batches::STATEMENTS,
         user_lists::STATEMENTS,

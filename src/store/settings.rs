@@ -1,30 +1,29 @@
-//! `settings`: one row, made by whoever needs it first.
+//! `settings`: one row, made by whoever changes it first.
 
 use sqlx::types::Json;
 use sqlx::{query, query_scalar};
 
 use super::{Db, StoreError, Tx, read, run, statements};
 use crate::domain::subscription_settings::SubscriptionSettings;
+use crate::domain::telegram_settings::TelegramSettings;
 
 statements! {
     SUBSCRIPTION = "SELECT subscription FROM settings WHERE id = 1";
-    SEED = "INSERT INTO settings (id, subscription) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
     SET_SUBSCRIPTION =
         "INSERT INTO settings (id, subscription) VALUES (1, $1)
          ON CONFLICT (id) DO UPDATE SET subscription = excluded.subscription";
+    TELEGRAM = "SELECT telegram FROM settings WHERE id = 1";
+    SET_TELEGRAM =
+        "INSERT INTO settings (id, subscription, telegram) VALUES (1, $1, $2)
+         ON CONFLICT (id) DO UPDATE SET telegram = excluded.telegram";
 }
 
-/// The settings of subscriptions.
+/// The settings of subscriptions: the initial ones until an admin changes them.
 pub async fn subscription(db: &Db) -> Result<SubscriptionSettings, StoreError> {
-    if let Some(settings) = stored(db).await? {
-        return Ok(settings);
-    }
-    let initial = SubscriptionSettings::initial();
-    let mut tx = db.begin().await?;
-    run!(&mut tx, SEED, |sql, c| query(sql).bind(Json(&initial)).execute(c).await.map(drop))?;
-    tx.commit().await?;
-    // Another process may have been faster, and an admin faster still.
-    Ok(stored(db).await?.unwrap_or(initial))
+    let found = read!(db, SUBSCRIPTION, |sql, c| {
+        query_scalar::<_, Json<SubscriptionSettings>>(sql).fetch_optional(c).await
+    })?;
+    Ok(found.map_or_else(SubscriptionSettings::initial, |Json(settings)| settings))
 }
 
 /// Replaces them.
@@ -32,7 +31,16 @@ pub async fn set_subscription(tx: &mut Tx, settings: &SubscriptionSettings) -> R
     run!(tx, SET_SUBSCRIPTION, |sql, c| query(sql).bind(Json(settings)).execute(c).await.map(drop))
 }
 
-async fn stored(db: &Db) -> Result<Option<SubscriptionSettings>, StoreError> {
-    read!(db, SUBSCRIPTION, |sql, c| query_scalar::<_, Json<SubscriptionSettings>>(sql).fetch_optional(c).await)
-        .map(|found| found.map(|Json(settings)| settings))
+/// The settings of Telegram, if there are any.
+pub async fn telegram(db: &Db) -> Result<Option<TelegramSettings>, StoreError> {
+    // A column without a value and the JSON value null are the same.
+    type Cell = Option<Json<Option<TelegramSettings>>>;
+    let found = read!(db, TELEGRAM, |sql, c| query_scalar::<_, Cell>(sql).fetch_optional(c).await)?;
+    Ok(found.flatten().and_then(|Json(settings)| settings))
+}
+
+/// Replaces them.
+pub async fn set_telegram(tx: &mut Tx, settings: &TelegramSettings) -> Result<(), StoreError> {
+    let initial = SubscriptionSettings::initial();
+    run!(tx, SET_TELEGRAM, |sql, c| { query(sql).bind(Json(&initial)).bind(Json(settings)).execute(c).await.map(drop) })
 }

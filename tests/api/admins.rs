@@ -15,6 +15,7 @@ on_both_engines!(
     the_routes_with_a_fixed_name_serve_all_methods,
     unknown_services_are_left_out,
     traffic_is_summed_and_users_outlive_their_owner,
+    the_users_of_an_admin_are_switched_together,
 );
 
 fn names(page: &Value) -> Vec<&str> {
@@ -62,6 +63,8 @@ async fn wrong_admins_are_refused(db: Db) {
     panel.post("root", "/api/admins", wrong).await.wrong_fields(&keys);
     let nul = json!({"username": "a\0b", "password": "p", "is_sudo": false});
     panel.post("root", "/api/admins", nul).await.wrong_fields(&["username"]);
+    let long = json!({"username": "x".repeat(257), "password": "p", "is_sudo": false});
+    panel.post("root", "/api/admins", long).await.wrong_fields(&["username"]);
     let wrong = json!({"enabled": "x", "service_ids": {}, "password": 5});
     panel.put("root", "/api/admins/alice", wrong).await.wrong_fields(&["enabled", "password", "service_ids"]);
     let token = panel.token_of("root");
@@ -69,6 +72,9 @@ async fn wrong_admins_are_refused(db: Db) {
     panel.post("alice", "/api/admins", json!({})).await.refused(403);
     send(panel.request(Method::POST, "/api/admins").json(&json!({}))).await.refused(401);
     assert_eq!(panel.get("root", "/api/admins").await.ok()["total"], 2);
+    // The longest name, of letters that take most bytes.
+    let longest = json!({"username": "\u{1f600}".repeat(256), "password": "p", "is_sudo": false});
+    panel.post("root", "/api/admins", longest).await.ok();
 }
 
 async fn lists_are_filtered_and_paged(db: Db) {
@@ -141,4 +147,30 @@ async fn traffic_is_summed_and_users_outlive_their_owner(db: Db) {
     assert_eq!(panel.get("root", "/api/admins/bob").await.ok()["users_data_usage"], 10_000_000_000_i64);
     panel.delete("root", "/api/admins/bob").await.ok();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE owner_id IS NULL").await, 2);
+}
+
+async fn the_users_of_an_admin_are_switched_together(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.insert_admin("dave", true).await;
+    for (by, name) in [("alice", "ann"), ("alice", "amy"), ("root", "bob")] {
+        panel.post(by, "/api/users", json!({"username": name, "expire_strategy": "never"})).await.ok();
+    }
+    let enabled = async |name: &str| panel.get("root", &format!("/api/users/{name}")).await.ok()["enabled"].clone();
+    let alice = panel.get("root", "/api/admins/alice").await.ok();
+    for _ in 0..2 {
+        assert_eq!(panel.post("root", "/api/admins/alice/disable_users", Value::Null).await.ok(), alice);
+    }
+    assert_eq!((enabled("ann").await, enabled("amy").await), (json!(false), json!(false)));
+    assert_eq!(enabled("bob").await, true);
+    assert_eq!(panel.post("root", "/api/admins/alice/enable_users", Value::Null).await.ok(), alice);
+    assert_eq!((enabled("ann").await, enabled("amy").await), (json!(true), json!(true)));
+    panel.post("root", "/api/admins/root/disable_users", Value::Null).await.ok();
+    assert_eq!(enabled("bob").await, false);
+    for path in ["disable_users", "enable_users"] {
+        panel.post("root", &format!("/api/admins/dave/{path}"), Value::Null).await.refused(403);
+        panel.post("root", &format!("/api/admins/zed/{path}"), Value::Null).await.refused(404);
+        panel.post("alice", &format!("/api/admins/alice/{path}"), Value::Null).await.refused(403);
+        send(panel.request(Method::POST, &format!("/api/admins/alice/{path}"))).await.refused(401);
+    }
 }

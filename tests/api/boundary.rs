@@ -13,6 +13,7 @@ on_both_engines!(
     other_origins_may_read,
     bodies_that_are_no_json,
     a_read_only_panel_still_reads,
+    pages_for_people_are_where_they_should_be,
 );
 
 async fn every_answer_carries_an_id(db: Db) {
@@ -92,4 +93,20 @@ async fn a_read_only_panel_still_reads(db: Db) {
     panel.put("root", "/api/admins/root", serde_json::json!({})).await.refused(503);
     let login = [("username", "root"), ("password", "rootpass")];
     send(panel.request(Method::POST, "/api/admins/token").form(&login)).await.ok();
+}
+
+async fn pages_for_people_are_where_they_should_be(db: Db) {
+    let panel = TestPanel::start_with(db, &[("DASHBOARD_PATH", "/board/of/mine")]).await;
+    let html = Some("text/html; charset=utf-8");
+    let get = |path| send(panel.request(Method::GET, path));
+    for path in ["/", "/board/of/mine/"] {
+        let page = get(path).await;
+        assert_eq!((page.status.as_u16(), page.header("content-type")), (200, html), "{path}");
+    }
+    let redirect = get("/board/of/mine?a=b").await;
+    let there = panel.url("/board/of/mine/?a=b");
+    assert_eq!((redirect.status.as_u16(), redirect.header("location")), (307, Some(there.as_str())));
+    get("/board/of/mine/x.js").await.refused(404);
+    get("/dashboard/").await.refused(404);
+    send(panel.request(Method::POST, "/")).await.refused(405);
 }

@@ -8,12 +8,18 @@ mod test_node;
 
 mod admins;
 mod boundary;
+mod document;
 mod engines;
 mod health;
 mod hosts;
 mod nodes;
+mod notifications;
 mod panel;
+mod rights;
 mod services;
+mod settings;
+mod stats;
 mod subscription;
 mod tokens;
+mod usage;
 mod users;

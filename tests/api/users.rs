@@ -1,5 +1,6 @@
 //! What `/api/users` promises.
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use sarban::store::Db;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ on_both_engines!(
     a_user_is_made_shown_changed_and_deleted,
     wrong_users_are_refused_field_by_field,
     what_is_taken_is_a_conflict,
+    of_many_at_once_one_gets_the_name,
     lists_are_filtered_sorted_and_linked,
     only_a_sudo_asks_for_owners,
     others_users_are_out_of_reach,
@@ -122,6 +124,27 @@ async fn what_is_taken_is_a_conflict(db: Db) {
     let same_key = json!({"username": "bar", "expire_strategy": "never", "key": "ab"});
     panel.post("root", "/api/users", same_key).await.refused(409);
     panel.post("root", "/api/users/foo/enable", json!(null)).await.refused(409);
+}
+
+async fn of_many_at_once_one_gets_the_name(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let node = |name: String, port: i64| json!({"name": name, "address": "192.0.2.1", "port": port});
+    let user = |name: String, key: String| json!({"username": name, "expire_strategy": "never", "key": key});
+    let admin = |name: &str| json!({"username": name, "password": "p", "is_sudo": false});
+    for (path, bodies) in [
+        ("/api/users", (0..8).map(|nth| user("ann".to_owned(), format!("key{nth}"))).collect::<Vec<_>>()),
+        ("/api/users", (0..8).map(|nth| user(format!("bob{nth}"), "one".to_owned())).collect()),
+        ("/api/nodes", (0..8).map(|nth| node("one".to_owned(), nth)).collect()),
+        ("/api/nodes", (0..8).map(|nth| node(format!("node{nth}"), 99)).collect()),
+        // Few, because each of them hashes a password first.
+        ("/api/admins", vec![admin("alice"), admin("alice")]),
+    ] {
+        let count = bodies.len();
+        let answers = join_all(bodies.into_iter().map(|body| panel.post("root", path, body))).await;
+        let taken = answers.iter().filter(|answer| answer.status == 409).count();
+        let made = answers.iter().filter(|answer| answer.status == 200).count();
+        assert_eq!((made, taken), (1, count - 1), "{path}: {answers:?}");
+    }
 }
 
 async fn lists_are_filtered_sorted_and_linked(db: Db) {

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod admin;
+mod check;
 mod healthcheck;
 mod import;
 mod plan;

@@ -84,4 +84,6 @@ for rules in deploy/monitoring/alerts*.yml; do
 done
 check "the metrics of dashboard and alerts exist" python3 tests/deploy/metrics.py
 
+check "the image's context has what the build needs" python3 tests/deploy/context.py
+
 exit $failed

@@ -50,6 +50,9 @@ def wait_for(what, done, seconds=15):
 class Panel:
     """One process, which can be stopped, hung, and started again on its port."""
 
+    def ask(self, *request, **more):
+        return ask(self.port, *request, **more)
+
     def __init__(self, name, folder, database):
         self.port = free_port()
         self.folder = folder
@@ -258,9 +261,8 @@ def passes_on_who_asks_and_nothing_invented(proxy, panels, _token):
 
 
 def carries_websockets(proxy, _panels, token):
-    logs = next(iter(node_backends(proxy, token)), None)
-    assert logs, "the node has a backend"
-    path = f"/api/nodes/{logs[0]}/{logs[1]}/logs"
+    node, backend = next(node_backends(proxy, token))
+    path = f"/api/nodes/{node}/{backend}/logs"
     refused, _ = websocket(proxy, f"{path}?token=wrong")
     assert refused == 403, refused
     secret = token["authorization"].split()[1]
@@ -277,6 +279,18 @@ def node_backends(proxy, token):
     for node in proxy.ask("GET", "/api/nodes", headers=token).json()["items"]:
         for backend in node["backends"]:
             yield node["id"], backend["name"]
+
+
+def add_node(panel, token, ends):
+    """A node of the tests' own, with engines that have logs, known to the panels."""
+    port = free_port()
+    node = subprocess.Popen([TEST_NODE, "--listen", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)
+    ends.callback(lambda: (node.kill(), node.wait()))
+    body = {"name": "node", "address": "127.0.0.1", "port": port, "connection_backend": "grpcio"}
+    made = ask(panel.port, "POST", "/api/nodes", json.dumps(body), token)
+    assert made.status == 200, made.body
+    path = f"/api/nodes/{made.json()['id']}"
+    wait_for("the node is in step", lambda: ask(panel.port, "GET", path, headers=token).json()["backends"], 30)
 
 
 def websocket(proxy, path):
@@ -354,6 +368,7 @@ def main(kinds):
             ends.callback(lambda panel=panel: (panel.process.kill(), panel.process.wait()))
         wait_for("the panels are ready", lambda: all(panel.ready() for panel in panels))
         panels[0].command("admin", "create", "-u", "root", "--sudo")
+        add_node(panels[0], sign_in(panels[0]), ends)
         for kind in kinds:
             print(kind)
             proxy = Proxy(kind, folder, panels)

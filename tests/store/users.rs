@@ -12,7 +12,7 @@ use sarban::domain::moment::{DAY, Moment, SECOND};
 use sarban::domain::user::{Expiry, ResetStrategy, User};
 use sarban::domain::user_edit::{NewUser, UserEdit};
 use sarban::domain::username::Username;
-use sarban::store::Db;
+use sarban::store::{Db, OpenOptions};
 
 use crate::support::database::{execute, number, on_both_engines};
 
@@ -22,6 +22,7 @@ on_both_engines! {
     an_edit_changes_what_it_names_and_nothing_else,
     services_follow_the_edit_and_unknown_ones_are_dropped,
     two_edits_at_once_lose_nothing,
+    two_processes_change_a_user_and_lose_nothing,
     only_what_concerns_the_nodes_is_marked,
     a_new_key_ticks_the_clock_of_keys,
     a_deleted_users_name_is_free_and_the_key_is_not,
@@ -33,6 +34,7 @@ on_both_engines! {
     a_user_can_change_hands,
     the_expired_go_in_chunks_and_only_ones_own,
     resetting_all_brings_back_the_limited,
+    all_users_of_an_admin_go_off_and_on,
 }
 
 pub const NOW: Moment = Moment::from_micros(1_800_000_000 * SECOND);
@@ -172,6 +174,43 @@ async fn two_edits_at_once_lose_nothing(db: Db) {
         let ann = users::get(&panel, &root(), "ann").await.unwrap();
         assert_eq!((ann.note, ann.expiry), (Some(format!("round {round}")), hold));
     }
+}
+
+/// Each change takes other locks besides the user's: a service's, an admin's, the clock of keys, the traffic's.
+async fn two_processes_change_a_user_and_lose_nothing(options: OpenOptions) {
+    let (here, there) = (Db::open(&options).await.unwrap(), Db::open(&options).await.unwrap());
+    let here = panel(&here).await;
+    let there = Panel { db: there, bell: Bell::default(), ..here.clone() };
+    known(&here, named("ann")).await;
+    execute(&here.db, "UPDATE user_traffic SET used_traffic = 9").await;
+    let (admin, other) = (root(), root());
+    let mut key = users::get(&here, &admin, "ann").await.unwrap().key;
+    for round in 0..10 {
+        let note = UserEdit { note: Some(format!("round {round}")), ..UserEdit::default() };
+        let services = vec![ServiceId(1 + round % 3)];
+        let given = UserEdit { service_ids: Some(services.clone()), ..UserEdit::default() };
+        let limit = UserEdit { data_limit: Some(round + 1), ..UserEdit::default() };
+        let owner = if round % 2 == 0 { "alice" } else { "root" };
+        let done = tokio::join!(
+            users::modify(&here, &admin, "ann", note),
+            users::modify(&there, &other, "ann", given),
+            users::modify(&there, &other, "ann", limit),
+            users::set_owner(&here, &admin, "ann", owner),
+            users::revoke_subscription(&there, &other, "ann"),
+            users::reset_traffic(&here, &admin, "ann"),
+        );
+        for change in [done.0, done.1, done.2, done.3, done.4, done.5] {
+            change.unwrap();
+        }
+        let ann = users::get(&there, &other, "ann").await.unwrap();
+        assert_eq!((ann.note, ann.service_ids), (Some(format!("round {round}")), services));
+        assert_eq!((ann.data_limit, ann.used_traffic), (Some(round + 1), 0));
+        assert_eq!(ann.owner.map(|owner| owner.username).as_deref(), Some(owner));
+        assert_ne!(ann.key, key, "the new key is not the old one again");
+        key = ann.key;
+    }
+    here.db.close().await;
+    there.db.close().await;
 }
 
 async fn only_what_concerns_the_nodes_is_marked(db: Db) {
@@ -346,4 +385,41 @@ async fn resetting_all_brings_back_the_limited(db: Db) {
     }
     assert_eq!(users::get(&panel, &root(), "alices").await.unwrap().used_traffic, 9, "not his");
     assert_eq!(marks(&panel).await, 1);
+}
+
+async fn all_users_of_an_admin_go_off_and_on(db: Db) {
+    let panel = panel(&db).await;
+    known(&panel, named("roots")).await;
+    users::create(&panel, &alice(), NewUser { expiry: Expiry::FixedDate(NOW.plus(-1)), ..named("expired") })
+        .await
+        .unwrap();
+    users::create(&panel, &alice(), NewUser { data_limit: Some(5), ..named("limited") }).await.unwrap();
+    // More than two chunks.
+    execute(
+        &db,
+        "INSERT INTO users (username, key, owner_id, expire_strategy, created_at)
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2300)
+         SELECT 'many' || i, 'many' || i, 2, 'never', 0 FROM n;
+         INSERT INTO user_traffic (user_id, created_at) SELECT id, 0 FROM users WHERE username LIKE 'many%';
+         UPDATE users SET activated = FALSE WHERE username IN ('expired', 'many7');
+         UPDATE user_traffic SET used_traffic = 9;
+         DELETE FROM user_change",
+    )
+    .await;
+    bulk::set_enabled(&panel, AdminId(2), false).await.unwrap();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE enabled OR activated").await, 1, "only root's own");
+    assert_eq!(marks(&panel).await, 2300, "those that the nodes had");
+
+    execute(&db, "DELETE FROM user_change").await;
+    bulk::set_enabled(&panel, AdminId(2), false).await.unwrap();
+    assert_eq!(marks(&panel).await, 0, "nothing was to be done");
+
+    bulk::set_enabled(&panel, AdminId(2), true).await.unwrap();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE NOT enabled").await, 0);
+    assert_eq!(
+        number(&db, "SELECT COUNT(*) FROM users WHERE NOT activated AND username IN ('expired', 'limited')").await,
+        2,
+        "whose account does not work all the same"
+    );
+    assert_eq!(marks(&panel).await, 2300);
 }

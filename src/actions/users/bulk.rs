@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::UserError;
 use crate::actions::Panel;
 use crate::domain::admin::Admin;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{AdminId, UserId};
 use crate::domain::moment::SECOND;
-use crate::store::{Engine, IdList, changes, retry, user_batches};
+use crate::store::{Engine, IdList, StoreError, changes, retry, user_batches};
 
 /// Users per transaction: on SQLite well below 250 ms.
 const CHUNK: i64 = 1_000;
@@ -50,15 +50,43 @@ pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -
 /// Sets the used traffic of all the admin's own users back to zero. Those whom only that kept from working come back
 /// to the nodes.
 pub async fn reset_own(panel: &Panel, admin: &Admin) -> Result<(), UserError> {
+    Ok(on_owned(panel, admin.id, Change::ResetTraffic).await?)
+}
+
+/// Switches all users of an admin on or off that are not so yet.
+pub async fn set_enabled(panel: &Panel, owner: AdminId, enabled: bool) -> Result<(), StoreError> {
+    on_owned(panel, owner, if enabled { Change::Enable } else { Change::Disable }).await
+}
+
+/// What is done to each user of an admin.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    ResetTraffic,
+    Enable,
+    Disable,
+}
+
+/// Goes through an admin's users by id, a transaction per chunk. Whatever breaks off here is finished by doing it once
+/// more.
+async fn on_owned(panel: &Panel, owner: AdminId, change: Change) -> Result<(), StoreError> {
+    let only = match change {
+        Change::ResetTraffic => None,
+        Change::Enable => Some(false),
+        Change::Disable => Some(true),
+    };
     let mut after = UserId(0);
     loop {
-        let last = retry(UserError::is_retry, || async {
+        let last = retry(StoreError::is_retry, || async {
             let mut tx = panel.db.begin().await?;
-            let users = user_batches::lock_owned(&mut tx, admin.id, after, CHUNK).await?;
+            let users = user_batches::lock_owned(&mut tx, owner, only, after, CHUNK).await?;
             let Some(last) = users.as_slice().last().copied() else { return Ok(None) };
             let now = panel.clock.now();
-            let back = user_batches::reset_traffic(&mut tx, users, now).await?;
-            changes::mark(&mut tx, back, now).await?;
+            let differ = match change {
+                Change::ResetTraffic => user_batches::reset_traffic(&mut tx, users, now).await?,
+                Change::Enable => user_batches::enable(&mut tx, users, now).await?,
+                Change::Disable => user_batches::disable(&mut tx, users).await?,
+            };
+            changes::mark(&mut tx, differ, now).await?;
             tx.commit().await?;
             Ok(Some(last))
         })

@@ -1,9 +1,10 @@
 //! A new user.
 
 use super::{UserError, grantable, random_key};
-use crate::actions::Panel;
+use crate::actions::{Panel, notices};
 use crate::domain::admin::Admin;
 use crate::domain::ids::UserId;
+use crate::domain::notice::Event;
 use crate::domain::user::User;
 use crate::domain::user_edit::{NewUser, limited};
 use crate::store::{IdList, changes, retry, users};
@@ -44,6 +45,7 @@ pub async fn create(panel: &Panel, admin: &Admin, new: NewUser) -> Result<User, 
         };
         user.id = users::insert(&mut tx, &user).await.map_err(UserError::of_write)?;
         changes::mark(&mut tx, IdList::new([user.id.0]), now).await?;
+        notices::enter(&mut tx, &panel.audience, admin, &[Event::Created], &user, now).await?;
         tx.commit().await?;
         Ok(user)
     })

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::Moment;
+use crate::domain::notice::Audience;
 use crate::domain::schedule::Task;
 use crate::nodes::collector::Collector;
 use crate::store::{Db, Engine, Fault, Fence, FenceError, StoreError};
@@ -34,6 +35,8 @@ pub struct Deps {
     pub bell: Bell,
     /// Brings home what the nodes counted.
     pub collector: Collector,
+    /// Who is told of what happens to users.
+    pub audience: Arc<Audience>,
     /// Whether usage is recorded by node and hour (`DISABLE_RECORDING_NODE_USAGE` unset).
     pub node_hours: bool,
     /// Where a test has this process die.

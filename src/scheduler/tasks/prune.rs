@@ -1,12 +1,12 @@
 //! Rolls hours of usage up to days after so many days, and deletes what is kept for a while only: the ledger for 7 days,
-//! payloads for an hour after folding, batch ids for 90 days.
-//! And it folds what is only added to.
+//! payloads for an hour after folding, batch ids for 90 days, letters of the outbox for as long as each says. And it
+//! folds what is only added to.
 
 use std::time::Duration;
 
 use super::{Context, TaskError};
 use crate::domain::moment::{DAY, HOUR, Moment};
-use crate::store::{Engine, owner_totals, retry, runs, usage_batches, usage_days};
+use crate::store::{Engine, outbox, owner_totals, retry, runs, usage_batches, usage_days};
 
 /// Between two transactions, so that no other writer waits long.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -18,13 +18,14 @@ enum Kept {
     Payloads,
     BatchIds,
     Runs,
+    Letters,
     /// Hours of users and nodes before this day.
     UserHours(Moment),
     NodeHours(Moment),
 }
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let mut kept = vec![Kept::Payloads, Kept::BatchIds, Kept::Runs];
+    let mut kept = vec![Kept::Payloads, Kept::BatchIds, Kept::Runs, Kept::Letters];
     if let Some(days) = context.deps.hourly_retention {
         let before = context.now.plus(-i64::from(days) * DAY).day();
         kept.extend([Kept::NodeHours(before), Kept::UserHours(before)]);
@@ -60,6 +61,7 @@ impl Kept {
             Self::Payloads => usage_batches::drop_payloads(&mut tx, context.now.plus(-HOUR), 200).await?,
             Self::BatchIds => usage_batches::forget(&mut tx, context.now.plus(-90 * DAY), 2_000).await?,
             Self::Runs => runs::prune(&mut tx, context.now.plus(-7 * DAY), 2_000).await?,
+            Self::Letters => outbox::prune(&mut tx, context.now, 2_000).await?,
             Self::UserHours(before) => usage_days::roll_up_users(&mut tx, before, hours).await?,
             Self::NodeHours(before) => usage_days::roll_up_nodes(&mut tx, before, hours).await?,
         };

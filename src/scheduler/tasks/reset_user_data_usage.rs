@@ -11,9 +11,10 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
         if due.is_empty() {
             break;
         }
-        items += retry(TaskError::is_retry, || reset(context, &due)).await?;
+        let done = retry(TaskError::is_retry, || reset(context, &due)).await?;
+        items += done;
         context.breathe().await;
-        if (due.as_slice().len() as i64) < CHUNK {
+        if (due.as_slice().len() as i64) < CHUNK || done == 0 {
             break;
         }
     }

@@ -13,12 +13,14 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
             if found.is_empty() {
                 break;
             }
-            items += retry(TaskError::is_retry, || settle(context, search, &found)).await?;
+            let done = retry(TaskError::is_retry, || settle(context, search, &found)).await?;
+            items += done;
             context.breathe().await;
-            if (found.as_slice().len() as i64) < CHUNK {
+            let next = search.behind(&found);
+            if (found.as_slice().len() as i64) < CHUNK || (done == 0 && next == search) {
                 break;
             }
-            search = search.behind(&found);
+            search = next;
         }
     }
     Ok(items)

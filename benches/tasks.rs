@@ -1,0 +1,91 @@
+//! How long the scheduled tasks take when many users are due at once: `cargo bench --bench tasks`.
+//!
+//! On SQLite, and on PostgreSQL when `SARBAN_TEST_POSTGRES_URL` names a database server (`eval "$(make -s services)"`).
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+#[path = "../tests/cluster/task.rs"]
+#[allow(dead_code, reason = "it takes a part of it")]
+mod task;
+
+use sarban::domain::moment::{DAY, HOUR, Moment};
+use sarban::domain::schedule::Task;
+use sarban::store::{Db, Engine};
+use support::database::{Content, execute, number, with_database};
+use task::Leader;
+use tokio::time::Instant;
+
+/// All users are made at 0; a hundred days later everything is due.
+const NOW: Moment = Moment::from_micros(100 * DAY);
+
+fn main() {
+    for users in [10_000, 100_000] {
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            with_database(engine, Content::Schema, async |test| measure(&test.db, users).await);
+        }
+    }
+}
+
+async fn measure(db: &Db, users: i64) {
+    println!("{:?}, {users} users:", db.engine());
+    seed(db, users).await;
+    let mut leader = Leader::keeping(db, Some(60)).await;
+    time(&mut leader, Task::ReviewUsers, "with nobody due", 0).await;
+    for some in [1_000, users] {
+        let expired = format!("UPDATE users SET expire_strategy = 'fixed_date', expire_date = 1 WHERE id <= {some}");
+        execute(db, expired.leak()).await;
+        time(&mut leader, Task::ReviewUsers, "expired", some).await;
+        execute(
+            db,
+            "UPDATE users SET activated = TRUE, expire_strategy = 'never', expire_date = NULL WHERE activated = FALSE",
+        )
+        .await;
+    }
+    execute(db, "UPDATE user_traffic SET used_traffic = 20").await;
+    time(&mut leader, Task::ReviewUsers, "have used up their data", users).await;
+    time(&mut leader, Task::ReviewUsers, "with nobody due again", 0).await;
+    for some in [10_000, users] {
+        let due = format!(
+            "UPDATE user_traffic SET data_limit_reset_strategy = 'day', traffic_reset_at = NULL, used_traffic = 20 WHERE user_id <= {some}"
+        );
+        execute(db, due.leak()).await;
+        time(&mut leader, Task::ResetUserDataUsage, "to be reset", some).await;
+    }
+    execute(db, "UPDATE users SET expire_strategy = 'start_on_first_use', usage_duration = 1000000, edit_at = 1").await;
+    execute(db, "UPDATE user_traffic SET online_at = 2").await;
+    time(&mut leader, Task::ReviewUsers, "on hold came online", users).await;
+
+    // Three nodes per user, a day to roll up.
+    execute(
+        db,
+        "WITH RECURSIVE h (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM h WHERE n < 23)
+        INSERT INTO user_usage_hours (user_id, hour, node_id, counted)
+        SELECT u.id, h.n * 3600000000, node.id, 1000 FROM users u, h, (SELECT 1 AS id UNION ALL SELECT 2 UNION ALL SELECT 3) AS node
+        WHERE u.id <= 10000",
+    )
+    .await;
+    let rows = number(db, "SELECT COUNT(*) FROM user_usage_hours").await;
+    let began = Instant::now();
+    leader.run(Task::Prune, Moment::from_micros(61 * DAY + HOUR)).await.expect("the task runs");
+    println!("    {rows} hours rolled up in {} ms", began.elapsed().as_millis());
+    assert_eq!(number(db, "SELECT CAST(SUM(counted) AS BIGINT) FROM user_usage_days").await, rows * 1_000);
+}
+
+async fn time(leader: &mut Leader, task: Task, what: &str, items: i64) {
+    let began = Instant::now();
+    let done = leader.run(task, NOW).await.expect("the task runs");
+    assert_eq!(done, items, "{what}");
+    println!("    {} ({items} {what}): {} ms", task.name(), began.elapsed().as_millis());
+}
+
+async fn seed(db: &Db, users: i64) {
+    let rows = format!(
+        "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < {users})
+        INSERT INTO users (id, username, key, expire_strategy, created_at)
+        SELECT id, 'user' || id, 'key' || id, 'never', 0 FROM n"
+    );
+    execute(db, rows.leak()).await;
+    execute(db, "INSERT INTO user_traffic (user_id, data_limit, created_at) SELECT id, 10, 0 FROM users").await;
+    execute(db, "ANALYZE").await;
+}

@@ -1,0 +1,55 @@
+//! The pages for people who come by without a link: the front page, and the dashboard's place.
+
+use poem::{Response, handler};
+use utoipa::OpenApi;
+
+use super::State;
+use super::pages;
+use super::routes::{Routes, get};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(front))]
+pub(super) struct Doc;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.at("/", get(front))
+}
+
+/// The routes whose place is a setting: `dashboard` begins and ends with a slash.
+pub(super) fn routes_at(routes: Routes, dashboard: &str) -> Routes {
+    routes.folder(dashboard, get(no_dashboard))
+}
+
+const NO_DASHBOARD: &str = r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>Sarban</title>
+</head>
+<body>
+<p>This program was built without a dashboard. With <code>DOCS=true</code> its API can be tried at
+<a href="/docs">/docs</a>; a dashboard of your own can call it from any address.</p>
+</body>
+</html>
+"#;
+
+/// The front page.
+#[utoipa::path(get, path = "/", tag = "Page", security(()),
+    responses((status = 200, body = String, content_type = "text/html")))]
+#[handler]
+fn front(state: &State) -> Response {
+    let (page, error) = state.options.surroundings.templates.pages.home();
+    pages::response(page, error)
+}
+
+#[handler]
+fn no_dashboard() -> Response {
+    page(NO_DASHBOARD)
+}
+
+fn page(html: &'static str) -> Response {
+    Response::builder().content_type("text/html; charset=utf-8").body(html)
+}

@@ -1,0 +1,79 @@
+//! `/api/system/stats`: how many there are of what. Traffic over time is in [`super::usage`].
+
+use poem::handler;
+use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
+
+use super::State;
+use super::auth::{CurrentAdmin, Sudo};
+use super::body::Json;
+use super::error::ApiError;
+use super::routes::{Routes, get};
+use crate::store::{self, stats};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(admins, nodes, users))]
+pub(super) struct Doc;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .at("/api/system/stats/admins", get(admins))
+        .at("/api/system/stats/nodes", get(nodes))
+        .at("/api/system/stats/users", get(users))
+}
+
+/// How many admins there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AdminsStats {
+    total: i64,
+}
+
+/// How many nodes there are; those that are neither healthy nor unhealthy are disabled.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NodesStats {
+    total: i64,
+    healthy: i64,
+    unhealthy: i64,
+}
+
+/// How many users there are. A user may be counted in several ways.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UsersStats {
+    total: i64,
+    /// Whose account works.
+    active: i64,
+    /// Who wait for their first use.
+    on_hold: i64,
+    /// Whose fixed date has passed.
+    expired: i64,
+    /// Who have used up their traffic.
+    limited: i64,
+    /// With traffic within the last 30 seconds.
+    online: i64,
+}
+
+/// Counts admins.
+#[utoipa::path(get, path = "/api/system/stats/admins", tag = "System", responses((status = 200, body = AdminsStats)))]
+#[handler]
+async fn admins(state: &State, _: Sudo) -> Result<Json<AdminsStats>, ApiError> {
+    Ok(Json(AdminsStats { total: store::admins::count(&state.panel.db, "").await? }))
+}
+
+/// Counts nodes.
+#[utoipa::path(get, path = "/api/system/stats/nodes", tag = "System", responses((status = 200, body = NodesStats)))]
+#[handler]
+async fn nodes(state: &State, _: Sudo) -> Result<Json<NodesStats>, ApiError> {
+    let stats::NodeCounts { total, healthy, unhealthy } = stats::nodes(&state.panel.db).await?;
+    Ok(Json(NodesStats { total, healthy, unhealthy }))
+}
+
+/// Counts users: a sudo all of them, others their own.
+#[utoipa::path(get, path = "/api/system/stats/users", tag = "System", responses((status = 200, body = UsersStats)))]
+#[handler]
+async fn users(state: &State, CurrentAdmin(by): CurrentAdmin) -> Result<Json<UsersStats>, ApiError> {
+    let owner = (!by.is_sudo).then_some(by.id);
+    let counts = stats::users(&state.panel.db, owner, state.panel.clock.now()).await?;
+    let stats::UserCounts { total, active, on_hold, expired, limited, online } = counts;
+    Ok(Json(UsersStats { total, active, on_hold, expired, limited, online }))
+}

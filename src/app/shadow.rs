@@ -1,0 +1,57 @@
+//! A panel that only looks on (`SARBAN_READ_ONLY=true`): it answers reads and subscriptions, and does nothing else. No
+//! lease, no tasks, no nodes, no migration, no note of who fetched what. The database is opened so that it would refuse.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use metrics_exporter_prometheus::PrometheusHandle;
+use poem::Server;
+use poem::listener::BoxAcceptor;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::sync::watch;
+
+use super::serve::api_options;
+use super::{database, health, shutdown};
+use crate::actions::Panel;
+use crate::api;
+use crate::clock::Clock;
+use crate::cluster::bell::Bell;
+use crate::cluster::gate::RedisState;
+use crate::cluster::leadership::Standing;
+use crate::config::Settings;
+use crate::store::migrate;
+
+/// Serves until a signal.
+pub(super) async fn serve(settings: &Settings, acceptor: BoxAcceptor, metrics: PrometheusHandle) -> anyhow::Result<()> {
+    let db = database::open_to_read(settings).await?;
+    match migrate::is_current(&db).await {
+        Ok(true) => {}
+        Ok(false) => bail!("migrations are pending, and SARBAN_READ_ONLY is on: run `sarban migrate` without it first"),
+        Err(error) => {
+            return Err(error).context(
+                "the database can't be read as a panel's: with SARBAN_READ_ONLY nothing is made; run `sarban migrate` \
+                 or `sarban import` without it first",
+            );
+        }
+    }
+    let stopping = shutdown::on_signals().context("no signal handlers")?;
+    let clock = Clock::real();
+    let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("no randomness from the system")?;
+    let standing = watch::channel(Standing::None).1;
+    let redis = watch::channel(RedisState::Off).1;
+    let (health, watchers) = health::watch(db.clone(), clock.clone(), standing, redis, stopping.clone());
+    let panel = Panel { db: db.clone(), clock, bell: Bell::default(), audience: Arc::default() };
+    let state = api::State::new(panel, api_options(settings)?, health, metrics, &mut rng);
+    tracing::warn!("SARBAN_READ_ONLY is on: changes are refused, no task runs, no node is spoken to");
+    let grace = settings.instance.shutdown_grace;
+    let asked_to_stop = async {
+        stopping.cancelled().await;
+        watchers.notice(grace).await;
+    };
+    let patience = Some(grace.saturating_sub(health::Watchers::longest(grace)));
+    let server = Server::new_with_acceptor(acceptor);
+    let served = server.run_with_graceful_shutdown(api::routes(state), asked_to_stop, patience).await;
+    db.close().await;
+    served.context("the HTTP server failed")
+}

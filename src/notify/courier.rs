@@ -1,0 +1,305 @@
+//! The courier: while this process leads, takes what is due out of the outbox, sends it, and enters what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::http::Failure;
+use super::message;
+use super::telegram::Telegram;
+use super::webhook::Webhook;
+use crate::clock::Clock;
+use crate::domain::moment::Moment;
+use crate::domain::notice::{Channel, Destination};
+use crate::store::outbox::{self, Letter};
+use crate::store::{Fence, FenceError, IdList, retry};
+
+/// Letters that are sent and then entered together: what is sent twice when a leader dies in between.
+const BATCH: i64 = 50;
+/// Requests to the webhook at a time.
+const AT_A_TIME: usize = 8;
+/// So many events for a chat are a message each; more are a digest.
+const MESSAGES: usize = 5;
+/// Events in one digest at most, and letters entered in one transaction.
+const DIGEST: i64 = 20_000;
+const CHUNK: usize = 2_000;
+
+/// How often and how long. The default is what the service runs with, but for `retry_after` and `attempts`, which are
+/// settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Between two attempts to deliver a letter.
+    pub retry_after: Duration,
+    /// Attempts before a letter is given up.
+    pub attempts: u32,
+    /// Between two looks at the outbox, when the bell is silent.
+    pub poll: Duration,
+    /// How long a destination that does not answer at all is left alone.
+    pub silence: Duration,
+    /// How long events are gathered before a digest.
+    pub gather: Duration,
+}
+
+/// Delivers. One per process, and clones are the same; it does nothing until it is told to lead.
+#[derive(Clone, Debug)]
+pub struct Courier {
+    clock: Clock,
+    wake: watch::Receiver<()>,
+    timing: Timing,
+    routes: Arc<Vec<Route>>,
+    /// Held for a whole term.
+    leading: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Clone, Debug)]
+enum Route {
+    Webhook(Webhook, Destination),
+    Chat(Telegram, Destination),
+}
+
+/// What a look at the outbox came to.
+enum Round {
+    /// Nothing was due.
+    Idle,
+    /// Something was sent; there may be more.
+    Busy,
+    /// Nobody there: leave it alone for so long.
+    Pause(Duration),
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            retry_after: Duration::from_secs(180),
+            attempts: 3,
+            poll: Duration::from_secs(1),
+            silence: Duration::from_secs(30),
+            gather: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Courier {
+    /// Delivers to these; `wake` rings when there may be something.
+    pub fn new(
+        clock: Clock,
+        wake: watch::Receiver<()>,
+        timing: Timing,
+        webhook: Option<Webhook>,
+        telegram: Option<(Telegram, Vec<i64>)>,
+    ) -> Self {
+        let webhook = webhook.into_iter().map(|webhook| Route::Webhook(webhook, Destination::webhook()));
+        let chats = telegram.into_iter().flat_map(|(bot, chats)| {
+            chats.into_iter().map(move |chat| Route::Chat(bot.clone(), Destination::telegram(chat)))
+        });
+        let routes = Arc::new(webhook.chain(chats).collect());
+        Self { clock, wake, timing, routes, leading: Arc::default() }
+    }
+
+    /// Delivers until `stop`. What is on its way then is sent again by the next leader, unless it is entered in time.
+    pub async fn lead(&self, fence: Fence, stop: CancellationToken) {
+        let _turn = self.leading.lock().await;
+        let mut serving = JoinSet::new();
+        for route in self.routes.iter().cloned() {
+            serving.spawn(self.clone().serve(route, fence.clone()));
+        }
+        stop.cancelled().await;
+        serving.shutdown().await;
+    }
+
+    /// One destination, for ever: a slow one holds up no other.
+    async fn serve(self, route: Route, fence: Fence) {
+        let mut wake = self.wake.clone();
+        let mut silent = false;
+        loop {
+            let round = match &route {
+                Route::Webhook(webhook, to) => self.post(webhook, to, &fence, silent).await,
+                Route::Chat(bot, to) => self.write(bot, to, &fence).await,
+            };
+            silent = matches!(round, Ok(Round::Pause(_)));
+            let pause = match round {
+                Ok(Round::Busy) => continue,
+                Ok(Round::Idle) => self.timing.poll,
+                Ok(Round::Pause(pause)) => {
+                    sleep(pause).await;
+                    continue;
+                }
+                // The term is over, or will find out that it is.
+                Err(FenceError::Deposed) => self.timing.poll,
+                Err(FenceError::Store(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the outbox can't be read; trying again");
+                    self.timing.poll
+                }
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                Ok(()) = wake.changed() => {}
+            }
+        }
+    }
+
+    /// A batch for the webhook, a user's letters in order. One that did not answer gets one letter to show that it does.
+    async fn post(
+        &self,
+        webhook: &Webhook,
+        to: &Destination,
+        fence: &Fence,
+        silent: bool,
+    ) -> Result<Round, FenceError> {
+        let letters = outbox::due(fence.db(), to, self.clock.now(), if silent { 1 } else { BATCH }).await?;
+        if letters.is_empty() || !fence.is_alive() {
+            return Ok(Round::Idle);
+        }
+        let mut arrived = Vec::new();
+        let mut failed: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        let mut answers = true;
+        let mut letters = letters.into_iter();
+        let mut sending = FuturesUnordered::new();
+        loop {
+            // When nobody is there, more letters would only use up their attempts.
+            while answers && sending.len() < AT_A_TIME {
+                let Some(letter) = letters.next() else { break };
+                sending.push(post_one(webhook.clone(), letter));
+            }
+            let Some((id, sent)) = sending.next().await else { break };
+            match sent {
+                Ok(()) => arrived.push(id),
+                Err(failure) => {
+                    answers &= !matches!(failure, Failure::Silent(_)) || !arrived.is_empty();
+                    failed.entry(failure.reason()).or_default().push(id);
+                }
+            }
+        }
+        self.enter(fence, to, arrived, failed).await?;
+        Ok(if answers { Round::Busy } else { Round::Pause(self.timing.silence.min(self.timing.retry_after)) })
+    }
+
+    /// What is due for a chat: a message each, or a digest. All of it shares its fate.
+    async fn write(&self, bot: &Telegram, to: &Destination, fence: &Fence) -> Result<Round, FenceError> {
+        let mut due = outbox::all_due(fence.db(), to, self.clock.now(), DIGEST).await?;
+        if due.is_empty() || !fence.is_alive() {
+            return Ok(Round::Idle);
+        }
+        if due.len() > MESSAGES {
+            // A flood has only begun.
+            sleep(self.timing.gather).await;
+            due = outbox::all_due(fence.db(), to, self.clock.now(), DIGEST).await?;
+        }
+        let ids: Vec<i64> = due.iter().map(|envelope| envelope.id).collect();
+        if due.len() > MESSAGES {
+            let kinds = kinds(due.iter().map(|envelope| envelope.action.as_str()));
+            let mut named = Vec::new();
+            for (action, _) in &kinds {
+                let of_kind = due.iter().filter(|envelope| envelope.action == *action).map(|envelope| envelope.id);
+                named.extend(of_kind.take(message::names_of_each(kinds.len())));
+            }
+            let letters = outbox::by_ids(fence.db(), IdList::new(named)).await?;
+            return self.say(bot, to, fence, ids, &message::digest(&kinds, &letters)).await;
+        }
+        for letter in outbox::by_ids(fence.db(), IdList::new(ids)).await? {
+            match self.say(bot, to, fence, vec![letter.id], &message::one(&letter)).await? {
+                Round::Busy => {}
+                // What comes after waits too: a chat is read in order.
+                other => return Ok(other),
+            }
+        }
+        Ok(Round::Busy)
+    }
+
+    /// One message, which is about these letters.
+    async fn say(
+        &self,
+        bot: &Telegram,
+        to: &Destination,
+        fence: &Fence,
+        ids: Vec<i64>,
+        html: &str,
+    ) -> Result<Round, FenceError> {
+        let failure = match bot.send(&to.recipient, html).await {
+            Ok(()) => {
+                self.enter(fence, to, ids, BTreeMap::new()).await?;
+                return Ok(Round::Busy);
+            }
+            // Not an attempt: it was asked for.
+            Err(Failure::TooMany(pause)) => {
+                metrics::counter!("notifications_total", "channel" => to.channel.word(), "result" => "postponed")
+                    .increment(1);
+                return Ok(Round::Pause(pause));
+            }
+            Err(failure) => failure,
+        };
+        self.enter(fence, to, Vec::new(), BTreeMap::from([(failure.reason(), ids)])).await?;
+        Ok(match failure {
+            Failure::Silent(_) => Round::Pause(self.timing.silence.min(self.timing.retry_after)),
+            _ => Round::Busy,
+        })
+    }
+
+    /// Enters what came of it, under the fence. Failures are by reason.
+    async fn enter(
+        &self,
+        fence: &Fence,
+        to: &Destination,
+        arrived: Vec<i64>,
+        failed: BTreeMap<String, Vec<i64>>,
+    ) -> Result<(), FenceError> {
+        let (channel, now) = (to.channel, self.clock.now());
+        for chunk in arrived.chunks(CHUNK) {
+            let ids = IdList::new(chunk.iter().copied());
+            retry(FenceError::is_retry, || async {
+                let mut tx = fence.begin().await?;
+                outbox::delivered(&mut tx, ids.clone(), now).await?;
+                tx.commit().await
+            })
+            .await?;
+        }
+        count(channel, "delivered", arrived.len());
+        let next = after(now, self.timing.retry_after);
+        for (reason, ids) in failed {
+            tracing::warn!(channel = channel.word(), letters = ids.len(), reason, "notifications were not delivered");
+            for chunk in ids.chunks(CHUNK) {
+                let ids = IdList::new(chunk.iter().copied());
+                retry(FenceError::is_retry, || async {
+                    let mut tx = fence.begin().await?;
+                    outbox::failed(&mut tx, ids.clone(), &reason, now, next, self.timing.attempts).await?;
+                    tx.commit().await
+                })
+                .await?;
+            }
+            count(channel, "failed", ids.len());
+        }
+        Ok(())
+    }
+}
+
+async fn post_one(webhook: Webhook, letter: Letter) -> (i64, Result<(), Failure>) {
+    let sent = webhook.send(&letter).await;
+    (letter.id, sent)
+}
+
+/// How many there are of each, in the order in which each first came.
+fn kinds<'a>(actions: impl Iterator<Item = &'a str>) -> Vec<(String, usize)> {
+    let mut kinds: Vec<(String, usize)> = Vec::new();
+    for action in actions {
+        match kinds.iter_mut().find(|(known, _)| known == action) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((action.to_owned(), 1)),
+        }
+    }
+    kinds
+}
+
+fn count(channel: Channel, result: &'static str, letters: usize) {
+    metrics::counter!("notifications_total", "channel" => channel.word(), "result" => result).increment(letters as u64);
+}
+
+fn after(now: Moment, pause: Duration) -> Moment {
+    now.plus(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX))
+}

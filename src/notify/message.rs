@@ -1,0 +1,207 @@
+//! Letters as people read them on Telegram: one message for one event, or a digest of many.
+
+use serde_json::Value;
+
+use crate::domain::notice::Event;
+use crate::store::outbox::Letter;
+
+/// Names in a digest, shared by its kinds of events: within the 4,096 characters of a message.
+const NAMES: usize = 80;
+
+/// One event, as Telegram's HTML.
+pub(super) fn one(letter: &Letter) -> String {
+    let told: Value = serde_json::from_str(&letter.payload).unwrap_or_default();
+    let user = &told["user"];
+    let event = Event::from_action(&letter.action);
+    let mut lines = vec![format!("{} <b>{}</b>", sign(event), headline(event)), format!("User: {}", name(user))];
+    match event {
+        Some(Event::Created | Event::Updated) => {
+            lines.push(format!("Data: {}", limit(user)));
+            lines.push(format!("Ends: {}", end(user)));
+        }
+        Some(Event::ReachedUsagePercent) => {
+            lines.push(format!("Used: {} of {}", bytes(user["used_traffic"].as_i64()), limit(user)));
+        }
+        Some(Event::ReachedDaysLeft) => lines.push(format!("Ends: {}", end(user))),
+        Some(Event::Deactivated) => lines.push(format!("Why: {}", reason(user))),
+        _ => {}
+    }
+    if let Some(owner) = user["owner_username"].as_str() {
+        lines.push(format!("Owner: {}", escape(owner)));
+    }
+    if let Some(by) = told["by"]["username"].as_str() {
+        lines.push(format!("By: {}", escape(by)));
+    }
+    lines.join("\n")
+}
+
+/// Of how many events of each kind a digest gives the names, when there are so many kinds.
+pub(super) const fn names_of_each(kinds: usize) -> usize {
+    if kinds == 0 { NAMES } else { NAMES / kinds }
+}
+
+/// Many events: how many of each kind, in this order, and the names in `letters`.
+pub(super) fn digest(kinds: &[(String, usize)], letters: &[Letter]) -> String {
+    let total: usize = kinds.iter().map(|(_, count)| count).sum();
+    let mut parts = vec![format!("📋 <b>{total} events</b>")];
+    for (action, count) in kinds {
+        let event = Event::from_action(action);
+        let names: Vec<String> = letters
+            .iter()
+            .filter(|letter| letter.action == *action)
+            .take(names_of_each(kinds.len()))
+            .map(|letter| {
+                let told: Value = serde_json::from_str(&letter.payload).unwrap_or_default();
+                name(&told["user"])
+            })
+            .collect();
+        let more = count.saturating_sub(names.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        parts.push(format!("{} {}: <b>{count}</b>\n{}{more}", sign(event), headline(event), names.join(", ")));
+    }
+    parts.join("\n\n")
+}
+
+const fn headline(event: Option<Event>) -> &'static str {
+    match event {
+        Some(Event::Created) => "New user",
+        Some(Event::Updated) => "User edited",
+        Some(Event::Activated) => "Account works again",
+        Some(Event::Deactivated) => "Account stopped",
+        Some(Event::Deleted) => "User deleted",
+        Some(Event::Enabled) => "User switched on",
+        Some(Event::Disabled) => "User switched off",
+        Some(Event::UsageReset) => "Used data set back to zero",
+        Some(Event::SubscriptionRevoked) => "New subscription link",
+        Some(Event::ReachedUsagePercent) => "Data is running out",
+        Some(Event::ReachedDaysLeft) => "Account is about to end",
+        // A row of a newer version.
+        None => "Something happened",
+    }
+}
+
+const fn sign(event: Option<Event>) -> &'static str {
+    match event {
+        Some(Event::Created) => "🆕",
+        Some(Event::Activated | Event::Enabled) => "✅",
+        Some(Event::Deactivated | Event::Disabled) => "⛔",
+        Some(Event::Deleted) => "🗑",
+        Some(Event::UsageReset) => "♻️",
+        Some(Event::SubscriptionRevoked) => "🔑",
+        Some(Event::ReachedUsagePercent | Event::ReachedDaysLeft) => "⏳",
+        Some(Event::Updated) | None => "✏️",
+    }
+}
+
+fn name(user: &Value) -> String {
+    format!("<code>{}</code>", escape(user["username"].as_str().unwrap_or("?")))
+}
+
+fn limit(user: &Value) -> String {
+    user["data_limit"].as_i64().map_or_else(|| "unlimited".to_owned(), |limit| bytes(Some(limit)))
+}
+
+fn end(user: &Value) -> String {
+    match (user["expire_strategy"].as_str(), user["expire_date"].as_str(), user["usage_duration"].as_i64()) {
+        (Some("fixed_date"), Some(date), _) => {
+            format!("{} UTC", escape(date.get(..16).unwrap_or(date)).replace('T', " "))
+        }
+        (Some("start_on_first_use"), _, Some(seconds)) => format!("{} days after the first use", seconds / 86_400),
+        _ => "never".to_owned(),
+    }
+}
+
+fn reason(user: &Value) -> &'static str {
+    let is = |field: &str| user[field].as_bool() == Some(true);
+    if is("expired") {
+        "its time is over"
+    } else if is("data_limit_reached") {
+        "its data is used up"
+    } else {
+        "it is switched off"
+    }
+}
+
+/// Bytes in binary units with at most two decimals.
+#[allow(clippy::cast_precision_loss)]
+fn bytes(count: Option<i64>) -> String {
+    let mut size = count.unwrap_or(0) as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if size < 1024.0 {
+            return format!("{} {unit}", (size * 100.0).round() / 100.0);
+        }
+        size /= 1024.0;
+    }
+    format!("{} TiB", (size * 100.0).round() / 100.0)
+}
+
+/// What Telegram's HTML needs.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn letter(action: &str, told: &Value) -> Letter {
+        Letter {
+            id: 1,
+            channel: "telegram".to_owned(),
+            recipient: "1".to_owned(),
+            cause: String::new(),
+            action: action.to_owned(),
+            user_id: 1,
+            payload: told.to_string(),
+            created_at: 0,
+            state: "waiting".to_owned(),
+            attempts: 0,
+            next_attempt_at: 0,
+            finished_at: None,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_message_says_what_happened_to_whom() {
+        let user = json!({"username": "ann", "data_limit": 10_737_418_240_i64, "used_traffic": 9_000_000_000_i64,
+            "expire_strategy": "fixed_date", "expire_date": "2031-05-06T07:08:09", "owner_username": "a<b",
+            "expired": true});
+        let made = one(&letter("user_created", &json!({"user": user, "by": {"username": "root"}})));
+        assert_eq!(
+            made,
+            "🆕 <b>New user</b>\nUser: <code>ann</code>\nData: 10 GiB\nEnds: 2031-05-06 07:08 UTC\nOwner: a&lt;b\nBy: root"
+        );
+        let soon = one(&letter("reached_usage_percent", &json!({"user": user})));
+        assert!(soon.contains("Used: 8.38 GiB of 10 GiB"), "{soon}");
+        let stopped = one(&letter("user_deactivated", &json!({"user": user, "by": null})));
+        assert!(stopped.contains("Why: its time is over") && !stopped.contains("By:"), "{stopped}");
+    }
+
+    #[test]
+    fn a_digest_counts_and_names_some() {
+        let ann = letter("user_deactivated", &json!({"user": {"username": "ann"}}));
+        let bob = letter("user_created", &json!({"user": {"username": "bob"}}));
+        let kinds = [("user_deactivated".to_owned(), 10_000), ("user_created".to_owned(), 1)];
+        assert_eq!(
+            digest(&kinds, &[ann, bob]),
+            "📋 <b>10001 events</b>\n\n⛔ Account stopped: <b>10000</b>\n<code>ann</code> and 9999 more\n\n\
+             🆕 New user: <b>1</b>\n<code>bob</code>"
+        );
+    }
+
+    #[test]
+    fn a_digest_of_everything_fits_into_a_message() {
+        let long = json!({"user": {"username": "x".repeat(32)}});
+        let (mut kinds, mut letters) = (Vec::new(), Vec::new());
+        for event in Event::ALL {
+            kinds.push((event.action().to_owned(), 1_000_000));
+            letters.extend((0..names_of_each(Event::ALL.len())).map(|_| letter(event.action(), &long)));
+        }
+        // Telegram counts after its tags are gone.
+        let text = digest(&kinds, &letters).replace("<code>", "").replace("</code>", "");
+        assert!(text.encode_utf16().count() <= 4_096, "{}", text.encode_utf16().count());
+    }
+}

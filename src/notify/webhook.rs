@@ -1,0 +1,58 @@
+//! The webhook: one POST per letter, as the panel's users know it, with a key to tell a repetition by and a signature.
+
+use aws_lc_rs::hmac;
+use reqwest::Client;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+
+use super::http::{self, ClientError, Failure};
+use crate::config::secret::Secret;
+use crate::store::outbox::Letter;
+
+/// Where notifications are posted.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    client: Client,
+    url: Secret,
+    secret: Option<Secret>,
+}
+
+impl Webhook {
+    /// Posts to `url`. With a secret each request carries it (`x-webhook-secret`) and a signature made with it.
+    pub fn new(url: Secret, secret: Option<Secret>) -> Result<Self, ClientError> {
+        Ok(Self { client: http::client(None)?, url, secret })
+    }
+
+    /// Posts a letter; any 2xx means that it has arrived.
+    pub(super) async fn send(&self, letter: &Letter) -> Result<(), Failure> {
+        let mut request = self
+            .client
+            .post(self.url.expose())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header("idempotency-key", &letter.cause);
+        if let Some(secret) = &self.secret {
+            request = request
+                .header("x-webhook-secret", secret.expose())
+                .header("x-webhook-signature", signature(secret, letter.payload.as_bytes()));
+        }
+        let status = http::send(request.body(letter.payload.clone())).await?.status();
+        if status.is_success() { Ok(()) } else { Err(http::refused(status)) }
+    }
+}
+
+/// `sha256=` and the HMAC-SHA256 of the body in hex, keyed with the webhook's secret.
+fn signature(secret: &Secret, body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+    let digits = hmac::sign(&key, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("sha256={digits}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_as_rfc_4231_says() {
+        let signed = signature(&Secret::new("Jefe"), b"what do ya want for nothing?");
+        assert_eq!(signed, "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+}

@@ -1,0 +1,59 @@
+//! What `/api/system/stats` promises, but for traffic.
+
+use reqwest::Method;
+use sarban::store::Db;
+use serde_json::json;
+
+use crate::panel::{START, TestPanel, send};
+use crate::support::database::{execute, on_both_engines};
+
+on_both_engines!(users_are_counted_by_state_and_owner, nodes_and_admins_are_counted_for_sudos);
+
+async fn users_are_counted_by_state_and_owner(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    panel.insert_admin("alice", false).await;
+    // Of alice (2): expired and limited at once, off, on hold. Of root (1): well, limited, removed.
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, owner_id, enabled, removed, expire_strategy, expire_date, usage_duration, created_at)
+         VALUES (1, 'both', 'k1', 2, TRUE, FALSE, 'fixed_date', 5, NULL, 0),
+                (2, 'off', 'k2', 2, FALSE, FALSE, 'never', NULL, NULL, 0),
+                (3, 'hold', 'k3', 2, TRUE, FALSE, 'start_on_first_use', NULL, 60, 0),
+                (4, 'well', 'k4', 1, TRUE, FALSE, 'fixed_date', 9000000000000000, NULL, 0),
+                (5, 'limited', 'k5', 1, TRUE, FALSE, 'never', NULL, NULL, 0),
+                (6, NULL, 'k6', 1, TRUE, TRUE, 'fixed_date', 5, NULL, 0)",
+    )
+    .await;
+    execute(
+        &db,
+        "INSERT INTO user_traffic (user_id, data_limit, used_traffic, created_at)
+         VALUES (1, 5, 5, 0), (2, NULL, 9, 0), (3, NULL, 0, 0), (4, 5, 4, 0), (5, 5, 6, 0), (6, 5, 6, 0)",
+    )
+    .await;
+    execute(&db, "UPDATE user_traffic SET online_at = 1795466185000000 - 30000000 WHERE user_id IN (1, 4, 6)").await;
+    execute(&db, "UPDATE user_traffic SET online_at = 1795466185000000 - 30000001 WHERE user_id IN (3)").await;
+    assert_eq!(panel.panel.clock.now().micros(), START);
+
+    let all = json!({"total": 5, "active": 2, "on_hold": 1, "expired": 1, "limited": 2, "online": 2});
+    assert_eq!(panel.get("root", "/api/system/stats/users").await.ok(), all);
+    let hers = json!({"total": 3, "active": 1, "on_hold": 1, "expired": 1, "limited": 1, "online": 1});
+    assert_eq!(panel.get("alice", "/api/system/stats/users").await.ok(), hers);
+    send(panel.request(Method::GET, "/api/system/stats/users")).await.refused(401);
+    panel.post("root", "/api/system/stats/users", json!({})).await.refused(405);
+}
+
+async fn nodes_and_admins_are_counted_for_sudos(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
+    panel.insert_admin("alice", false).await;
+    execute(
+        &db,
+        "INSERT INTO nodes (name, address, port, connection_backend, status, created_at) VALUES
+             ('a', 'a', 1, 'grpclib', 'healthy', 0), ('b', 'b', 1, 'grpclib', 'disabled', 0)",
+    )
+    .await;
+    let nodes = panel.get("root", "/api/system/stats/nodes").await.ok();
+    assert_eq!(nodes, json!({"total": 3, "healthy": 1, "unhealthy": 1}));
+    assert_eq!(panel.get("root", "/api/system/stats/admins").await.ok(), json!({"total": 2}));
+    panel.get("alice", "/api/system/stats/nodes").await.refused(403);
+    panel.get("alice", "/api/system/stats/admins").await.refused(403);
+}

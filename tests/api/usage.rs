@@ -1,0 +1,125 @@
+//! What the series of traffic promise.
+
+use reqwest::Method;
+use sarban::store::Db;
+use serde_json::json;
+
+use crate::panel::{TestPanel, send};
+use crate::support::database::{execute, on_both_engines};
+
+on_both_engines!(
+    a_users_traffic_node_by_node,
+    the_traffic_of_a_node_and_of_all,
+    others_than_a_sudo_see_the_traffic_of_their_own,
+    a_subscriptions_own_traffic_by_hours_or_days,
+    spans_are_read_leniently_and_checked,
+);
+
+/// 2026-11-23T15:00:00 and what follows by the hour.
+const THREE: i64 = 1_795_446_000;
+const HOUR: i64 = 3_600;
+const SPAN: &str = "start=2026-11-23T15:00:00&end=2026-11-23T17:00:00Z";
+const KEY: &str = "00000000000000000000000000000001";
+
+/// ann (of alice) and bob (of root) had traffic on node 1, on node 2, and ann on one that is gone.
+async fn start(db: &Db) -> TestPanel {
+    let panel = TestPanel::start(db.clone()).await;
+    panel.insert_admin("alice", false).await;
+    let user = |name: &str, key: &str| json!({"username": name, "expire_strategy": "never", "key": key});
+    panel.post("alice", "/api/users", user("ann", KEY)).await.ok();
+    panel.post("root", "/api/users", user("bob", "2")).await.ok();
+    execute(
+        db,
+        "INSERT INTO nodes (id, name, address, port, connection_backend, status, created_at)
+             VALUES (2, 'de', 'a', 1, 'grpclib', 'unhealthy', 0);
+         INSERT INTO user_usage_hours (user_id, hour, node_id, counted) VALUES
+             (1, 1795446000000000, 1, 100), (1, 1795446000000000, 2, 20), (1, 1795449600000000, 1, 3),
+             (1, 1795449600000000, 88, 1000), (1, 1795453200000000, 99, 4000), (1, 1795186800000000, 1, 7),
+             (2, 1795449600000000, 1, 50000);
+         INSERT INTO node_usage_hours (node_id, hour, uplink, downlink, counted) VALUES
+             (1, 1795446000000000, 0, 50, 100), (2, 1795446000000000, 0, 10, 20), (1, 1795449600000000, 0, 1, 50003),
+             (88, 1795449600000000, 0, 1, 1000), (99, 1795453200000000, 0, 1, 4000), (1, 1795186800000000, 0, 1, 7)",
+    )
+    .await;
+    panel
+}
+
+async fn a_users_traffic_node_by_node(db: Db) {
+    let panel = start(&db).await;
+    let expected = json!({
+        "username": "ann", "total": 5123,
+        "node_usages": [
+            {"node_id": 1, "node_name": "local", "usages": [[THREE, 100], [THREE + HOUR, 3], [THREE + 2 * HOUR, 0]]},
+            {"node_id": 2, "node_name": "de", "usages": [[THREE, 20], [THREE + HOUR, 0], [THREE + 2 * HOUR, 0]]},
+            {"node_id": null, "node_name": "deleted nodes",
+             "usages": [[THREE, 0], [THREE + HOUR, 1000], [THREE + 2 * HOUR, 4000]]},
+        ],
+    });
+    let path = format!("/api/users/ann/usage?{SPAN}");
+    assert_eq!(panel.get("root", &path).await.ok(), expected);
+    assert_eq!(panel.get("alice", &path).await.ok(), expected);
+    let nothing = panel.get("root", "/api/users/bob/usage?start=2026-11-23T20:00:00").await.ok();
+    assert_eq!(nothing, json!({"username": "bob", "node_usages": [], "total": 0}));
+    panel.get("alice", "/api/users/bob/usage").await.refused(403);
+    panel.get("root", "/api/users/zed/usage").await.refused(404);
+    send(panel.request(Method::GET, "/api/users/ann/usage")).await.refused(401);
+}
+
+async fn the_traffic_of_a_node_and_of_all(db: Db) {
+    let panel = start(&db).await;
+    let node = panel.get("root", &format!("/api/nodes/1/usage?{SPAN}")).await.ok();
+    let points = json!([[THREE, 100], [THREE + HOUR, 50003], [THREE + 2 * HOUR, 0]]);
+    assert_eq!(node, json!({"step": 3600, "total": 50103, "usages": points}));
+    let all = panel.get("root", &format!("/api/system/stats/traffic?{SPAN}")).await.ok();
+    let points = json!([[THREE, 120], [THREE + HOUR, 51003], [THREE + 2 * HOUR, 4000]]);
+    assert_eq!(all, json!({"step": 3600, "total": 55123, "usages": points}));
+    // An offset is converted, the start's minutes are cut, and an hour that began before the start does not count.
+    let path = "/api/system/stats/traffic?start=2026-11-23T15:30:00&end=2026-11-23T20:15:00%2B03:30";
+    let cut = panel.get("root", path).await.ok();
+    assert_eq!(cut["usages"], json!([[THREE, 0], [THREE + HOUR, 51003]]));
+    panel.get("root", "/api/nodes/88/usage").await.refused(404);
+    panel.get("alice", "/api/nodes/1/usage").await.refused(403);
+}
+
+async fn others_than_a_sudo_see_the_traffic_of_their_own(db: Db) {
+    let panel = start(&db).await;
+    let path = format!("/api/system/stats/traffic?{SPAN}");
+    let points = json!([[THREE, 120], [THREE + HOUR, 1003], [THREE + 2 * HOUR, 4000]]);
+    assert_eq!(panel.get("alice", &path).await.ok()["usages"], points);
+    panel.delete("alice", "/api/users/ann").await.ok();
+    assert_eq!(panel.get("alice", &path).await.ok()["usages"], points, "removed users count");
+}
+
+async fn a_subscriptions_own_traffic_by_hours_or_days(db: Db) {
+    let panel = start(&db).await;
+    let fetch = |query: &str| send(panel.request(Method::GET, &format!("/sub/ann/{KEY}/usage?{query}")));
+    let hours = fetch(SPAN).await.ok();
+    let points = json!([[THREE, 120], [THREE + HOUR, 1003], [THREE + 2 * HOUR, 4000]]);
+    assert_eq!(hours, json!({"step": 3600, "total": 5123, "usages": points}));
+    let days = fetch("start=2026-11-20T15:00:00&end=2026-11-23T15:00:01").await.ok();
+    let midnight = THREE - 15 * HOUR;
+    let day = 24 * HOUR;
+    let points = json!([[midnight - 3 * day, 7], [midnight - 2 * day, 0], [midnight - day, 0], [midnight, 120]]);
+    assert_eq!(days, json!({"step": 86400, "total": 127, "usages": points}));
+    send(panel.request(Method::GET, "/sub/ann/00000000000000000000000000000002/usage")).await.refused(404);
+    send(panel.request(Method::GET, "/sub/zed/00000000000000000000000000000001/usage")).await.refused(404);
+}
+
+async fn spans_are_read_leniently_and_checked(db: Db) {
+    let panel = start(&db).await;
+    let get = async |query: &str| panel.get("root", &format!("/api/system/stats/traffic?{query}")).await;
+    let usual = get("").await.ok();
+    // 30 days and the hour that has begun: the clock stands at 20:36:25.
+    assert_eq!(usual["usages"].as_array().map(Vec::len), Some(721));
+    assert_eq!(usual["usages"][720][0], THREE + 5 * HOUR);
+    assert_eq!(usual["total"], 55130);
+    assert_eq!(get("start=&end=").await.ok(), usual);
+    assert_eq!(get("start_date=2026-11-23&end_date=2026-11-23").await.ok(), usual, "other names say nothing");
+    let day = get("start=2026-11-23&end=2026-11-23T20:00:00").await.ok();
+    assert_eq!(day["usages"].as_array().map(Vec::len), Some(21));
+    let reversed = get("start=2026-11-23T20:00:00&end=2026-11-23T15:00:00").await.ok();
+    assert_eq!(reversed, json!({"step": 3600, "total": 0, "usages": []}));
+    get("start=xyz&end=").await.wrong_fields(&["start"]);
+    get("start=xyz&end=9e99").await.wrong_fields(&["end", "start"]);
+    get("start=0001-01-01&end=9999-12-31").await.wrong_fields(&["start"]);
+}
