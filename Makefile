@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint openapi deny deploy-check services services-stop
+.PHONY: help run test chaos model lint openapi fuzz-api deny deploy-check services services-stop bench
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -24,13 +24,29 @@ run: ## build and start a panel at http://127.0.0.1:8000, on SQLite in this fold
 test: ## run every test, on a Redis and a PostgreSQL started for it
 	@tests/support/services.sh run $(CARGO) test --locked --no-fail-fast
 
-lint: ## formatting, clippy with warnings denied, the rules of the house
+chaos: ## faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour
+	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
+
+bench: ## measure the panel under load, beside a bare route: docs/performance.md (BENCH="--users 100000" for less)
+	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node
+	@tests/support/services.sh run sh -c "python3 benches/http/bench.py $(BENCH) && python3 benches/http/tasks.py $(TASKS)"
+
+model: ## every order of the steps of the lease's protocol, with three candidates
+	@$(CARGO) test --locked --test model -- --candidates 3
+
+lint: ## formatting, clippy with warnings denied, the rules of the house, what deploy/ and the image name
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --test layers
+	python3 tests/deploy/context.py
+	python3 tests/deploy/metrics.py
 
 openapi: ## write openapi.json anew, after a change of the API
 	SARBAN_WRITE_OPENAPI=1 $(CARGO) test --locked --test api -- the_committed_document
+
+fuzz-api: ## ask a fresh panel everything that openapi.json allows and more: no 5xx, no answer of another shape (SECONDS=300)
+	$(CARGO) build --locked --bin sarban
+	@tests/support/fuzz_api.sh $(SARBAN) $(or $(SECONDS),300)
 
 deny: ## licences, banned crates and sources of all dependencies (needs cargo-deny)
 	cargo-deny --locked check licenses bans sources

@@ -40,7 +40,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             app::start_logging(settings.log);
             let cores = Cores::detect();
             let workers = settings.threads.workers(cores.whole());
-            let options = ServeOptions { migrate: !args.no_migrate, workers, cores: cores.share() };
+            let (migrate, take_over) = (!args.no_migrate, args.take_over);
+            let options = ServeOptions { migrate, take_over, workers, cores: cores.share() };
             let runtime = threads(workers.threads)?;
             let served = runtime.block_on(app::serve(settings, options));
             // What hangs in a system call must not hold up the end.

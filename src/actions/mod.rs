@@ -1,13 +1,15 @@
 //! Use cases, one function each: begin, decide in `domain`, write, commit, then ring.
 
 pub mod admins;
+pub mod attempt_limiter;
+pub mod cluster;
 pub mod engines;
 pub mod fetch_log;
 pub mod hosts;
-pub mod login_limiter;
 pub mod nodes;
 pub mod notices;
 pub mod passwords;
+pub mod recent;
 pub mod services;
 pub mod settings;
 pub mod sign_in;

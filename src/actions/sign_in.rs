@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Panel;
-use super::login_limiter::{LoginLimiter, Subject, TooMany};
+use super::attempt_limiter::{AttemptLimiter, Subject, TooMany};
 use super::passwords::{self, PasswordError};
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
@@ -30,17 +30,17 @@ pub enum SignInError {
 /// limit, if there is one.
 pub async fn sign_in(
     panel: &Panel,
-    limiter: &LoginLimiter,
+    limiter: &AttemptLimiter,
     from: Option<IpAddr>,
     username: &str,
     password: Secret,
 ) -> Result<Admin, SignInError> {
     let subjects = from.map(Subject::address).into_iter().chain([Subject::name(username)]).collect();
-    let attempt = limiter.begin(subjects, panel.clock.boot()).map_err(SignInError::TooMany)?;
+    let attempt = limiter.begin(subjects, panel.clock.boot()).await.map_err(SignInError::TooMany)?;
     let hash = admins::password_hash(&panel.db, username).await?;
     if !passwords::verify(password, hash).await? {
         return Err(SignInError::Wrong);
     }
-    attempt.was_right();
+    attempt.was_right().await;
     admins::by_username(&panel.db, username).await?.ok_or(SignInError::Wrong)
 }

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use crate::clock::Clock;
 use crate::domain::credentials::KeyDerivation;
 use crate::domain::moment::{BootTime, SECOND};
@@ -26,6 +28,13 @@ pub struct Surroundings {
     pub server_ip: String,
 }
 
+impl Surroundings {
+    /// A hash of all of it.
+    pub fn revision(&self) -> u128 {
+        xxh3_128(format!("{self:?}").as_bytes())
+    }
+}
+
 impl Default for Surroundings {
     fn default() -> Self {
         Self {
@@ -45,6 +54,8 @@ pub struct Sources {
     pub settings: SubscriptionSettings,
     /// Their rules, compiled.
     pub rules: ClientRules,
+    /// A hash of hosts and settings: the same on every host.
+    pub revision: u128,
 }
 
 /// The sources as they were at most a second ago.
@@ -84,8 +95,10 @@ impl SourceCache {
             Some(old) if old.settings.rules == settings.rules => old.rules.clone(),
             _ => ClientRules::new(&settings.rules),
         };
-        let catalogue = Catalogue::new(subscription::hosts(db).await?);
-        let sources = Arc::new(Sources { catalogue, settings, rules });
+        let hosts = subscription::hosts(db).await?;
+        let revision = xxh3_128(format!("{hosts:?} {settings:?}").as_bytes());
+        let catalogue = Catalogue::new(hosts);
+        let sources = Arc::new(Sources { catalogue, settings, rules, revision });
         let mut shelf = self.shelf();
         shelf.sources = Some(Arc::clone(&sources));
         // What was changed meanwhile may be missing here.

@@ -10,6 +10,8 @@ pub use create::create;
 pub use error::UserError;
 pub use list::{list, page};
 
+use std::borrow::Borrow;
+
 use super::{Panel, notices};
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
@@ -169,9 +171,9 @@ fn news(event: Event, before: &User, after: &User, now: Moment) -> Vec<Event> {
 }
 
 /// To others than a sudo a user that is not theirs looks like one that is not there.
-fn visible(admin: &Admin, user: Option<User>) -> Result<User, UserError> {
+pub fn visible<U: Borrow<User>>(admin: &Admin, user: Option<U>) -> Result<U, UserError> {
     match user {
-        Some(user) if admin.may_see_user_of(user.owner.as_ref().map(|owner| owner.id)) => Ok(user),
+        Some(user) if admin.may_see_user_of(user.borrow().owner.as_ref().map(|owner| owner.id)) => Ok(user),
         None if admin.is_sudo => Err(UserError::NotFound),
         _ => Err(UserError::Forbidden),
     }

@@ -38,7 +38,8 @@ impl State {
     pub async fn admin_of_token(&self, token: &str) -> Result<Option<Admin>, ApiError> {
         let db = &self.panel.db;
         let Some(bearer) = self.signer.check(db, token, self.panel.clock.now()).await? else { return Ok(None) };
-        let admin = store::admins::by_username(db, &bearer.username).await?;
+        let read = async || store::admins::by_username(db, &bearer.username).await;
+        let admin = self.admins.get(&self.panel, bearer.username.as_str(), read).await?;
         Ok(admin.filter(|admin| admin.may_sign_in() && !bearer.is_older_than(admin.password_reset_at)))
     }
 }

@@ -33,7 +33,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
         request.set_data(self.state.clone());
         let cross_origin = CrossOrigin::of(&request, &self.state.options.http.allowed_origins);
         let preflight = cross_origin.as_ref().and_then(|cross| cross.preflight(&request));
-        let changes_sources = may_change_sources(&request);
+        let (changes, changes_sources) = (writes(&request), may_change_sources(&request));
         let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
         let (route, mut response) = match preflight {
             Some(response) => (None, response),
@@ -48,6 +48,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
         if changes_sources {
             self.state.sources.forget();
         }
+        if changes {
+            // For whoever keeps what was read before, here and on other hosts.
+            self.state.panel.bell.ring();
+        }
         response.headers_mut().insert(REQUEST_ID, id);
         let micros = clock.boot().micros() - started.micros();
         span.in_scope(|| observe(&method, route.as_deref(), response.status(), micros));
@@ -59,7 +63,11 @@ impl<E: Endpoint<Output = Response>> Boundary<E> {
     /// The route's pattern, if one matched, and the answer.
     async fn answer(&self, request: Request) -> (Option<Arc<str>>, Response) {
         if self.state.options.http.read_only && writes(&request) {
-            return (None, ApiError::unavailable("The panel is read-only now").to_response());
+            return (
+                None,
+                ApiError::unavailable("The panel is read-only: SARBAN_READ_ONLY is on, so nothing is changed")
+                    .to_response(),
+            );
         }
         match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
             Ok(Ok(response)) => (response.data().map(|PathPattern(pattern)| pattern.clone()), response),

@@ -47,14 +47,22 @@ use poem::{Endpoint, FromRequest, Request, RequestBody, Response};
 use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
+use crate::actions::attempt_limiter::AttemptLimiter;
 use crate::actions::fetch_log::FetchLog;
-use crate::actions::login_limiter::LoginLimiter;
+use crate::actions::recent::{MAX_AGE, Recent, Rings};
 use crate::actions::subscriptions::{SourceCache, Surroundings};
 use crate::actions::users::totals::TotalCache;
+use crate::cluster::shared_counters::SharedCounters;
+use crate::cluster::view::ClusterView;
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
 use crate::config::subscription::SubscriptionSettings;
+use crate::domain::admin::Admin;
+use crate::domain::ids::AdminId;
+use crate::domain::moment::SECOND;
+use crate::domain::user::User;
+use crate::store::stats::UserCounts;
 
 pub mod admins;
 pub mod auth;
@@ -62,6 +70,7 @@ pub mod body;
 mod boundary;
 pub mod chance;
 pub mod client;
+pub mod cluster;
 pub mod coerce;
 mod cors;
 mod docs;
@@ -112,6 +121,8 @@ pub struct State {
     pub panel: Panel,
     /// Settings.
     pub options: Options,
+    /// The others.
+    pub cluster: ClusterView,
     /// How the panel is.
     pub health: Health,
     /// Renders what was counted and measured.
@@ -122,17 +133,25 @@ pub struct State {
     pub fetches: FetchLog,
     /// What subscriptions are rendered from; `forget` it after every change of hosts, inbounds, services or settings.
     pub sources: SourceCache,
+    /// Admins as requests name them.
+    pub admins: Recent<String, Option<Admin>>,
+    /// Users as requests name them.
+    pub users: Recent<String, Option<Arc<User>>>,
+    /// A hash of what subscriptions depend on and no admin changes.
+    pub surroundings_revision: u128,
+    /// How many users of what kind there are, by owner.
+    pub user_counts: Recent<Option<AdminId>, UserCounts>,
     /// How many users the last lists had.
     pub totals: TotalCache,
     /// How often a subscription's link may be wrong.
-    pub misses: LoginLimiter,
+    pub misses: AttemptLimiter,
     /// Random digits and choices.
     pub chance: Chance,
     /// How often a password may be wrong.
-    pub limiter: LoginLimiter,
+    pub limiter: AttemptLimiter,
 }
 
-/// The settings that the API needs.
+/// The settings that the API needs, and what was made of them.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How to answer.
@@ -143,6 +162,8 @@ pub struct Options {
     pub subscription: SubscriptionSettings,
     /// What was found out about them at the start.
     pub surroundings: Surroundings,
+    /// What all hosts count together; `None`: each counts by itself.
+    pub counters: Option<Arc<SharedCounters>>,
 }
 
 impl State {
@@ -150,17 +171,35 @@ impl State {
     pub fn new(
         panel: Panel,
         options: Options,
+        cluster: ClusterView,
         health: Health,
         metrics: PrometheusHandle,
         rng: &mut impl CryptoRng,
     ) -> Arc<Self> {
         let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let limiter = LoginLimiter::new(options.auth.login_attempts_per_minute);
+        let limiter = AttemptLimiter::new("password", options.auth.login_attempts_per_minute, options.counters.clone());
         let signer = Signer::new(Secret::new(candidate));
-        let misses = LoginLimiter::new(options.auth.subscription_misses_per_minute);
+        let misses =
+            AttemptLimiter::new("subscription", options.auth.subscription_misses_per_minute, options.counters.clone());
         let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
-        let totals = TotalCache::default();
-        Arc::new(Self { panel, options, health, metrics, signer, limiter, fetches, sources, totals, misses, chance })
+        Arc::new(Self {
+            surroundings_revision: options.surroundings.revision(),
+            admins: Recent::new(MAX_AGE, Rings::All),
+            users: Recent::new(MAX_AGE, Rings::All),
+            user_counts: Recent::new(2 * SECOND, Rings::Own),
+            totals: TotalCache::default(),
+            panel,
+            options,
+            cluster,
+            health,
+            metrics,
+            signer,
+            limiter,
+            fetches,
+            sources,
+            misses,
+            chance,
+        })
     }
 }
 
@@ -187,6 +226,7 @@ pub fn endpoints() -> Vec<(String, String)> {
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
+        .and(cluster::routes)
         .and(docs::routes)
         .and(engine_logs::routes)
         .and(engines::routes)

@@ -17,7 +17,7 @@ use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Routes, get, post};
-use super::words::{word, word_for};
+use super::words::word_for;
 use crate::actions::notices::{self, NoticeError};
 use crate::domain::moment::Moment;
 use crate::domain::notice::{Channel, LetterState};

@@ -12,8 +12,8 @@ use super::docs::switched_on;
 use super::error::{ApiError, ErrorBody, WrongFields};
 use super::routes::{Routes, get};
 use super::{
-    State, admins, docs, engines, health, home, hosts, inbounds, metrics, nodes, notifications, services, settings,
-    stats, subscription, usage, users,
+    State, admins, cluster, docs, engines, health, home, hosts, inbounds, metrics, nodes, notifications, services,
+    settings, stats, subscription, usage, users,
 };
 
 #[derive(OpenApi)]
@@ -54,6 +54,7 @@ fn openapi_json(state: &State) -> Result<Json<utoipa::openapi::OpenApi>, ApiErro
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = [
         admins::Doc::openapi(),
+        cluster::Doc::openapi(),
         docs::Doc::openapi(),
         engines::Doc::openapi(),
         health::Doc::openapi(),
@@ -73,6 +74,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     .into_iter()
     .fold(Doc::openapi(), utoipa::openapi::OpenApi::merge_from);
     for operation in document.paths.paths.values_mut().flat_map(operations) {
+        name(operation);
         add_refusals(operation);
     }
     document
@@ -80,6 +82,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
+}
+
+/// Ids must be unique, and utoipa takes the handlers' names: `list` of the tag User becomes `user_list`.
+fn name(operation: &mut Operation) {
+    if let (Some(tag), Some(id)) = (operation.tags.as_ref().and_then(|tags| tags.first()), &operation.operation_id) {
+        operation.operation_id = Some(format!("{}_{id}", tag.to_lowercase()));
+    }
 }
 
 /// How the boundary and the extractors refuse requests, and the bodies of all refusals that say nothing of theirs.
@@ -145,6 +154,16 @@ mod tests {
         assert_eq!(described.difference(&registered).collect::<Vec<_>>(), Vec::<&String>::new(), "without a route");
         assert_eq!(registered.difference(&described).collect::<Vec<_>>(), Vec::<&String>::new(), "not described");
         assert_eq!(document["openapi"], "3.1.0");
+    }
+
+    #[test]
+    fn ids_are_unique() {
+        let document = serde_json::to_value(document()).expect("JSON");
+        let mut seen = BTreeSet::new();
+        for (name, operation) in described(&document) {
+            let id = operation["operationId"].as_str().expect("an id").to_owned();
+            assert!(seen.insert(id.clone()), "{name}: another operation is {id}, too");
+        }
     }
 
     #[test]

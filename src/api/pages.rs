@@ -6,20 +6,24 @@ use poem::{Body, Response};
 use super::State;
 use crate::actions::subscriptions::Sources;
 use crate::domain::user::User;
-use crate::subscription::Format;
 use crate::subscription::pages::{PageError, Support};
+use crate::subscription::{Format, render};
 
 impl State {
     /// A subscription's page.
-    pub(super) fn user_page(&self, user: User, sources: &Sources) -> Response {
+    pub(super) fn user_page(&self, user: &User, sources: &Sources) -> Response {
         let now = self.panel.clock.now();
         // A user whose account does not work has no use for them.
-        let links =
-            if user.is_active(now) { self.render(Format::Links, &user, sources, "").body } else { String::new() };
+        let links = if user.is_active(now) {
+            render(Format::Links, &self.rendering(user, sources, ""), &mut self.chance.fork()).body
+        } else {
+            String::new()
+        };
         let links: Vec<&str> = links.lines().collect();
         let settings = &sources.settings;
         let support = Support { profile_title: &settings.profile_title, support_link: &settings.support_link, now };
-        let (page, error) = self.options.surroundings.templates.pages.user(&self.user_document(user), &links, support);
+        let (page, error) =
+            self.options.surroundings.templates.pages.user(&self.user_document(user.clone()), &links, support);
         response(page, error)
     }
 }

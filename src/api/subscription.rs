@@ -1,9 +1,10 @@
 //! `/sub/{username}/{key}`: what users' apps fetch. The key is the authentication.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use deserr::Deserr;
-use poem::http::header;
+use poem::http::{StatusCode, header};
 use poem::{Body, Request as HttpRequest, Response, handler};
 use subtle::ConstantTimeEq as _;
 use utoipa::{IntoParams, OpenApi};
@@ -15,14 +16,14 @@ use super::error::ApiError;
 use super::fields::FieldErrors;
 use super::query::Path;
 use super::routes::{Routes, get};
-use crate::actions::login_limiter::Subject;
+use crate::actions::attempt_limiter::Subject;
 use crate::actions::subscriptions::Sources;
 use crate::domain::subscription_settings::RuleResult;
 use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
-use crate::store::users;
+use crate::subscription::etag::etag;
 use crate::subscription::headers::headers;
-use crate::subscription::{Format, LeftOut, Rendered, Request, render};
+use crate::subscription::{Format, LeftOut, Request, render};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -83,10 +84,10 @@ async fn fetch(
     }
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
-        return Ok(state.user_page(user, &sources));
+        return Ok(state.user_page(&user, &sources));
     }
     match sources.rules.result(&agent) {
-        Some(RuleResult::Template) => Ok(state.user_page(user, &sources)),
+        Some(RuleResult::Template) => Ok(state.user_page(&user, &sources)),
         Some(result) => {
             let format = Format::from_rule(result).ok_or_else(nothing)?;
             Ok(state.subscription(format, &user, &sources, &client, request))
@@ -101,7 +102,8 @@ async fn fetch(
               (status = 429, description = "Too many wrong links from this address")))]
 #[handler]
 async fn info(state: &State, client: Client, Path(link): Path<Link>) -> Result<Json<UserDocument>, ApiError> {
-    Ok(Json(state.user_document(state.subscriber(&link.username, &link.key, &client).await?)))
+    let user = state.subscriber(&link.username, &link.key, &client).await?;
+    Ok(Json(state.user_document((*user).clone())))
 }
 
 /// Fetches a subscription in a given format.
@@ -128,10 +130,10 @@ async fn fetch_as(
 impl State {
     /// The user whose link this is. Wrong links count against their sender; right ones never do, because many users
     /// may share an address.
-    pub(super) async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<User, ApiError> {
+    pub(super) async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<Arc<User>, ApiError> {
         // The same is done for every wrong link, so that its time tells nothing: not whether there is such a user, and
         // not how much of the key is right.
-        let user = users::by_username(&self.panel.db, username).await?;
+        let user = self.recent_user(username).await?;
         let known = user.as_ref().map_or("", |user| user.key.as_str());
         let is_right: bool = known.as_bytes().ct_eq(key.as_bytes()).into();
         // A key that is no hexadecimal text was given by hand, and opens nothing.
@@ -140,7 +142,7 @@ impl State {
             return Ok(user);
         }
         if let Some(address) = client.address {
-            let counted = self.misses.begin(vec![Subject::address(address)], self.panel.clock.boot());
+            let counted = self.misses.begin(vec![Subject::address(address)], self.panel.clock.boot()).await;
             // Dropped without a word, the attempt stays counted.
             counted.map(drop).map_err(|full| ApiError::too_many_requests(full.retry_after))?;
         }
@@ -155,23 +157,37 @@ impl State {
         client: &Client,
         http: &HttpRequest,
     ) -> Response {
-        let rendered = self.render(format, user, sources, &user_agent(http));
+        let agent = user_agent(http);
+        let request = self.rendering(user, sources, &agent);
+        // Chance makes each rendering another one: then there is no tag, and nothing to compare.
+        let etag = etag(format, &request, sources.revision.wrapping_add(self.surroundings_revision));
+        let known = etag.as_ref().is_some_and(|etag| {
+            http.header(header::IF_NONE_MATCH).is_some_and(|known| known.split(',').any(|known| known.trim() == etag))
+        });
+        let mut response = Response::builder();
+        for (name, value) in headers(user, &sources.settings, &own_url(client, http)) {
+            response = response.header(name, value);
+        }
+        if let Some(etag) = &etag {
+            response = response.header(header::ETAG, etag);
+        }
+        if known {
+            return response.status(StatusCode::NOT_MODIFIED).finish();
+        }
+        let rendered = render(format, &request, &mut self.chance.fork());
         for LeftOut { host, reason } in rendered.left_out {
             tracing::debug!(user = user.id.0, host = host.0, ?format, "the host is left out: {reason}");
         }
         if let Some(error) = rendered.template_error {
             tracing::error!(error = &error as &dyn std::error::Error, "the built-in template is used instead");
         }
-        let mut response = Response::builder().content_type(format.content_type());
-        for (name, value) in headers(user, &sources.settings, &own_url(client, http)) {
-            response = response.header(name, value);
-        }
-        response.body(Body::from_string(rendered.body))
+        response.content_type(format.content_type()).body(Body::from_string(rendered.body))
     }
 
-    pub(super) fn render(&self, format: Format, user: &User, sources: &Sources, user_agent: &str) -> Rendered {
+    /// What a rendering for this user depends on.
+    pub(super) fn rendering<'a>(&'a self, user: &'a User, sources: &'a Sources, user_agent: &'a str) -> Request<'a> {
         let surroundings = &self.options.surroundings;
-        let request = Request {
+        Request {
             user,
             catalogue: &sources.catalogue,
             settings: &sources.settings,
@@ -180,8 +196,7 @@ impl State {
             server_ip: &surroundings.server_ip,
             user_agent,
             now: self.panel.clock.now(),
-        };
-        render(format, &request, &mut self.chance.fork())
+        }
     }
 }
 

@@ -78,11 +78,11 @@ pub struct NodeTraffic {
 struct SpanQuery {
     /// The first moment, ISO 8601, UTC unless it says otherwise. Without: 30 days ago.
     #[deserr(default)]
-    #[param(value_type = Option<String>, example = "2026-11-23T15:00:00")]
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-11-23T15:00:00Z")]
     start: Maybe,
     /// The last moment. Without: now.
     #[deserr(default)]
-    #[param(value_type = Option<String>, example = "2026-11-24T15:00:00")]
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-11-24T15:00:00Z")]
     end: Maybe,
 }
 
@@ -91,7 +91,7 @@ struct SpanQuery {
 struct Maybe(Option<Moment>);
 
 /// Shows a user's traffic by the hour, node by node.
-#[utoipa::path(get, path = "/api/users/{username}/usage", tag = "User", params(At, SpanQuery),
+#[utoipa::path(get, path = "/api/users/{username}/usage", operation_id = "usage", tag = "User", params(At, SpanQuery),
     responses((status = 200, body = UserTraffic), (status = 404, description = "No such user")))]
 #[handler]
 async fn of_user(
@@ -106,7 +106,8 @@ async fn of_user(
 }
 
 /// Shows the traffic of all users on a node, by the hour.
-#[utoipa::path(get, path = "/api/nodes/{node_id}/usage", tag = "Node", params(NodePath, SpanQuery),
+#[utoipa::path(get, path = "/api/nodes/{node_id}/usage", operation_id = "usage", tag = "Node",
+    params(NodePath, SpanQuery),
     responses((status = 200, body = TrafficSeries), (status = 404, description = "No such node")))]
 #[handler]
 async fn of_node(
@@ -119,7 +120,7 @@ async fn of_node(
 }
 
 /// Shows the traffic of all users by the hour; to others than a sudo, of their own.
-#[utoipa::path(get, path = "/api/system/stats/traffic", tag = "System", params(SpanQuery),
+#[utoipa::path(get, path = "/api/system/stats/traffic", operation_id = "traffic", tag = "System", params(SpanQuery),
     responses((status = 200, body = TrafficSeries)))]
 #[handler]
 async fn of_all(
@@ -131,7 +132,7 @@ async fn of_all(
 }
 
 /// Shows a subscription's own traffic: by the hour, or by the day when more than three days are asked for.
-#[utoipa::path(get, path = "/sub/{username}/{key}/usage", tag = "Subscription", security(()),
+#[utoipa::path(get, path = "/sub/{username}/{key}/usage", operation_id = "usage", tag = "Subscription", security(()),
     params(Link, SpanQuery),
     responses((status = 200, body = TrafficSeries), (status = 404, description = "No such subscription"),
               (status = 429, description = "Too many wrong links from this address")))]

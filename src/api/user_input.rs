@@ -196,7 +196,6 @@ impl UserQuery {
         UserFilter {
             names: match self.username.as_slice() {
                 [] => Names::Any,
-                [text] if text.is_empty() => Names::Any,
                 [text] => Names::Containing(text.clone()),
                 names => Names::Exactly(names.to_vec()),
             },

@@ -1,5 +1,7 @@
 //! `/api/users`: the users, what is done to one of them, and what to many at once.
 
+use std::sync::Arc;
+
 use poem::handler;
 use poem::http::StatusCode;
 use rand::Rng as _;
@@ -20,6 +22,7 @@ use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
 use crate::store::services::Scope;
 use crate::store::user_lists::{UserFilter, UserSort, UserWindow};
+use crate::store::{self, StoreError};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -94,7 +97,8 @@ async fn create(state: &State, CurrentAdmin(admin): CurrentAdmin, Json(body): Js
               (status = 404, description = "No such user")))]
 #[handler]
 async fn read(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
-    Ok(Json(state.user_document(users::get(&state.panel, &admin, &at.username).await?)))
+    let user = users::visible(&admin, state.recent_user(&at.username).await?)?;
+    Ok(Json(state.user_document((*user).clone())))
 }
 
 /// Changes a user: null or missing means as it is. The name must be there, and changes nothing.
@@ -221,6 +225,12 @@ impl State {
             UserWindow { sort: UserSort::Id, descending: false, offset: paging.offset(), limit: paging.limit() };
         let (found, total) = users::page(&self.panel, &self.totals, filter, window).await?;
         Ok((self.user_documents(found), total))
+    }
+
+    /// The user of that name as it was at most a moment ago.
+    pub(super) async fn recent_user(&self, username: &str) -> Result<Option<Arc<User>>, StoreError> {
+        let find = async || Ok(store::users::by_username(&self.panel.db, username).await?.map(Arc::new));
+        self.users.get(&self.panel, username, find).await
     }
 
     /// A user as answers show it, with what this process alone knows of its last fetch.

@@ -9,6 +9,7 @@ use crate::domain::notice::{Channel, LetterState};
 use crate::domain::subscription_settings::RuleResult;
 use crate::domain::user::ResetStrategy;
 use crate::domain::user_edit::ExpireStrategy;
+use crate::store::runs::RunState;
 use crate::store::user_lists::UserSort;
 
 impl_words!(ResetStrategy: Self::NoReset, Self::Day, Self::Week, Self::Month, Self::Year);
@@ -16,6 +17,7 @@ impl_words!(ExpireStrategy: Self::Never, Self::FixedDate, Self::StartOnFirstUse)
 impl_words!(UserSort: Self::Username, Self::UsedTraffic, Self::DataLimit, Self::ExpireDate, Self::CreatedAt);
 impl_words!(ConnectionBackend: Self::Grpcio, Self::Grpclib);
 impl_words!(NodeStatus: Self::Healthy, Self::Unhealthy, Self::Disabled);
+impl_words!(RunState = Self::ALL);
 impl_words!(HostSecurity = Self::ALL);
 impl_words!(Alpn = Self::ALL);
 impl_words!(Fingerprint = Self::ALL);

@@ -2,6 +2,7 @@
 //! can cost the lease. The elector runs there, and under it, while this process leads, the scheduler's loop.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,19 +18,24 @@ use crate::cluster::elector::{Elector, Lead};
 use crate::cluster::gate::{Gate, RedisState, RedisWatch};
 use crate::cluster::identity::{Identity, task_session_name};
 use crate::cluster::leadership::{Leadership, Standing};
+use crate::cluster::members::{Members, Seen};
 use crate::cluster::ringing;
+use crate::cluster::servers::RedisServers;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::schedule::Schedule;
 use crate::nodes::supervisor::Supervisor;
 use crate::notify::Courier;
 use crate::scheduler::driver::{Driver, MakeFence};
 use crate::scheduler::tasks::Deps;
+use crate::store::members::Member;
 use crate::store::{Db, Fence, OpenOptions};
 
 /// What the thread is made of.
 pub struct CoordinationParts {
     /// Who this process is.
     pub identity: Identity,
+    /// What the others are told of this process.
+    pub me: Member,
     /// The lease's numbers.
     pub timing: LeaseTiming,
     /// When each task runs.
@@ -37,7 +43,7 @@ pub struct CoordinationParts {
     /// How to open the thread's own connections.
     pub lease_database: OpenOptions,
     /// The Redis of the cluster and its name there; `None`: the database alone.
-    pub redis: Option<(redis::Client, String)>,
+    pub redis: Option<(RedisServers, String)>,
     /// The bell.
     pub bell: Bell,
     /// The link to the nodes: led by whoever leads.
@@ -53,10 +59,10 @@ pub struct CoordinationParts {
 pub struct Coordination {
     /// Where this process stands.
     pub standing: watch::Receiver<Standing>,
+    /// Who else is there.
+    pub members: Seen,
     /// Whether Redis answers.
     pub redis: watch::Receiver<RedisState>,
-    /// Asks the leader to hand over.
-    pub step_down: Arc<Notify>,
     drain: CancellationToken,
     thread: JoinHandle<()>,
 }
@@ -67,20 +73,20 @@ impl Coordination {
         let workers = Handle::current();
         let drain = CancellationToken::new();
         let (standing, standing_seen) = watch::channel(Standing::None);
-        let step_down = Arc::new(Notify::new());
+        let (members, members_seen) = watch::channel(Arc::default());
         let redis = RedisWatch::new(if parts.redis.is_some() { RedisState::Ok } else { RedisState::Off });
-        let gate = parts.redis.as_ref().map(|(client, cluster)| {
+        let gate = parts.redis.as_ref().map(|(servers, cluster)| {
             let ttl = Duration::from_micros(parts.timing.ttl.unsigned_abs());
             let limit = Duration::from_micros(parts.timing.operation().unsigned_abs());
-            Gate::new(client.clone(), cluster, parts.identity.instance, ttl, limit, redis.clone())
+            Gate::new(servers.clone(), cluster, parts.identity.instance, ttl, limit, redis.clone())
         });
         let runtime = Builder::new_current_thread().enable_all().build().context("no runtime for the lease")?;
-        let (draining, asked, redis_seen) = (drain.clone(), step_down.clone(), redis.seen());
+        let (draining, redis_seen) = (drain.clone(), redis.seen());
         let thread = std::thread::Builder::new()
             .name("sarban-lease".to_owned())
-            .spawn(move || runtime.block_on(run(parts, gate, redis, workers, standing, asked, draining)))
+            .spawn(move || runtime.block_on(run(parts, gate, redis, workers, standing, members, draining)))
             .context("no thread for the lease")?;
-        Ok(Self { standing: standing_seen, redis: redis_seen, step_down, drain, thread })
+        Ok(Self { standing: standing_seen, members: members_seen, redis: redis_seen, drain, thread })
     }
 
     /// Hands the lease over, if this process has it, and does not candidate again.
@@ -103,21 +109,30 @@ async fn run(
     redis: RedisWatch,
     workers: Handle,
     standing: watch::Sender<Standing>,
-    step_down: Arc<Notify>,
+    members: watch::Sender<Arc<Vec<Member>>>,
     drain: CancellationToken,
 ) {
     let Some(db) = drain.run_until_cancelled(open(&parts)).await else { return };
-    if let Some((client, cluster)) = &parts.redis {
+    if let Some((servers, cluster)) = &parts.redis {
         let carrying = ringing::carry(
             parts.bell.clone(),
-            client.clone(),
+            servers.clone(),
             cluster.clone(),
             parts.identity.instance,
-            redis,
             drain.clone(),
         );
         tokio::spawn(carrying);
     }
+    let yields = Arc::new(AtomicBool::new(false));
+    let keeping = Members {
+        me: parts.me.clone(),
+        db: db.clone(),
+        redis: parts.redis.clone(),
+        state: redis,
+        seen: members,
+        yields: yields.clone(),
+    };
+    let keeping = tokio::spawn(keeping.keep(drain.clone()));
     let lead = leader(&parts, &db, workers);
     let elector = Elector {
         identity: parts.identity,
@@ -128,10 +143,13 @@ async fn run(
         bell: parts.bell,
         lead,
         standing,
-        step_down,
+        step_down: Arc::new(Notify::new()),
+        yields,
         drain,
     };
     elector.run().await;
+    // It takes leave of the others.
+    let _ = keeping.await;
     db.close().await;
 }
 

@@ -27,20 +27,36 @@ pub(super) fn options(settings: &Settings) -> OpenOptions {
 /// How the lease's thread opens it: few connections of its own, past pgbouncer, that wait for nobody.
 pub(super) fn lease_options(settings: &Settings) -> OpenOptions {
     OpenOptions {
-        url: settings.database.direct_url().clone(),
         // The lease, the ledger, and the clock between them.
         connections: 3,
         application_name: format!("sarban-lease-{}", settings.instance.name),
         acquire_timeout: Duration::from_secs(2),
-        busy_timeout: Duration::from_millis(20),
+        ..direct_options(settings)
+    }
+}
+
+/// How migrations open it: past pgbouncer, where statements may have names.
+fn direct_options(settings: &Settings) -> OpenOptions {
+    OpenOptions {
+        url: settings.database.direct_url().clone(),
+        statement_cache: settings.database.direct_statement_cache(),
+        connections: 1,
         ..options(settings)
     }
 }
 
 /// Opens the database for a process or a command.
 pub async fn open(settings: &Settings) -> anyhow::Result<Db> {
-    let options = options(settings);
-    Db::open(&options).await.with_context(|| hint(&options.url))
+    open_with(&options(settings)).await
+}
+
+/// Opens it past pgbouncer, for migrations.
+pub(super) async fn open_direct(settings: &Settings) -> anyhow::Result<Db> {
+    open_with(&direct_options(settings)).await
+}
+
+async fn open_with(options: &OpenOptions) -> anyhow::Result<Db> {
+    Db::open(options).await.with_context(|| hint(&options.url))
 }
 
 /// Opens it for a panel that only looks on: past pgbouncer, which may not pass on that its session is read-only.

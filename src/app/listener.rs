@@ -1,5 +1,6 @@
 //! Where the panel listens: a TCP port, plain or TLS, or a Unix socket.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,22 +25,60 @@ use crate::config::http::TlsFiles;
 /// Who connects must have shaken hands by then.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Binds what the settings name.
-pub(super) async fn bind(settings: &Settings) -> anyhow::Result<BoxAcceptor> {
+/// An open door, and the socket behind it: to be handed on.
+pub(super) struct Listening {
+    pub(super) acceptor: BoxAcceptor,
+    pub(super) socket: OwnedFd,
+}
+
+/// Listens where the settings say, or on a socket of that kind that was inherited.
+pub(super) async fn listen(settings: &Settings, inherited: Option<OwnedFd>) -> anyhow::Result<Listening> {
     if let Some(path) = &settings.http.uds {
-        return Ok(UnixAcceptor::from_std(bind_unix(path).await?)?.boxed());
+        let listener = match inherited {
+            Some(socket) => UnixListener::from(socket),
+            None => bind_unix(path).await?,
+        };
+        listener.set_nonblocking(true)?;
+        let socket = listener.as_fd().try_clone_to_owned()?;
+        return Ok(Listening { acceptor: UnixAcceptor::from_std(listener)?.boxed(), socket });
     }
-    let (host, port) = (settings.http.host.as_str(), settings.http.port);
-    let listener = TcpListener::bind((host, port)).await.with_context(|| {
-        format!("can't listen on {host} port {port}: another program may have it; check UVICORN_HOST and UVICORN_PORT")
-    })?;
-    match &settings.tls {
-        None => Ok(TcpAcceptor::from_tokio(listener)?.boxed()),
+    let listener = match inherited {
+        Some(socket) => {
+            let listener = std::net::TcpListener::from(socket);
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener).context("the inherited socket does not listen on TCP")?
+        }
+        None => bind_tcp(&settings.http.host, settings.http.port).await?,
+    };
+    let socket = listener.as_fd().try_clone_to_owned()?;
+    let acceptor = match &settings.tls {
+        None => TcpAcceptor::from_tokio(listener)?.boxed(),
         Some(files) => {
             let tls = TlsAcceptor::from(Arc::new(server_config(files)?));
-            Ok(Handshakes::start(listener, tls)?.boxed())
+            Handshakes::start(listener, tls)?.boxed()
         }
+    };
+    Ok(Listening { acceptor, socket })
+}
+
+/// The socket that a service manager opened and passed on (`LISTEN_FDS`, as systemd does), if there is one.
+pub(super) fn from_service_manager() -> anyhow::Result<Option<OwnedFd>> {
+    let mut passed = listenfd::ListenFd::from_env();
+    if passed.len() == 0 {
+        return Ok(None);
     }
+    // Which of both is known by asking for either.
+    if let Ok(listener) = passed.take_tcp_listener(0) {
+        return Ok(listener.map(OwnedFd::from));
+    }
+    let listener = passed.take_unix_listener(0).context("LISTEN_FDS: the first socket is neither TCP nor Unix")?;
+    Ok(listener.map(OwnedFd::from))
+}
+
+async fn bind_tcp(host: &str, port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((host, port)).await.with_context(|| {
+        format!("can't listen on {host} port {port}: another program may have it; check UVICORN_HOST and UVICORN_PORT")
+    })
 }
 
 /// A socket file that nobody listens on any more is left over from a crash; one that answers is somebody's.
@@ -55,7 +94,6 @@ async fn bind_unix(path: &Path) -> anyhow::Result<UnixListener> {
     }
     let listener =
         UnixListener::bind(path).with_context(|| format!("can't listen on {}; check UVICORN_UDS", path.display()))?;
-    listener.set_nonblocking(true)?;
     Ok(listener)
 }
 

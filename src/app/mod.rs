@@ -10,6 +10,7 @@ mod serve;
 mod shadow;
 mod shutdown;
 mod surroundings;
+mod take_over;
 mod telemetry;
 mod templates;
 

@@ -13,13 +13,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::coordination::{Coordination, CoordinationParts};
 use super::health::Watchers;
-use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, telemetry};
+use super::listener::Listening;
+use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, take_over, telemetry};
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
 use crate::api;
 use crate::clock::Clock;
 use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::identity::Identity;
+use crate::cluster::members;
+use crate::cluster::shared_counters::SharedCounters;
+use crate::cluster::view::ClusterView;
 use crate::config::Settings;
 use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::SECOND;
@@ -29,6 +33,7 @@ use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
 use crate::nodes::{self, panel_certificate};
 use crate::scheduler::tasks::Deps;
+use crate::store::members::Member;
 use crate::store::{Db, migrate, user_lists};
 
 /// Kept of the grace for the last writes.
@@ -39,6 +44,8 @@ const LAST_SECOND: Duration = Duration::from_secs(1);
 pub struct ServeOptions {
     /// Apply pending migrations; otherwise refuse to start with any.
     pub migrate: bool,
+    /// Receive the listening socket from the running process of this host.
+    pub take_over: bool,
     /// What the runtime was sized to, for the log.
     pub workers: Workers,
     /// The cores that it was sized for.
@@ -56,12 +63,23 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         options.workers
     );
     // First the port, which costs nothing to ask for, then the database.
-    let acceptor = listener::bind(&settings).await?;
+    let mut predecessor = None;
+    let mut inherited = listener::from_service_manager()?;
+    if options.take_over
+        && inherited.is_none()
+        && let Some((socket, process)) = take_over::receive(&settings)?
+    {
+        (inherited, predecessor) = (Some(socket), Some(process));
+    }
+    let Listening { acceptor, socket } = listener::listen(&settings, inherited).await?;
     if settings.http.read_only {
         return shadow::serve(&settings, acceptor, metrics).await;
     }
+    let direct = database::open_direct(&settings).await?;
+    let up_to_date = bring_schema_up_to_date(&direct, options.migrate).await;
+    direct.close().await;
+    up_to_date?;
     let db = database::open(&settings).await?;
-    bring_schema_up_to_date(&db, options.migrate).await?;
 
     if !user_lists::search_is_indexed(&db).await? {
         tracing::warn!(
@@ -85,16 +103,28 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         .with_context(|| format!("no spool under {}: check DATA_DIR", data_dir.display()))?;
     tokio::spawn(replay_each_minute(collector.clone(), stopping.clone()));
 
+    let servers = settings.redis.as_ref().map(redis::servers).transpose()?;
+    let cluster = settings.instance.cluster.as_str();
+    let counters = servers.clone().map(|servers| Arc::new(SharedCounters::new(servers, cluster, clock.clone())));
+    let schedules = schedules(&settings);
     let audience = Arc::new(notifications::audience(&settings));
     let coordination = Coordination::start(CoordinationParts {
-        identity,
-        timing: settings.lease,
-        schedules: schedules(&settings),
-        lease_database: database::lease_options(&settings),
-        redis: match &settings.redis {
-            Some(target) => Some((redis::client(target)?, settings.instance.cluster.as_str().to_owned())),
-            None => None,
+        me: Member {
+            instance: identity.instance,
+            host: identity.host.clone(),
+            pid: i64::from(std::process::id()),
+            worker_threads: i64::try_from(options.workers.threads).unwrap_or(i64::MAX),
+            cores: options.cores,
+            version: identity.version.clone(),
+            started_at: clock.now().micros(),
+            last_seen: 0,
+            tasks: members::tasks_of(&schedules),
         },
+        identity: identity.clone(),
+        timing: settings.lease,
+        schedules: schedules.clone(),
+        lease_database: database::lease_options(&settings),
+        redis: servers.map(|servers| (servers, cluster.to_owned())),
         bell: bell.clone(),
         supervisor,
         courier: notifications::courier(&settings, clock.clone(), wake(bell.ear()))?,
@@ -105,6 +135,8 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
             collector: collector.clone(),
             audience: audience.clone(),
             node_hours: !settings.tasks.without_node_usage,
+            usage_percent: settings.notify.usage_percent,
+            days_left: settings.notify.days_left,
             crash,
             hourly_retention: Some(settings.tasks.usage_hourly_retention_days).filter(|days| *days > 0),
         }),
@@ -116,16 +148,24 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         coordination.redis.clone(),
         stopping.clone(),
     );
-    let state = api::State::new(
-        Panel { db: db.clone(), clock, bell, audience: audience.clone() },
-        api_options(&settings)?,
-        health,
-        metrics,
-        &mut rng,
-    );
+    let view = ClusterView {
+        name: settings.instance.cluster.as_str().to_owned(),
+        identity,
+        schedules,
+        redis: coordination.redis.clone(),
+        members: coordination.members.clone(),
+    };
+    let panel = Panel { db: db.clone(), clock, bell, audience: audience.clone() };
+    let state = api::State::new(panel, api_options(&settings, counters)?, view, health, metrics, &mut rng);
     let fetches = state.fetches.clone();
     tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
 
+    take_over::offer(&settings, socket, stopping.clone());
+    if let Some(predecessor) = predecessor
+        && let Err(error) = predecessor.dismiss()
+    {
+        tracing::warn!(%error, "the process before this one could not be told to go");
+    }
     tracing::info!("the panel is at {}", address(&settings));
     let grace = settings.instance.shutdown_grace;
     let serving = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
@@ -221,18 +261,20 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     vec![
         every(Task::RecordUserUsages, settings.tasks.record_user_usages),
         every(Task::ReviewUsers, settings.tasks.review_users),
+        every(Task::ExpireDaysReached, settings.tasks.expire_days_reached),
         every(Task::ResetUserDataUsage, settings.tasks.reset_user_data_usage),
         Schedule { task: Task::SyncNodes, period: 60 * SECOND },
         Schedule { task: Task::Prune, period: 3_600 * SECOND },
     ]
 }
 
-pub(super) fn api_options(settings: &Settings) -> anyhow::Result<api::Options> {
+pub(super) fn api_options(settings: &Settings, counters: Option<Arc<SharedCounters>>) -> anyhow::Result<api::Options> {
     Ok(api::Options {
         http: settings.http.clone(),
         auth: settings.auth.clone(),
         subscription: settings.subscription.clone(),
         surroundings: surroundings::find(settings)?,
+        counters,
     })
 }
 

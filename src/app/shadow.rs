@@ -18,7 +18,9 @@ use crate::api;
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::cluster::gate::RedisState;
+use crate::cluster::identity::Identity;
 use crate::cluster::leadership::Standing;
+use crate::cluster::view::ClusterView;
 use crate::config::Settings;
 use crate::store::migrate;
 
@@ -42,7 +44,9 @@ pub(super) async fn serve(settings: &Settings, acceptor: BoxAcceptor, metrics: P
     let redis = watch::channel(RedisState::Off).1;
     let (health, watchers) = health::watch(db.clone(), clock.clone(), standing, redis, stopping.clone());
     let panel = Panel { db: db.clone(), clock, bell: Bell::default(), audience: Arc::default() };
-    let state = api::State::new(panel, api_options(settings)?, health, metrics, &mut rng);
+    let identity = Identity::new(settings.instance.name.clone());
+    let view = ClusterView::alone(settings.instance.cluster.as_str().to_owned(), identity, Vec::new());
+    let state = api::State::new(panel, api_options(settings, None)?, view, health, metrics, &mut rng);
     tracing::warn!("SARBAN_READ_ONLY is on: changes are refused, no task runs, no node is spoken to");
     let grace = settings.instance.shutdown_grace;
     let asked_to_stop = async {

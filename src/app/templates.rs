@@ -1,6 +1,6 @@
 //! The operator's templates, read once at the start: afterwards no request opens a file.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(super) fn read(settings: &SubscriptionSettings) -> Result<Templates> {
         tracing::warn!(folder = %folder.display(), "CUSTOM_TEMPLATES_DIRECTORY is not there: all templates are built-in");
         return Ok(Templates::default());
     };
-    let mut texts = HashMap::new();
+    let mut texts = BTreeMap::new();
     collect(&root, &root, 0, &mut texts).with_context(|| format!("reading {}", folder.display()))?;
     let mut templates = Templates::default();
     let wrong = |name: &str| format!("the template {name} in {} can't be used", folder.display());
@@ -54,7 +54,7 @@ pub(super) fn read(settings: &SubscriptionSettings) -> Result<Templates> {
 }
 
 /// All texts below a folder, by their path in the root. Links that lead out of it are not followed.
-fn collect(root: &Path, folder: &Path, depth: usize, texts: &mut HashMap<String, String>) -> Result<()> {
+fn collect(root: &Path, folder: &Path, depth: usize, texts: &mut BTreeMap<String, String>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let Ok(path) = entry?.path().canonicalize() else { continue };
         let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str) else { continue };

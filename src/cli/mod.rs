@@ -5,6 +5,7 @@ mod any_certificate;
 mod check;
 mod completions;
 mod database;
+mod export;
 mod healthcheck;
 mod import;
 mod migrate;
@@ -21,6 +22,7 @@ use rand::rngs::StdRng;
 
 pub use self::admin::AdminCommand;
 pub use self::check::{CheckArgs, Endpoints};
+pub use self::export::ExportArgs;
 pub use self::import::ImportArgs;
 pub use self::plan::{Plan, PlanArgs};
 pub use self::subscription::SubscriptionCommand;
@@ -60,6 +62,8 @@ pub enum Tool {
     Migrate,
     /// Copy a whole database of Marzneshin into this panel's empty one
     Import(ImportArgs),
+    /// Write a database that Marzneshin opens: the way back
+    Export(ExportArgs),
     /// Show what this machine gets, and why
     Plan(PlanArgs),
     /// Check a running panel: it starts, answers, runs its tasks once, is fast, and keeps its memory
@@ -88,6 +92,9 @@ pub struct ServeArgs {
     /// Refuse to start while migrations are pending, instead of applying them
     #[arg(long)]
     pub no_migrate: bool,
+    /// Receive the listening socket from the running process of this host, which then ends: no connection is refused
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// A command that can't be done as it was given: exit code 2, like wrong settings.
@@ -115,6 +122,7 @@ pub async fn run(
     match tool {
         Tool::Migrate => migrate::run(settings).await,
         Tool::Import(args) => import::run(args, settings).await,
+        Tool::Export(args) => export::run(args, settings).await,
         Tool::Plan(args) => plan::run(&args, settings),
         Tool::Check(args) => check::run(args, settings, endpoints()).await,
         Tool::Admin(command) => admin::run(command, settings).await,

@@ -45,6 +45,12 @@ impl Bell {
         self.0.borrow().here
     }
 
+    /// How often it has rung, here or elsewhere.
+    pub fn rings(&self) -> u64 {
+        let rings = *self.0.borrow();
+        rings.here + rings.elsewhere
+    }
+
     /// Hears what rings from now on.
     pub fn ear(&self) -> Ear {
         let rings = self.0.subscribe();

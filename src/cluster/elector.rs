@@ -5,6 +5,7 @@
 //! cost the lease.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -50,9 +51,14 @@ pub struct Elector {
     pub standing: watch::Sender<Standing>,
     /// Somebody asks us to hand over.
     pub step_down: Arc<Notify>,
+    /// A newer version should lead rather than this one.
+    pub yields: Arc<AtomicBool>,
     /// The process is going down: hand over, and do not candidate again.
     pub drain: CancellationToken,
 }
+
+/// Nobody looks away for longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// How a wait for the lease ended, and what to wait for next.
 enum Turn {
@@ -83,7 +89,9 @@ impl Elector {
                 Ok(Turn::Won(term)) => {
                     if self.reign(&me, term, &mut rng).await.is_voluntary() {
                         // Whoever hands over lets another one have it: deaf to the bell that was rung for the others.
+                        // Without Redis they do not hear it, and look again after two seconds at most.
                         let rest = Duration::from_micros(self.timing.ttl.unsigned_abs() / 4);
+                        let rest = if self.gate.is_some() { rest } else { rest.max(LONGEST_WAIT.mul_f64(1.2)) };
                         let _ = timeout(rest, drain.cancelled()).await;
                     }
                     continue;
@@ -121,6 +129,9 @@ impl Elector {
             return Ok(Turn::Wait(wait_for(Duration::from_micros(seen.remaining.unsigned_abs()), rng)));
         }
         self.stand(Standing::None);
+        if self.yields.load(Ordering::Relaxed) {
+            return Ok(Turn::Wait(wait_for(Duration::from_secs(1), rng)));
+        }
         if seen.epoch != seen.fence_epoch {
             tracing::error!(
                 lease = seen.epoch.0,
@@ -130,12 +141,11 @@ impl Elector {
             lease::repair(&self.db, &self.clock, me, seen.epoch).await?;
             return Ok(Turn::Wait(Duration::ZERO));
         }
-        let limit = self.gate_limit();
         if let Some(gate) = &mut self.gate {
-            match timeout(limit, gate.acquire()).await {
-                Ok(Ok(Gained::Busy(remaining))) => return Ok(Turn::Wait(wait_for(remaining, rng))),
+            match gate.acquire().await {
+                Ok(Gained::Busy(remaining)) => return Ok(Turn::Wait(wait_for(remaining, rng))),
                 // Ours; or Redis is away, and the database decides alone.
-                Ok(Ok(Gained::Mine) | Err(_)) | Err(_) => {}
+                Ok(Gained::Mine) | Err(_) => {}
             }
         }
         self.claim(me, &seen, rng).await
@@ -169,6 +179,7 @@ impl Elector {
     fn begin_term(&self, epoch: Epoch, sent: BootTime) -> Term {
         tracing::info!(epoch = epoch.0, "this process leads");
         metrics::counter!("leader_transitions_total", "reason" => "claimed").increment(1);
+        metrics::gauge!("leader_epoch").set(epoch.0 as f64);
         Term::new(epoch, self.timing.deadline(sent))
     }
 
@@ -193,10 +204,9 @@ impl Elector {
     }
 
     pub(super) async fn let_go_of_gate(&mut self) {
-        let limit = self.gate_limit();
         if let Some(gate) = &mut self.gate {
             // Best effort: it expires by itself.
-            let _ = timeout(limit, gate.release()).await;
+            let _ = gate.release().await;
         }
     }
 
@@ -208,12 +218,8 @@ impl Elector {
         Duration::from_micros(micros.unsigned_abs())
     }
 
-    /// A Redis that hangs must not hold up what the database decides.
-    pub(super) const fn gate_limit(&self) -> Duration {
-        Duration::from_micros(self.timing.operation().unsigned_abs())
-    }
-
     pub(super) fn stand(&self, standing: Standing) {
+        metrics::gauge!("is_leader").set(if standing == Standing::Leader { 1.0 } else { 0.0 });
         self.standing.send_if_modified(|old| {
             *old != standing && {
                 *old = standing;
@@ -225,7 +231,7 @@ impl Elector {
 
 /// What is left, plus a little chance so that not all come at once, and never more than two seconds.
 fn wait_for(remaining: Duration, rng: &mut StdRng) -> Duration {
-    (remaining + Duration::from_millis(rng.random_range(50..=300))).min(Duration::from_secs(2))
+    (remaining + Duration::from_millis(rng.random_range(50..=300))).min(LONGEST_WAIT)
 }
 
 async fn rest(wait: Duration, ear: &mut Ear, rng: &mut StdRng) {

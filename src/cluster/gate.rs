@@ -3,16 +3,17 @@
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script};
+use redis::{RedisError, RedisResult, Script};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::servers::{RedisConnection, RedisServers, within};
+
 /// The lock, on a connection of its own: never from a pool, never shared with pub/sub.
 pub struct Gate {
-    client: Client,
-    connection: Option<MultiplexedConnection>,
-    config: AsyncConnectionConfig,
+    servers: RedisServers,
+    connection: Option<RedisConnection>,
+    limit: Duration,
     key: String,
     bell: String,
     instance: String,
@@ -73,21 +74,19 @@ redis.call('PUBLISH', KEYS[2], ARGV[1])
 return 1";
 
 impl Gate {
-    /// A gate for one instance; connects when first used. `timeout` bounds connecting and every answer.
+    /// A gate for one instance; connects when first used. `limit` bounds every call, also one that has to connect.
     pub fn new(
-        client: Client,
+        servers: RedisServers,
         cluster: &str,
         instance: Uuid,
         ttl: Duration,
-        timeout: Duration,
+        limit: Duration,
         state: RedisWatch,
     ) -> Self {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
         Self {
-            client,
+            servers,
             connection: None,
-            config,
+            limit,
             key: key(cluster, "leader"),
             bell: key(cluster, "bell"),
             instance: instance.to_string(),
@@ -116,7 +115,7 @@ impl Gate {
     }
 
     async fn call(&mut self, script: &'static str) -> RedisResult<i64> {
-        let answer = self.try_call(script).await;
+        let answer = within(self.limit, self.try_call(script)).await;
         match &answer {
             Ok(_) => self.state.answers(),
             Err(error) => {
@@ -131,10 +130,7 @@ impl Gate {
     async fn try_call(&mut self, script: &'static str) -> RedisResult<i64> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            None => {
-                let new = self.client.get_multiplexed_async_connection_with_config(&self.config).await?;
-                self.connection.insert(new)
-            }
+            None => self.connection.insert(self.servers.connect(self.limit).await?),
         };
         let script = Script::new(script);
         let mut call = script.key(&self.key);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::moment::BootTime;
@@ -17,6 +18,8 @@ pub struct Leadership {
     pub stop: CancellationToken,
     /// To be beaten by the scheduler's loop.
     pub pulse: Pulse,
+    /// Notified when somebody asks the leader to hand over.
+    pub hand_over: Arc<Notify>,
 }
 
 /// The last sign of life of the scheduler's loop.

@@ -1,5 +1,6 @@
 //! One term from claim to end: the renewals, the reasons to stop, and the hand-over.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::elector::Elector;
 use super::leadership::{Leadership, Pulse, Standing};
+use crate::domain::moment::SECOND;
 use crate::domain::term::Term;
 use crate::store::lease::{self, Candidate};
 
@@ -47,8 +49,12 @@ impl End {
 impl Elector {
     /// Leads until the term is over, then makes sure that nothing of it goes on. Tells why it ended.
     pub(super) async fn reign(&mut self, me: &Candidate, term: Term, rng: &mut StdRng) -> End {
-        let leadership =
-            Leadership { term: term.clone(), stop: CancellationToken::new(), pulse: Pulse::new(self.clock.boot()) };
+        let leadership = Leadership {
+            term: term.clone(),
+            stop: CancellationToken::new(),
+            pulse: Pulse::new(self.clock.boot()),
+            hand_over: self.step_down.clone(),
+        };
         let stop = leadership.stop.clone();
         let pulse = leadership.pulse.clone();
         let work = tokio::spawn((self.lead)(leadership));
@@ -61,6 +67,7 @@ impl Elector {
         }
         term.end();
         self.stand(Standing::None);
+        metrics::gauge!("lease_remaining_seconds").set(0.0);
         tracing::info!(epoch = term.epoch().0, reason = end.word(), "this process leads no more");
         metrics::counter!("leader_transitions_total", "reason" => end.word()).increment(1);
 
@@ -96,8 +103,12 @@ impl Elector {
                 () = sleep_until(look.min(next)) => {}
             }
             let now = self.clock.boot();
+            metrics::gauge!("lease_remaining_seconds").set(term.remaining(now) as f64 / SECOND as f64);
             if term.has_ended() {
                 return End::Fenced;
+            }
+            if self.yields.load(Ordering::Relaxed) {
+                return End::HandOver;
             }
             if pulse.silence(now) > self.timing.silence() {
                 tracing::error!("the scheduler's loop is stuck; giving up the lease");
@@ -139,12 +150,11 @@ impl Elector {
             }
         };
         metrics::counter!("lease_renewals_total", "result" => word).increment(1);
-        let limit = self.gate_limit();
         if renewal == Renewal::Done
             && let Some(gate) = &mut self.gate
         {
             // Best effort: the gate keeps candidates calm, the database keeps the lease.
-            let _ = timeout(limit, gate.renew()).await;
+            let _ = gate.renew().await;
         }
         renewal
     }

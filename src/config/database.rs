@@ -38,6 +38,11 @@ impl DatabaseSettings {
         self.direct.as_ref().unwrap_or(&self.url)
     }
 
+    /// Prepared statements per connection to [`DatabaseSettings::direct_url`]: past a pooler they may have names.
+    pub fn direct_statement_cache(&self) -> usize {
+        if self.direct.is_some() { self.statement_cache.max(100) } else { self.statement_cache }
+    }
+
     pub(super) fn check(&self) -> Result<(), SettingError> {
         match (&self.url, &self.direct) {
             (DatabaseUrl::Postgres { .. }, Some(DatabaseUrl::Sqlite { .. }))

@@ -12,6 +12,7 @@ pub mod instance;
 pub mod log;
 pub mod names;
 pub mod notify;
+pub mod old_database;
 pub mod redis;
 pub mod secret;
 mod section;

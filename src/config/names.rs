@@ -96,6 +96,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("NUMBER_OF_RECURRENT_NOTIFICATIONS", "3", "attempts to deliver, then it is a dead letter"),
     plain("NOTIFY_REACHED_USAGE_PERCENT", "80", "percent of the data limit that is worth a notification"),
     plain("NOTIFY_DAYS_LEFT", "3", "days before the end that are worth a notification"),
+    // Moving in.
+    secret("SARBAN_IMPORT_FROM", "", "the old panel's database for `sarban import`, instead of --from"),
     // Logs.
     plain("LOG_LEVEL", "info", "off, error, warn, info, debug or trace"),
     plain("LOG_FORMAT", "text", "text or json"),

@@ -10,6 +10,7 @@ use super::http::{HttpSettings, TlsFiles, TlsVariables};
 use super::instance::{InstanceSettings, LeaseVariables, ThreadSettings};
 use super::log::LogSettings;
 use super::notify::NotifySettings;
+use super::old_database::ImportSettings;
 use super::redis::{RedisTarget, RedisVariables};
 use super::section;
 use super::subscription::SubscriptionSettings;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub subscription: SubscriptionSettings,
     /// Notifications.
     pub notify: NotifySettings,
+    /// Moving in.
+    pub import: ImportSettings,
     /// The log.
     pub log: LogSettings,
     /// Admins from the environment.
@@ -98,6 +101,7 @@ impl Settings {
         let auth = section::read(values, errors);
         let subscription = section::read(values, errors);
         let notify = section::read(values, errors);
+        let import = section::read(values, errors);
         let log = section::read(values, errors);
         let admins = section::read(values, errors).and_then(|it: AdminVariables| checked(it.check(), errors));
         Some(Self {
@@ -112,6 +116,7 @@ impl Settings {
             auth: auth?,
             subscription: subscription?,
             notify: notify?,
+            import: import?,
             log: log?,
             admins: admins?,
         })
@@ -264,6 +269,7 @@ mod tests {
         read.extend(fields::<AuthSettings>());
         read.extend(fields::<SubscriptionSettings>());
         read.extend(fields::<NotifySettings>());
+        read.extend(fields::<ImportSettings>());
         read.extend(fields::<LogSettings>());
         read.extend(fields::<AdminVariables>());
         let names: BTreeSet<String> = SETTINGS.iter().map(|it| it.name.to_lowercase()).collect();

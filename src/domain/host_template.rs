@@ -102,6 +102,14 @@ impl HostTemplate {
         }
     }
 
+    /// The names in it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Name(name, _) => Some(name.as_str()),
+            Piece::Text(_) => None,
+        })
+    }
+
     /// Fills it in; names without a value become [`MISSING`].
     pub fn fill<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> String {
         let mut filled = String::with_capacity(64);

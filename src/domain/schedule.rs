@@ -12,6 +12,8 @@ pub enum Task {
     ReviewUsers,
     /// Sets used traffic back to zero where its period is over.
     ResetUserDataUsage,
+    /// Tells whose account ends in so many days.
+    ExpireDaysReached,
     /// Has nodes synced again whose last full sync is too long ago.
     SyncNodes,
     /// Rolls old usage up, and deletes what is kept for a while only.
@@ -35,8 +37,14 @@ pub const MAX_ATTEMPTS: i64 = 3;
 
 impl Task {
     /// All tasks.
-    pub const ALL: [Self; 5] =
-        [Self::RecordUserUsages, Self::ReviewUsers, Self::ResetUserDataUsage, Self::SyncNodes, Self::Prune];
+    pub const ALL: [Self; 6] = [
+        Self::RecordUserUsages,
+        Self::ReviewUsers,
+        Self::ResetUserDataUsage,
+        Self::ExpireDaysReached,
+        Self::SyncNodes,
+        Self::Prune,
+    ];
 
     /// The name in the ledger, in logs and in the API.
     pub const fn name(self) -> &'static str {
@@ -44,6 +52,7 @@ impl Task {
             Self::RecordUserUsages => "record_user_usages",
             Self::ReviewUsers => "review_users",
             Self::ResetUserDataUsage => "reset_user_data_usage",
+            Self::ExpireDaysReached => "expire_days_reached",
             Self::SyncNodes => "sync_nodes",
             Self::Prune => "prune",
         }
@@ -60,6 +69,7 @@ impl Task {
             Self::RecordUserUsages => 0,
             Self::ReviewUsers => 5 * SECOND,
             Self::ResetUserDataUsage => 12 * SECOND,
+            Self::ExpireDaysReached => 10 * SECOND,
             Self::SyncNodes => 14 * SECOND,
             Self::Prune => 17 * SECOND,
         }

@@ -44,6 +44,11 @@ impl Term {
         now.micros() < self.0.deadline.load(SeqCst)
     }
 
+    /// Microseconds for which it may still be trusted.
+    pub fn remaining(&self, now: BootTime) -> i64 {
+        self.0.deadline.load(SeqCst).saturating_sub(now.micros()).max(0)
+    }
+
     /// Moves the deadline after a renewal. It never goes back, and an ended term stays ended.
     pub fn extend(&self, deadline: BootTime) {
         let _ = self.0.deadline.fetch_update(SeqCst, SeqCst, |old| {

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::moment::Moment;
 use super::user::{Expiry, User};
 
-/// A user with everything that is computed for showing it.
+/// A user with everything that is computed for showing it. Moments are UTC and do not say so, as clients expect them:
+/// that is no `date-time`, which has a zone.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[schema(as = UserResponse)]
 pub struct UserDocument {
@@ -16,12 +17,12 @@ pub struct UserDocument {
     /// never, fixed_date or start_on_first_use.
     pub expire_strategy: &'static str,
     /// For fixed_date.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub expire_date: Option<Moment>,
     /// For start_on_first_use: seconds.
     pub usage_duration: Option<i64>,
     /// For start_on_first_use: when it starts at the latest.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub activation_deadline: Option<Moment>,
     /// What all credentials derive from.
     pub key: String,
@@ -32,12 +33,12 @@ pub struct UserDocument {
     /// An admin's remark.
     pub note: Option<String>,
     /// When the subscription was last fetched.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub sub_updated_at: Option<Moment>,
     /// By which program.
     pub sub_last_user_agent: Option<String>,
     /// The last time traffic was seen.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub online_at: Option<Moment>,
     /// What the nodes were last told.
     pub activated: bool,
@@ -54,10 +55,10 @@ pub struct UserDocument {
     /// Bytes ever.
     pub lifetime_used_traffic: i64,
     /// When the key was last revoked.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub sub_revoked_at: Option<Moment>,
     /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub created_at: Moment,
     /// The services, by id.
     pub service_ids: Vec<i64>,
@@ -66,7 +67,7 @@ pub struct UserDocument {
     /// Whose user this is.
     pub owner_username: Option<String>,
     /// The last reset of used traffic.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub traffic_reset_at: Option<Moment>,
 }
 

@@ -133,9 +133,14 @@ impl Courier {
                 }
                 // The term is over, or will find out that it is.
                 Err(FenceError::Deposed) => self.timing.poll,
+                // It may be that letters were sent and could not be entered: at once they would be sent again and again.
                 Err(FenceError::Store(error)) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the outbox can't be read; trying again");
-                    self.timing.poll
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the outbox does not answer; trying again"
+                    );
+                    sleep(self.timing.silence).await;
+                    continue;
                 }
             };
             tokio::select! {

@@ -12,17 +12,21 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::ledger::Ledger;
+use super::ledger::{Asked, Ledger};
 use super::tasks::{self, Context, Deps, TaskError};
 use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::leadership::Leadership;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
-use crate::store::runs::{Outcome, Run, Trigger};
+use crate::store::runs::{self, Outcome, Run, Trigger};
 use crate::store::{Db, Fence, FenceError, StoreError, clock};
 
 /// The poll behind the bell, and the longest pause of the loop.
 const POLL: Duration = Duration::from_millis(200);
+
+/// Slots that nobody ran, entered in one statement: well within its time-out, also on a slow database, or the same
+/// many would be tried for ever.
+const COALESCED_AT_ONCE: usize = 100;
 
 /// Makes the fence of a term, on the connections given.
 pub type MakeFence = Arc<dyn Fn(&Db, &Leadership) -> Fence + Send + Sync>;
@@ -54,6 +58,8 @@ struct State {
     seen: BTreeMap<Task, Moment>,
     since: BTreeMap<Task, Moment>,
     running: BTreeSet<Task>,
+    /// When each task did its work last.
+    succeeded: BTreeMap<Task, Moment>,
 }
 
 /// How a pass of the loop ended.
@@ -72,17 +78,19 @@ impl Driver {
     pub async fn lead(self, leadership: Leadership) {
         let ledger = Ledger { fence: (self.fence)(&self.db, &leadership), instance: self.instance };
         let Some(since) = self.settle(&ledger, &leadership).await else { return };
-        let mut state = State { seen: BTreeMap::new(), since, running: BTreeSet::new() };
-        let mut runs = JoinSet::new();
+        let mut state = State { seen: BTreeMap::new(), since, running: BTreeSet::new(), succeeded: BTreeMap::new() };
+        let mut under_way = JoinSet::new();
         let mut ear = self.bell.ear();
         while !leadership.stop.is_cancelled() {
             self.beat(&leadership);
-            while let Some(ended) = runs.try_join_next() {
+            while let Some(ended) = under_way.try_join_next() {
                 if let Ok(task) = ended {
                     state.running.remove(&task);
+                    // To be read again.
+                    state.succeeded.remove(&task);
                 }
             }
-            let pause = match self.patient_pass(&ledger, &leadership, &mut state, &mut runs).await {
+            let pause = match self.patient_pass(&ledger, &leadership, &mut state, &mut under_way).await {
                 Ok(pause) => pause,
                 Err(PassError::Fence(FenceError::Deposed)) => {
                     leadership.stop.cancelled().await;
@@ -104,7 +112,11 @@ impl Driver {
         }
         // Runs end by themselves: their next fenced transaction is refused. The ledger's row stays "running", and
         // the next leader takes it up.
-        runs.detach_all();
+        under_way.detach_all();
+        for schedule in &self.schedules {
+            // Whoever leads next tells it.
+            success_age(schedule.task).set(f64::NAN);
+        }
     }
 
     async fn settle(&self, ledger: &Ledger, leadership: &Leadership) -> Option<BTreeMap<Task, Moment>> {
@@ -132,9 +144,9 @@ impl Driver {
         ledger: &Ledger,
         leadership: &Leadership,
         state: &mut State,
-        runs: &mut JoinSet<Task>,
+        under_way: &mut JoinSet<Task>,
     ) -> Result<Duration, PassError> {
-        let pass = timeout(self.patience, self.pass(ledger, leadership, state, runs));
+        let pass = timeout(self.patience, self.pass(ledger, leadership, state, under_way));
         tokio::pin!(pass);
         loop {
             tokio::select! {
@@ -150,10 +162,11 @@ impl Driver {
         ledger: &Ledger,
         leadership: &Leadership,
         state: &mut State,
-        runs: &mut JoinSet<Task>,
+        under_way: &mut JoinSet<Task>,
     ) -> Result<Duration, PassError> {
         let now = clock::now(&self.db).await?;
         let mut pause = POLL;
+        self.tell_ages(state, now).await?;
         for schedule in &self.schedules {
             let until_next = schedule.next_slot(now).since(now).max(0);
             pause = pause.min(Duration::from_micros(until_next.unsigned_abs()) + Duration::from_millis(1));
@@ -166,16 +179,44 @@ impl Driver {
             state.seen.insert(schedule.task, slot);
             state.running.insert(schedule.task);
             let run = Run { task: schedule.task, slot, trigger: Trigger::Schedule };
-            runs.spawn(self.clone().run(ledger.clone(), leadership.clone(), run, None, schedule.period));
+            under_way.spawn(self.clone().run(ledger.clone(), leadership.clone(), run, None, schedule.period));
         }
-        for (request, task) in ledger.requests().await? {
+        for (request, asked) in ledger.requests().await? {
+            let (task, slot) = match asked {
+                Asked::Run(task, slot) => (task, slot),
+                Asked::StepDown => {
+                    ledger.take(request).await?;
+                    leadership.hand_over.notify_one();
+                    continue;
+                }
+            };
             let Some(schedule) = self.schedules.iter().find(|schedule| schedule.task == task) else { continue };
             if state.running.insert(task) {
-                let run = Run { task, slot: now, trigger: Trigger::Request };
-                runs.spawn(self.clone().run(ledger.clone(), leadership.clone(), run, Some(request), schedule.period));
+                let run = Run { task, slot, trigger: Trigger::Request };
+                under_way.spawn(self.clone().run(
+                    ledger.clone(),
+                    leadership.clone(),
+                    run,
+                    Some(request),
+                    schedule.period,
+                ));
             }
         }
         Ok(pause)
+    }
+
+    /// How long ago each task did its work last: what to be woken for.
+    async fn tell_ages(&self, state: &mut State, now: Moment) -> Result<(), StoreError> {
+        for schedule in &self.schedules {
+            let task = schedule.task;
+            let last = match state.succeeded.get(&task) {
+                Some(last) => *last,
+                None => runs::last_success(&self.db, task).await?.or(state.since.get(&task).copied()).unwrap_or(now),
+            };
+            state.succeeded.insert(task, last);
+            success_age(task).set(now.since(last).max(0) as f64 / SECOND as f64);
+        }
+        Ok(())
     }
 
     /// Enters the slots that went by since the last one that was seen to (on a claim: all in the window).
@@ -189,9 +230,8 @@ impl Driver {
     ) -> Result<(), FenceError> {
         let since = state.since.get(&schedule.task).copied().unwrap_or(now);
         let since = seen.map_or(since, |seen| since.max(seen.plus(1)));
-        let older = schedule.older_slots(now, since);
-        if !older.is_empty() {
-            let entered = ledger.coalesce(schedule.task, &older, now).await?;
+        for older in schedule.older_slots(now, since).chunks(COALESCED_AT_ONCE) {
+            let entered = ledger.coalesce(schedule.task, older, now).await?;
             metrics::counter!("scheduler_slots_total", "task" => schedule.task.name(), "state" => "coalesced")
                 .increment(entered);
         }
@@ -254,6 +294,10 @@ impl Driver {
     fn beat(&self, leadership: &Leadership) {
         leadership.pulse.beat(self.deps.clock.boot());
     }
+}
+
+fn success_age(task: Task) -> metrics::Gauge {
+    metrics::gauge!("scheduler_last_success_age_seconds", "task" => task.name())
 }
 
 /// Does something in the ledger until it is done or the term is over: a slot whose row can't be written just now must

@@ -8,6 +8,15 @@ use crate::domain::schedule::{Schedule, Task};
 use crate::store::runs::{self, Outcome, Run};
 use crate::store::{Fence, FenceError, clock};
 
+/// What people ask of the leader.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asked {
+    /// A task, and the slot of the run.
+    Run(Task, Moment),
+    /// To hand over.
+    StepDown,
+}
+
 /// The ledger of one term, kept by one process.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
@@ -19,8 +28,9 @@ impl Ledger {
     /// The first fenced transaction of a term: enters the tasks with their periods, and gives up runs of older terms
     /// that nobody will take up again. Returns since when each task and period have been so.
     pub(super) async fn settle(&self, schedules: &[Schedule]) -> Result<Vec<(Task, Moment)>, FenceError> {
-        let mut tx = self.fence.begin().await?;
         let now = clock::now(self.fence.db()).await?;
+        let mut tx = self.fence.begin().await?;
+        runs::forget_requests(&mut tx, now).await?;
         let mut since = Vec::with_capacity(schedules.len());
         for schedule in schedules {
             since.push((schedule.task, runs::set_task(&mut tx, *schedule, now).await?));
@@ -55,27 +65,30 @@ impl Ledger {
 
     /// Enters how a run ended. May be repeated after an error.
     pub(super) async fn finish(&self, run: Run, outcome: &Outcome) -> Result<(), FenceError> {
-        let mut tx = self.fence.begin().await?;
         let now = clock::now(self.fence.db()).await?;
+        let mut tx = self.fence.begin().await?;
         runs::finish(&mut tx, run, self.epoch(), outcome, now).await?;
         tx.commit().await
     }
 
-    /// What was asked for, oldest first; requests for tasks that this version does not know are dropped.
-    pub(super) async fn requests(&self) -> Result<Vec<(Uuid, Task)>, FenceError> {
-        let mut known = Vec::new();
-        for request in runs::requests(self.fence.db()).await? {
-            match Task::from_name(&request.task) {
-                Some(task) => known.push((request.id, task)),
-                None => {
-                    tracing::warn!(task = request.task, "somebody asked for a task that this version does not know");
-                    let mut tx = self.fence.begin().await?;
-                    runs::take_request(&mut tx, request.id).await?;
-                    tx.commit().await?;
-                }
-            }
-        }
-        Ok(known)
+    /// What was asked for, oldest first. A request for a task that this version does not know waits for one that does.
+    pub(super) async fn requests(&self) -> Result<Vec<(Uuid, Asked)>, FenceError> {
+        let asked = |request: runs::Request| {
+            let asked = match Task::from_name(&request.task) {
+                Some(task) => Asked::Run(task, Moment::from_micros(request.requested_at)),
+                None if request.task == runs::STEP_DOWN => Asked::StepDown,
+                None => return None,
+            };
+            Some((request.id, asked))
+        };
+        Ok(runs::requests(self.fence.db()).await?.into_iter().filter_map(asked).collect())
+    }
+
+    /// Takes a request off the list.
+    pub(super) async fn take(&self, request: Uuid) -> Result<(), FenceError> {
+        let mut tx = self.fence.begin().await?;
+        runs::take_request(&mut tx, request).await?;
+        tx.commit().await
     }
 
     fn epoch(&self) -> Epoch {

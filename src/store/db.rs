@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::time::{Instant, sleep};
 
 use super::StoreError;
 use super::gate::{Turn, WriteGate};
+use super::pg::{Pg, PgTx};
 use crate::config::database_url::DatabaseUrl;
 
 /// The database: one of two engines, the same functions for both. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Db {
     /// PostgreSQL: one pool.
-    Pg(PgPool),
+    Pg(Pg),
     /// SQLite: a pool of readers and one writer.
     Lite(Lite),
 }
@@ -35,13 +37,14 @@ pub struct Lite {
     pub(super) read: SqlitePool,
     pub(super) write: SqlitePool,
     gate: WriteGate,
+    patience: Duration,
 }
 
 /// An open transaction; dropped without `commit`, it is rolled back.
 #[derive(Debug)]
 pub enum Tx {
     /// PostgreSQL, READ COMMITTED.
-    Pg(Transaction<'static, Postgres>),
+    Pg(PgTx),
     /// SQLite, BEGIN IMMEDIATE. Fields drop in this order: first the transaction, then the turn.
     Lite {
         /// The transaction.
@@ -64,12 +67,17 @@ pub struct OpenOptions {
     pub application_name: String,
     /// How long to wait for a free connection before giving up.
     pub acquire_timeout: Duration,
-    /// How long SQLite itself waits for another process that writes. Its waiting is a blocked thread that can't be
-    /// called off, so whoever has a deadline takes little of it and asks again.
+    /// How long a writer waits for another process that writes to the same SQLite file before giving up.
     pub busy_timeout: Duration,
     /// Refuse every write in the database itself: for a panel that only looks on.
     pub read_only: bool,
 }
+
+/// How long SQLite itself waits for another process that writes. Its waiting is a blocked thread that can't be called
+/// off and that polls ever more rarely: a writer takes little of it and asks again.
+const BUSY: Duration = Duration::from_millis(20);
+/// Between two questions.
+const BUSY_PAUSE: Duration = Duration::from_millis(3);
 
 impl Db {
     /// Opens the pools and makes one connection, so that a wrong address is known at once.
@@ -99,7 +107,7 @@ impl Db {
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Normal)
                     .foreign_keys(true)
-                    .busy_timeout(options.busy_timeout)
+                    .busy_timeout(BUSY)
                     .statement_cache_capacity(options.statement_cache.max(1))
                     .pragma("cache_size", "-16000")
                     .optimize_on_close(true, None);
@@ -113,10 +121,13 @@ impl Db {
                 let read = SqlitePoolOptions::new()
                     .max_connections(options.connections.max(1))
                     .acquire_timeout(options.acquire_timeout)
-                    .connect_with(connect.read_only(true))
+                    // Each reader has pages of its own: enough for the upper levels of all trees of a million users.
+                    .connect_with(
+                        connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-2000"),
+                    )
                     .await;
                 let read = read.map_err(|source| StoreError::new("opening the SQLite database", source))?;
-                Ok(Self::Lite(Lite { read, write, gate }))
+                Ok(Self::Lite(Lite { read, write, gate, patience: options.busy_timeout }))
             }
         }
     }
@@ -134,20 +145,31 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match self {
             Self::Pg(pool) => begin_postgres(pool).await,
-            Self::Lite(lite) => begin_sqlite(lite, lite.gate.turn().await).await,
+            Self::Lite(lite) => {
+                let until = Instant::now() + lite.patience;
+                let mut place = lite.gate.place().await;
+                loop {
+                    let turn = place.turn().await;
+                    match begin_sqlite(lite, turn).await {
+                        // The pen is back at the gate meanwhile, so that the lease does not wait behind this one.
+                        Err((busy, turn)) if busy.is_retry() && Instant::now() < until => place = turn.give_back(),
+                        other => return other.map_err(|(error, _)| error),
+                    }
+                    sleep(BUSY_PAUSE).await;
+                }
+            }
         }
     }
 
-    /// The same for the lease alone: ahead of every ordinary writer of this process, and against writers of other
-    /// processes it asks again every few milliseconds, for as long as the caller waits. SQLite's own waiting polls
-    /// ever more rarely and may miss every gap between two transactions of a busy writer.
+    /// The same for the lease alone: ahead of every ordinary writer of this process, and for as long as the caller
+    /// waits.
     pub async fn begin_first(&self) -> Result<Tx, StoreError> {
         match self {
             Self::Pg(pool) => begin_postgres(pool).await,
             Self::Lite(lite) => loop {
                 match begin_sqlite(lite, lite.gate.first().await).await {
-                    Err(busy) if busy.is_retry() => tokio::time::sleep(Duration::from_millis(3)).await,
-                    other => return other,
+                    Err((busy, _)) if busy.is_retry() => sleep(BUSY_PAUSE).await,
+                    other => return other.map_err(|(error, _)| error),
                 }
             },
         }
@@ -201,14 +223,14 @@ impl Tx {
     }
 }
 
-async fn begin_postgres(pool: &PgPool) -> Result<Tx, StoreError> {
+async fn begin_postgres(pool: &Pg) -> Result<Tx, StoreError> {
     pool.begin().await.map(Tx::Pg).map_err(|source| StoreError::new("BEGIN", source))
 }
 
-async fn begin_sqlite(lite: &Lite, turn: Turn) -> Result<Tx, StoreError> {
+async fn begin_sqlite(lite: &Lite, turn: Turn) -> Result<Tx, (StoreError, Turn)> {
     match lite.write.begin_with("BEGIN IMMEDIATE").await {
         Ok(tx) => Ok(Tx::Lite { tx, turn }),
-        Err(source) => Err(StoreError::new("BEGIN IMMEDIATE", source)),
+        Err(source) => Err((StoreError::new("BEGIN IMMEDIATE", source), turn)),
     }
 }
 
@@ -224,21 +246,14 @@ async fn open_sqlite_to_read(path: &Path, options: &OpenOptions, gate: WriteGate
     let read = pool().max_connections(options.connections.max(1)).connect_with(connect.clone()).await;
     let read = read.map_err(|source| StoreError::new("opening the SQLite database to read", source))?;
     let write = pool().max_connections(1).connect_lazy_with(connect);
-    Ok(Db::Lite(Lite { read, write, gate }))
+    Ok(Db::Lite(Lite { read, write, gate, patience: options.busy_timeout }))
 }
 
-async fn open_postgres(url: &str, options: &OpenOptions) -> Result<PgPool, StoreError> {
+async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);
-    let connect = url
-        .parse::<PgConnectOptions>()
-        .map_err(opening)?
-        .application_name(&options.application_name)
-        .statement_cache_capacity(options.statement_cache);
+    let connect = url.parse::<PgConnectOptions>().map_err(opening)?.application_name(&options.application_name);
     let connect = if options.read_only { connect.options([("default_transaction_read_only", "on")]) } else { connect };
-    PgPoolOptions::new()
-        .max_connections(options.connections.max(1))
-        .acquire_timeout(options.acquire_timeout)
-        .connect_with(connect)
-        .await
-        .map_err(opening)
+    let pool =
+        PgPoolOptions::new().max_connections(options.connections.max(1)).acquire_timeout(options.acquire_timeout);
+    Pg::open(pool, connect, options.statement_cache).await.map_err(opening)
 }

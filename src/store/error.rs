@@ -73,8 +73,8 @@ impl StoreError {
     /// True when the statement names a table that the database does not have.
     pub(super) fn is_missing_table(&self) -> bool {
         let sqlx::Error::Database(error) = &self.source else { return false };
-        // SQLite has one code for all mistakes in a statement.
-        error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table")
+        // PostgreSQL's code, MySQL's; SQLite has one for all mistakes in a statement.
+        matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
     }
 
     /// True when the same work should simply be tried again.

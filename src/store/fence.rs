@@ -112,6 +112,7 @@ impl FencedTx {
         })?;
         if current.is_none() {
             self.term.end();
+            metrics::counter!("fenced_total").increment(1);
             self.tx.rollback().await?;
             return Err(FenceError::Deposed);
         }

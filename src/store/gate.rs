@@ -13,23 +13,43 @@ pub(super) struct WriteGate {
     pen: Arc<Mutex<()>>,
 }
 
+/// A place on the bench.
+#[derive(Debug)]
+pub(super) struct Place {
+    pen: Arc<Mutex<()>>,
+    _bench: Option<OwnedMutexGuard<()>>,
+}
+
 /// The right to write, until dropped.
 #[derive(Debug)]
 pub struct Turn {
     _pen: OwnedMutexGuard<()>,
-    _bench: Option<OwnedMutexGuard<()>>,
+    place: Place,
 }
 
 impl WriteGate {
     /// Waits in the queue with all ordinary writers.
-    pub(super) async fn turn(&self) -> Turn {
-        let bench = self.bench.clone().lock_owned().await;
-        Turn { _pen: self.pen.clone().lock_owned().await, _bench: Some(bench) }
+    pub(super) async fn place(&self) -> Place {
+        Place { pen: self.pen.clone(), _bench: Some(self.bench.clone().lock_owned().await) }
     }
 
     /// Waits for the writer that is writing now, and for nobody else.
     pub(super) async fn first(&self) -> Turn {
-        Turn { _pen: self.pen.clone().lock_owned().await, _bench: None }
+        Place { pen: self.pen.clone(), _bench: None }.turn().await
+    }
+}
+
+impl Place {
+    /// Waits for the pen.
+    pub(super) async fn turn(self) -> Turn {
+        Turn { _pen: self.pen.clone().lock_owned().await, place: self }
+    }
+}
+
+impl Turn {
+    /// Lets the lease have the pen, and stays next on the bench.
+    pub(super) fn give_back(self) -> Place {
+        self.place
     }
 }
 
@@ -41,12 +61,12 @@ mod tests {
     async fn the_lease_overtakes_every_waiting_writer() {
         let gate = WriteGate::default();
         let order = Arc::new(Mutex::new(Vec::new()));
-        let writing = gate.turn().await;
+        let writing = gate.place().await.turn().await;
         let mut waiting = Vec::new();
         for n in 0..5 {
             let (gate, order) = (gate.clone(), order.clone());
             waiting.push(tokio::spawn(async move {
-                let _turn = gate.turn().await;
+                let _turn = gate.place().await.turn().await;
                 order.lock().await.push(n);
             }));
             tokio::task::yield_now().await;
@@ -63,5 +83,17 @@ mod tests {
             task.await.expect("every writer gets its turn");
         }
         assert_eq!(*order.lock().await, [99, 0, 1, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_the_pen_back_stays_first_on_the_bench() {
+        let gate = WriteGate::default();
+        let place = gate.place().await.turn().await.give_back();
+        let lease = gate.first().await;
+        drop(lease);
+        let next = tokio::time::timeout(std::time::Duration::from_millis(20), gate.place()).await;
+        assert!(next.is_err(), "the bench is taken");
+        drop(place.turn().await);
+        gate.place().await.turn().await;
     }
 }

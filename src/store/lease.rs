@@ -1,8 +1,9 @@
 //! The lease row and the epoch row: who leads, by the database's word.
 //!
-//! "Now" is the database's clock on PostgreSQL. On SQLite, whose clock is the host's and can be set back, it is
-//! CLOCK_BOOTTIME, and a row of another boot counts as expired. It is read first and then passed to each statement:
-//! a process that is stopped in between only makes its own claim to time shorter.
+//! "Now" is the database's clock on PostgreSQL, read by the statement that depends on it. On SQLite, whose clock is the
+//! host's and can be set back, it is CLOCK_BOOTTIME, and a row of another boot counts as expired. It is read when the
+//! transaction has its turn, and then passed to the statement: a process that is stopped in between only makes its own
+//! claim to time shorter.
 
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
@@ -12,31 +13,90 @@ use crate::clock::Clock;
 use crate::domain::ids::Epoch;
 use crate::domain::moment::Moment;
 
+/// The database's clock on PostgreSQL, microseconds. Its parameter is there for SQLite and is NULL here.
+macro_rules! pg_now {
+    ($parameter:literal) => {
+        concat!(
+            "COALESCE(CAST(",
+            $parameter,
+            " AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT))"
+        )
+    };
+}
+
+macro_rules! is_free {
+    ($now:expr, $boot_id:literal) => {
+        concat!(
+            "(released = TRUE OR boot_id <> ",
+            $boot_id,
+            " OR lease_until <= ",
+            $now,
+            " OR lease_until > ",
+            $now,
+            " + ttl)"
+        )
+    };
+}
+
+macro_rules! claim_lease {
+    ($now:expr) => {
+        concat!(
+            "UPDATE scheduler_lease SET epoch = epoch + 1, holder = $2, host = $3, version = $4, ttl = $5,
+                    lease_until = ",
+            $now,
+            " + $5, acquired_at = $7, released = FALSE, boot_id = $8
+             WHERE id = 1 AND epoch = $1 AND ",
+            is_free!($now, "$8")
+        )
+    };
+}
+
+macro_rules! renew {
+    ($now:expr) => {
+        concat!(
+            "UPDATE scheduler_lease SET lease_until = ",
+            $now,
+            " + $4
+             WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $5 AND lease_until > ",
+            $now
+        )
+    };
+}
+
+macro_rules! repair {
+    ($now:expr) => {
+        concat!(
+            "UPDATE scheduler_lease SET epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1), released = TRUE
+             WHERE id = 1 AND epoch = $1 AND epoch <> (SELECT epoch FROM scheduler_epoch WHERE id = 1) AND ",
+            is_free!($now, "$2")
+        )
+    };
+}
+
+macro_rules! read_lease {
+    ($now:expr) => {
+        concat!(
+            "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,
+                    l.released, l.boot_id, ",
+            $now,
+            " AS now
+             FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1"
+        )
+    };
+}
+
 statements! {
     // The last one: a host that vanishes between two of these statements must not keep the row from everybody.
     LIMITS =>
         pg "SELECT set_config('lock_timeout', '1000', TRUE), set_config('statement_timeout', '2000', TRUE),
                 set_config('idle_in_transaction_session_timeout', '1000', TRUE)",
         lite "SELECT 1";
-    NOW => pg "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", lite "SELECT 0";
-    READ =
-        "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,
-                l.released, l.boot_id
-         FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1";
-    CLAIM_LEASE =
-        "UPDATE scheduler_lease SET epoch = epoch + 1, holder = $2, host = $3, version = $4, ttl = $5,
-                lease_until = $6 + $5, acquired_at = $7, released = FALSE, boot_id = $8
-         WHERE id = 1 AND epoch = $1
-           AND (released = TRUE OR boot_id <> $8 OR lease_until <= $6 OR lease_until > $6 + ttl)";
+    READ => pg read_lease!(pg_now!("$1")), lite read_lease!("CAST($1 AS INTEGER)");
+    CLAIM_LEASE => pg claim_lease!(pg_now!("$6")), lite claim_lease!("$6");
     CLAIM_EPOCH = "UPDATE scheduler_epoch SET epoch = epoch + 1 WHERE id = 1 AND epoch = $1";
-    RENEW =
-        "UPDATE scheduler_lease SET lease_until = $3 + $4
-         WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $5 AND lease_until > $3";
+    RENEW => pg renew!(pg_now!("$3")), lite renew!("$3");
     RELEASE = "UPDATE scheduler_lease SET released = TRUE WHERE id = 1 AND epoch = $1 AND holder = $2";
-    REPAIR =
-        "UPDATE scheduler_lease SET epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1), released = TRUE
-         WHERE id = 1 AND epoch = $1 AND epoch <> (SELECT epoch FROM scheduler_epoch WHERE id = 1)
-           AND (released = TRUE OR boot_id <> $2 OR lease_until <= $3 OR lease_until > $3 + ttl)";
+    REPAIR => pg repair!(pg_now!("$3")), lite repair!("$3");
     TERMINATE_SESSIONS =>
         pg "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
             WHERE application_name = $1 AND pid <> pg_backend_pid()",
@@ -89,17 +149,15 @@ row! {
         acquired_at: i64,
         released: bool,
         boot_id: String,
+        now: i64,
     }
 }
 
 /// Reads the lease.
 pub async fn current(db: &Db, clock: &Clock, boot_id: &str) -> Result<Lease, StoreError> {
-    let now = match db.engine() {
-        Engine::Postgres => read!(db, NOW, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?,
-        Engine::Sqlite => clock.boot().micros(),
-    };
-    let row = read!(db, READ, |sql, c| query_as::<_, LeaseRow>(sql).fetch_one(c).await)?;
-    let free = row.released || row.boot_id != boot_id || row.lease_until > now + row.ttl;
+    let now = boot_time(db.engine(), clock);
+    let row = read!(db, READ, |sql, c| query_as::<_, LeaseRow>(sql).bind(now).fetch_one(c).await)?;
+    let free = row.released || row.boot_id != boot_id || row.lease_until > row.now + row.ttl;
     Ok(Lease {
         epoch: Epoch(row.epoch),
         fence_epoch: Epoch(row.fence_epoch),
@@ -107,7 +165,7 @@ pub async fn current(db: &Db, clock: &Clock, boot_id: &str) -> Result<Lease, Sto
         host: row.host,
         version: row.version,
         acquired_at: Moment::from_micros(row.acquired_at),
-        remaining: if free { 0 } else { row.lease_until - now },
+        remaining: if free { 0 } else { row.lease_until - row.now },
     })
 }
 
@@ -115,7 +173,7 @@ pub async fn current(db: &Db, clock: &Clock, boot_id: &str) -> Result<Lease, Sto
 /// it happened: read again.
 pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
     let mut tx = begin(db).await?;
-    let now = lease_now(&mut tx, clock).await?;
+    let now = boot_time(tx.engine(), clock);
     // Lease first, epoch second, nothing else: the fence of an open task transaction holds the epoch row.
     let lease = run!(&mut tx, CLAIM_LEASE, |sql, c| {
         let query = query(sql).bind(seen.0).bind(me.instance).bind(&me.host).bind(&me.version).bind(me.ttl);
@@ -136,7 +194,7 @@ pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Resul
 /// Renews the lease of `epoch`. False: it is somebody else's, or was over before we came.
 pub async fn renew(db: &Db, clock: &Clock, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
     let mut tx = begin(db).await?;
-    let now = lease_now(&mut tx, clock).await?;
+    let now = boot_time(tx.engine(), clock);
     let rows = run!(&mut tx, RENEW, |sql, c| {
         let query = query(sql).bind(epoch.0).bind(me.instance).bind(now).bind(me.ttl).bind(&me.boot_id);
         query.execute(c).await.map(|done| done.rows_affected())
@@ -158,7 +216,7 @@ pub async fn release(db: &Db, me: &Candidate, epoch: Epoch) -> Result<bool, Stor
 /// Brings a lease row whose epoch is not the fence's back in line, as soon as it is free. The fence's epoch is right.
 pub async fn repair(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
     let mut tx = begin(db).await?;
-    let now = lease_now(&mut tx, clock).await?;
+    let now = boot_time(tx.engine(), clock);
     let rows = run!(&mut tx, REPAIR, |sql, c| {
         query(sql).bind(seen.0).bind(&me.boot_id).bind(now).execute(c).await.map(|done| done.rows_affected())
     })?;
@@ -185,9 +243,10 @@ async fn begin(db: &Db) -> Result<Tx, StoreError> {
     Ok(tx)
 }
 
-async fn lease_now(tx: &mut Tx, clock: &Clock) -> Result<i64, StoreError> {
-    match tx.engine() {
-        Engine::Postgres => run!(tx, NOW, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await),
-        Engine::Sqlite => Ok(clock.boot().micros()),
+/// What the statements' parameter for "now" gets: nothing where the database has a clock of its own.
+fn boot_time(engine: Engine, clock: &Clock) -> Option<i64> {
+    match engine {
+        Engine::Postgres => None,
+        Engine::Sqlite => Some(clock.boot().micros()),
     }
 }

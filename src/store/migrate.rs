@@ -35,6 +35,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0006_large_panels",
     "0007_node_visits",
     "0008_outbox",
+    "0009_member_tasks",
 ];
 
 /// Why a migration failed.

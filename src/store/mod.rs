@@ -7,15 +7,16 @@ pub mod changes;
 pub mod clock;
 mod db;
 mod error;
+pub mod expiring;
 mod fence;
 mod gate;
 pub mod hosts;
 mod id_list;
-pub mod import;
 pub mod inbounds;
 pub mod lease;
 pub mod legacy;
 mod like;
+pub mod members;
 pub mod migrate;
 pub mod node_edits;
 pub mod node_sync;
@@ -23,6 +24,7 @@ pub mod node_users;
 pub mod nodes;
 pub mod outbox;
 pub mod owner_totals;
+mod pg;
 pub mod resets;
 pub mod review;
 pub mod runs;
@@ -33,6 +35,7 @@ mod statement;
 pub mod stats;
 pub mod subscription;
 pub mod subscription_fetches;
+pub mod tables;
 pub mod tls_material;
 mod traffic_writers;
 pub mod usage_batches;
@@ -51,6 +54,7 @@ pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError, retry};
 pub use fence::{Fence, FenceError, FencedTx};
 pub use id_list::IdList;
+pub use pg::{Pg, PgTx};
 pub use statement::Statement;
 
 pub(crate) use statement::{read, row, run, statements};
@@ -61,10 +65,12 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         admins::STATEMENTS,
         changes::STATEMENTS,
         clock::STATEMENTS,
+        expiring::STATEMENTS,
         fence::STATEMENTS,
         hosts::STATEMENTS,
         inbounds::STATEMENTS,
         lease::STATEMENTS,
+        members::STATEMENTS,
         migrate::STATEMENTS,
         node_edits::STATEMENTS,
         node_sync::STATEMENTS,
@@ -94,5 +100,5 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     ]
     .into_iter()
     .flatten()
-    .chain(import::all_statements())
+    .chain(tables::all_statements())
 }

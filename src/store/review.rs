@@ -120,6 +120,6 @@ pub async fn start_on_hold(tx: &mut Tx, users: &IdList, now: Moment) -> Result<I
 }
 
 /// Locks users by id, so that what is decided afterwards is decided from what others committed before.
-pub(super) async fn lock(tx: &mut Tx, users: &IdList) -> Result<(), StoreError> {
+pub async fn lock(tx: &mut Tx, users: &IdList) -> Result<(), StoreError> {
     run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(users).fetch_all(c).await.map(drop))
 }

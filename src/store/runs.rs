@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::ids::Epoch;
-use crate::domain::moment::Moment;
+use crate::domain::moment::{HOUR, Moment};
 use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
 
 statements! {
@@ -40,7 +40,20 @@ statements! {
     FINISH =
         "UPDATE task_run SET state = $4, finished_at = $5, items = $6, error = $7
          WHERE task = $1 AND slot = $2 AND epoch = $3 AND state = 'running'";
-    REQUESTS = "SELECT id, task FROM task_request ORDER BY requested_at, id LIMIT 20";
+    REQUEST = "INSERT INTO task_request (id, task, requested_at) VALUES ($1, $2, $3)";
+    REQUESTS = "SELECT id, task, requested_at FROM task_request ORDER BY requested_at, id LIMIT 200";
+    FORGET_REQUESTS = "DELETE FROM task_request WHERE requested_at < $1";
+    LAST =
+        "SELECT t.task, t.period, r.slot, r.state, r.started_at, r.finished_at, r.lag_ms, r.items, r.instance, r.error
+         FROM task AS t LEFT JOIN task_run AS r
+         ON r.task = t.task AND r.slot = (SELECT MAX(x.slot) FROM task_run AS x WHERE x.task = t.task)";
+    LAST_SUCCESS = "SELECT finished_at FROM task_run WHERE task = $1 AND state = 'done' ORDER BY slot DESC LIMIT 1";
+    PAGE =
+        "SELECT task, slot, epoch, instance, attempts, trigger, state, started_at, finished_at, lag_ms, items, error
+         FROM task_run WHERE ($1 = '' OR task = $1) AND ($2 = '' OR $2 LIKE '%,' || state || ',%')
+         ORDER BY slot DESC, task LIMIT $3 OFFSET $4";
+    COUNT =
+        "SELECT COUNT(*) FROM task_run WHERE ($1 = '' OR task = $1) AND ($2 = '' OR $2 LIKE '%,' || state || ',%')";
     TAKE_REQUEST = "DELETE FROM task_request WHERE id = $1";
     PRUNE =
         "DELETE FROM task_run WHERE (task, slot) IN
@@ -81,8 +94,118 @@ row! {
     pub struct Request {
         /// Unique.
         pub id: Uuid,
+        /// The task's name, or [`STEP_DOWN`].
+        pub task: String,
+        /// When (unix microseconds): the slot of the run.
+        pub requested_at: i64,
+    }
+}
+
+/// Asked for like a task, and not one: the leader hands over.
+pub const STEP_DOWN: &str = "step_down";
+
+/// A request that nobody took up for so long is forgotten (microseconds).
+const REQUEST_LIFE: i64 = HOUR;
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// It runs, or its process died.
+    Running,
+    /// It did its work.
+    Done,
+    /// It failed.
+    Failed,
+    /// Nobody ran it: the slot after it did its work.
+    Coalesced,
+    /// It was left out.
+    Skipped,
+    /// Its process died, and nobody took it up.
+    Abandoned,
+}
+
+impl RunState {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Running, Self::Done, Self::Failed, Self::Coalesced, Self::Skipped, Self::Abandoned];
+
+    /// The word of the ledger.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Coalesced => "coalesced",
+            Self::Skipped => "skipped",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// Which rows of the ledger to show.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Of this task; empty: of all.
+    pub task: String,
+    /// In these states; empty: in all.
+    pub states: Vec<RunState>,
+}
+
+row! {
+    /// A row of the ledger. Times are unix microseconds.
+    #[derive(Clone, Debug)]
+    pub struct RunRow {
         /// The task's name.
         pub task: String,
+        /// Its slot.
+        pub slot: i64,
+        /// Under which term.
+        pub epoch: i64,
+        /// By which process.
+        pub instance: Uuid,
+        /// How often it was tried.
+        pub attempts: i64,
+        /// `schedule` or `request`.
+        pub trigger: String,
+        /// How far it has come.
+        pub state: String,
+        /// When the last attempt began.
+        pub started_at: i64,
+        /// When it ended.
+        pub finished_at: Option<i64>,
+        /// How late it began, milliseconds.
+        pub lag_ms: i64,
+        /// On how many things it worked.
+        pub items: i64,
+        /// Why it failed.
+        pub error: Option<String>,
+    }
+}
+
+row! {
+    /// A task that a leader has entered, with its newest run, if there is one. Times are unix microseconds.
+    #[derive(Clone, Debug)]
+    pub struct LastRun {
+        /// The task's name.
+        pub task: String,
+        /// Its period, microseconds.
+        pub period: i64,
+        /// The newest slot.
+        pub slot: Option<i64>,
+        /// How far it has come.
+        pub state: Option<String>,
+        /// When its last attempt began.
+        pub started_at: Option<i64>,
+        /// When it ended.
+        pub finished_at: Option<i64>,
+        /// How late it began, milliseconds.
+        pub lag_ms: Option<i64>,
+        /// On how many things it worked.
+        pub items: Option<i64>,
+        /// By which process.
+        pub instance: Option<Uuid>,
+        /// Why it failed.
+        pub error: Option<String>,
     }
 }
 
@@ -149,6 +272,55 @@ pub async fn finish(tx: &mut Tx, run: Run, epoch: Epoch, outcome: &Outcome, now:
         let query = query(sql).bind(run.task.name()).bind(run.slot.micros()).bind(epoch.0).bind(state);
         query.bind(now.micros()).bind(items).bind(error).execute(c).await.map(drop)
     })
+}
+
+/// Asks for a run of `task`, whose slot will be `now`, or for [`STEP_DOWN`].
+pub async fn request(tx: &mut Tx, task: &str, now: Moment) -> Result<(), StoreError> {
+    run!(tx, REQUEST, |sql, c| {
+        query(sql).bind(Uuid::new_v4()).bind(task).bind(now.micros()).execute(c).await.map(drop)
+    })
+}
+
+/// Forgets requests that nobody took up: for a task that no leader knew.
+pub async fn forget_requests(tx: &mut Tx, now: Moment) -> Result<(), StoreError> {
+    let before = now.plus(-REQUEST_LIFE).micros();
+    run!(tx, FORGET_REQUESTS, |sql, c| query(sql).bind(before).execute(c).await.map(drop))
+}
+
+/// Every task that a leader has entered, with its newest run.
+pub async fn last(db: &Db) -> Result<Vec<LastRun>, StoreError> {
+    read!(db, LAST, |sql, c| query_as::<_, LastRun>(sql).fetch_all(c).await)
+}
+
+/// When a task did its work last.
+pub async fn last_success(db: &Db, task: Task) -> Result<Option<Moment>, StoreError> {
+    let at = read!(db, LAST_SUCCESS, |sql, c| {
+        query_scalar::<_, Option<i64>>(sql).bind(task.name()).fetch_optional(c).await
+    })?;
+    Ok(at.flatten().map(Moment::from_micros))
+}
+
+/// A page of the ledger, newest first.
+pub async fn page(db: &Db, filter: &RunFilter, limit: i64, offset: i64) -> Result<Vec<RunRow>, StoreError> {
+    let states = filter.states();
+    read!(db, PAGE, |sql, c| {
+        query_as::<_, RunRow>(sql).bind(&filter.task).bind(&states).bind(limit).bind(offset).fetch_all(c).await
+    })
+}
+
+/// How many rows there are on all pages.
+pub async fn count(db: &Db, filter: &RunFilter) -> Result<i64, StoreError> {
+    let states = filter.states();
+    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(&filter.task).bind(&states).fetch_one(c).await)
+}
+
+impl RunFilter {
+    /// `,done,failed,`: one bind on either engine.
+    fn states(&self) -> String {
+        self.states.iter().fold(String::new(), |text, state| {
+            format!("{}{},", if text.is_empty() { "," } else { &text }, state.word())
+        })
+    }
 }
 
 /// What was asked for and not yet taken up, oldest first.

@@ -57,7 +57,7 @@ macro_rules! run {
         #[allow(unused_braces)]
         let result = match $tx {
             $crate::store::Tx::Pg(tx) => {
-                let ($sql, $c) = (statement.pg, &mut **tx);
+                let ($sql, $c) = (statement.pg, &mut *tx);
                 $body
             }
             $crate::store::Tx::Lite { tx, .. } => {

@@ -9,20 +9,26 @@ use crate::domain::moment::{Moment, SECOND};
 /// Traffic within so long means that a user is online.
 const ONLINE_WITHIN: i64 = 30 * SECOND;
 
-/// Counts users, each kind by an index of its own; `$owner` restricts them.
+/// Counts users, each kind by an index of its own; `$owner` restricts them. Accounts that do not work are counted each
+/// for one reason (the date, else that they are switched off, else the traffic), because their union would have to be
+/// built.
 macro_rules! count_users {
-    ($owner:literal) => {
+    ($owner:literal, $of_totals:literal) => {
         concat!(
             "SELECT
-                 (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
-            $owner,
+                 (SELECT CAST(COALESCE(SUM(o.users), 0) AS BIGINT) FROM owner_totals o ",
+            $of_totals,
             ") AS total,
                  (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
             $owner,
-            " AND u.id IN (
-                      SELECT d.id FROM users d WHERE d.removed = FALSE AND d.enabled = FALSE
-                      UNION SELECT e.id FROM users e WHERE e.removed = FALSE AND e.expire_date < $1
-                      UNION SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE)) AS inactive,
+            " AND u.expire_date < $1)
+                 + (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
+            $owner,
+            " AND u.enabled = FALSE AND COALESCE(u.expire_date, 9223372036854775807) >= $1)
+                 + (SELECT COUNT(*) FROM user_traffic t CROSS JOIN users u
+                    WHERE t.data_limit_reached = TRUE AND u.id = t.user_id AND u.removed = FALSE ",
+            $owner,
+            " AND u.enabled AND COALESCE(u.expire_date, 9223372036854775807) >= $1) AS inactive,
                  (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
             $owner,
             "
@@ -30,21 +36,21 @@ macro_rules! count_users {
                  (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
             $owner,
             " AND u.expire_date < $1) AS expired,
-                 (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
+                 (SELECT COUNT(*) FROM user_traffic t CROSS JOIN users u
+                      WHERE t.data_limit_reached = TRUE AND u.id = t.user_id AND u.removed = FALSE ",
             $owner,
-            " AND u.id IN (
-                      SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE)) AS limited,
-                 (SELECT COUNT(*) FROM user_traffic t JOIN users u ON u.id = t.user_id
-                      WHERE u.removed = FALSE ",
+            ") AS limited,
+                 (SELECT COUNT(*) FROM user_traffic t CROSS JOIN users u
+                      WHERE t.online_at >= $2 AND u.id = t.user_id AND u.removed = FALSE ",
             $owner,
-            " AND t.online_at >= $2) AS online"
+            ") AS online"
         )
     };
 }
 
 statements! {
-    USERS = count_users!("");
-    USERS_OF = count_users!("AND u.owner_id = $3");
+    USERS = count_users!("", "");
+    USERS_OF = count_users!("AND u.owner_id = $3", "WHERE o.owner_id = $3");
     NODES =
         "SELECT COUNT(*) AS total, COUNT(CASE WHEN status = 'healthy' THEN 1 END) AS healthy,
                 COUNT(CASE WHEN status = 'unhealthy' THEN 1 END) AS unhealthy

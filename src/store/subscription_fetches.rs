@@ -39,7 +39,7 @@ pub async fn upsert(tx: &mut Tx, fetches: &[(UserId, Fetch)]) -> Result<(), Stor
             let ids: Vec<i64> = fetches.iter().map(|(user, _)| user.0).collect();
             let times: Vec<i64> = fetches.iter().map(|(_, fetch)| fetch.at.micros()).collect();
             let agents: Vec<&str> = fetches.iter().map(|(_, fetch)| fetch.user_agent.as_str()).collect();
-            query(UPSERT.pg).bind(ids).bind(times).bind(agents).execute(&mut **tx).await.map(drop)
+            query(UPSERT.pg).bind(ids).bind(times).bind(agents).execute(&mut *tx).await.map(drop)
         }
         Tx::Lite { tx, .. } => {
             let rows: Vec<_> =

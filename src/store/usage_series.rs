@@ -4,6 +4,8 @@
 //! users' hours only when it is folded, up to a few minutes later. So a user's series may be short of the last minutes,
 //! while a node's, and everybody's, which are read from `node_usage_hours.counted` (the same bytes, summed over the
 //! users of a node), are not.
+//!
+//! Old hours are rolled up to days (`usage_days`): a day counts at its midnight.
 
 use sqlx::{query_as, query_scalar};
 
@@ -13,21 +15,35 @@ use crate::domain::moment::Moment;
 use crate::domain::usage_series::Span;
 
 statements! {
-    OF_USER = "SELECT hour, counted AS bytes FROM user_usage_hours WHERE user_id = $1 AND hour BETWEEN $2 AND $3";
+    OF_USER =
+        "SELECT hour, counted AS bytes FROM user_usage_hours WHERE user_id = $1 AND hour BETWEEN $2 AND $3
+         UNION ALL SELECT day, counted FROM user_usage_days WHERE user_id = $1 AND day BETWEEN $2 AND $3";
     OF_USER_BY_NODE =
         "SELECT n.id AS node_id, n.name AS node_name, h.hour, h.counted AS bytes
-         FROM user_usage_hours h LEFT JOIN nodes n ON n.id = h.node_id
-         WHERE h.user_id = $1 AND h.hour BETWEEN $2 AND $3 ORDER BY n.id IS NULL, n.id";
-    OF_NODE = "SELECT hour, counted AS bytes FROM node_usage_hours WHERE node_id = $1 AND hour BETWEEN $2 AND $3";
-    OF_ALL = "SELECT hour, counted AS bytes FROM node_usage_hours WHERE hour BETWEEN $1 AND $2";
+         FROM (SELECT node_id, hour, counted FROM user_usage_hours WHERE user_id = $1 AND hour BETWEEN $2 AND $3
+               UNION ALL
+               SELECT node_id, day, counted FROM user_usage_days WHERE user_id = $1 AND day BETWEEN $2 AND $3) AS h
+         LEFT JOIN nodes n ON n.id = h.node_id ORDER BY n.id IS NULL, n.id";
+    OF_NODE =
+        "SELECT hour, counted AS bytes FROM node_usage_hours WHERE node_id = $1 AND hour BETWEEN $2 AND $3
+         UNION ALL SELECT day, counted FROM node_usage_days WHERE node_id = $1 AND day BETWEEN $2 AND $3";
+    OF_ALL =
+        "SELECT hour, counted AS bytes FROM node_usage_hours WHERE hour BETWEEN $1 AND $2
+         UNION ALL SELECT day, counted FROM node_usage_days WHERE day BETWEEN $1 AND $2";
     // Absurd counts end near the end of 64 bits instead of as an error.
     OF_OWNER =>
         pg "SELECT h.hour, CAST(LEAST(SUM(h.counted), 9000000000000000000) AS BIGINT) AS bytes
             FROM users u JOIN user_usage_hours h ON h.user_id = u.id
-            WHERE u.owner_id = $1 AND h.hour BETWEEN $2 AND $3 GROUP BY h.hour",
+            WHERE u.owner_id = $1 AND h.hour BETWEEN $2 AND $3 GROUP BY h.hour
+            UNION ALL SELECT d.day, CAST(LEAST(SUM(d.counted), 9000000000000000000) AS BIGINT)
+            FROM users u JOIN user_usage_days d ON d.user_id = u.id
+            WHERE u.owner_id = $1 AND d.day BETWEEN $2 AND $3 GROUP BY d.day",
         lite "SELECT h.hour, CAST(MIN(TOTAL(h.counted), 9000000000000000000) AS INTEGER) AS bytes
             FROM users u JOIN user_usage_hours h ON h.user_id = u.id
-            WHERE u.owner_id = $1 AND h.hour BETWEEN $2 AND $3 GROUP BY h.hour";
+            WHERE u.owner_id = $1 AND h.hour BETWEEN $2 AND $3 GROUP BY h.hour
+            UNION ALL SELECT d.day, CAST(MIN(TOTAL(d.counted), 9000000000000000000) AS INTEGER)
+            FROM users u JOIN user_usage_days d ON d.user_id = u.id
+            WHERE u.owner_id = $1 AND d.day BETWEEN $2 AND $3 GROUP BY d.day";
     NODE_EXISTS = "SELECT EXISTS (SELECT 1 FROM nodes WHERE id = $1)";
 }
 

@@ -8,10 +8,11 @@ use super::by_engine::ByEngine;
 use super::owner_totals;
 use super::traffic_writers;
 use super::usage_batches::{Batch, State, advance};
-use super::{Engine, IdList, StoreError, Tx, run, statements};
+use super::{Engine, IdList, StoreError, Tx, run, statements, users};
 use crate::domain::ids::{NodeId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::usage::sum_charges;
+use crate::domain::user::User;
 
 statements! {
     // Sums stop near the end of 64 bits: beyond it PostgreSQL refuses the batch, and SQLite makes a float of the column.
@@ -27,6 +28,19 @@ statements! {
                 online_at = MAX(COALESCE(online_at, $3), $3)
             FROM (SELECT value ->> 0 AS user_id, value ->> 1 AS counted FROM json_each($1)) AS e
             WHERE user_traffic.user_id = e.user_id";
+    // Locked, so that they are what the update will find.
+    CROSSING =>
+        pg "SELECT t.user_id FROM user_traffic AS t
+            JOIN UNNEST($1::BIGINT[], $2::BIGINT[]) AS e (user_id, counted) ON e.user_id = t.user_id
+            WHERE t.data_limit IS NOT NULL AND (t.traffic_reset_at IS NULL OR t.traffic_reset_at <= $3)
+              AND CAST(t.used_traffic AS DOUBLE PRECISION) * 100 <= CAST(t.data_limit AS DOUBLE PRECISION) * $4
+              AND (CAST(t.used_traffic AS DOUBLE PRECISION) + e.counted) * 100 > CAST(t.data_limit AS DOUBLE PRECISION) * $4
+            ORDER BY t.user_id FOR UPDATE OF t",
+        lite "SELECT t.user_id FROM json_each($1) AS e JOIN user_traffic AS t ON t.user_id = e.value ->> 0
+            WHERE t.data_limit IS NOT NULL AND (t.traffic_reset_at IS NULL OR t.traffic_reset_at <= $3)
+              AND CAST(t.used_traffic AS REAL) * 100 <= CAST(t.data_limit AS REAL) * $4
+              AND (CAST(t.used_traffic AS REAL) + (e.value ->> 1)) * 100 > CAST(t.data_limit AS REAL) * $4
+            ORDER BY t.user_id";
     UNKNOWN =>
         pg "SELECT e.user_id FROM UNNEST(CAST($1 AS BIGINT[])) AS e (user_id)
             WHERE NOT EXISTS (SELECT 1 FROM user_traffic AS t WHERE t.user_id = e.user_id)",
@@ -60,14 +74,36 @@ pub struct Applied {
     pub unknown: i64,
 }
 
-/// Applies staged batches of one moment; those that somebody applied already are left out of the answer. A batch
+/// What is done besides adding to users' totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extras {
+    /// Nodes have hours of their own.
+    pub node_hours: bool,
+    /// Percent of their data limit at which users are remarkable; `None`: nobody is.
+    pub remark_at: Option<u32>,
+}
+
+/// What applying batches did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// By batch.
+    pub applied: Vec<Applied>,
+    /// Users who passed the remarkable percentage: as before, but for `used_traffic`.
+    pub passed: Vec<User>,
+}
+
+/// Applies staged batches of one moment; those that somebody applied already are left out of the outcome. A batch
 /// fetched before a user's last reset adds to the lifetime only.
-pub async fn apply(tx: &mut Tx, batches: &[Batch], node_hours: bool, now: Moment) -> Result<Vec<Applied>, StoreError> {
+pub async fn apply(tx: &mut Tx, batches: &[Batch], extras: Extras, now: Moment) -> Result<Outcome, StoreError> {
     let batches = advance(tx, batches, State::Staged, State::Applied, now).await?;
-    let Some(at) = batches.first().map(|batch| batch.fetched_at) else { return Ok(Vec::new()) };
+    let Some(at) = batches.first().map(|batch| batch.fetched_at) else { return Ok(Outcome::default()) };
     debug_assert!(batches.iter().all(|batch| batch.fetched_at == at), "of one moment");
     let charges = sum_charges(batches.iter().map(|batch| batch.charges.as_slice()));
     traffic_writers::one_at_a_time(tx).await?;
+    let passed = match extras.remark_at {
+        Some(percent) => passing(tx, &charges, at, percent).await?,
+        None => Vec::new(),
+    };
     let (users, sums) = columns(tx.engine(), &charges);
     let known = run!(tx, ADD_TO_USERS, |sql, c| {
         query(sql).bind(&users).bind(&sums).bind(at.micros()).execute(c).await.map(|done| done.rows_affected())
@@ -91,10 +127,30 @@ pub async fn apply(tx: &mut Tx, batches: &[Batch], node_hours: bool, now: Moment
             unknown: lost,
         });
     }
-    if node_hours {
+    if extras.node_hours {
         add_to_nodes(tx, &batches, at.hour()).await?;
     }
-    Ok(applied)
+    Ok(Outcome { applied, passed })
+}
+
+/// Users whom these charges will take past a percentage of their data limit.
+async fn passing(tx: &mut Tx, charges: &[(UserId, i64)], at: Moment, percent: u32) -> Result<Vec<User>, StoreError> {
+    let (users, sums) = columns(tx.engine(), charges);
+    let ids = run!(tx, CROSSING, |sql, c| {
+        let query = query_scalar::<_, i64>(sql).bind(users).bind(sums).bind(at.micros());
+        query.bind(f64::from(percent)).fetch_all(c).await
+    })?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut passing = users::of_ids(tx, &IdList::new(ids)).await?;
+    passing.retain(|user| !user.removed);
+    for user in &mut passing {
+        let place = charges.binary_search_by_key(&user.id, |(charged, _)| *charged);
+        let more = place.ok().and_then(|place| charges.get(place)).map_or(0, |(_, counted)| *counted);
+        user.used_traffic = user.used_traffic.saturating_add(more);
+    }
+    Ok(passing)
 }
 
 async fn unknown_users(tx: &mut Tx, charges: &[(UserId, i64)]) -> Result<HashSet<UserId>, StoreError> {

@@ -5,15 +5,15 @@ use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::user::{Expiry, Owner, ResetStrategy, User};
 
-/// Selects whole users where a condition holds: `select_users!(pg "u.id = $1")`.
-macro_rules! select_users {
-    (pg $condition:literal) => {
-        select_users!(@ "ARRAY(SELECT s.service_id FROM users_services s WHERE s.user_id = u.id)", $condition)
+/// The columns of a whole user, for [`user_joins`].
+macro_rules! user_columns {
+    (pg) => {
+        $crate::store::user_row::user_columns!(@ "ARRAY(SELECT s.service_id FROM users_services s WHERE s.user_id = u.id)")
     };
-    (lite $condition:literal) => {
-        select_users!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)", $condition)
+    (lite) => {
+        $crate::store::user_row::user_columns!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)")
     };
-    (@ $services:literal, $condition:literal) => {
+    (@ $services:literal) => {
         concat!(
             "SELECT u.id, u.username, u.key, u.owner_id, a.username AS owner_username,
                     a.subscription_url_prefix AS owner_prefix, u.enabled, u.activated, u.removed, u.expire_strategy,
@@ -21,18 +21,35 @@ macro_rules! select_users {
                     t.used_traffic, t.lifetime_used_traffic, t.online_at, t.traffic_reset_at, u.note, u.created_at,
                     u.edit_at, u.sub_revoked_at, f.fetched_at, f.user_agent, ",
             $services,
-            " AS services
-             FROM users u
+            " AS services"
+        )
+    };
+}
+
+/// What belongs to `users u`.
+macro_rules! user_joins {
+    () => {
+        "
              JOIN user_traffic t ON t.user_id = u.id
              LEFT JOIN admins a ON a.id = u.owner_id
-             LEFT JOIN subscription_fetches f ON f.user_id = u.id
-             WHERE ",
+             LEFT JOIN subscription_fetches f ON f.user_id = u.id"
+    };
+}
+
+/// Selects whole users where a condition holds: `select_users!(pg "u.id = $1")`.
+macro_rules! select_users {
+    ($engine:ident $condition:literal) => {
+        concat!(
+            $crate::store::user_row::user_columns!($engine),
+            " FROM users u",
+            $crate::store::user_row::user_joins!(),
+            " WHERE ",
             $condition
         )
     };
 }
 
-pub(super) use select_users;
+pub(super) use {select_users, user_columns, user_joins};
 
 row! {
     pub(super) struct UserRow {

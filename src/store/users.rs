@@ -67,6 +67,14 @@ pub async fn by_ids(db: &Db, ids: IdList) -> Result<Vec<User>, StoreError> {
         .map(|rows| rows.into_iter().map(User::from).collect())
 }
 
+/// The same as this transaction sees them, ascending by id.
+pub async fn of_ids(tx: &mut Tx, ids: &IdList) -> Result<Vec<User>, StoreError> {
+    let rows = run!(tx, BY_IDS, |sql, c| query_as::<_, UserRow>(sql).bind(ids).fetch_all(c).await)?;
+    let mut users: Vec<User> = rows.into_iter().map(User::from).collect();
+    users.sort_unstable_by_key(|user| user.id);
+    Ok(users)
+}
+
 /// The user of that name, as nobody else can change it before the end of the transaction.
 pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<User>, StoreError> {
     if username.contains('\0') {

@@ -2,8 +2,10 @@
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
+use sqlx::types::Json;
 use sqlx::{Database, Decode, Encode, Type};
 
+use crate::domain::host::HostSpec;
 use crate::domain::node::{ConnectionBackend, NodeStatus};
 
 macro_rules! words {
@@ -43,3 +45,26 @@ macro_rules! words {
 }
 
 words!(ConnectionBackend, NodeStatus);
+
+/// A host's document as a column.
+impl<DB: Database> Type<DB> for HostSpec
+where
+    Json<Self>: Type<DB>,
+{
+    fn type_info() -> DB::TypeInfo {
+        <Json<Self> as Type<DB>>::type_info()
+    }
+
+    fn compatible(actual: &DB::TypeInfo) -> bool {
+        <Json<Self> as Type<DB>>::compatible(actual)
+    }
+}
+
+impl<'r, DB: Database> Decode<'r, DB> for HostSpec
+where
+    Json<Self>: Decode<'r, DB>,
+{
+    fn decode(value: DB::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        <Json<Self> as Decode<'r, DB>>::decode(value).map(|Json(spec)| spec)
+    }
+}

@@ -26,6 +26,9 @@ pub struct Catalogue {
     /// By weight, then those without a chain first, then by id.
     hosts: Vec<ReadyHost>,
     by_id: HashMap<HostId, usize>,
+    /// What templates name, each once.
+    names: Vec<String>,
+    takes_chances: bool,
 }
 
 /// A host made ready: what it says itself and what it takes from its inbound are put together.
@@ -63,7 +66,22 @@ impl Catalogue {
         let mut hosts: Vec<ReadyHost> = rows.into_iter().map(ReadyHost::new).collect();
         hosts.sort_by_key(|host| (host.weight, !host.chain_ids.is_empty(), host.id));
         let by_id = hosts.iter().enumerate().map(|(at, host)| (host.id, at)).collect();
-        Self { hosts, by_id }
+        let templates = hosts.iter().flat_map(|host| [Some(&host.remark), Some(&host.address), host.path.as_ref()]);
+        let mut names: Vec<String> = templates.flatten().flat_map(HostTemplate::names).map(str::to_owned).collect();
+        names.sort_unstable();
+        names.dedup();
+        let takes_chances = hosts.iter().any(ReadyHost::takes_chances);
+        Self { hosts, by_id, names, takes_chances }
+    }
+
+    /// The names in the templates of all hosts.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Whether two renderings of the same may differ.
+    pub(super) const fn takes_chances(&self) -> bool {
+        self.takes_chances
     }
 
     /// The hosts that a user with these services sees, in order.
@@ -81,6 +99,11 @@ impl Catalogue {
 }
 
 impl ReadyHost {
+    /// One of several texts is picked, or stars become digits.
+    fn takes_chances(&self) -> bool {
+        [&self.sni, &self.host].into_iter().any(|texts| texts.len() > 1 || texts.iter().any(|text| text.contains('*')))
+    }
+
     fn new(row: HostRow) -> Self {
         let HostRow { host, inbound, service_ids } = row;
         let spec = host.spec;

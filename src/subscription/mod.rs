@@ -5,6 +5,7 @@ mod clash;
 pub mod client;
 mod early_data;
 mod entry;
+pub mod etag;
 pub mod headers;
 mod json;
 mod links;

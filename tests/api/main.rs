@@ -8,10 +8,12 @@ mod test_node;
 
 mod admins;
 mod boundary;
+mod cluster;
 mod document;
 mod engines;
 mod health;
 mod hosts;
+mod limits;
 mod nodes;
 mod notifications;
 mod panel;

@@ -16,8 +16,13 @@ use sarban::api::{self, Options, State};
 use sarban::app;
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
+use sarban::cluster::identity::Identity;
+use sarban::cluster::servers::RedisServers;
+use sarban::cluster::shared_counters::SharedCounters;
+use sarban::cluster::view::ClusterView;
 use sarban::config::Settings;
 use sarban::domain::moment::Moment;
+use sarban::domain::schedule::{Schedule, Task};
 use sarban::store::{Db, admins};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -62,6 +67,17 @@ impl TestPanel {
 
     /// Starts a panel with these settings (names as in the environment).
     pub async fn start_with(db: Db, settings: &[(&str, &str)]) -> Self {
+        let test = Self::open(db, settings).await;
+        test.insert_admin("root", true).await;
+        test
+    }
+
+    /// A panel on another one's database, as a second host has it.
+    pub async fn beside(other: &Self, settings: &[(&str, &str)]) -> Self {
+        Self::open(other.panel.db.clone(), settings).await
+    }
+
+    async fn open(db: Db, settings: &[(&str, &str)]) -> Self {
         let variables = settings.iter().map(|(name, value)| (name.into(), value.into()));
         let settings = Settings::load(variables, None, "test").expect("right settings");
         let clock = Clock::fixed(Moment::from_micros(START));
@@ -70,8 +86,16 @@ impl TestPanel {
         let surroundings = app::find_surroundings(&settings).expect("right templates");
         // Not the address of the machine that runs the test.
         let surroundings = Surroundings { server_ip: "127.0.0.1".to_owned(), ..surroundings };
-        let options =
-            Options { http: settings.http, auth: settings.auth, subscription: settings.subscription, surroundings };
+        let options = Options {
+            http: settings.http,
+            auth: settings.auth,
+            subscription: settings.subscription,
+            surroundings,
+            counters: settings.redis.map(|redis| {
+                let servers = RedisServers::new(&redis).expect("an address");
+                Arc::new(SharedCounters::new(servers, settings.instance.cluster.as_str(), panel.clock.clone()))
+            }),
+        };
         let health = Health::new(|| HealthReport {
             status: Status::Ok,
             database: Part::Ok,
@@ -79,15 +103,15 @@ impl TestPanel {
             scheduler: Place::Leader,
         });
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let state = State::new(panel.clone(), options, health, metrics, &mut StdRng::seed_from_u64(1));
+        let schedules = Task::ALL.map(|task| Schedule { task, period: 30_000_000 }).to_vec();
+        let cluster = ClusterView::alone("test".to_owned(), Identity::new("host".to_owned()), schedules);
+        let state = State::new(panel.clone(), options, cluster, health, metrics, &mut StdRng::seed_from_u64(1));
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let base = acceptor.local_addr()[0].to_string();
         let server = Server::new_with_acceptor(acceptor).run(api::routes(Arc::clone(&state)));
         let server = tokio::spawn(async move { server.await.expect("the server runs") });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
-        let test = Self { panel, base, client: client.expect("a client"), server };
-        test.insert_admin("root", true).await;
-        test
+        Self { panel, base, client: client.expect("a client"), server }
     }
 
     /// Puts an admin there whose password is the name and `pass`, hashed at the lowest cost: hashing as the panel does

@@ -41,6 +41,10 @@ const ROWS: &[(&str, Who)] = &[
     ("GET /api/admins/{username}/users", Sudo),
     ("POST /api/admins/{username}/disable_users", Sudo),
     ("POST /api/admins/{username}/enable_users", Sudo),
+    ("GET /api/cluster", Sudo),
+    ("GET /api/cluster/runs", Sudo),
+    ("POST /api/cluster/step-down", Sudo),
+    ("POST /api/cluster/tasks/{name}/run", Sudo),
     ("GET /api/nodes", Sudo),
     ("POST /api/nodes", Sudo),
     ("GET /api/nodes/settings", Sudo),
@@ -179,6 +183,7 @@ fn filled(path: &str) -> String {
         .replace("{id}", "1")
         .replace("{node_id}", "1")
         .replace("{backend}", "xray")
+        .replace("{name}", "prune")
         .replace("{key}", "00000000000000000000000000000001")
         .replace("{client_type}", "links")
         .replace("{asset}", "swagger-ui.css")

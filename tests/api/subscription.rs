@@ -1,6 +1,7 @@
 //! What `/sub/…` promises to apps.
 
 use reqwest::{Method, RequestBuilder};
+use sarban::actions::recent::MAX_AGE;
 use sarban::domain::moment::SECOND;
 use sarban::store::Db;
 use serde_json::json;
@@ -18,6 +19,8 @@ on_both_engines!(
     the_built_in_pages_keep_the_link_to_themselves,
     programs_that_are_known_get_what_they_can_load,
     patterns_that_were_stored_wrong_break_nothing,
+    what_a_program_has_already_is_not_sent_again,
+    what_is_revoked_stops_working_on_every_host,
 );
 
 const LINK: &str = "/sub/ann/00000000000000000000000000000001";
@@ -149,7 +152,7 @@ async fn changes_are_seen(db: Db) {
     panel.post("root", "/api/services", json!({})).await.ok();
     assert_eq!(count().await, 2, "what this process writes is seen at once");
     panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
-    assert_eq!(count().await, 1, "the user itself is never kept: now there is only the placeholder");
+    assert_eq!(count().await, 1, "a change of the user too: now there is only the placeholder");
     panel.post("root", "/api/users/ann/revoke_sub", json!(null)).await.ok();
     send(fetch(&panel, LINK)).await.refused(404);
 }
@@ -223,4 +226,67 @@ async fn patterns_that_were_stored_wrong_break_nothing(db: Db) {
     .await;
     panel.panel.clock.advance(SECOND);
     send(fetch(&panel, LINK).header("user-agent", format!("{}!", "a".repeat(5_000)))).await.ok();
+}
+
+async fn what_a_program_has_already_is_not_sent_again(db: Db) {
+    const DATED: &str = r#"INSERT INTO hosts (universal, spec)
+        VALUES (TRUE, '{"remark": "{DATA_USAGE} {TIME_LEFT}", "address": "192.0.2.1", "protocol": "trojan",
+                        "network": "tcp", "port": 443, "password": "pw"}')"#;
+    execute(&db, HOST).await;
+    let panel = start(db).await;
+    let get = async |form: &str, known: &str| {
+        send(fetch(&panel, &format!("{LINK}/{form}")).header("if-none-match", known)).await
+    };
+    let tag = |answer: &crate::panel::Answer| answer.header("etag").expect("a tag").to_owned();
+    let links = tag(&get("links", "").await);
+    let again = get("links", &format!("\"other\", {links}")).await;
+    assert_eq!((again.status.as_u16(), &again.body), (304, &json!(null)));
+    assert_eq!(tag(&again), links);
+    assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=7; expire=0"));
+    assert_ne!(tag(&get("v2ray", &links).await), links, "each format has tags of its own");
+    // What no entry shows changes nothing, and the headers tell it.
+    panel.put("root", "/api/users/ann", json!({"username": "ann", "data_limit": 9})).await.ok();
+    let again = get("links", &links).await;
+    assert_eq!(again.status, 304);
+    assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=9; expire=0"));
+    panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
+    let off = get("links", &links).await;
+    assert_eq!(off.status, 200, "another entry");
+    panel.post("root", "/api/users/ann/enable", json!(null)).await.ok();
+    assert_eq!(tag(&get("links", "").await), links, "as it was");
+    execute(&panel.panel.db, DATED).await;
+    panel.panel.clock.advance(SECOND);
+    let expiring = json!({"username": "ann", "expire_strategy": "fixed_date", "expire_date": "2026-11-24T00:00:00"});
+    panel.put("root", "/api/users/ann", expiring).await.ok();
+    let dated = tag(&get("links", &links).await);
+    assert_eq!(get("links", &dated).await.status, 304);
+    panel.panel.clock.advance(60 * SECOND);
+    assert_ne!(tag(&get("links", &dated).await), dated, "less time left");
+    execute(
+        &panel.panel.db,
+        r#"UPDATE hosts SET spec = '{"remark": "", "address": "a", "protocol": "trojan", "network": "tcp",
+        "port": 443, "password": "pw", "sni": "a.example.org,b.example.org"}'"#,
+    )
+    .await;
+    panel.panel.clock.advance(SECOND);
+    assert_eq!(get("links", &dated).await.header("etag"), None, "chance has a part in it");
+}
+
+async fn what_is_revoked_stops_working_on_every_host(db: Db) {
+    let first = start(db).await;
+    first.insert_admin("dave", false).await;
+    // No bell between the two: it may be lost.
+    let second = TestPanel::beside(&first, &[]).await;
+    let works = async |host: &TestPanel| {
+        let dave = host.get("dave", "/api/admins/current").await.status.as_u16();
+        (dave, send(fetch(host, &format!("{LINK}/info"))).await.status.as_u16())
+    };
+    for host in [&first, &second] {
+        assert_eq!(works(host).await, (200, 200));
+    }
+    first.put("root", "/api/admins/dave", json!({"enabled": false})).await.ok();
+    first.post("root", "/api/users/ann/revoke_sub", json!(null)).await.ok();
+    assert_eq!(works(&first).await, (401, 404), "at once");
+    second.panel.clock.advance(MAX_AGE);
+    assert_eq!(works(&second).await, (401, 404), "in time, without having heard of it");
 }

@@ -58,6 +58,21 @@ fn steps(ran: &Ran) -> Vec<(String, bool, String)> {
 }
 
 #[test]
+fn a_panel_that_works_passes_all_five_steps() {
+    let home = Box::new();
+    home.run(&["admin", "create", "-u", "root", "--sudo"], &[("SARBAN_ADMIN_PASSWORD", "rootpass")]).well();
+    let tasks = [("TASKS_RECORD_USER_USAGES_INTERVAL", "1"), ("TASKS_REVIEW_USERS_INTERVAL", "1")];
+    let panel = start(&home, &tasks);
+    let ran = check(&home, &panel.url, &["--json", "--watch", "10", "--load", "1", "--p95", "60000"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let steps = steps(&ran);
+    let names: Vec<&str> = steps.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["starts", "endpoints", "tasks", "speed", "memory"]);
+    assert!(steps[0].2.contains("scheduler leader"), "{steps:?}");
+    assert!(steps[3].2.contains("by 32 clients"), "{steps:?}");
+}
+
+#[test]
 fn what_is_out_of_bounds_does_not_pass() {
     let home = Box::new();
     home.run(&["admin", "create", "-u", "root", "--sudo"], &[("SARBAN_ADMIN_PASSWORD", "rootpass")]).well();

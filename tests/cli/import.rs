@@ -9,14 +9,16 @@ use sarban::domain::user::{Expiry, ResetStrategy};
 use sarban::store::{Db, IdList, OpenOptions, admins, hosts, nodes, secrets, services, settings, tls_material, users};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, raw_sql};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, raw_sql};
+use uuid::Uuid;
 
+use super::mariadb::MariaDb;
 use super::{Box, Ran};
 use crate::support::database::{execute, number, on_both_engines};
 
 pub const SCHEMA: &str = include_str!("old_panel/schema.sql");
 pub const ROWS: &str = include_str!("old_panel/rows.sql");
-const ODD_ROWS: &str = include_str!("old_panel/odd_rows.sql");
+pub const ODD_ROWS: &str = include_str!("old_panel/odd_rows.sql");
 
 /// A database of the old panel in the folder of a test.
 pub async fn old_panel(place: &Box, texts: &[&str]) -> PathBuf {
@@ -31,13 +33,20 @@ pub async fn old_panel(place: &Box, texts: &[&str]) -> PathBuf {
 }
 
 /// Imports a file.
-fn import(place: &Box, from: &Path, into: &OpenOptions, more: &[&str]) -> Ran {
-    let from = format!("sqlite:///{}", from.display());
-    let into = match &into.url {
+pub fn import(place: &Box, from: &Path, into: &OpenOptions, more: &[&str]) -> Ran {
+    import_url(place, &format!("sqlite:///{}", from.display()), into, more)
+}
+
+fn import_url(place: &Box, from: &str, into: &OpenOptions, more: &[&str]) -> Ran {
+    place.run(&[&["import", "--from", from], more].concat(), &[("DATABASE_URL", url(into).as_str())])
+}
+
+/// The address of a test's database.
+pub fn url(of: &OpenOptions) -> String {
+    match &of.url {
         DatabaseUrl::Sqlite { path } => format!("sqlite:///{}", path.display()),
         DatabaseUrl::Postgres { url } => url.expose().to_owned(),
-    };
-    place.run(&[&["import", "--from", &from], more].concat(), &[("DATABASE_URL", into.as_str())])
+    }
 }
 
 fn report(ran: Ran) -> Value {
@@ -58,6 +67,7 @@ on_both_engines!(
     empty odd_rows_are_named_and_stop_nothing,
     empty only_an_empty_database_takes_one,
     empty the_recorded_panel_moves_in,
+    empty a_panel_moves_in_from_postgres_and_mariadb,
 );
 
 async fn a_panel_moves_in(into: OpenOptions) {
@@ -69,7 +79,16 @@ async fn a_panel_moves_in(into: OpenOptions) {
     assert_eq!((&shown["left_out"], &shown["changed"]), (&Value::Array(vec![]), &Value::Array(vec![])));
     assert!(shown["checks"].as_array().expect("checks").iter().all(|check| check["ok"] == true), "{shown:#}");
 
-    let db = Db::open(&into).await.expect("the new database");
+    assert_is_all_here(&into).await;
+
+    // New rows are numbered after the ones that came.
+    let password = ("SARBAN_ADMIN_PASSWORD", "p");
+    place.run(&["admin", "create", "-u", "new"], &[("DATABASE_URL", &url(&into)), password]).well();
+}
+
+/// What `rows.sql` holds, in the new database.
+async fn assert_is_all_here(into: &OpenOptions) {
+    let db = Db::open(into).await.expect("the new database");
     let root = admins::by_username(&db, "Root").await.expect("read").expect("Root");
     assert!(root.is_sudo && root.password_reset_at.is_none());
     let hash = admins::password_hash(&db, "mina").await.expect("read");
@@ -101,14 +120,37 @@ async fn a_panel_moves_in(into: OpenOptions) {
     assert_eq!(number(&db, counted).await, 698, "what users were charged on the node");
     assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes").await, 1, "the local node of a new panel is gone");
     db.close().await;
+}
 
-    // New rows are numbered after the ones that came.
-    let url = match &into.url {
-        DatabaseUrl::Sqlite { path } => format!("sqlite:///{}", path.display()),
-        DatabaseUrl::Postgres { url } => url.expose().to_owned(),
-    };
-    let password = ("SARBAN_ADMIN_PASSWORD", "p");
-    place.run(&["admin", "create", "-u", "new"], &[("DATABASE_URL", &url), password]).well();
+/// Whatever the old panel ran on, what comes out of it is what comes out of SQLite.
+async fn a_panel_moves_in_from_postgres_and_mariadb(into: OpenOptions) {
+    let place = Box::new();
+    let expected = report(import(&place, &old_panel(&place, &[SCHEMA, ROWS]).await, &into, &["--json", "--dry-run"]));
+
+    let name = format!("old_panel_{}", Uuid::new_v4().simple());
+    let server = crate::support::postgres_url();
+    let mut postgres = PgConnection::connect(&server).await.expect("PostgreSQL");
+    let run = |text: String| raw_sql(AssertSqlSafe(text));
+    run(format!("CREATE DATABASE {name}")).execute(&mut postgres).await.expect("a database");
+    let address = format!("{}/{name}", server.rsplit_once('/').expect("a server").0);
+    let mut old = PgConnection::connect(&address).await.expect("the old database");
+    run([SCHEMA, ROWS].concat()).execute(&mut old).await.expect("rows of the old panel");
+    old.close().await.expect("closed");
+    let shown = report(import_url(&place, &address, &into, &["--json", "--dry-run"]));
+    run(format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut postgres).await.expect("gone");
+    assert_eq!(shown, expected, "from PostgreSQL");
+
+    let mariadb = MariaDb::start(place.0.path()).await;
+    let mut old = mariadb.connect("").await;
+    // Its times are another type, and double quotes are for texts unless told otherwise.
+    let text = format!("SET sql_mode = 'ANSI_QUOTES'; CREATE DATABASE old_panel; USE old_panel; {SCHEMA} {ROWS}");
+    run(text.replace("TIMESTAMP", "DATETIME(6)")).execute(&mut old).await.expect("rows of the old panel");
+    old.close().await.expect("closed");
+    let dry = report(import_url(&place, &mariadb.url("old_panel"), &into, &["--json", "--dry-run"]));
+    assert_eq!(dry, expected, "from MariaDB");
+    let shown = report(import_url(&place, &mariadb.url("old_panel"), &into, &["--json"]));
+    assert!(shown["checks"].as_array().expect("checks").iter().all(|check| check["ok"] == true), "{shown:#}");
+    assert_is_all_here(&into).await;
 }
 
 async fn odd_rows_are_named_and_stop_nothing(into: OpenOptions) {
@@ -188,6 +230,12 @@ async fn what_is_no_old_panel_is_one_line() {
     let import = |from: &str| place.run(&["import", "--from", from], &[]);
     assert!(import("db.sqlite3").failed(2).contains("sqlite:///"));
     assert!(import("sqlite:///db.sqlite3").failed(2).contains("of this panel"));
+    let secret = import("mysql://root:hunter2@127.0.0.1/panel").failed(2);
+    assert!(secret.contains("SARBAN_IMPORT_FROM") && !secret.contains("hunter2"), "{secret}");
+    assert!(place.run(&["import"], &[]).failed(2).contains("--from"));
+    let nobody = [("SARBAN_IMPORT_FROM", "mysql://root:hunter2@127.0.0.1:1/panel")];
+    let unreachable = place.run(&["import"], &nobody).failed(1);
+    assert!(unreachable.contains("can't be read") && !unreachable.contains("hunter2"), "{unreachable}");
     assert!(import("sqlite:///nowhere.sqlite3").failed(1).contains("--from"));
     place.file("text", "This is no database, however long the text may be that it holds.");
     assert!(import("sqlite:///text").failed(1).contains("--from"));

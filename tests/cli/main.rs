@@ -4,8 +4,10 @@
 
 mod admin;
 mod check;
+mod export;
 mod healthcheck;
 mod import;
+mod mariadb;
 mod plan;
 mod secrets;
 mod settings;

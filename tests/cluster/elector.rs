@@ -1,6 +1,7 @@
 //! The elector on a real database and a real Redis: one leader at a time, quick hand-over, take-over after a death,
 //! and no change of leader when Redis loses everything.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::gate::servers;
 use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
@@ -34,7 +36,9 @@ on_both_engines!(
     a_redis_that_loses_everything_changes_nothing,
     a_leader_whose_lease_is_taken_stops,
     whoever_steps_down_lets_another_one_lead,
-    a_lease_that_was_claimed_and_forgotten_is_given_back
+    a_lease_that_was_claimed_and_forgotten_is_given_back,
+    bulk_writing_elsewhere_costs_no_lease,
+    whoever_yields_to_a_newer_version_hands_over_and_waits
 );
 
 /// What the leaders of a test do is written down here: epoch, and whether it began or ended.
@@ -42,6 +46,7 @@ type Diary = Arc<Mutex<Vec<(Epoch, bool)>>>;
 
 struct Member {
     step_down: Arc<Notify>,
+    yields: Arc<AtomicBool>,
     standing: watch::Receiver<Standing>,
     drain: CancellationToken,
     task: JoinHandle<()>,
@@ -63,24 +68,27 @@ impl Cluster {
     }
 
     async fn join(&self) -> Member {
+        let db = Db::open(&self.test.options).await.expect("connections");
+        self.join_on(db).await
+    }
+
+    async fn join_on(&self, db: Db) -> Member {
         let identity = Identity::new("test".to_owned());
         let (instance, step_down) = (identity.instance, Arc::new(Notify::new()));
         let timing = LeaseTiming::new(2 * SECOND, None).expect("a good timing");
         let bell = Bell::default();
         let drain = CancellationToken::new();
-        let client = Client::open(support::redis_url()).expect("an address");
+        let servers = servers(&support::redis_url());
         let redis = RedisWatch::new(RedisState::Ok);
         let gate = self.redis.then(|| {
             let limit = Duration::from_millis(160);
-            Gate::new(client.clone(), &self.name, identity.instance, Duration::from_secs(2), limit, redis.clone())
+            Gate::new(servers.clone(), &self.name, identity.instance, Duration::from_secs(2), limit, redis.clone())
         });
         if self.redis {
-            tokio::spawn(ringing::carry(bell.clone(), client, self.name.clone(), instance, redis, drain.clone()));
+            tokio::spawn(ringing::carry(bell.clone(), servers, self.name.clone(), instance, drain.clone()));
         }
         let (standing, seen) = watch::channel(Standing::None);
-        let options =
-            sarban::store::OpenOptions { busy_timeout: Duration::from_millis(20), ..self.test.options.clone() };
-        let db = Db::open(&options).await.expect("connections");
+        let yields = Arc::new(AtomicBool::new(false));
         let (diary, beating) = (self.diary.clone(), self.beating);
         let elector = Elector {
             identity,
@@ -92,9 +100,10 @@ impl Cluster {
             lead: Arc::new(move |leadership| lead(diary.clone(), leadership, beating).boxed()),
             standing,
             step_down: step_down.clone(),
+            yields: yields.clone(),
             drain: drain.clone(),
         };
-        Member { step_down, standing: seen, drain, task: tokio::spawn(elector.run()) }
+        Member { step_down, yields, standing: seen, drain, task: tokio::spawn(elector.run()) }
     }
 }
 
@@ -220,6 +229,23 @@ async fn whoever_steps_down_lets_another_one_lead(test: TestDatabase) {
     assert!(took > Duration::from_millis(400), "it came back after {took:?}");
 }
 
+async fn whoever_yields_to_a_newer_version_hands_over_and_waits(test: TestDatabase) {
+    let cluster = Cluster::new(test, false);
+    let mut older = cluster.join().await;
+    older.leads_within(Duration::from_secs(4)).await;
+    older.yields.store(true, Ordering::Relaxed);
+    let over = older.standing.wait_for(|standing| *standing != Standing::Leader);
+    timeout(Duration::from_secs(1), over).await.expect("it hands over").expect("it lives");
+    sleep(Duration::from_secs(3)).await;
+    assert!(!leads(&older), "although nobody else came");
+    let mut newer = cluster.join().await;
+    newer.leads_within(Duration::from_secs(4)).await;
+    newer.drain.cancel();
+    newer.task.await.expect("the newer one ends in good order");
+    older.yields.store(false, Ordering::Relaxed);
+    older.leads_within(Duration::from_secs(6)).await;
+}
+
 async fn a_lease_that_was_claimed_and_forgotten_is_given_back(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut first = cluster.join().await;
@@ -236,4 +262,51 @@ async fn a_lease_that_was_claimed_and_forgotten_is_given_back(test: TestDatabase
     .await;
     first.leads_within(Duration::from_secs(4)).await;
     assert_eq!(number(&cluster.test.db, "SELECT epoch FROM scheduler_lease").await, 2);
+}
+
+/// On SQLite the worst neighbour that the house allows: another process whose transactions take 250 ms, 50 ms apart,
+/// while this process's own writers never rest.
+async fn bulk_writing_elsewhere_costs_no_lease(test: TestDatabase) {
+    let cluster = Cluster::new(test, false);
+    let here = cluster.test.db.clone();
+    execute(&here, "CREATE TABLE bulk (id BIGINT PRIMARY KEY, n BIGINT)").await;
+    execute(&here, "INSERT INTO bulk VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0)").await;
+    let lease_db = here.open_sibling(&cluster.test.options).await.expect("connections");
+    let mut member = cluster.join_on(lease_db).await;
+    member.leads_within(Duration::from_secs(4)).await;
+
+    let elsewhere = Db::open(&cluster.test.options).await.expect("pools and a gate of their own");
+    let over = CancellationToken::new();
+    let bulk = tokio::spawn(over.clone().run_until_cancelled_owned(async move {
+        loop {
+            let tx = elsewhere.begin().await.expect("its turn");
+            sleep(Duration::from_millis(250)).await;
+            tx.commit().await.expect("committed");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }));
+    let mut writers = Vec::new();
+    for _ in 0..4 {
+        let (here, over) = (here.clone(), over.clone());
+        writers.push(tokio::spawn(async move {
+            let mut written = 0;
+            while !over.is_cancelled() {
+                execute(&here, "UPDATE bulk SET n = n + 1 WHERE id = 1").await;
+                written += 1;
+            }
+            written
+        }));
+    }
+    sleep(Duration::from_secs(15)).await;
+    assert!(leads(&member));
+    assert_eq!(*cluster.diary.lock().unwrap(), [(Epoch(1), true)], "one term throughout");
+    over.cancel();
+    for writer in writers {
+        let written = writer.await.expect("it writes");
+        println!("an ordinary writer wrote {written} times");
+        assert!(written > 3, "and nobody starves");
+    }
+    let _ = bulk.await;
+    member.drain.cancel();
+    member.task.await.expect("it ends in good order");
 }

@@ -4,15 +4,23 @@ use std::time::Duration;
 
 use redis::Client;
 use sarban::cluster::gate::{Gained, Gate, RedisState, RedisWatch, key};
+use sarban::cluster::servers::RedisServers;
+use sarban::config::redis::RedisTarget;
+use sarban::config::secret::Secret;
 use uuid::Uuid;
 
 use crate::support;
 
+/// One server.
+pub fn servers(url: &str) -> RedisServers {
+    RedisServers::new(&RedisTarget::Single { url: Secret::new(url) }).expect("an address")
+}
+
 fn gate(cluster: &str, number: u128, ttl_ms: u64) -> Gate {
-    let client = Client::open(support::redis_url()).expect("an address");
+    let servers = servers(&support::redis_url());
     let limit = Duration::from_secs(1);
     Gate::new(
-        client,
+        servers,
         cluster,
         Uuid::from_u128(number),
         Duration::from_millis(ttl_ms),
@@ -63,10 +71,10 @@ async fn a_lock_expires_by_itself() {
 #[tokio::test]
 async fn an_absent_redis_is_an_error_and_is_noticed() {
     // The discard port: nobody listens.
-    let client = Client::open("redis://127.0.0.1:9").expect("an address");
+    let nobody = servers("redis://127.0.0.1:9");
     let state = RedisWatch::new(RedisState::Ok);
     let limit = Duration::from_millis(300);
-    let mut gate = Gate::new(client, "c", Uuid::from_u128(1), Duration::from_secs(1), limit, state.clone());
+    let mut gate = Gate::new(nobody, "c", Uuid::from_u128(1), Duration::from_secs(1), limit, state.clone());
     assert!(gate.acquire().await.is_err());
     assert_eq!(*state.seen().borrow(), RedisState::Down);
 }

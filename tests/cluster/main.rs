@@ -4,23 +4,35 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/servers.rs"]
+mod servers;
+
 #[path = "../support/test_node/mod.rs"]
 mod test_node;
 
+mod asked;
 mod elector;
 mod fence;
 mod gate;
 mod lease;
+mod lease_properties;
 mod ledger;
+mod members;
 mod notify;
 mod panel_process;
+mod pgbouncer;
 mod processes;
 mod receiver;
+mod redis_kinds;
 mod resets;
 mod retention;
 mod review;
 mod shadow;
+mod starved;
+mod stopping;
+mod take_over;
 mod task;
+mod task_news;
 mod usage;
 mod usage_faults;
 mod usage_queue;

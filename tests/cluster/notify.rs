@@ -37,6 +37,7 @@ on_both_engines! {
     a_chat_gets_messages_and_waits_when_told_to,
     a_flood_is_a_digest_on_telegram_and_single_events_on_the_webhook,
     a_chat_that_refuses_holds_up_no_other,
+    telegram_is_reached_through_its_proxy,
     no_letter_says_where_it_went,
     killing_the_leader_loses_no_news,
 }
@@ -281,6 +282,17 @@ async fn a_chat_that_refuses_holds_up_no_other(db: Db) {
     assert_eq!((dead.len(), dead[0].recipient.as_str()), (1, "1"));
     assert_eq!(dead[0].error.as_deref(), Some("Telegram says: Forbidden: bot was blocked by the user"));
     assert_eq!(letters(&db, LetterState::Delivered).await[0].recipient, "2");
+}
+
+/// The receiver plays the proxy: the host itself does not exist.
+async fn telegram_is_reached_through_its_proxy(db: Db) {
+    let proxy = Receiver::start().await;
+    let bot = Telegram::new("http://telegram.invalid", &Secret::new(TOKEN), Some(&Secret::new(proxy.url("")))).unwrap();
+    enter(&db, &[Destination::telegram(1)], Event::Created, [5], "x").await;
+    let _leading = lead(fence(&db, Epoch(0)), None, Some((bot, vec![1])));
+    none_waits(&db).await;
+    assert_eq!(letters(&db, LetterState::Delivered).await.len(), 1);
+    assert_eq!(proxy.requests()[0].header("host"), "telegram.invalid");
 }
 
 /// Errors are shown to people and written to logs: the addresses have secrets in them.

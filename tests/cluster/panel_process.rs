@@ -18,27 +18,29 @@ pub struct Setup<'a> {
     pub redis: Option<String>,
     pub cluster: String,
     pub folder: &'a Path,
+    /// Settings besides those that every test has.
+    pub more: Vec<(&'static str, String)>,
 }
 
 /// One process. Dropped, it is killed.
 pub struct PanelProcess {
     pub name: String,
     child: Child,
-    port: u16,
+    pub port: u16,
     http: Client,
 }
 
 impl Setup<'_> {
     /// Starts a process called `name`; it may take a moment until it answers.
     pub fn start(&self, name: &str) -> PanelProcess {
-        self.start_in(self.command(), name)
+        self.start_in(self.command(), name, free_port(), &[])
     }
 
     /// Starts a process that dies at a place of its code, as if by kill -9.
     pub fn start_doomed(&self, name: &str, place: Place) -> PanelProcess {
         let mut command = self.command();
         command.env("SARBAN_CRASH_AT", place.name());
-        self.start_in(command, name)
+        self.start_in(command, name, free_port(), &[])
     }
 
     /// Starts a process that can write no file beyond so many KiB, as on a full disk.
@@ -49,21 +51,26 @@ impl Setup<'_> {
         let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
         command.arg("-c").arg(limited).arg(inner.get_program()).env_clear();
         command.current_dir(self.folder).envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        self.start_in(command, name)
+        self.start_in(command, name, free_port(), &[])
     }
 
     /// Starts a process with settings of its own.
     pub fn start_with(&self, name: &str, settings: &[(&str, &str)]) -> PanelProcess {
         let mut command = self.command();
         command.envs(settings.iter().copied());
-        self.start_in(command, name)
+        self.start_in(command, name, free_port(), &[])
     }
 
-    fn start_in(&self, mut command: Command, name: &str) -> PanelProcess {
-        let port = free_port();
+    /// Starts a process on a port of the caller's, with more arguments.
+    pub fn start_on(&self, name: &str, port: u16, arguments: &[&str]) -> PanelProcess {
+        self.start_in(self.command(), name, port, arguments)
+    }
+
+    fn start_in(&self, mut command: Command, name: &str, port: u16, arguments: &[&str]) -> PanelProcess {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join(format!("{name}.log")));
         let child = command
             .arg("serve")
+            .args(arguments)
             .env("INSTANCE_NAME", name)
             .env("DATA_DIR", self.folder)
             .env("UVICORN_HOST", "127.0.0.1")
@@ -91,7 +98,8 @@ impl Setup<'_> {
             .env("TASKS_RECORD_USER_USAGES_INTERVAL", "1")
             .env("TASKS_REVIEW_USERS_INTERVAL", "1")
             .env("UVICORN_WORKERS", "2")
-            .envs(self.redis.as_ref().map(|url| ("REDIS_URL", url)));
+            .envs(self.redis.as_ref().map(|url| ("REDIS_URL", url)))
+            .envs(self.more.iter().map(|(name, value)| (name, value)));
         command
     }
 }
@@ -144,9 +152,32 @@ impl PanelProcess {
 
     /// SIGTERM, and how it ended.
     pub async fn stop(&mut self) -> ExitStatus {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("it is asked to stop");
+        self.terminate();
         self.ended().await
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is asked to stop");
+    }
+}
+
+impl PanelProcess {
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is there");
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let limit = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the process is asked") {
+                return status;
+            }
+            assert!(Instant::now() < limit, "{} has not ended", self.name);
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

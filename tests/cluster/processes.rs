@@ -19,7 +19,7 @@ use crate::test_node::{Options, TestNode};
 
 on_both_engines!(empty killing_the_leader_loses_nothing, empty a_stopped_leader_hands_over_in_good_order);
 
-const USERS: i64 = 20;
+pub const USERS: i64 = 20;
 
 /// PostgreSQL: three processes and Redis. SQLite: two processes on one box.
 async fn killing_the_leader_loses_nothing(test: TestDatabase) {
@@ -104,17 +104,18 @@ async fn a_stopped_leader_hands_over_in_good_order(test: TestDatabase) {
     assert_eq!(spools, panels.len() - 1, "its spool is gone");
 }
 
-fn setup<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'a> {
+pub fn setup<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'a> {
     Setup {
         database: &test.options.url,
         redis: (test.db.engine() == Engine::Postgres).then(support::redis_url),
         cluster: format!("test-{}", Uuid::new_v4().simple()),
         folder,
+        more: Vec::new(),
     }
 }
 
 /// All at once, on an empty database: whoever comes first migrates.
-async fn start(setup: &Setup<'_>, test: &TestDatabase) -> Vec<PanelProcess> {
+pub async fn start(setup: &Setup<'_>, test: &TestDatabase) -> Vec<PanelProcess> {
     let names: &[&str] = if test.db.engine() == Engine::Postgres { &["ann", "ben", "cyd"] } else { &["ann", "ben"] };
     let mut panels: Vec<PanelProcess> = names.iter().map(|name| setup.start(name)).collect();
     for panel in &mut panels {
@@ -124,14 +125,8 @@ async fn start(setup: &Setup<'_>, test: &TestDatabase) -> Vec<PanelProcess> {
 }
 
 /// An admin, the node, a service and users, each on another process; returns a subscription link's path.
-async fn furnish(setup: &Setup<'_>, panels: &mut [PanelProcess], node: &TestNode) -> String {
-    let mut command = setup.command();
-    command.args(["admin", "create", "-u", "root", "--sudo"]).env("SARBAN_ADMIN_PASSWORD", "rootpass");
-    let created = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it runs");
-    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
-    let login = [("username", "root"), ("password", "rootpass")];
-    let answer = panels[0].request(Method::POST, "/api/admins/token").form(&login).send().await.expect("an answer");
-    let token = answer.json::<Value>().await.expect("a token")["access_token"].as_str().expect("text").to_owned();
+pub async fn furnish(setup: &Setup<'_>, panels: &mut [PanelProcess], node: &TestNode) -> String {
+    let token = first_admin(setup, &panels[0]).await;
     let last = panels.len() - 1;
 
     let port = node.address().port();
@@ -166,7 +161,18 @@ async fn furnish(setup: &Setup<'_>, panels: &mut [PanelProcess], node: &TestNode
     link
 }
 
-async fn call(panel: &PanelProcess, token: &str, method: Method, path: &str, body: Value) -> Value {
+/// Makes the first admin; returns a token.
+pub async fn first_admin(setup: &Setup<'_>, panel: &PanelProcess) -> String {
+    let mut command = setup.command();
+    command.args(["admin", "create", "-u", "root", "--sudo"]).env("SARBAN_ADMIN_PASSWORD", "rootpass");
+    let created = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it runs");
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    let login = [("username", "root"), ("password", "rootpass")];
+    let answer = panel.request(Method::POST, "/api/admins/token").form(&login).send().await.expect("an answer");
+    answer.json::<Value>().await.expect("a token")["access_token"].as_str().expect("text").to_owned()
+}
+
+pub async fn call(panel: &PanelProcess, token: &str, method: Method, path: &str, body: Value) -> Value {
     let mut request = panel.request(method, path).bearer_auth(token);
     if !body.is_null() {
         request = request.json(&body);
@@ -190,7 +196,7 @@ fn boot_id(db: &Db) -> String {
     }
 }
 
-async fn leader(db: &Db, panels: &[PanelProcess]) -> usize {
+pub async fn leader(db: &Db, panels: &[PanelProcess]) -> usize {
     let limit = Instant::now() + Duration::from_secs(10);
     loop {
         if let Some(name) = leader_name(db).await {
@@ -221,7 +227,7 @@ async fn watch_leaders(db: Db, on: Arc<AtomicBool>) {
     }
 }
 
-async fn every_slot_once(db: &Db) {
+pub async fn every_slot_once(db: &Db) {
     let shared_epochs =
         "SELECT COUNT(*) FROM (SELECT epoch FROM task_run GROUP BY epoch HAVING COUNT(DISTINCT instance) > 1) AS e";
     assert_eq!(number(db, shared_epochs).await, 0, "an epoch has one leader");

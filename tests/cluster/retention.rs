@@ -1,8 +1,10 @@
 //! Old hours become days, and the totals stay what they were.
 
+use sarban::domain::ids::{AdminId, NodeId, UserId};
 use sarban::domain::moment::{DAY, HOUR, Moment};
 use sarban::domain::schedule::Task;
-use sarban::store::{Db, usage_days};
+use sarban::domain::usage_series::Span;
+use sarban::store::{Db, usage_days, usage_series};
 
 use crate::support::database::{execute, number, on_both_engines};
 use crate::task::Leader;
@@ -11,6 +13,7 @@ on_both_engines!(
     hours_become_days_and_totals_stay,
     chunks_add_up_and_late_hours_too,
     hours_kept_for_ever_stay,
+    series_show_days_where_hours_were,
     a_node_without_a_sync_is_connected_anew
 );
 
@@ -77,6 +80,47 @@ async fn hours_kept_for_ever_stay(db: Db) {
     leader.run(Task::Prune, Moment::from_micros(10_000 * DAY)).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_hours").await, 72 * 6);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM node_usage_hours").await, 72 * 2);
+}
+
+async fn series_show_days_where_hours_were(db: Db) {
+    three_days(&db).await;
+    execute(
+        &db,
+        "INSERT INTO admins (id, username, hashed_password, is_sudo, created_at) VALUES (1, 'root', '', TRUE, 0);
+         INSERT INTO users (id, username, key, owner_id, expire_strategy, created_at)
+         VALUES (1, 'ann', 'a', 1, 'never', 0), (2, 'ben', 'b', 1, 'never', 0), (3, 'cyd', 'c', NULL, 'never', 0)",
+    )
+    .await;
+    execute(
+        &db,
+        "DELETE FROM nodes;
+         INSERT INTO nodes (id, name, address, port, connection_backend, created_at) VALUES (2, 'two', 'two', 1, 'grpcio', 0)",
+    )
+    .await;
+    let span = Span::new(Some(Moment::from_micros(0)), Some(Moment::from_micros(3 * DAY)), Moment::MIN).unwrap();
+    let sums = async || {
+        let sum = |hours: Vec<(Moment, i64)>| hours.iter().map(|(_, bytes)| bytes).sum::<i64>();
+        let by_node = usage_series::of_user_by_node(&db, UserId(1), span).await.unwrap();
+        let named: Vec<bool> = by_node.iter().map(|node| node.node.is_some()).collect();
+        assert_eq!(named, [true, false], "those of nodes that are gone come last");
+        [
+            sum(usage_series::of_user(&db, UserId(1), span).await.unwrap()),
+            by_node.into_iter().map(|node| sum(node.hours)).sum(),
+            sum(usage_series::of_node(&db, NodeId(2), span).await.unwrap().unwrap()),
+            sum(usage_series::of_all(&db, span).await.unwrap()),
+            sum(usage_series::of_owner(&db, AdminId(1), span).await.unwrap()),
+        ]
+    };
+    let before = sums().await;
+    let each: i64 = (0..72).sum();
+    assert_eq!(before, [2 * each, 2 * each, 3 * each, 6 * each, 4 * each]);
+    let mut leader = Leader::keeping(&db, Some(60)).await;
+    leader.run(Task::Prune, Moment::from_micros(62 * DAY + HOUR)).await.unwrap();
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_days").await, 12);
+    assert_eq!(sums().await, before);
+    let hours = usage_series::of_user(&db, UserId(1), span).await.unwrap();
+    let first: i64 = hours.iter().filter(|(hour, _)| hour.micros() == 0).map(|(_, bytes)| bytes).sum();
+    assert_eq!(first, 2 * (0..24).sum::<i64>(), "a day counts at its midnight");
 }
 
 async fn a_node_without_a_sync_is_connected_anew(db: Db) {

@@ -8,6 +8,7 @@ use sarban::cluster::bell::Bell;
 use sarban::config::crash_point::CrashPoint;
 use sarban::domain::ids::Epoch;
 use sarban::domain::moment::{BootTime, Moment};
+use sarban::domain::notice::{Audience, Channel, Destination};
 use sarban::domain::schedule::Task;
 use sarban::domain::term::Term;
 use sarban::nodes::collector::Collector;
@@ -20,6 +21,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::database::{execute, number};
+
+/// Who is told, where somebody is.
+pub const fn webhook() -> Destination {
+    Destination { channel: Channel::Webhook, recipient: String::new() }
+}
 
 /// A leader without a schedule: its term lasts for ever, and it knows no node.
 pub struct Leader {
@@ -55,12 +61,23 @@ impl Leader {
             collector,
             audience: Arc::default(),
             node_hours: true,
+            usage_percent: 80,
+            days_left: 3,
             crash,
             hourly_retention,
         };
         let context =
             Context { fence, stop: CancellationToken::new(), now: Moment::from_micros(0), deps: Arc::new(deps) };
         Self { context, _spool: spool }
+    }
+
+    /// The same, where somebody is told of users: at 80 percent, and 3 days before the end.
+    pub async fn telling(db: &Db) -> Self {
+        let mut leader = Self::new(db).await;
+        let audience = Audience { destinations: vec![webhook()], url_prefix: "https://sub.example".to_owned() };
+        let deps = Arc::get_mut(&mut leader.context.deps).expect("nothing runs");
+        deps.audience = Arc::new(audience);
+        leader
     }
 
     /// Runs a task at `now`; returns on how many things it worked.

@@ -5,7 +5,7 @@ use sarban::domain::moment::{HOUR, Moment};
 use sarban::domain::usage::UsageReply;
 use sarban::store::usage_batches::{self, oldest_applied, oldest_staged, stage};
 use sarban::store::usage_hours::fold;
-use sarban::store::usage_totals::{Applied, apply};
+use sarban::store::usage_totals::{Applied, Extras, Outcome, apply};
 use sarban::store::{Db, Engine};
 use uuid::Uuid;
 
@@ -39,10 +39,11 @@ async fn apply_next(db: &Db, node_hours: bool) -> Vec<Applied> {
     let waiting = oldest_staged(db).await.unwrap();
     assert_eq!(waiting.damaged, []);
     let mut tx = db.begin().await.unwrap();
-    let applied = apply(&mut tx, &waiting.batches, node_hours, AT).await.unwrap();
-    assert_eq!(apply(&mut tx, &waiting.batches, node_hours, AT).await.unwrap(), [], "twice is once");
+    let extras = Extras { node_hours, remark_at: None };
+    let outcome = apply(&mut tx, &waiting.batches, extras, AT).await.unwrap();
+    assert_eq!(apply(&mut tx, &waiting.batches, extras, AT).await.unwrap(), Outcome::default(), "twice is once");
     tx.commit().await.unwrap();
-    applied
+    outcome.applied
 }
 
 /// Folds what is worked on together; returns how many batches that were.

@@ -79,7 +79,7 @@ site() {
 check "deploy/proxies/nginx.conf" site
 
 check "deploy/monitoring/prometheus.yml" promtool check config --syntax-only deploy/monitoring/prometheus.yml
-for rules in deploy/monitoring/alerts*.yml; do
+for rules in deploy/monitoring/*.rules.yml; do
   [ ! -e "$rules" ] || check "$rules" promtool check rules "$rules"
 done
 check "the metrics of dashboard and alerts exist" python3 tests/deploy/metrics.py

@@ -17,7 +17,7 @@ def expressions():
     for panel in json.loads((MONITORING / "dashboard.json").read_text())["panels"]:
         for target in panel["targets"]:
             yield f"dashboard, {panel['title']}", target["expr"]
-    for path in sorted(MONITORING.glob("alerts*.yml")):
+    for path in sorted(MONITORING.glob("*.rules.yml")):
         for match in re.finditer(r"^\s*expr: *(\|[-+]?\n(?:\s+.*\n)+?(?=\s*(?:for|labels|annotations|- alert):)|.*)", path.read_text(), re.M):
             yield path.name, match.group(1)
 

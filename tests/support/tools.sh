@@ -20,6 +20,8 @@ missing() {
   command -v redis-server >/dev/null || echo "redis-server redis-server"
   command -v redis-sentinel >/dev/null || echo "redis-sentinel redis-sentinel"
   postgres_bin >/dev/null || echo "initdb postgresql"
+  command -v mariadbd >/dev/null || echo "mariadbd mariadb-server"
+  [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || echo "pgbouncer pgbouncer"
   python3 -m pip --version >/dev/null 2>&1 || echo "pip python3-pip"
 }
 

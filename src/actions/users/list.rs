@@ -5,7 +5,7 @@ use super::totals::TotalCache;
 use crate::actions::Panel;
 use crate::domain::admin::Admin;
 use crate::domain::user::User;
-use crate::store::user_lists::{self, UserFilter, UserWindow};
+use crate::store::user_lists::{self, Names, UserFilter, UserWindow};
 use crate::store::{StoreError, admins};
 
 /// A page of the users that match, and how many match on all pages. Others than a sudo see their own users, and may
@@ -23,7 +23,11 @@ pub async fn list(
         Some(username) => Some(admins::by_username(&panel.db, username).await?.ok_or(UserError::NoSuchAdmin)?.id),
         None => (!admin.is_sudo).then_some(admin.id),
     };
-    let filter = UserFilter { owner, ..filter };
+    let names = match filter.names {
+        Names::Containing(text) if text.is_empty() => Names::Any,
+        names => names,
+    };
+    let filter = UserFilter { owner, names, ..filter };
     Ok(page(panel, totals, &filter, window).await?)
 }
 

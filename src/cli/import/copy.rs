@@ -12,10 +12,10 @@ use super::sample::Sample;
 use super::usage::NodeHours;
 use super::{fleet, hosts, people, settings, usage};
 use crate::domain::moment::Moment;
-use crate::store::import::{
-    self, AdminServiceRow, HostChainRow, HostServiceRow, InboundServiceRow, Incoming, UserServiceRow,
-};
 use crate::store::legacy::{self, OldRow, OldTable, Source};
+use crate::store::tables::{
+    self, AdminServiceRow, HostChainRow, HostServiceRow, InboundServiceRow, TableRow, UserServiceRow,
+};
 use crate::store::{StoreError, Tx};
 
 /// Rows of one statement.
@@ -30,10 +30,10 @@ pub(super) enum Target<'a> {
 }
 
 impl Target<'_> {
-    async fn put<R: Incoming>(&mut self, rows: &[R]) -> Result<(), StoreError> {
+    async fn put<R: TableRow>(&mut self, rows: &[R]) -> Result<(), StoreError> {
         match self {
             Self::Nowhere => Ok(()),
-            Self::Database(tx) => import::insert(tx, rows).await,
+            Self::Database(tx) => tables::insert(tx, rows).await,
         }
     }
 }
@@ -193,7 +193,7 @@ impl Copying<'_> {
     async fn fleet(&mut self) -> anyhow::Result<()> {
         let now = self.now;
         if let Target::Database(tx) = &mut self.target {
-            import::remove_local_node(tx).await?;
+            tables::remove_local_node(tx).await?;
         }
         self.table(legacy::NODES, &["id"], |row, known, _| {
             let node = fleet::node(row, now)?;
@@ -285,7 +285,7 @@ impl Copying<'_> {
                 hours.count(row);
             }
             if let Target::Database(tx) = target {
-                import::add_user_hours(tx, &usage::merged(rows)).await?;
+                tables::add_user_hours(tx, &usage::merged(rows)).await?;
             }
             self.progress.advance(table.table, chunk.len());
         }
@@ -300,7 +300,7 @@ impl Copying<'_> {
     }
 
     /// A table whose rows become rows of one table.
-    async fn table<R: Incoming>(
+    async fn table<R: TableRow>(
         &mut self,
         table: &'static OldTable,
         keys: &[&str],
@@ -323,7 +323,7 @@ impl Copying<'_> {
     }
 
     /// A table that has one row: the first one counts, as it always has.
-    async fn only<R: Incoming>(
+    async fn only<R: TableRow>(
         &mut self,
         table: &'static OldTable,
         convert: impl Fn(&mut Reading<'_>) -> Option<R>,

@@ -3,7 +3,7 @@
 use super::reading::Reading;
 use crate::domain::moment::Moment;
 use crate::domain::node::{ConnectionBackend, DEFAULT_PORT, NodeStatus};
-use crate::store::import::{BackendRow, InboundRow, NodeRow};
+use crate::store::tables::{BackendRow, InboundRow, NodeRow};
 
 /// A node. What it lacks gets a stand-in that nothing else has, so that its inbounds and traffic keep their node.
 pub(super) fn node(row: &mut Reading<'_>, now: Moment) -> Option<NodeRow> {
@@ -16,16 +16,15 @@ pub(super) fn node(row: &mut Reading<'_>, now: Moment) -> Option<NodeRow> {
         row.changed("there was no address: it is one that does not exist");
         format!("node-{id}.invalid")
     });
-    let backend =
-        row.word("connection_backend", ConnectionBackend::from_word, ConnectionBackend::Grpclib, "grpclib").word();
+    let backend = row.word("connection_backend", ConnectionBackend::from_word, ConnectionBackend::Grpclib, "grpclib");
     Some(NodeRow {
         id,
         name,
         address,
         port: row.integer("port").unwrap_or(DEFAULT_PORT),
-        connection_backend: backend,
+        connection_backend: backend.word().to_owned(),
         usage_coefficient: coefficient(row),
-        status: row.word("status", NodeStatus::from_word, NodeStatus::Unhealthy, "unhealthy").word(),
+        status: row.word("status", NodeStatus::from_word, NodeStatus::Unhealthy, "unhealthy").word().to_owned(),
         message: row.text("message"),
         xray_version: row.text("xray_version"),
         last_status_change: row.moment("last_status_change"),

@@ -21,18 +21,19 @@ use self::verify::{Check, verify};
 use super::{Usage, database, output};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::config::database_url::DatabaseUrl;
+use crate::config::old_database::OldDatabaseUrl;
 use crate::domain::moment::Moment;
-use crate::store::import::{contents, number_after};
 use crate::store::legacy::{Source, SourceError};
+use crate::store::tables::{contents, number_after};
 use crate::store::{Db, Tx};
 
 /// What to import.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The database of the old panel: sqlite:///db.sqlite3 or postgresql://user@host/name. Stop the old panel first
+    /// The old panel's database: sqlite:///…, mysql://user@host/name or postgresql://user@host/name, as its environment
+    /// has it. One with a password belongs into SARBAN_IMPORT_FROM (or the file of SARBAN_IMPORT_FROM_FILE)
     #[arg(long, value_name = "URL")]
-    from: String,
+    from: Option<String>,
     /// Only show what would be copied, and every row that can't be
     #[arg(long)]
     dry_run: bool,
@@ -42,8 +43,8 @@ pub struct ImportArgs {
 }
 
 pub(super) async fn run(args: ImportArgs, settings: &Settings) -> anyhow::Result<()> {
-    let from = DatabaseUrl::parse(args.from.trim()).map_err(|wrong| Usage(format!("--from {wrong}")))?;
-    if from == settings.database.url {
+    let from = source_url(args.from.as_deref(), settings)?;
+    if from == OldDatabaseUrl::Panel(settings.database.url.clone()) {
         return Err(Usage(
             "--from is the database of this panel; SQLALCHEMY_DATABASE_URL must name a new one".to_owned(),
         )
@@ -60,6 +61,20 @@ pub(super) async fn run(args: ImportArgs, settings: &Settings) -> anyhow::Result
     db.close().await;
     source.close().await?;
     done
+}
+
+fn source_url(argument: Option<&str>, settings: &Settings) -> Result<OldDatabaseUrl, Usage> {
+    let Some(argument) = argument else {
+        let nothing = "from where? Give the old panel's database with --from, or in SARBAN_IMPORT_FROM";
+        return settings.import.from.clone().ok_or_else(|| Usage(nothing.to_owned()));
+    };
+    let from = OldDatabaseUrl::parse(argument.trim()).map_err(|wrong| Usage(format!("--from {wrong}")))?;
+    if from.has_password() {
+        let visible = "--from has a password, which everybody on this host can read in the list of processes: give the \
+                       address in SARBAN_IMPORT_FROM instead";
+        return Err(Usage(visible.to_owned()));
+    }
+    Ok(from)
 }
 
 async fn into(db: &Db, source: &mut Source, args: &ImportArgs, now: Moment) -> anyhow::Result<()> {

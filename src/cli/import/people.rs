@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::reading::Reading;
 use crate::domain::moment::Moment;
 use crate::domain::user::ResetStrategy;
-use crate::store::import::{AdminRow, FetchRow, ServiceRow, TrafficRow, UserRow};
+use crate::store::tables::{AdminRow, FetchRow, ServiceRow, TrafficRow, UserRow};
 
 /// The most that a total can be: recording more must not overflow.
 const MOST_BYTES: i64 = 9_000_000_000_000_000_000;
@@ -75,7 +75,7 @@ pub(super) fn user(row: &mut Reading<'_>, has_admin: impl Fn(i64) -> bool, now: 
         enabled: row.truth("enabled", true),
         activated: row.truth("activated", true) && !removed,
         removed,
-        expire_strategy: expiry.strategy,
+        expire_strategy: expiry.strategy.to_owned(),
         expire_date: expiry.date,
         usage_duration: expiry.duration,
         activation_deadline: expiry.deadline,
@@ -94,7 +94,8 @@ pub(super) fn user(row: &mut Reading<'_>, has_admin: impl Fn(i64) -> bool, now: 
         online_at: row.moment("online_at"),
         data_limit_reset_strategy: row
             .word("data_limit_reset_strategy", reset, ResetStrategy::NoReset, "no_reset")
-            .word(),
+            .word()
+            .to_owned(),
         traffic_reset_at: row.moment("traffic_reset_at"),
         created_at,
     };

@@ -14,7 +14,7 @@ use crate::domain::inbound::Inbound;
 use crate::domain::moment::Moment;
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::user::{Expiry, ResetStrategy, User};
-use crate::store::import::{HostRow, InboundRow};
+use crate::store::tables::{HostRow, InboundRow};
 use crate::subscription::catalogue::{self, Catalogue};
 use crate::subscription::templates::Templates;
 use crate::subscription::{Format, Request, render};
@@ -151,7 +151,7 @@ impl Links {
 fn domain_user(user: &NewUser) -> User {
     let NewUser { account, traffic, fetch } = user;
     let moment = |micros: Option<i64>| micros.map(Moment::from_micros);
-    let expiry = match (account.expire_strategy, account.expire_date, account.usage_duration) {
+    let expiry = match (account.expire_strategy.as_str(), account.expire_date, account.usage_duration) {
         ("fixed_date", Some(date), _) => Expiry::FixedDate(Moment::from_micros(date)),
         ("start_on_first_use", _, Some(duration)) => {
             Expiry::StartOnFirstUse { duration, deadline: moment(account.activation_deadline) }
@@ -169,7 +169,7 @@ fn domain_user(user: &NewUser) -> User {
         usage_duration: account.usage_duration.filter(|_| !matches!(expiry, Expiry::StartOnFirstUse { .. })),
         expiry,
         data_limit: traffic.data_limit,
-        reset_strategy: ResetStrategy::from_word(traffic.data_limit_reset_strategy).unwrap_or(ResetStrategy::NoReset),
+        reset_strategy: ResetStrategy::from_word(&traffic.data_limit_reset_strategy).unwrap_or(ResetStrategy::NoReset),
         used_traffic: traffic.used_traffic,
         lifetime_used_traffic: traffic.lifetime_used_traffic,
         online_at: moment(traffic.online_at),

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::reading::Reading;
 use crate::domain::subscription_settings::{RuleResult, SubscriptionSettings};
-use crate::store::import::{JwtRow, SettingsRow, TlsRow};
+use crate::domain::telegram_settings::TelegramSettings;
+use crate::store::tables::{JwtRow, SettingsRow, TlsRow};
 
 /// The one row that such a table has here.
 const ONLY: i64 = 1;
@@ -26,7 +27,7 @@ pub(super) fn settings(row: &mut Reading<'_>) -> Option<SettingsRow> {
         return row.left_out("its settings of subscriptions are not what they should be");
     }
     let telegram = row.json::<Value>("telegram").filter(|telegram| {
-        let known = telegram.is_object();
+        let known = serde_json::from_value::<TelegramSettings>(telegram.clone()).is_ok();
         if !known {
             row.changed("telegram was not what it should be: it is empty");
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::reading::Reading;
-use crate::store::import::{NodeHourRow, UserHour};
+use crate::store::tables::{NodeHourRow, UserHour};
 
 /// More than nine petabytes in an hour are a mistake of somebody's, and sums of them would not fit.
 const MOST_BYTES_OF_AN_HOUR: i64 = 1 << 53;
@@ -30,7 +30,7 @@ impl NodeHours {
 
     /// Adds a user's traffic to the node's counted bytes.
     pub(super) fn count(&mut self, of: &UserHour) {
-        let at = self.at(of.node, of.hour);
+        let at = self.at(of.node_id, of.hour);
         at.counted = at.counted.saturating_add(of.counted);
     }
 
@@ -53,9 +53,9 @@ pub(super) fn user_hour(
 ) -> Option<UserHour> {
     let hour = hour(row)?;
     Some(UserHour {
-        user: row.integer("user_id").filter(|user| has_user(*user)).unwrap_or(GONE),
+        user_id: row.integer("user_id").filter(|user| has_user(*user)).unwrap_or(GONE),
         hour,
-        node: row.integer("node_id").filter(|node| has_node(*node)).unwrap_or(GONE),
+        node_id: row.integer("node_id").filter(|node| has_node(*node)).unwrap_or(GONE),
         counted: row.bytes("used_traffic", MOST_BYTES_OF_AN_HOUR),
     })
 }
@@ -64,7 +64,7 @@ pub(super) fn user_hour(
 pub(super) fn merged(mut hours: Vec<UserHour>) -> Vec<UserHour> {
     hours.sort_unstable();
     hours.dedup_by(|next, kept| {
-        let same = (next.user, next.hour, next.node) == (kept.user, kept.hour, kept.node);
+        let same = (next.user_id, next.hour, next.node_id) == (kept.user_id, kept.hour, kept.node_id);
         if same {
             kept.counted = kept.counted.saturating_add(next.counted);
         }
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn hours_that_are_there_twice_are_one() {
-        let at = |user, counted| UserHour { user, hour: Moment::MIN.micros(), node: GONE, counted };
+        let at = |user_id, counted| UserHour { user_id, hour: Moment::MIN.micros(), node_id: GONE, counted };
         assert_eq!(merged(vec![at(2, 5), at(1, 1), at(2, 7), at(2, 0)]), [at(1, 1), at(2, 12)]);
         assert_eq!(merged(vec![at(1, i64::MAX), at(1, 1)]), [at(1, i64::MAX)]);
     }

@@ -9,8 +9,8 @@ use super::sample::Links;
 use crate::domain::ids::UserId;
 use crate::domain::moment::Moment;
 use crate::domain::user::User;
-use crate::store::import::{self, Incoming};
 use crate::store::legacy::{self, OldTable};
+use crate::store::tables::{self, TableRow};
 use crate::store::{Tx, subscription, users};
 
 /// One comparison.
@@ -37,29 +37,29 @@ impl Check {
 /// All comparisons, inside the transaction that wrote the rows.
 pub(super) async fn verify(tx: &mut Tx, outcome: &Outcome, now: Moment) -> anyhow::Result<Vec<Check>> {
     let mut counts = Counts { tables: outcome.tables.iter().map(|it| (it.table, *it)).collect(), checks: Vec::new() };
-    counts.compare::<import::AdminRow>(tx, legacy::ADMINS).await?;
-    counts.compare::<import::ServiceRow>(tx, legacy::SERVICES).await?;
-    counts.compare::<import::AdminServiceRow>(tx, legacy::ADMINS_SERVICES).await?;
-    counts.compare::<import::UserRow>(tx, legacy::USERS).await?;
-    counts.compare::<import::UserServiceRow>(tx, legacy::USERS_SERVICES).await?;
-    counts.compare::<import::NodeRow>(tx, legacy::NODES).await?;
-    counts.compare::<import::BackendRow>(tx, legacy::BACKENDS).await?;
-    counts.compare::<import::InboundRow>(tx, legacy::INBOUNDS).await?;
-    counts.compare::<import::InboundServiceRow>(tx, legacy::INBOUNDS_SERVICES).await?;
-    counts.compare::<import::HostRow>(tx, legacy::HOSTS).await?;
-    counts.compare::<import::HostServiceRow>(tx, legacy::HOSTS_SERVICES).await?;
-    counts.compare::<import::HostChainRow>(tx, legacy::HOST_CHAINS).await?;
-    counts.compare::<import::SettingsRow>(tx, legacy::SETTINGS).await?;
-    counts.compare::<import::JwtRow>(tx, legacy::JWT).await?;
-    counts.compare::<import::TlsRow>(tx, legacy::TLS).await?;
+    counts.compare::<tables::AdminRow>(tx, legacy::ADMINS).await?;
+    counts.compare::<tables::ServiceRow>(tx, legacy::SERVICES).await?;
+    counts.compare::<tables::AdminServiceRow>(tx, legacy::ADMINS_SERVICES).await?;
+    counts.compare::<tables::UserRow>(tx, legacy::USERS).await?;
+    counts.compare::<tables::UserServiceRow>(tx, legacy::USERS_SERVICES).await?;
+    counts.compare::<tables::NodeRow>(tx, legacy::NODES).await?;
+    counts.compare::<tables::BackendRow>(tx, legacy::BACKENDS).await?;
+    counts.compare::<tables::InboundRow>(tx, legacy::INBOUNDS).await?;
+    counts.compare::<tables::InboundServiceRow>(tx, legacy::INBOUNDS_SERVICES).await?;
+    counts.compare::<tables::HostRow>(tx, legacy::HOSTS).await?;
+    counts.compare::<tables::HostServiceRow>(tx, legacy::HOSTS_SERVICES).await?;
+    counts.compare::<tables::HostChainRow>(tx, legacy::HOST_CHAINS).await?;
+    counts.compare::<tables::SettingsRow>(tx, legacy::SETTINGS).await?;
+    counts.compare::<tables::JwtRow>(tx, legacy::JWT).await?;
+    counts.compare::<tables::TlsRow>(tx, legacy::TLS).await?;
     let mut checks = counts.checks;
 
-    let (sums, totals) = (outcome.sums, import::user_totals(tx).await?);
+    let (sums, totals) = (outcome.sums, tables::user_totals(tx).await?);
     checks.push(Check::new("used traffic of users, bytes", sums.used, totals.first));
     checks.push(Check::new("lifetime traffic of users, bytes", sums.lifetime, totals.second));
-    let totals = import::user_hour_totals(tx).await?;
+    let totals = tables::user_hour_totals(tx).await?;
     checks.push(Check::new("traffic of users by the hour, bytes", sums.counted, totals.first));
-    let totals = import::node_hour_totals(tx).await?;
+    let totals = tables::node_hour_totals(tx).await?;
     checks.push(Check::new("hours of nodes", outcome.node_hours, totals.count));
     checks.push(Check::new("upload of nodes by the hour, bytes", sums.uplink, totals.first));
     checks.push(Check::new("download of nodes by the hour, bytes", sums.downlink, totals.second));
@@ -94,9 +94,9 @@ struct Counts {
 }
 
 impl Counts {
-    async fn compare<R: Incoming>(&mut self, tx: &mut Tx, table: &OldTable) -> anyhow::Result<()> {
+    async fn compare<R: TableRow>(&mut self, tx: &mut Tx, table: &OldTable) -> anyhow::Result<()> {
         let expected = self.tables.get(table.name).map_or(0, |table| table.copied);
-        self.checks.push(Check::new(table.name, expected, import::count::<R>(tx).await?));
+        self.checks.push(Check::new(table.name, expected, tables::count::<R>(tx).await?));
         Ok(())
     }
 }

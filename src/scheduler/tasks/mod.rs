@@ -1,5 +1,7 @@
 //! The tasks. Each is a reconciler: it takes no input but the database, and its next run is its retry.
 
+mod expire_days_reached;
+mod news;
 mod prune;
 mod record_user_usages;
 mod reset_user_data_usage;
@@ -39,6 +41,10 @@ pub struct Deps {
     pub audience: Arc<Audience>,
     /// Whether usage is recorded by node and hour (`DISABLE_RECORDING_NODE_USAGE` unset).
     pub node_hours: bool,
+    /// Percent of their data limit at which users are told of.
+    pub usage_percent: u32,
+    /// Days before the end of their accounts when users are told of.
+    pub days_left: u32,
     /// Where a test has this process die.
     pub crash: CrashPoint,
     /// Days for which usage is kept by the hour; `None`: for ever.
@@ -117,6 +123,7 @@ pub async fn run(task: Task, context: &Context) -> Result<i64, TaskError> {
         Task::RecordUserUsages => record_user_usages::run(context).await,
         Task::ReviewUsers => review_users::run(context).await,
         Task::ResetUserDataUsage => reset_user_data_usage::run(context).await,
+        Task::ExpireDaysReached => expire_days_reached::run(context).await,
         Task::SyncNodes => sync_nodes::run(context).await,
         Task::Prune => prune::run(context).await,
     }

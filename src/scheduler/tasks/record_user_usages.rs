@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Context, TaskError};
+use super::{Context, TaskError, news};
 use crate::config::crash_point::Place;
 use crate::domain::moment::SECOND;
+use crate::domain::notice::Event;
+use crate::domain::user::User;
 use crate::store::usage_batches::{self, Batch, BatchKey, Waiting};
+use crate::store::usage_totals::Extras;
 use crate::store::{StoreError, retry, usage_hours, usage_totals};
 
 /// Many users are one large statement; the fence comes after it.
@@ -109,8 +112,16 @@ impl Step {
         let mut tx = context.fence.begin().await?;
         tx.allow(STATEMENT_LIMIT).await?;
         let node_hours = context.deps.node_hours;
+        let remark_at = news::are_wanted(context).then_some(context.deps.usage_percent);
         let applied = match self {
-            Self::Apply => usage_totals::apply(&mut tx, batches, node_hours, context.now).await?,
+            Self::Apply => {
+                let extras = Extras { node_hours, remark_at };
+                let outcome = usage_totals::apply(&mut tx, batches, extras, context.now).await?;
+                let cause =
+                    |_: &User| batches.first().map_or(context.now, |batch| batch.fetched_at).micros().to_string();
+                news::enter(context, &mut tx, Event::ReachedUsagePercent, outcome.passed, cause).await?;
+                outcome.applied
+            }
             Self::Fold => {
                 usage_hours::fold(&mut tx, batches, node_hours, context.now).await?;
                 Vec::new()

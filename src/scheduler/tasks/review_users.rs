@@ -1,8 +1,9 @@
 //! Deactivates users who expired, used up their data or were disabled, and starts on-hold users who came online.
 
-use super::{Context, TaskError};
+use super::{Context, TaskError, news};
+use crate::domain::notice::Event;
 use crate::store::review::{self, CHUNK, Search};
-use crate::store::{IdList, changes, retry};
+use crate::store::{IdList, changes, retry, users};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let mut items = 0;
@@ -35,6 +36,10 @@ async fn settle(context: &Context, search: Search, found: &IdList) -> Result<i64
         Search::Expired | Search::Disabled | Search::Limited(_) => {
             let users = review::deactivate(&mut tx, found, context.now).await?;
             changes::mark(&mut tx, users.clone(), context.now).await?;
+            if news::are_wanted(context) {
+                let shown = users::of_ids(&mut tx, &users).await?;
+                news::enter(context, &mut tx, Event::Deactivated, shown, |_| context.now.micros().to_string()).await?;
+            }
             users
         }
     };

@@ -1,20 +1,26 @@
 //! A connection to the old database, in one transaction that sees one moment of it.
 
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection, Row, SqliteConnection, query, query_scalar};
+use sqlx::{
+    ColumnIndex, ConnectOptions, Connection, Decode, MySqlConnection, PgConnection, Row, SqliteConnection, query,
+    query_scalar, raw_sql,
+};
 
 use super::row::OldRow;
-use super::tables::{OldTable, REVISION, VERSION};
+use super::tables::{OldStatement, OldTable, REVISION, VERSION};
 use crate::config::database_url::DatabaseUrl;
-use crate::store::{Statement, StoreError};
+use crate::config::old_database::OldDatabaseUrl;
+use crate::store::StoreError;
 
 /// From here on the connection sees the database as it is now, whoever writes to it.
-const SNAPSHOT: Statement = Statement {
+const SNAPSHOT: OldStatement = OldStatement {
     name: "beginning to read the old database",
     pg: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     lite: "BEGIN",
+    my: "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
 };
 
 /// The old database.
@@ -24,6 +30,8 @@ pub enum Source {
     Lite(SqliteConnection),
     /// PostgreSQL.
     Pg(PgConnection),
+    /// MySQL or MariaDB.
+    My(MySqlConnection),
 }
 
 /// Why there is nothing to read.
@@ -48,7 +56,7 @@ pub enum SourceError {
 
 impl Source {
     /// Opens the old database and checks its revision. A file that is not there is not made.
-    pub async fn open(url: &DatabaseUrl) -> Result<Self, SourceError> {
+    pub async fn open(url: &OldDatabaseUrl) -> Result<Self, SourceError> {
         let mut source = Self::connect(url).await?;
         let revisions: Vec<OldRow> = match source.rows(VERSION).try_collect().await {
             Err(error) if error.is_missing_table() => return Err(SourceError::Foreign),
@@ -62,21 +70,27 @@ impl Source {
         }
     }
 
-    async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
+    async fn connect(url: &OldDatabaseUrl) -> Result<Self, StoreError> {
         let opening = |source| StoreError::new("opening the old database", source);
         match url {
-            DatabaseUrl::Sqlite { path } => {
+            OldDatabaseUrl::Panel(DatabaseUrl::Sqlite { path }) => {
                 let options = SqliteConnectOptions::new().filename(path).read_only(true);
                 let mut connection = options.connect().await.map_err(opening)?;
-                begin(query(SNAPSHOT.lite).execute(&mut connection).await)?;
+                begin(raw_sql(SNAPSHOT.lite).execute(&mut connection).await)?;
                 Ok(Self::Lite(connection))
             }
-            DatabaseUrl::Postgres { url } => {
+            OldDatabaseUrl::Panel(DatabaseUrl::Postgres { url }) => {
                 let options: PgConnectOptions = url.expose().parse().map_err(opening)?;
                 let options = options.application_name("sarban import");
                 let mut connection = PgConnection::connect_with(&options).await.map_err(opening)?;
-                begin(query(SNAPSHOT.pg).execute(&mut connection).await)?;
+                begin(raw_sql(SNAPSHOT.pg).execute(&mut connection).await)?;
                 Ok(Self::Pg(connection))
+            }
+            OldDatabaseUrl::MySql(url) => {
+                let options: MySqlConnectOptions = url.expose().parse().map_err(opening)?;
+                let mut connection = MySqlConnection::connect_with(&options).await.map_err(opening)?;
+                begin(raw_sql(SNAPSHOT.my).execute(&mut connection).await)?;
+                Ok(Self::My(connection))
             }
         }
     }
@@ -86,6 +100,7 @@ impl Source {
         match self {
             Self::Lite(connection) => query_scalar(table.count.lite).fetch_one(connection).await,
             Self::Pg(connection) => query_scalar(table.count.pg).fetch_one(connection).await,
+            Self::My(connection) => query_scalar(table.count.my).fetch_one(connection).await,
         }
         .map_err(|source| StoreError::new(table.count.name, source))
     }
@@ -95,17 +110,16 @@ impl Source {
         let failed = |source| StoreError::new(table.rows.name, source);
         match self {
             Self::Lite(connection) => {
-                // SQLite gives any value as bytes of text, whatever its type is.
-                let cell = |row: &sqlx::sqlite::SqliteRow, at| row.try_get_unchecked::<Option<Vec<u8>>, _>(at);
                 let rows = query(table.rows.lite).fetch(connection);
-                rows.map(move |row| row.and_then(|row| read(table, |at| cell(&row, at))).map_err(failed)).boxed()
+                rows.map(move |row| row.and_then(|row| read(table, &row)).map_err(failed)).boxed()
             }
             Self::Pg(connection) => {
-                let cell = |row: &sqlx::postgres::PgRow, at| row.try_get::<Option<String>, _>(at);
                 let rows = query(table.rows.pg).fetch(connection);
-                let bytes = |text: Option<String>| text.map(String::into_bytes);
-                rows.map(move |row| row.and_then(|row| read(table, |at| cell(&row, at).map(bytes))).map_err(failed))
-                    .boxed()
+                rows.map(move |row| row.and_then(|row| read(table, &row)).map_err(failed)).boxed()
+            }
+            Self::My(connection) => {
+                let rows = query(table.rows.my).fetch(connection);
+                rows.map(move |row| row.and_then(|row| read(table, &row)).map_err(failed)).boxed()
             }
         }
     }
@@ -115,6 +129,7 @@ impl Source {
         match self {
             Self::Lite(connection) => connection.close().await,
             Self::Pg(connection) => connection.close().await,
+            Self::My(connection) => connection.close().await,
         }
         .map_err(|source| StoreError::new("closing the old database", source))
     }
@@ -124,7 +139,14 @@ fn begin<T>(done: sqlx::Result<T>) -> Result<(), StoreError> {
     done.map(drop).map_err(|source| StoreError::new(SNAPSHOT.name, source))
 }
 
-fn read(table: &OldTable, cell: impl Fn(usize) -> sqlx::Result<Option<Vec<u8>>>) -> sqlx::Result<OldRow> {
+/// Each cell as the bytes of its text. SQLite gives any value so, whatever its type is; on the others all are texts.
+fn read<'r, R>(table: &OldTable, row: &'r R) -> sqlx::Result<OldRow>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    Option<Vec<u8>>: Decode<'r, R::Database>,
+{
+    let cell = |at: usize| row.try_get_unchecked::<Option<Vec<u8>>, _>(at);
     let cells: Vec<Option<Vec<u8>>> = (0..table.columns.len()).map(cell).collect::<Result<_, _>>()?;
     Ok(OldRow::new(table.columns, cells.into_iter()))
 }

@@ -1,7 +1,5 @@
 //! The old panel's tables, as far as anything of them lives on.
 
-use crate::store::Statement;
-
 /// The revision of the old schema that is read: its last one.
 pub const REVISION: &str = "57eba0a293f2";
 
@@ -11,8 +9,19 @@ pub struct OldTable {
     /// Its name.
     pub name: &'static str,
     pub(super) columns: &'static [&'static str],
-    pub(super) rows: Statement,
-    pub(super) count: Statement,
+    pub(super) rows: OldStatement,
+    pub(super) count: OldStatement,
+    /// Inserts a JSON list of objects into a file.
+    pub(super) insert: &'static str,
+}
+
+/// A text for each engine that the old panel ran on.
+#[derive(Debug)]
+pub(super) struct OldStatement {
+    pub name: &'static str,
+    pub pg: &'static str,
+    pub lite: &'static str,
+    pub my: &'static str,
 }
 
 /// The text for one engine: every column as it is on SQLite, whose driver gives the text of anything; cast elsewhere.
@@ -21,7 +30,16 @@ macro_rules! select {
         concat!(
             "SELECT ", $before, $quote, $first, $quote, $after,
             $(", ", $before, $quote, $column, $quote, $after,)*
-            " FROM ", $quote, $table, $quote, " ORDER BY ", $quote, $order, $quote
+            " FROM ", $quote, $table, $quote, " AS old ORDER BY old.", $quote, $order, $quote
+        )
+    };
+}
+
+macro_rules! insert {
+    ($table:literal, $first:literal $(, $column:literal)*) => {
+        concat!(
+            "INSERT INTO \"", $table, "\" (\"", $first, "\"", $(", \"", $column, "\"",)* ") SELECT value ->> '",
+            $first, "'", $(", value ->> '", $column, "'",)* " FROM json_each($1)"
         )
     };
 }
@@ -32,16 +50,19 @@ macro_rules! tables {
         pub const $name: &OldTable = &OldTable {
             name: $table,
             columns: &[$($column),*],
-            rows: Statement {
+            rows: OldStatement {
                 name: concat!("reading the old table ", $table),
                 pg: select!("CAST(", " AS TEXT)", "\"", $table, $order, $($column),*),
                 lite: select!("", "", "\"", $table, $order, $($column),*),
+                my: select!("CAST(", " AS CHAR)", "`", $table, $order, $($column),*),
             },
-            count: Statement {
+            count: OldStatement {
                 name: concat!("counting the old table ", $table),
                 pg: concat!("SELECT COUNT(*) FROM \"", $table, "\""),
                 lite: concat!("SELECT COUNT(*) FROM \"", $table, "\""),
+                my: concat!("SELECT COUNT(*) FROM `", $table, "`"),
             },
+            insert: insert!($table, $($column),*),
         };
     )*};
 }

@@ -4,7 +4,9 @@
 mod filters;
 mod sample;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use minijinja::value::Serde;
 use minijinja::{Environment, context};
@@ -35,10 +37,11 @@ pub struct PageNames {
 }
 
 /// All templates in Jinja's language.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Pages {
     environment: Environment<'static>,
     names: PageNames,
+    texts: Arc<BTreeMap<String, String>>,
 }
 
 /// A template that can't be rendered.
@@ -64,15 +67,17 @@ pub struct Support<'a> {
 impl Pages {
     /// From texts by their path inside the operator's folder. `built-in/subscription.html` and `built-in/home.html` are
     /// there for `{% extends %}`.
-    pub fn new(mut texts: HashMap<String, String>, names: PageNames) -> Self {
+    pub fn new(mut texts: BTreeMap<String, String>, names: PageNames) -> Self {
         texts.insert(USER_PAGE.to_owned(), include_str!("subscription.html").to_owned());
         texts.insert(HOME_PAGE.to_owned(), include_str!("home.html").to_owned());
+        let texts = Arc::new(texts);
         let mut environment = Environment::new();
-        environment.set_loader(move |name| Ok(texts.get(name).cloned()));
+        let loaded = Arc::clone(&texts);
+        environment.set_loader(move |name| Ok(loaded.get(name).cloned()));
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(MAX_DEPTH);
         filters::add_all(&mut environment);
-        Self { environment, names }
+        Self { environment, names, texts }
     }
 
     /// Renders each of the operator's templates once, for somebody who does not exist.
@@ -152,7 +157,14 @@ impl Pages {
 
 impl Default for Pages {
     fn default() -> Self {
-        Self::new(HashMap::new(), PageNames::default())
+        Self::new(BTreeMap::new(), PageNames::default())
+    }
+}
+
+/// All that makes these pages others than those.
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("names", &self.names).field("texts", &self.texts).finish_non_exhaustive()
     }
 }
 

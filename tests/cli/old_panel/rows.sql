@@ -39,7 +39,7 @@ INSERT INTO host_chains (host_id, chained_host_id, seq) VALUES (14, 15, 0);
 INSERT INTO settings (id, subscription, telegram) VALUES (1, '{"template_on_acceptance": false, "profile_title": "Fin", "support_link": "https://help.example.org", "update_interval": 6, "rules": [{"pattern": "^Hiddify", "result": "sing-box"}, {"pattern": ".*", "result": "base64-links"}]}', 'null');
 INSERT INTO jwt (id, secret_key) VALUES (1, 'c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00');
 INSERT INTO tls (id, "key", certificate) VALUES (1, 'a key in PEM', 'a certificate in PEM');
-INSERT INTO system (id, uplink, downlink) VALUES (1, 0, 0);
+INSERT INTO "system" (id, uplink, downlink) VALUES (1, 0, 0);
 INSERT INTO node_usages (id, created_at, node_id, uplink, downlink) VALUES
     (1, '2025-05-05 04:00:00.000000', 4, 1, 400), (2, '2025-05-05 05:00:00.000000', 4, 0, 60);
 INSERT INTO node_user_usages (id, created_at, user_id, node_id, used_traffic) VALUES

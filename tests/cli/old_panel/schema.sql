@@ -56,7 +56,7 @@ CREATE TABLE host_chains (host_id INTEGER, chained_host_id INTEGER, seq INTEGER,
 CREATE TABLE settings (id INTEGER PRIMARY KEY, subscription JSON NOT NULL, telegram JSON);
 CREATE TABLE jwt (id INTEGER PRIMARY KEY, secret_key VARCHAR(64) NOT NULL);
 CREATE TABLE tls (id INTEGER PRIMARY KEY, "key" VARCHAR(4096) NOT NULL, certificate VARCHAR(2048) NOT NULL);
-CREATE TABLE system (id INTEGER PRIMARY KEY, uplink BIGINT, downlink BIGINT);
+CREATE TABLE "system" (id INTEGER PRIMARY KEY, uplink BIGINT, downlink BIGINT);
 CREATE TABLE node_usages (
     id INTEGER PRIMARY KEY, created_at TIMESTAMP NOT NULL, node_id INTEGER, uplink BIGINT, downlink BIGINT,
     UNIQUE (created_at, node_id)

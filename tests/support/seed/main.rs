@@ -36,7 +36,7 @@ async fn main() -> anyhow::Result<()> {
     let db = Db::open(&OpenOptions {
         url,
         connections: 1,
-        statement_cache: 0,
+        statement_cache: 10,
         application_name: "seed".to_owned(),
         acquire_timeout: Duration::from_secs(30),
         busy_timeout: Duration::from_secs(30),

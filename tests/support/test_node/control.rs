@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 
 use super::engine::{Engine, Event, NodeUser, Totals};
 
@@ -58,6 +59,11 @@ impl Inner {
 
     pub fn totals(&self) -> Totals {
         self.engine().totals
+    }
+
+    /// The bytes of each reply that had some, and when it was sent.
+    pub fn replies(&self) -> Vec<(Instant, u64)> {
+        self.engine().replies.clone()
     }
 
     pub fn add_usage(&self, user: u32, bytes: u64) {

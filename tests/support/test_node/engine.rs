@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sarban::nodes::proto::{Backend, UserData};
 use serde::Serialize;
+use tokio::time::Instant;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeUser {
@@ -39,6 +40,8 @@ pub struct Engine {
     pub users: BTreeMap<u32, NodeUser>,
     pub events: Vec<Event>,
     pub totals: Totals,
+    /// The bytes of each reply that had some, and when it was sent.
+    pub replies: Vec<(Instant, u64)>,
     pub configs: BTreeMap<String, (String, i32)>,
     counters: BTreeMap<u32, u64>,
 }
@@ -111,6 +114,9 @@ impl Engine {
             self.totals.lost += bytes;
         } else {
             self.totals.read += bytes;
+            if bytes > 0 {
+                self.replies.push((Instant::now(), bytes));
+            }
         }
         taken
     }

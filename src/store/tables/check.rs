@@ -2,7 +2,7 @@
 
 use sqlx::{query_as, query_scalar};
 
-use super::Incoming;
+use super::TableRow;
 use crate::store::{Statement, StoreError, Tx, row, run, statements};
 
 /// Two sums of a table's numbers, in halves of 32 bits that can't overflow: absurd numbers must not stop the count.
@@ -41,6 +41,7 @@ statements! {
                 (SELECT COUNT(*) FROM jwt) AS secrets,
                 (SELECT COUNT(*) FROM tls) AS certificates,
                 (SELECT COUNT(*) FROM user_usage_hours) + (SELECT COUNT(*) FROM node_usage_hours)
+                    + (SELECT COUNT(*) FROM user_usage_days) + (SELECT COUNT(*) FROM node_usage_days)
                     + (SELECT COUNT(*) FROM usage_batch) AS usage_records";
     USER_TRAFFIC = totals!("user_traffic", "used_traffic", "lifetime_used_traffic");
     USER_HOURS = totals!("user_usage_hours", "counted", "counted");
@@ -101,7 +102,7 @@ pub async fn contents(tx: &mut Tx) -> Result<Contents, StoreError> {
 }
 
 /// How many rows a table has.
-pub async fn count<R: Incoming>(tx: &mut Tx) -> Result<i64, StoreError> {
+pub async fn count<R: TableRow>(tx: &mut Tx) -> Result<i64, StoreError> {
     run!(tx, R::COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
 }
 

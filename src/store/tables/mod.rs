@@ -1,20 +1,24 @@
-//! Whole tables at once into an empty database, ids and all: the writing side of `sarban import`.
+//! Whole tables, ids and all: what `sarban import` writes and `sarban export` reads.
 
 mod check;
 mod rows;
 mod usage;
+mod whole_users;
 
-use sqlx::{query, query_scalar};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use sqlx::{query, query_as, query_scalar};
 
 use super::{Statement, StoreError, Tx, run, statements};
 
 pub use check::{Contents, Totals, contents, count, node_hour_totals, user_hour_totals, user_totals};
 pub use rows::{
     AdminRow, AdminServiceRow, BackendRow, FetchRow, HostChainRow, HostRow, HostServiceRow, InboundRow,
-    InboundServiceRow, Incoming, JwtRow, NodeHourRow, NodeRow, ServiceRow, SettingsRow, TlsRow, TrafficRow, UserRow,
-    UserServiceRow,
+    InboundServiceRow, JwtRow, NodeHourRow, NodeRow, ServiceRow, SettingsRow, Stored, TableRow, TlsRow, TrafficRow,
+    UserRow, UserServiceRow,
 };
-pub use usage::{UserHour, add_user_hours};
+pub use usage::{NodeHour, UserHour, add_user_hours};
+pub use whole_users::WholeUser;
 
 macro_rules! next_id {
     ($table:literal) => {
@@ -29,6 +33,9 @@ macro_rules! next_id {
 
 statements! {
     REMOVE_LOCAL_NODE = "DELETE FROM nodes";
+    // SQLite's transactions see one moment anyway.
+    HOLD_STILL => pg "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", lite "SELECT 1";
+    UNFOLDED = "SELECT COUNT(*) FROM usage_batch WHERE state <> 'folded'";
     // SQLite takes the next id from the largest one by itself.
     NEXT_ADMIN => pg next_id!("admins"), lite "SELECT 0";
     NEXT_SERVICE => pg next_id!("services"), lite "SELECT 0";
@@ -40,17 +47,36 @@ statements! {
 
 /// Every statement of this folder.
 pub(super) fn all_statements() -> impl Iterator<Item = &'static Statement> {
-    [STATEMENTS, check::STATEMENTS, usage::STATEMENTS, rows::STATEMENTS].into_iter().flatten()
+    [STATEMENTS, check::STATEMENTS, usage::STATEMENTS, rows::STATEMENTS, whole_users::STATEMENTS].into_iter().flatten()
 }
 
 /// Writes rows of one table, many in one statement.
-pub async fn insert<R: Incoming>(tx: &mut Tx, rows: &[R]) -> Result<(), StoreError> {
+pub async fn insert<R: TableRow>(tx: &mut Tx, rows: &[R]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     let document = serde_json::to_string(rows)
         .map_err(|error| StoreError::new(R::INSERT.name, sqlx::Error::Encode(Box::new(error))))?;
     run!(tx, R::INSERT, |sql, c| query(sql).bind(document).execute(c).await.map(drop))
+}
+
+/// The rows of a table, as they come.
+pub fn rows<R: Stored + 'static>(tx: &mut Tx) -> BoxStream<'_, Result<R, StoreError>> {
+    let failed = |source| StoreError::new(R::SELECT.name, source);
+    match tx {
+        Tx::Pg(tx) => query_as::<_, R>(R::SELECT.pg).fetch(&mut **tx).map_err(failed).boxed(),
+        Tx::Lite { tx, .. } => query_as::<_, R>(R::SELECT.lite).fetch(&mut **tx).map_err(failed).boxed(),
+    }
+}
+
+/// The first statement of a transaction that reads many tables: all of them are as they were at one moment.
+pub async fn hold_still(tx: &mut Tx) -> Result<(), StoreError> {
+    run!(tx, HOLD_STILL, |sql, c| query(sql).execute(c).await.map(drop))
+}
+
+/// How many replies of nodes are not yet in the users' hours.
+pub async fn unfolded(tx: &mut Tx) -> Result<i64, StoreError> {
+    run!(tx, UNFOLDED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
 }
 
 /// Removes the node that a migration made, before another database's nodes come.

@@ -1,33 +1,58 @@
-//! The rows of each table as they come: every column, ids too, as one JSON list for many rows.
+//! The rows of each table: every column that another database needs, ids too.
 
 use serde::Serialize;
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
 
 use crate::domain::host::HostSpec;
-use crate::store::Statement;
+use crate::store::{Statement, row};
+
+/// A row that can be read from a table, or from several.
+pub trait Stored: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin {
+    /// Reads all rows.
+    const SELECT: Statement;
+}
 
 /// A row of a table that many can be written to in one statement.
-pub trait Incoming: Serialize + Send + Sync {
+pub trait TableRow: Stored + Serialize + Sync {
     /// Inserts a JSON list of objects with the columns' names.
     const INSERT: Statement;
     /// Counts the table's rows.
     const COUNT: Statement;
 }
 
-/// Declares a table's rows: a struct, and its statement on both engines.
-macro_rules! incoming {
+/// Declares a table's rows: a struct, and its statements on both engines.
+macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident: $table:literal {
         $first:ident: $first_type:ty = $first_sql:literal, $($column:ident: $type:ty = $sql:literal,)*
     })*) => {
         $(
-            $(#[$doc])*
-            #[derive(Clone, Debug, PartialEq, Serialize)]
-            #[allow(missing_docs, reason = "the table's own columns: see the migrations")]
-            pub struct $name {
-                pub $first: $first_type,
-                $(pub $column: $type,)*
+            row! {
+                $(#[$doc])*
+                #[derive(Clone, Debug, PartialEq, Serialize)]
+                #[allow(missing_docs, reason = "the table's own columns: see the migrations")]
+                pub struct $name {
+                    pub $first: $first_type,
+                    $(pub $column: $type,)*
+                }
             }
 
-            impl Incoming for $name {
+            impl Stored for $name {
+                const SELECT: Statement = Statement {
+                    name: concat!(module_path!(), "::", stringify!($name), " (select)"),
+                    pg: concat!(
+                        "SELECT ", stringify!($first), $(", ", stringify!($column),)* " FROM ", $table,
+                        " ORDER BY ", stringify!($first)
+                    ),
+                    lite: concat!(
+                        "SELECT ", stringify!($first), $(", ", stringify!($column),)* " FROM ", $table,
+                        " ORDER BY ", stringify!($first)
+                    ),
+                };
+            }
+
+            impl TableRow for $name {
                 const INSERT: Statement = Statement {
                     name: concat!(module_path!(), "::", stringify!($name)),
                     pg: concat!(
@@ -49,11 +74,11 @@ macro_rules! incoming {
                 };
             }
         )*
-        pub(super) const STATEMENTS: &[Statement] = &[$($name::INSERT, $name::COUNT),*];
+        pub(super) const STATEMENTS: &[Statement] = &[$($name::INSERT, $name::COUNT, $name::SELECT),*];
     };
 }
 
-incoming! {
+tables! {
     /// An admin.
     AdminRow: "admins" {
         id: i64 = "BIGINT",
@@ -80,7 +105,7 @@ incoming! {
         enabled: bool = "BOOLEAN",
         activated: bool = "BOOLEAN",
         removed: bool = "BOOLEAN",
-        expire_strategy: &'static str = "TEXT",
+        expire_strategy: String = "TEXT",
         expire_date: Option<i64> = "BIGINT",
         usage_duration: Option<i64> = "BIGINT",
         activation_deadline: Option<i64> = "BIGINT",
@@ -96,7 +121,7 @@ incoming! {
         used_traffic: i64 = "BIGINT",
         lifetime_used_traffic: i64 = "BIGINT",
         online_at: Option<i64> = "BIGINT",
-        data_limit_reset_strategy: &'static str = "TEXT",
+        data_limit_reset_strategy: String = "TEXT",
         traffic_reset_at: Option<i64> = "BIGINT",
         created_at: i64 = "BIGINT",
     }
@@ -110,9 +135,9 @@ incoming! {
         name: String = "TEXT",
         address: String = "TEXT",
         port: i64 = "BIGINT",
-        connection_backend: &'static str = "TEXT",
+        connection_backend: String = "TEXT",
         usage_coefficient: f64 = "DOUBLE PRECISION",
-        status: &'static str = "TEXT",
+        status: String = "TEXT",
         message: Option<String> = "TEXT",
         xray_version: Option<String> = "TEXT",
         last_status_change: Option<i64> = "BIGINT",

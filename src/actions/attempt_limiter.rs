@@ -1,0 +1,202 @@
+//! How many attempts a minute may fail, by address and by name: wrong passwords, wrong links of subscriptions.
+//!
+//! Each process counts in its memory, and all hosts together in Redis where there is one. Memory comes first, so that
+//! an attack on one host costs the others nothing; and when Redis goes away, what this process counted is still there.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::cluster::shared_counters::{Counted, SharedCounters};
+use crate::domain::moment::{BootTime, SECOND};
+
+const MINUTE: i64 = 60 * SECOND;
+
+/// Counts one kind of failed attempts.
+#[derive(Debug)]
+pub struct AttemptLimiter {
+    /// What is counted: a part of the names in Redis.
+    kind: &'static str,
+    per_minute: u32,
+    windows: Mutex<HashMap<Subject, Window>>,
+    shared: Option<Arc<SharedCounters>>,
+}
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// An address; of IPv6 the network of 64 bits, which is what one customer gets.
+    Address(IpAddr),
+    /// A name, by its hash, so that long names take no more memory than short ones.
+    Name(u128),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    ends_at: i64,
+    attempts: u32,
+}
+
+/// An attempt that was let through. It counts as failed until it says that it was right.
+#[must_use = "an attempt that is not told right counts as failed"]
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    limiter: &'a AttemptLimiter,
+    subjects: Vec<Subject>,
+    /// Redis has counted it too.
+    shared: bool,
+}
+
+/// Too many failed attempts: try again after so many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany {
+    /// Seconds, at least 1.
+    pub retry_after: u32,
+}
+
+impl Subject {
+    /// The subject of an address.
+    pub fn address(address: IpAddr) -> Self {
+        Self::Address(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        })
+    }
+
+    /// The subject of a name.
+    pub fn name(name: &str) -> Self {
+        Self::Name(xxh3_128(name.as_bytes()))
+    }
+
+    fn shared_name(&self, kind: &str) -> String {
+        match self {
+            Self::Address(address) => format!("{kind}:{address}"),
+            Self::Name(hash) => format!("{kind}:name:{hash:032x}"),
+        }
+    }
+}
+
+impl AttemptLimiter {
+    /// With a limit per minute (0: none), counted by all hosts together if there is something to count with.
+    pub fn new(kind: &'static str, per_minute: u32, shared: Option<Arc<SharedCounters>>) -> Self {
+        Self { kind, per_minute, windows: Mutex::default(), shared }
+    }
+
+    /// Lets an attempt through, if none of its subjects has used up its minute. It is counted at once, so that many at
+    /// the same time gain nothing.
+    pub async fn begin(&self, subjects: Vec<Subject>, now: BootTime) -> Result<Attempt<'_>, TooMany> {
+        if self.per_minute == 0 {
+            return Ok(Attempt { limiter: self, subjects: Vec::new(), shared: false });
+        }
+        self.count_here(&subjects, now.micros())?;
+        let counted = match &self.shared {
+            Some(shared) => shared.count(&self.shared_names(&subjects), self.per_minute, Duration::from_secs(60)).await,
+            None => None,
+        };
+        if let Some(Counted::Full(wait)) = counted {
+            self.take_back_here(&subjects);
+            return Err(TooMany { retry_after: u32::try_from(wait.as_secs()).unwrap_or(59) + 1 });
+        }
+        Ok(Attempt { limiter: self, subjects, shared: counted.is_some() })
+    }
+
+    fn count_here(&self, subjects: &[Subject], now: i64) -> Result<(), TooMany> {
+        let mut windows = self.windows();
+        if windows.len() > 1024 {
+            windows.retain(|_, window| window.ends_at > now);
+        }
+        let full = subjects
+            .iter()
+            .filter_map(|subject| windows.get(subject))
+            .filter(|window| window.ends_at > now && window.attempts >= self.per_minute);
+        if let Some(last) = full.map(|window| window.ends_at).max() {
+            let seconds = u32::try_from((last - now) / SECOND).unwrap_or(60);
+            return Err(TooMany { retry_after: seconds + 1 });
+        }
+        for subject in subjects {
+            let window = windows.entry(*subject).or_insert(Window { ends_at: 0, attempts: 0 });
+            if window.ends_at <= now {
+                *window = Window { ends_at: now + MINUTE, attempts: 0 };
+            }
+            window.attempts += 1;
+        }
+        Ok(())
+    }
+
+    fn take_back_here(&self, subjects: &[Subject]) {
+        let mut windows = self.windows();
+        for subject in subjects {
+            if let Some(window) = windows.get_mut(subject) {
+                window.attempts = window.attempts.saturating_sub(1);
+            }
+        }
+    }
+
+    fn shared_names(&self, subjects: &[Subject]) -> Vec<String> {
+        subjects.iter().map(|subject| subject.shared_name(self.kind)).collect()
+    }
+
+    fn windows(&self) -> MutexGuard<'_, HashMap<Subject, Window>> {
+        // A panic elsewhere leaves nothing half done here.
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt<'_> {
+    /// The attempt was right: it does not count.
+    pub async fn was_right(self) {
+        self.limiter.take_back_here(&self.subjects);
+        if let Some(shared) = self.limiter.shared.as_ref().filter(|_| self.shared) {
+            shared.take_back(&self.limiter.shared_names(&self.subjects)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: i64) -> BootTime {
+        BootTime::from_micros(seconds * SECOND)
+    }
+
+    fn subjects() -> Vec<Subject> {
+        vec![Subject::address([9, 9, 9, 9].into()), Subject::name("root")]
+    }
+
+    #[tokio::test]
+    async fn a_minute_of_failures_is_enough() {
+        let limiter = AttemptLimiter::new("password", 2, None);
+        for _ in 0..2 {
+            let _wrong = limiter.begin(subjects(), at(100)).await.expect("let through");
+        }
+        assert_eq!(limiter.begin(subjects(), at(110)).await.expect_err("full"), TooMany { retry_after: 51 });
+        limiter.begin(vec![Subject::name("root")], at(110)).await.expect_err("the name is full by itself");
+        let _other = limiter.begin(vec![Subject::name("alice")], at(110)).await.expect("another name");
+        let _later = limiter.begin(subjects(), at(160)).await.expect("a new minute");
+    }
+
+    #[tokio::test]
+    async fn what_is_right_does_not_count() {
+        let limiter = AttemptLimiter::new("password", 1, None);
+        for _ in 0..5 {
+            limiter.begin(subjects(), at(1)).await.expect("let through").was_right().await;
+        }
+        let _wrong = limiter.begin(subjects(), at(1)).await.expect("let through");
+        limiter.begin(subjects(), at(1)).await.expect_err("full");
+    }
+
+    #[tokio::test]
+    async fn zero_is_no_limit_and_a_customer_is_one_network() {
+        let limiter = AttemptLimiter::new("password", 0, None);
+        for _ in 0..100 {
+            let _wrong = limiter.begin(subjects(), at(1)).await.expect("no limit");
+        }
+        let subject = |text: &str| Subject::address(text.parse().expect("an address"));
+        assert_eq!(subject("2001:db8::1"), subject("2001:db8::ffff:1"));
+        assert_ne!(subject("2001:db8::1"), subject("2001:db8:0:1::1"));
+    }
+}

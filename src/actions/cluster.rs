@@ -1,0 +1,27 @@
+//! What people ask of the cluster: to run a task now, to hand over. Whichever host is asked, the leader hears of it
+//! through the database.
+
+use super::Panel;
+use crate::domain::moment::Moment;
+use crate::domain::schedule::Task;
+use crate::store::{StoreError, clock, runs};
+
+/// Asks for a run of a task. Returns its slot in the ledger.
+pub async fn run_now(panel: &Panel, task: Task) -> Result<Moment, StoreError> {
+    ask(panel, task.name()).await
+}
+
+/// Asks whoever leads to hand over.
+pub async fn step_down(panel: &Panel) -> Result<(), StoreError> {
+    ask(panel, runs::STEP_DOWN).await.map(drop)
+}
+
+async fn ask(panel: &Panel, what: &str) -> Result<Moment, StoreError> {
+    // By the database's clock, as all slots are.
+    let now = clock::now(&panel.db).await?;
+    let mut tx = panel.db.begin().await?;
+    runs::request(&mut tx, what, now).await?;
+    tx.commit().await?;
+    panel.bell.ring();
+    Ok(now)
+}

@@ -1,0 +1,126 @@
+//! What was read a moment ago, kept for a moment: a thousand requests for the same read the database once.
+//!
+//! What is kept is good until it is too old or the bell has rung: after a change in this process it is read anew at
+//! once, after one elsewhere as soon as the bell carries it, and at the latest when its time is over. So whatever was
+//! revoked stops working everywhere within [`MAX_AGE`], also when the bell is lost.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Panel;
+use crate::domain::moment::{BootTime, SECOND};
+
+/// How long admins and users are kept.
+pub const MAX_AGE: i64 = SECOND;
+
+/// So many are kept; when there are more, all are forgotten.
+const CAPACITY: usize = 4_096;
+
+/// Whose changes end what is kept before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rings {
+    /// Those of all hosts.
+    All,
+    /// Those of this process: for what takes long to read and may be a little old.
+    Own,
+}
+
+/// Values by key, as they were read at most `max_age` ago.
+#[derive(Debug)]
+pub struct Recent<K, V> {
+    max_age: i64,
+    rings: Rings,
+    slots: Mutex<HashMap<K, Slot<V>>>,
+}
+
+#[derive(Debug)]
+struct Slot<V> {
+    kept: Option<Kept<V>>,
+    /// Held by whoever reads.
+    reading: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Debug)]
+struct Kept<V> {
+    value: V,
+    /// Before it was read.
+    age: Age,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Age {
+    at: BootTime,
+    rings: u64,
+}
+
+impl<V> Default for Slot<V> {
+    fn default() -> Self {
+        Self { kept: None, reading: Arc::default() }
+    }
+}
+
+impl<K: Hash + Eq, V: Clone> Recent<K, V> {
+    /// `max_age` in microseconds.
+    pub fn new(max_age: i64, rings: Rings) -> Self {
+        Self { max_age, rings, slots: Mutex::default() }
+    }
+
+    /// The value of a key: the one that is kept, or what `read` brings.
+    pub async fn get<Q, E>(&self, panel: &Panel, key: &Q, read: impl AsyncFnOnce() -> Result<V, E>) -> Result<V, E>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        if let Some(value) = self.fresh(panel, key) {
+            return Ok(value);
+        }
+        let reading = self.reading(key);
+        let _turn = reading.lock().await;
+        if let Some(value) = self.fresh(panel, key) {
+            return Ok(value);
+        }
+        let age = self.now(panel);
+        let value = read().await?;
+        let mut slots = self.slots();
+        if slots.len() >= CAPACITY && !slots.contains_key(key) {
+            slots.clear();
+        }
+        slots.entry(key.to_owned()).or_default().kept = Some(Kept { value: value.clone(), age });
+        Ok(value)
+    }
+
+    fn fresh<Q>(&self, panel: &Panel, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let now = self.now(panel);
+        let slots = self.slots();
+        let kept = slots.get(key)?.kept.as_ref()?;
+        let fresh = kept.age.rings == now.rings && now.at.micros() - kept.age.at.micros() < self.max_age;
+        fresh.then(|| kept.value.clone())
+    }
+
+    fn reading<Q>(&self, key: &Q) -> Arc<tokio::sync::Mutex<()>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        Arc::clone(&self.slots().entry(key.to_owned()).or_default().reading)
+    }
+
+    fn now(&self, panel: &Panel) -> Age {
+        let rings = match self.rings {
+            Rings::All => panel.bell.rings(),
+            Rings::Own => panel.bell.rings_here(),
+        };
+        Age { at: panel.clock.boot(), rings }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<K, Slot<V>>> {
+        // Nothing under this lock can leave the map half changed.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

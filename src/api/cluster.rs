@@ -1,0 +1,294 @@
+//! `/api/cluster`: who is there, who leads, what ran and what runs next; to run a task now, and to hand over.
+
+use deserr::Deserr;
+use poem::http::StatusCode;
+use poem::{IntoResponse, Response, handler};
+use serde::Serialize;
+use utoipa::openapi::schema::Array;
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::State;
+use super::auth::Sudo;
+use super::body::{Empty, Json};
+use super::coerce::Word;
+use super::error::ApiError;
+use super::fields::FieldErrors;
+use super::input::Both;
+use super::page::{Page, Paging};
+use super::query::{Params, Path, Query};
+use super::routes::{Routes, get, post};
+use super::words::words_for;
+use crate::actions::cluster;
+use crate::cluster::gate::RedisState;
+use crate::domain::moment::{Moment, SECOND};
+use crate::domain::schedule::Task;
+use crate::store::clock;
+use crate::store::lease::{self, Lease};
+use crate::store::members::Member;
+use crate::store::runs::{self, LastRun, RunFilter, RunRow, RunState};
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(read, list_runs, run_now, step_down))]
+pub(super) struct Doc;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .at("/api/cluster", get(read))
+        .at("/api/cluster/runs", get(list_runs))
+        .at("/api/cluster/step-down", post(step_down))
+        .at("/api/cluster/tasks/:name/run", post(run_now))
+}
+
+/// The cluster as this process sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClusterResponse {
+    /// `CLUSTER_NAME`.
+    cluster: String,
+    /// The process that answers.
+    instance: String,
+    /// `redis`, or `database` where there is none.
+    coordination: &'static str,
+    /// `ok`, `off` or `down`.
+    redis: &'static str,
+    /// Null while nobody leads.
+    leader: Option<LeaderResponse>,
+    members: Vec<MemberResponse>,
+    tasks: Vec<TaskResponse>,
+}
+
+/// Who leads.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LeaderResponse {
+    instance: String,
+    host: String,
+    /// The number of its term.
+    epoch: i64,
+    acquired_at: String,
+    /// Until when, unless it is renewed.
+    lease_until: String,
+}
+
+/// A process.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MemberResponse {
+    instance: String,
+    host: String,
+    pid: i64,
+    worker_threads: i64,
+    cores: f64,
+    version: String,
+    started_at: String,
+    last_seen: String,
+    /// Whether it leads.
+    leader: bool,
+}
+
+/// A task with its newest run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TaskResponse {
+    name: String,
+    period_seconds: f64,
+    /// Whether this process would run it as leader.
+    enabled: bool,
+    last_slot: Option<String>,
+    last_state: Option<String>,
+    last_started_at: Option<String>,
+    last_finished_at: Option<String>,
+    last_lag_ms: Option<i64>,
+    last_items: Option<i64>,
+    last_instance: Option<String>,
+    last_error: Option<String>,
+    next_slot: Option<String>,
+}
+
+/// A row of the ledger.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunResponse {
+    task: String,
+    slot: String,
+    epoch: i64,
+    instance: String,
+    attempts: i64,
+    /// `schedule` or `request`.
+    trigger: String,
+    state: String,
+    started_at: String,
+    finished_at: Option<String>,
+    lag_ms: i64,
+    items: i64,
+    error: Option<String>,
+}
+
+/// A run that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunRequested {
+    task: &'static str,
+    /// Its slot in the ledger.
+    slot: String,
+}
+
+/// A task in a path.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Path)]
+pub struct TaskPath {
+    /// Its name.
+    name: String,
+}
+
+/// Which runs to list.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Query)]
+pub struct RunQuery {
+    /// Of this task.
+    #[deserr(default)]
+    #[param(required = false)]
+    task: String,
+    #[deserr(default)]
+    #[param(schema_with = states)]
+    state: Vec<Word<RunState>>,
+}
+
+impl Params for RunQuery {
+    const REPEATABLE: &'static [&'static str] = &["state"];
+}
+
+/// Shows the cluster.
+#[utoipa::path(get, path = "/api/cluster", tag = "Cluster", responses((status = 200, body = ClusterResponse)))]
+#[handler]
+async fn read(state: &State, _: Sudo) -> Result<Json<ClusterResponse>, ApiError> {
+    let (db, view) = (&state.panel.db, &state.cluster);
+    let now = clock::now(db).await?;
+    let lease = lease::current(db, &state.panel.clock, view.boot_id(db.engine())).await?;
+    let leads = |member: &Member| lease.remaining > 0 && lease.holder == Some(member.instance);
+    let members = view.members.borrow().clone();
+    let redis = *view.redis.borrow();
+    let mut tasks: Vec<TaskResponse> = Vec::new();
+    let last_runs = runs::last(db).await?;
+    for task in Task::ALL {
+        let last = last_runs.iter().find(|last| last.task == task.name());
+        let own = view.schedules.iter().find(|schedule| schedule.task == task);
+        // The leader's period counts, and that is the one in the database.
+        let period = last.map(|last| last.period).or(own.map(|own| own.period)).unwrap_or(0);
+        tasks.push(task_response(task, period, own.is_some(), last, now));
+    }
+    Ok(Json(ClusterResponse {
+        cluster: view.name.clone(),
+        instance: view.identity.instance.to_string(),
+        coordination: if redis == RedisState::Off { "database" } else { "redis" },
+        redis: match redis {
+            RedisState::Off => "off",
+            RedisState::Ok => "ok",
+            RedisState::Down => "down",
+        },
+        leader: leader_response(&lease, now),
+        members: members.iter().map(|member| member_response(member, leads(member))).collect(),
+        tasks,
+    }))
+}
+
+/// Lists the ledger, newest first.
+#[utoipa::path(get, path = "/api/cluster/runs", tag = "Cluster", params(RunQuery, Paging),
+    responses((status = 200, body = Page<RunResponse>)))]
+#[handler]
+async fn list_runs(
+    state: &State,
+    _: Sudo,
+    Both(Query(query), paging): Both<Query<RunQuery>, Paging>,
+) -> Result<Json<Page<RunResponse>>, ApiError> {
+    let filter = RunFilter { task: query.task, states: query.state.iter().map(|state| state.0).collect() };
+    let rows = runs::page(&state.panel.db, &filter, paging.limit(), paging.offset()).await?;
+    let total = runs::count(&state.panel.db, &filter).await?;
+    Ok(Json(paging.page(rows.into_iter().map(RunResponse::from).collect(), total)))
+}
+
+/// Runs a task now, on whichever host leads.
+#[utoipa::path(post, path = "/api/cluster/tasks/{name}/run", tag = "Cluster", params(TaskPath),
+    responses((status = 202, body = RunRequested), (status = 404, description = "No such task")))]
+#[handler]
+async fn run_now(state: &State, _: Sudo, Path(at): Path<TaskPath>) -> Result<Response, ApiError> {
+    let task = Task::from_name(&at.name).ok_or_else(|| ApiError::not_found("The task"))?;
+    let slot = cluster::run_now(&state.panel, task).await?;
+    let requested = RunRequested { task: task.name(), slot: slot.utc_iso() };
+    Ok(Json(requested).with_status(StatusCode::ACCEPTED).into_response())
+}
+
+/// Asks whoever leads to hand over.
+#[utoipa::path(post, path = "/api/cluster/step-down", tag = "Cluster", responses((status = 202, body = Empty)))]
+#[handler]
+async fn step_down(state: &State, _: Sudo) -> Result<Response, ApiError> {
+    cluster::step_down(&state.panel).await?;
+    Ok(Json(Empty {}).with_status(StatusCode::ACCEPTED).into_response())
+}
+
+fn states() -> Array {
+    words_for::<RunState>("Those in one of these states.")
+}
+
+fn leader_response(lease: &Lease, now: Moment) -> Option<LeaderResponse> {
+    let instance = lease.holder.filter(|_| lease.remaining > 0)?;
+    Some(LeaderResponse {
+        instance: instance.to_string(),
+        host: lease.host.clone().unwrap_or_default(),
+        epoch: lease.epoch.0,
+        acquired_at: lease.acquired_at.utc_iso(),
+        lease_until: now.plus(lease.remaining).utc_iso(),
+    })
+}
+
+fn member_response(member: &Member, leader: bool) -> MemberResponse {
+    MemberResponse {
+        instance: member.instance.to_string(),
+        host: member.host.clone(),
+        pid: member.pid,
+        worker_threads: member.worker_threads,
+        cores: member.cores,
+        version: member.version.clone(),
+        started_at: iso(member.started_at),
+        last_seen: iso(member.last_seen),
+        leader,
+    }
+}
+
+fn task_response(task: Task, period: i64, enabled: bool, last: Option<&LastRun>, now: Moment) -> TaskResponse {
+    let next = crate::domain::schedule::Schedule { task, period: period.max(1) }.next_slot(now);
+    TaskResponse {
+        name: task.name().to_owned(),
+        period_seconds: period as f64 / SECOND as f64,
+        enabled,
+        last_slot: last.and_then(|last| last.slot).map(iso),
+        last_state: last.and_then(|last| last.state.clone()),
+        last_started_at: last.and_then(|last| last.started_at).map(iso),
+        last_finished_at: last.and_then(|last| last.finished_at).map(iso),
+        last_lag_ms: last.and_then(|last| last.lag_ms),
+        last_items: last.and_then(|last| last.items),
+        last_instance: last.and_then(|last| last.instance).map(|instance| instance.to_string()),
+        last_error: last.and_then(|last| last.error.clone()),
+        next_slot: (period > 0).then(|| next.utc_iso()),
+    }
+}
+
+fn iso(micros: i64) -> String {
+    Moment::from_micros(micros).utc_iso()
+}
+
+impl From<RunRow> for RunResponse {
+    fn from(row: RunRow) -> Self {
+        Self {
+            task: row.task,
+            slot: iso(row.slot),
+            epoch: row.epoch,
+            instance: row.instance.to_string(),
+            attempts: row.attempts,
+            trigger: row.trigger,
+            state: row.state,
+            started_at: iso(row.started_at),
+            finished_at: row.finished_at.map(iso),
+            lag_ms: row.lag_ms,
+            items: row.items,
+            error: row.error,
+        }
+    }
+}

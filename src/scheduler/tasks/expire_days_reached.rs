@@ -1,0 +1,44 @@
+//! Tells whose account ends in as many days as are worth telling: once for each date.
+
+use super::{Context, TaskError, news};
+use crate::domain::notice::Event;
+use crate::domain::user::{Expiry, User};
+use crate::store::expiring::{CHUNK, expiring};
+use crate::store::{IdList, retry, review, users};
+
+pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
+    let mut items = 0;
+    while news::are_wanted(context) && !context.stop.is_cancelled() {
+        let found = expiring(&context.deps.db, context.deps.days_left, context.now).await?;
+        if found.is_empty() {
+            break;
+        }
+        items += retry(TaskError::is_retry, || tell(context, &found)).await?;
+        context.breathe().await;
+        if (found.as_slice().len() as i64) < CHUNK {
+            break;
+        }
+    }
+    Ok(items)
+}
+
+/// One transaction; returns how many users were told of.
+async fn tell(context: &Context, found: &IdList) -> Result<i64, TaskError> {
+    let mut tx = context.fence.begin().await?;
+    // The news of a user is in order: whoever writes some holds the user's row.
+    review::lock(&mut tx, found).await?;
+    let users = users::of_ids(&mut tx, found).await?;
+    let count = i64::try_from(users.len()).unwrap_or(i64::MAX);
+    news::enter(context, &mut tx, Event::ReachedDaysLeft, users, date).await?;
+    tx.commit().await?;
+    context.deps.bell.ring();
+    Ok(count)
+}
+
+fn date(user: &User) -> String {
+    match user.expiry {
+        Expiry::FixedDate(date) => date.micros().to_string(),
+        // Somebody came between: it is news of another kind, and of this moment only.
+        Expiry::Never | Expiry::StartOnFirstUse { .. } => String::new(),
+    }
+}

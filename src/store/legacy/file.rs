@@ -1,0 +1,87 @@
+//! A database file for the old panel: made and filled under another name, and only whole under its own.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection, query, raw_sql};
+
+use super::tables::{OldTable, REVISION, VERSION};
+use crate::store::StoreError;
+
+/// The old schema. `BEGIN` stands before it, `COMMIT` after the last row.
+const SCHEMA: &str = concat!("BEGIN;\n", include_str!("schema.sql"));
+const COMMIT: &str = "COMMIT";
+
+/// A file being written.
+#[derive(Debug)]
+pub struct OldFile {
+    connection: SqliteConnection,
+    draft: Draft,
+    path: PathBuf,
+}
+
+/// Gone when it is dropped: what it holds has its own name by then, or is worth nothing.
+#[derive(Debug)]
+struct Draft(PathBuf);
+
+/// Why there is no file.
+#[derive(Debug, thiserror::Error)]
+pub enum OldFileError {
+    /// Nothing that is there is written over.
+    #[error("{} is there already: name a file that is not", .0.display())]
+    Exists(PathBuf),
+    /// SQLite would not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file could not be given its name.
+    #[error("{} can't be made", .0.display())]
+    Name(PathBuf, #[source] io::Error),
+}
+
+impl OldFile {
+    /// Begins a file, with the old panel's tables.
+    pub async fn create(path: &Path) -> Result<Self, OldFileError> {
+        if path.exists() {
+            return Err(OldFileError::Exists(path.to_owned()));
+        }
+        let mut name = path.as_os_str().to_owned();
+        name.push(".part");
+        let draft = Draft(name.into());
+        let options = SqliteConnectOptions::new().filename(&draft.0).create_if_missing(true);
+        let opening = |source| StoreError::new("making a database for the old panel", source);
+        let mut connection = options.connect().await.map_err(opening)?;
+        raw_sql(SCHEMA).execute(&mut connection).await.map_err(opening)?;
+        let mut file = Self { connection, draft, path: path.to_owned() };
+        file.insert(VERSION, &[serde_json::json!({ "version_num": REVISION })]).await?;
+        Ok(file)
+    }
+
+    /// Writes rows: objects with the names of the table's columns.
+    pub async fn insert(&mut self, table: &OldTable, rows: &[Value]) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        // A list of JSON values is JSON.
+        let document = serde_json::to_string(rows).unwrap_or_default();
+        let done = query(table.insert).bind(document).execute(&mut self.connection).await;
+        done.map(drop).map_err(|source| StoreError::new(table.rows.name, source))
+    }
+
+    /// Gives the file its name.
+    pub async fn finish(mut self) -> Result<(), OldFileError> {
+        let ending = |source| StoreError::new("writing the database for the old panel", source);
+        raw_sql(COMMIT).execute(&mut self.connection).await.map_err(ending)?;
+        self.connection.close().await.map_err(ending)?;
+        // Unlike a new name, a second one never takes a file's place.
+        fs::hard_link(&self.draft.0, &self.path).map_err(|error| OldFileError::Name(self.path, error))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // It may never have been made.
+        let _ = fs::remove_file(&self.0);
+    }
+}

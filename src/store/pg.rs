@@ -1,0 +1,170 @@
+//! PostgreSQL's pool and transaction, which keep or do without prepared statements.
+//!
+//! pgbouncer in transaction mode lends a server connection for one transaction (before its version 1.21 with no idea
+//! of prepared statements). A named statement would then be missing, or be somebody else's; an unnamed one is good
+//! until the transaction's end. So behind it every statement is unnamed, and every read is a transaction.
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres,
+};
+use sqlx::{Either, Execute, Executor, PgConnection, PgPool, SqlStr, Transaction};
+
+/// A pool. Cheap to clone. A statement outside a transaction runs on `&Pg`.
+#[derive(Clone, Debug)]
+pub struct Pg {
+    pool: PgPool,
+    names: bool,
+}
+
+/// A transaction. A statement runs on `&mut PgTx`; only tests go past it, to the connection itself.
+#[derive(Debug)]
+pub struct PgTx {
+    tx: Transaction<'static, Postgres>,
+    names: bool,
+}
+
+/// A statement that is prepared without a name, whatever it says itself.
+struct Unnamed<E>(E);
+
+type Step = Either<PgQueryResult, PgRow>;
+
+impl Pg {
+    /// `statement_cache`: prepared statements kept per connection; 0: none is ever named.
+    pub(super) async fn open(
+        pool: PgPoolOptions,
+        connect: PgConnectOptions,
+        statement_cache: usize,
+    ) -> sqlx::Result<Self> {
+        let names = statement_cache > 0;
+        let mut connect = connect.statement_cache_capacity(statement_cache);
+        if !names {
+            // pgbouncer refuses start-up parameters that it does not know, and our floats travel in binary.
+            connect = connect.extra_float_digits(None);
+        }
+        Ok(Self { pool: pool.connect_with(connect).await?, names })
+    }
+
+    pub(super) async fn begin(&self) -> sqlx::Result<PgTx> {
+        Ok(PgTx { tx: self.pool.begin().await?, names: self.names })
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl PgTx {
+    pub(super) async fn commit(self) -> sqlx::Result<()> {
+        self.tx.commit().await
+    }
+
+    pub(super) async fn rollback(self) -> sqlx::Result<()> {
+        self.tx.rollback().await
+    }
+}
+
+impl std::ops::Deref for PgTx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.tx
+    }
+}
+
+impl std::ops::DerefMut for PgTx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}
+
+impl<'c> Executor<'c> for &'c mut PgTx {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.names { (*self.tx).fetch_many(query) } else { (*self.tx).fetch_many(Unnamed(query)) }
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.names { (*self.tx).fetch_optional(query) } else { (*self.tx).fetch_optional(Unnamed(query)) }
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+    where
+        'c: 'e,
+    {
+        (*self.tx).prepare_with(sql, parameters)
+    }
+}
+
+impl<'c> Executor<'c> for &'c Pg {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.names {
+            return self.pool.fetch_many(query);
+        }
+        let read = async move {
+            let mut tx = self.begin().await?;
+            let steps: Vec<Step> = tx.fetch_many(query).try_collect().await?;
+            tx.commit().await?;
+            Ok::<_, sqlx::Error>(stream::iter(steps.into_iter().map(Ok)))
+        };
+        stream::once(read).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.names {
+            return self.pool.fetch_optional(query);
+        }
+        Box::pin(async move {
+            let mut tx = self.begin().await?;
+            let row = tx.fetch_optional(query).await?;
+            tx.commit().await?;
+            Ok(row)
+        })
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+    where
+        'c: 'e,
+    {
+        self.pool.prepare_with(sql, parameters)
+    }
+}
+
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {
+    fn sql(self) -> SqlStr {
+        self.0.sql()
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        self.0.statement()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        self.0.take_arguments()
+    }
+
+    fn persistent(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,137 @@
+//! Failed attempts are counted by all hosts together, in a real Redis; and by each host while that is away.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::Method;
+use sarban::store::Db;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use crate::panel::{Answer, TestPanel, send};
+use crate::support;
+use crate::support::database::on_both_engines;
+
+on_both_engines!(
+    wrong_passwords_are_counted_by_all_hosts_together,
+    wrong_links_are_counted_by_all_hosts_together,
+    each_host_counts_while_redis_is_away,
+);
+
+/// A Redis of a test's own, which can go away and come back.
+struct OwnRedis {
+    port: u16,
+    folder: TempDir,
+    server: Child,
+}
+
+impl OwnRedis {
+    async fn start() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = tempfile::tempdir().unwrap();
+        let server = Self::run(free, &folder).await;
+        Self { port: free, folder, server }
+    }
+
+    async fn run(port: u16, folder: &TempDir) -> Child {
+        let port_text = port.to_string();
+        let server = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--port", &port_text, "--save", "", "--dir"])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        for _ in 0..200 {
+            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return server;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("Redis does not start at port {port}");
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    fn goes(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
+    async fn comes_back(&mut self) {
+        self.server = Self::run(self.port, &self.folder).await;
+    }
+}
+
+impl Drop for OwnRedis {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+async fn sign_in(panel: &TestPanel, name: &str, password: &str) -> Answer {
+    let form = [("username", name), ("password", password)];
+    send(panel.request(Method::POST, "/api/admins/token").form(&form)).await
+}
+
+/// Two hosts of a cluster of their own.
+async fn hosts(db: Db, redis: &str, setting: (&str, &str)) -> [TestPanel; 2] {
+    let cluster = format!("test-{}", uuid::Uuid::new_v4().simple());
+    let settings = [("REDIS_URL", redis), ("CLUSTER_NAME", &cluster), setting];
+    let first = TestPanel::start_with(db, &settings).await;
+    let second = TestPanel::beside(&first, &settings).await;
+    [first, second]
+}
+
+async fn wrong_passwords_are_counted_by_all_hosts_together(db: Db) {
+    let [first, second] = hosts(db, &support::redis_url(), ("LOGIN_ATTEMPTS_PER_MINUTE", "3")).await;
+    for host in [&first, &second] {
+        sign_in(host, "root", "rootpass").await.ok();
+    }
+    for host in [&first, &second, &first] {
+        sign_in(host, "root", "wrong").await.refused(401);
+    }
+    for host in [&first, &second] {
+        let answer = sign_in(host, "root", "rootpass").await;
+        answer.refused(429);
+        let seconds: u32 = answer.header("retry-after").expect("a header").parse().expect("seconds");
+        assert!((1..=60).contains(&seconds), "{seconds}");
+        sign_in(host, "somebody else", "wrong").await.refused(401);
+    }
+}
+
+async fn wrong_links_are_counted_by_all_hosts_together(db: Db) {
+    let [first, second] = hosts(db, &support::redis_url(), ("SUBSCRIPTION_MISSES_PER_MINUTE", "3")).await;
+    let miss = async |host: &TestPanel| send(host.request(Method::GET, "/sub/nobody/abc")).await;
+    for host in [&first, &second, &first] {
+        miss(host).await.refused(404);
+    }
+    miss(&second).await.refused(429);
+    miss(&first).await.refused(429);
+    first.post("root", "/api/users", json!({"username": "ann", "expire_strategy": "never", "key": "a1"})).await.ok();
+    let hit = send(second.request(Method::GET, "/sub/ann/a1/links")).await;
+    assert_eq!(hit.status, 200, "right links never count");
+}
+
+async fn each_host_counts_while_redis_is_away(db: Db) {
+    let mut redis = OwnRedis::start().await;
+    let [first, second] = hosts(db, &redis.url(), ("LOGIN_ATTEMPTS_PER_MINUTE", "2")).await;
+    sign_in(&first, "root", "wrong").await.refused(401);
+    redis.goes();
+    // What this host has counted before still counts, and what the other one has not does not.
+    sign_in(&first, "root", "wrong").await.refused(401);
+    sign_in(&first, "root", "rootpass").await.refused(429);
+    sign_in(&second, "root", "rootpass").await.ok();
+    redis.comes_back().await;
+    // Each host looks again after a second of its own clock.
+    for host in [&first, &second] {
+        host.panel.clock.advance(1_000_000);
+    }
+    for host in [&first, &second] {
+        sign_in(host, "other", "wrong").await.refused(401);
+    }
+    sign_in(&second, "other", "wrong").await.refused(429);
+}

@@ -1,0 +1,335 @@
+//! The faults: what befalls processes, servers and the ways between them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::Connection;
+use tokio::time::{Instant, sleep};
+
+use super::panels::{Panel, ensure_running, terminate};
+use super::proxy::Mood;
+use super::world::World;
+
+/// Every kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    ProcessKilled,
+    ProcessTerminated,
+    ProcessStoppedHalfTtl,
+    ProcessStopped11Ttl,
+    ProcessStopped22Ttl,
+    ProcessesAllTerminated,
+    RedisStoppedHalfTtl,
+    RedisStopped11Ttl,
+    RedisStopped22Ttl,
+    RedisKilledKeepsData,
+    RedisKilledLosesData,
+    RedisFlushed,
+    RedisClientPause,
+    SentinelFailover,
+    BackendStoppedHalfTtl,
+    BackendStopped11Ttl,
+    BackendStopped22Ttl,
+    BackendsTerminated,
+    DatabaseRestarted,
+    DatabaseCrashed,
+    DatabaseFull,
+    DatabaseWayHeld,
+    DatabaseWayHeldOneWay,
+    DatabaseWayDelayed,
+    DatabaseWayHalfOpen,
+    DatabaseWayCut,
+    DatabaseWayDown,
+    RedisWayHeld,
+    RedisWayHeldOneWay,
+    RedisWayDelayed,
+    RedisWayHalfOpen,
+    RedisWayCut,
+    RedisWayDown,
+    SpoolFull,
+}
+
+use Kind::{
+    BackendStopped11Ttl, BackendStopped22Ttl, BackendStoppedHalfTtl, BackendsTerminated, DatabaseCrashed, DatabaseFull,
+    DatabaseRestarted, DatabaseWayCut, DatabaseWayDelayed, DatabaseWayDown, DatabaseWayHalfOpen, DatabaseWayHeld,
+    DatabaseWayHeldOneWay, ProcessKilled, ProcessStopped11Ttl, ProcessStopped22Ttl, ProcessStoppedHalfTtl,
+    ProcessTerminated, ProcessesAllTerminated, RedisClientPause, RedisFlushed, RedisKilledKeepsData,
+    RedisKilledLosesData, RedisStopped11Ttl, RedisStopped22Ttl, RedisStoppedHalfTtl, RedisWayCut, RedisWayDelayed,
+    RedisWayDown, RedisWayHalfOpen, RedisWayHeld, RedisWayHeldOneWay, SentinelFailover, SpoolFull,
+};
+
+/// What is possible with one Redis.
+pub const WITH_ONE_REDIS: &[Kind] = &[
+    ProcessKilled,
+    ProcessTerminated,
+    ProcessStoppedHalfTtl,
+    ProcessStopped11Ttl,
+    ProcessStopped22Ttl,
+    ProcessesAllTerminated,
+    RedisStoppedHalfTtl,
+    RedisStopped11Ttl,
+    RedisStopped22Ttl,
+    RedisKilledKeepsData,
+    RedisKilledLosesData,
+    RedisFlushed,
+    RedisClientPause,
+    BackendStoppedHalfTtl,
+    BackendStopped11Ttl,
+    BackendStopped22Ttl,
+    BackendsTerminated,
+    DatabaseRestarted,
+    DatabaseCrashed,
+    DatabaseFull,
+    DatabaseWayHeld,
+    DatabaseWayHeldOneWay,
+    DatabaseWayDelayed,
+    DatabaseWayHalfOpen,
+    DatabaseWayCut,
+    DatabaseWayDown,
+    RedisWayHeld,
+    RedisWayHeldOneWay,
+    RedisWayDelayed,
+    RedisWayHalfOpen,
+    RedisWayCut,
+    RedisWayDown,
+    SpoolFull,
+];
+
+/// What is possible with Sentinels, who name the servers themselves.
+pub const WITH_SENTINELS: &[Kind] = &[
+    SentinelFailover,
+    ProcessKilled,
+    ProcessTerminated,
+    ProcessStopped11Ttl,
+    SentinelFailover,
+    ProcessStopped22Ttl,
+    RedisFlushed,
+    RedisClientPause,
+    SentinelFailover,
+    BackendsTerminated,
+    DatabaseCrashed,
+    DatabaseWayHeld,
+];
+
+/// Injects one fault and undoes it. `false`: something else is at work there just now; nothing was done.
+pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let panel = world.pick(&mut rng);
+    let ttl = world.ttl;
+    let whole = |rng: &mut StdRng| ttl.mul_f64([0.5, 1.1, 2.2][rng.random_range(0..3)]);
+    match kind {
+        ProcessKilled => killed(&world, &panel, rng.random_range(100..2_000)).await,
+        ProcessTerminated => terminated(&world, &panel).await,
+        ProcessStoppedHalfTtl => stopped(&world, &panel, ttl.mul_f64(0.5)).await,
+        ProcessStopped11Ttl => stopped(&world, &panel, ttl.mul_f64(1.1)).await,
+        ProcessStopped22Ttl => stopped(&world, &panel, ttl.mul_f64(2.2)).await,
+        ProcessesAllTerminated => rolling_restart(&world).await,
+        RedisStoppedHalfTtl => redis_stopped(&world, ttl.mul_f64(0.5)).await,
+        RedisStopped11Ttl => redis_stopped(&world, ttl.mul_f64(1.1)).await,
+        RedisStopped22Ttl => redis_stopped(&world, ttl.mul_f64(2.2)).await,
+        RedisKilledKeepsData => redis_killed(&world, false, rng.random_range(50..2_000)).await,
+        RedisKilledLosesData => redis_killed(&world, true, rng.random_range(50..2_000)).await,
+        RedisFlushed => world.redis_command(&["FLUSHALL"]).await,
+        RedisClientPause => world.redis_command(&["CLIENT", "PAUSE", &whole(&mut rng).as_millis().to_string()]).await,
+        SentinelFailover => failover(&world).await,
+        BackendStoppedHalfTtl => backend_stopped(&world, &panel, ttl.mul_f64(0.5)).await,
+        BackendStopped11Ttl => backend_stopped(&world, &panel, ttl.mul_f64(1.1)).await,
+        BackendStopped22Ttl => backend_stopped(&world, &panel, ttl.mul_f64(2.2)).await,
+        BackendsTerminated => backends_terminated(&world, &panel).await,
+        DatabaseRestarted => database_restarted(&world, Signal::INT).await,
+        DatabaseCrashed => database_restarted(&world, Signal::QUIT).await,
+        DatabaseFull => database_full(&world, ttl).await,
+        DatabaseWayHeld => database_way(&world, &panel, Mood::Hold, whole(&mut rng)).await,
+        DatabaseWayHeldOneWay => {
+            let mood = if rng.random_bool(0.5) { Mood::HoldRequests } else { Mood::HoldAnswers };
+            database_way(&world, &panel, mood, whole(&mut rng)).await
+        }
+        DatabaseWayDelayed => {
+            let mood = Mood::Delay(Duration::from_millis(rng.random_range(20..300)));
+            database_way(&world, &panel, mood, whole(&mut rng)).await
+        }
+        DatabaseWayHalfOpen => database_way(&world, &panel, Mood::HalfOpen, whole(&mut rng)).await,
+        DatabaseWayCut => database_way(&world, &panel, Mood::Clear, Duration::ZERO).await,
+        DatabaseWayDown => database_way(&world, &panel, Mood::Down, whole(&mut rng)).await,
+        RedisWayHeld => redis_way(&panel, Mood::Hold, whole(&mut rng)).await,
+        RedisWayHeldOneWay => {
+            let mood = if rng.random_bool(0.5) { Mood::HoldRequests } else { Mood::HoldAnswers };
+            redis_way(&panel, mood, whole(&mut rng)).await
+        }
+        RedisWayDelayed => {
+            let mood = Mood::Delay(Duration::from_millis(rng.random_range(20..300)));
+            redis_way(&panel, mood, whole(&mut rng)).await
+        }
+        RedisWayHalfOpen => redis_way(&panel, Mood::HalfOpen, whole(&mut rng)).await,
+        RedisWayCut => redis_way(&panel, Mood::Clear, Duration::ZERO).await,
+        RedisWayDown => redis_way(&panel, Mood::Down, whole(&mut rng)).await,
+        SpoolFull => world.fill_spool(ttl).await,
+    }
+}
+
+async fn killed(world: &World, panel: &Panel, away_ms: u64) -> Result<bool> {
+    let Ok(mut process) = panel.process.try_lock() else { return Ok(false) };
+    let Some(mut server) = process.take() else { return Ok(false) };
+    world.witness.excuse(&panel.name);
+    world.death_of(&panel.name, "killed");
+    server.kill();
+    sleep(Duration::from_millis(away_ms)).await;
+    ensure_running(panel, &mut process)?;
+    world.settle(&panel.name);
+    Ok(true)
+}
+
+async fn terminated(world: &World, panel: &Panel) -> Result<bool> {
+    let Ok(mut process) = panel.process.try_lock() else { return Ok(false) };
+    world.witness.excuse(&panel.name);
+    world.death_of(&panel.name, "terminated");
+    terminate(&mut process).await?;
+    ensure_running(panel, &mut process)?;
+    world.settle(&panel.name);
+    Ok(true)
+}
+
+async fn rolling_restart(world: &World) -> Result<bool> {
+    let mut any = false;
+    for panel in &world.panels {
+        any |= terminated(world, panel).await?;
+        let end = Instant::now() + Duration::from_secs(10);
+        while panel.health(&world.http).await.is_none() && Instant::now() < end {
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(any)
+}
+
+async fn stopped(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
+    let Ok(process) = panel.process.try_lock() else { return Ok(false) };
+    let Some(server) = &*process else { return Ok(false) };
+    world.witness.excuse(&panel.name);
+    if time > world.ttl {
+        world.death_of(&panel.name, "stopped");
+    }
+    server.signal(Signal::STOP);
+    sleep(time).await;
+    server.signal(Signal::CONT);
+    world.settle(&panel.name);
+    Ok(true)
+}
+
+async fn redis_stopped(world: &World, time: Duration) -> Result<bool> {
+    let Ok(redis) = world.redis.try_lock() else { return Ok(false) };
+    redis[0].signal(Signal::STOP);
+    sleep(time).await;
+    redis[0].signal(Signal::CONT);
+    Ok(true)
+}
+
+async fn redis_killed(world: &World, loses_data: bool, away_ms: u64) -> Result<bool> {
+    let Ok(mut redis) = world.redis.try_lock() else { return Ok(false) };
+    redis[0].kill();
+    if loses_data {
+        redis[0].lose_data()?;
+    }
+    sleep(Duration::from_millis(away_ms)).await;
+    redis[0].start_again(None).await?;
+    Ok(true)
+}
+
+/// The master dies while its replica has not heard the last of it.
+async fn failover(world: &World) -> Result<bool> {
+    let Some(sentinels) = &world.sentinels else { return Ok(false) };
+    let Ok(mut redis) = world.redis.try_lock() else { return Ok(false) };
+    let port = sentinels.master().await?;
+    let master = redis.iter().position(|server| server.port == port).context("the master is none of ours")?;
+    redis[1 - master].signal(Signal::STOP);
+    sleep(world.ttl.mul_f64(0.4)).await;
+    redis[master].kill();
+    redis[1 - master].signal(Signal::CONT);
+    let end = Instant::now() + Duration::from_secs(15);
+    while sentinels.master().await? == port && Instant::now() < end {
+        sleep(Duration::from_millis(50)).await;
+    }
+    let new = sentinels.master().await?;
+    redis[master].start_again((new != port).then_some(new)).await?;
+    // Time to become a replica again, and known as one.
+    sleep(Duration::from_secs(2)).await;
+    Ok(true)
+}
+
+async fn backend_stopped(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
+    let Ok(_way) = panel.database_way.try_lock() else { return Ok(false) };
+    const BUSY: &str =
+        "SELECT pid FROM pg_stat_activity WHERE application_name = $1 OR application_name LIKE 'sarban-task-%'
+        ORDER BY state = 'active' DESC, random() LIMIT 1";
+    let name = format!("sarban-lease-{}", panel.name);
+    let pid: Option<i32> = sqlx::query_scalar(BUSY).bind(name).fetch_optional(&world.witness.pool).await?;
+    let Some(pid) = pid.and_then(Pid::from_raw) else { return Ok(false) };
+    // It may be the backend of any of them, and it may hold a lock that the others need.
+    world.witness.excuse("");
+    let stopped = kill_process(pid, Signal::STOP).is_ok();
+    sleep(time).await;
+    let _ = kill_process(pid, Signal::CONT);
+    world.settle("");
+    Ok(stopped)
+}
+
+async fn backends_terminated(world: &World, panel: &Panel) -> Result<bool> {
+    let Ok(_way) = panel.database_way.try_lock() else { return Ok(false) };
+    world.witness.excuse(&panel.name);
+    const TERMINATE: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE application_name LIKE 'sarban%' AND application_name LIKE '%' || $1 OR application_name LIKE 'sarban-task-%'";
+    let _: i64 = sqlx::query_scalar(TERMINATE).bind(&panel.name).fetch_one(&world.witness.pool).await?;
+    world.settle(&panel.name);
+    Ok(true)
+}
+
+async fn database_restarted(world: &World, how: Signal) -> Result<bool> {
+    let Ok(mut postgres) = world.postgres.try_lock() else { return Ok(false) };
+    world.witness.excuse("");
+    postgres.restart(how).await?;
+    world.settle("");
+    Ok(true)
+}
+
+/// Takes every connection that the server has left.
+async fn database_full(world: &World, time: Duration) -> Result<bool> {
+    let Ok(postgres) = world.postgres.try_lock() else { return Ok(false) };
+    world.witness.excuse("");
+    let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", postgres.port);
+    let mut taken = Vec::new();
+    while let Ok(connection) = sqlx::PgConnection::connect(&url).await {
+        taken.push(connection);
+    }
+    sleep(time).await;
+    drop(taken);
+    world.settle("");
+    Ok(true)
+}
+
+async fn database_way(world: &World, panel: &Panel, mood: Mood, time: Duration) -> Result<bool> {
+    let Ok(_way) = panel.database_way.try_lock() else { return Ok(false) };
+    world.witness.excuse(&panel.name);
+    panel.database.set(mood);
+    if matches!(mood, Mood::Clear | Mood::Down) {
+        panel.database.cut();
+    }
+    sleep(time).await;
+    panel.database.set(Mood::Clear);
+    world.settle(&panel.name);
+    Ok(true)
+}
+
+async fn redis_way(panel: &Panel, mood: Mood, time: Duration) -> Result<bool> {
+    let Ok(_way) = panel.redis_way.try_lock() else { return Ok(false) };
+    panel.redis.set(mood);
+    if matches!(mood, Mood::Clear | Mood::Down) {
+        panel.redis.cut();
+    }
+    sleep(time).await;
+    panel.redis.set(Mood::Clear);
+    Ok(true)
+}

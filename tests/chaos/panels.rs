@@ -1,0 +1,102 @@
+//! The panels under test: real processes, each with ways of its own to the servers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::proxy::Proxy;
+use super::servers::{Server, free_port};
+
+/// One panel. Its name is the leader's host in the lease.
+pub struct Panel {
+    pub name: String,
+    pub port: u16,
+    pub database: Proxy,
+    pub redis: Proxy,
+    /// Held by the fault that is working on the process.
+    pub process: Mutex<Option<Server>>,
+    /// Held by the fault that is working on the way to the database, to Redis.
+    pub database_way: Mutex<()>,
+    pub redis_way: Mutex<()>,
+    pub settings: Settings,
+}
+
+/// How a panel is started.
+#[derive(Clone)]
+pub struct Settings {
+    pub program: PathBuf,
+    pub folder: PathBuf,
+    pub data: PathBuf,
+    pub database_name: String,
+    pub cluster: String,
+    pub ttl: u64,
+    /// `None`: by way of the proxy.
+    pub redis: Option<String>,
+}
+
+impl Panel {
+    pub async fn new(name: &str, settings: Settings, postgres: u16, redis: u16) -> anyhow::Result<Self> {
+        Ok(Self {
+            name: name.to_owned(),
+            port: free_port()?,
+            database: Proxy::start(postgres).await?,
+            redis: Proxy::start(redis).await?,
+            process: Mutex::new(None),
+            database_way: Mutex::new(()),
+            redis_way: Mutex::new(()),
+            settings,
+        })
+    }
+
+    /// Starts the process.
+    pub fn spawn(&self) -> anyhow::Result<Server> {
+        let settings = &self.settings;
+        let redis = settings.redis.clone().unwrap_or_else(|| format!("redis://127.0.0.1:{}", self.redis.port));
+        let database = format!("postgresql://postgres@127.0.0.1:{}/{}", self.database.port, settings.database_name);
+        let environment = [
+            ("SQLALCHEMY_DATABASE_URL", database),
+            ("SQLALCHEMY_CONNECTION_POOL_SIZE", "5".to_owned()),
+            ("REDIS_URL", redis),
+            ("CLUSTER_NAME", settings.cluster.clone()),
+            ("INSTANCE_NAME", self.name.clone()),
+            ("LEASE_TTL_SECONDS", settings.ttl.to_string()),
+            ("TASKS_RECORD_USER_USAGES_INTERVAL", "1".to_owned()),
+            ("TASKS_REVIEW_USERS_INTERVAL", "1".to_owned()),
+            ("UVICORN_WORKERS", "2".to_owned()),
+            ("UVICORN_HOST", "127.0.0.1".to_owned()),
+            ("UVICORN_PORT", self.port.to_string()),
+            ("DATA_DIR", settings.data.display().to_string()),
+        ];
+        let mut arguments = vec!["-i".to_owned()];
+        arguments.extend(environment.map(|(name, value)| format!("{name}={value}")));
+        arguments.extend([settings.program.display().to_string(), "serve".to_owned()]);
+        let log = settings.folder.join(format!("{}.log", self.name));
+        Server::start("env", &arguments, &settings.folder, &log, None)
+    }
+
+    /// What it says of itself; `None` while it does not answer.
+    pub async fn health(&self, http: &reqwest::Client) -> Option<Value> {
+        let url = format!("http://127.0.0.1:{}/health/ready", self.port);
+        http.get(url).timeout(Duration::from_secs(2)).send().await.ok()?.json().await.ok()
+    }
+}
+
+/// Starts a process where there is none.
+pub fn ensure_running(panel: &Panel, process: &mut Option<Server>) -> anyhow::Result<()> {
+    if process.as_mut().is_none_or(|server| !server.is_running()) {
+        *process = Some(panel.spawn()?);
+    }
+    Ok(())
+}
+
+/// SIGTERM, and its end.
+pub async fn terminate(process: &mut Option<Server>) -> anyhow::Result<()> {
+    if let Some(mut server) = process.take() {
+        server.signal(Signal::TERM);
+        server.ended(Duration::from_secs(12)).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! A TCP proxy that can hold, delay, half-open and cut what goes through it, in either direction.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What a proxy does to what goes through it. What is held is delivered when the mood is over: late, not lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Clear,
+    /// Nothing passes.
+    Hold,
+    /// Nothing passes on its way to the server.
+    HoldRequests,
+    /// Nothing passes on its way back.
+    HoldAnswers,
+    /// Everything passes so much later.
+    Delay(Duration),
+    /// New connections are taken and go nowhere; open ones go on.
+    HalfOpen,
+    /// New connections are closed at once; open ones were cut.
+    Down,
+}
+
+/// One way from one process to one server.
+pub struct Proxy {
+    pub port: u16,
+    mood: watch::Sender<Mood>,
+    cuts: watch::Sender<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Requests,
+    Answers,
+}
+
+impl Proxy {
+    pub async fn start(server_port: u16) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        let (mood, moods) = watch::channel(Mood::Clear);
+        let (cuts, cut) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, server_port, moods.clone(), cut.clone()));
+            }
+        });
+        Ok(Self { port, mood, cuts })
+    }
+
+    pub fn set(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
+    /// Cuts every open connection.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+async fn carry(client: TcpStream, server_port: u16, mut moods: watch::Receiver<Mood>, mut cuts: watch::Receiver<u64>) {
+    cuts.mark_unchanged();
+    let both = async {
+        if *moods.borrow() == Mood::Down {
+            return;
+        }
+        if moods.wait_for(|mood| *mood != Mood::HalfOpen).await.is_err() {
+            return;
+        }
+        let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)).await else { return };
+        let _ = (client.set_nodelay(true), server.set_nodelay(true));
+        let (client_reads, client_writes) = client.into_split();
+        let (server_reads, server_writes) = server.into_split();
+        tokio::select! {
+            () = pump(client_reads, server_writes, Direction::Requests, moods.clone()) => {}
+            () = pump(server_reads, client_writes, Direction::Answers, moods.clone()) => {}
+        }
+    };
+    tokio::select! {
+        () = both => {}
+        _ = cuts.changed() => {}
+    }
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: Direction, mut moods: watch::Receiver<Mood>) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count) = from.read(&mut buffer).await {
+        if count == 0 {
+            return;
+        }
+        let delay = match *moods.borrow() {
+            Mood::Delay(delay) => delay,
+            _ => Duration::ZERO,
+        };
+        tokio::time::sleep(delay).await;
+        let passes = |mood: &Mood| match mood {
+            Mood::Hold => false,
+            Mood::HoldRequests => direction != Direction::Requests,
+            Mood::HoldAnswers => direction != Direction::Answers,
+            _ => true,
+        };
+        if moods.wait_for(passes).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}

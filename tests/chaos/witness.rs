@@ -1,0 +1,210 @@
+//! The witness: triggers in the database that write down every commit under the fence as it commits, and a watch over
+//! the lease. The panels know nothing of either.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgPool};
+use tokio::time::{Instant, sleep, timeout};
+
+/// What is left out of the protocol, by a change in the database that undoes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The check of the epoch before each commit, and the time-outs that end a stalled transaction.
+    Fence,
+    /// The row per slot.
+    Ledger,
+    /// The lease in the database: only the lock in Redis is left.
+    LeaseRow,
+}
+
+/// Fires at COMMIT, after the fence: what it sees as the epoch is the one under which the transaction commits.
+const TRIGGERS: &str = "
+CREATE TABLE effect (
+    seq BIGSERIAL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    task TEXT NOT NULL,
+    slot BIGINT NOT NULL,
+    trigger TEXT NOT NULL,
+    epoch BIGINT NOT NULL,
+    instance UUID NOT NULL,
+    current_epoch BIGINT NOT NULL,
+    at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+CREATE FUNCTION witness_run() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO effect (kind, task, slot, trigger, epoch, instance, current_epoch)
+    SELECT NEW.state, NEW.task, NEW.slot, NEW.trigger, NEW.epoch, NEW.instance, epoch FROM scheduler_epoch WHERE id = 1;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER witness_run AFTER INSERT OR UPDATE ON task_run
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION witness_run();
+CREATE FUNCTION witness_usage() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+DECLARE
+    writer TEXT := current_setting('application_name');
+BEGIN
+    IF writer LIKE 'sarban-task-%' THEN
+        INSERT INTO effect (kind, task, slot, trigger, epoch, instance, current_epoch)
+        SELECT 'usage', NEW.state, NEW.fetched_at, 'schedule', CASE WHEN l.holder = substr(writer, 13)::UUID THEN e.epoch ELSE -1 END,
+               substr(writer, 13)::UUID, e.epoch
+        FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER witness_usage AFTER UPDATE ON usage_batch
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION witness_usage();
+-- One transaction in three takes its time, so that faults fall into the middle of it.
+CREATE FUNCTION slow_down() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF random() < 0.3 THEN PERFORM pg_sleep(random() * 0.2); END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER slow_down BEFORE INSERT OR UPDATE ON task_run FOR EACH STATEMENT EXECUTE FUNCTION slow_down();
+";
+
+/// Past epochs stay in the table, so that the check of a deposed leader's epoch finds it; and the time-outs that the
+/// fence asks for are not set.
+const WITHOUT_FENCE: &str = "
+ALTER TABLE scheduler_epoch DROP CONSTRAINT scheduler_epoch_id_check;
+CREATE FUNCTION keep_epoch() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO scheduler_epoch (id, epoch) VALUES (-OLD.epoch, OLD.epoch) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER keep_epoch AFTER UPDATE ON scheduler_epoch FOR EACH ROW EXECUTE FUNCTION keep_epoch();
+CREATE FUNCTION public.set_config(name TEXT, value TEXT, is_local BOOLEAN) RETURNS TEXT LANGUAGE sql AS $$
+    SELECT CASE WHEN name LIKE '%timeout' THEN value ELSE pg_catalog.set_config(name, value, is_local) END
+$$;
+ALTER ROLE postgres SET search_path = public, pg_catalog;
+";
+
+/// Whoever starts a slot finds no row of it.
+const WITHOUT_LEDGER: &str = "
+CREATE FUNCTION forget_run() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state = 'running' THEN DELETE FROM task_run WHERE task = NEW.task AND slot = NEW.slot; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER forget_run BEFORE INSERT ON task_run FOR EACH ROW EXECUTE FUNCTION forget_run();
+";
+
+/// A lease whose time to live is noted as nothing looks like one from before the clock was set back: free.
+const WITHOUT_LEASE_ROW: &str = "
+CREATE FUNCTION no_lease() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN NEW.ttl := 0; RETURN NEW; END $$;
+CREATE TRIGGER no_lease BEFORE UPDATE ON scheduler_lease FOR EACH ROW EXECUTE FUNCTION no_lease();
+";
+
+/// The database as the harness sees it, past all proxies.
+#[derive(Clone)]
+pub struct Witness {
+    pub pool: PgPool,
+    state: Arc<Mutex<State>>,
+    started: Instant,
+}
+
+/// A change of the leader.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub at: Instant,
+    pub from: Option<String>,
+    pub to: String,
+    /// Nothing happened that could have taken the lease from the leader before.
+    pub unexplained: bool,
+}
+
+#[derive(Default)]
+struct State {
+    leader: Option<String>,
+    epoch: i64,
+    changes: Vec<Change>,
+    /// Until when what befell a process, or the database (the empty name), explains a change.
+    excuses: BTreeMap<String, Instant>,
+}
+
+const FOR_EVER: Duration = Duration::from_secs(1_000_000);
+
+impl Witness {
+    pub async fn new(port: u16, database: &str) -> anyhow::Result<Self> {
+        let connect = PgConnectOptions::new().host("127.0.0.1").port(port).username("postgres").database(database);
+        let pool = PgPoolOptions::new().max_connections(4).min_connections(3).connect_with(connect).await?;
+        Ok(Self { pool, state: Arc::default(), started: Instant::now() })
+    }
+
+    /// Sets up the triggers, and takes out what shall be missing.
+    pub async fn prepare(&self, without: Option<Part>) -> anyhow::Result<()> {
+        let missing = match without {
+            None => "",
+            Some(Part::Fence) => WITHOUT_FENCE,
+            Some(Part::Ledger) => WITHOUT_LEDGER,
+            Some(Part::LeaseRow) => WITHOUT_LEASE_ROW,
+        };
+        sqlx::raw_sql(AssertSqlSafe(format!("{TRIGGERS}{missing}"))).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Watches the lease until dropped.
+    pub async fn watch(self) {
+        const LEASE: &str = "SELECT l.epoch, l.host,
+            NOT l.released AND l.lease_until > EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS live
+            FROM scheduler_lease AS l WHERE l.id = 1";
+        loop {
+            let asked = sqlx::query_as::<_, (i64, Option<String>, bool)>(LEASE).fetch_one(&self.pool);
+            if let Ok(Ok((epoch, host, live))) = timeout(Duration::from_secs(2), asked).await {
+                self.see(epoch, host.filter(|_| live));
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn see(&self, epoch: i64, leader: Option<String>) {
+        let now = Instant::now();
+        let mut state = self.state();
+        if epoch > state.epoch
+            && let Some(to) = &leader
+        {
+            let from = state.changes.last().map(|change| change.to.clone());
+            let excused = |name: &str| state.excuses.get(name).is_some_and(|until| *until > now);
+            let unexplained = from.as_deref().is_some_and(|from| !excused(from) && !excused(""));
+            if unexplained {
+                println!("{:7.1} s  UNEXPLAINED: {from:?} was followed by {to}", self.seconds());
+            }
+            state.changes.push(Change { at: now, from, to: to.clone(), unexplained });
+            state.epoch = epoch;
+        }
+        state.leader = leader;
+    }
+
+    pub fn leader(&self) -> Option<String> {
+        self.state().leader.clone()
+    }
+
+    pub fn changes(&self) -> Vec<Change> {
+        self.state().changes.clone()
+    }
+
+    /// A fault begins that may cost `name` (empty: whoever leads) the lease.
+    pub fn excuse(&self, name: &str) {
+        self.state().excuses.insert(name.to_owned(), Instant::now() + FOR_EVER);
+    }
+
+    /// It is over; it explains what happens in the next `time`.
+    pub fn excuse_for(&self, name: &str, time: Duration) {
+        self.state().excuses.insert(name.to_owned(), Instant::now() + time);
+    }
+
+    /// Seconds since the beginning.
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// One number.
+    pub async fn number(&self, sql: &'static str) -> anyhow::Result<i64> {
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

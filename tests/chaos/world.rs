@@ -1,0 +1,322 @@
+//! Everything that a run consists of: the servers, the panels, a node with known bytes, and people who change users
+//! all the while.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::panels::{Panel, Settings, ensure_running};
+use super::servers::{Postgres, Redis, Sentinels};
+use super::test_node::{Options, TestNode};
+use super::witness::{Part, Witness};
+
+/// How a run is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub panels: usize,
+    pub ttl: Duration,
+    pub sentinels: bool,
+    pub without: Option<Part>,
+}
+
+pub struct World {
+    pub ttl: Duration,
+    pub panels: Vec<Arc<Panel>>,
+    pub postgres: Mutex<Postgres>,
+    /// One, or a master and its replica.
+    pub redis: Mutex<Vec<Redis>>,
+    pub sentinels: Option<Sentinels>,
+    pub witness: Witness,
+    pub node: TestNode,
+    pub http: reqwest::Client,
+    /// Deaths of processes: when, whose, how.
+    pub deaths: Lock<Vec<(Instant, String, &'static str)>>,
+    token: String,
+    service: Value,
+    users: AtomicU64,
+    spool: PathBuf,
+    /// `None`: this host lets nobody mount a small disk.
+    disk: Option<Mount>,
+}
+
+/// A small disk of its own.
+struct Mount(PathBuf);
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+const NAMES: [&str; 5] = ["ann", "ben", "cyd", "dan", "eve"];
+
+impl World {
+    pub async fn build(plan: Plan, folder: &TempDir, bin: String, program: PathBuf) -> Result<Self> {
+        let root = folder.path();
+        let postgres = Postgres::start(bin, root.join("postgres")).await?;
+        let mut redis = vec![Redis::start(root.join("redis-0"), None).await?];
+        let mut sentinels = None;
+        if plan.sentinels {
+            let master = redis[0].port;
+            redis.push(Redis::start(root.join("redis-1"), Some(master)).await?);
+            sleep(Duration::from_secs(1)).await;
+            sentinels = Some(Sentinels::start(root, master).await?);
+        }
+        let data = root.join("data");
+        std::fs::create_dir(&data)?;
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=48m", "sarban-chaos"]).arg(&data).output();
+        let disk = mounted.is_ok_and(|done| done.status.success()).then(|| Mount(data.clone()));
+        let settings = Settings {
+            program: program.clone(),
+            folder: root.to_owned(),
+            data: data.clone(),
+            database_name: "sarban".to_owned(),
+            cluster: "chaos".to_owned(),
+            ttl: plan.ttl.as_secs(),
+            redis: sentinels.as_ref().map(|sentinels: &Sentinels| {
+                let hosts: Vec<String> = sentinels.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+                format!("redis+sentinel://{}/main/0", hosts.join(","))
+            }),
+        };
+        let server = Witness::new(postgres.port, "postgres").await?;
+        sqlx::raw_sql("CREATE DATABASE sarban").execute(&server.pool).await?;
+        server.pool.close().await;
+        migrate(&format!("postgresql://postgres@127.0.0.1:{}/sarban", postgres.port), root, &program)?;
+        let witness = Witness::new(postgres.port, "sarban").await?;
+        witness.prepare(plan.without).await?;
+        tokio::spawn(witness.clone().watch());
+
+        let mut panels = Vec::new();
+        for name in &NAMES[..plan.panels] {
+            panels.push(Arc::new(Panel::new(name, settings.clone(), postgres.port, redis[0].port).await?));
+        }
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+        let node = TestNode::start(Options::default()).await?;
+        let mut world = Self {
+            ttl: plan.ttl,
+            panels,
+            postgres: Mutex::new(postgres),
+            redis: Mutex::new(redis),
+            sentinels,
+            witness,
+            node,
+            http,
+            deaths: Lock::default(),
+            token: String::new(),
+            service: Value::Null,
+            users: AtomicU64::new(0),
+            spool: data,
+            disk,
+        };
+        world.everybody_runs().await?;
+        world.furnish().await?;
+        Ok(world)
+    }
+
+    /// Can the disk under the spool be filled?
+    pub const fn has_small_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// The leader more often than not, or any panel.
+    pub fn pick(&self, rng: &mut StdRng) -> Arc<Panel> {
+        let leader = self.witness.leader();
+        let leader = self.panels.iter().find(|panel| Some(&panel.name) == leader.as_ref());
+        match leader {
+            Some(leader) if rng.random_bool(0.7) => leader.clone(),
+            _ => self.panels[rng.random_range(0..self.panels.len())].clone(),
+        }
+    }
+
+    /// A fault that may have cost the lease is over: what is late because of it comes in the next two lives of a lease.
+    pub fn settle(&self, name: &str) {
+        self.witness.excuse_for(name, self.ttl * 2);
+    }
+
+    pub fn death_of(&self, name: &str, how: &'static str) {
+        let mut deaths = self.deaths.lock().unwrap_or_else(PoisonError::into_inner);
+        deaths.push((Instant::now(), name.to_owned(), how));
+    }
+
+    pub async fn redis_command(&self, words: &[&str]) -> Result<bool> {
+        let Ok(redis) = self.redis.try_lock() else { return Ok(false) };
+        let port = match &self.sentinels {
+            Some(sentinels) => sentinels.master().await?,
+            None => redis[0].port,
+        };
+        let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut command = redis::cmd(words[0]);
+        let _: redis::Value = command.arg(&words[1..]).query_async(&mut connection).await?;
+        Ok(true)
+    }
+
+    /// Leaves the spool's disk without a byte for so long.
+    pub async fn fill_spool(&self, time: Duration) -> Result<bool> {
+        if self.disk.is_none() {
+            return Ok(false);
+        }
+        let filler = self.spool.join("filler");
+        if filler.exists() {
+            return Ok(false);
+        }
+        // It fails when the disk is full, which is the purpose.
+        let _ = std::fs::write(&filler, vec![1; 64 * 1024 * 1024]);
+        sleep(time).await;
+        std::fs::remove_file(&filler)?;
+        Ok(true)
+    }
+
+    /// Every panel answers, and one of them leads.
+    pub async fn everybody_runs(&self) -> Result<()> {
+        for panel in &self.panels {
+            ensure_running(panel, &mut *panel.process.lock().await)?;
+        }
+        for panel in &self.panels {
+            let end = Instant::now() + Duration::from_secs(30);
+            while panel.health(&self.http).await.is_none_or(|health| health["status"] != "ok") {
+                ensure!(Instant::now() < end, "{} is not well: {:?}", panel.name, panel.health(&self.http).await);
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first admin, the node and a service with all that the node offers.
+    async fn furnish(&mut self) -> Result<()> {
+        let settings = &self.panels[0].settings;
+        let created = Command::new(&settings.program)
+            .args(["admin", "create", "-u", "root", "--sudo"])
+            .env_clear()
+            .current_dir(&settings.folder)
+            .env(
+                "SQLALCHEMY_DATABASE_URL",
+                format!("postgresql://postgres@127.0.0.1:{}/sarban", self.panels[0].database.port),
+            )
+            .env("SARBAN_ADMIN_PASSWORD", "rootpass")
+            .output()?;
+        ensure!(created.status.success(), "no admin: {}", String::from_utf8_lossy(&created.stderr));
+        let form = [("username", "root"), ("password", "rootpass")];
+        let url = format!("http://127.0.0.1:{}/api/admins/token", self.panels[0].port);
+        let token: Value = self.http.post(url).form(&form).send().await?.json().await?;
+        self.token = token["access_token"].as_str().context("no token")?.to_owned();
+        let address = self.node.address();
+        // The node that every panel has at first.
+        let node = json!({"address": address.ip().to_string(), "port": address.port()});
+        self.call(&self.panels[0], "PUT", "/api/nodes/1", node).await?;
+        let end = Instant::now() + Duration::from_secs(20);
+        let inbounds = loop {
+            let page = self.call(&self.panels[0], "GET", "/api/inbounds", Value::Null).await?;
+            let ids: Vec<Value> =
+                page["items"].as_array().context("no page")?.iter().map(|it| it["id"].clone()).collect();
+            if !ids.is_empty() {
+                break ids;
+            }
+            ensure!(Instant::now() < end, "the node's inbounds do not appear");
+            sleep(Duration::from_millis(100)).await;
+        };
+        let service = json!({"name": "all", "inbound_ids": inbounds});
+        self.service = self.call(&self.panels[0], "POST", "/api/services", service).await?["id"].clone();
+        for _ in 0..20 {
+            self.new_user(&self.panels[0]).await?;
+        }
+        Ok(())
+    }
+
+    async fn new_user(&self, panel: &Panel) -> Result<()> {
+        let number = self.users.fetch_add(1, Ordering::SeqCst);
+        let user =
+            json!({"username": format!("user_{number}"), "expire_strategy": "never", "service_ids": [self.service]});
+        self.call(panel, "POST", "/api/users", user).await.map(drop)
+    }
+
+    async fn call(&self, panel: &Panel, method: &str, path: &str, body: Value) -> Result<Value> {
+        let url = format!("http://127.0.0.1:{}{path}", panel.port);
+        let request = self.http.request(method.parse()?, url).bearer_auth(&self.token).json(&body);
+        let answer = request.send().await?;
+        let status = answer.status();
+        let body: Value = answer.json().await?;
+        if !status.is_success() {
+            bail!("{path}: {status} {body}");
+        }
+        Ok(body)
+    }
+
+    /// What a service manager does: a process that has ended by itself is started again.
+    pub async fn keep_running(self: Arc<Self>) {
+        loop {
+            for panel in &self.panels {
+                if let Ok(mut process) = panel.process.try_lock() {
+                    // Its end is one that a fault explains, or the run's own figures will tell.
+                    let _ = ensure_running(panel, &mut process);
+                }
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Changes users through any panel, for ever. That a request fails in the middle of a fault is no news.
+    pub async fn change_users(self: Arc<Self>, seed: u64) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        loop {
+            let panel = self.panels[rng.random_range(0..self.panels.len())].clone();
+            let known = self.users.load(Ordering::SeqCst);
+            let name = format!("user_{}", rng.random_range(0..known));
+            let _ = match rng.random_range(0..10) {
+                0 if known < 200 => self.new_user(&panel).await,
+                1..4 => self.call(&panel, "POST", &format!("/api/users/{name}/disable"), json!({})).await.map(drop),
+                4..7 => self.call(&panel, "POST", &format!("/api/users/{name}/enable"), json!({})).await.map(drop),
+                _ => self.call(&panel, "POST", &format!("/api/users/{name}/revoke_sub"), json!({})).await.map(drop),
+            };
+            sleep(Duration::from_millis(rng.random_range(50..400))).await;
+        }
+    }
+
+    /// Moves bytes through the node, for ever.
+    pub async fn produce(self: Arc<Self>, seed: u64) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        loop {
+            for user in 1..=20 {
+                self.node.add_usage(user, rng.random_range(1..5_000));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What is on the node and should not be, or the other way round.
+    pub async fn node_differences(&self) -> Result<usize> {
+        const LIVE: &str = "SELECT id, key FROM users WHERE activated AND enabled AND NOT removed";
+        let rows: Vec<(i64, String)> = sqlx::query_as(LIVE).fetch_all(&self.witness.pool).await?;
+        let expected: BTreeMap<u32, String> =
+            rows.into_iter().map(|(id, key)| Ok((u32::try_from(id)?, key))).collect::<Result<_>>()?;
+        let users = self.node.users();
+        let tags = users.values().map(|user| user.tags.len()).max().unwrap_or(0);
+        let right =
+            |id: &u32, key: &String| users.get(id).is_some_and(|user| user.key == *key && user.tags.len() == tags);
+        let missing = expected.iter().filter(|(id, key)| !right(id, key)).count();
+        let extra = users.keys().filter(|id| !expected.contains_key(id)).count();
+        Ok(missing + extra)
+    }
+}
+
+fn migrate(url: &str, folder: &Path, program: &Path) -> Result<()> {
+    let migrated = Command::new(program)
+        .arg("migrate")
+        .env_clear()
+        .current_dir(folder)
+        .env("SQLALCHEMY_DATABASE_URL", url)
+        .output()?;
+    ensure!(migrated.status.success(), "not migrated: {}", String::from_utf8_lossy(&migrated.stderr));
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! What people ask of the cluster, on any host: who is there, a run now, a hand-over.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::panel_process::PanelProcess;
+use crate::processes::{call, first_admin, leader, setup, start};
+use crate::support::database::{TestDatabase, number, on_both_engines};
+
+on_both_engines!(empty whatever_is_asked_of_any_host_the_leader_does);
+
+async fn whatever_is_asked_of_any_host_the_leader_does(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(&test, folder.path());
+    let panels = start(&setup, &test).await;
+    let token = first_admin(&setup, &panels[0]).await;
+    let leading = leader(&test.db, &panels).await;
+    let follower = &panels[(leading + 1) % panels.len()];
+
+    let cluster =
+        until(follower, &token, |it| it["members"].as_array().is_some_and(|all| all.len() == panels.len())).await;
+    assert_eq!(cluster["leader"]["host"], json!(panels[leading].name));
+    for member in cluster["members"].as_array().expect("members") {
+        assert_eq!(member["leader"], json!(member["host"] == json!(panels[leading].name)));
+        assert_eq!((&member["worker_threads"], &member["version"]), (&json!(2), &json!(env!("CARGO_PKG_VERSION"))));
+    }
+    let redis = if setup.redis.is_some() { ("redis", "ok") } else { ("database", "off") };
+    assert_eq!((&cluster["coordination"], &cluster["redis"]), (&json!(redis.0), &json!(redis.1)));
+
+    // `prune` has a slot an hour: nothing but the request makes it run now.
+    let asked = call(follower, &token, Method::POST, "/api/cluster/tasks/prune/run", Value::Null).await;
+    let limit = Instant::now() + Duration::from_secs(10);
+    let run = loop {
+        let page = call(follower, &token, Method::GET, "/api/cluster/runs?task=prune&state=done", Value::Null).await;
+        let asked = page["items"].as_array().expect("items").iter().find(|run| run["slot"] == asked["slot"]);
+        if let Some(run) = asked {
+            break run.clone();
+        }
+        assert!(Instant::now() < limit, "it did not run: {page}");
+        sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((&run["trigger"], &run["attempts"]), (&json!("request"), &json!(1)));
+    assert_eq!(run["instance"], cluster["leader"]["instance"]);
+    assert_eq!(number(&test.db, "SELECT COUNT(*) FROM task_request").await, 0);
+
+    call(follower, &token, Method::POST, "/api/cluster/step-down", Value::Null).await;
+    let before = cluster["leader"]["epoch"].as_i64().expect("a number");
+    let after = until(follower, &token, |it| it["leader"]["epoch"].as_i64().is_some_and(|epoch| epoch > before)).await;
+    assert_ne!(after["leader"]["instance"], cluster["leader"]["instance"], "somebody else leads now");
+}
+
+/// Asks for the cluster until it is as expected.
+async fn until(panel: &PanelProcess, token: &str, expected: impl Fn(&Value) -> bool) -> Value {
+    let limit = Instant::now() + Duration::from_secs(10);
+    loop {
+        let cluster = call(panel, token, Method::GET, "/api/cluster", Value::Null).await;
+        if expected(&cluster) {
+            return cluster;
+        }
+        assert!(Instant::now() < limit, "{cluster:#}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}

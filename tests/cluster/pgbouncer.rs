@@ -1,0 +1,149 @@
+//! The whole panel behind a real pgbouncer in transaction mode, which lends a server connection for one transaction:
+//! API, tasks, fence and ledger.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sarban::config::database_url::DatabaseUrl;
+use sarban::domain::ids::Epoch;
+use sarban::store::{Db, Engine, FenceError, OpenOptions, clock};
+use tokio::time::{Instant, sleep};
+
+use crate::fence::fence;
+use crate::panel_process::{PanelProcess, Setup};
+use crate::processes::{furnish, setup};
+use crate::support;
+use crate::support::database::{Content, TestDatabase, execute, number, with_database};
+use crate::test_node::{Options, TestNode};
+
+/// A pgbouncer of the test's own; dropped, it is killed.
+struct Bouncer {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Bouncer {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Bouncer {
+    /// With only two connections to the server, so that they do change hands.
+    async fn start(folder: &Path) -> Self {
+        let server = support::postgres_url();
+        let (_, place) = server.rsplit_once('@').expect("user and host");
+        let (host, _) = place.split_once('/').expect("host and name");
+        let (host, server_port) = host.split_once(':').expect("host and port");
+        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port();
+        let settings = format!(
+            "[databases]\n* = host={host} port={server_port} user=postgres\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
+             pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 200\n"
+        );
+        let path = folder.join("pgbouncer.ini");
+        std::fs::write(&path, settings).expect("its settings");
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).expect("a folder for all to read");
+        let program = if Path::new("/usr/sbin/pgbouncer").exists() { "/usr/sbin/pgbouncer" } else { "pgbouncer" };
+        let log = std::fs::File::create(folder.join("pgbouncer.log")).expect("a log");
+        let mut command = Command::new(program);
+        command.arg(&path).stdout(Stdio::null()).stderr(log);
+        if rustix::process::geteuid().is_root() {
+            // It refuses to run as root; this is nobody.
+            command.uid(65_534).gid(65_534);
+        }
+        let mut bouncer = Self { child: command.spawn().expect("pgbouncer starts"), port };
+        let limit = Instant::now() + Duration::from_secs(10);
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            if let Some(status) = bouncer.child.try_wait().expect("the process is asked") {
+                let log = std::fs::read_to_string(folder.join("pgbouncer.log"));
+                panic!("pgbouncer ended with {status}: {log:?}");
+            }
+            assert!(Instant::now() < limit, "pgbouncer does not answer");
+            sleep(Duration::from_millis(20)).await;
+        }
+        bouncer
+    }
+
+    /// The address of a test's database, by way of it.
+    fn url(&self, test: &TestDatabase) -> DatabaseUrl {
+        let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not on PostgreSQL") };
+        let (_, name) = url.expose().rsplit_once('/').expect("a name");
+        DatabaseUrl::parse(&format!("postgresql://postgres@127.0.0.1:{}/{name}", self.port)).expect("an address")
+    }
+}
+
+#[test]
+fn statements_of_many_clients_do_not_get_in_each_others_way() {
+    with_database(Engine::Postgres, Content::Schema, async |test: TestDatabase| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bouncer = Bouncer::start(folder.path()).await;
+        let options = OpenOptions { url: bouncer.url(&test), statement_cache: 0, ..test.options.clone() };
+        // Six clients share two connections: with named statements this fails at once, and with unnamed ones outside
+        // a transaction as soon as two of them mix.
+        let mut clients = Vec::new();
+        for number in 0..6 {
+            let options = options.clone();
+            clients.push(tokio::spawn(async move {
+                let db = Db::open(&options).await.expect("connections");
+                for round in 0..100 {
+                    clock::now(&db).await.unwrap_or_else(|error| panic!("client {number}, {round}: {error:?}"));
+                    sarban::store::users::by_username(&db, "nobody").await.expect("a read with a bind");
+                    sarban::store::settings::subscription(&db).await.expect("another read");
+                    let mut tx = fence(&db, Epoch(0)).begin().await.expect("the term is alive");
+                    tx.allow(Duration::from_secs(5)).await.expect("for this transaction alone");
+                    tx.commit().await.expect("committed");
+                }
+                db.close().await;
+            }));
+        }
+        for client in clients {
+            client.await.expect("all of it went well");
+        }
+        let db = Db::open(&options).await.expect("connections");
+        execute(&db, "UPDATE scheduler_epoch SET epoch = 1").await;
+        let tx = fence(&db, Epoch(0)).begin().await.expect("as far as it knows, the term is alive");
+        assert!(matches!(tx.commit().await, Err(FenceError::Deposed)), "the fence holds");
+        db.close().await;
+    });
+}
+
+#[test]
+fn the_panel_runs_behind_it() {
+    with_database(Engine::Postgres, Content::Empty, async |test: TestDatabase| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bouncer = Bouncer::start(folder.path()).await;
+        let DatabaseUrl::Postgres { url: direct } = &test.options.url else { panic!("not on PostgreSQL") };
+        let url = bouncer.url(&test);
+        let more =
+            vec![("DATABASE_STATEMENT_CACHE", "0".to_owned()), ("DATABASE_DIRECT_URL", direct.expose().to_owned())];
+        let setup = Setup { database: &url, more, ..setup(&test, folder.path()) };
+        let mut panels: Vec<PanelProcess> = ["ann", "ben"].map(|name| setup.start(name)).into();
+        for panel in &mut panels {
+            panel.ready().await;
+        }
+        let node = TestNode::start(Options::default()).await.expect("a node");
+        furnish(&setup, &mut panels, &node).await;
+        node.controls().0.add_usage(1, 1_000);
+        let recorded = "SELECT CAST(SUM(lifetime_used_traffic) AS BIGINT) FROM user_traffic";
+        let limit = Instant::now() + Duration::from_secs(15);
+        while number(&test.db, recorded).await < 1_000 {
+            assert!(Instant::now() < limit, "the usage is not recorded");
+            sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(number(&test.db, recorded).await, 1_000);
+        let bad = "SELECT COUNT(*) FROM task_run WHERE state IN ('failed', 'abandoned')";
+        assert_eq!(number(&test.db, bad).await, 0);
+        for panel in &mut panels {
+            assert!(panel.stop().await.success());
+            let log = std::fs::read_to_string(folder.path().join(format!("{}.log", panel.name))).expect("its log");
+            assert!(!log.contains("prepared statement"), "{log}");
+        }
+    });
+}

@@ -1,0 +1,194 @@
+//! Every kind of Redis that an operator may have, each tried with a real panel on real servers: with a password, with
+//! TLS, behind Sentinels, and as a Redis Cluster. And a fail-over that costs nobody the lease.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair};
+use sarban::store::Engine;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::panel_process::{PanelProcess, Setup};
+use crate::servers::{Redis, Sentinels, free_port};
+use crate::support::database::{Content, TestDatabase, number, with_database};
+
+/// A panel that leads, with this Redis. SQLite will do: what matters is on the other side.
+async fn panel(test: &TestDatabase, folder: &Path, url: String, more: Vec<(&'static str, String)>) -> PanelProcess {
+    let cluster = format!("test-{}", Uuid::new_v4().simple());
+    let setup = Setup { database: &test.options.url, redis: Some(url), cluster, folder, more };
+    let mut panel = setup.start("ann");
+    panel.ready().await;
+    health_is(&panel, "redis", "ok").await;
+    health_is(&panel, "scheduler", "leader").await;
+    panel
+}
+
+async fn health_is(panel: &PanelProcess, part: &str, expected: &str) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    loop {
+        let health = panel.health().await;
+        if health.as_ref().is_some_and(|health| health[part] == expected) {
+            return;
+        }
+        assert!(Instant::now() < limit, "{part} is not {expected}: {health:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What `redis-cli` says.
+fn cli(port: u16, arguments: &[&str]) -> String {
+    let output = Command::new("redis-cli").args(["-p", &port.to_string()]).args(arguments).output().expect("redis-cli");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// How many keys of the cluster's there are: the lock, and two of the members.
+async fn keys_are(port: u16, more: &[&str], expected: usize) {
+    let limit = Instant::now() + Duration::from_secs(10);
+    loop {
+        let keys = cli(port, &[more, &["KEYS", "*"][..]].concat());
+        if keys.lines().filter(|key| key.contains(":scheduler}:")).count() == expected {
+            return;
+        }
+        assert!(Instant::now() < limit, "not {expected} keys: {keys}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[test]
+fn with_a_password() {
+    with_database(Engine::Sqlite, Content::Empty, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = free_port().expect("a port");
+        let redis = Redis::start_with(folder.path().join("redis"), None, port, &["--requirepass", "s3cr%t"]).await;
+        let _redis = redis.expect("a Redis");
+        let mut panel = panel(&test, folder.path(), format!("redis://:s3cr%25t@127.0.0.1:{port}/1"), vec![]).await;
+        keys_are(port, &["-a", "s3cr%t", "-n", "1"], 3).await;
+        assert!(panel.stop().await.success());
+        // The lock is given back, and the panel has taken leave.
+        keys_are(port, &["-a", "s3cr%t", "-n", "1"], 0).await;
+    });
+}
+
+#[test]
+fn with_tls() {
+    with_database(Engine::Sqlite, Content::Empty, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new(["localhost".to_owned()]).expect("a name").self_signed(&key);
+        let file = |name: &str, text: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path.display().to_string()
+        };
+        let certificate = file("redis.pem", certificate.expect("a certificate").pem());
+        let key = file("redis.key", key.serialize_pem());
+        let (plain, tls) = (free_port().expect("a port"), free_port().expect("a port"));
+        let more = [
+            "--tls-port",
+            &tls.to_string(),
+            "--tls-cert-file",
+            &certificate,
+            "--tls-key-file",
+            &key,
+            "--tls-ca-cert-file",
+            &certificate,
+            "--tls-auth-clients",
+            "no",
+        ];
+        let _redis = Redis::start_with(folder.path().join("redis"), None, plain, &more).await.expect("a Redis");
+        let trust = vec![("SSL_CERT_FILE", certificate.clone())];
+        let mut panel = panel(&test, folder.path(), format!("rediss://localhost:{tls}"), trust).await;
+        keys_are(plain, &[], 3).await;
+        assert!(panel.stop().await.success());
+    });
+}
+
+#[test]
+fn as_a_redis_cluster() {
+    with_database(Engine::Sqlite, Content::Empty, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut nodes = Vec::new();
+        for number in 0..3 {
+            // A node also listens on its port + 10000.
+            let port = 16_000 + free_port().expect("a port") % 6_000;
+            let home = folder.path().join(format!("node-{number}"));
+            nodes.push(Redis::start_with(home, None, port, &["--cluster-enabled", "yes"]).await.expect("a node"));
+        }
+        let places: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let places: Vec<&str> = places.iter().map(String::as_str).collect();
+        let made = cli(nodes[0].port, &[&["--cluster", "create"][..], &places, &["--cluster-yes"]].concat());
+        let limit = Instant::now() + Duration::from_secs(20);
+        while !nodes.iter().all(|node| cli(node.port, &["CLUSTER", "INFO"]).contains("cluster_state:ok")) {
+            assert!(Instant::now() < limit, "no cluster: {made}");
+            sleep(Duration::from_millis(50)).await;
+        }
+        let more = vec![("REDIS_CLUSTER", "true".to_owned())];
+        let mut panel = panel(&test, folder.path(), format!("redis://{},{}", places[0], places[1]), more).await;
+        let keys = |port| cli(port, &["KEYS", "*"]).lines().filter(|key| key.contains(":scheduler}:")).count();
+        let per_node: Vec<usize> = nodes.iter().map(|node| keys(node.port)).collect();
+        assert_eq!(per_node.iter().sum::<usize>(), 3, "{per_node:?}");
+        assert_eq!(per_node.iter().max(), Some(&3), "all of them in one slot: {per_node:?}");
+        assert!(panel.stop().await.success());
+    });
+}
+
+#[test]
+fn behind_sentinels_a_fail_over_costs_nobody_the_lease() {
+    with_database(Engine::Sqlite, Content::Empty, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut master = Redis::start(folder.path().join("master"), None).await.expect("a master");
+        let replica = Redis::start(folder.path().join("replica"), Some(master.port)).await.expect("a replica");
+        let limit = Instant::now() + Duration::from_secs(20);
+        while !cli(replica.port, &["INFO", "replication"]).contains("master_link_status:up") {
+            assert!(Instant::now() < limit, "no replica");
+            sleep(Duration::from_millis(50)).await;
+        }
+        let sentinels = Sentinels::start(folder.path(), master.port).await.expect("Sentinels");
+        let hosts: Vec<String> = sentinels.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let url = format!("redis+sentinel://{}/main/0", hosts.join(","));
+        let mut panel = panel(&test, folder.path(), url, vec![]).await;
+        keys_are(master.port, &[], 3).await;
+        // The Sentinels must have found the replica, or nobody could take over.
+        let limit = Instant::now() + Duration::from_secs(30);
+        while !cli(sentinels.ports[0], &["SENTINEL", "replicas", "main"]).contains(&replica.port.to_string()) {
+            assert!(Instant::now() < limit, "the Sentinels have not found the replica");
+            sleep(Duration::from_millis(100)).await;
+        }
+
+        master.kill();
+        health_is(&panel, "redis", "down").await;
+        let limit = Instant::now() + Duration::from_secs(30);
+        while sentinels.master().await.expect("a Sentinel answers") != replica.port {
+            assert!(Instant::now() < limit, "no fail-over");
+            sleep(Duration::from_millis(100)).await;
+        }
+        health_is(&panel, "redis", "ok").await;
+        keys_are(replica.port, &[], 3).await;
+
+        assert_eq!(number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await, 1, "one term throughout");
+        assert!(panel.stop().await.success());
+    });
+}
+
+/// A master that became a replica under an open connection: it refuses to write, and the connection is made anew where
+/// the master is by then.
+#[test]
+fn a_connection_to_a_server_that_became_a_replica_is_not_kept() {
+    with_database(Engine::Sqlite, Content::Empty, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let redis = Redis::start(folder.path().join("redis"), None).await.expect("a Redis");
+        let other = Redis::start(folder.path().join("other"), None).await.expect("another");
+        let mut panel = panel(&test, folder.path(), format!("redis://127.0.0.1:{}", redis.port), vec![]).await;
+        keys_are(redis.port, &[], 3).await;
+        cli(redis.port, &["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+        health_is(&panel, "redis", "down").await;
+        health_is(&panel, "scheduler", "leader").await;
+        cli(redis.port, &["REPLICAOF", "NO", "ONE"]);
+        health_is(&panel, "redis", "ok").await;
+        keys_are(redis.port, &[], 3).await;
+        assert_eq!(number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await, 1, "one term throughout");
+        assert!(panel.stop().await.success());
+    });
+}

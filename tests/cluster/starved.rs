@@ -1,0 +1,132 @@
+//! Processes that stand still: with every worker blocked the lease is kept, and a process that was stopped for longer
+//! than its lease commits nothing when it wakes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use sarban::app::{Coordination, CoordinationParts};
+use sarban::clock::Clock;
+use sarban::cluster::bell::Bell;
+use sarban::cluster::identity::Identity;
+use sarban::cluster::leadership::Standing;
+use sarban::cluster::members;
+use sarban::config::crash_point::CrashPoint;
+use sarban::domain::lease::LeaseTiming;
+use sarban::domain::moment::SECOND;
+use sarban::domain::schedule::{Schedule, Task};
+use sarban::nodes::collector::Collector;
+use sarban::nodes::{PanelIdentity, Supervisor, Timing, panel_certificate};
+use sarban::notify::{self, Courier};
+use sarban::scheduler::tasks::Deps;
+use sarban::store::OpenOptions;
+use sarban::store::members::Member;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::processes::{every_slot_once, leader, setup, start};
+use crate::support::database::{TestDatabase, number, on_both_engines};
+
+on_both_engines!(
+    workers_that_are_all_blocked_cost_no_lease,
+    empty a_process_that_was_stopped_commits_nothing_when_it_wakes
+);
+
+const TTL: Duration = Duration::from_secs(2);
+
+async fn workers_that_are_all_blocked_cost_no_lease(test: TestDatabase) {
+    let spool = tempfile::tempdir().expect("a folder");
+    let mut coordination = coordinate(&test, spool.path()).await;
+    let leads = coordination.standing.wait_for(|standing| *standing == Standing::Leader);
+    timeout(Duration::from_secs(5), leads).await.expect("it leads").expect("it lives");
+    coordination.standing.mark_unchanged();
+    // More than there are workers, so that each of them has one at all times.
+    let blocked: Vec<_> = (0..6).map(|_| tokio::spawn(async { std::thread::sleep(TTL.mul_f64(2.2)) })).collect();
+    // This thread is none of the workers. Their timers do not run, so it sleeps by itself.
+    std::thread::sleep(TTL.mul_f64(2.2));
+    assert!(!coordination.standing.has_changed().expect("it lives"), "it led all the while");
+    for one in blocked {
+        one.await.expect("no panic");
+    }
+    assert_eq!(number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await, 1, "one term throughout");
+    coordination.drain();
+    coordination.join().await;
+    every_slot_has_a_row(&test).await;
+}
+
+/// The loop went on: slots are a second apart, and none of them is missing.
+async fn every_slot_has_a_row(test: &TestDatabase) {
+    let gaps = "SELECT COUNT(*) FROM (SELECT task FROM task_run GROUP BY task
+                HAVING COUNT(*) <> (MAX(slot) - MIN(slot)) / 1000000 + 1) AS g";
+    assert_eq!(number(&test.db, gaps).await, 0);
+    assert!(number(&test.db, "SELECT COUNT(*) FROM task_run").await >= 2);
+}
+
+async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordination {
+    let (db, clock, bell) = (test.db.clone(), Clock::real(), Bell::default());
+    let material = panel_certificate::obtain(&db, clock.now()).await.expect("a certificate");
+    let certificate = PanelIdentity::from_pem(&material.certificate, &material.key).expect("a good one");
+    let supervisor = Supervisor::new(clock.clone(), certificate, watch::channel(()).1, 7, Timing::default());
+    let identity = Identity::new("ann".to_owned());
+    let crash = CrashPoint::default();
+    let collector = Collector::new(db.clone(), clock.clone(), supervisor.clone(), spool, identity.instance, crash);
+    let schedules = vec![Schedule { task: Task::Prune, period: SECOND }];
+    let parts = CoordinationParts {
+        me: Member {
+            instance: identity.instance,
+            host: identity.host.clone(),
+            pid: 1,
+            worker_threads: 2,
+            cores: 2.0,
+            version: identity.version.clone(),
+            started_at: clock.now().micros(),
+            last_seen: 0,
+            tasks: members::tasks_of(&schedules),
+        },
+        identity,
+        timing: LeaseTiming::new(2 * SECOND, None).expect("a good timing"),
+        schedules,
+        lease_database: OpenOptions { connections: 3, ..test.options.clone() },
+        redis: None,
+        bell: bell.clone(),
+        supervisor,
+        courier: Courier::new(clock.clone(), watch::channel(()).1, notify::Timing::default(), None, None),
+        deps: Arc::new(Deps {
+            db,
+            clock,
+            bell,
+            collector: collector.expect("a spool"),
+            audience: Arc::default(),
+            node_hours: true,
+            usage_percent: 80,
+            days_left: 3,
+            crash,
+            hourly_retention: None,
+        }),
+    };
+    Coordination::start(parts).expect("it starts")
+}
+
+async fn a_process_that_was_stopped_commits_nothing_when_it_wakes(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(&test, folder.path());
+    let mut panels = start(&setup, &test).await;
+    let leading = leader(&test.db, &panels).await;
+    panels[leading].signal(Signal::STOP);
+    sleep(TTL.mul_f64(2.2)).await;
+    let epoch = "SELECT epoch FROM scheduler_epoch WHERE id = 1";
+    let limit = Instant::now() + Duration::from_secs(5);
+    while number(&test.db, epoch).await < 2 {
+        assert!(Instant::now() < limit, "nobody took over");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let written = "SELECT COUNT(*) FROM task_run WHERE epoch = 1 AND state <> 'abandoned'";
+    let finished = "SELECT COUNT(*) FROM task_run WHERE epoch = 1 AND state = 'done'";
+    let before = (number(&test.db, written).await, number(&test.db, finished).await);
+    panels[leading].signal(Signal::CONT);
+    panels[leading].ready().await;
+    sleep(Duration::from_secs(2)).await;
+    let after = (number(&test.db, written).await, number(&test.db, finished).await);
+    assert!(after.0 <= before.0 && after.1 == before.1, "{before:?} became {after:?}");
+    every_slot_once(&test.db).await;
+}

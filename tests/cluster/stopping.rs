@@ -1,0 +1,34 @@
+//! How a process stops: whoever decides by `/health/ready` where to send requests sees it before the door is shut.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use crate::panel_process::Setup;
+use crate::support::database::{TestDatabase, on_both_engines};
+
+on_both_engines!(a_panel_that_is_watched_says_that_it_stops_before_it_does);
+
+async fn a_panel_that_is_watched_says_that_it_stops_before_it_does(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cluster = format!("test-{}", Uuid::new_v4().simple());
+    let setup = Setup { database: &test.options.url, redis: None, cluster, folder: folder.path() };
+    let mut panel = setup.start("ann");
+    panel.ready().await;
+    panel.terminate();
+    // New connections all the while, as a proxy's checks are.
+    let answer = loop {
+        let request = panel.request(Method::GET, "/health/ready").header("connection", "close");
+        let answer = request.send().await.expect("the door is open until it was seen");
+        if answer.status() != 200 {
+            break answer;
+        }
+        sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(answer.status(), 503);
+    let served = panel.request(Method::GET, "/health/live").send().await.expect("and requests are served meanwhile");
+    assert_eq!(served.status(), 200);
+    assert!(panel.ended().await.success());
+}

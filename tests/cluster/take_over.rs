@@ -1,0 +1,157 @@
+//! Upgrades without a failed request: on one host the next process takes the listening socket over; on three, behind a
+//! proxy that asks who is ready, one after the other is restarted. No slot is missed or doubled on the way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::Client;
+use sarban::store::Engine;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::panel_process::Setup;
+use crate::processes::{every_slot_once, setup, start};
+use crate::support::database::{Content, TestDatabase, on_both_engines, with_database};
+
+on_both_engines!(empty the_next_process_takes_the_socket_over);
+
+/// Clients that ask all the while, each time on a connection of its own.
+struct Clients {
+    over: CancellationToken,
+    answers: Arc<AtomicU64>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Clients {
+    fn start(port: u16) -> Self {
+        let (over, answers) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+        let client = || {
+            let http = Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(10)).no_proxy().build();
+            let (http, over, answers) = (http.expect("a client"), over.clone(), answers.clone());
+            tokio::spawn(async move {
+                while !over.is_cancelled() {
+                    // It reads the database: 404, and never an error.
+                    let answer = http.get(format!("http://127.0.0.1:{port}/sub/nobody/key")).send().await;
+                    let status = answer.unwrap_or_else(|error| panic!("a request failed: {error:?}")).status();
+                    assert_eq!(status.as_u16(), 404);
+                    answers.fetch_add(1, Ordering::Relaxed);
+                    sleep(Duration::from_millis(10)).await;
+                }
+            })
+        };
+        let tasks = (0..4).map(|_| client()).collect();
+        Self { over, answers, tasks }
+    }
+
+    /// Every one of them was answered well.
+    async fn are_content(self) -> u64 {
+        self.over.cancel();
+        for task in self.tasks {
+            task.await.expect("no request failed");
+        }
+        self.answers.load(Ordering::Relaxed)
+    }
+}
+
+/// As many misses as the clients like.
+fn lenient<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'a> {
+    let more = vec![("SUBSCRIPTION_MISSES_PER_MINUTE", "0".to_owned())];
+    Setup { more, ..setup(test, folder) }
+}
+
+async fn the_next_process_takes_the_socket_over(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = lenient(&test, folder.path());
+    let mut old = setup.start("first");
+    old.ready().await;
+    let port = old.port;
+    let clients = Clients::start(port);
+    for name in ["second", "third"] {
+        sleep(Duration::from_millis(500)).await;
+        let mut new = setup.start_on(name, port, &["--take-over"]);
+        assert!(old.ended().await.success(), "the old one ends by itself, in good order");
+        new.ready().await;
+        old = new;
+    }
+    sleep(Duration::from_secs(2)).await;
+    println!("{} requests, none failed", clients.are_content().await);
+    every_slot_once(&test.db).await;
+    assert!(old.stop().await.success());
+}
+
+/// Where nobody offers a socket, `--take-over` is an ordinary start.
+#[test]
+fn without_a_process_to_take_over_from_it_starts_as_usual() {
+    with_database(Engine::Sqlite, Content::Empty, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("its address").port();
+        let mut panel = setup(&test, folder.path()).start_on("ann", port, &["--take-over"]);
+        panel.ready().await;
+        assert!(panel.stop().await.success());
+    });
+}
+
+/// A proxy as deployments have them: it asks each panel five times a second whether it is ready, sends connections to
+/// those that are, and tries the next one when a door is closed.
+async fn proxy(panels: Vec<u16>) -> u16 {
+    let ready: Arc<Vec<(u16, std::sync::atomic::AtomicBool)>> =
+        Arc::new(panels.into_iter().map(|port| (port, true.into())).collect());
+    let asked = ready.clone();
+    tokio::spawn(async move {
+        let http = Client::builder().timeout(Duration::from_secs(2)).no_proxy().build().expect("a client");
+        loop {
+            for (port, is_ready) in asked.iter() {
+                let answer = http.get(format!("http://127.0.0.1:{port}/health/ready")).send().await;
+                is_ready.store(answer.is_ok_and(|answer| answer.status().is_success()), Ordering::Relaxed);
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    tokio::spawn(async move {
+        for turn in 0.. {
+            let (mut client, _) = listener.accept().await.expect("a client");
+            let ready = ready.clone();
+            tokio::spawn(async move {
+                for next in 0..ready.len() {
+                    let (port, is_ready) = &ready[(turn + next) % ready.len()];
+                    if is_ready.load(Ordering::Relaxed)
+                        && let Ok(mut panel) = TcpStream::connect(("127.0.0.1", *port)).await
+                    {
+                        // Its end is the end of the request, well or not: the client knows.
+                        let _ = copy_bidirectional(&mut client, &mut panel).await;
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_rolling_restart_of_three_behind_a_proxy_fails_no_request() {
+    with_database(Engine::Postgres, Content::Empty, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let setup = lenient(&test, folder.path());
+        let mut panels = start(&setup, &test).await;
+        let clients = Clients::start(proxy(panels.iter().map(|panel| panel.port).collect()).await);
+        for panel in &mut panels {
+            sleep(Duration::from_millis(500)).await;
+            let began = Instant::now();
+            assert!(panel.stop().await.success());
+            println!("{} stopped in {:?}", panel.name, began.elapsed());
+            let (name, port) = (panel.name.clone(), panel.port);
+            *panel = setup.start_on(&name, port, &[]);
+            panel.ready().await;
+        }
+        sleep(Duration::from_secs(2)).await;
+        println!("{} requests, none failed", clients.are_content().await);
+        every_slot_once(&test.db).await;
+    });
+}

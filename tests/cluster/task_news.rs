@@ -1,0 +1,222 @@
+//! What tasks tell people, once for each occasion, whatever comes between.
+
+use std::path::Path;
+
+use sarban::domain::ids::{NodeId, UserId};
+use sarban::domain::moment::{DAY, HOUR, Moment, SECOND};
+use sarban::domain::schedule::Task;
+use sarban::domain::usage::UsageReply;
+use sarban::store::outbox::{self, Letter};
+use sarban::store::{Db, usage_batches};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::database::{execute, number, on_both_engines};
+use crate::task::{Leader, webhook};
+
+on_both_engines!(
+    passing_a_percentage_is_told_once_per_period,
+    who_runs_out_is_told_of_with_the_transaction_that_does_it,
+    days_left_are_told_once_per_date_however_late,
+    tasks_do_what_the_old_panel_did
+);
+
+const AT: Moment = Moment::from_micros(500_000 * HOUR);
+
+/// What was told, oldest first: the letter and its payload.
+async fn told(db: &Db) -> Vec<(Letter, Value)> {
+    let mut letters = outbox::due(db, &webhook(), Moment::MAX, 1_000).await.unwrap();
+    letters.sort_unstable_by_key(|letter| letter.id);
+    letters.into_iter().map(|letter| (letter.clone(), serde_json::from_str(&letter.payload).unwrap())).collect()
+}
+
+/// All that was told is delivered: what is told afterwards is new.
+async fn deliver(db: &Db) {
+    execute(db, "UPDATE outbox SET state = 'delivered', finished_at = 0").await;
+}
+
+async fn use_some(db: &Db, leader: &mut Leader, at: Moment, bytes: u64) {
+    let reply = UsageReply::new(NodeId(1), at, 1.0, [(UserId(1), bytes), (UserId(2), bytes)]);
+    usage_batches::stage(db, Uuid::now_v7(), &reply).await.unwrap();
+    leader.run(Task::RecordUserUsages, at).await.unwrap();
+}
+
+async fn passing_a_percentage_is_told_once_per_period(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, expire_strategy, created_at) VALUES (1, 'ann', 'a', 'never', 0), (2, 'ben', 'b', 'never', 0)",
+    )
+    .await;
+    execute(
+        &db,
+        "INSERT INTO user_traffic (user_id, data_limit, used_traffic, lifetime_used_traffic, created_at)
+         VALUES (1, 100, 70, 500, 0), (2, NULL, 70, 500, 0)",
+    )
+    .await;
+    let mut leader = Leader::telling(&db).await;
+    use_some(&db, &mut leader, AT, 10).await;
+    assert_eq!(told(&db).await.len(), 0, "80 is not more than 80");
+    use_some(&db, &mut leader, AT.plus(1), 5).await;
+    let (letter, payload) = told(&db).await.pop().expect("one letter");
+    assert_eq!((letter.action.as_str(), letter.user_id), ("reached_usage_percent", 1));
+    assert_eq!(payload["user"]["used_traffic"], json!(85));
+    assert_eq!(payload["user"]["lifetime_used_traffic"], json!(510), "as it was before, like its last use");
+    assert_eq!(payload.get("by"), None);
+    deliver(&db).await;
+    use_some(&db, &mut leader, AT.plus(2), 5).await;
+    assert_eq!(told(&db).await.len(), 0, "once");
+    // What was read before a reset does not count for what comes after it.
+    execute(&db, "UPDATE user_traffic SET used_traffic = 0, traffic_reset_at = 1800000000000010 WHERE user_id = 1")
+        .await;
+    use_some(&db, &mut leader, AT.plus(9), 90).await;
+    assert_eq!(told(&db).await.len(), 0);
+    use_some(&db, &mut leader, AT.plus(11), 90).await;
+    assert_eq!(told(&db).await.len(), 1, "and once after the reset");
+}
+
+async fn who_runs_out_is_told_of_with_the_transaction_that_does_it(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, expire_strategy, expire_date, created_at) VALUES
+            (1, 'ann', 'a', 'fixed_date', 5, 0), (2, 'ben', 'b', 'never', NULL, 0)",
+    )
+    .await;
+    execute(&db, "INSERT INTO user_traffic (user_id, created_at) SELECT id, 0 FROM users").await;
+    let mut leader = Leader::telling(&db).await;
+    leader.run(Task::ReviewUsers, AT).await.unwrap();
+    leader.run(Task::ReviewUsers, AT.plus(SECOND)).await.unwrap();
+    let letters = told(&db).await;
+    assert_eq!(letters.len(), 1);
+    let (letter, payload) = &letters[0];
+    assert_eq!((letter.action.as_str(), letter.user_id), ("user_deactivated", 1));
+    assert_eq!((&payload["user"]["activated"], &payload["user"]["expired"]), (&json!(false), &json!(true)));
+    assert_eq!(payload.get("by"), Some(&Value::Null));
+    deliver(&db).await;
+    // The same again, later, is another occasion.
+    execute(&db, "UPDATE users SET activated = TRUE").await;
+    leader.run(Task::ReviewUsers, AT.plus(2 * SECOND)).await.unwrap();
+    assert_eq!(told(&db).await.len(), 1);
+}
+
+async fn days_left_are_told_once_per_date_however_late(db: Db) {
+    // Ends: in 4 days, in 3 days (made long ago), in 3 days (edited since), in 2 days and a half, in 1 day.
+    let text = format!(
+        "INSERT INTO users (id, username, key, expire_strategy, expire_date, edit_at, created_at) VALUES
+            (1, 'four', 'a', 'fixed_date', {four}, NULL, 0), (2, 'three', 'b', 'fixed_date', {three}, NULL, 0),
+            (3, 'edited', 'c', 'fixed_date', {edited}, {now}, 0), (4, 'missed', 'd', 'fixed_date', {missed}, NULL, 0),
+            (5, 'long_missed', 'e', 'fixed_date', {one}, NULL, 0), (6, 'limited', 'f', 'fixed_date', {three}, NULL, 0)",
+        four = AT.plus(4 * DAY).micros(),
+        three = AT.plus(3 * DAY).micros(),
+        edited = AT.plus(3 * DAY - HOUR).micros(),
+        now = AT.plus(-SECOND).micros(),
+        missed = AT.plus(5 * DAY / 2).micros(),
+        one = AT.plus(DAY).micros(),
+    );
+    execute(&db, text.leak()).await;
+    execute(&db, "INSERT INTO user_traffic (user_id, created_at) SELECT id, 0 FROM users").await;
+    execute(&db, "UPDATE user_traffic SET data_limit = 5, used_traffic = 5 WHERE user_id = 6").await;
+    let mut leader = Leader::new(&db).await;
+    assert_eq!(leader.run(Task::ExpireDaysReached, AT).await.unwrap(), 0, "there is nobody to tell");
+    let mut leader = Leader::telling(&db).await;
+    assert_eq!(leader.run(Task::ExpireDaysReached, AT).await.unwrap(), 2);
+    let letters = told(&db).await;
+    assert_eq!(letters.iter().map(|(letter, _)| letter.user_id).collect::<Vec<_>>(), [2, 4]);
+    assert_eq!(letters[0].1["action"], json!("reached_days_left"));
+    assert_eq!(leader.run(Task::ExpireDaysReached, AT.plus(30 * SECOND)).await.unwrap(), 0, "once");
+    deliver(&db).await;
+    assert_eq!(leader.run(Task::ExpireDaysReached, AT.plus(60 * SECOND)).await.unwrap(), 0, "also when it arrived");
+    assert_eq!(leader.run(Task::ExpireDaysReached, AT.plus(DAY)).await.unwrap(), 1, "the first one's time has come");
+    // Another date is another occasion.
+    let later = format!("UPDATE users SET expire_date = {} WHERE id = 2", AT.plus(9 * DAY).micros());
+    execute(&db, later.leak()).await;
+    assert_eq!(leader.run(Task::ExpireDaysReached, AT.plus(6 * DAY)).await.unwrap(), 1);
+}
+
+/// The users of the recording `tasks.json`, as far as tasks look at them, and what the old panel made of them. With
+/// `SARBAN_CONTRACT_DIR` the numbers are checked against the recording itself.
+async fn tasks_do_what_the_old_panel_did(db: Db) {
+    let text = format!(
+        "INSERT INTO users (id, username, key, expire_strategy, expire_date, usage_duration, activated, created_at) VALUES
+            (7, 'expired2', 'e', 'fixed_date', {past}, NULL, TRUE, 0),
+            (8, 'onhold', 'o', 'start_on_first_use', NULL, 2592000, TRUE, 0),
+            (14, 'resetday', 'r', 'never', NULL, NULL, TRUE, 0),
+            (17, 'tzz', 't', 'never', NULL, NULL, TRUE, 0),
+            (23, 'alice_u1', 'a', 'never', NULL, NULL, TRUE, 0)",
+        past = AT.plus(-HOUR).micros()
+    );
+    execute(&db, text.leak()).await;
+    execute(&db, "INSERT INTO user_traffic (user_id, created_at) SELECT id, 1800000000000000 FROM users").await;
+    execute(
+        &db,
+        "UPDATE user_traffic SET data_limit = 1073741824, data_limit_reset_strategy = 'day' WHERE user_id = 14",
+    )
+    .await;
+    let replies = [
+        UsageReply::new(NodeId(1), AT, 1.0, [(UserId(8), 1_000), (UserId(14), 943_718_400), (UserId(23), 5)]),
+        UsageReply::new(NodeId(2), AT, 2.5, [(UserId(17), 3), (UserId(23), 10)]),
+    ];
+    for reply in &replies {
+        usage_batches::stage(&db, Uuid::now_v7(), reply).await.unwrap();
+    }
+    let mut leader = Leader::telling(&db).await;
+    leader.run(Task::RecordUserUsages, AT).await.unwrap();
+    leader.run(Task::RecordUserUsages, AT.plus(HOUR)).await.unwrap();
+    let used: Vec<(&str, &str)> = vec![
+        ("onhold", "SELECT used_traffic FROM user_traffic WHERE user_id = 8"),
+        ("resetday", "SELECT used_traffic FROM user_traffic WHERE user_id = 14"),
+        ("tzz", "SELECT used_traffic FROM user_traffic WHERE user_id = 17"),
+        ("alice_u1", "SELECT used_traffic FROM user_traffic WHERE user_id = 23"),
+    ];
+    let mut sums = Vec::new();
+    for (name, text) in used {
+        sums.push((name, number(&db, text).await));
+    }
+    assert_eq!(sums, [("onhold", 1_000), ("resetday", 943_718_400), ("tzz", 7), ("alice_u1", 30)]);
+    let nodes = [
+        number(&db, "SELECT downlink FROM node_usage_hours WHERE node_id = 1").await,
+        number(&db, "SELECT downlink FROM node_usage_hours WHERE node_id = 2").await,
+    ];
+    assert_eq!(nodes, [943_719_405, 13], "without the coefficient");
+    assert_eq!(number(&db, "SELECT counted FROM user_usage_hours WHERE user_id = 23 AND node_id = 2").await, 25);
+    let news = |letters: &[(Letter, Value)]| -> Vec<(String, i64)> {
+        letters.iter().map(|(letter, _)| (letter.action.clone(), letter.user_id)).collect()
+    };
+    assert_eq!(news(&told(&db).await), [("reached_usage_percent".to_owned(), 14)]);
+    deliver(&db).await;
+
+    let review = AT.plus(SECOND);
+    assert_eq!(leader.run(Task::ReviewUsers, review).await.unwrap(), 2);
+    assert_eq!(leader.run(Task::ReviewUsers, review).await.unwrap(), 0);
+    assert_eq!(news(&told(&db).await), [("user_deactivated".to_owned(), 7)]);
+    assert_eq!(number(&db, "SELECT user_id FROM user_change").await, 7, "taken from the nodes; the other is there");
+    let end = number(&db, "SELECT expire_date FROM users WHERE id = 8 AND expire_strategy = 'fixed_date'").await;
+    assert_eq!(end, review.plus(30 * DAY).micros());
+
+    assert_eq!(leader.run(Task::ResetUserDataUsage, review).await.unwrap(), 0, "not due");
+    execute(&db, "UPDATE user_traffic SET used_traffic = 1073741825 WHERE user_id = 14").await;
+    execute(&db, "UPDATE users SET activated = FALSE WHERE id = 14").await;
+    assert_eq!(leader.run(Task::ResetUserDataUsage, AT.plus(DAY)).await.unwrap(), 1);
+    let back = "SELECT u.id FROM users u JOIN user_traffic t ON t.user_id = u.id WHERE u.activated = TRUE AND t.used_traffic = 0 AND t.traffic_reset_at IS NOT NULL";
+    assert_eq!(number(&db, back).await, 14);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change WHERE user_id = 14").await, 1);
+
+    if let Some(root) = std::env::var_os("SARBAN_CONTRACT_DIR") {
+        agree_with_recording(&Path::new(&root).join("corpus/tasks.json"), &sums, nodes);
+    }
+}
+
+fn agree_with_recording(path: &Path, sums: &[(&str, i64)], nodes: [i64; 2]) {
+    let recorded: Value = serde_json::from_slice(&std::fs::read(path).expect("the recording")).expect("JSON");
+    let run = &recorded[0];
+    let changes = run["user_changes"].as_object().expect("users");
+    assert_eq!(changes.len(), sums.len());
+    for (name, used) in sums {
+        assert_eq!(changes[*name]["used_traffic"][1], json!(used), "{name}");
+    }
+    for row in run["new_usage_rows"]["node_usages"].as_array().expect("rows") {
+        let node = usize::try_from(row["node_id"].as_u64().expect("an id")).expect("small");
+        assert_eq!(row["downlink"], json!(nodes[node - 1]));
+    }
+    let told = |nth: usize| recorded[nth]["notifications"].as_array().expect("news").len();
+    assert_eq!((told(0), told(1), told(2)), (1, 1, 0), "as many as were told here");
+}

@@ -1,0 +1,253 @@
+//! Servers of a test's own: PostgreSQL, Redis, Sentinels. In a temporary folder, on free ports; the kernel ends them
+//! when the test is gone.
+#![allow(dead_code, reason = "each user takes a part of it")]
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
+
+/// A child process that is killed when dropped.
+pub struct Server {
+    child: Child,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A stopped process does not die of SIGTERM; of this it does. It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    pub fn start(
+        program: &str,
+        arguments: &[String],
+        folder: &Path,
+        log: &Path,
+        user: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new("setpriv");
+        if let Some(user) = user {
+            command.args(["--reuid", user, "--regid", user, "--init-groups"]);
+        }
+        command.args(["--pdeathsig", "KILL", program]).args(arguments).current_dir(folder);
+        let log = File::options().create(true).append(true).open(log)?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        Ok(Self { child: command.spawn().with_context(|| format!("{program} can't be started"))? })
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        // It may be gone already.
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let end = Instant::now() + limit;
+        while self.is_running() {
+            if Instant::now() > end {
+                self.kill();
+                bail!("a process did not end in {limit:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+async fn answers(port: u16) -> anyhow::Result<()> {
+    let end = Instant::now() + Duration::from_secs(20);
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        ensure!(Instant::now() < end, "nobody listens on port {port}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// PostgreSQL with its data.
+pub struct Postgres {
+    pub port: u16,
+    bin: String,
+    folder: PathBuf,
+    server: Option<Server>,
+}
+
+fn database_user() -> Option<&'static str> {
+    // It refuses to run as root.
+    rustix::process::geteuid().is_root().then_some("postgres")
+}
+
+impl Postgres {
+    pub async fn start(bin: String, folder: PathBuf) -> anyhow::Result<Self> {
+        fs::create_dir(&folder)?;
+        if let Some(user) = database_user() {
+            let owned = Command::new("chown").arg(format!("{user}:")).arg(&folder).status()?;
+            ensure!(owned.success(), "{} can't be given to {user}", folder.display());
+        }
+        let data = folder.join("data").display().to_string();
+        let arguments = ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--pgdata", &data];
+        let arguments: Vec<String> = arguments.map(str::to_owned).into();
+        let log = folder.with_extension("log");
+        let mut initdb = Server::start(&format!("{bin}/initdb"), &arguments, Path::new("/"), &log, database_user())?;
+        initdb.ended(Duration::from_secs(60)).await?;
+        let mut this = Self { port: free_port()?, bin, folder, server: None };
+        this.restart(Signal::INT).await?;
+        Ok(this)
+    }
+
+    /// Ends it if it runs (SIGINT: in good order; SIGQUIT: as in a crash) and starts it again.
+    pub async fn restart(&mut self, how: Signal) -> anyhow::Result<()> {
+        if let Some(mut server) = self.server.take() {
+            server.signal(how);
+            server.ended(Duration::from_secs(20)).await?;
+        }
+        let arguments = [
+            format!("-D{}", self.folder.join("data").display()),
+            "-h127.0.0.1".to_owned(),
+            format!("-p{}", self.port),
+            format!("-k{}", self.folder.display()),
+            "-cmax_connections=80".to_owned(),
+            "-cfsync=off".to_owned(),
+            "-clog_min_messages=fatal".to_owned(),
+        ];
+        let program = format!("{}/postgres", self.bin);
+        let log = self.folder.with_extension("log");
+        self.server = Some(Server::start(&program, &arguments, Path::new("/"), &log, database_user())?);
+        answers(self.port).await
+    }
+}
+
+/// One Redis server.
+pub struct Redis {
+    pub port: u16,
+    folder: PathBuf,
+    more: Vec<String>,
+    server: Option<Server>,
+}
+
+impl Redis {
+    pub async fn start(folder: PathBuf, replica_of: Option<u16>) -> anyhow::Result<Self> {
+        Self::start_with(folder, replica_of, free_port()?, &[]).await
+    }
+
+    /// With more arguments.
+    pub async fn start_with(
+        folder: PathBuf,
+        replica_of: Option<u16>,
+        port: u16,
+        more: &[&str],
+    ) -> anyhow::Result<Self> {
+        fs::create_dir(&folder)?;
+        let more = more.iter().map(|&argument| argument.to_owned()).collect();
+        let mut this = Self { port, folder, more, server: None };
+        this.start_again(replica_of).await?;
+        Ok(this)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        if let Some(server) = &self.server {
+            server.signal(signal);
+        }
+    }
+
+    pub fn kill(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts it with what its append-only file has.
+    pub async fn start_again(&mut self, replica_of: Option<u16>) -> anyhow::Result<()> {
+        let mut arguments = vec![
+            "--bind".to_owned(),
+            "127.0.0.1".to_owned(),
+            "--port".to_owned(),
+            self.port.to_string(),
+            "--dir".to_owned(),
+            self.folder.display().to_string(),
+            "--save".to_owned(),
+            String::new(),
+            "--appendonly".to_owned(),
+            "yes".to_owned(),
+            "--repl-diskless-sync-delay".to_owned(),
+            "0".to_owned(),
+        ];
+        if let Some(master) = replica_of {
+            arguments.extend(["--replicaof".to_owned(), "127.0.0.1".to_owned(), master.to_string()]);
+        }
+        arguments.extend(self.more.iter().cloned());
+        let log = self.folder.with_extension("log");
+        self.server = Some(Server::start("redis-server", &arguments, &self.folder, &log, None)?);
+        answers(self.port).await
+    }
+
+    /// Forgets everything; for the time between `kill` and `start_again`.
+    pub fn lose_data(&self) -> anyhow::Result<()> {
+        Ok(fs::remove_dir_all(self.folder.join("appendonlydir"))?)
+    }
+}
+
+/// Three Sentinels that watch one master.
+pub struct Sentinels {
+    pub ports: Vec<u16>,
+    _servers: Vec<Server>,
+}
+
+impl Sentinels {
+    pub async fn start(folder: &Path, master: u16) -> anyhow::Result<Self> {
+        let (mut ports, mut servers) = (Vec::new(), Vec::new());
+        for number in 0..3 {
+            let port = free_port()?;
+            let home = folder.join(format!("sentinel-{number}"));
+            fs::create_dir(&home)?;
+            let settings = home.join("sentinel.conf");
+            let text = format!(
+                "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {master} 2\n\
+                 sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n",
+                home.display()
+            );
+            fs::write(&settings, text)?;
+            let log = home.with_extension("log");
+            servers.push(Server::start("redis-sentinel", &[settings.display().to_string()], &home, &log, None)?);
+            answers(port).await?;
+            ports.push(port);
+        }
+        Ok(Self { ports, _servers: servers })
+    }
+
+    /// Where they say that the master is.
+    pub async fn master(&self) -> anyhow::Result<u16> {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.ports[0]))?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let answer: (String, u16) =
+            redis::cmd("SENTINEL").arg("get-master-addr-by-name").arg("main").query_async(&mut connection).await?;
+        Ok(answer.1)
+    }
+}
+
+/// A folder that everybody may enter: PostgreSQL is another user.
+pub fn open_folder() -> anyhow::Result<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().prefix("sarban-chaos-").tempdir()?;
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711))?;
+    Ok(folder)
+}
