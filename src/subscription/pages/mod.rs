@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use minijinja::value::Serde;
-use minijinja::{Environment, context};
+use minijinja::{AutoEscape, Environment, context};
 pub use sample::nobody;
 use serde::Serialize;
 
@@ -74,6 +74,11 @@ impl Pages {
         let mut environment = Environment::new();
         let loaded = Arc::clone(&texts);
         environment.set_loader(move |name| Ok(loaded.get(name).cloned()));
+        // As operators' templates expect it: what is not a page is written as it is.
+        environment.set_auto_escape_callback(|name| match name.rsplit_once('.') {
+            Some((_, "html" | "htm" | "xml")) => AutoEscape::Html,
+            _ => AutoEscape::None,
+        });
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(MAX_DEPTH);
         filters::add_all(&mut environment);
