@@ -3,6 +3,8 @@
 use poem::{Response, handler};
 use utoipa::OpenApi;
 
+use super::State;
+use super::pages;
 use super::routes::{Routes, get};
 
 /// The operations of this file.
@@ -18,21 +20,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
 pub(super) fn routes_at(routes: Routes, dashboard: &str) -> Routes {
     routes.folder(dashboard, get(no_dashboard))
 }
-
-/// Strangers learn nothing from it.
-const FRONT: &str = r#"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>Welcome</title>
-</head>
-<body>
-<p>There is nothing to see here.</p>
-</body>
-</html>
-"#;
 
 const NO_DASHBOARD: &str = r#"<!doctype html>
 <html lang="en">
@@ -53,8 +40,9 @@ const NO_DASHBOARD: &str = r#"<!doctype html>
 #[utoipa::path(get, path = "/", tag = "Page", security(()),
     responses((status = 200, body = String, content_type = "text/html")))]
 #[handler]
-fn front() -> Response {
-    page(FRONT)
+fn front(state: &State) -> Response {
+    let (page, error) = state.options.surroundings.templates.pages.home();
+    pages::response(page, error)
 }
 
 #[handler]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use deserr::Deserr;
 use poem::http::{StatusCode, header};
 use poem::{Body, Request as HttpRequest, Response, handler};
+use subtle::ConstantTimeEq as _;
 use utoipa::{IntoParams, OpenApi};
 
 use super::State;
@@ -15,7 +16,6 @@ use super::error::ApiError;
 use super::fields::FieldErrors;
 use super::query::Path;
 use super::routes::{Routes, get};
-use super::subscription_page;
 use crate::actions::attempt_limiter::Subject;
 use crate::actions::subscriptions::Sources;
 use crate::domain::subscription_settings::RuleResult;
@@ -84,10 +84,10 @@ async fn fetch(
     }
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
-        return Ok(subscription_page::response(&state.user_document((*user).clone())));
+        return Ok(state.user_page(&user, &sources));
     }
     match sources.rules.result(&agent) {
-        Some(RuleResult::Template) => Ok(subscription_page::response(&state.user_document((*user).clone()))),
+        Some(RuleResult::Template) => Ok(state.user_page(&user, &sources)),
         Some(result) => {
             let format = Format::from_rule(result).ok_or_else(nothing)?;
             Ok(state.subscription(format, &user, &sources, &client, request))
@@ -131,11 +131,14 @@ impl State {
     /// The user whose link this is. Wrong links count against their sender; right ones never do, because many users
     /// may share an address.
     pub(super) async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<Arc<User>, ApiError> {
+        // The same is done for every wrong link, so that its time tells nothing: not whether there is such a user, and
+        // not how much of the key is right.
+        let user = self.recent_user(username).await?;
+        let known = user.as_ref().map_or("", |user| user.key.as_str());
+        let is_right: bool = known.as_bytes().ct_eq(key.as_bytes()).into();
         // A key that is no hexadecimal text was given by hand, and opens nothing.
-        if !key.is_empty()
-            && key.bytes().all(|digit| digit.is_ascii_hexdigit())
-            && let Some(user) = self.recent_user(username).await?.filter(|user| user.key == key)
-        {
+        let can_be = !key.is_empty() && key.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if let Some(user) = user.filter(|_| is_right && can_be) {
             return Ok(user);
         }
         if let Some(address) = client.address {
@@ -154,17 +157,8 @@ impl State {
         client: &Client,
         http: &HttpRequest,
     ) -> Response {
-        let surroundings = &self.options.surroundings;
-        let request = Request {
-            user,
-            catalogue: &sources.catalogue,
-            settings: &sources.settings,
-            templates: &surroundings.templates,
-            derivation: surroundings.derivation,
-            server_ip: &surroundings.server_ip,
-            user_agent: &user_agent(http),
-            now: self.panel.clock.now(),
-        };
+        let agent = user_agent(http);
+        let request = self.rendering(user, sources, &agent);
         // Chance makes each rendering another one: then there is no tag, and nothing to compare.
         let etag = etag(format, &request, sources.revision.wrapping_add(self.surroundings_revision));
         let known = etag.as_ref().is_some_and(|etag| {
@@ -184,7 +178,25 @@ impl State {
         for LeftOut { host, reason } in rendered.left_out {
             tracing::debug!(user = user.id.0, host = host.0, ?format, "the host is left out: {reason}");
         }
+        if let Some(error) = rendered.template_error {
+            tracing::error!(error = &error as &dyn std::error::Error, "the built-in template is used instead");
+        }
         response.content_type(format.content_type()).body(Body::from_string(rendered.body))
+    }
+
+    /// What a rendering for this user depends on.
+    pub(super) fn rendering<'a>(&'a self, user: &'a User, sources: &'a Sources, user_agent: &'a str) -> Request<'a> {
+        let surroundings = &self.options.surroundings;
+        Request {
+            user,
+            catalogue: &sources.catalogue,
+            settings: &sources.settings,
+            templates: &surroundings.templates,
+            derivation: surroundings.derivation,
+            server_ip: &surroundings.server_ip,
+            user_agent,
+            now: self.panel.clock.now(),
+        }
     }
 }
 

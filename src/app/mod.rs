@@ -12,6 +12,7 @@ mod shutdown;
 mod surroundings;
 mod take_over;
 mod telemetry;
+mod templates;
 
 pub use coordination::{Coordination, CoordinationParts};
 pub use database::open as open_database;

@@ -106,9 +106,12 @@ async fn config(
     };
     // The argument's parser takes no other words.
     let format = Format::from_client_type(&args.format).unwrap_or(Format::Links);
-    let Rendered { body: mut text, left_out } = render(format, &request, &mut chance()?);
+    let Rendered { body: mut text, left_out, template_error } = render(format, &request, &mut chance()?);
     for LeftOut { host, reason } in left_out {
         output::note(format_args!("host {host} is left out: {reason}"))?;
+    }
+    if let Some(error) = template_error {
+        return Err(error.into());
     }
     if args.base64 {
         text = STANDARD.encode(text);

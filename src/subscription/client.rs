@@ -1,6 +1,6 @@
 //! Which program gets what: the rules' patterns, compiled once.
 
-use fancy_regex::Regex;
+use fancy_regex::{Regex, RegexBuilder};
 
 use crate::domain::subscription_settings::{RuleResult, SubscriptionRule};
 
@@ -21,6 +21,7 @@ impl ClientRules {
 
     /// The result of the first rule that matches from the start of the User-Agent.
     pub fn result(&self, user_agent: &str) -> Option<RuleResult> {
+        let user_agent = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT)];
         self.0.iter().find(|(pattern, _)| matches_start(pattern, user_agent)).map(|(_, result)| *result)
     }
 }
@@ -30,8 +31,17 @@ pub fn check_pattern(pattern: &str) -> Result<(), PatternError> {
     compile(pattern).map(drop)
 }
 
+/// Steps back that a match may take: milliseconds at most. Patterns for names of programs need a handful.
+const BACKTRACK_LIMIT: usize = 20_000;
+/// Bytes of a compiled pattern.
+const SIZE_LIMIT: usize = 1 << 20;
+/// Of longer names only the beginning is matched.
+const MAX_USER_AGENT: usize = 1_024;
+
 fn compile(pattern: &str) -> Result<Regex, PatternError> {
-    Regex::new(pattern).map_err(|error| PatternError(Box::new(error)))
+    let mut builder = RegexBuilder::new(pattern);
+    builder.backtrack_limit(BACKTRACK_LIMIT).delegate_size_limit(SIZE_LIMIT).delegate_dfa_size_limit(SIZE_LIMIT);
+    builder.build().map_err(|error| PatternError(Box::new(error)))
 }
 
 /// The leftmost match is the one from the start, if there is one. A pattern that backtracks for ever matches nothing.
@@ -86,6 +96,27 @@ mod tests {
     #[test]
     fn bad_patterns_are_refused_and_match_nothing() {
         assert!(check_pattern("(").is_err() && check_pattern("^a$").is_ok());
-        assert!(rules(&["(", "(a+)+$(?!x)"]).result(&format!("{}b", "a".repeat(500))).is_none());
+        assert!(rules(&["("]).result("(").is_none());
+    }
+
+    #[test]
+    fn patterns_that_could_take_for_ever_match_nothing_and_soon() {
+        let catastrophes = [
+            r"(a+)+$(?!x)",
+            r"(?=(a+)+b)(a|aa)+c",
+            r"(a*)*\1c",
+            r"^(?:(?:a|a)|(?:a|a))*(?<!b)c",
+            "(a|b|ab)*(?=c)",
+            "(.*)(.*)(.*)(.*)(.*)(?=never)",
+        ];
+        // Debug builds are slow; a catastrophe takes longer than the universe is old.
+        let long = format!("{}!", "a".repeat(1_000_000));
+        for pattern in catastrophes {
+            let rules = rules(&[pattern, "a+"]);
+            for user_agent in [&long[..], &long[long.len() - 40..]] {
+                assert!(rules.result(user_agent).is_some(), "the next rule is asked: {pattern}");
+            }
+        }
+        assert!(check_pattern(&"a{1000}".repeat(1_000)).is_err(), "too large");
     }
 }

@@ -9,6 +9,7 @@ pub mod etag;
 pub mod headers;
 mod json;
 mod links;
+pub mod pages;
 mod percent;
 mod shadowsocks;
 mod sing_box;
@@ -19,6 +20,7 @@ mod wireguard;
 mod wireguard_address;
 mod xmux;
 mod xray;
+mod yaml;
 
 use rand::Rng;
 
@@ -31,6 +33,7 @@ use crate::domain::user::User;
 
 use catalogue::Catalogue;
 use clash::Dialect;
+use pages::PageError;
 use templates::Templates;
 
 /// What a subscription can look like.
@@ -74,12 +77,14 @@ pub struct Request<'a> {
 }
 
 /// A subscription, rendered.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Rendered {
     /// The document.
     pub body: String,
     /// The hosts that the user has and the document does not.
     pub left_out: Vec<LeftOut>,
+    /// What is wrong with the operator's template, in whose place the built-in one was taken.
+    pub template_error: Option<PageError>,
 }
 
 /// A host that is not in a document.
@@ -142,14 +147,20 @@ pub fn render(format: Format, request: &Request<'_>, chance: &mut dyn Rng) -> Re
     let credentials = Credentials::derive(&request.user.key, request.derivation);
     let (entries, left_out) = entry::entries(format, request, &credentials, &blank, chance);
     let templates = request.templates;
+    let mut template_error = None;
+    let mut clash = |dialect| {
+        let (text, error) = clash::render(dialect, &entries, &templates.clash, &templates.pages);
+        template_error = error;
+        text
+    };
     let body = match format {
         Format::Links => links::render(&entries),
         Format::Base64Links => links::render_base64(&entries),
         Format::Xray => xray::render(&entries, &templates.xray),
         Format::SingBox => sing_box::render(&entries, &templates.sing_box, request.user_agent),
-        Format::Clash => clash::render(Dialect::Clash, &entries, &templates.clash),
-        Format::ClashMeta => clash::render(Dialect::Meta, &entries, &templates.clash),
+        Format::Clash => clash(Dialect::Clash),
+        Format::ClashMeta => clash(Dialect::Meta),
         Format::WireGuard => wireguard::render(&entries),
     };
-    Rendered { body, left_out }
+    Rendered { body, left_out, template_error }
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::pages::Pages;
+
 /// Log, name servers, routes and local ports of an Xray configuration.
 const XRAY: &str = r#""log": {"loglevel": "warning"},
 "dns": {"queryStrategy": "UseIP", "servers": ["1.1.1.1", "8.8.8.8"], "tag": "dns_out"},
@@ -33,6 +35,8 @@ pub struct Templates {
     pub sing_box: SingBoxTemplates,
     /// For Clash and Clash.Meta.
     pub clash: ClashTemplate,
+    /// The web pages, and what operators wrote in Jinja's language.
+    pub pages: Pages,
 }
 
 /// Around one Xray configuration.
@@ -81,8 +85,11 @@ pub enum TemplatesError {
     /// It is no JSON.
     #[error("the template is not valid JSON")]
     Json(#[source] serde_json::Error),
-    /// It is JSON of another shape.
-    #[error("the template must be a JSON object, and its outbounds or proxy-groups lists of objects")]
+    /// It is no YAML.
+    #[error("the template is not valid YAML")]
+    Yaml(#[source] Box<serde_saphyr::Error>),
+    /// It is of another shape.
+    #[error("the template must be an object, and its outbounds or proxy-groups lists of objects")]
     Shape,
 }
 
@@ -141,9 +148,13 @@ impl SingBoxTemplates {
 }
 
 impl ClashTemplate {
-    /// Reads a whole Clash configuration, which must be written as JSON (JSON is YAML, and all that is read here).
+    /// Reads a whole Clash configuration.
     pub fn parse(text: &str) -> Result<Self, TemplatesError> {
-        let mut object = object(text)?;
+        let Value::Object(mut object) =
+            serde_saphyr::from_str(text).map_err(|error| TemplatesError::Yaml(Box::new(error)))?
+        else {
+            return Err(TemplatesError::Shape);
+        };
         object.remove("proxies");
         let groups = objects(&mut object, "proxy-groups")?;
         Ok(Self { members: object.into_iter().collect(), groups })
@@ -172,6 +183,7 @@ impl Default for Templates {
             xray: XrayTemplate::built_in(),
             sing_box: SingBoxTemplates::built_in(),
             clash: ClashTemplate::built_in(),
+            pages: Pages::default(),
         }
     }
 }
@@ -215,7 +227,12 @@ mod tests {
         for text in ["", "[]", "{\"outbounds\": {}}", "{\"outbounds\": [1]}"] {
             assert!(XrayTemplate::parse(text).is_err() && SingBoxTemplates::parse(text).is_err(), "{text}");
         }
-        assert!(ClashTemplate::parse("{\"proxy-groups\": 1}").is_err());
+        for text in ["", "[]", "a: [", "proxy-groups: 1", "proxy-groups: [1]", "{\"proxy-groups\": 1}"] {
+            assert!(ClashTemplate::parse(text).is_err(), "{text}");
+        }
+        let clash = "mode: rule # comment\nproxies:\nproxy-groups:\n- name: 'a: b'\n  type: select\n- {name: c}\n";
+        let clash = ClashTemplate::parse(clash).unwrap();
+        assert_eq!((clash.members.len(), &clash.groups[0]["name"], clash.groups.len()), (1, &json!("a: b"), 2));
         let xray = XrayTemplate::parse(r#"{"outbounds": [{"tag": "a"}], "remarks": "x", "log": {}, "a": 1}"#);
         let xray = xray.unwrap();
         assert_eq!((xray.members.as_str(), xray.tags), (r#""a":1,"log":{}"#, vec!["a".to_owned()]));

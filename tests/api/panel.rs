@@ -13,6 +13,7 @@ use sarban::actions::Panel;
 use sarban::actions::subscriptions::Surroundings;
 use sarban::api::health::{Health, HealthReport, Part, Place, Status};
 use sarban::api::{self, Options, State};
+use sarban::app;
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
 use sarban::cluster::identity::Identity;
@@ -82,11 +83,14 @@ impl TestPanel {
         let clock = Clock::fixed(Moment::from_micros(START));
         let panel = Panel { db, clock, bell: Bell::default(), audience: Arc::default() };
         sarban::store::secrets::jwt(&panel.db, SECRET).await.expect("a secret");
+        let surroundings = app::find_surroundings(&settings).expect("right templates");
+        // Not the address of the machine that runs the test.
+        let surroundings = Surroundings { server_ip: "127.0.0.1".to_owned(), ..surroundings };
         let options = Options {
             http: settings.http,
             auth: settings.auth,
             subscription: settings.subscription,
-            surroundings: Surroundings::default(),
+            surroundings,
             counters: settings.redis.map(|redis| {
                 let servers = RedisServers::new(&redis).expect("an address");
                 Arc::new(SharedCounters::new(servers, settings.instance.cluster.as_str(), panel.clock.clone()))

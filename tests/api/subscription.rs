@@ -15,6 +15,10 @@ on_both_engines!(
     a_fetch_is_noted_at_once,
     programs_get_what_the_rules_say,
     changes_are_seen,
+    operators_bring_their_own_pages,
+    the_built_in_pages_keep_the_link_to_themselves,
+    programs_that_are_known_get_what_they_can_load,
+    patterns_that_were_stored_wrong_break_nothing,
     what_a_program_has_already_is_not_sent_again,
     what_is_revoked_stops_working_on_every_host,
 );
@@ -24,6 +28,10 @@ const LINK: &str = "/sub/ann/00000000000000000000000000000001";
 const HOST: &str = r#"INSERT INTO hosts (universal, spec)
     VALUES (TRUE, '{"remark": "{USERNAME} there", "address": "192.0.2.1", "protocol": "trojan", "network": "tcp",
                     "port": 443, "password": "pw"}')"#;
+/// Another one, which Hysteria 2 does not have like this.
+const HYSTERIA_WITHOUT_TLS: &str = r#"INSERT INTO hosts (universal, spec)
+    VALUES (TRUE, '{"remark": "there", "address": "192.0.2.1", "protocol": "hysteria2", "network": "tcp", "port": 443,
+                    "password": "pw"}')"#;
 
 async fn start(db: Db) -> TestPanel {
     let panel = TestPanel::start_with(db, &[("SUBSCRIPTION_MISSES_PER_MINUTE", "3")]).await;
@@ -147,6 +155,77 @@ async fn changes_are_seen(db: Db) {
     assert_eq!(count().await, 1, "a change of the user too: now there is only the placeholder");
     panel.post("root", "/api/users/ann/revoke_sub", json!(null)).await.ok();
     send(fetch(&panel, LINK)).await.refused(404);
+}
+
+async fn operators_bring_their_own_pages(db: Db) {
+    execute(&db, HOST).await;
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("created");
+        std::fs::write(path, text).expect("written");
+    };
+    write("home/index.html", "own home");
+    write("page.html", "{{ user.username }}: {{ links | length }} of {{ user.data_limit | bytesformat }}");
+    write(
+        "clash/default.yml",
+        "own: yes\n{{ conf | except('proxy-groups', 'mode', 'port', 'rules') | yaml }}names: {{ proxy_remarks | join }}\n",
+    );
+    let settings = [
+        ("CUSTOM_TEMPLATES_DIRECTORY", folder.path().to_str().expect("UTF-8")),
+        ("SUBSCRIPTION_PAGE_TEMPLATE", "page.html"),
+    ];
+    let panel = TestPanel::start_with(db, &settings).await;
+    let ann = json!({"username": "ann", "expire_strategy": "never", "key": &LINK[9..], "data_limit": 7});
+    panel.post("root", "/api/users", ann).await.ok();
+    assert_eq!(send(fetch(&panel, "/")).await.ok(), "own home");
+    assert_eq!(send(fetch(&panel, LINK).header("accept", "text/html")).await.ok(), "ann: 1 of 7.0 B");
+    let clash = send(fetch(&panel, &format!("{LINK}/clash"))).await.ok();
+    let clash = clash.as_str().expect("a text");
+    assert!(clash.starts_with("own: yes\n\"proxies\":\n- {\"name\": \"ann there\""), "{clash}");
+    assert!(clash.ends_with("names: ann there"), "{clash}");
+}
+
+async fn the_built_in_pages_keep_the_link_to_themselves(db: Db) {
+    execute(&db, HOST).await;
+    let panel = start(db).await;
+    let page = send(fetch(&panel, LINK).header("accept", "text/html")).await;
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    let page = page.ok();
+    let page = page.as_str().expect("a text");
+    assert!(page.contains("<svg") && page.contains("1 server"), "{page}");
+    panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
+    let page = send(fetch(&panel, LINK).header("accept", "text/html")).await.ok();
+    assert!(!page.as_str().expect("a text").contains("server"), "a link to nowhere is no server");
+    let home = send(fetch(&panel, "/")).await;
+    assert_eq!(home.header("content-type"), Some("text/html; charset=utf-8"));
+    home.ok();
+}
+
+async fn programs_that_are_known_get_what_they_can_load(db: Db) {
+    execute(&db, HOST).await;
+    execute(&db, HYSTERIA_WITHOUT_TLS).await;
+    let panel = start(db).await;
+    let outbounds = async |agent: &str| {
+        let answer = send(fetch(&panel, &format!("{LINK}/sing-box")).header("user-agent", agent)).await.ok();
+        answer["outbounds"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(outbounds("golden/1.0").await, 5 + 2);
+    assert_eq!(outbounds("SFA/1.12.0 (570; sing-box 1.12.0; language de)").await, 3 + 1, "Hysteria 2 needs TLS");
+}
+
+async fn patterns_that_were_stored_wrong_break_nothing(db: Db) {
+    let panel = start(db).await;
+    execute(
+        &panel.panel.db,
+        r#"UPDATE settings SET subscription = '{"template_on_acceptance": false, "profile_title": "", "support_link": "é",
+            "update_interval": 1, "placeholder_remark": "{", "rules": [{"pattern": "(", "result": "block"},
+            {"pattern": "(a+)+$(?!x)", "result": "block"}, {"pattern": "a", "result": "links"}]}'"#,
+    )
+    .await;
+    panel.panel.clock.advance(SECOND);
+    send(fetch(&panel, LINK).header("user-agent", format!("{}!", "a".repeat(5_000)))).await.ok();
 }
 
 async fn what_a_program_has_already_is_not_sent_again(db: Db) {

@@ -84,6 +84,37 @@ proptest! {
     }
 
     #[test]
+    fn links_of_other_protocols_read_back(
+        remark in odd(), path in odd(), uuid in odd(), password in odd(), port in any::<u16>(),
+        protocol in prop::sample::select(vec!["hysteria2", "tuic", "shadowsocks"]),
+    ) {
+        prop_assume!(!uuid.is_empty() && !password.is_empty());
+        let host = HostSpec {
+            path: Some(template(&path)),
+            header_type: Some("salamander".to_owned()),
+            uuid: Some(uuid.clone()),
+            password: Some(password.clone()),
+            protocol: Some(protocol.to_owned()),
+            sni: Some("s.example".to_owned()),
+            port: Some(port.into()),
+            ..spec(&template(&remark))
+        };
+        let text = rendered(Format::Links, vec![row(1, host, None)]);
+        prop_assert_eq!(text.lines().count(), 1);
+        let link = parse::link(&text);
+        prop_assert_eq!(json!([link["remark"], link["host"], link["port"]]), json!([remark, "a.example", port.to_string()]));
+        let credential = match protocol {
+            "hysteria2" => password,
+            "tuic" => format!("{uuid}:{password}"),
+            _ => format!("chacha20-ietf-poly1305:{password}"),
+        };
+        prop_assert_eq!(&link["user"], &credential);
+        if protocol == "hysteria2" && !path.is_empty() {
+            prop_assert_eq!(&link["parts"]["obfs-password"], &path);
+        }
+    }
+
+    #[test]
     fn documents_stay_documents(
         remark in odd(), address in odd(), path in odd(), sni in odd(), config in odd(), port in any::<i64>(),
         protocol in prop::sample::select(PROTOCOLS.to_vec()),
@@ -115,4 +146,21 @@ proptest! {
             prop_assert!(lines.all(|line| line.is_empty() || known.iter().any(|start| line.starts_with(start))));
         }
     }
+}
+
+/// A thousand hosts of one name, which programs would refuse if it stayed one.
+#[test]
+fn a_thousand_hosts_of_one_name_have_names_of_their_own() {
+    let inbound = || Some(("trojan", r#"{"port": 1, "network": "tcp", "tls": "tls"}"#.to_owned()));
+    let rows: Vec<_> = (0..1_000).map(|id| row(id, spec("🚀 \"one\"\n"), inbound())).collect();
+    let distinct = |names: Vec<&str>| names.iter().collect::<std::collections::HashSet<_>>().len();
+    let sing_box: Value = serde_json::from_str(&rendered(Format::SingBox, rows.clone())).unwrap();
+    let tags = sing_box["outbounds"].as_array().unwrap().iter().map(|one| one["tag"].as_str().unwrap());
+    assert_eq!(distinct(tags.collect()), 5 + 1_000);
+    let clash = yaml::read(&rendered(Format::Clash, rows.clone()));
+    let names = clash["proxies"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap());
+    assert_eq!(distinct(names.collect()), 1_000);
+    assert_eq!(rendered(Format::Links, rows.clone()).lines().count(), 1_000);
+    let xray: Value = serde_json::from_str(&rendered(Format::Xray, rows)).unwrap();
+    assert_eq!(xray.as_array().unwrap().len(), 1_000);
 }

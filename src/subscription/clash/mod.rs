@@ -1,17 +1,18 @@
 //! Clash's formats: YAML with one proxy a line, written as JSON within YAML, which every reader of YAML takes.
 
 mod proxy;
-mod yaml;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::domain::inbound::{Network, Protocol, Security};
 
 use super::entry::{Entry, Reason};
+use super::pages::{PageError, Pages};
 use super::shadowsocks;
 use super::templates::ClashTemplate;
 use super::unique::Names;
+use super::yaml;
 use proxy::Proxy;
 
 /// Which of the two programs.
@@ -56,11 +57,44 @@ pub fn refusal(dialect: Dialect, entry: &Entry<'_>) -> Option<Reason> {
     checks.into_iter().find(|(fine, _)| !fine).map(|(_, reason)| reason)
 }
 
-/// The configuration.
-pub fn render(dialect: Dialect, entries: &[Entry<'_>], template: &ClashTemplate) -> String {
+/// The configuration. The error is that of the operator's page, in whose place the template was taken.
+pub fn render(
+    dialect: Dialect,
+    entries: &[Entry<'_>],
+    template: &ClashTemplate,
+    pages: &Pages,
+) -> (String, Option<PageError>) {
     let groups = template.groups.iter().filter_map(|group| group["name"].as_str());
     let mut names = Names::taken(groups.chain(["DIRECT", "REJECT", "GLOBAL"]));
     let proxies: Vec<(String, &Entry<'_>)> = entries.iter().map(|entry| (names.unique(&entry.remark), entry)).collect();
+    if !pages.have_clash() {
+        return (document(dialect, &proxies, template), None);
+    }
+    let listed: Vec<&str> = proxies.iter().map(|(name, _)| name.as_str()).collect();
+    match pages.clash(&configuration(dialect, &proxies, template), &listed) {
+        Some(Ok(text)) => (text, None),
+        Some(Err(error)) => (document(dialect, &proxies, template), Some(error)),
+        None => (document(dialect, &proxies, template), None),
+    }
+}
+
+/// The template around the proxies, as data.
+fn configuration(dialect: Dialect, proxies: &[(String, &Entry<'_>)], template: &ClashTemplate) -> Value {
+    let mut configuration: serde_json::Map<String, Value> = template.members.iter().cloned().collect();
+    let groups: Vec<Value> = template
+        .groups
+        .iter()
+        .enumerate()
+        .map(|(at, group)| if at == 0 { filled(group, proxies) } else { group.clone() })
+        .collect();
+    let all = proxies.iter().map(|(name, entry)| json!(Proxy::new(dialect, entry, name))).collect();
+    configuration.insert("proxy-groups".to_owned(), groups.into());
+    configuration.insert("proxies".to_owned(), all);
+    configuration.into()
+}
+
+/// The template around the proxies, as text.
+fn document(dialect: Dialect, proxies: &[(String, &Entry<'_>)], template: &ClashTemplate) -> String {
     let mut text = String::with_capacity(512 + proxies.len() * 384);
     for (name, value) in &template.members {
         yaml::push_member(name, value, &mut text);
@@ -68,19 +102,23 @@ pub fn render(dialect: Dialect, entries: &[Entry<'_>], template: &ClashTemplate)
     text.push_str("proxy-groups:\n");
     for (at, group) in template.groups.iter().enumerate() {
         if at == 0 {
-            let mut first = group.clone();
-            let listed: Vec<&str> = proxies.iter().map(|(name, _)| name.as_str()).collect();
-            // A group of nothing is refused.
-            first["proxies"] = if listed.is_empty() { json!(["DIRECT"]) } else { listed.into() };
-            yaml::push_item(&first, &mut text);
+            yaml::push_item(&filled(group, proxies), &mut text);
         } else {
             yaml::push_item(group, &mut text);
         }
     }
     // A key without anything below it would be null.
     text.push_str(if proxies.is_empty() { "proxies: []\n" } else { "proxies:\n" });
-    for (name, entry) in &proxies {
+    for (name, entry) in proxies {
         yaml::push_item(&Proxy::new(dialect, entry, name), &mut text);
     }
     text
+}
+
+/// A group that lists all proxies. One of nothing is refused.
+fn filled(group: &Value, proxies: &[(String, &Entry<'_>)]) -> Value {
+    let listed: Vec<&str> = proxies.iter().map(|(name, _)| name.as_str()).collect();
+    let mut filled = group.clone();
+    filled["proxies"] = if listed.is_empty() { json!(["DIRECT"]) } else { listed.into() };
+    filled
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::ser::{Formatter, Serializer};
 
 /// Appends `name: value` at the top.
@@ -11,6 +12,30 @@ pub fn push_member(name: &str, value: &impl Serialize, text: &mut String) {
     text.push_str(": ");
     push(value, text);
     text.push('\n');
+}
+
+/// A whole value, each member and item of its first two levels on a line of its own.
+pub fn document(value: &Value) -> String {
+    let mut text = String::new();
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            for (name, value) in members {
+                match value {
+                    Value::Array(items) if !items.is_empty() => push_list(name, items, &mut text),
+                    other => push_member(name, other, &mut text),
+                }
+            }
+        }
+        Value::Array(items) if !items.is_empty() => items.iter().for_each(|item| push_item(item, &mut text)),
+        other => push(other, &mut text),
+    }
+    text
+}
+
+fn push_list(name: &str, items: &[Value], text: &mut String) {
+    push(&name, text);
+    text.push_str(":\n");
+    items.iter().for_each(|item| push_item(item, text));
 }
 
 /// Appends an item of the list under the last key.

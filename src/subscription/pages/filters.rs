@@ -1,0 +1,98 @@
+//! What templates can do with values, under the names that operators' templates know.
+
+use minijinja::value::{Rest, Serde};
+use minijinja::{Environment, Error, ErrorKind, Value};
+use qrcode::render::svg;
+use qrcode::{EcLevel, QrCode};
+use serde_json::{Map, Value as Json};
+
+use crate::domain::host_template::readable_bytes;
+use crate::domain::moment::Moment;
+use crate::subscription::yaml;
+
+/// Adds them all.
+pub fn add_all(environment: &mut Environment<'static>) {
+    environment.add_filter("bytesformat", |bytes: Value| bytes.as_i64().map(readable_bytes));
+    environment.add_filter("datetime", |moment: Value| datetime(&moment));
+    environment.add_filter("yaml", |value: Value| to_yaml(&value));
+    environment
+        .add_filter("except", |object: Value, names: Rest<String>| members(&object, |name| !names.contains(name)));
+    environment.add_filter("only", |object: Value, names: Rest<String>| members(&object, |name| names.contains(name)));
+    environment.add_function("qr", |text: String| Value::from_safe_string(qr(&text)));
+}
+
+/// `2026-11-23 20:36:25` from a moment as the API writes it or from unix seconds; others stay as they are.
+fn datetime(moment: &Value) -> Value {
+    let read = match moment.as_str() {
+        Some(text) => Moment::parse(text),
+        None => f64::try_from(moment.clone()).ok().and_then(Moment::from_unix_number),
+    };
+    read.map_or_else(|| moment.clone(), |read| read.civil().strftime("%Y-%m-%d %H:%M:%S").to_string().into())
+}
+
+/// One member or item a line, each as JSON that is YAML as well.
+fn to_yaml(value: &Value) -> Result<Value, Error> {
+    let json = serde_json::to_value(value)
+        .map_err(|error| Error::new(ErrorKind::InvalidOperation, "the value can't be YAML").with_source(error))?;
+    Ok(Value::from_safe_string(yaml::document(&json)))
+}
+
+fn members(object: &Value, keep: impl Fn(&String) -> bool) -> Result<Value, Error> {
+    match serde_json::to_value(object) {
+        Ok(Json::Object(members)) => {
+            let kept: Map<String, Json> = members.into_iter().filter(|(name, _)| keep(name)).collect();
+            Ok(Value::from(Serde(kept)))
+        }
+        _ => Err(Error::new(ErrorKind::InvalidOperation, "only objects have members to choose from")),
+    }
+}
+
+/// A drawing of the text as a QR code; nothing when it is too long for one.
+fn qr(text: &str) -> String {
+    let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else {
+        return String::new();
+    };
+    let drawing = code.render::<svg::Color<'_>>().min_dimensions(160, 160).build();
+    // The declaration before the element is for files.
+    drawing.find("<svg").map(|at| drawing[at..].to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(text: &str) -> String {
+        let mut environment = Environment::new();
+        add_all(&mut environment);
+        let conf = serde_json::json!({"a": {"b": [1, "é: x"]}, "proxy-groups": [], "proxies": [{"name": "n"}]});
+        let values = minijinja::context! { conf => Serde(conf), list => vec! ["a", "b: c"] };
+        environment.render_str(text, values).unwrap_or_else(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_become_yaml() {
+        assert_eq!(render("{{ conf | except('proxy-groups', 'a') | yaml }}"), "\"proxies\":\n- {\"name\": \"n\"}\n");
+        assert_eq!(render("{{ conf | only('a') | yaml }}"), "\"a\": {\"b\": [1, \"é: x\"]}\n");
+        assert!(render("{{ list | yaml | indent(2) }}").starts_with("- \"a\"\n  - \"b: c\""));
+        assert_eq!(render("{{ 'x' | yaml }}{{ [] | yaml }}{{ {} | yaml }}"), "\"x\"[]{}");
+        assert!(render("{{ list | only('a') }}").contains("only objects"));
+    }
+
+    #[test]
+    fn moments_and_bytes_read_well() {
+        assert_eq!(
+            render("{{ 0 | datetime }} {{ '2026-11-23T20:36:25' | datetime }}"),
+            "1970-01-01 00:00:00 2026-11-23 20:36:25"
+        );
+        assert_eq!(
+            render("{{ none | datetime }} {{ 'x' | datetime }} {{ 1536 | bytesformat }} {{ none | bytesformat }}"),
+            "None x 1.5 KB None"
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_has_no_qr_code() {
+        assert!(qr("https://a.example/sub/x").starts_with("<svg"));
+        assert_eq!(qr(&"a".repeat(5_000)), "");
+    }
+}

@@ -1,0 +1,243 @@
+//! Pages and documents that operators may write themselves, in Jinja's language. The texts are read beforehand, so that
+//! rendering opens no file, and each rendering has a limit on its work, so that a loop in a template ends.
+
+mod filters;
+mod sample;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, context};
+pub use sample::nobody;
+use serde::Serialize;
+
+use crate::domain::moment::{DAY, Moment};
+use crate::domain::user_document::UserDocument;
+
+const USER_PAGE: &str = "built-in/subscription.html";
+const HOME_PAGE: &str = "built-in/home.html";
+
+/// Instructions of a rendering, and pieces of 64 bytes that it makes: enough for thousands of links.
+const FUEL: u64 = 2_000_000;
+
+/// Of templates and macros that call each other.
+const MAX_DEPTH: usize = 50;
+
+/// Which of the operator's texts are used for what; none: the built-in ones.
+#[derive(Clone, Debug, Default)]
+pub struct PageNames {
+    /// A user's page.
+    pub user: Option<String>,
+    /// The page at `/`.
+    pub home: Option<String>,
+    /// Clash configurations.
+    pub clash: Option<String>,
+}
+
+/// All templates in Jinja's language.
+#[derive(Clone)]
+pub struct Pages {
+    environment: Environment<'static>,
+    names: PageNames,
+    texts: Arc<BTreeMap<String, String>>,
+}
+
+/// A template that can't be rendered.
+#[derive(Debug, thiserror::Error)]
+#[error("the template {name} can't be rendered")]
+pub struct PageError {
+    name: String,
+    #[source]
+    source: Box<minijinja::Error>,
+}
+
+/// What a user's page says besides the user.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Support<'a> {
+    /// What the subscription is called.
+    pub profile_title: &'a str,
+    /// Where people find help.
+    pub support_link: &'a str,
+    /// When.
+    pub now: Moment,
+}
+
+impl Pages {
+    /// From texts by their path inside the operator's folder. `built-in/subscription.html` and `built-in/home.html` are
+    /// there for `{% extends %}`.
+    pub fn new(mut texts: BTreeMap<String, String>, names: PageNames) -> Self {
+        texts.insert(USER_PAGE.to_owned(), include_str!("subscription.html").to_owned());
+        texts.insert(HOME_PAGE.to_owned(), include_str!("home.html").to_owned());
+        let texts = Arc::new(texts);
+        let mut environment = Environment::new();
+        let loaded = Arc::clone(&texts);
+        environment.set_loader(move |name| Ok(loaded.get(name).cloned()));
+        // As operators' templates expect it: what is not a page is written as it is.
+        environment.set_auto_escape_callback(|name| match name.rsplit_once('.') {
+            Some((_, "html" | "htm" | "xml")) => AutoEscape::Html,
+            _ => AutoEscape::None,
+        });
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(MAX_DEPTH);
+        filters::add_all(&mut environment);
+        Self { environment, names, texts }
+    }
+
+    /// Renders each of the operator's templates once, for somebody who does not exist.
+    pub fn check(&self) -> Result<(), PageError> {
+        let support = Support { profile_title: "title", support_link: "https://support.example", now: sample::NOW };
+        let user_page = |name| self.user_page(name, &nobody(), &["link"], support).map(drop);
+        self.names.user.as_deref().map_or(Ok(()), user_page)?;
+        self.names.home.as_deref().map_or(Ok(()), |name| self.render(name, context! {}).map(drop))?;
+        let conf = serde_json::json!({"proxies": [{"name": "a"}], "proxy-groups": [{"name": "b", "proxies": ["a"]}]});
+        self.names.clash.as_deref().map_or(Ok(()), |name| self.clash_document(name, &conf, &["a"]).map(drop))
+    }
+
+    /// A user's page, with its share links. The error is that of the operator's template, in whose place the built-in
+    /// one was rendered.
+    pub fn user(&self, user: &UserDocument, links: &[&str], support: Support<'_>) -> (String, Option<PageError>) {
+        self.or_built_in(self.names.user.as_deref(), USER_PAGE, |name| self.user_page(name, user, links, support))
+    }
+
+    /// The page at `/`, the same way.
+    pub fn home(&self) -> (String, Option<PageError>) {
+        self.or_built_in(self.names.home.as_deref(), HOME_PAGE, |name| self.render(name, context! {}))
+    }
+
+    /// The operator's Clash configuration around these proxies, if there is a template for it. `conf` is the
+    /// configuration that would be there without it.
+    pub(super) fn clash(&self, conf: &impl Serialize, names: &[&str]) -> Option<Result<String, PageError>> {
+        self.names.clash.as_deref().map(|name| self.clash_document(name, conf, names))
+    }
+
+    /// Whether Clash configurations need the proxies as data.
+    pub(super) const fn have_clash(&self) -> bool {
+        self.names.clash.is_some()
+    }
+
+    fn user_page(
+        &self,
+        name: &str,
+        user: &UserDocument,
+        links: &[&str],
+        support: Support<'_>,
+    ) -> Result<String, PageError> {
+        // Begun days count; negative when the date has passed.
+        let days_left = user.expire_date.map(|at| at.since(support.now).div_euclid(DAY) + 1);
+        self.render(
+            name,
+            context! { user => Serde(user), links => Serde(links), support => Serde(support), days_left => days_left },
+        )
+    }
+
+    fn clash_document(&self, name: &str, conf: &impl Serialize, names: &[&str]) -> Result<String, PageError> {
+        self.render(name, context! { conf => Serde(conf), proxy_remarks => Serde(names) })
+    }
+
+    fn or_built_in(
+        &self,
+        own: Option<&str>,
+        built_in: &str,
+        render: impl Fn(&str) -> Result<String, PageError>,
+    ) -> (String, Option<PageError>) {
+        let error = match own.map(&render) {
+            Some(Ok(page)) => return (page, None),
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        match render(built_in) {
+            Ok(page) => (page, error),
+            // Tests render it; should it fail all the same, the page is empty and the reason is told.
+            Err(wrong) => (String::new(), error.or(Some(wrong))),
+        }
+    }
+
+    fn render(&self, name: &str, values: minijinja::Value) -> Result<String, PageError> {
+        let rendered = self.environment.get_template(name).and_then(|template| template.render(values));
+        rendered.map_err(|source| PageError { name: name.to_owned(), source: Box::new(source) })
+    }
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self::new(BTreeMap::new(), PageNames::default())
+    }
+}
+
+/// All that makes these pages others than those.
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("names", &self.names).field("texts", &self.texts).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(text: &str) -> Pages {
+        let names = PageNames { user: Some("own/page.html".to_owned()), ..PageNames::default() };
+        let texts = [("own/page.html", text), ("own/part.html", "part of {{ user.username }}")];
+        Pages::new(texts.map(|(name, text)| (name.to_owned(), text.to_owned())).into(), names)
+    }
+
+    fn page(text: &str) -> (String, Option<PageError>) {
+        let user = UserDocument { username: "<ann>".to_owned(), used_traffic: 1536, ..nobody() };
+        pages(text).user(
+            &user,
+            &["vless://a?b&c"],
+            Support { profile_title: "title", support_link: "t.me/x", now: sample::NOW },
+        )
+    }
+
+    #[test]
+    fn an_operators_page_names_the_user_and_its_links() {
+        let own = "{{ user.username }} {{ user.used_traffic | bytesformat }} {{ links | join }} {{ support.profile_title }} \
+                   {% include 'own/part.html' %} {{ user.created_at | datetime }} {{ missing }}";
+        let (text, error) = page(own);
+        assert!(error.is_none());
+        assert_eq!(
+            text,
+            "&lt;ann&gt; 1.5 KB vless:&#x2f;&#x2f;a?b&amp;c title part of &lt;ann&gt; 2026-11-23 20:36:25 "
+        );
+        let (extended, error) = page("{% extends 'built-in/subscription.html' %}");
+        assert!(error.is_none() && extended.contains("&lt;ann&gt;"));
+    }
+
+    #[test]
+    fn a_broken_page_is_told_of_and_the_built_in_one_is_shown() {
+        for broken in [
+            "{{",
+            "{% include '../../etc/passwd' %}",
+            "{% include '/etc/passwd' %}",
+            "{{ user.username.nothing.further }}",
+            "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+            "{{ 'a' * 1000000000 }}",
+            "{% include 'own/page.html' %}",
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+            "{{ 1 | nothing }}",
+        ] {
+            let (text, error) = page(broken);
+            assert!(error.unwrap().to_string().contains("own/page.html"), "{broken}");
+            assert!(text.contains("&lt;ann&gt;"), "{broken}");
+            assert!(pages(broken).check().is_err(), "{broken}");
+        }
+        assert!(pages("{{ user.username }}").check().is_ok() && Pages::default().check().is_ok());
+    }
+
+    #[test]
+    fn the_built_in_pages_need_nothing_from_elsewhere() {
+        let user = UserDocument { data_limit: Some(3072), used_traffic: 1536, ..nobody() };
+        let support = Support { profile_title: "My <title>", support_link: "javascript:alert(1)", now: sample::NOW };
+        let (text, error) = Pages::default().user(&user, &["vless://a"], support);
+        assert!(error.is_none(), "{error:?}");
+        assert!(text.contains("<svg") && text.contains("1.5 KB") && text.contains("vless:&#x2f;&#x2f;a"), "{text}");
+        for elsewhere in ["src=", "url(", "@import", "<script", "My <title>", "href=\"javascript:"] {
+            assert!(!text.contains(elsewhere), "{elsewhere}");
+        }
+        let (home, error) = Pages::default().home();
+        assert!(error.is_none() && home.starts_with("<!doctype html>"));
+    }
+}
