@@ -12,10 +12,6 @@ use sqlx::{ConnectOptions, MySqlConnection};
 /// Longer than any machine takes to start one.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Its own way to the disk needs locked memory, which machines for tests give little of: several servers that start
-/// together may find none left.
-const WITHOUT_NATIVE_AIO: &str = "--innodb-use-native-aio=0";
-
 /// A running server.
 pub struct MariaDb {
     server: Child,
@@ -28,10 +24,14 @@ impl MariaDb {
         let data = folder.join("mariadb");
         let log = File::create(folder.join("mariadb.log")).expect("a log");
         let option = |name: &str, value: &Path| format!("--{name}={}", value.display());
+        // A server that starts clears its folder for temporary files: also of those of a server that runs.
+        let temporary = folder.join("temporary");
+        std::fs::create_dir(&temporary).expect("a folder");
         let made = Command::new("mariadb-install-db")
+            .env("TMPDIR", &temporary)
             .arg("--no-defaults")
             .args([option("datadir", &data), "--skip-test-db".to_owned()])
-            .args(["--auth-root-authentication-method=normal", WITHOUT_NATIVE_AIO])
+            .arg("--auth-root-authentication-method=normal")
             .stdout(log.try_clone().expect("the log"))
             .stderr(log.try_clone().expect("the log"))
             .status()
@@ -41,12 +41,8 @@ impl MariaDb {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("a port").port();
         let user = Command::new("id").arg("-un").output().expect("id runs").stdout;
         let server = Command::new("mariadbd")
-            .args([
-                "--no-defaults",
-                "--bind-address=127.0.0.1",
-                "--innodb-flush-log-at-trx-commit=0",
-                WITHOUT_NATIVE_AIO,
-            ])
+            .env("TMPDIR", &temporary)
+            .args(["--no-defaults", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"])
             .args([option("datadir", &data), option("socket", &folder.join("mariadb.sock"))])
             .args([format!("--port={port}"), format!("--user={}", String::from_utf8_lossy(&user).trim())])
             .stdin(Stdio::null())
