@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::domain::ids::UserId;
 use crate::domain::moment::Moment;
@@ -14,6 +15,8 @@ use crate::store::{Db, StoreError, retry};
 const CAPACITY: usize = 100_000;
 /// Rows per transaction.
 const CHUNK: usize = 2_000;
+/// For so long after they are written, notes are still put over users: one may have been read, and kept, before.
+const REMEMBERED: Duration = Duration::from_micros(2 * super::recent::MAX_AGE.unsigned_abs());
 /// A program's name is cut after so many characters.
 const MAX_AGENT: usize = 512;
 
@@ -33,6 +36,15 @@ struct Pages {
     fresh: HashMap<UserId, Fetch>,
     /// On their way to the database, and visible until they are there.
     leaving: HashMap<UserId, Fetch>,
+    /// Written at that time, the newest last.
+    written: Vec<(Instant, HashMap<UserId, Fetch>)>,
+}
+
+impl Pages {
+    fn of(&self, user: UserId) -> Option<&Fetch> {
+        let written = self.written.iter().rev().map(|(_, page)| page);
+        [&self.fresh, &self.leaving].into_iter().chain(written).find_map(|page| page.get(&user))
+    }
 }
 
 impl FetchLog {
@@ -48,7 +60,7 @@ impl FetchLog {
     /// Puts what is noted here over what the database says.
     pub fn overlay(&self, user: &mut User) {
         let pages = self.pages();
-        if let Some(fetch) = pages.fresh.get(&user.id).or_else(|| pages.leaving.get(&user.id))
+        if let Some(fetch) = pages.of(user.id)
             && user.sub_updated_at.is_none_or(|known| known <= fetch.at)
         {
             user.sub_updated_at = Some(fetch.at);
@@ -79,7 +91,13 @@ impl FetchLog {
             })
             .await?;
         }
-        self.pages().leaving.clear();
+        let now = Instant::now();
+        let mut pages = self.pages();
+        pages.written.retain(|(at, _)| now.duration_since(*at) < REMEMBERED);
+        if !fetches.is_empty() {
+            let page = std::mem::take(&mut pages.leaving);
+            pages.written.push((now, page));
+        }
         Ok(fetches.len())
     }
 

@@ -11,6 +11,7 @@ use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
     a_note_is_seen_at_once_and_stored_by_the_flush,
+    a_copy_from_before_the_write_is_told_after_it,
     an_older_note_does_not_replace_a_newer_one,
     a_note_of_a_user_that_is_gone_does_no_harm,
     what_could_not_be_written_is_written_later,
@@ -32,6 +33,18 @@ async fn a_note_is_seen_at_once_and_stored_by_the_flush(db: Db) {
     log.flush(&db).await.unwrap();
     let agent = users::get(&panel, &root(), "ann").await.unwrap().sub_last_user_agent;
     assert_eq!(agent, Some("é".repeat(512)));
+}
+
+/// Users are kept for a moment after they were read: the write between must not hide the fetch.
+async fn a_copy_from_before_the_write_is_told_after_it(db: Db) {
+    let panel = panel(&db).await;
+    let mut kept = users::create(&panel, &root(), named("ann")).await.unwrap();
+    let log = FetchLog::default();
+    log.note(kept.id, NOW, "clash");
+    log.flush(&db).await.unwrap();
+    log.flush(&db).await.unwrap();
+    log.overlay(&mut kept);
+    assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), kept);
 }
 
 async fn an_older_note_does_not_replace_a_newer_one(db: Db) {
