@@ -27,6 +27,7 @@ mod redis_kinds;
 mod resets;
 mod retention;
 mod review;
+mod ringing;
 mod shadow;
 mod starved;
 mod stopping;
