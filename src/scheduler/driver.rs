@@ -105,6 +105,7 @@ impl Driver {
                 }
             };
             self.beat(&leadership);
+            self.deps.crash.pass_loop().await;
             tokio::select! {
                 () = leadership.stop.cancelled() => {}
                 () = rest(pause, &mut ear) => {}

@@ -15,6 +15,8 @@ mod world;
 mod servers;
 #[path = "../support/test_node/mod.rs"]
 mod test_node;
+#[path = "../support/threads.rs"]
+mod threads;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -10,6 +10,9 @@ mod servers;
 #[path = "../support/test_node/mod.rs"]
 mod test_node;
 
+#[path = "../support/threads.rs"]
+mod threads;
+
 mod asked;
 mod elector;
 mod fence;

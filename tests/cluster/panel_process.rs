@@ -152,17 +152,15 @@ impl PanelProcess {
 
     /// SIGTERM, and how it ended.
     pub async fn stop(&mut self) -> ExitStatus {
-        self.terminate();
+        self.signal(Signal::TERM);
         self.ended().await
     }
 
-    /// SIGTERM.
-    pub fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is asked to stop");
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
-}
 
-impl PanelProcess {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it is there");
