@@ -193,7 +193,8 @@ async fn killed(world: &World, panel: &Panel, away_ms: u64) -> Result<bool> {
     Ok(true)
 }
 
-async fn terminated(world: &World, panel: &Panel) -> Result<bool> {
+/// SIGTERM, and started again when it has ended.
+pub async fn terminated(world: &World, panel: &Panel) -> Result<bool> {
     let Ok(mut process) = panel.process.try_lock() else { return Ok(false) };
     world.witness.excuse(&panel.name);
     world.death_of(&panel.name, "terminated");
