@@ -106,6 +106,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--connections", type=int, default=4, help="of each of the two loads")
     parser.add_argument("--delay", type=int, default=10, help="milliseconds between an answer and the next request")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--databases", help="keep the seeded databases in this folder")
     parser.add_argument("--output", default=str(bench.ROOT / "docs" / "performance-tail.json"))
     parser.add_argument("--binary", default=str(tasks.TARGET / "sarban"))
@@ -125,7 +126,7 @@ def main():
                 try:
                     tasks.settled(database, f"SELECT {args.nodes} - COUNT(*) FROM nodes WHERE status = 'healthy'", 60)
                     time.sleep(args.seconds)
-                    rows = [window(args, panel, database, folder, kind) for kind in KINDS]
+                    rows = [window(args, panel, database, folder, kind) for kind in args.kinds]
                 finally:
                     panel.stop()
             results.append({"users": args.users, "engine": engine, "nodes": args.nodes, "rows": rows})
