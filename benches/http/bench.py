@@ -89,19 +89,31 @@ def wait_for(url, process):
     sys.exit(f"bench: no answer at {url}")
 
 
-def wrk(base, paths, seconds, connections, folder, **env):
-    """Runs wrk; its figures."""
-    requests = Path(folder) / "requests"
-    requests.write_text("\n".join(paths) + "\n")
-    env = {**os.environ, "REQUESTS": str(requests), **{name: value for name, value in env.items() if value}}
+def start_wrk(base, paths, seconds, connections, folder, **env):
+    """Starts wrk on these paths, each in turn. DELAY is the pause after each answer in ms."""
+    with tempfile.NamedTemporaryFile("w", dir=folder, prefix="requests.", delete=False) as requests:
+        requests.write("\n".join(paths) + "\n")
+    env = {**os.environ, "REQUESTS": requests.name, **{name: value for name, value in env.items() if value}}
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(HERE / "requests.lua"), base]
-    output = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-    line = next(line for line in output.splitlines() if line.startswith("FIGURES "))
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+
+
+def figures_of(process):
+    """What wrk measured, once it has ended."""
+    output, _ = process.communicate()
+    line = next((line for line in output.splitlines() if line.startswith("FIGURES ")), None)
+    if process.returncode or not line:
+        sys.exit(f"bench: wrk failed:\n{output}")
     return json.loads(line.removeprefix("FIGURES "))
 
 
+def wrk(*args, **env):
+    """Runs wrk; its figures."""
+    return figures_of(start_wrk(*args, **env))
+
+
 class Panel:
-    """A running panel on a seeded database."""
+    """A running panel on a seeded database. Without `REDIS_URL` in its settings it has no Redis."""
 
     def __init__(self, args, database, workers, folder, settings=None):
         self.port, self.folder = free_port(), folder
@@ -114,9 +126,9 @@ class Panel:
             "LOGIN_ATTEMPTS_PER_MINUTE": "0",
             "DATA_DIR": folder,
             "LOG_LEVEL": "warn",
-            **(settings or {}),
         }
         env.pop("REDIS_URL", None)
+        env.update(settings or {})
         self.base = f"http://127.0.0.1:{self.port}"
         self.process = subprocess.Popen([args.binary, "serve"], env=env, cwd=folder)
         wait_for(self.base + "/health/live", self.process)
@@ -124,8 +136,9 @@ class Panel:
         answer = urllib.request.urlopen(self.base + "/api/admins/token", form, timeout=30).read()
         self.token = json.loads(answer)["access_token"]
 
-    def get(self, path):
-        request = urllib.request.Request(self.base + path, headers={"Authorization": f"Bearer {self.token}"})
+    def ask(self, path, method="GET"):
+        """The document of an answer."""
+        request = urllib.request.Request(self.base + path, headers={"Authorization": f"Bearer {self.token}"}, method=method)
         return json.loads(urllib.request.urlopen(request, timeout=60).read())
 
     def stop(self):
@@ -136,10 +149,10 @@ class Panel:
 def paths_of(panel, kind):
     """Ten thousand users from all over the list, so that no cache knows them all."""
     if not hasattr(panel, "users"):
-        total = panel.get("/api/users?size=1")["total"]
+        total = panel.ask("/api/users?size=1")["total"]
         pages = max(total // 100, 1)
         step = max(pages // 100, 1)
-        found = [user for page in range(1, pages + 1, step) for user in panel.get(f"/api/users?size=100&page={page}")["items"]]
+        found = [user for page in range(1, pages + 1, step) for user in panel.ask(f"/api/users?size=100&page={page}")["items"]]
         panel.users, panel.last = found, max(-(-total // 50), 1)
     link = lambda user: "/sub/" + user["subscription_url"].split("/sub/", 1)[1]
     everyone = {

@@ -12,6 +12,12 @@ function init()
   at = offset % #paths
 end
 
+-- Without it, each connection asks again at once.
+local pause = tonumber(os.getenv("DELAY") or "")
+if pause then
+  function delay() return pause end
+end
+
 function request()
   at = at % #paths + 1
   return wrk.format(body and "POST" or "GET", paths[at], headers, body)

@@ -6,6 +6,7 @@ the runs in `task_run`, CPU time that of the panel from its start on (with the n
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -92,21 +93,22 @@ def measured(args, database, folder, name, task, question):
         panel.stop()
 
 
-def usage(args, database, folder, count):
-    """A few runs with so many nodes that each count for all active users."""
-    nodes = []
+@contextlib.contextmanager
+def nodes(args, database, folder, count):
+    """So many test nodes, each with all users and moving a little for each of them."""
+    started = []
     try:
         for nth in range(count):
             node = subprocess.Popen(
                 [args.test_node, "--listen", "127.0.0.1:0", "--bytes-per-second", "1000"], stdout=subprocess.PIPE, text=True)
+            started.append(node)
             port = node.stdout.readline().rsplit(":", 1)[1].strip()
-            nodes.append(node)
             if nth == 0:
                 database.run(f"UPDATE nodes SET address = '127.0.0.1', port = {port} WHERE name = 'local'")
             else:
                 database.run(
                     "INSERT INTO nodes (name, address, port, connection_backend, created_at)"
-                    f" VALUES ('node {nth}', '127.0.0.1', {port}, 'grpcio', 0)")
+                    f" VALUES ('node {nth}', '127.0.0.1', {port}, 'grpcio', 0) ON CONFLICT (name) DO UPDATE SET port = excluded.port")
         # Its four inbounds are in a service that everybody has, as soon as it has told of them.
         row_of_nodes = "(SELECT id FROM nodes WHERE name = 'local' OR name LIKE 'node %')"
         panel = bench.Panel(args, database.url, "", folder, {"LOG_LEVEL": "error"})
@@ -117,12 +119,18 @@ def usage(args, database, folder, count):
         database.run(
             "INSERT INTO inbounds_services (inbound_id, service_id) SELECT i.id, s.id FROM inbounds i JOIN services s ON TRUE"
             f" WHERE i.node_id IN {row_of_nodes} ON CONFLICT DO NOTHING")
-        done = "SELECT CASE WHEN COUNT(*) >= 3 THEN 0 ELSE 1 END FROM task_run WHERE task = 'record_user_usages' AND state = 'done' AND items > 0"
-        return measured(args, database, folder, f"usage of {count} node{'s' if count > 1 else ''}", "record_user_usages", done)
+        yield started
     finally:
-        for node in nodes:
+        for node in started:
             node.kill()
             node.wait()
+
+
+def usage(args, database, folder, count):
+    """A few runs with so many nodes that each count for all active users."""
+    with nodes(args, database, folder, count):
+        done = "SELECT CASE WHEN COUNT(*) >= 3 THEN 0 ELSE 1 END FROM task_run WHERE task = 'record_user_usages' AND state = 'done' AND items > 0"
+        return measured(args, database, folder, f"usage of {count} node{'s' if count > 1 else ''}", "record_user_usages", done)
 
 
 def tasks(args, database, folder):

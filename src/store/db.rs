@@ -112,21 +112,10 @@ impl Db {
                     .pragma("cache_size", "-16000")
                     .optimize_on_close(true, None);
                 // The writer first: it creates the file and switches it to WAL.
-                let write = SqlitePoolOptions::new()
-                    .max_connections(1)
-                    .acquire_timeout(options.acquire_timeout)
-                    .connect_with(connect.clone())
-                    .await;
-                let write = write.map_err(|source| StoreError::new("opening the SQLite database", source))?;
-                let read = SqlitePoolOptions::new()
-                    .max_connections(options.connections.max(1))
-                    .acquire_timeout(options.acquire_timeout)
-                    // Each reader has pages of its own: enough for the upper levels of all trees of a million users.
-                    .connect_with(
-                        connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-2000"),
-                    )
-                    .await;
-                let read = read.map_err(|source| StoreError::new("opening the SQLite database", source))?;
+                let write = open_sqlite(connect.clone(), 1, options).await?;
+                // Each reader has pages of its own: enough for the upper levels of all trees of a million users.
+                let reader = connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-2000");
+                let read = open_sqlite(reader, options.connections, options).await?;
                 Ok(Self::Lite(Lite { read, write, gate, patience: options.busy_timeout }))
             }
         }
@@ -231,6 +220,24 @@ async fn begin_sqlite(lite: &Lite, turn: Turn) -> Result<Tx, (StoreError, Turn)>
     match lite.write.begin_with("BEGIN IMMEDIATE").await {
         Ok(tx) => Ok(Tx::Lite { tx, turn }),
         Err(source) => Err((StoreError::new("BEGIN IMMEDIATE", source), turn)),
+    }
+}
+
+/// A pool on the file. A process that closes it as the last one has it to itself while it tidies up.
+async fn open_sqlite(
+    connect: SqliteConnectOptions,
+    connections: u32,
+    options: &OpenOptions,
+) -> Result<SqlitePool, StoreError> {
+    let until = Instant::now() + options.busy_timeout;
+    loop {
+        let pool =
+            SqlitePoolOptions::new().max_connections(connections.max(1)).acquire_timeout(options.acquire_timeout);
+        let opened = pool.connect_with(connect.clone()).await;
+        match opened.map_err(|source| StoreError::new("opening the SQLite database", source)) {
+            Err(busy) if busy.is_retry() && Instant::now() < until => sleep(BUSY_PAUSE).await,
+            other => return other,
+        }
     }
 }
 

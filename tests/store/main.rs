@@ -10,6 +10,7 @@ mod clock;
 mod hosts;
 mod migrate;
 mod nodes;
+mod opening;
 mod outbox;
 mod subscription_fetches;
 mod user_lists;

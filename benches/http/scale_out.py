@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Measures whether more processes cost more: 1, 2 and 3 panels on one PostgreSQL and one Redis: part of `make bench`.
+
+Each panel gets the same steady load, so that together they do one, two and three times the work; what counts is the CPU
+time per request, of the panels and of the database. (Requests per second say nothing about it on a machine whose cores
+they share.)
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import bench
+import tasks
+
+LOADS = {"one user": "users", "links": "links", "users": ["/api/users?size=50"], "links, noted": "sub"}
+
+
+def measured(args, panels, database_pid, folder, name):
+    """All panels under this load at once; CPU ms per request."""
+    paths = bench.paths_of(panels[0], LOADS[name])
+    agent = "v2rayNG/1.8.5" if LOADS[name] == "sub" else None
+
+    def load(seconds):
+        running = [
+            bench.start_wrk(panel.base, paths, seconds, args.connections, folder, TOKEN=panel.token, AGENT=agent, DELAY=str(args.delay))
+            for panel in panels
+        ]
+        return [bench.figures_of(one) for one in running]
+
+    load(1)
+    spent = lambda: (sum(bench.cpu_seconds(panel.process.pid) for panel in panels), bench.cpu_seconds(database_pid, True))
+    before = spent()
+    figures = load(args.seconds)
+    requests = sum(one["requests"] for one in figures)
+    server, database = (1e3 * (now - then) / max(requests, 1) for now, then in zip(spent(), before))
+    row = {
+        "processes": len(panels), "load": name, "per_second": round(sum(one["requests"] / one["seconds"] for one in figures)),
+        "failed": sum(one["failed"] for one in figures), "p99_ms": max(one["p99_ms"] for one in figures),
+        "cpu_ms": round(server, 4), "database_cpu_ms": round(database, 4),
+    }
+    print(f"{row['processes']:>3} {name:16}{row['per_second']:>9}{row['p99_ms']:>9.2f}{server:>9.3f}{database:>9.3f}", flush=True)
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seconds", type=int, default=6)
+    parser.add_argument("--connections", type=int, default=4, help="for each process")
+    parser.add_argument("--delay", type=int, default=8, help="milliseconds between an answer and the next request")
+    parser.add_argument("--output", default=str(bench.ROOT / "docs" / "performance-scale-out.json"))
+    parser.add_argument("--binary", default=str(tasks.TARGET / "sarban"))
+    parser.add_argument("--seed", default=str(tasks.TARGET / "examples" / "seed"))
+    args = parser.parse_args()
+    server, redis = os.environ.get("SARBAN_TEST_POSTGRES_URL"), os.environ.get("SARBAN_TEST_REDIS_URL")
+    rows = []
+    with tempfile.TemporaryDirectory() as home:
+        database = tasks.Database(args, Path(home), "postgres", args.users, server)
+        print(f"\n{args.users:,} users, postgres\n    {'':16}{'req/s':>9}{'p99 ms':>9}{'CPU ms':>9}{'DB ms':>9}", flush=True)
+        for count in args.processes:
+            panels = []
+            try:
+                for nth in range(count):
+                    folder = Path(home) / f"{count}.{nth}"
+                    folder.mkdir()
+                    panels.append(bench.Panel(args, database.url, "1", str(folder), {"REDIS_URL": redis}))
+                # What a seeded database has waiting for the tasks is done before.
+                time.sleep(3)
+                tasks.settled(database, "SELECT COUNT(*) FROM task_run WHERE state = 'running'", 120)
+                rows += [measured(args, panels, database.pid, home, name) for name in LOADS]
+            finally:
+                for panel in panels:
+                    panel.stop()
+    Path(args.output).write_text(json.dumps({"users": args.users, "rows": rows}, indent=1) + "\n")
+    bench.replace(Path(args.output).with_name("performance.md"), "scale-out", table(rows))
+
+
+def table(rows):
+    lines = ["", "| load | processes | requests/s | p99 ms | CPU ms | database CPU ms |", "|---|---|---|---|---|---|"]
+    for row in sorted(rows, key=lambda row: (list(LOADS).index(row["load"]), row["processes"])):
+        lines.append(f"| {row['load']} | {row['processes']} | {row['per_second']} | {row['p99_ms']:.2f} | {row['cpu_ms']:.3f} | {row['database_cpu_ms']:.3f} |")
+    return "\n".join(lines) + "\n\n"
+
+
+if __name__ == "__main__":
+    main()

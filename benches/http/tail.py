@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Measures what apps and dashboards notice of the scheduled work: part of `make bench`.
+
+A steady load of subscriptions and one of single users, and their p50 and p99: with nothing else going on, while usage is
+recorded, while a tenth of the users is expired, while all nodes get their full list. Each kind of work is begun again as
+soon as it has ended, so that all of the window is spent in it.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import bench
+import tasks
+
+LIVE = "activated = TRUE AND removed = FALSE"
+
+
+class Work:
+    """What goes on beside the load: `begin` starts it, `is_over` says when to start it again."""
+
+    def __init__(self, panel, database):
+        self.panel, self.database, self.rounds, self.slot = panel, database, 0, None
+
+    def run(self, task):
+        self.slot = self.panel.ask(f"/api/cluster/tasks/{task}/run", "POST")
+        self.task = task
+
+    def is_over(self):
+        state = self.panel.ask(f"/api/cluster/runs?task={self.task}&size=1")["items"]
+        return bool(state) and state[0]["state"] not in ("running", "pending")
+
+
+class Nothing(Work):
+    def begin(self):
+        pass
+
+    def is_over(self):
+        return False
+
+
+class Usage(Work):
+    def begin(self):
+        self.run("record_user_usages")
+
+
+class Review(Work):
+    """Every tenth user is due, another tenth in each round."""
+
+    def begin(self):
+        where = f"{LIVE} AND id % 10 = {self.rounds % 10}"
+        self.database.run(f"UPDATE users SET expire_strategy = 'fixed_date', expire_date = 1 WHERE {where}")
+        self.run("review_users")
+
+
+class FullSync(Work):
+    """All nodes at once; a round is over when they had two seconds."""
+
+    def begin(self):
+        for node in self.panel.ask("/api/nodes?size=100")["items"]:
+            if node["status"] == "healthy":
+                self.panel.ask(f"/api/nodes/{node['id']}/resync", "POST")
+        self.until = time.monotonic() + 2
+
+    def is_over(self):
+        return time.monotonic() > self.until
+
+
+KINDS = {"nothing": Nothing, "recording usage": Usage, "expiring a tenth": Review, "full lists to all nodes": FullSync}
+
+
+def window(args, panel, database, folder, kind):
+    """Both loads beside one kind of work; a row."""
+    work = KINDS[kind](panel, database)
+    loads = {
+        name: bench.start_wrk(panel.base, bench.paths_of(panel, paths), args.seconds, args.connections, folder,
+                              TOKEN=panel.token, DELAY=str(args.delay))
+        for name, paths in (("links", "links"), ("one user", "users"))
+    }
+    work.begin()
+    began = time.monotonic()
+    while any(load.poll() is None for load in loads.values()):
+        time.sleep(0.1)
+        if work.is_over():
+            work.rounds += 1
+            if time.monotonic() - began < args.seconds - 1:
+                work.begin()
+    row = {"work": kind, "rounds": work.rounds}
+    for name, load in loads.items():
+        figures = bench.figures_of(load)
+        row[name] = {"per_second": round(figures["requests"] / figures["seconds"]), "failed": figures["failed"],
+                     "p50_ms": figures["p50_ms"], "p99_ms": figures["p99_ms"]}
+    print(f"{kind:28}{work.rounds:>7}" + "".join(
+        f"{row[name]['per_second']:>10}{row[name]['p50_ms']:>9.2f}{row[name]['p99_ms']:>9.2f}" for name in loads), flush=True)
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--engines", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=15)
+    parser.add_argument("--connections", type=int, default=4, help="of each of the two loads")
+    parser.add_argument("--delay", type=int, default=10, help="milliseconds between an answer and the next request")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--databases", help="keep the seeded databases in this folder")
+    parser.add_argument("--output", default=str(bench.ROOT / "docs" / "performance-tail.json"))
+    parser.add_argument("--binary", default=str(tasks.TARGET / "sarban"))
+    parser.add_argument("--seed", default=str(tasks.TARGET / "examples" / "seed"))
+    parser.add_argument("--test-node", default=str(tasks.TARGET / "examples" / "test_node"))
+    args = parser.parse_args()
+    server = os.environ.get("SARBAN_TEST_POSTGRES_URL")
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(args.databases or folder)
+        for engine in args.engines:
+            database = tasks.Database(args, home, engine, args.users, server)
+            print(f"\n{args.users:,} users, {engine}, {args.nodes} nodes\n{'':28}{'rounds':>7}{'links/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'users/s':>10}{'p50 ms':>9}{'p99 ms':>9}", flush=True)
+            with tasks.nodes(args, database, folder, args.nodes):
+                database.run("DELETE FROM task_run")
+                panel = bench.Panel(args, database.url, "", folder, {"TASKS_RECORD_USER_USAGES_INTERVAL": "3600", "TASKS_REVIEW_USERS_INTERVAL": "3600"})
+                try:
+                    tasks.settled(database, f"SELECT {args.nodes} - COUNT(*) FROM nodes WHERE status = 'healthy'", 60)
+                    time.sleep(args.seconds)
+                    rows = [window(args, panel, database, folder, kind) for kind in args.kinds]
+                finally:
+                    panel.stop()
+            results.append({"users": args.users, "engine": engine, "nodes": args.nodes, "rows": rows})
+    Path(args.output).write_text(json.dumps(results, indent=1) + "\n")
+    bench.replace(Path(args.output).with_name("performance.md"), "tail", table(results))
+
+
+def table(results):
+    lines = [
+        "", "| engine | beside | rounds | links/s | p50 ms | p99 ms | one user/s | p50 ms | p99 ms |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        for row in result["rows"]:
+            loads = " | ".join(f"{row[name]['per_second']} | {row[name]['p50_ms']:.2f} | {row[name]['p99_ms']:.2f}" for name in ("links", "one user"))
+            lines.append(f"| {result['engine']} | {row['work']} | {row['rounds']} | {loads} |")
+    return "\n".join(lines) + "\n\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+//! Opening a database that another process still has.
+
+use std::time::Duration;
+
+use sarban::config::database_url::DatabaseUrl;
+use sarban::store::{Db, Engine};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode};
+use sqlx::{ConnectOptions, Connection, raw_sql};
+
+use crate::support::database::{Content, TestDatabase, execute, with_database};
+
+/// As in a restart: the process before this one closes the file as the last, which keeps everybody else out.
+#[test]
+fn a_file_that_is_being_closed_is_opened_when_it_is() {
+    with_database(Engine::Sqlite, Content::Empty, async |TestDatabase { db, options }| {
+        db.close().await;
+        let DatabaseUrl::Sqlite { path } = &options.url else { panic!("a database of SQLite") };
+        let alone = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .locking_mode(SqliteLockingMode::Exclusive);
+        let mut alone = alone.connect().await.expect("nobody else has it");
+        raw_sql("CREATE TABLE t (a INTEGER)").execute(&mut alone).await.expect("it is writable");
+        let opening = tokio::spawn(async move { Db::open(&options).await });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        alone.close().await.expect("it closes");
+        let db = opening.await.expect("no panic").expect("it opens once it may");
+        execute(&db, "INSERT INTO t VALUES (1)").await;
+        db.close().await;
+    });
+}
