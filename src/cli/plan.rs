@@ -15,7 +15,7 @@ use crate::config::database_url::DatabaseUrl;
 const PROGRAM_MB: u64 = 40;
 const THREAD_MB: u64 = 3;
 const POSTGRES_CONNECTION_MB: u64 = 1;
-const SQLITE_READER_MB: u64 = 4;
+const SQLITE_READER_MB: u64 = 5;
 const SQLITE_WRITER_MB: u64 = 20;
 
 /// The lease has connections of its own, beside the pool.
@@ -194,7 +194,7 @@ mod tests {
     fn one_box_needs_no_warning() {
         let plan = plan(&[], 1);
         assert_eq!((plan.cores, plan.affinity, plan.quota, plan.workers), (2, 4, Some(1.5), 5));
-        assert_eq!((plan.database, plan.database_connections), ("sqlite", 8));
+        assert_eq!((plan.database, plan.database_connections), ("sqlite", 6));
         assert_eq!(plan.warnings, [""; 0]);
     }
 

@@ -34,11 +34,11 @@ impl DatabaseSettings {
     }
 
     /// Those of them that are opened on so many cores. SQLite reads on a thread for each, with pages and statements of
-    /// its own: beyond four a core there is more memory and no more speed.
+    /// its own: beyond three a core there is more memory and no more speed.
     pub fn opened(&self, cores: usize) -> u32 {
         match self.url {
             DatabaseUrl::Postgres { .. } => self.connections(),
-            DatabaseUrl::Sqlite { .. } => self.connections().min(u32::try_from(4 * cores).unwrap_or(u32::MAX)),
+            DatabaseUrl::Sqlite { .. } => self.connections().min(u32::try_from(3 * cores).unwrap_or(u32::MAX)),
         }
     }
 
