@@ -117,7 +117,7 @@ async fn whatever_is_wrong_with_a_link_the_answer_takes_as_long(db: Db) {
         ("/sub/ann/00000000000000000000000000000002", 429),
         ("/sub/ann/00000000000000000000000000000002/links", 429),
     ] {
-        let asked = std::time::Instant::now();
+        let asked = tokio::time::Instant::now();
         let answer = send(fetch(&panel, link)).await;
         let took = asked.elapsed();
         answer.refused(status);
