@@ -25,6 +25,9 @@ use crate::store::services::Scope;
 use crate::store::user_lists::{UserFilter, UserSort, UserWindow};
 use crate::store::{self, StoreError};
 
+/// Bytes of a name that is kept: 32 letters of any script.
+const MAX_KEPT_NAME: usize = 128;
+
 /// The operations of this file.
 #[derive(OpenApi)]
 #[openapi(paths(
@@ -231,6 +234,10 @@ impl State {
     /// The user of that name as it was at most a moment ago.
     pub(super) async fn recent_user(&self, username: &str) -> Result<Option<Arc<User>>, StoreError> {
         let find = async || Ok(store::users::by_username(&self.panel.db, username).await?.map(Arc::new));
+        // Nobody can have such a name, and strangers would have their texts kept.
+        if username.len() > MAX_KEPT_NAME {
+            return find().await;
+        }
         self.users.get(&self.panel, username, find).await
     }
 

@@ -166,8 +166,8 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     };
     let panel = Panel { db: db.clone(), clock, bell, audience: audience.clone() };
     let state = api::State::new(panel, api_options(&settings, counters)?, view, health, metrics, &mut rng);
-    let fetches = state.fetches.clone();
-    tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
+    let notes = Notes { fetches: state.fetches.clone(), db: db.clone(), clock: state.panel.clock.clone() };
+    tokio::spawn(stopping.clone().run_until_cancelled_owned(notes.clone().write_each_second()));
 
     let taken_over = CancellationToken::new();
     take_over::offer(&settings, socket, taken_over.clone());
@@ -212,7 +212,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     };
     let ((), end) = tokio::join!(serving, handing_over);
     let closing = async {
-        write_fetches(&fetches, &db).await;
+        notes.write().await;
         db.close().await;
     };
     if timeout_at(end, closing).await.is_err() {
@@ -247,20 +247,30 @@ async fn replay_each_minute(collector: Collector, stopping: CancellationToken) {
     }
 }
 
-/// What apps fetched in the last second, in one write.
-async fn flush_each_second(fetches: FetchLog, db: Db) {
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        second.tick().await;
-        write_fetches(&fetches, &db).await;
-    }
+/// What apps fetched, on its way to the database.
+#[derive(Clone)]
+struct Notes {
+    fetches: FetchLog,
+    db: Db,
+    clock: Clock,
 }
 
-async fn write_fetches(fetches: &FetchLog, db: &Db) {
-    if let Err(error) = fetches.flush(db).await {
-        // Nothing is lost: the next call writes it.
-        tracing::warn!(error = &error as &dyn std::error::Error, "fetches of subscriptions could not be written");
+impl Notes {
+    /// What was fetched in the last second, in one write.
+    async fn write_each_second(self) {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            second.tick().await;
+            self.write().await;
+        }
+    }
+
+    async fn write(&self) {
+        if let Err(error) = self.fetches.flush(&self.db, self.clock.boot()).await {
+            // Nothing is lost: the next call writes it.
+            tracing::warn!(error = &error as &dyn std::error::Error, "fetches of subscriptions could not be written");
+        }
     }
 }
 

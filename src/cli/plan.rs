@@ -10,11 +10,13 @@ use crate::config::cores::Cores;
 use crate::config::database_url::DatabaseUrl;
 
 /// Estimates in MiB, on the safe side: the program with its caches, the stack and the arena of a thread, the buffers
-/// and prepared statements of a connection to PostgreSQL, the page cache of one to SQLite.
+/// and prepared statements of a connection to PostgreSQL, those and the page cache of one that reads from SQLite, and of
+/// the one that writes.
 const PROGRAM_MB: u64 = 40;
 const THREAD_MB: u64 = 3;
 const POSTGRES_CONNECTION_MB: u64 = 1;
-const SQLITE_CONNECTION_MB: u64 = 16;
+const SQLITE_READER_MB: u64 = 5;
+const SQLITE_WRITER_MB: u64 = 20;
 
 /// The lease has connections of its own, beside the pool.
 const LEASE_CONNECTIONS: u64 = 3;
@@ -72,10 +74,9 @@ impl Plan {
     #[allow(clippy::cast_precision_loss)]
     pub fn new(settings: &Settings, cores: Cores, files: u64, hosts: u32) -> Self {
         let workers = settings.threads.workers(cores.whole());
-        let connections = u64::from(settings.database.connections());
+        let connections = u64::from(settings.database.opened(cores.whole()));
         let (database, connections_mb) = match settings.database.url {
-            // One more connection writes.
-            DatabaseUrl::Sqlite { .. } => ("sqlite", (connections + 1) * SQLITE_CONNECTION_MB),
+            DatabaseUrl::Sqlite { .. } => ("sqlite", connections * SQLITE_READER_MB + SQLITE_WRITER_MB),
             DatabaseUrl::Postgres { .. } => ("postgresql", connections * POSTGRES_CONNECTION_MB),
         };
         Self {
@@ -197,7 +198,7 @@ mod tests {
     fn one_box_needs_no_warning() {
         let plan = plan(&[], 1);
         assert_eq!((plan.cores, plan.affinity, plan.quota, plan.workers), (2, 4, Some(1.5), 5));
-        assert_eq!((plan.database, plan.database_connections), ("sqlite", 10));
+        assert_eq!((plan.database, plan.database_connections), ("sqlite", 6));
         assert_eq!(plan.warnings, [""; 0]);
     }
 

@@ -54,7 +54,11 @@ pub const SETTINGS: &[Setting] = &[
         "DATABASE_URL",
         secret("SQLALCHEMY_DATABASE_URL", "sqlite:///db.sqlite3", "the database, SQLite or PostgreSQL"),
     ),
-    plain("SQLALCHEMY_CONNECTION_POOL_SIZE", "10", "database connections of this process"),
+    plain(
+        "SQLALCHEMY_CONNECTION_POOL_SIZE",
+        "10",
+        "database connections of this process; on SQLite at most three a core",
+    ),
     plain("SQLALCHEMY_CONNECTION_MAX_OVERFLOW", "-1", "connections beyond the pool; below zero: none"),
     plain("DATABASE_STATEMENT_CACHE", "100", "prepared statements per connection; 0 behind pgbouncer"),
     secret("DATABASE_DIRECT_URL", "", "the database past pgbouncer, for migrations and the lease"),
