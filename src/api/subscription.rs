@@ -162,7 +162,9 @@ impl State {
         // Chance makes each rendering another one: then there is no tag, and nothing to compare.
         let etag = etag(format, &request, sources.revision.wrapping_add(self.surroundings_revision));
         let known = etag.as_ref().is_some_and(|etag| {
-            http.header(header::IF_NONE_MATCH).is_some_and(|known| known.split(',').any(|known| known.trim() == etag))
+            let known = http.header(header::IF_NONE_MATCH).unwrap_or_default();
+            // A proxy that compresses makes a tag weak.
+            known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag)
         });
         let mut response = Response::builder();
         for (name, value) in headers(user, &sources.settings, &own_url(client, http)) {

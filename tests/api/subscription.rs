@@ -242,6 +242,7 @@ async fn what_a_program_has_already_is_not_sent_again(db: Db) {
     let again = get("links", &format!("\"other\", {links}")).await;
     assert_eq!((again.status.as_u16(), &again.body), (304, &json!(null)));
     assert_eq!(tag(&again), links);
+    assert_eq!(get("links", &format!("W/{links}")).await.status, 304, "as a proxy that compresses names it");
     assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=7; expire=0"));
     assert_ne!(tag(&get("v2ray", &links).await), links, "each format has tags of its own");
     // What no entry shows changes nothing, and the headers tell it.
