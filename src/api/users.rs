@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use poem::handler;
 use poem::http::StatusCode;
+use poem::{Response, handler};
 use rand::Rng as _;
 use utoipa::OpenApi;
 
@@ -15,6 +15,7 @@ use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Path, Query};
 use super::routes::{Methods, Routes, delete, get, post, put};
+use super::service_text;
 use super::services::{ServiceResponse, page_of};
 use super::user_input::{At, ExpiredQuery, OwnerQuery, UserCreate, UserModify, UserQuery};
 use crate::actions::users::{self, UserError, bulk};
@@ -208,10 +209,10 @@ async fn services_of(
     state: &State,
     CurrentAdmin(admin): CurrentAdmin,
     Both(Path(at), paging): Both<Path<At>, Paging>,
-) -> Result<Json<Page<ServiceResponse>>, ApiError> {
+) -> Result<Response, ApiError> {
     let user = users::get(&state.panel, &admin, &at.username).await?;
-    let (items, total) = page_of(state, Scope::OfUser(user.id), "", &paging).await?;
-    Ok(Json(paging.page(items, total)))
+    let (services, total) = page_of(state, Scope::OfUser(user.id), "", &paging).await?;
+    service_text::page(&state.panel.db, services, &paging.page(Vec::new(), total)).await
 }
 
 impl State {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use poem::Server;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::coordination::{Coordination, CoordinationParts};
 use super::health::Watchers;
 use super::listener::{Door, Listening};
+use super::server::{self, Patience};
 use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, take_over, telemetry};
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
@@ -25,6 +25,7 @@ use crate::cluster::members;
 use crate::cluster::shared_counters::SharedCounters;
 use crate::cluster::view::ClusterView;
 use crate::config::Settings;
+use crate::config::cores::Cores;
 use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::SECOND;
 use crate::domain::schedule::{Schedule, Task};
@@ -107,7 +108,12 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let cluster = settings.instance.cluster.as_str();
     let counters = servers.clone().map(|servers| Arc::new(SharedCounters::new(servers, cluster, clock.clone())));
     let schedules = schedules(&settings);
-    let audience = Arc::new(notifications::audience(&settings));
+    let audience = notifications::audiences(&settings, &db).await?;
+    tokio::spawn(stopping.clone().run_until_cancelled_owned(notifications::keep_up(
+        audience.clone(),
+        db.clone(),
+        bell.ear(),
+    )));
     let coordination = Coordination::start(CoordinationParts {
         me: Member {
             instance: identity.instance,
@@ -127,7 +133,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         redis: servers.map(|servers| (servers, cluster.to_owned())),
         bell: bell.clone(),
         supervisor,
-        courier: notifications::courier(&settings, clock.clone(), wake(bell.ear()))?,
+        courier: notifications::courier(&settings, &audience, clock.clone(), wake(bell.ear()))?,
         deps: Arc::new(Deps {
             db: db.clone(),
             clock: clock.clone(),
@@ -175,8 +181,10 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     tracing::info!("the panel is at {}", address(&settings));
     let grace = settings.instance.shutdown_grace;
     let door = Door { acceptor, closed: taken_over.clone() };
-    let serving = Server::new_with_acceptor(door).run_with_graceful_shutdown(
+    let serving = server::serve(
+        door,
         api::routes(state),
+        Patience::default(),
         async {
             stopping.cancelled().await;
             if taken_over.is_cancelled() {
@@ -186,7 +194,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
                 watchers.notice(grace).await;
             }
         },
-        Some(grace.saturating_sub(2 * LAST_SECOND + Watchers::longest(grace))),
+        grace.saturating_sub(2 * LAST_SECOND + Watchers::longest(grace)),
     );
     // The lease goes at the first signal: others need not wait for the last request here.
     let handing_over = async {
@@ -199,7 +207,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         collector.shut_down(end - LAST_SECOND).await;
         end
     };
-    let (served, end) = tokio::join!(serving, handing_over);
+    let ((), end) = tokio::join!(serving, handing_over);
     let closing = async {
         write_fetches(&fetches, &db).await;
         db.close().await;
@@ -207,7 +215,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     if timeout_at(end, closing).await.is_err() {
         tracing::warn!("the database's connections were not closed in time");
     }
-    served.context("the HTTP server failed")
+    Ok(())
 }
 
 async fn bring_schema_up_to_date(db: &Db, apply: bool) -> anyhow::Result<()> {
@@ -283,6 +291,7 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
 pub(super) fn api_options(settings: &Settings, counters: Option<Arc<SharedCounters>>) -> anyhow::Result<api::Options> {
     Ok(api::Options {
         http: settings.http.clone(),
+        requests_at_once: settings.requests_at_once(Cores::detect().whole()),
         auth: settings.auth.clone(),
         subscription: settings.subscription.clone(),
         surroundings: surroundings::find(settings)?,

@@ -49,6 +49,7 @@ pub struct Plan {
     hosts: u32,
     database_connections_all_hosts: u64,
     lease_connections: u64,
+    requests_at_once: usize,
     memory_mb: u64,
     warnings: Vec<String>,
 }
@@ -88,6 +89,7 @@ impl Plan {
             hosts,
             database_connections_all_hosts: connections * u64::from(hosts),
             lease_connections: LEASE_CONNECTIONS,
+            requests_at_once: settings.requests_at_once(cores.whole()),
             memory_mb: PROGRAM_MB + workers.threads as u64 * THREAD_MB + connections_mb,
             warnings: warnings(settings, cores, files, workers.threads, hosts),
         }
@@ -107,6 +109,8 @@ impl Plan {
         };
         let connections = format!("{connections}, and {} of each process for the lease", self.lease_connections);
         table.add_row(["connections", &connections]);
+        let requests = format!("{} at once; further ones wait up to a second, then get 503", self.requests_at_once);
+        table.add_row(["requests", &requests]);
         table.add_row(["memory", &format!("up to about {} MB", self.memory_mb)]);
         table
     }

@@ -40,6 +40,11 @@ pub const SETTINGS: &[Setting] = &[
     plain("TRUSTED_PROXIES", "127.0.0.0/8,::1", "networks whose X-Forwarded headers are believed"),
     plain("CORS_ALLOWED_ORIGINS", "*", "origins whose pages may call the API"),
     secret("METRICS_TOKEN", "", "bearer token of /metrics; without it only this machine may read them"),
+    plain(
+        "MAX_REQUESTS_AT_ONCE",
+        "",
+        "further ones wait up to a second, then get 503; not set: 8 x (worker threads + database connections)",
+    ),
     plain("SARBAN_READ_ONLY", "false", "refuse every change"),
     // Threads.
     plain("UVICORN_WORKERS", "", "worker threads; not set: min(2 x cores + 1, 8), and 1 on one core"),
