@@ -31,8 +31,14 @@ impl Endpoint for Routes {
             }
             "/endless" => Response::from(Body::from_bytes_stream(pieces)),
             "/broken" => {
-                let broken = [Ok("{\"items\":["), Err(std::io::Error::other("on purpose"))];
-                Response::from(Body::from_bytes_stream(futures_util::stream::iter(broken)))
+                let broken = futures_util::stream::unfold(0, async |nth| match nth {
+                    0 => Some((Ok("{\"items\":["), 1)),
+                    _ => {
+                        sleep(SHORT).await;
+                        Some((Err(std::io::Error::other("on purpose")), 2))
+                    }
+                });
+                Response::from(Body::from_bytes_stream(Box::pin(broken)))
             }
             _ => Response::from("quick"),
         })

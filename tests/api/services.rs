@@ -194,7 +194,8 @@ async fn a_service_shows_all_its_users_however_many(db: Db) {
              FROM n;
          INSERT INTO users_services (user_id, service_id)
              SELECT u.id, s.id FROM users u
-             JOIN services s ON s.id = 1 OR s.id = 2 AND u.id <= 1002 OR s.id = 3 AND u.id <= 11004",
+             JOIN services s ON s.id = 1 OR s.id = 2 AND u.id <= 1002 OR s.id = 3 AND u.id <= 11004;
+         INSERT INTO user_traffic (user_id, created_at) VALUES (5, 0)",
     )
     .await;
     let panel = TestPanel::start(db).await;
