@@ -51,7 +51,7 @@ statements! {
                 END;
                 CREATE INDEX user_usage_hours_hour ON user_usage_hours (hour);
             END $$",
-        lite "CREATE INDEX user_usage_hours_hour ON user_usage_hours (hour)";
+        lite "CREATE INDEX IF NOT EXISTS user_usage_hours_hour ON user_usage_hours (hour)";
 }
 
 row! {
