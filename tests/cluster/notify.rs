@@ -239,7 +239,13 @@ async fn who_hands_over_enters_what_is_under_way_and_sends_no_more(db: Db) {
     let (stop, fence) = (CancellationToken::new(), fence(&db, Epoch(0)));
     let term = fence.term().clone();
     let (bell, wake) = tokio::sync::watch::channel(());
-    let courier = Courier::new(Clock::real(), wake, timing(), webhook(&hook), telegram(&bot, &[7]));
+    let courier = Courier::new(
+        Clock::real(),
+        wake,
+        timing(),
+        webhook(&hook),
+        tokio::sync::watch::channel(telegram(&bot, &[7])).1,
+    );
     let leading = tokio::spawn({
         let stop = stop.clone();
         async move { courier.lead(fence, stop).await }
