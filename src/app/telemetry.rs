@@ -18,6 +18,8 @@ pub fn start_logging(settings: LogSettings) {
     let filter = EnvFilter::new(format!("warn,sarban={level}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Where the log can't be written (a full disk, a closed pipe), saying so there would panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start (in tests) leaves the first one in force.
