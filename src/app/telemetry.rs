@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::log::{LogFormat, LogSettings};
+use crate::config::memory::Memory;
 
 /// What durations are sorted into.
 const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -40,6 +41,9 @@ pub(super) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
             keeper.run_upkeep();
         }
     });
+    if let Some(limit) = Memory::detect().limit {
+        metrics::gauge!("process_memory_limit_bytes").set(limit as f64);
+    }
     tokio::spawn(async {
         loop {
             measure_process();
