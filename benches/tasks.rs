@@ -1,4 +1,7 @@
-//! How long the scheduled tasks take when many users are due at once: `cargo bench --bench tasks`.
+//! How long the scheduled tasks take when many users are due at once, and how long others wait: `cargo bench --bench tasks`.
+//!
+//! A second pool, which on SQLite is what another process would be, writes to one user after another all the while. What
+//! it waited longest is as long as a chunk of the task, or longer.
 //!
 //! On SQLite, and on PostgreSQL when `SARBAN_TEST_POSTGRES_URL` names a database server (`eval "$(make -s services)"`).
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
@@ -9,12 +12,18 @@ mod support;
 #[allow(dead_code, reason = "it takes a part of it")]
 mod task;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
 use sarban::domain::moment::{DAY, HOUR, Moment};
 use sarban::domain::schedule::Task;
-use sarban::store::{Db, Engine};
-use support::database::{Content, execute, number, with_database};
+use sarban::store::{Db, Engine, Tx};
+use sqlx::{AssertSqlSafe, raw_sql};
+use support::database::{Content, TestDatabase, execute, number, with_database};
 use task::Leader;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
 
 /// All users are made at 0; a hundred days later everything is due.
 const NOW: Moment = Moment::from_micros(100 * DAY);
@@ -22,20 +31,22 @@ const NOW: Moment = Moment::from_micros(100 * DAY);
 fn main() {
     for users in [10_000, 100_000] {
         for engine in [Engine::Sqlite, Engine::Postgres] {
-            with_database(engine, Content::Schema, async |test| measure(&test.db, users).await);
+            with_database(engine, Content::Schema, async |test| measure(&test, users).await);
         }
     }
 }
 
-async fn measure(db: &Db, users: i64) {
+async fn measure(test: &TestDatabase, users: i64) {
+    let db = &test.db;
     println!("{:?}, {users} users:", db.engine());
     seed(db, users).await;
     let mut leader = Leader::keeping(db, Some(60)).await;
-    time(&mut leader, Task::ReviewUsers, "with nobody due", 0).await;
+    let beside = Beside::begin(test).await;
+    time(&mut leader, &beside, Task::ReviewUsers, "with nobody due", 0).await;
     for some in [1_000, users] {
         let expired = format!("UPDATE users SET expire_strategy = 'fixed_date', expire_date = 1 WHERE id <= {some}");
         execute(db, expired.leak()).await;
-        time(&mut leader, Task::ReviewUsers, "expired", some).await;
+        time(&mut leader, &beside, Task::ReviewUsers, "expired", some).await;
         execute(
             db,
             "UPDATE users SET activated = TRUE, expire_strategy = 'never', expire_date = NULL WHERE activated = FALSE",
@@ -43,18 +54,18 @@ async fn measure(db: &Db, users: i64) {
         .await;
     }
     execute(db, "UPDATE user_traffic SET used_traffic = 20").await;
-    time(&mut leader, Task::ReviewUsers, "have used up their data", users).await;
-    time(&mut leader, Task::ReviewUsers, "with nobody due again", 0).await;
+    time(&mut leader, &beside, Task::ReviewUsers, "have used up their data", users).await;
+    time(&mut leader, &beside, Task::ReviewUsers, "with nobody due again", 0).await;
     for some in [10_000, users] {
         let due = format!(
             "UPDATE user_traffic SET data_limit_reset_strategy = 'day', traffic_reset_at = NULL, used_traffic = 20 WHERE user_id <= {some}"
         );
         execute(db, due.leak()).await;
-        time(&mut leader, Task::ResetUserDataUsage, "to be reset", some).await;
+        time(&mut leader, &beside, Task::ResetUserDataUsage, "to be reset", some).await;
     }
     execute(db, "UPDATE users SET expire_strategy = 'start_on_first_use', usage_duration = 1000000, edit_at = 1").await;
     execute(db, "UPDATE user_traffic SET online_at = 2").await;
-    time(&mut leader, Task::ReviewUsers, "on hold came online", users).await;
+    time(&mut leader, &beside, Task::ReviewUsers, "on hold came online", users).await;
 
     // Three nodes per user, a day to roll up.
     execute(
@@ -72,11 +83,50 @@ async fn measure(db: &Db, users: i64) {
     assert_eq!(number(db, "SELECT CAST(SUM(counted) AS BIGINT) FROM user_usage_days").await, rows * 1_000);
 }
 
-async fn time(leader: &mut Leader, task: Task, what: &str, items: i64) {
+async fn time(leader: &mut Leader, beside: &Beside, task: Task, what: &str, items: i64) {
+    beside.longest.store(0, Relaxed);
     let began = Instant::now();
     let done = leader.run(task, NOW).await.expect("the task runs");
+    let (took, longest) = (began.elapsed().as_millis(), beside.longest.load(Relaxed));
     assert_eq!(done, items, "{what}");
-    println!("    {} ({items} {what}): {} ms", task.name(), began.elapsed().as_millis());
+    println!("    {} ({items} {what}): {took} ms; another writer waited {longest} ms at most", task.name());
+}
+
+/// Somebody else who writes.
+struct Beside {
+    /// Milliseconds that a write took.
+    longest: Arc<AtomicU64>,
+    _writing: AbortOnDropHandle<()>,
+}
+
+impl Beside {
+    async fn begin(test: &TestDatabase) -> Self {
+        let db = Db::open(&test.options).await.expect("another pool");
+        let longest = Arc::new(AtomicU64::new(0));
+        let noting = longest.clone();
+        let writing = tokio::spawn(async move {
+            for nth in 0i64.. {
+                let began = Instant::now();
+                // While everything is made ready, SQLite may be busy for longer than anybody should wait.
+                let mut tx = loop {
+                    if let Ok(tx) = db.begin().await {
+                        break tx;
+                    }
+                };
+                let text = format!("UPDATE users SET note = 'seen' WHERE id = {}", 1 + nth * 7919 % 10_000);
+                let text = raw_sql(AssertSqlSafe(text));
+                match &mut tx {
+                    Tx::Pg(tx) => text.execute(&mut **tx).await.map(drop),
+                    Tx::Lite { tx, .. } => text.execute(&mut **tx).await.map(drop),
+                }
+                .expect("it is written");
+                tx.commit().await.expect("a commit");
+                noting.fetch_max(began.elapsed().as_millis() as u64, Relaxed);
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        Self { longest, _writing: AbortOnDropHandle::new(writing) }
+    }
 }
 
 async fn seed(db: &Db, users: i64) {

@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::log::{LogFormat, LogSettings};
+use crate::config::memory::Memory;
 
 /// What durations are sorted into.
 const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -17,6 +18,8 @@ pub fn start_logging(settings: LogSettings) {
     let filter = EnvFilter::new(format!("warn,sarban={level}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Where the log can't be written (a full disk, a closed pipe), saying so there would panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start (in tests) leaves the first one in force.
@@ -38,6 +41,9 @@ pub(super) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
             keeper.run_upkeep();
         }
     });
+    if let Some(limit) = Memory::detect().limit {
+        metrics::gauge!("process_memory_limit_bytes").set(limit as f64);
+    }
     tokio::spawn(async {
         loop {
             measure_process();

@@ -8,11 +8,14 @@ use super::output;
 use crate::config::Settings;
 use crate::config::cores::Cores;
 use crate::config::database_url::DatabaseUrl;
+use crate::config::memory::Memory;
 
-/// Estimates in MiB, on the safe side: the program with its caches, the stack and the arena of a thread, the buffers
-/// and prepared statements of a connection to PostgreSQL, those and the page cache of one that reads from SQLite, and of
-/// the one that writes.
+/// Estimates in MiB, on the safe side: the program with its caches, the largest piece of work (recording what 100,000
+/// users used on three nodes took as much: docs/performance.md), the stack and the arena of a thread, the buffers and
+/// prepared statements of a connection to PostgreSQL, those and the page cache of one that reads from SQLite, and of the
+/// one that writes.
 const PROGRAM_MB: u64 = 40;
+const WORK_MB: u64 = 110;
 const THREAD_MB: u64 = 3;
 const POSTGRES_CONNECTION_MB: u64 = 1;
 const SQLITE_READER_MB: u64 = 5;
@@ -38,6 +41,17 @@ pub struct PlanArgs {
     hosts: u32,
 }
 
+/// What the kernel lets this process use.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// Processors.
+    pub cores: Cores,
+    /// Memory.
+    pub memory: Memory,
+    /// Open files.
+    pub files: u64,
+}
+
 /// What this machine gets.
 #[derive(Debug, Serialize)]
 pub struct Plan {
@@ -52,12 +66,15 @@ pub struct Plan {
     database_connections_all_hosts: u64,
     lease_connections: u64,
     memory_mb: u64,
+    memory_limit_mb: Option<u64>,
+    host_memory_mb: Option<u64>,
     warnings: Vec<String>,
 }
 
 pub(super) fn run(args: &PlanArgs, settings: &Settings) -> anyhow::Result<()> {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let plan = Plan::new(settings, Cores::detect(), files, args.hosts);
+    let machine = Machine { cores: Cores::detect(), memory: Memory::detect(), files };
+    let plan = Plan::new(settings, machine, args.hosts);
     if args.json {
         return output::json(&plan);
     }
@@ -69,15 +86,17 @@ pub(super) fn run(args: &PlanArgs, settings: &Settings) -> anyhow::Result<()> {
 }
 
 impl Plan {
-    /// The plan for these settings on these cores, with so many open files allowed, for so many hosts.
+    /// The plan for these settings on such a machine, for so many hosts.
     #[allow(clippy::cast_precision_loss)]
-    pub fn new(settings: &Settings, cores: Cores, files: u64, hosts: u32) -> Self {
+    pub fn new(settings: &Settings, machine: Machine, hosts: u32) -> Self {
+        let Machine { cores, memory, .. } = machine;
         let workers = settings.threads.workers(cores.whole());
         let connections = u64::from(settings.database.opened(cores.whole()));
         let (database, connections_mb) = match settings.database.url {
             DatabaseUrl::Sqlite { .. } => ("sqlite", connections * SQLITE_READER_MB + SQLITE_WRITER_MB),
             DatabaseUrl::Postgres { .. } => ("postgresql", connections * POSTGRES_CONNECTION_MB),
         };
+        let memory_mb = PROGRAM_MB + WORK_MB + workers.threads as u64 * THREAD_MB + connections_mb;
         Self {
             cores: cores.whole(),
             affinity: cores.affinity,
@@ -89,8 +108,10 @@ impl Plan {
             hosts,
             database_connections_all_hosts: connections * u64::from(hosts),
             lease_connections: LEASE_CONNECTIONS,
-            memory_mb: PROGRAM_MB + workers.threads as u64 * THREAD_MB + connections_mb,
-            warnings: warnings(settings, cores, files, workers.threads, hosts),
+            memory_mb,
+            memory_limit_mb: memory.limit.map(whole_mb),
+            host_memory_mb: memory.host.map(whole_mb),
+            warnings: warnings(settings, machine, memory_mb, workers.threads, hosts),
         }
     }
 
@@ -108,13 +129,19 @@ impl Plan {
         };
         let connections = format!("{connections}, and {} of each process for the lease", self.lease_connections);
         table.add_row(["connections", &connections]);
-        table.add_row(["memory", &format!("up to about {} MB", self.memory_mb)]);
+        let of = match (self.memory_limit_mb, self.host_memory_mb) {
+            (Some(limit), _) => format!(", limit {limit} MB"),
+            (None, Some(host)) => format!(", no limit but the host's {host} MB"),
+            (None, None) => String::new(),
+        };
+        table.add_row(["memory", &format!("up to about {} MB{of}", self.memory_mb)]);
         table
     }
 }
 
 /// What will hurt, each with the setting that mends it.
-fn warnings(settings: &Settings, cores: Cores, files: u64, threads: usize, hosts: u32) -> Vec<String> {
+fn warnings(settings: &Settings, machine: Machine, memory_mb: u64, threads: usize, hosts: u32) -> Vec<String> {
+    let Machine { cores, memory, files } = machine;
     let mut warnings = Vec::new();
     let mut warn = |text: String| warnings.push(text);
     let database = &settings.database;
@@ -159,6 +186,12 @@ fn warnings(settings: &Settings, cores: Cores, files: u64, threads: usize, hosts
             database.connections()
         ));
     }
+    if let Some(available) = memory.available().map(whole_mb).filter(|available| *available < memory_mb) {
+        warn(format!(
+            "it may come to {memory_mb} MB, and there are {available} MB: raise the limit (mem_limit or deploy.resources \
+             in a compose file, MemoryMax= in a unit), or lower SQLALCHEMY_CONNECTION_POOL_SIZE"
+        ));
+    }
     if files < OPEN_FILES {
         warn(format!(
             "only {files} files may be open, and every client is one: raise the limit to {OPEN_FILES} at least \
@@ -178,6 +211,10 @@ fn warnings(settings: &Settings, cores: Cores, files: u64, threads: usize, hosts
     warnings
 }
 
+const fn whole_mb(bytes: u64) -> u64 {
+    bytes / 1_048_576
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
@@ -185,9 +222,15 @@ mod tests {
     use super::*;
 
     fn plan(variables: &[(&str, &str)], hosts: u32) -> Plan {
+        plan_within(variables, hosts, 512)
+    }
+
+    fn plan_within(variables: &[(&str, &str)], hosts: u32, limit_mb: u64) -> Plan {
         let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let settings = Settings::load(variables, None, "box").expect("right settings");
-        Plan::new(&settings, Cores { affinity: 4, quota: Some((150_000, 100_000)) }, 20_000, hosts)
+        let cores = Cores { affinity: 4, quota: Some((150_000, 100_000)) };
+        let memory = Memory { limit: Some(limit_mb * 1_048_576), host: None };
+        Plan::new(&settings, Machine { cores, memory, files: 20_000 }, hosts)
     }
 
     #[test]
@@ -217,5 +260,13 @@ mod tests {
             assert!(warnings[0].contains(setting), "{warnings:?}");
         }
         assert_eq!(plan(&[postgres, redis], 7).warnings, [""; 0]);
+    }
+
+    #[test]
+    fn more_than_the_memory_that_there_is_is_a_warning() {
+        let plan = plan_within(&[], 1, 128);
+        assert_eq!((plan.memory_mb, plan.memory_limit_mb), (40 + 110 + 5 * 3 + 11 * 16, Some(128)));
+        assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
+        assert!(plan.warnings[0].contains("341 MB, and there are 128 MB"), "{:?}", plan.warnings);
     }
 }

@@ -1,8 +1,9 @@
 //! The cores that this process may use: its affinity and the quota of its control groups, not what the host has.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::control_groups::Limit;
 use crate::domain::workers;
 
 /// What the kernel lets this process use.
@@ -37,61 +38,14 @@ impl Cores {
     }
 }
 
-/// Where a version of control groups is mounted, and how it writes its limit.
-struct Hierarchy {
-    /// The group that the mount shows as its top.
-    root: PathBuf,
-    /// The folder of that group.
-    mount_point: PathBuf,
-    unified: bool,
-}
+const QUOTA: Limit<(u64, u64)> = Limit { controller: "cpu", read: quota_of_group };
 
 /// The tightest quota on the way from the process's own groups up. `proc_self` is `/proc/self`, `root` is `/`.
 fn quota(proc_self: &Path, root: &Path) -> Option<(u64, u64)> {
-    let mounts = fs::read_to_string(proc_self.join("mountinfo")).ok()?;
-    let groups = fs::read_to_string(proc_self.join("cgroup")).ok()?;
-    let hierarchies = mounts.lines().filter_map(hierarchy);
-    let quotas = hierarchies.filter_map(|hierarchy| {
-        let group = groups.lines().find_map(|line| group_in(line, hierarchy.unified))?;
-        tightest(&hierarchy, group, root)
-    });
-    quotas.min_by(|a, b| compare(*a, *b))
+    QUOTA.all(proc_self, root).into_iter().min_by(|a, b| compare(*a, *b))
 }
 
-/// Reads a line of `mountinfo`: `id parent device root mount-point options … - type source options`.
-fn hierarchy(line: &str) -> Option<Hierarchy> {
-    let (mount, filesystem) = line.split_once(" - ")?;
-    let mut mount = mount.split(' ').skip(3);
-    let (root, mount_point) = (PathBuf::from(mount.next()?), PathBuf::from(mount.next()?));
-    let mut filesystem = filesystem.split(' ');
-    let unified = match filesystem.next()? {
-        "cgroup2" => true,
-        "cgroup" if filesystem.nth(1)?.split(',').any(|option| option == "cpu") => false,
-        _ => return None,
-    };
-    Some(Hierarchy { root, mount_point, unified })
-}
-
-/// Reads a line of `cgroup`: `id:controllers:group`, without controllers for the unified hierarchy.
-fn group_in(line: &str, unified: bool) -> Option<&str> {
-    let mut parts = line.splitn(3, ':').skip(1);
-    let (controllers, group) = (parts.next()?, parts.next()?);
-    let ours = if unified { controllers.is_empty() } else { controllers.split(',').any(|name| name == "cpu") };
-    ours.then_some(group)
-}
-
-fn tightest(hierarchy: &Hierarchy, group: &str, root: &Path) -> Option<(u64, u64)> {
-    // A container often sees its own group as the top of the mount but its name as on the host. What can't be found
-    // below the mount is then the mount itself.
-    let below = Path::new(group).strip_prefix(&hierarchy.root).unwrap_or(Path::new(""));
-    let outside = below.components().any(|part| part.as_os_str() == "..");
-    let below = if outside { Path::new("") } else { below };
-    let top = root.join(hierarchy.mount_point.strip_prefix("/").unwrap_or(&hierarchy.mount_point));
-    let limits = below.ancestors().filter_map(|group| limit(&top.join(group), hierarchy.unified));
-    limits.min_by(|a, b| compare(*a, *b))
-}
-
-fn limit(folder: &Path, unified: bool) -> Option<(u64, u64)> {
+fn quota_of_group(folder: &Path, unified: bool) -> Option<(u64, u64)> {
     let (time, period) = if unified {
         let text = fs::read_to_string(folder.join("cpu.max")).ok()?;
         let (time, period) = text.trim().split_once(' ')?;
@@ -112,18 +66,14 @@ fn compare((time, period): (u64, u64), (other_time, other_period): (u64, u64)) -
 
 #[cfg(test)]
 mod tests {
+    use super::super::control_groups::file_system;
     use super::*;
 
     const V2: &str = "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
 
     /// A file system with these files, and the quota that a process there would see.
     fn quota_of(files: &[(&str, &str)]) -> Option<(u64, u64)> {
-        let root = tempfile::tempdir().expect("a folder");
-        for (name, text) in files {
-            let path = root.path().join(name);
-            fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
-            fs::write(path, text).expect("a file");
-        }
+        let root = file_system(files);
         quota(&root.path().join("proc/self"), root.path())
     }
 

@@ -1,6 +1,7 @@
 //! The environment, read once into typed sections. Nothing else reads the environment.
 
 pub mod auth;
+mod control_groups;
 pub mod cores;
 pub mod crash_point;
 pub mod database;
@@ -10,6 +11,7 @@ mod env;
 pub mod http;
 pub mod instance;
 pub mod log;
+pub mod memory;
 pub mod names;
 pub mod notify;
 pub mod old_database;

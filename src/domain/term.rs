@@ -85,6 +85,15 @@ impl Term {
     }
 }
 
+impl OpenWork {
+    /// A part of this work, which may begin although the term is closing meanwhile. `None` when the term is over.
+    pub fn part(&self, now: BootTime) -> Option<Self> {
+        self.0.0.open.fetch_add(1, SeqCst);
+        let part = Self(self.0.clone());
+        self.0.is_alive(now).then_some(part)
+    }
+}
+
 impl Drop for OpenWork {
     fn drop(&mut self) {
         self.0.0.open.fetch_sub(1, SeqCst);
@@ -126,5 +135,18 @@ mod tests {
         assert_eq!(term.open_work(), 1);
         drop(work);
         assert_eq!(term.open_work(), 0);
+    }
+
+    #[test]
+    fn parts_of_open_work_begin_while_a_term_is_closing_and_not_after_its_end() {
+        let term = Term::new(Epoch(1), at(10));
+        let work = term.begin_work(at(1)).expect("the term is alive");
+        term.close();
+        drop(work.part(at(1)).expect("a part"));
+        assert_eq!(term.open_work(), 1);
+        assert!(work.part(at(10)).is_none());
+        term.end();
+        assert!(work.part(at(1)).is_none());
+        assert_eq!(term.open_work(), 1);
     }
 }

@@ -49,6 +49,8 @@ struct Pigeonhole {
     is_known: bool,
     /// There were too many letters: whatever changed is in the next full list.
     flooded: bool,
+    /// That is in the database, or about to be.
+    noted: bool,
     arrived: Arc<Notify>,
 }
 
@@ -152,6 +154,38 @@ impl Desk {
         std::mem::take(&mut self.state().settled)
     }
 
+    /// Nodes that have become flooded, by id. To be taken after the marks, and noted before these go: the changes that
+    /// such a node lacks are among them.
+    pub(super) fn take_flooded(&self) -> Vec<NodeId> {
+        let mut state = self.state();
+        let mut nodes = Vec::new();
+        for (node, hole) in &mut state.boxes {
+            if hole.flooded && !std::mem::replace(&mut hole.noted, true) {
+                nodes.push(*node);
+            }
+        }
+        nodes.sort_unstable();
+        nodes
+    }
+
+    /// It is noted of these, or could not be.
+    pub(super) fn noted(&self, nodes: &[NodeId], done: bool) {
+        let mut state = self.state();
+        for node in nodes {
+            let Some(hole) = state.boxes.get_mut(node) else { continue };
+            if !done {
+                hole.noted = false;
+            } else if !hole.flooded {
+                // A full list was begun meanwhile, and what was noted may stand behind it: only another one ends that.
+                hole.noted = true;
+                for (user, change) in hole.flood() {
+                    state.settle(user, change);
+                }
+                self.wake_clearing();
+            }
+        }
+    }
+
     /// They could not be cleared; the next round tries again.
     pub(super) fn put_back(&self, marks: impl IntoIterator<Item = Mark>) {
         self.state().settled.extend(marks);
@@ -248,6 +282,7 @@ impl Mailbox {
     pub(super) fn begin_full(&self) {
         if let Some(hole) = self.desk.state().boxes.get_mut(&self.node) {
             hole.flooded = false;
+            hole.noted = false;
             hole.is_known = false;
             hole.has = UserSet::default();
         }
@@ -375,10 +410,32 @@ mod tests {
         marks.iter().for_each(|mark| post(&desk, *mark));
         assert!(matches!(node.take(), Some(Post::Flooded)));
         assert_eq!(desk.take_settled().len(), marks.len());
+        assert_eq!(desk.take_flooded(), [NodeId(1)]);
+        assert_eq!(desk.take_flooded(), [], "once");
+        desk.noted(&[NodeId(1)], false);
+        assert_eq!(desk.take_flooded(), [NodeId(1)], "until it is noted");
+        desk.noted(&[NodeId(1)], true);
         node.begin_full();
         assert!(node.take().is_none());
         let next = mark(1);
         post(&desk, next);
         assert_eq!(letter(&node).map(|letter| letter.change), Some(next.change_id));
+    }
+    #[test]
+    fn a_list_that_began_before_a_flood_was_noted_is_followed_by_another() {
+        let desk = Arc::new(Desk { letters: 1, ..Desk::default() });
+        let node = desk.open(NodeId(1));
+        (0..=FEW as i64).map(mark).for_each(|mark| post(&desk, mark));
+        let flooded = desk.take_flooded();
+        node.begin_full();
+        let held = mark(1);
+        post(&desk, held);
+        assert!(!desk.take_settled().contains(&held));
+        desk.noted(&flooded, true);
+        assert!(matches!(node.take(), Some(Post::Flooded)));
+        assert_eq!(desk.take_settled(), [held]);
+        assert_eq!(desk.take_flooded(), [], "it is noted");
+        node.begin_full();
+        assert!(node.take().is_none());
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
 use crate::domain::ids::UserId;
+use crate::store::node_sync;
 use crate::store::node_users::{self, NodeUser};
 use crate::store::{Fence, FenceError, IdList, StoreError, changes};
 
@@ -110,6 +111,15 @@ async fn post_all(fence: &Fence, desk: &Arc<Desk>) -> Result<(), StoreError> {
 
 async fn clear_settled(fence: &Fence, desk: &Arc<Desk>) -> Result<(), FenceError> {
     let mut settled = desk.take_settled();
+    let flooded = desk.take_flooded();
+    if !flooded.is_empty() {
+        let noting = node_sync::out_of_step(fence, &flooded).await;
+        desk.noted(&flooded, noting.is_ok());
+        if let Err(error) = noting {
+            desk.put_back(settled);
+            return Err(error);
+        }
+    }
     while !settled.is_empty() {
         let rest = settled.split_off(settled.len().min(CHUNK));
         if let Err(error) = changes::clear(fence, &settled).await {

@@ -1,6 +1,7 @@
 //! One node's task: session after session, with growing pauses in between.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -18,6 +19,8 @@ use crate::store::node_sync::{self, NodeRow};
 #[derive(Debug)]
 pub(super) struct NodeTask {
     pub row: NodeRow,
+    /// Another full sync was asked for: when the last one had been (see the row), and when that was asked.
+    pub asked: Option<(Option<i64>, Instant)>,
     pub stop: CancellationToken,
     /// Rung: another full sync is wanted.
     pub resync: Arc<Notify>,
@@ -25,13 +28,30 @@ pub(super) struct NodeTask {
 }
 
 impl NodeTask {
-    /// Whether it may go on as the row is now. A pin that was taken away, or another sync request, wants a new
-    /// connection; a pin that came was set by the task itself.
-    pub(super) fn fits(&self, row: &NodeRow) -> bool {
+    /// Whether it may go on as the row is now. A pin that was taken away wants a new connection; a pin that came was set
+    /// by the task itself. A sync request is served over the connection that there is, so that the node goes on being
+    /// asked for its usage meanwhile; where there is none, or nothing came of a request for as long as `patience`, it
+    /// wants a new one.
+    pub(super) fn fits(&self, row: &NodeRow, connected: bool, patience: Duration) -> bool {
         let old = &self.row;
         let re_pin = old.certificate_pin.is_some() && row.certificate_pin != old.certificate_pin;
-        let place = |row: &NodeRow| (row.address.clone(), row.port, row.connection_backend.clone(), row.sync_request);
-        !self.handle.is_finished() && !re_pin && place(old) == place(row)
+        let place = |row: &NodeRow| (row.address.clone(), row.port, row.connection_backend.clone());
+        let in_vain = self.asked.is_some_and(|(after, at)| after == row.synced_at && at.elapsed() >= patience);
+        let serves = !self.is_asked(row) || (connected && !in_vain);
+        !self.handle.is_finished() && !re_pin && place(old) == place(row) && serves
+    }
+
+    /// Has the session give its node everything anew.
+    pub(super) fn resync(&mut self, row: &NodeRow) {
+        if self.asked.is_none_or(|(after, _)| after != row.synced_at) {
+            self.asked = Some((row.synced_at, Instant::now()));
+        }
+        self.resync.notify_one();
+    }
+
+    /// Whether somebody asked for a full sync since.
+    pub(super) fn is_asked(&self, row: &NodeRow) -> bool {
+        self.row.sync_request != row.sync_request
     }
 }
 

@@ -42,7 +42,8 @@ pub struct Timing {
     pub permit: Duration,
     /// The first pause before connecting again; it doubles up to the second.
     pub backoff: (Duration, Duration),
-    /// A session that lasted this long begins with the first pause again, and a node that flapped is as others again.
+    /// A session that lasted this long begins with the first pause again, and a node that flapped is as others again. A
+    /// full sync that was asked for so long ago in vain may be had by a new connection.
     pub steady: Duration,
 }
 
@@ -181,8 +182,10 @@ impl Fleet {
     fn keep_one(&mut self, context: &Arc<Context>, stop: &CancellationToken, row: &NodeRow, spread: Duration) {
         let id = NodeId(row.id);
         let before = match self.tasks.remove(&id) {
-            Some(mut task) if task.fits(row) => {
-                if row.dirty {
+            Some(mut task) if task.fits(row, context.roster.is_connected(id), context.timing.steady) => {
+                if task.is_asked(row) {
+                    task.resync(row);
+                } else if row.dirty {
                     task.resync.notify_one();
                 }
                 task.row = row.clone();
@@ -209,7 +212,7 @@ impl Fleet {
             sleep(delay).await;
             keeping.await;
         });
-        self.tasks.insert(id, NodeTask { row: row.clone(), stop, resync, handle });
+        self.tasks.insert(id, NodeTask { row: row.clone(), asked: None, stop, resync, handle });
     }
 
     async fn disband(self) {

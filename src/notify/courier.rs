@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::http::Failure;
@@ -18,6 +18,7 @@ use super::webhook::Webhook;
 use crate::clock::Clock;
 use crate::domain::moment::Moment;
 use crate::domain::notice::{Channel, Destination};
+use crate::domain::term::OpenWork;
 use crate::store::outbox::{self, Letter};
 use crate::store::{Fence, FenceError, IdList, retry};
 
@@ -27,6 +28,8 @@ const BATCH: i64 = 50;
 const AT_A_TIME: usize = 8;
 /// So many events for a chat are a message each; more are a digest.
 const MESSAGES: usize = 5;
+/// How long letters that are under way at the end of a term may take to come to theirs.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Events in one digest at most, and letters entered in one transaction.
 const DIGEST: i64 = 20_000;
 const CHUNK: usize = 2_000;
@@ -103,32 +106,35 @@ impl Courier {
         Self { clock, wake, timing, routes, leading: Arc::default() }
     }
 
-    /// Delivers until `stop`. What is on its way then is sent again by the next leader, unless it is entered in time.
+    /// Delivers until `stop`. What is on its way then has two seconds more to arrive and to be entered, and a hand-over
+    /// waits for it; what does not manage is sent again by the next leader.
     pub async fn lead(&self, fence: Fence, stop: CancellationToken) {
         let _turn = self.leading.lock().await;
         let mut serving = JoinSet::new();
         for route in self.routes.iter().cloned() {
-            serving.spawn(self.clone().serve(route, fence.clone()));
+            serving.spawn(self.clone().serve(route, fence.clone(), stop.clone()));
         }
         stop.cancelled().await;
+        let all_ended = async { while serving.join_next().await.is_some() {} };
+        let _ = timeout(FAREWELL, all_ended).await;
         serving.shutdown().await;
     }
 
-    /// One destination, for ever: a slow one holds up no other.
-    async fn serve(self, route: Route, fence: Fence) {
+    /// One destination, until `stop`: a slow one holds up no other.
+    async fn serve(self, route: Route, fence: Fence, stop: CancellationToken) {
         let mut wake = self.wake.clone();
         let mut silent = false;
-        loop {
+        while !stop.is_cancelled() {
             let round = match &route {
-                Route::Webhook(webhook, to) => self.post(webhook, to, &fence, silent).await,
-                Route::Chat(bot, to) => self.write(bot, to, &fence).await,
+                Route::Webhook(webhook, to) => self.post(webhook, to, &fence, silent, &stop).await,
+                Route::Chat(bot, to) => self.write(bot, to, &fence, &stop).await,
             };
             silent = matches!(round, Ok(Round::Pause(_)));
             let pause = match round {
                 Ok(Round::Busy) => continue,
                 Ok(Round::Idle) => self.timing.poll,
                 Ok(Round::Pause(pause)) => {
-                    sleep(pause).await;
+                    stop.run_until_cancelled(sleep(pause)).await;
                     continue;
                 }
                 // The term is over, or will find out that it is.
@@ -139,13 +145,14 @@ impl Courier {
                         error = &error as &dyn std::error::Error,
                         "the outbox does not answer; trying again"
                     );
-                    sleep(self.timing.silence).await;
+                    stop.run_until_cancelled(sleep(self.timing.silence)).await;
                     continue;
                 }
             };
             tokio::select! {
                 () = sleep(pause) => {}
                 Ok(()) = wake.changed() => {}
+                () = stop.cancelled() => {}
             }
         }
     }
@@ -157,7 +164,9 @@ impl Courier {
         to: &Destination,
         fence: &Fence,
         silent: bool,
+        stop: &CancellationToken,
     ) -> Result<Round, FenceError> {
+        let work = fence.open_work()?;
         let letters = outbox::due(fence.db(), to, self.clock.now(), if silent { 1 } else { BATCH }).await?;
         if letters.is_empty() || !fence.is_alive() {
             return Ok(Round::Idle);
@@ -169,7 +178,7 @@ impl Courier {
         let mut sending = FuturesUnordered::new();
         loop {
             // When nobody is there, more letters would only use up their attempts.
-            while answers && sending.len() < AT_A_TIME {
+            while answers && !stop.is_cancelled() && sending.len() < AT_A_TIME {
                 let Some(letter) = letters.next() else { break };
                 sending.push(post_one(webhook.clone(), letter));
             }
@@ -182,19 +191,27 @@ impl Courier {
                 }
             }
         }
-        self.enter(fence, to, arrived, failed).await?;
+        self.enter(fence, &work, to, arrived, failed).await?;
         Ok(if answers { Round::Busy } else { Round::Pause(self.timing.silence.min(self.timing.retry_after)) })
     }
 
     /// What is due for a chat: a message each, or a digest. All of it shares its fate.
-    async fn write(&self, bot: &Telegram, to: &Destination, fence: &Fence) -> Result<Round, FenceError> {
+    async fn write(
+        &self,
+        bot: &Telegram,
+        to: &Destination,
+        fence: &Fence,
+        stop: &CancellationToken,
+    ) -> Result<Round, FenceError> {
         let mut due = outbox::all_due(fence.db(), to, self.clock.now(), DIGEST).await?;
         if due.is_empty() || !fence.is_alive() {
             return Ok(Round::Idle);
         }
         if due.len() > MESSAGES {
             // A flood has only begun.
-            sleep(self.timing.gather).await;
+            if stop.run_until_cancelled(sleep(self.timing.gather)).await.is_none() {
+                return Ok(Round::Idle);
+            }
             due = outbox::all_due(fence.db(), to, self.clock.now(), DIGEST).await?;
         }
         let ids: Vec<i64> = due.iter().map(|envelope| envelope.id).collect();
@@ -209,6 +226,9 @@ impl Courier {
             return self.say(bot, to, fence, ids, &message::digest(&kinds, &letters)).await;
         }
         for letter in outbox::by_ids(fence.db(), IdList::new(ids)).await? {
+            if stop.is_cancelled() {
+                return Ok(Round::Idle);
+            }
             match self.say(bot, to, fence, vec![letter.id], &message::one(&letter)).await? {
                 Round::Busy => {}
                 // What comes after waits too: a chat is read in order.
@@ -227,9 +247,10 @@ impl Courier {
         ids: Vec<i64>,
         html: &str,
     ) -> Result<Round, FenceError> {
+        let work = fence.open_work()?;
         let failure = match bot.send(&to.recipient, html).await {
             Ok(()) => {
-                self.enter(fence, to, ids, BTreeMap::new()).await?;
+                self.enter(fence, &work, to, ids, BTreeMap::new()).await?;
                 return Ok(Round::Busy);
             }
             // Not an attempt: it was asked for.
@@ -240,7 +261,7 @@ impl Courier {
             }
             Err(failure) => failure,
         };
-        self.enter(fence, to, Vec::new(), BTreeMap::from([(failure.reason(), ids)])).await?;
+        self.enter(fence, &work, to, Vec::new(), BTreeMap::from([(failure.reason(), ids)])).await?;
         Ok(match failure {
             Failure::Silent(_) => Round::Pause(self.timing.silence.min(self.timing.retry_after)),
             _ => Round::Busy,
@@ -251,6 +272,7 @@ impl Courier {
     async fn enter(
         &self,
         fence: &Fence,
+        work: &OpenWork,
         to: &Destination,
         arrived: Vec<i64>,
         failed: BTreeMap<String, Vec<i64>>,
@@ -259,7 +281,7 @@ impl Courier {
         for chunk in arrived.chunks(CHUNK) {
             let ids = IdList::new(chunk.iter().copied());
             retry(FenceError::is_retry, || async {
-                let mut tx = fence.begin().await?;
+                let mut tx = fence.begin_part(work).await?;
                 outbox::delivered(&mut tx, ids.clone(), now).await?;
                 tx.commit().await
             })
@@ -272,7 +294,7 @@ impl Courier {
             for chunk in ids.chunks(CHUNK) {
                 let ids = IdList::new(chunk.iter().copied());
                 retry(FenceError::is_retry, || async {
-                    let mut tx = fence.begin().await?;
+                    let mut tx = fence.begin_part(work).await?;
                     outbox::failed(&mut tx, ids.clone(), &reason, now, next, self.timing.attempts).await?;
                     tx.commit().await
                 })

@@ -80,9 +80,19 @@ impl Fence {
         self.term.is_alive(self.clock.boot())
     }
 
+    /// Announces work that ends with fenced transactions: a hand-over waits for it, a few seconds at most.
+    pub fn open_work(&self) -> Result<OpenWork, FenceError> {
+        self.term.begin_work(self.clock.boot()).ok_or(FenceError::Deposed)
+    }
+
     /// Begins a fenced transaction.
     pub async fn begin(&self) -> Result<FencedTx, FenceError> {
-        let work = self.term.begin_work(self.clock.boot()).ok_or(FenceError::Deposed)?;
+        self.begin_part(&self.open_work()?).await
+    }
+
+    /// Begins a fenced transaction of work that was announced before; during a hand-over, too.
+    pub async fn begin_part(&self, of: &OpenWork) -> Result<FencedTx, FenceError> {
+        let work = of.part(self.clock.boot()).ok_or(FenceError::Deposed)?;
         let mut tx = self.db.begin().await?;
         if let Tx::Pg(_) = tx {
             let limit = milliseconds(self.limit);

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0007_node_visits",
     "0008_outbox",
     "0009_member_tasks",
+    "0010_traffic_rank",
 ];
 
 /// Why a migration failed.

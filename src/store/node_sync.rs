@@ -14,7 +14,7 @@ use crate::domain::node::NodeStatus;
 /// The columns of a [`NodeRow`].
 macro_rules! columns {
     () => {
-        "id, name, address, port, connection_backend, usage_coefficient, status, message, certificate_pin, dirty, sync_request"
+        "id, name, address, port, connection_backend, usage_coefficient, status, message, certificate_pin, dirty, synced_at, sync_request"
     };
 }
 
@@ -22,13 +22,17 @@ statements! {
     NODES = concat!("SELECT ", columns!(), " FROM nodes ORDER BY id");
     NODE = concat!("SELECT ", columns!(), " FROM nodes WHERE id = $1");
     SET_HEALTH = "UPDATE nodes SET status = $2, message = $3, last_status_change = $4 WHERE id = $1 AND status <> 'disabled'";
-    BEGIN_SYNC = "UPDATE nodes SET dirty = FALSE WHERE id = $1 RETURNING key_synced_seq";
+    BEGIN_SYNC = "UPDATE nodes SET dirty = FALSE, synced_epoch = CASE WHEN synced_epoch < 0 THEN 0 ELSE synced_epoch END
+        WHERE id = $1 RETURNING key_synced_seq";
     PIN = "UPDATE nodes SET certificate_pin = $2
         WHERE id = $1 AND certificate_pin IS NULL AND address = $3 AND port = $4";
     KEY_CLOCK = "SELECT seq FROM key_change WHERE id = 1";
-    END_SYNC = "UPDATE nodes SET synced_at = $3, synced_epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1),
+    // Negative: changes were given up while the list was on its way.
+    END_SYNC = "UPDATE nodes SET synced_at = $3,
+        synced_epoch = CASE WHEN synced_epoch < 0 THEN synced_epoch ELSE (SELECT epoch FROM scheduler_epoch WHERE id = 1) END,
         key_synced_seq = CASE WHEN dirty THEN key_synced_seq ELSE $2 END
         WHERE id = $1";
+    OUT_OF_STEP = "UPDATE nodes SET synced_epoch = -1 WHERE id = $1";
     MARK_DIRTY = "UPDATE nodes SET dirty = TRUE,
         key_synced_seq = CASE WHEN key_synced_seq > $2 THEN $2 ELSE key_synced_seq END WHERE id = $1";
     REQUEST_OVERDUE = "UPDATE nodes SET sync_request = $1
@@ -72,6 +76,8 @@ row! {
         pub certificate_pin: Option<String>,
         /// Somebody stepped down with sends under way.
         pub dirty: bool,
+        /// Its last full sync, in unix microseconds.
+        pub synced_at: Option<i64>,
         /// Another value: somebody asked for a full sync.
         pub sync_request: Option<Uuid>,
     }
@@ -226,6 +232,19 @@ pub async fn end_sync(fence: &Fence, node: NodeId, key_seq: i64, now: Moment) ->
     .await
 }
 
+/// Says that nodes (in the order of their ids) lack changes whose marks are about to go, until a full sync that begins
+/// later.
+pub async fn out_of_step(fence: &Fence, nodes: &[NodeId]) -> Result<(), FenceError> {
+    retry(FenceError::is_retry, async || {
+        let mut tx = fence.begin().await?;
+        for node in nodes {
+            run!(&mut *tx, OUT_OF_STEP, |sql, c| query(sql).bind(node.0).execute(c).await.map(drop))?;
+        }
+        tx.commit().await
+    })
+    .await
+}
+
 /// Says that a node may have been sent something old, and how far back changed keys must be renewed. Not fenced: it
 /// is said by who does not lead any more.
 pub async fn mark_dirty(db: &Db, node: NodeId, renew_from: i64) -> Result<(), StoreError> {
@@ -244,7 +263,7 @@ async fn write_pin(tx: &mut Tx, node: NodeId, seen: &FirstSeen) -> Result<(), St
     })
 }
 
-/// Has healthy nodes that had no full sync since `before` connected anew, at most `limit` of them. Returns how many.
+/// Asks for a full sync of healthy nodes that had none since `before`, at most `limit` of them. Returns how many.
 pub async fn request_overdue(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
     run!(tx, REQUEST_OVERDUE, |sql, c| {
         query(sql)

@@ -286,7 +286,12 @@ impl PageQuery<'_> {
             });
             push_conditions(sql, self.engine, self.filter, Form::OneByOne { sort: self.sort }, self.now);
             let id = if of_traffic { "t.user_id" } else { "u.id" };
-            sql.push(" ORDER BY ").push(column).push(direction);
+            sql.push(" ORDER BY ");
+            if self.engine == Engine::Postgres && self.sort == UserSort::UsedTraffic {
+                // Its index is a coarse one (migration 10): those of a rank are sorted as they come.
+                sql.push("t.traffic_rank").push(direction).push(", ");
+            }
+            sql.push(column).push(direction);
             if !matches!(self.sort, UserSort::Id | UserSort::Username) {
                 sql.push(", ").push(id).push(direction);
             }

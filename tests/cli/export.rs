@@ -1,5 +1,6 @@
 //! `sarban export`: what moved in can move out again, and nothing is lost on the way.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sarban::store::OpenOptions;
@@ -127,14 +128,38 @@ async fn the_recorded_panel_comes_back(panel: OpenOptions) {
     let back = export(&place, &panel, "back.sqlite3");
     assert_same(&old, &back, &["nodes", "backends", "hosts", "node_usages", "node_user_usages"]).await;
 
-    // The old panel's programs find every column as they know it.
+    // The old panel's programs find every table as they know it, and in it values of the kinds that they wrote.
     let (mut old, mut back) = (open(&old).await, open(&back).await);
     for table in TABLES {
-        let columns = "SELECT json_group_array(json_array(name, type, \"notnull\", pk > 0) ORDER BY name) FROM pragma_table_info($1)";
-        let old: String = query_scalar(columns).bind(table).fetch_one(&mut old).await.expect("columns");
-        let back: String = query_scalar(columns).bind(table).fetch_one(&mut back).await.expect("columns");
-        assert_eq!(old, back, "{table}");
+        for kind in [COLUMNS, INDICES, REFERENCES] {
+            let old: String = query_scalar(kind).bind(table).fetch_one(&mut old).await.expect("the old schema");
+            let back: String = query_scalar(kind).bind(table).fetch_one(&mut back).await.expect("the new schema");
+            assert_eq!(old, back, "{table}");
+        }
+        let (old, back) = (types(&mut old, table).await, types(&mut back, table).await);
+        assert!(back.is_subset(&old), "{table}: {:?}", back.difference(&old));
     }
+}
+
+const COLUMNS: &str =
+    "SELECT json_group_array(json_array(name, type, \"notnull\", pk > 0) ORDER BY name) FROM pragma_table_info($1)";
+const INDICES: &str = "SELECT json_group_array(text ORDER BY text) FROM (
+    SELECT CASE WHEN i.name LIKE 'sqlite_%' THEN '' ELSE i.name END || ' ' || i.\"unique\" || i.origin || i.partial || ' '
+        || group_concat(c.name) AS text
+    FROM pragma_index_list($1) AS i JOIN pragma_index_info(i.name) AS c GROUP BY i.name)";
+const REFERENCES: &str = "SELECT json_group_array(text ORDER BY text) FROM (
+    SELECT \"table\" || ' ' || \"from\" || ' ' || \"to\" || ' ' || on_delete AS text FROM pragma_foreign_key_list($1))";
+
+/// Each column with each kind of value that it has.
+async fn types(database: &mut SqliteConnection, table: &str) -> BTreeSet<(String, String)> {
+    let names = query_scalar::<_, String>("SELECT name FROM pragma_table_info($1)").bind(table);
+    let mut types = BTreeSet::new();
+    for column in names.fetch_all(&mut *database).await.expect("columns") {
+        let text = format!("SELECT DISTINCT typeof(\"{column}\") FROM \"{table}\"");
+        let found: Vec<String> = query_scalar(AssertSqlSafe(text)).fetch_all(&mut *database).await.expect("types");
+        types.extend(found.into_iter().map(|of| (column.clone(), of)));
+    }
+    types
 }
 
 #[test]

@@ -6,7 +6,9 @@ use sarban::config::database_url::DatabaseUrl;
 use sarban::domain::ids::{HostId, UserId};
 use sarban::domain::moment::Moment;
 use sarban::domain::user::{Expiry, ResetStrategy};
-use sarban::store::{Db, IdList, OpenOptions, admins, hosts, nodes, secrets, services, settings, tls_material, users};
+use sarban::store::{
+    Db, Engine, IdList, OpenOptions, admins, hosts, nodes, secrets, services, settings, tls_material, users,
+};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, raw_sql};
@@ -73,6 +75,8 @@ on_both_engines!(
 async fn a_panel_moves_in(into: OpenOptions) {
     let place = Box::new();
     let old = old_panel(&place, &[SCHEMA, ROWS]).await;
+    place.run(&["migrate"], &[("DATABASE_URL", url(&into).as_str())]).well();
+    let indices = indices(&into).await;
     let dry = report(import(&place, &old, &into, &["--dry-run", "--json"]));
     let shown = report(import(&place, &old, &into, &["--json"]));
     assert_eq!(dry["tables"], shown["tables"], "a dry run tells what happens");
@@ -80,10 +84,26 @@ async fn a_panel_moves_in(into: OpenOptions) {
     assert!(shown["checks"].as_array().expect("checks").iter().all(|check| check["ok"] == true), "{shown:#}");
 
     assert_is_all_here(&into).await;
+    assert_eq!(indices, self::indices(&into).await, "what was taken away for the loading is back");
 
     // New rows are numbered after the ones that came.
     let password = ("SARBAN_ADMIN_PASSWORD", "p");
     place.run(&["admin", "create", "-u", "new"], &[("DATABASE_URL", &url(&into)), password]).well();
+}
+
+/// A number that tells all indices with their definitions.
+async fn indices(of: &OpenOptions) -> i64 {
+    let db = Db::open(of).await.expect("the new database");
+    let text = match db.engine() {
+        Engine::Postgres => {
+            "SELECT hashtextextended(string_agg(indexdef, ';' ORDER BY indexdef), 0) FROM pg_indexes
+             WHERE schemaname = 'public'"
+        }
+        Engine::Sqlite => "SELECT SUM(length(name) + 1000 * length(sql)) FROM sqlite_master WHERE type = 'index'",
+    };
+    let number = number(&db, text).await;
+    db.close().await;
+    number
 }
 
 /// What `rows.sql` holds, in the new database.

@@ -15,6 +15,7 @@ fn workers_follow_the_cores_unless_told_otherwise() {
     let cores = found["cores"].as_u64().expect("a number");
     assert_eq!(found["workers"], if cores == 1 { 1 } else { (2 * cores + 1).min(8) });
     assert!(found["memory_mb"].as_u64() > Some(0));
+    assert!(found["host_memory_mb"].as_u64() > found["memory_mb"].as_u64(), "{found}");
     assert!(found["warnings"].is_array(), "whatever this machine deserves");
 
     let found = plan(&[], &[("UVICORN_WORKERS", "2")]);

@@ -33,6 +33,7 @@ on_both_engines! {
     after_so_many_attempts_a_letter_is_dead_and_can_be_brought_back,
     who_does_not_answer_uses_up_few_attempts,
     what_a_dead_leader_had_sent_is_sent_again_with_the_same_key,
+    who_hands_over_enters_what_is_under_way_and_sends_no_more,
     a_deposed_leader_sends_nothing,
     a_chat_gets_messages_and_waits_when_told_to,
     a_flood_is_a_digest_on_telegram_and_single_events_on_the_webhook,
@@ -225,6 +226,35 @@ async fn what_a_dead_leader_had_sent_is_sent_again_with_the_same_key(db: Db) {
     let _leading = lead(fence(&db, Epoch(1)), webhook(&receiver), None);
     none_waits(&db).await;
     assert_eq!(keys(&receiver.requests()), ["user_deactivated:1:x"; 2]);
+}
+
+/// As the elector does it: `stop`, then no new fenced work, then it waits for what is open.
+async fn who_hands_over_enters_what_is_under_way_and_sends_no_more(db: Db) {
+    let (hook, bot) = (Receiver::start().await, Receiver::start().await);
+    hook.behave([Manner::Slow(Duration::from_millis(500)); 40]);
+    bot.behave([Manner::Slow(Duration::from_millis(500)); 5]);
+    let to = [Destination::webhook(), Destination::telegram(7)];
+    enter(&db, &to[..1], Event::Deactivated, 1..=40, "x").await;
+    enter(&db, &to[1..], Event::Created, 1..=5, "x").await;
+    let (stop, fence) = (CancellationToken::new(), fence(&db, Epoch(0)));
+    let term = fence.term().clone();
+    let (bell, wake) = tokio::sync::watch::channel(());
+    let courier = Courier::new(Clock::real(), wake, timing(), webhook(&hook), telegram(&bot, &[7]));
+    let leading = tokio::spawn({
+        let stop = stop.clone();
+        async move { courier.lead(fence, stop).await }
+    });
+    until("letters are on their way", async || hook.requests().len() >= 8 && !bot.requests().is_empty()).await;
+    stop.cancel();
+    term.close();
+    assert!(term.open_work() > 0, "the hand-over waits");
+    leading.await.expect("it ends by itself");
+    assert_eq!(term.open_work(), 0);
+    let sent = hook.requests().len() + bot.requests().len();
+    assert!(sent < 45, "no more were sent: {sent}");
+    assert_eq!(letters(&db, LetterState::Delivered).await.len(), sent, "what was under way is entered");
+    assert_eq!(letters(&db, LetterState::Waiting).await.len(), 45 - sent);
+    drop(bell);
 }
 
 async fn a_deposed_leader_sends_nothing(db: Db) {

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use sarban::config::crash_point::Place;
 use sarban::config::database_url::DatabaseUrl;
 use serde_json::Value;
@@ -48,7 +48,7 @@ impl Setup<'_> {
         let inner = self.command();
         let mut command = Command::new("bash");
         // The signal is ignored, so that writes fail with an error.
-        let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        let limited = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" \"$@\"");
         command.arg("-c").arg(limited).arg(inner.get_program()).env_clear();
         command.current_dir(self.folder).envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         self.start_in(command, name, free_port(), &[])
@@ -163,6 +163,12 @@ impl PanelProcess {
 }
 
 impl PanelProcess {
+    /// A process that was started without room has as much as it likes from now on.
+    pub fn give_room(&self) {
+        let unlimited = Rlimit { current: None, maximum: None };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, unlimited).expect("it is there");
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it is there");

@@ -6,10 +6,11 @@ use sarban::domain::usage::UsageReply;
 use sarban::store::usage_batches::{self, oldest_applied, oldest_staged, stage};
 use sarban::store::usage_hours::fold;
 use sarban::store::usage_totals::{Applied, Extras, Outcome, apply};
-use sarban::store::{Db, Engine};
+use sarban::store::{Db, Engine, Tx};
+use sqlx::query_scalar;
 use uuid::Uuid;
 
-use crate::support::database::{execute, number, on_both_engines};
+use crate::support::database::{Content, execute, number, on_both_engines, with_database};
 
 on_both_engines!(
     a_batch_staged_twice_counts_once,
@@ -22,6 +23,32 @@ on_both_engines!(
     without_node_hours_only_users_are_charged,
     absurd_numbers_break_neither_the_batch_nor_the_row
 );
+
+/// Or every recording would write to all indexes of the table, and take three times as long.
+#[test]
+fn an_ordinary_recording_leaves_the_indexes_of_postgresql_alone() {
+    const HOT: &str = "SELECT pg_stat_get_xact_tuples_hot_updated('user_traffic'::REGCLASS)";
+    with_database(Engine::Postgres, Content::Schema, async |test| {
+        execute(
+            &test.db,
+            "INSERT INTO users (id, username, key, expire_strategy, created_at)
+             SELECT id, 'user' || id, 'key' || id, 'never', 0 FROM generate_series(1, 1000) AS id;
+             INSERT INTO user_traffic
+                (user_id, data_limit, used_traffic, online_at, data_limit_reset_strategy, created_at)
+             SELECT id, 50000000001, id * 50000000 - 20000000, 1, 'month', 0 FROM users",
+        )
+        .await;
+        let entries: Vec<(i64, u64)> = (1..=1_000).map(|user| (user, 100_000)).collect();
+        stage(&test.db, Uuid::from_u128(1), &reply(1.0, &entries)).await.unwrap();
+        let batches = oldest_staged(&test.db).await.unwrap().batches;
+        let mut tx = test.db.begin().await.unwrap();
+        apply(&mut tx, &batches, Extras { node_hours: true, remark_at: None }, AT).await.unwrap();
+        let Tx::Pg(inside) = &mut tx else { panic!("PostgreSQL") };
+        let hot = query_scalar::<_, i64>(HOT).fetch_one(&mut **inside).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(hot >= 950, "{hot} of 1000 rows were rewritten without touching an index");
+    });
+}
 
 const AT: Moment = Moment::from_micros(500_000 * HOUR + 1_000_000);
 

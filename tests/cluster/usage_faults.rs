@@ -182,3 +182,35 @@ fn a_reply_that_the_spool_has_no_room_for_goes_to_the_database() {
         assert!(panel.stop().await.success());
     });
 }
+
+/// Neither the spool nor the log can be written to.
+#[test]
+fn usage_stays_on_the_nodes_while_the_disk_is_full() {
+    const NODES: usize = 40;
+    const RUNS: &str = "SELECT COUNT(*) FROM task_run WHERE task = 'record_user_usages' AND state = 'done'";
+    with_database(Engine::Postgres, Content::Schema, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let setup = setup(&test, folder.path());
+        let mut nodes = Vec::new();
+        for _ in 0..NODES {
+            nodes.push(TestNode::start(Options::default()).await.expect("a node"));
+        }
+        furnish(&test.db, &nodes.iter().collect::<Vec<_>>()).await;
+        // Room for a note of twenty nodes that are asked.
+        let mut panel = setup.start_without_room("ann", 1);
+        panel.ready().await;
+        healthy(&test.db, NODES as i64).await;
+        let two_runs = async || {
+            let before = number(&test.db, RUNS).await;
+            eventually("two more runs are done", async || number(&test.db, RUNS).await >= before + 2).await;
+        };
+        // The first of these may have begun when few nodes were there.
+        two_runs().await;
+        nodes.iter().for_each(|node| produce(node, 10));
+        two_runs().await;
+        assert!(nodes.iter().all(|node| node.totals().read == 0), "nobody was asked");
+        panel.give_room();
+        applied(&test.db, 10 * u64::from(USERS) * NODES as u64).await;
+        assert!(panel.stop().await.success());
+    });
+}

@@ -44,11 +44,8 @@ impl Panel {
     }
 
     pub async fn lead_with(db: &Db, timing: Timing) -> Self {
-        sql(db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
-        let epoch = Epoch(number(db, "SELECT epoch FROM scheduler_epoch").await);
-        let term = Term::new(epoch, BootTime::from_micros(i64::MAX));
-        let clock = Clock::real();
-        let fence = Fence::new(db.clone(), clock.clone(), term.clone(), Duration::from_secs(2), "test".to_owned());
+        let fence = next_term(db).await;
+        let (term, clock) = (fence.term().clone(), Clock::real());
         let material = panel_certificate::obtain(db, clock.now()).await.unwrap();
         let identity = PanelIdentity::from_pem(&material.certificate, &material.key).unwrap();
         let (bell, wake) = watch::channel(());
@@ -69,6 +66,14 @@ impl Drop for Panel {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// The fence of the next epoch's leader.
+pub async fn next_term(db: &Db) -> Fence {
+    sql(db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
+    let epoch = Epoch(number(db, "SELECT epoch FROM scheduler_epoch").await);
+    let term = Term::new(epoch, BootTime::from_micros(i64::MAX));
+    Fence::new(db.clone(), Clock::real(), term, Duration::from_secs(2), "test".to_owned())
 }
 
 /// A node's row, and no longer the one that every new panel begins with.

@@ -1,8 +1,11 @@
 //! Usage comes home once; what may be lost is told apart from what certainly is not.
 
+use std::time::Duration;
+
 use sarban::domain::ids::UserId;
 use sarban::nodes::{ConnectedNode, UsageError};
 use sarban::store::Db;
+use tokio::time::Instant;
 
 use crate::panel::{Panel, eventually, healthy, in_step, unhealthy};
 use crate::support::database::on_both_engines;
@@ -12,6 +15,7 @@ on_both_engines!(
     every_byte_comes_home_once,
     a_lost_reply_is_ambiguous,
     a_closed_connection_was_not_asked,
+    a_silent_node_is_waited_for_half_a_minute_and_keeps_its_bytes,
     a_large_reply_is_read_whole
 );
 
@@ -68,6 +72,23 @@ async fn a_closed_connection_was_not_asked(db: Db) {
     let unasked = old.fetch_usage().await;
     assert!(matches!(unasked, Err(UsageError::NotSent(_))), "{unasked:?}");
     assert_eq!(node.totals().read, 0);
+}
+
+async fn a_silent_node_is_waited_for_half_a_minute_and_keeps_its_bytes(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let panel = in_step(&db, &node, 1).await;
+    let fetching = connected(&panel).await;
+    node.add_usage(1, 50);
+    node.hold(Duration::from_secs(3_600));
+    let began = Instant::now();
+    let silent = fetching.fetch_usage().await;
+    assert!(matches!(silent, Err(UsageError::Ambiguous(_))), "{silent:?}");
+    assert!(began.elapsed() >= Duration::from_secs(30), "it was waited for: {:?}", began.elapsed());
+    node.hold(Duration::ZERO);
+    node.add_usage(1, 8);
+    assert_eq!(connected(&panel).await.fetch_usage().await.unwrap(), [(UserId(1), 58)]);
+    let Totals { produced, read, lost } = node.totals();
+    assert_eq!((produced, read, lost), (58, 58, 0));
 }
 
 /// The usual limit of 4 MiB would refuse it, when the node has forgotten it already.

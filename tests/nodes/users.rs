@@ -1,12 +1,18 @@
 //! Users reach nodes, changes follow, and nothing is lost on the way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sarban::store::Db;
+use sarban::actions;
+use sarban::clock::Clock;
+use sarban::cluster::bell::Bell;
+use sarban::domain::ids::{NodeId, UserId};
+use sarban::store::node_sync::{self, Offer, OfferedInbound};
+use sarban::store::{Db, user_nodes};
 
 use crate::panel::{
-    Panel, add_node, add_users, brisk, change, eventually, give, healthy, in_step, marks, number, revoke, sql,
-    unhealthy,
+    Panel, add_node, add_users, brisk, change, eventually, give, healthy, in_step, marks, next_term, number, revoke,
+    sql, unhealthy,
 };
 use crate::support::database::on_both_engines;
 use crate::test_node::{Event, Options, TestNode};
@@ -23,6 +29,9 @@ on_both_engines!(
     a_change_during_the_send_keeps_its_mark,
     a_slow_node_delays_no_other,
     a_resync_renews_what_was_undone_behind_our_back,
+    a_resync_goes_over_the_connection_that_there_is,
+    a_resync_that_was_asked_for_in_vain_connects_anew,
+    a_node_that_lacks_changes_is_in_step_after_the_next_list_only,
     a_user_of_other_nodes_is_no_news,
     changes_go_on_while_a_batch_is_being_closed,
 );
@@ -199,6 +208,75 @@ async fn a_resync_renews_what_was_undone_behind_our_back(db: Db) {
     eventually("and one more", async || full_syncs(&node) > then).await;
     assert_eq!(removals(&node), settled, "an old change of a key is not renewed for ever");
     panel.step_down().await;
+}
+
+fn full_syncs(node: &TestNode) -> usize {
+    node.events().iter().filter(|event| matches!(event, Event::Repopulated { .. })).count()
+}
+
+/// As an admin does.
+async fn ask_for_a_full_sync(db: &Db) {
+    let asked =
+        actions::Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
+    assert!(actions::nodes::resync(&asked, NodeId(1)).await.unwrap());
+}
+
+const SYNCED_AT: &str = "SELECT synced_at FROM nodes WHERE id = 1";
+
+async fn a_resync_goes_over_the_connection_that_there_is(db: Db) {
+    let node = node().await;
+    let panel = in_step(&db, &node, 3).await;
+    let connections = node.connections();
+    for nth in 2..=3 {
+        let before = number(&db, SYNCED_AT).await;
+        ask_for_a_full_sync(&db).await;
+        eventually("all users are sent again", async || full_syncs(&node) == nth).await;
+        eventually("that is known", async || number(&db, SYNCED_AT).await > before).await;
+        assert!(!panel.supervisor.connected().is_empty(), "its usage is recorded meanwhile");
+    }
+    change(&db, "DELETE FROM users_services WHERE user_id = 3", [3]).await;
+    eventually("changes go on", async || !node.users().contains_key(&3)).await;
+    assert_eq!(node.connections(), connections);
+}
+
+async fn a_resync_that_was_asked_for_in_vain_connects_anew(db: Db) {
+    let node = node().await;
+    let _panel = in_step(&db, &node, 3).await;
+    let connections = node.connections();
+    node.hold(Duration::from_secs(3_600));
+    eventually("another connection", async || {
+        ask_for_a_full_sync(&db).await;
+        node.connections() > connections
+    })
+    .await;
+    node.hold(Duration::ZERO);
+    eventually("all users are sent again", async || full_syncs(&node) == 2).await;
+    healthy(&db, 1).await;
+}
+
+/// As when it has so many changes waiting that they are given up for a full list.
+async fn a_node_that_lacks_changes_is_in_step_after_the_next_list_only(db: Db) {
+    add_node(&db, 1, ([127, 0, 0, 1], 1).into(), "grpcio").await;
+    add_users(&db, 1).await;
+    let (fence, id, now) = (next_term(&db).await, NodeId(1), Clock::real().now());
+    let inbound = OfferedInbound { tag: "vless".into(), protocol: "vless".into(), config: "{}".into() };
+    let offer = Offer { inbounds: vec![inbound], ..Offer::default() };
+    let shown = async || user_nodes::of_user(&db, UserId(1)).await.unwrap()[0].in_step;
+    node_sync::begin_sync(&fence, id, &offer).await.unwrap();
+    sql(&db, "INSERT INTO inbounds_services SELECT id, 1 FROM inbounds; UPDATE nodes SET status = 'healthy'").await;
+    assert!(!shown().await);
+    node_sync::end_sync(&fence, id, 0, now).await.unwrap();
+    assert!(shown().await);
+    node_sync::begin_sync(&fence, id, &offer).await.unwrap();
+    assert!(shown().await, "another list is on its way, and nothing is lacking");
+    node_sync::out_of_step(&fence, &[id]).await.unwrap();
+    assert!(!shown().await);
+    node_sync::end_sync(&fence, id, 0, now).await.unwrap();
+    assert!(!shown().await, "that list was begun before");
+    node_sync::begin_sync(&fence, id, &offer).await.unwrap();
+    assert!(!shown().await);
+    node_sync::end_sync(&fence, id, 0, now).await.unwrap();
+    assert!(shown().await);
 }
 
 async fn a_user_of_other_nodes_is_no_news(db: Db) {

@@ -11,6 +11,7 @@ on_both_engines! {
     each_filter_finds_its_users,
     names_are_searched_with_wildcards_or_taken_exactly,
     each_sort_runs_both_ways,
+    traffic_is_ordered_to_the_byte,
     pages_meet_and_end,
     a_page_tells_of_a_user_what_is_told_of_it_alone,
     a_name_is_found_as_it_is_now,
@@ -127,6 +128,32 @@ async fn each_sort_runs_both_ways(db: Db) {
         assert_eq!(found.len(), 5, "{sort:?}");
         found.retain(|id| ascending.contains(id));
         assert_eq!(found, ascending, "{sort:?}");
+    }
+}
+
+/// Around the edges of the ranks that PostgreSQL's index has, and where a float can't tell neighbours apart.
+async fn traffic_is_ordered_to_the_byte(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, expire_strategy, created_at)
+         WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 17)
+         SELECT id, 'user' || id, 'key' || id, 'never', 0 FROM n;
+         INSERT INTO user_traffic (user_id, data_limit, used_traffic, created_at)
+         VALUES (1, NULL, 9000000000000000000, 0), (2, NULL, 8999999999999999999, 0), (3, 9, 0, 0), (4, NULL, 1, 0),
+                (5, NULL, 4210688, 0), (6, 4210687, 4210687, 0), (7, NULL, 4210689, 0), (8, NULL, 0, 0), (9, NULL, 53687091198, 0),
+                (10, NULL, 53687091202, 0), (11, NULL, 9007199254740993, 0), (12, NULL, 9007199254740992, 0), (13, NULL, 4210687, 0),
+                (14, 5, 0, 0), (15, NULL, 53687091200, 0), (16, NULL, 53687091199, 0), (17, NULL, 53687091201, 0)",
+    )
+    .await;
+    let all = UserFilter::default();
+    let mut expected = vec![3, 8, 14, 4, 6, 13, 5, 7, 9, 16, 15, 17, 10, 12, 11, 2, 1];
+    for descending in [false, true] {
+        for (offset, limit) in [(0, 100), (0, 3), (2, 4), (5, 1), (9, 5), (13, 4)] {
+            let window = UserWindow { sort: UserSort::UsedTraffic, descending, offset, limit };
+            let page: Vec<i64> = expected.iter().skip(offset as usize).take(limit as usize).copied().collect();
+            assert_eq!(ids(&db, &all, window).await, page, "{window:?}");
+        }
+        expected.reverse();
     }
 }
 

@@ -81,12 +81,12 @@ pub(super) async fn run(args: CheckArgs, settings: &Settings, endpoints: Endpoin
     report.begin("tasks");
     report.end("tasks", tasks::run_once(&panel, Duration::from_secs(args.watch)).await)?;
     report.begin("speed");
-    let before = memory::resident(&panel, settings).await;
+    let before = memory::used(&panel, settings).await;
     let (clients, time) = args.load.map_or((4, 2), |seconds| (32, seconds));
     let speed = load::measure(&panel, clients, Duration::from_secs(time), Duration::from_millis(args.p95)).await;
     report.end("speed", speed)?;
     report.begin("memory");
-    let after = memory::resident(&panel, settings).await;
+    let after = memory::used(&panel, settings).await;
     report.end("memory", memory::within(before, after, args.memory))?;
     report.close()
 }

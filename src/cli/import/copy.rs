@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use futures_util::TryStreamExt;
-use futures_util::stream::StreamExt;
+use futures_util::{StreamExt, TryStreamExt, future};
 
 use super::findings::Findings;
 use super::progress::Progress;
@@ -270,8 +269,8 @@ impl Copying<'_> {
         tables.push(table);
 
         let mut table = Copied { table: legacy::NODE_USER_USAGES.name, old: 0, copied: 0 };
-        let mut chunks = self.source.rows(legacy::NODE_USER_USAGES).try_chunks(CHUNK);
-        while let Some(chunk) = chunks.next().await {
+        let progress = &mut self.progress;
+        let mut chunks = self.source.rows(legacy::NODE_USER_USAGES).try_chunks(CHUNK).map(|chunk| {
             let chunk = chunk.map_err(|error| error.1)?;
             let mut rows = Vec::with_capacity(chunk.len());
             for row in &chunk {
@@ -284,11 +283,14 @@ impl Copying<'_> {
                 sums.counted += i128::from(row.counted);
                 hours.count(row);
             }
-            if let Target::Database(tx) = target {
-                tables::add_user_hours(tx, &usage::merged(rows)).await?;
-            }
-            self.progress.advance(table.table, chunk.len());
+            progress.advance(table.table, chunk.len());
+            anyhow::Ok(rows)
+        });
+        match target {
+            Target::Database(tx) => tables::load_user_hours(tx, &mut chunks).await?,
+            Target::Nowhere => (&mut chunks).try_for_each(|_| future::ready(Ok(()))).await?,
         }
+        drop(chunks);
         tables.push(table);
 
         let rows = hours.into_rows();

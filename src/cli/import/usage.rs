@@ -60,35 +60,9 @@ pub(super) fn user_hour(
     })
 }
 
-/// Puts hours in their table's order and adds up those that are there twice.
-pub(super) fn merged(mut hours: Vec<UserHour>) -> Vec<UserHour> {
-    hours.sort_unstable();
-    hours.dedup_by(|next, kept| {
-        let same = (next.user_id, next.hour, next.node_id) == (kept.user_id, kept.hour, kept.node_id);
-        if same {
-            kept.counted = kept.counted.saturating_add(next.counted);
-        }
-        same
-    });
-    hours
-}
-
 fn hour(row: &mut Reading<'_>) -> Option<i64> {
     match row.time("created_at") {
         Some(moment) => Some(moment.hour().micros()),
         None => row.left_out("its hour can't be read"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::moment::Moment;
-
-    #[test]
-    fn hours_that_are_there_twice_are_one() {
-        let at = |user_id, counted| UserHour { user_id, hour: Moment::MIN.micros(), node_id: GONE, counted };
-        assert_eq!(merged(vec![at(2, 5), at(1, 1), at(2, 7), at(2, 0)]), [at(1, 1), at(2, 12)]);
-        assert_eq!(merged(vec![at(1, i64::MAX), at(1, 1)]), [at(1, i64::MAX)]);
     }
 }

@@ -7,14 +7,14 @@ use crate::store::expiring::{CHUNK, expiring};
 use crate::store::{IdList, retry, review, users};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let mut items = 0;
+    let (mut items, mut pace) = (0, context.pace());
     while news::are_wanted(context) && !context.stop.is_cancelled() {
         let found = expiring(&context.deps.db, context.deps.days_left, context.now).await?;
         if found.is_empty() {
             break;
         }
         items += retry(TaskError::is_retry, || tell(context, &found)).await?;
-        context.breathe().await;
+        pace.breathe().await;
         if (found.as_slice().len() as i64) < CHUNK {
             break;
         }

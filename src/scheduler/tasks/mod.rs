@@ -11,6 +11,7 @@ mod sync_nodes;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -24,7 +25,9 @@ use crate::store::{Db, Engine, Fault, Fence, FenceError, StoreError};
 
 /// How long a statement may take that first waits for whoever writes the totals of many users.
 const TURN_LIMIT: Duration = Duration::from_secs(60);
-/// How long a task leaves SQLite to other writers.
+/// How long a task writes to SQLite chunk after chunk,
+const STINT: Duration = Duration::from_millis(100);
+/// and how long it then leaves it to other processes. (Writers of this process take turns with each chunk.)
 const BREATH: Duration = Duration::from_millis(50);
 
 /// What tasks need; the same for every run.
@@ -63,11 +66,25 @@ pub struct Context {
     pub deps: Arc<Deps>,
 }
 
+/// Keeps a run from being the only one who writes to SQLite, where others write only while nobody does.
+struct Pace {
+    engine: Engine,
+    /// When this stint began.
+    since: Instant,
+}
+
 impl Context {
-    /// Between two transactions: on SQLite others write only while nobody does.
-    async fn breathe(&self) {
-        if self.deps.db.engine() == Engine::Sqlite {
-            tokio::time::sleep(BREATH).await;
+    fn pace(&self) -> Pace {
+        Pace { engine: self.deps.db.engine(), since: Instant::now() }
+    }
+}
+
+impl Pace {
+    /// Between two transactions.
+    async fn breathe(&mut self) {
+        if self.engine == Engine::Sqlite && self.since.elapsed() >= STINT {
+            sleep(BREATH).await;
+            self.since = Instant::now();
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
 
 /// Does a step to everything that waits for it; returns how many users were charged.
 async fn work_off(context: &Context, step: Step, end: Option<Instant>) -> Result<i64, TaskError> {
-    let mut charged = 0;
+    let (mut charged, mut pace) = (0, context.pace());
     while !context.stop.is_cancelled() && end.is_none_or(|end| Instant::now() < end) {
         let waiting = step.waiting(context).await?;
         if waiting.is_empty() {
@@ -60,7 +60,7 @@ async fn work_off(context: &Context, step: Step, end: Option<Instant>) -> Result
             set_aside(context, *key, "its payload can't be read").await?;
         }
         charged += together_or_alone(context, step, &waiting.batches).await?;
-        context.breathe().await;
+        pace.breathe().await;
     }
     Ok(charged)
 }

@@ -5,7 +5,7 @@ use crate::store::resets::{self, CHUNK};
 use crate::store::{IdList, changes, retry};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let mut items = 0;
+    let (mut items, mut pace) = (0, context.pace());
     while !context.stop.is_cancelled() {
         let due = resets::due(&context.deps.db, context.now).await?;
         if due.is_empty() {
@@ -13,7 +13,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
         }
         let done = retry(TaskError::is_retry, || reset(context, &due)).await?;
         items += done;
-        context.breathe().await;
+        pace.breathe().await;
         if (due.as_slice().len() as i64) < CHUNK || done == 0 {
             break;
         }

@@ -6,7 +6,7 @@ use crate::store::review::{self, CHUNK, Search};
 use crate::store::{IdList, changes, retry, users};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let mut items = 0;
+    let (mut items, mut pace) = (0, context.pace());
     for first in Search::ALL {
         let mut search = first;
         while !context.stop.is_cancelled() {
@@ -16,7 +16,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
             }
             let done = retry(TaskError::is_retry, || settle(context, search, &found)).await?;
             items += done;
-            context.breathe().await;
+            pace.breathe().await;
             let next = search.behind(&found);
             if (found.as_slice().len() as i64) < CHUNK || (done == 0 && next == search) {
                 break;

@@ -1,4 +1,5 @@
-//! Behind the sessions' own timers: a healthy node that had no full sync for too long is connected anew, a few at a time.
+//! Behind the sessions' own timers: a healthy node that had no full sync for too long is asked for one, a few at a time;
+//! if that comes to nothing, the next run has it connected anew.
 
 use super::{Context, TaskError};
 use crate::domain::moment::SECOND;
@@ -18,7 +19,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     })
     .await?;
     if asked > 0 {
-        tracing::warn!(nodes = asked, "nodes had no full sync for 20 minutes; they are connected anew");
+        tracing::warn!(nodes = asked, "nodes had no full sync for 20 minutes; they are given one");
         context.deps.bell.ring();
     }
     Ok(i64::try_from(asked).unwrap_or(i64::MAX))

@@ -17,7 +17,7 @@ pub use rows::{
     InboundServiceRow, JwtRow, NodeHourRow, NodeRow, ServiceRow, SettingsRow, Stored, TableRow, TlsRow, TrafficRow,
     UserRow, UserServiceRow,
 };
-pub use usage::{NodeHour, UserHour, add_user_hours};
+pub use usage::{NodeHour, UserHour, load_user_hours};
 pub use whole_users::WholeUser;
 
 macro_rules! next_id {

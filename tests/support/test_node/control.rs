@@ -28,6 +28,7 @@ pub struct Inner {
     /// Lines that engines write.
     pub(super) log: broadcast::Sender<String>,
     pub(super) refusing: AtomicBool,
+    pub(super) connections: AtomicU32,
     hold_ms: AtomicU64,
     failures: AtomicU32,
     losing_reply: AtomicBool,
@@ -41,6 +42,7 @@ impl Controls {
             ends: watch::Sender::new(0),
             log: broadcast::Sender::new(64),
             refusing: AtomicBool::new(false),
+            connections: AtomicU32::new(0),
             hold_ms: AtomicU64::new(0),
             failures: AtomicU32::new(0),
             losing_reply: AtomicBool::new(false),
@@ -94,6 +96,11 @@ impl Inner {
     /// Ends every SyncUsers stream with an error.
     pub fn end_sync(&self) {
         self.ends.send_modify(|ends| *ends += 1);
+    }
+
+    /// How many connections were taken so far.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(SeqCst)
     }
 
     /// Closes new connections at once, or takes them again.

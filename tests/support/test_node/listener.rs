@@ -51,6 +51,7 @@ pub async fn listen(
     let accepting = tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             if !controls.0.refusing.load(SeqCst) {
+                controls.0.connections.fetch_add(1, SeqCst);
                 tokio::spawn(carry(tcp, acceptor.clone(), hangs_up, controls.clone(), bring.clone()));
             }
         }
