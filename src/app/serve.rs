@@ -1,10 +1,13 @@
 //! `sarban serve`: from the settings to a running panel, and from the first signal to a clean end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use poem::Server;
+use poem::listener::Acceptor;
+use poem::web::LocalAddr;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
@@ -172,7 +175,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     {
         tracing::warn!(%error, "the process before this one could not be told to go");
     }
-    tracing::info!("the panel is at {}", address(&settings));
+    tracing::info!("the panel is at {}", address(&settings, &acceptor.local_addr()));
     let grace = settings.instance.shutdown_grace;
     let door = Door { acceptor, closed: taken_over.clone() };
     let serving = Server::new_with_acceptor(door).run_with_graceful_shutdown(
@@ -300,16 +303,16 @@ pub(super) fn api_options(settings: &Settings, counters: Option<Arc<SharedCounte
     })
 }
 
-/// Where people find the panel, for the log.
-fn address(settings: &Settings) -> String {
-    if let Some(path) = &settings.http.uds {
-        return path.display().to_string();
-    }
-    let scheme = if settings.tls.is_some() { "https" } else { "http" };
-    // To listen on all addresses is to be found on each.
-    let host = match settings.http.host.as_str() {
-        "0.0.0.0" | "::" => "127.0.0.1",
-        host => host,
+/// Where people find the panel, for the log. An inherited socket may be elsewhere than the settings say.
+fn address(settings: &Settings, listening: &[LocalAddr]) -> String {
+    let Some(listening) = listening.iter().find_map(|address| address.as_socket_addr()) else {
+        return settings.http.uds.as_deref().unwrap_or(Path::new("a socket that was passed on")).display().to_string();
     };
-    format!("{scheme}://{host}:{}", settings.http.port)
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let port = listening.port();
+    // To listen on all addresses is to be found on each.
+    if listening.ip().is_unspecified() {
+        return format!("{scheme}://127.0.0.1:{port}");
+    }
+    format!("{scheme}://{listening}")
 }

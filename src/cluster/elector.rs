@@ -204,8 +204,10 @@ impl Elector {
     }
 
     pub(super) async fn let_go_of_gate(&mut self) {
-        if let Some(gate) = &mut self.gate {
-            // Best effort: it expires by itself.
+        if let Some(gate) = &mut self.gate
+            && gate.release().await.is_err()
+        {
+            // Best effort, over another connection: it expires by itself, but holds everybody up until then.
             let _ = gate.release().await;
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::elector::Elector;
@@ -65,6 +65,7 @@ impl Elector {
         if end == End::HandOver {
             end = self.finish_open_work(me, &term, rng).await;
         }
+        let remaining = Duration::from_micros(term.remaining(self.clock.boot()).unsigned_abs());
         term.end();
         self.stand(Standing::None);
         metrics::gauge!("lease_remaining_seconds").set(0.0);
@@ -76,18 +77,29 @@ impl Elector {
             tracing::warn!("the scheduler's loop has not ended yet");
         }
         if matches!(end, End::HandOver | End::Stuck | End::Expired) {
-            match timeout(self.operation(), lease::release(&self.db, me, term.epoch())).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the lease was not released; it will expire"
-                ),
-                Err(_) => tracing::warn!("releasing the lease took too long; it will expire"),
-            }
+            self.give_back(me, &term, Instant::now() + remaining).await;
         }
         self.let_go_of_gate().await;
         self.bell.ring();
         end
+    }
+
+    /// Releases the lease. As long as it lives others wait for it, so what took too long is tried again, until about then.
+    async fn give_back(&mut self, me: &Candidate, term: &Term, until: Instant) {
+        loop {
+            match timeout(self.operation(), lease::release(&self.db, me, term.epoch())).await {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be released");
+                    sleep(Duration::from_millis(50)).await;
+                }
+                Err(_) => tracing::warn!("releasing the lease took too long"),
+            }
+            if Instant::now() >= until {
+                tracing::warn!(epoch = term.epoch().0, "the lease was not released; it will expire");
+                return;
+            }
+        }
     }
 
     async fn renew_until_end(&mut self, me: &Candidate, term: &Term, pulse: &Pulse, rng: &mut StdRng) -> End {
@@ -165,7 +177,7 @@ impl Elector {
         let limit = Instant::now() + Duration::from_secs(5);
         let mut next = Instant::now() + self.pause(rng) / 2;
         while term.open_work() > 0 && Instant::now() < limit {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            sleep(Duration::from_millis(5)).await;
             if Instant::now() >= next {
                 if self.renew(me, term).await == Renewal::Lost {
                     return End::Lost;

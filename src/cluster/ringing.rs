@@ -44,6 +44,8 @@ async fn publish(bell: &Bell, servers: &RedisServers, channel: &str, me: &str) {
 async fn listen(bell: &Bell, servers: &RedisServers, channel: &str, me: &str) {
     loop {
         if let Ok(mut subscription) = servers.subscribe(channel, PAUSE).await {
+            // Something may have rung while nobody listened. Said only now: what rings after this is heard.
+            bell.ring_from_elsewhere();
             let mut messages = subscription.on_message();
             while let Some(message) = messages.next().await {
                 if message.get_payload::<String>().is_ok_and(|from| from != me) {
@@ -52,7 +54,5 @@ async fn listen(bell: &Bell, servers: &RedisServers, channel: &str, me: &str) {
             }
         }
         tokio::time::sleep(PAUSE).await;
-        // Something may have rung while nobody listened.
-        bell.ring_from_elsewhere();
     }
 }

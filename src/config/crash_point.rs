@@ -18,11 +18,17 @@ pub enum Place {
     AfterCommit,
 }
 
+/// In `SARBAN_CRASH_AT`: the process lives, and its scheduler's loop gets stuck after its first round.
+#[cfg(debug_assertions)]
+pub const STUCK_LOOP: &str = "stuck_loop";
+
 /// Where this process is to die, if anywhere.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CrashPoint {
     #[cfg(debug_assertions)]
     at: Option<Place>,
+    #[cfg(debug_assertions)]
+    loop_sticks: bool,
 }
 
 impl Place {
@@ -48,7 +54,15 @@ impl CrashPoint {
     /// As the environment says.
     pub fn from_environment() -> Self {
         let name = std::env::vars_os().find(|(name, _)| name == "SARBAN_CRASH_AT").map(|(_, value)| value);
-        Self { at: Place::ALL.into_iter().find(|place| name.as_deref() == Some(place.name().as_ref())) }
+        let is = |place: &str| name.as_deref() == Some(place.as_ref());
+        Self { at: Place::ALL.into_iter().find(|place| is(place.name())), loop_sticks: is(STUCK_LOOP) }
+    }
+
+    /// Never comes back where the scheduler's loop is to get stuck.
+    pub async fn pass_loop(self) {
+        if self.loop_sticks {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Ends the process if this is the place.
@@ -68,4 +82,7 @@ impl CrashPoint {
 
     /// Goes on.
     pub const fn pass(self, _: Place) {}
+
+    /// Goes on.
+    pub async fn pass_loop(self) {}
 }

@@ -105,6 +105,7 @@ impl Driver {
                 }
             };
             self.beat(&leadership);
+            self.deps.crash.pass_loop().await;
             tokio::select! {
                 () = leadership.stop.cancelled() => {}
                 () = rest(pause, &mut ear) => {}
@@ -121,8 +122,7 @@ impl Driver {
 
     async fn settle(&self, ledger: &Ledger, leadership: &Leadership) -> Option<BTreeMap<Task, Moment>> {
         while !leadership.stop.is_cancelled() {
-            self.beat(leadership);
-            match ledger.settle(&self.schedules).await {
+            match self.beating(leadership, ledger.settle(&self.schedules)).await {
                 Ok(since) => return Some(since.into_iter().collect()),
                 Err(FenceError::Deposed) => return None,
                 Err(error) => {
@@ -147,11 +147,17 @@ impl Driver {
         under_way: &mut JoinSet<Task>,
     ) -> Result<Duration, PassError> {
         let pass = timeout(self.patience, self.pass(ledger, leadership, state, under_way));
-        tokio::pin!(pass);
+        self.beating(leadership, pass).await.map_err(|_| PassError::Slow)?
+    }
+
+    /// Waits for the database, beating all the while.
+    async fn beating<T>(&self, leadership: &Leadership, answer: impl Future<Output = T>) -> T {
+        tokio::pin!(answer);
         loop {
+            self.beat(leadership);
             tokio::select! {
-                passed = &mut pass => return passed.map_err(|_| PassError::Slow)?,
-                () = sleep(POLL) => self.beat(leadership),
+                answer = &mut answer => return answer,
+                () = sleep(POLL) => {}
             }
         }
     }

@@ -31,15 +31,19 @@ impl Ledger {
         let now = clock::now(self.fence.db()).await?;
         let mut tx = self.fence.begin().await?;
         runs::forget_requests(&mut tx, now).await?;
-        let mut since = Vec::with_capacity(schedules.len());
+        let (mut since, mut abandoned) = (Vec::with_capacity(schedules.len()), Vec::new());
         for schedule in schedules {
             since.push((schedule.task, runs::set_task(&mut tx, *schedule, now).await?));
-            let abandoned = runs::abandon(&mut tx, schedule.task, self.epoch(), schedule.slot(now), now).await?;
-            if abandoned > 0 {
-                tracing::warn!(task = schedule.task.name(), abandoned, "runs of an earlier leader were never finished");
+            let count = runs::abandon(&mut tx, schedule.task, self.epoch(), schedule.slot(now), now).await?;
+            if count > 0 {
+                abandoned.push((schedule.task.name(), count));
             }
         }
         tx.commit().await?;
+        for (task, count) in abandoned {
+            tracing::warn!(task, count, "runs of an earlier leader were never finished");
+            metrics::counter!("scheduler_slots_total", "task" => task, "state" => "abandoned").increment(count);
+        }
         Ok(since)
     }
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::panels::{Panel, ensure_running, terminate};
 use super::proxy::Mood;
+use super::threads;
 use super::world::World;
 
 /// Every kind of fault.
@@ -24,6 +25,8 @@ pub enum Kind {
     ProcessStopped11Ttl,
     ProcessStopped22Ttl,
     ProcessesAllTerminated,
+    WorkersBlocked,
+    LeaseThreadBlocked,
     RedisStoppedHalfTtl,
     RedisStopped11Ttl,
     RedisStopped22Ttl,
@@ -57,10 +60,11 @@ pub enum Kind {
 use Kind::{
     BackendStopped11Ttl, BackendStopped22Ttl, BackendStoppedHalfTtl, BackendsTerminated, DatabaseCrashed, DatabaseFull,
     DatabaseRestarted, DatabaseWayCut, DatabaseWayDelayed, DatabaseWayDown, DatabaseWayHalfOpen, DatabaseWayHeld,
-    DatabaseWayHeldOneWay, ProcessKilled, ProcessStopped11Ttl, ProcessStopped22Ttl, ProcessStoppedHalfTtl,
-    ProcessTerminated, ProcessesAllTerminated, RedisClientPause, RedisFlushed, RedisKilledKeepsData,
-    RedisKilledLosesData, RedisStopped11Ttl, RedisStopped22Ttl, RedisStoppedHalfTtl, RedisWayCut, RedisWayDelayed,
-    RedisWayDown, RedisWayHalfOpen, RedisWayHeld, RedisWayHeldOneWay, SentinelFailover, SpoolFull,
+    DatabaseWayHeldOneWay, LeaseThreadBlocked, ProcessKilled, ProcessStopped11Ttl, ProcessStopped22Ttl,
+    ProcessStoppedHalfTtl, ProcessTerminated, ProcessesAllTerminated, RedisClientPause, RedisFlushed,
+    RedisKilledKeepsData, RedisKilledLosesData, RedisStopped11Ttl, RedisStopped22Ttl, RedisStoppedHalfTtl, RedisWayCut,
+    RedisWayDelayed, RedisWayDown, RedisWayHalfOpen, RedisWayHeld, RedisWayHeldOneWay, SentinelFailover, SpoolFull,
+    WorkersBlocked,
 };
 
 /// What is possible with one Redis.
@@ -71,6 +75,8 @@ pub const WITH_ONE_REDIS: &[Kind] = &[
     ProcessStopped11Ttl,
     ProcessStopped22Ttl,
     ProcessesAllTerminated,
+    WorkersBlocked,
+    LeaseThreadBlocked,
     RedisStoppedHalfTtl,
     RedisStopped11Ttl,
     RedisStopped22Ttl,
@@ -108,6 +114,7 @@ pub const WITH_SENTINELS: &[Kind] = &[
     ProcessStopped11Ttl,
     SentinelFailover,
     ProcessStopped22Ttl,
+    WorkersBlocked,
     RedisFlushed,
     RedisClientPause,
     SentinelFailover,
@@ -129,6 +136,8 @@ pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
         ProcessStopped11Ttl => stopped(&world, &panel, ttl.mul_f64(1.1)).await,
         ProcessStopped22Ttl => stopped(&world, &panel, ttl.mul_f64(2.2)).await,
         ProcessesAllTerminated => rolling_restart(&world).await,
+        WorkersBlocked => workers_blocked(&world, &panel, ttl * 2).await,
+        LeaseThreadBlocked => lease_thread_blocked(&world, &panel, ttl.mul_f64(2.2)).await,
         RedisStoppedHalfTtl => redis_stopped(&world, ttl.mul_f64(0.5)).await,
         RedisStopped11Ttl => redis_stopped(&world, ttl.mul_f64(1.1)).await,
         RedisStopped22Ttl => redis_stopped(&world, ttl.mul_f64(2.2)).await,
@@ -184,7 +193,8 @@ async fn killed(world: &World, panel: &Panel, away_ms: u64) -> Result<bool> {
     Ok(true)
 }
 
-async fn terminated(world: &World, panel: &Panel) -> Result<bool> {
+/// SIGTERM, and started again when it has ended.
+pub async fn terminated(world: &World, panel: &Panel) -> Result<bool> {
     let Ok(mut process) = panel.process.try_lock() else { return Ok(false) };
     world.witness.excuse(&panel.name);
     world.death_of(&panel.name, "terminated");
@@ -218,6 +228,33 @@ async fn stopped(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
     server.signal(Signal::CONT);
     world.settle(&panel.name);
     Ok(true)
+}
+
+/// Explains nothing: whoever leads keeps the lease.
+async fn workers_blocked(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
+    let Ok(process) = panel.process.try_lock() else { return Ok(false) };
+    let Some(server) = &*process else { return Ok(false) };
+    hold(world, server.id(), threads::WORKERS, time).await
+}
+
+/// The scheduler's loop is stuck and cannot even say so: the workers go on, and must notice.
+async fn lease_thread_blocked(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
+    let Ok(process) = panel.process.try_lock() else { return Ok(false) };
+    let Some(server) = &*process else { return Ok(false) };
+    world.witness.excuse(&panel.name);
+    let held = hold(world, server.id(), threads::LEASE, time).await;
+    world.settle(&panel.name);
+    held
+}
+
+async fn hold(world: &World, process: u32, name: &'static str, time: Duration) -> Result<bool> {
+    match tokio::task::spawn_blocking(move || threads::hold(process, name, time)).await? {
+        Ok(()) => Ok(true),
+        Err(error) => {
+            println!("{:7.1} s  no threads were held: {error:#}", world.witness.seconds());
+            Ok(false)
+        }
+    }
 }
 
 async fn redis_stopped(world: &World, time: Duration) -> Result<bool> {

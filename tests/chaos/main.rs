@@ -15,6 +15,8 @@ mod world;
 mod servers;
 #[path = "../support/test_node/mod.rs"]
 mod test_node;
+#[path = "../support/threads.rs"]
+mod threads;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -46,6 +48,9 @@ struct Arguments {
     /// And so many with Sentinels
     #[arg(long, default_value_t = 4)]
     sentinel_faults: u64,
+    /// And so many times hands over in good order on a cluster that nothing befalls and nothing slows down
+    #[arg(long, default_value_t = 0)]
+    hand_overs: u64,
     /// Processes
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=5))]
     panels: u8,
@@ -86,17 +91,20 @@ fn main() -> ExitCode {
 async fn runtime_run(arguments: &Arguments) -> Result<bool> {
     let bin = std::env::var("SARBAN_TEST_POSTGRES_BIN").context("SARBAN_TEST_POSTGRES_BIN: run `make chaos`")?;
     let mut verdicts = Vec::new();
-    for (sentinels, faults) in [(false, arguments.faults), (true, arguments.sentinel_faults)] {
-        if faults > 0 {
-            let plan = Plan { panels: arguments.panels.into(), ttl: TTL, sentinels, without: arguments.without };
-            verdicts.push((sentinels, stage(plan, faults, arguments, bin.clone()).await?));
+    let plan =
+        Plan { panels: arguments.panels.into(), ttl: TTL, sentinels: false, calm: false, without: arguments.without };
+    let stages = [
+        ("one_redis", plan, arguments.faults),
+        ("sentinels", Plan { sentinels: true, ..plan }, arguments.sentinel_faults),
+        ("calm", Plan { calm: true, ..plan }, arguments.hand_overs),
+    ];
+    for (name, plan, count) in stages {
+        if count > 0 {
+            verdicts.push((name, stage(plan, count, arguments, bin.clone()).await?));
         }
     }
     if let Some(path) = &arguments.json {
-        let stages: BTreeMap<&str, &Verdict> = verdicts
-            .iter()
-            .map(|(sentinels, verdict)| (if *sentinels { "sentinels" } else { "one_redis" }, verdict))
-            .collect();
+        let stages: BTreeMap<&str, &Verdict> = verdicts.iter().map(|(name, verdict)| (*name, verdict)).collect();
         let whole = serde_json::json!({"seed": arguments.seed, "panels": arguments.panels, "ttl_seconds": TTL.as_secs(),
             "without": arguments.without.map(|part| format!("{part:?}")), "stages": stages});
         std::fs::write(path, format!("{whole:#}\n"))?;
@@ -118,7 +126,7 @@ async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Re
     let changing = tokio::spawn(world.clone().change_users(arguments.seed));
     tokio::spawn(world.clone().keep_running());
     let producing = tokio::spawn(world.clone().produce(arguments.seed));
-    let ran = run_faults(&world, count, arguments.seed).await;
+    let ran = if plan.calm { hand_over(&world, count).await } else { run_faults(&world, count, arguments.seed).await };
     let last_fault = Instant::now();
     let verdict = match ran {
         Ok(done) => {
@@ -137,11 +145,26 @@ async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Re
                 && let Some(name) = path.file_name()
             {
                 let stage = if plan.sentinels { "sentinels" } else { "one-redis" };
+                let stage = if plan.calm { "calm" } else { stage };
                 std::fs::copy(&path, logs.join(format!("{stage}-{}", name.to_string_lossy())))?;
             }
         }
     }
     verdict
+}
+
+/// Terminates the leader again and again, each time when everybody is well.
+async fn hand_over(world: &Arc<World>, count: u64) -> Result<BTreeMap<Kind, u64>> {
+    let mut rng = StdRng::seed_from_u64(count);
+    for _ in 0..count {
+        world.everybody_runs().await?;
+        // The others listen by then, and it may be any moment of a slot.
+        sleep(Duration::from_millis(rng.random_range(500..1_500))).await;
+        let leader = world.witness.leader().context("nobody leads")?;
+        let leader = world.panels.iter().find(|panel| panel.name == leader).context("a stranger leads")?;
+        faults::terminated(world, leader).await?;
+    }
+    Ok(BTreeMap::from([(Kind::ProcessTerminated, count)]))
 }
 
 /// One after the other, and now and then two at once.

@@ -33,6 +33,8 @@ pub struct Verdict {
     pub bytes_produced: i64,
     pub bytes_applied: i64,
     pub bytes_lost: i64,
+    /// Never asked for.
+    pub bytes_left_on_node: i64,
     pub replies: usize,
     pub replies_lost: usize,
     /// Lost without such a death, or counted twice.
@@ -105,6 +107,8 @@ async fn bytes(world: &World, verdict: &mut Verdict) -> Result<()> {
     }
     let replies = world.node.replies();
     verdict.replies = replies.len();
+    let sent: u64 = replies.iter().map(|(_, bytes)| bytes).sum();
+    verdict.bytes_left_on_node = verdict.bytes_produced - i64::try_from(sent)?;
     (verdict.replies_lost, verdict.bytes_lost, verdict.bytes_unexplained) = (0, 0, 0);
     let deaths = world.deaths.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for (at, bytes) in replies {
@@ -233,6 +237,7 @@ impl Verdict {
         row("I6 bytes produced", self.bytes_produced.to_string());
         row("   bytes applied", self.bytes_applied.to_string());
         row("   bytes lost with a process that died asking", self.bytes_lost.to_string());
+        row("   bytes left on the node", self.bytes_left_on_node.to_string());
         row("   replies (and such ones)", format!("{} ({})", self.replies, self.replies_lost));
         row("   bytes unexplained", self.bytes_unexplained.to_string());
         row("leader changes", self.leader_changes.to_string());

@@ -55,7 +55,10 @@ BEGIN
 END $$;
 CREATE CONSTRAINT TRIGGER witness_usage AFTER UPDATE ON usage_batch
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION witness_usage();
--- One transaction in three takes its time, so that faults fall into the middle of it.
+";
+
+/// One transaction in three takes its time, so that faults fall into the middle of it.
+const SLOW_DOWN: &str = "
 CREATE FUNCTION slow_down() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF random() < 0.3 THEN PERFORM pg_sleep(random() * 0.2); END IF;
@@ -133,14 +136,15 @@ impl Witness {
     }
 
     /// Sets up the triggers, and takes out what shall be missing.
-    pub async fn prepare(&self, without: Option<Part>) -> anyhow::Result<()> {
+    pub async fn prepare(&self, without: Option<Part>, calm: bool) -> anyhow::Result<()> {
         let missing = match without {
             None => "",
             Some(Part::Fence) => WITHOUT_FENCE,
             Some(Part::Ledger) => WITHOUT_LEDGER,
             Some(Part::LeaseRow) => WITHOUT_LEASE_ROW,
         };
-        sqlx::raw_sql(AssertSqlSafe(format!("{TRIGGERS}{missing}"))).execute(&self.pool).await?;
+        let slow = if calm { "" } else { SLOW_DOWN };
+        sqlx::raw_sql(AssertSqlSafe(format!("{TRIGGERS}{slow}{missing}"))).execute(&self.pool).await?;
         Ok(())
     }
 

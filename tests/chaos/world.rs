@@ -27,6 +27,8 @@ pub struct Plan {
     pub panels: usize,
     pub ttl: Duration,
     pub sentinels: bool,
+    /// No transaction is slowed down.
+    pub calm: bool,
     pub without: Option<Part>,
 }
 
@@ -104,7 +106,7 @@ impl World {
         server.pool.close().await;
         migrate(&format!("postgresql://postgres@127.0.0.1:{}/sarban", postgres.port), root, &program)?;
         let witness = Witness::new(postgres.port, "sarban").await?;
-        witness.prepare(plan.without).await?;
+        witness.prepare(plan.without, plan.calm).await?;
         tokio::spawn(witness.clone().watch());
 
         let mut panels = Vec::new();

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use sarban::clock::Clock;
+use sarban::store::Engine;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::panel_process::PanelProcess;
 use crate::processes::{call, first_admin, leader, setup, start};
-use crate::support::database::{TestDatabase, number, on_both_engines};
+use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
 on_both_engines!(empty whatever_is_asked_of_any_host_the_leader_does);
 
@@ -30,6 +32,12 @@ async fn whatever_is_asked_of_any_host_the_leader_does(test: TestDatabase) {
     let redis = if setup.redis.is_some() { ("redis", "ok") } else { ("database", "off") };
     assert_eq!((&cluster["coordination"], &cluster["redis"]), (&json!(redis.0), &json!(redis.1)));
 
+    // What only a version to come knows how to do waits for one, and holds nothing up.
+    let id = if test.db.engine() == Engine::Postgres { "gen_random_uuid()" } else { "randomblob(16)" };
+    let now = Clock::real().now().micros();
+    let to_come = format!("INSERT INTO task_request (id, task, requested_at) VALUES ({id}, 'a_task_to_come', {now})");
+    execute(&test.db, to_come.leak()).await;
+
     // `prune` has a slot an hour: nothing but the request makes it run now.
     let asked = call(follower, &token, Method::POST, "/api/cluster/tasks/prune/run", Value::Null).await;
     let limit = Instant::now() + Duration::from_secs(10);
@@ -44,12 +52,14 @@ async fn whatever_is_asked_of_any_host_the_leader_does(test: TestDatabase) {
     };
     assert_eq!((&run["trigger"], &run["attempts"]), (&json!("request"), &json!(1)));
     assert_eq!(run["instance"], cluster["leader"]["instance"]);
-    assert_eq!(number(&test.db, "SELECT COUNT(*) FROM task_request").await, 0);
+    assert_eq!(number(&test.db, "SELECT COUNT(*) FROM task_request WHERE task = 'prune'").await, 0);
 
     call(follower, &token, Method::POST, "/api/cluster/step-down", Value::Null).await;
     let before = cluster["leader"]["epoch"].as_i64().expect("a number");
     let after = until(follower, &token, |it| it["leader"]["epoch"].as_i64().is_some_and(|epoch| epoch > before)).await;
     assert_ne!(after["leader"]["instance"], cluster["leader"]["instance"], "somebody else leads now");
+    assert_eq!(number(&test.db, "SELECT COUNT(*) FROM task_request").await, 1, "who does not know it either");
+    assert_eq!(number(&test.db, "SELECT COUNT(*) FROM task_run WHERE task = 'a_task_to_come'").await, 0);
 }
 
 /// Asks for the cluster until it is as expected.

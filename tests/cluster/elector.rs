@@ -17,7 +17,7 @@ use sarban::cluster::ringing;
 use sarban::domain::ids::Epoch;
 use sarban::domain::lease::LeaseTiming;
 use sarban::domain::moment::SECOND;
-use sarban::store::Db;
+use sarban::store::{Db, Tx};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -30,6 +30,7 @@ use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
 on_both_engines!(
     a_drained_leader_hands_over_at_once,
+    a_lease_is_given_back_when_the_database_is_slow,
     a_dead_leader_is_replaced_after_its_lease,
     a_stuck_loop_gives_up_the_lease,
     without_redis_there_is_one_leader_all_the_same,
@@ -148,6 +149,30 @@ async fn a_drained_leader_hands_over_at_once(test: TestDatabase) {
     assert_eq!(*cluster.diary.lock().unwrap(), [(Epoch(1), true), (Epoch(1), false), (Epoch(2), true)]);
     second.drain.cancel();
     second.task.await.expect("and so does the second");
+}
+
+async fn a_lease_is_given_back_when_the_database_is_slow(test: TestDatabase) {
+    let cluster = Cluster::new(test, false);
+    let mut first = cluster.join().await;
+    first.leads_within(Duration::from_secs(4)).await;
+    let mut tx = cluster.test.db.begin().await.expect("a transaction");
+    hold_lease_row(&mut tx).await;
+    first.drain.cancel();
+    // Longer than one operation may take (0.08 TTL, on SQLite 0.2), and nowhere near the lease's end.
+    sleep(Duration::from_millis(500)).await;
+    tx.rollback().await.expect("the row is free");
+    first.task.await.expect("it ends in good order");
+    let released = "SELECT COUNT(*) FROM scheduler_lease WHERE released = TRUE";
+    assert_eq!(number(&cluster.test.db, released).await, 1, "nobody need wait for its end");
+}
+
+async fn hold_lease_row(tx: &mut Tx) {
+    const HOLD: &str = "UPDATE scheduler_lease SET host = host WHERE id = 1";
+    match tx {
+        Tx::Pg(tx) => sqlx::query(HOLD).execute(&mut **tx).await.map(drop),
+        Tx::Lite { tx, .. } => sqlx::query(HOLD).execute(&mut **tx).await.map(drop),
+    }
+    .expect("the row is held");
 }
 
 async fn a_dead_leader_is_replaced_after_its_lease(test: TestDatabase) {

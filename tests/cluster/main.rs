@@ -10,6 +10,9 @@ mod servers;
 #[path = "../support/test_node/mod.rs"]
 mod test_node;
 
+#[path = "../support/threads.rs"]
+mod threads;
+
 mod asked;
 mod elector;
 mod fence;
@@ -27,6 +30,7 @@ mod redis_kinds;
 mod resets;
 mod retention;
 mod review;
+mod ringing;
 mod shadow;
 mod starved;
 mod stopping;

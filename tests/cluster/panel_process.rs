@@ -1,6 +1,7 @@
 //! A real panel process for tests: the built program, with an environment of its own.
 
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -52,6 +53,21 @@ impl Setup<'_> {
         command.arg("-c").arg(limited).arg(inner.get_program()).env_clear();
         command.current_dir(self.folder).envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         self.start_in(command, name, free_port(), &[])
+    }
+
+    /// Starts a process as a service manager does that listens for it: with the socket as its fourth file, and the
+    /// environment that says so. Its own settings name another port.
+    pub fn start_on_socket(&self, name: &str, socket: TcpListener) -> PanelProcess {
+        let inner = self.command();
+        let mut command = Command::new("bash");
+        let passing = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"";
+        command.arg("-c").arg(passing).arg(inner.get_program()).env_clear();
+        command.current_dir(self.folder).envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let port = socket.local_addr().expect("its address").port();
+        command.stdin(OwnedFd::from(socket));
+        let mut panel = self.start_in(command, name, free_port(), &[]);
+        panel.port = port;
+        panel
     }
 
     /// Starts a process with settings of its own.
@@ -152,17 +168,15 @@ impl PanelProcess {
 
     /// SIGTERM, and how it ended.
     pub async fn stop(&mut self) -> ExitStatus {
-        self.terminate();
+        self.signal(Signal::TERM);
         self.ended().await
     }
 
-    /// SIGTERM.
-    pub fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is asked to stop");
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
-}
 
-impl PanelProcess {
     /// A process that was started without room has as much as it likes from now on.
     pub fn give_room(&self) {
         let unlimited = Rlimit { current: None, maximum: None };

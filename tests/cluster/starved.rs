@@ -1,17 +1,18 @@
-//! Processes that stand still: with every worker blocked the lease is kept, and a process that was stopped for longer
-//! than its lease commits nothing when it wakes.
+//! Processes that stand still: with every worker blocked the lease is kept; a loop that is stuck gives it up; and a
+//! process, or the thread of its lease alone, that was stopped for longer than the lease commits nothing when it wakes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
 use sarban::app::{Coordination, CoordinationParts};
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
 use sarban::cluster::identity::Identity;
 use sarban::cluster::leadership::Standing;
 use sarban::cluster::members;
-use sarban::config::crash_point::CrashPoint;
+use sarban::config::crash_point::{CrashPoint, STUCK_LOOP};
 use sarban::domain::lease::LeaseTiming;
 use sarban::domain::moment::SECOND;
 use sarban::domain::schedule::{Schedule, Task};
@@ -22,17 +23,24 @@ use sarban::scheduler::tasks::Deps;
 use sarban::store::members::Member;
 use sarban::store::{Db, OpenOptions};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::panel_process::PanelProcess;
 use crate::processes::{every_slot_once, leader, setup, start};
 use crate::support::database::{TestDatabase, number, on_both_engines};
+use crate::threads;
 
 on_both_engines!(
     workers_that_are_all_blocked_cost_no_lease,
-    empty a_process_that_was_stopped_commits_nothing_when_it_wakes
+    empty a_process_whose_workers_stand_still_keeps_the_lease,
+    empty a_process_whose_loop_is_stuck_gives_the_lease_up,
+    empty a_process_that_was_stopped_commits_nothing_when_it_wakes,
+    empty a_process_whose_lease_stood_still_commits_nothing_afterwards
 );
 
 const TTL: Duration = Duration::from_secs(2);
+const EPOCH: &str = "SELECT epoch FROM scheduler_epoch WHERE id = 1";
 
 async fn workers_that_are_all_blocked_cost_no_lease(test: TestDatabase) {
     let spool = tempfile::tempdir().expect("a folder");
@@ -103,35 +111,98 @@ async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordinatio
     Coordination::start(parts).expect("it starts")
 }
 
+async fn a_process_whose_workers_stand_still_keeps_the_lease(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(&test, folder.path());
+    let panels = start(&setup, &test).await;
+    let (_, first, standing) = stand_still(&test.db, &panels, Still::Workers).await;
+    standing.await.expect("no panic").expect("they were held");
+    assert_eq!(number(&test.db, EPOCH).await, first, "nobody took over");
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(number(&test.db, EPOCH).await, first, "and nothing is left of it");
+}
+
+async fn a_process_whose_loop_is_stuck_gives_the_lease_up(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(&test, folder.path());
+    let mut stuck = setup.start_with("ann", &[("SARBAN_CRASH_AT", STUCK_LOOP)]);
+    stuck.ready().await;
+    leader(&test.db, std::slice::from_ref(&stuck)).await;
+    let mut well = setup.start("ben");
+    well.ready().await;
+    let limit = Instant::now() + Duration::from_secs(30);
+    let done = "SELECT COUNT(*) FROM task_run WHERE state = 'done' AND instance = (SELECT holder FROM scheduler_lease
+                WHERE host = 'ben')";
+    while number(&test.db, done).await < 3 {
+        assert!(Instant::now() < limit, "the other one does not get to work");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let log = std::fs::read_to_string(folder.path().join("ann.log")).expect("a log");
+    assert!(log.contains("the scheduler's loop is stuck; giving up the lease"), "{log}");
+    assert_eq!(stuck.health().await.expect("it serves")["status"], "ok", "and goes on serving");
+}
+
 async fn a_process_that_was_stopped_commits_nothing_when_it_wakes(test: TestDatabase) {
+    nothing_is_committed_afterwards(test, Still::Process).await;
+}
+
+async fn a_process_whose_lease_stood_still_commits_nothing_afterwards(test: TestDatabase) {
+    nothing_is_committed_afterwards(test, Still::Lease).await;
+}
+
+async fn nothing_is_committed_afterwards(test: TestDatabase, still: Still) {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let mut panels = start(&setup, &test).await;
-    let epoch = "SELECT epoch FROM scheduler_epoch WHERE id = 1";
-    let (leading, first) = loop {
-        let (leading, first) = (leader(&test.db, &panels).await, number(&test.db, epoch).await);
-        panels[leading].signal(Signal::STOP);
-        if is_writable(&test.db).await {
-            break (leading, first);
-        }
-        panels[leading].signal(Signal::CONT);
-        sleep(Duration::from_millis(100)).await;
-    };
-    sleep(TTL.mul_f64(2.2)).await;
-    let limit = Instant::now() + Duration::from_secs(5);
-    while number(&test.db, epoch).await == first {
+    let (leading, first, standing) = stand_still(&test.db, &panels, still).await;
+    let limit = Instant::now() + TTL.mul_f64(2.2) + Duration::from_secs(5);
+    while number(&test.db, EPOCH).await == first {
         assert!(Instant::now() < limit, "nobody took over");
         sleep(Duration::from_millis(50)).await;
     }
     let written = format!("SELECT COUNT(*) FROM task_run WHERE epoch = {first} AND state <> 'abandoned'").leak();
     let finished = format!("SELECT COUNT(*) FROM task_run WHERE epoch = {first} AND state = 'done'").leak();
     let before = (number(&test.db, written).await, number(&test.db, finished).await);
-    panels[leading].signal(Signal::CONT);
+    standing.await.expect("no panic").expect("it stood still");
     panels[leading].ready().await;
     sleep(Duration::from_secs(2)).await;
     let after = (number(&test.db, written).await, number(&test.db, finished).await);
     assert!(after.0 <= before.0 && after.1 == before.1, "{before:?} became {after:?}");
     every_slot_once(&test.db).await;
+}
+
+/// What stands still.
+#[derive(Clone, Copy)]
+enum Still {
+    Process,
+    Workers,
+    Lease,
+}
+
+/// Has the leader, or a part of it, stand still for more than two lives of a lease from now on. Returns who, its epoch,
+/// and the end of it.
+async fn stand_still(db: &Db, panels: &[PanelProcess], still: Still) -> (usize, i64, JoinHandle<anyhow::Result<()>>) {
+    let limit = Instant::now() + Duration::from_secs(120);
+    loop {
+        let (leading, epoch) = (leader(db, panels).await, number(db, EPOCH).await);
+        let (id, time) = (panels[leading].id(), TTL.mul_f64(2.2));
+        let standing = tokio::task::spawn_blocking(move || match still {
+            Still::Process => {
+                let id = Pid::from_raw(id.cast_signed()).context("a process")?;
+                kill_process(id, Signal::STOP)?;
+                std::thread::sleep(time);
+                Ok(kill_process(id, Signal::CONT)?)
+            }
+            Still::Workers => threads::hold(id, threads::WORKERS, time),
+            Still::Lease => threads::hold(id, threads::LEASE, time),
+        });
+        sleep(Duration::from_millis(200)).await;
+        if number(db, EPOCH).await == epoch && is_writable(db).await {
+            return (leading, epoch, standing);
+        }
+        standing.await.expect("no panic").expect("it stood still");
+        assert!(Instant::now() < limit, "always in the middle of a write");
+    }
 }
 
 /// Not while a process is stopped in the middle of a write to SQLite: it keeps the file from everybody until it wakes or

@@ -1,5 +1,6 @@
 //! How a process stops: whoever decides by `/health/ready` where to send requests sees it before the door is shut.
 
+use rustix::process::Signal;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -22,7 +23,7 @@ async fn a_panel_that_is_watched_says_that_it_stops_before_it_does(test: TestDat
     let setup = Setup { database: &test.options.url, redis: None, cluster, folder: folder.path(), more: vec![] };
     let mut panel = setup.start("ann");
     panel.ready().await;
-    panel.terminate();
+    panel.signal(Signal::TERM);
     // New connections all the while, as a proxy's checks are.
     let answer = loop {
         let request = panel.request(Method::GET, "/health/ready").header("connection", "close");

@@ -95,6 +95,25 @@ fn without_a_process_to_take_over_from_it_starts_as_usual() {
     });
 }
 
+/// Whoever comes before the panel does waits in the queue, and is answered.
+#[test]
+fn a_socket_of_the_service_manager_is_taken_with_its_queue() {
+    with_database(Engine::Sqlite, Content::Empty, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let early = Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().expect("a client");
+        let url = format!("http://{}/health/live", socket.local_addr().expect("its address"));
+        let early = tokio::spawn(early.get(url).send());
+        sleep(Duration::from_millis(200)).await;
+        let mut panel = setup(&test, folder.path()).start_on_socket("ann", socket);
+        assert!(early.await.expect("no panic").expect("an answer").status().is_success());
+        panel.ready().await;
+        let log = std::fs::read_to_string(folder.path().join("ann.log")).expect("a log");
+        assert!(log.contains(&format!("the panel is at http://127.0.0.1:{}", panel.port)), "{log}");
+        assert!(panel.stop().await.success());
+    });
+}
+
 /// A proxy as deployments have them: it asks each panel five times a second whether it is ready, sends connections to
 /// those that are, and tries the next one when a door is closed.
 async fn proxy(panels: Vec<u16>) -> u16 {

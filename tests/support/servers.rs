@@ -44,6 +44,10 @@ impl Server {
         Ok(Self { child: command.spawn().with_context(|| format!("{program} can't be started"))? })
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         // It may be gone already.
         let _ = kill_process(Pid::from_child(&self.child), signal);
