@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use poem::listener::{Acceptor, AcceptorExt, BoxAcceptor, TcpAcceptor, UnixAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, http::uri::Scheme};
+use rustix::net::sockopt::set_tcp_nodelay;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -72,6 +73,7 @@ pub(super) async fn listen(settings: &Settings, inherited: Option<OwnedFd>) -> a
         }
         None => bind_tcp(&settings.http.host, settings.http.port).await?,
     };
+    send_at_once(&listener)?;
     let socket = listener.as_fd().try_clone_to_owned()?;
     let acceptor = match &settings.tls {
         None => TcpAcceptor::from_tokio(listener)?.boxed(),
@@ -101,6 +103,12 @@ async fn bind_tcp(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((host, port)).await.with_context(|| {
         format!("can't listen on {host} port {port}: another program may have it; check UVICORN_HOST and UVICORN_PORT")
     })
+}
+
+/// Long answers are written in pieces: without this the kernel keeps a small one back until the client has acknowledged
+/// the one before, which takes 40 ms. Whoever is accepted inherits it.
+fn send_at_once(listener: &TcpListener) -> anyhow::Result<()> {
+    set_tcp_nodelay(listener, true).context("TCP_NODELAY can't be set on the listening socket")
 }
 
 /// A socket file that nobody listens on any more is left over from a crash; one that answers is somebody's.
@@ -180,5 +188,20 @@ impl Acceptor for Handshakes {
             Some((stream, peer)) => Ok((stream, self.local.clone(), RemoteAddr(Addr::SocketAddr(peer)), Scheme::HTTPS)),
             None => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_sends_at_once() {
+        let listener = bind_tcp("127.0.0.1", 0).await.expect("a free port");
+        send_at_once(&listener).expect("it is set");
+        let address = listener.local_addr().expect("an address");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        client.expect("a connection");
+        assert!(accepted.expect("a connection").0.nodelay().expect("an answer"));
     }
 }
