@@ -21,6 +21,10 @@ use sarban::subscription::client::ClientRules;
 use sarban::subscription::templates::Templates;
 use sarban::subscription::{Format, Request, render};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NOW: Moment = Moment::from_micros(1_795_466_185 * SECOND);
 
 fn user() -> User {

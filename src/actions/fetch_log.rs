@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use crate::domain::ids::UserId;
-use crate::domain::moment::Moment;
+use crate::domain::moment::{BootTime, Moment};
 use crate::domain::user::User;
 use crate::store::subscription_fetches::{self, Fetch};
 use crate::store::{Db, StoreError, retry};
@@ -16,7 +15,7 @@ const CAPACITY: usize = 100_000;
 /// Rows per transaction.
 const CHUNK: usize = 2_000;
 /// For so long after they are written, notes are still put over users: one may have been read, and kept, before.
-const REMEMBERED: Duration = Duration::from_micros(2 * super::recent::MAX_AGE.unsigned_abs());
+const REMEMBERED: i64 = 2 * super::recent::MAX_AGE;
 /// A program's name is cut after so many characters.
 const MAX_AGENT: usize = 512;
 
@@ -37,7 +36,7 @@ struct Pages {
     /// On their way to the database, and visible until they are there.
     leaving: HashMap<UserId, Fetch>,
     /// Written at that time, the newest last.
-    written: Vec<(Instant, HashMap<UserId, Fetch>)>,
+    written: Vec<(BootTime, HashMap<UserId, Fetch>)>,
 }
 
 impl Pages {
@@ -52,7 +51,12 @@ impl FetchLog {
     pub fn note(&self, user: UserId, at: Moment, user_agent: &str) {
         let fetch = Fetch { at, user_agent: user_agent.chars().take(MAX_AGENT).collect() };
         let mut pages = self.pages();
-        if pages.fresh.len() < CAPACITY || pages.fresh.contains_key(&user) {
+        if let Some(known) = pages.fresh.get_mut(&user) {
+            // Two threads may come here in another order than they looked at the clock.
+            if known.at <= fetch.at {
+                *known = fetch;
+            }
+        } else if pages.fresh.len() < CAPACITY {
             pages.fresh.insert(user, fetch);
         }
     }
@@ -68,19 +72,20 @@ impl FetchLog {
         }
     }
 
-    /// Writes everything noted so far. After an error nothing is lost: the next call writes it.
-    pub async fn flush(&self, db: &Db) -> Result<usize, StoreError> {
+    /// Writes everything noted so far; how many users' fetches that were. After an error nothing is lost: the next call
+    /// writes it.
+    pub async fn flush(&self, db: &Db, now: BootTime) -> Result<usize, StoreError> {
         let _pen = self.0.pen.lock().await;
         // What an earlier call could not write goes first.
-        let late = self.write_leaving(db).await?;
+        let late = self.write_leaving(db, now).await?;
         {
             let mut pages = self.pages();
             pages.leaving = std::mem::take(&mut pages.fresh);
         }
-        Ok(late + self.write_leaving(db).await?)
+        Ok(late + self.write_leaving(db, now).await?)
     }
 
-    async fn write_leaving(&self, db: &Db) -> Result<usize, StoreError> {
+    async fn write_leaving(&self, db: &Db, now: BootTime) -> Result<usize, StoreError> {
         let mut fetches: Vec<_> = self.pages().leaving.iter().map(|(user, fetch)| (*user, fetch.clone())).collect();
         fetches.sort_unstable_by_key(|(user, _)| *user);
         for chunk in fetches.chunks(CHUNK) {
@@ -91,9 +96,8 @@ impl FetchLog {
             })
             .await?;
         }
-        let now = Instant::now();
         let mut pages = self.pages();
-        pages.written.retain(|(at, _)| now.duration_since(*at) < REMEMBERED);
+        pages.written.retain(|(at, _)| now.micros() - at.micros() < REMEMBERED);
         if !fetches.is_empty() {
             let page = std::mem::take(&mut pages.leaving);
             pages.written.push((now, page));

@@ -2,6 +2,7 @@
 
 pub mod admins;
 pub mod attempt_limiter;
+pub mod audience;
 pub mod cluster;
 pub mod engines;
 pub mod fetch_log;
@@ -17,12 +18,12 @@ pub mod subscriptions;
 pub mod usage_series;
 pub mod users;
 
-use std::sync::Arc;
 use std::time::Duration;
+
+use audience::Audiences;
 
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
-use crate::domain::notice::Audience;
 use crate::store::Db;
 
 /// Between two transactions of a large piece of work: SQLite lets others write only while nobody does.
@@ -38,5 +39,5 @@ pub struct Panel {
     /// Rung after every commit that leaves the leader something to do.
     pub bell: Bell,
     /// Who is told of what happens to users.
-    pub audience: Arc<Audience>,
+    pub audience: Audiences,
 }

@@ -1,7 +1,10 @@
 //! Passwords as bcrypt hashes: slow on purpose, so a few at a time and away from the threads that serve requests.
 
+use std::time::Duration;
+
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
+use tokio::time::timeout;
 
 use crate::config::secret::Secret;
 
@@ -14,10 +17,15 @@ const NOBODY: &str = "$2b$12$NobodyKnowsThisSalt..euH0vWJYlGfbZ0NcvAiHEC3b6mO9sQ
 
 /// However many people sign in at once, requests keep most of the processor.
 static TURNS: Semaphore = Semaphore::const_new(4);
+/// Whoever waits longer for a turn is better told so.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Why a password could be neither hashed nor checked.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
+    /// Too many others.
+    #[error("too many passwords are being checked")]
+    Busy,
     /// The library refused.
     #[error("hashing a password failed")]
     Hash(#[source] bcrypt::BcryptError),
@@ -43,7 +51,7 @@ pub async fn verify(password: Secret, hash: Option<String>) -> Result<bool, Pass
 
 async fn slowly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
     // The semaphore is never closed, so this is always a permit. The work keeps it, also when nobody waits any more.
-    let turn = TURNS.acquire().await.ok();
+    let turn = timeout(LONGEST_WAIT, TURNS.acquire()).await.map_err(|_| PasswordError::Busy)?.ok();
     let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         work()

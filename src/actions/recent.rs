@@ -15,7 +15,8 @@ use crate::domain::moment::{BootTime, SECOND};
 /// How long admins and users are kept.
 pub const MAX_AGE: i64 = SECOND;
 
-/// So many are kept; when there are more, all are forgotten.
+/// So many are kept; when there are more, all are forgotten. Names come from whoever asks, so that without a bound a
+/// stranger could fill the memory.
 const CAPACITY: usize = 4_096;
 
 /// Whose changes end what is kept before its time.
@@ -83,11 +84,7 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         }
         let age = self.now(panel);
         let value = read().await?;
-        let mut slots = self.slots();
-        if slots.len() >= CAPACITY && !slots.contains_key(key) {
-            slots.clear();
-        }
-        slots.entry(key.to_owned()).or_default().kept = Some(Kept { value: value.clone(), age });
+        self.with_slot(key, |slot| slot.kept = Some(Kept { value: value.clone(), age }));
         Ok(value)
     }
 
@@ -108,7 +105,24 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        Arc::clone(&self.slots().entry(key.to_owned()).or_default().reading)
+        self.with_slot(key, |slot| Arc::clone(&slot.reading))
+    }
+
+    /// The key's slot, a new one if it has none. Whoever reads for a slot that is forgotten meanwhile still gets the
+    /// value; the next one to ask reads again.
+    fn with_slot<Q, T>(&self, key: &Q, use_it: impl FnOnce(&mut Slot<V>) -> T) -> T
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let mut slots = self.slots();
+        if let Some(slot) = slots.get_mut(key) {
+            return use_it(slot);
+        }
+        if slots.len() >= CAPACITY {
+            slots.clear();
+        }
+        use_it(slots.entry(key.to_owned()).or_default())
     }
 
     fn now(&self, panel: &Panel) -> Age {
@@ -122,5 +136,28 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
     fn slots(&self) -> MutexGuard<'_, HashMap<K, Slot<V>>> {
         // Nothing under this lock can leave the map half changed.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(recent: &Recent<String, u32>, key: &str) {
+        recent.reading(key);
+        recent.with_slot(key, |slot| {
+            slot.kept = Some(Kept { value: 1, age: Age { at: BootTime::from_micros(0), rings: 0 } })
+        });
+    }
+
+    #[test]
+    fn whatever_is_asked_for_only_so_many_are_kept() {
+        let recent = Recent::new(MAX_AGE, Rings::All);
+        for number in 0..3 * CAPACITY {
+            read(&recent, &number.to_string());
+            assert!(recent.slots().len() <= CAPACITY, "{number}");
+        }
+        let newest = (3 * CAPACITY - 1).to_string();
+        assert!(recent.slots().get(&newest).is_some_and(|slot| slot.kept.is_some()), "the newest are there");
     }
 }

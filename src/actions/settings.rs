@@ -16,12 +16,15 @@ pub async fn set_subscription(panel: &Panel, new: &SubscriptionSettings) -> Resu
     .await
 }
 
-/// Replaces the settings of Telegram.
+/// Replaces the settings of Telegram: for this process at once, for others within a second.
 pub async fn set_telegram(panel: &Panel, new: &TelegramSettings) -> Result<(), StoreError> {
     retry(StoreError::is_retry, async || {
         let mut tx = panel.db.begin().await?;
         settings::set_telegram(&mut tx, new).await?;
         tx.commit().await
     })
-    .await
+    .await?;
+    panel.audience.follow(Some(new.clone()));
+    panel.bell.ring();
+    Ok(())
 }

@@ -156,7 +156,8 @@ async fn change(
     if let Some(event) = event {
         // News of a deleted user has the name that everybody knows.
         let shown = User { username: before.username.clone(), ..after.clone() };
-        notices::enter(tx, &panel.audience, admin, &news(event, &before, &after, now), &shown, now).await?;
+        notices::enter(tx, &panel.audience.now().audience, admin, &news(event, &before, &after, now), &shown, now)
+            .await?;
     }
     Ok(after)
 }

@@ -1,7 +1,7 @@
 //! `/api/admins`: signing in, and the admins themselves.
 
 use deserr::Deserr;
-use poem::handler;
+use poem::{Response, handler};
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
@@ -17,6 +17,7 @@ use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Methods, Routes, get, post};
+use super::service_text;
 use super::services::{self, ServiceResponse};
 use super::short_text::ShortText;
 use super::token::SignError;
@@ -265,10 +266,10 @@ async fn services_of(
     state: &State,
     _: Sudo,
     Both(Path(at), paging): Both<Path<AdminName>, Paging>,
-) -> Result<Json<Page<ServiceResponse>>, ApiError> {
+) -> Result<Response, ApiError> {
     let admin = admins::by_name(&state.panel, &at.username).await?.admin;
-    let (items, total) = services::page_of(state, services::given_by(&admin), "", &paging).await?;
-    Ok(Json(paging.page_without_links(items, total)))
+    let (services, total) = services::page_of(state, services::given_by(&admin), "", &paging).await?;
+    service_text::page(&state.panel.db, services, &paging.page_without_links(Vec::new(), total)).await
 }
 
 /// Lists an admin's users.
@@ -404,7 +405,10 @@ impl From<SignInError> for ApiError {
 
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
-        Self::internal(error)
+        match error {
+            PasswordError::Busy => Self::unavailable("Too many people are signing in, try again"),
+            PasswordError::Hash(_) | PasswordError::Thread(_) => Self::internal(error),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use poem::http::{HeaderValue, Method, StatusCode};
 use poem::{Endpoint, PathPattern, Request, Response};
+use tokio::time::timeout;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -69,9 +70,18 @@ impl<E: Endpoint<Output = Response>> Boundary<E> {
                     .to_response(),
             );
         }
-        match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
-            Ok(Ok(response)) => (response.data().map(|PathPattern(pattern)| pattern.clone()), response),
-            Ok(Err(error)) => {
+        let admitted = match self.state.admission.admit(&request).await {
+            Ok(admitted) => admitted,
+            Err(refused) => return (None, refused.to_response()),
+        };
+        let answering = AssertUnwindSafe(timeout(admitted.time, self.routes.call(request)));
+        match answering.catch_unwind().await {
+            Ok(Err(_)) => {
+                tracing::warn!(seconds = admitted.time.as_secs(), "a request was broken off: it took too long");
+                (None, ApiError::unavailable("This took too long, try again").to_response())
+            }
+            Ok(Ok(Ok(response))) => (response.data().map(|PathPattern(pattern)| pattern.clone()), response),
+            Ok(Ok(Err(error))) => {
                 let route = error.data().map(|PathPattern(pattern)| pattern.clone());
                 (route, refuse(error))
             }

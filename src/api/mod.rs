@@ -65,6 +65,7 @@ use crate::domain::user::User;
 use crate::store::stats::UserCounts;
 
 pub mod admins;
+mod admission;
 pub mod auth;
 pub mod body;
 mod boundary;
@@ -95,6 +96,7 @@ pub mod page;
 mod pages;
 pub mod query;
 pub mod routes;
+mod service_text;
 pub mod services;
 pub mod settings;
 mod short_text;
@@ -108,6 +110,7 @@ mod user_nodes;
 mod users;
 mod words;
 
+use admission::Admission;
 use boundary::Boundary;
 use chance::Chance;
 use error::ApiError;
@@ -146,6 +149,8 @@ pub struct State {
     pub totals: TotalCache,
     /// How often a subscription's link may be wrong.
     pub misses: AttemptLimiter,
+    /// Places for requests.
+    pub admission: Admission,
     /// Random digits and choices.
     pub chance: Chance,
     /// How often a password may be wrong.
@@ -157,6 +162,8 @@ pub struct State {
 pub struct Options {
     /// How to answer.
     pub http: HttpSettings,
+    /// So many requests are worked on at once.
+    pub requests_at_once: usize,
     /// Signing in.
     pub auth: AuthSettings,
     /// Links and templates.
@@ -185,6 +192,7 @@ impl State {
         let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
         Arc::new(Self {
             surroundings_revision: options.surroundings.revision(),
+            admission: Admission::new(options.requests_at_once),
             admins: Recent::new(MAX_AGE, Rings::All),
             users: Recent::new(MAX_AGE, Rings::All),
             user_counts: Recent::new(2 * SECOND, Rings::Own),

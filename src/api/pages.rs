@@ -4,14 +4,16 @@ use poem::http::header;
 use poem::{Body, Response};
 
 use super::State;
+use super::client::Client;
 use crate::actions::subscriptions::Sources;
 use crate::domain::user::User;
+use crate::subscription::headers::ascii;
 use crate::subscription::pages::{PageError, Support};
 use crate::subscription::{Format, render};
 
 impl State {
     /// A subscription's page.
-    pub(super) fn user_page(&self, user: &User, sources: &Sources) -> Response {
+    pub(super) fn user_page(&self, user: &User, sources: &Sources, client: &Client) -> Response {
         let now = self.panel.clock.now();
         // A user whose account does not work has no use for them.
         let links = if user.is_active(now) {
@@ -21,9 +23,13 @@ impl State {
         };
         let links: Vec<&str> = links.lines().collect();
         let settings = &sources.settings;
-        let support = Support { profile_title: &settings.profile_title, support_link: &settings.support_link, now };
-        let (page, error) =
-            self.options.surroundings.templates.pages.user(&self.user_document(user.clone()), &links, support);
+        let document = self.user_document(user.clone());
+        let link = &document.subscription_url;
+        // Without a prefix in the settings it begins with a slash: nothing that an app could fetch.
+        let link = if link.starts_with('/') { ascii(&client.url(link)) } else { ascii(link) };
+        let (profile_title, support_link) = (&settings.profile_title, &settings.support_link);
+        let support = Support { profile_title, support_link, link: &link, now };
+        let (page, error) = self.options.surroundings.templates.pages.user(&document, &links, support);
         response(page, error)
     }
 }

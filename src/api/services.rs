@@ -1,7 +1,7 @@
 //! `/api/services`: named sets of inbounds.
 
 use deserr::Deserr;
-use poem::handler;
+use poem::{Response, handler};
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
@@ -16,6 +16,7 @@ use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
 use super::routes::{Routes, get};
+use super::service_text;
 use crate::actions::services::{self, NewService, ServiceChange, ServiceError};
 use crate::domain::admin::Admin;
 use crate::domain::ids::{InboundId, ServiceId};
@@ -37,8 +38,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .at("/api/services/:id/inbounds", get(inbounds_of))
 }
 
-/// A service.
+/// A service. `user_ids` must stay the last: [`service_text`] writes on from there.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(description = "A service.")]
 pub struct ServiceResponse {
     id: i64,
     name: Option<String>,
@@ -98,18 +100,18 @@ async fn list(
     state: &State,
     CurrentAdmin(by): CurrentAdmin,
     Both(Query(filter), paging): Both<Query<ServiceFilter>, Paging>,
-) -> Result<Json<Page<ServiceResponse>>, ApiError> {
-    let (items, total) = page_of(state, given_by(&by), &filter.name, &paging).await?;
-    Ok(Json(paging.page(items, total)))
+) -> Result<Response, ApiError> {
+    let (services, total) = page_of(state, given_by(&by), &filter.name, &paging).await?;
+    service_text::page(&state.panel.db, services, &paging.page(Vec::new(), total)).await
 }
 
 /// Makes a service.
 #[utoipa::path(post, path = "/api/services", tag = "Service", request_body = ServiceCreate,
     responses((status = 200, body = ServiceResponse)))]
 #[handler]
-async fn create(state: &State, _: Sudo, Json(new): Json<ServiceCreate>) -> Result<Json<ServiceResponse>, ApiError> {
+async fn create(state: &State, _: Sudo, Json(new): Json<ServiceCreate>) -> Result<Response, ApiError> {
     let new = NewService { name: new.name, inbound_ids: inbound_ids(new.inbound_ids) };
-    Ok(Json(services::create(&state.panel, new).await?.into()))
+    service_text::one(&state.panel.db, services::create(&state.panel, new).await?).await
 }
 
 /// Shows a service, to those who may give it.
@@ -120,11 +122,11 @@ async fn read(
     state: &State,
     CurrentAdmin(by): CurrentAdmin,
     Path(at): Path<ServicePath>,
-) -> Result<Json<ServiceResponse>, ApiError> {
+) -> Result<Response, ApiError> {
     if !by.may_give_all_services() && !by.service_ids.contains(&at.id()) {
         return Err(ApiError::forbidden());
     }
-    Ok(Json(services::by_id(&state.panel, at.id()).await?.into()))
+    service_text::one(&state.panel.db, services::by_id(&state.panel, at.id()).await?).await
 }
 
 /// Changes a service; its users on the nodes follow.
@@ -135,9 +137,9 @@ async fn modify(
     state: &State,
     _: Sudo,
     Both(Path(at), Json(change)): Both<Path<ServicePath>, Json<ServiceModify>>,
-) -> Result<Json<ServiceResponse>, ApiError> {
+) -> Result<Response, ApiError> {
     let change = ServiceChange { name: change.name, inbound_ids: change.inbound_ids.map(inbound_ids) };
-    Ok(Json(services::update(&state.panel, at.id(), change).await?.into()))
+    service_text::one(&state.panel.db, services::update(&state.panel, at.id(), change).await?).await
 }
 
 /// Deletes a service; its users keep their others.
@@ -179,15 +181,14 @@ async fn inbounds_of(
     Ok(Json(paging.page(views.into_iter().map(InboundResponse::from).collect(), total)))
 }
 
-/// The services of one page as they are shown, and how many there are on all.
+/// The services of one page, and how many there are on all.
 pub(super) async fn page_of(
     state: &State,
     scope: Scope,
     name: &str,
     paging: &Paging,
-) -> Result<(Vec<ServiceResponse>, i64), ApiError> {
-    let (page, total) = services::list(&state.panel, scope, name, paging.limit(), paging.offset()).await?;
-    Ok((page.into_iter().map(ServiceResponse::from).collect(), total))
+) -> Result<(Vec<Service>, i64), ApiError> {
+    Ok(services::list(&state.panel, scope, name, paging.limit(), paging.offset()).await?)
 }
 
 /// The services that an admin may give.
@@ -209,12 +210,13 @@ impl ServicePath {
 impl Params for ServiceFilter {}
 
 impl From<Service> for ServiceResponse {
+    /// With its first users only.
     fn from(service: Service) -> Self {
         Self {
             id: service.id.0,
             name: service.name,
             inbound_ids: service.inbound_ids.iter().map(|id| id.0).collect(),
-            user_ids: service.user_ids.iter().map(|id| id.0).collect(),
+            user_ids: service.first_users.iter().map(|id| id.0).collect(),
         }
     }
 }

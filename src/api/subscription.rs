@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deserr::Deserr;
 use poem::http::{StatusCode, header};
 use poem::{Body, Request as HttpRequest, Response, handler};
 use subtle::ConstantTimeEq as _;
+use tokio::time::sleep;
 use utoipa::{IntoParams, OpenApi};
 
 use super::State;
@@ -24,6 +26,9 @@ use crate::domain::user_document::UserDocument;
 use crate::subscription::etag::etag;
 use crate::subscription::headers::headers;
 use crate::subscription::{Format, LeftOut, Request, render};
+
+/// So long after its request a wrong link is answered: longer than finding out what is wrong with it takes.
+const MISS_TIME: Duration = Duration::from_millis(25);
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -84,10 +89,10 @@ async fn fetch(
     }
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
-        return Ok(state.user_page(&user, &sources));
+        return Ok(state.user_page(&user, &sources, &client));
     }
     match sources.rules.result(&agent) {
-        Some(RuleResult::Template) => Ok(state.user_page(&user, &sources)),
+        Some(RuleResult::Template) => Ok(state.user_page(&user, &sources, &client)),
         Some(result) => {
             let format = Format::from_rule(result).ok_or_else(nothing)?;
             Ok(state.subscription(format, &user, &sources, &client, request))
@@ -131,8 +136,9 @@ impl State {
     /// The user whose link this is. Wrong links count against their sender; right ones never do, because many users
     /// may share an address.
     pub(super) async fn subscriber(&self, username: &str, key: &str, client: &Client) -> Result<Arc<User>, ApiError> {
-        // The same is done for every wrong link, so that its time tells nothing: not whether there is such a user, and
-        // not how much of the key is right.
+        // Whatever is wrong, the answer comes at the same moment, so that its time tells nothing: not whether there is
+        // such a user, nor whether somebody has just asked for it, nor how much of the key is right.
+        let miss_time = sleep(MISS_TIME);
         let user = self.recent_user(username).await?;
         let known = user.as_ref().map_or("", |user| user.key.as_str());
         let is_right: bool = known.as_bytes().ct_eq(key.as_bytes()).into();
@@ -141,12 +147,16 @@ impl State {
         if let Some(user) = user.filter(|_| is_right && can_be) {
             return Ok(user);
         }
-        if let Some(address) = client.address {
-            let counted = self.misses.begin(vec![Subject::address(address)], self.panel.clock.boot()).await;
-            // Dropped without a word, the attempt stays counted.
-            counted.map(drop).map_err(|full| ApiError::too_many_requests(full.retry_after))?;
-        }
-        Err(nothing())
+        let refusal = match client.address {
+            None => nothing(),
+            Some(address) => match self.misses.begin(vec![Subject::address(address)], self.panel.clock.boot()).await {
+                // Dropped without a word, the attempt stays counted.
+                Ok(_counted) => nothing(),
+                Err(full) => ApiError::too_many_requests(full.retry_after),
+            },
+        };
+        miss_time.await;
+        Err(refusal)
     }
 
     fn subscription(
@@ -162,7 +172,9 @@ impl State {
         // Chance makes each rendering another one: then there is no tag, and nothing to compare.
         let etag = etag(format, &request, sources.revision.wrapping_add(self.surroundings_revision));
         let known = etag.as_ref().is_some_and(|etag| {
-            http.header(header::IF_NONE_MATCH).is_some_and(|known| known.split(',').any(|known| known.trim() == etag))
+            let known = http.header(header::IF_NONE_MATCH).unwrap_or_default();
+            // A proxy that compresses makes a tag weak.
+            known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag)
         });
         let mut response = Response::builder();
         for (name, value) in headers(user, &sources.settings, &own_url(client, http)) {

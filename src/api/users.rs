@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use poem::handler;
 use poem::http::StatusCode;
+use poem::{Response, handler};
 use rand::Rng as _;
 use utoipa::OpenApi;
 
@@ -15,6 +15,7 @@ use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Path, Query};
 use super::routes::{Methods, Routes, delete, get, post, put};
+use super::service_text;
 use super::services::{ServiceResponse, page_of};
 use super::user_input::{At, ExpiredQuery, OwnerQuery, UserCreate, UserModify, UserQuery};
 use crate::actions::users::{self, UserError, bulk};
@@ -23,6 +24,9 @@ use crate::domain::user_document::UserDocument;
 use crate::store::services::Scope;
 use crate::store::user_lists::{UserFilter, UserSort, UserWindow};
 use crate::store::{self, StoreError};
+
+/// Bytes of a name that is kept: 32 letters of any script.
+const MAX_KEPT_NAME: usize = 128;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -208,10 +212,10 @@ async fn services_of(
     state: &State,
     CurrentAdmin(admin): CurrentAdmin,
     Both(Path(at), paging): Both<Path<At>, Paging>,
-) -> Result<Json<Page<ServiceResponse>>, ApiError> {
+) -> Result<Response, ApiError> {
     let user = users::get(&state.panel, &admin, &at.username).await?;
-    let (items, total) = page_of(state, Scope::OfUser(user.id), "", &paging).await?;
-    Ok(Json(paging.page(items, total)))
+    let (services, total) = page_of(state, Scope::OfUser(user.id), "", &paging).await?;
+    service_text::page(&state.panel.db, services, &paging.page(Vec::new(), total)).await
 }
 
 impl State {
@@ -230,6 +234,10 @@ impl State {
     /// The user of that name as it was at most a moment ago.
     pub(super) async fn recent_user(&self, username: &str) -> Result<Option<Arc<User>>, StoreError> {
         let find = async || Ok(store::users::by_username(&self.panel.db, username).await?.map(Arc::new));
+        // Nobody can have such a name, and strangers would have their texts kept.
+        if username.len() > MAX_KEPT_NAME {
+            return find().await;
+        }
         self.users.get(&self.panel, username, find).await
     }
 

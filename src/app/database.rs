@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::config::Settings;
+use crate::config::cores::Cores;
 use crate::config::database_url::DatabaseUrl;
 use crate::store::{Db, OpenOptions};
 
@@ -15,7 +16,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) fn options(settings: &Settings) -> OpenOptions {
     OpenOptions {
         url: settings.database.url.clone(),
-        connections: settings.database.connections(),
+        connections: settings.database.opened(Cores::detect().whole()),
         statement_cache: settings.database.statement_cache,
         application_name: format!("sarban-{}", settings.instance.name),
         acquire_timeout: ACQUIRE_TIMEOUT,

@@ -1,4 +1,4 @@
-//! How the panel is: a probe of the database each second, and where this process stands.
+//! How the panel is: a probe of the database about each second, and where this process stands.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -15,8 +15,11 @@ use crate::cluster::leadership::Standing;
 use crate::domain::moment::SECOND;
 use crate::store::{Db, clock};
 
-/// The database is asked this often, and has as long to answer.
+/// Between two questions to the database.
 const PROBE: Duration = Duration::from_secs(1);
+/// How long it has to answer. Longer than requests wait for its connections under full load: a panel that is only busy
+/// must not be taken for one without a database, or its proxy would send all of its load to the others.
+const ANSWER: Duration = Duration::from_secs(3);
 /// Whoever decides by these reports where to send requests has asked within this time (microseconds).
 const ASKED_WITHIN: i64 = 10 * SECOND;
 /// And has seen within this time that this process is not ready: two looks a second apart, as proxies do.
@@ -66,7 +69,7 @@ pub(super) fn watch(
 
 async fn probe(db: Db, answers: Arc<AtomicBool>) {
     loop {
-        let alive = matches!(timeout(PROBE, clock::now(&db)).await, Ok(Ok(_)));
+        let alive = matches!(timeout(ANSWER, clock::now(&db)).await, Ok(Ok(_)));
         if answers.swap(alive, Ordering::Relaxed) != alive {
             if alive {
                 tracing::info!("the database answers again");

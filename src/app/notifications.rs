@@ -1,33 +1,84 @@
-//! Who is told of what happens to users, and by what means: from the settings.
+//! Who is told of what happens to users, and by what means: from the environment and from what admins have stored.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::sleep;
 
+use crate::actions::audience::{Audiences, Environment, Told};
 use crate::clock::Clock;
+use crate::cluster::bell::Ear;
 use crate::config::Settings;
-use crate::domain::notice::{Audience, Destination};
-use crate::notify::{ClientError, Courier, Telegram, Timing, Webhook};
+use crate::config::secret::Secret;
+use crate::domain::notice::Destination;
+use crate::notify::{Bot, ClientError, Courier, Telegram, Timing, Webhook};
+use crate::store::{Db, StoreError, settings as stored};
+
+/// What another host has stored is known here after so long when the bell is silent, and not asked for more often than
+/// this when it rings all the time.
+const POLL: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Who is told of what happens to users.
-pub(super) fn audience(settings: &Settings) -> Audience {
-    let webhook = settings.notify.webhook_url.iter().map(|_| Destination::webhook());
-    let chats = settings.notify.telegram_chats().into_iter().map(Destination::telegram);
-    Audience { destinations: webhook.chain(chats).collect(), url_prefix: settings.subscription.url_prefix.clone() }
+pub(super) async fn audiences(settings: &Settings, db: &Db) -> Result<Audiences, StoreError> {
+    let audiences = Audiences::new(Environment {
+        webhook: settings.notify.webhook_url.as_ref().map(|_| Destination::webhook()),
+        telegram: settings.notify.telegram(),
+        url_prefix: settings.subscription.url_prefix.clone(),
+    });
+    audiences.follow(stored::telegram(db).await?);
+    Ok(audiences)
+}
+
+/// Keeps to what is stored, whichever host stored it.
+pub(super) async fn keep_up(audiences: Audiences, db: Db, mut ear: Ear) {
+    loop {
+        tokio::select! {
+            () = sleep(POLL) => {}
+            () = ear.heard() => sleep(PAUSE).await,
+        }
+        match stored::telegram(&db).await {
+            Ok(stored) => audiences.follow(stored),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the settings of Telegram can't be read");
+            }
+        }
+    }
 }
 
 /// What delivers to them.
-pub(super) fn courier(settings: &Settings, clock: Clock, wake: watch::Receiver<()>) -> Result<Courier, ClientError> {
+pub(super) fn courier(
+    settings: &Settings,
+    audiences: &Audiences,
+    clock: Clock,
+    wake: watch::Receiver<()>,
+) -> Result<Courier, ClientError> {
     let notify = &settings.notify;
     let timing = Timing { retry_after: notify.retry_after, attempts: notify.attempts, ..Timing::default() };
     let webhook = match &notify.webhook_url {
         Some(url) => Some(Webhook::new(url.clone(), notify.webhook_secret.clone())?),
         None => None,
     };
-    let telegram = match &notify.telegram_api_token {
-        Some(token) => {
-            let bot = Telegram::new(&notify.telegram_api_url, token, notify.telegram_proxy_url.as_ref())?;
-            Some((bot, notify.telegram_chats()))
-        }
-        None => None,
+    let (base, proxy) = (notify.telegram_api_url.clone(), notify.telegram_proxy_url.clone());
+    let bot = move |told: &Told| -> Result<Option<Bot>, ClientError> {
+        let Some(telegram) = &told.telegram else { return Ok(None) };
+        let bot = Telegram::new(&base, &Secret::new(telegram.token.clone()), proxy.as_ref())?;
+        Ok(Some((bot, telegram.chats())))
     };
-    Ok(Courier::new(clock, wake, timing, webhook, telegram))
+    let mut changes = audiences.changes();
+    let now: Arc<Told> = changes.borrow_and_update().clone();
+    let (sender, bots) = watch::channel(bot(&now)?);
+    tokio::spawn(async move {
+        while changes.changed().await.is_ok() {
+            let now: Arc<Told> = changes.borrow_and_update().clone();
+            match bot(&now) {
+                Ok(bot) => drop(sender.send_replace(bot)),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "Telegram can't be written to");
+                }
+            }
+        }
+    });
+    Ok(Courier::new(clock, wake, timing, webhook, bots))
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use poem::Server;
 use poem::listener::Acceptor;
 use poem::web::LocalAddr;
 use rand::rngs::StdRng;
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::coordination::{Coordination, CoordinationParts};
 use super::health::Watchers;
 use super::listener::{Door, Listening};
+use super::server::{self, Patience};
 use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, take_over, telemetry};
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
@@ -28,6 +28,7 @@ use crate::cluster::members;
 use crate::cluster::shared_counters::SharedCounters;
 use crate::cluster::view::ClusterView;
 use crate::config::Settings;
+use crate::config::cores::Cores;
 use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::SECOND;
 use crate::domain::schedule::{Schedule, Task};
@@ -110,7 +111,12 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let cluster = settings.instance.cluster.as_str();
     let counters = servers.clone().map(|servers| Arc::new(SharedCounters::new(servers, cluster, clock.clone())));
     let schedules = schedules(&settings);
-    let audience = Arc::new(notifications::audience(&settings));
+    let audience = notifications::audiences(&settings, &db).await?;
+    tokio::spawn(stopping.clone().run_until_cancelled_owned(notifications::keep_up(
+        audience.clone(),
+        db.clone(),
+        bell.ear(),
+    )));
     let coordination = Coordination::start(CoordinationParts {
         me: Member {
             instance: identity.instance,
@@ -130,7 +136,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         redis: servers.map(|servers| (servers, cluster.to_owned())),
         bell: bell.clone(),
         supervisor,
-        courier: notifications::courier(&settings, clock.clone(), wake(bell.ear()))?,
+        courier: notifications::courier(&settings, &audience, clock.clone(), wake(bell.ear()))?,
         deps: Arc::new(Deps {
             db: db.clone(),
             clock: clock.clone(),
@@ -160,8 +166,8 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     };
     let panel = Panel { db: db.clone(), clock, bell, audience: audience.clone() };
     let state = api::State::new(panel, api_options(&settings, counters)?, view, health, metrics, &mut rng);
-    let fetches = state.fetches.clone();
-    tokio::spawn(stopping.clone().run_until_cancelled_owned(flush_each_second(fetches.clone(), db.clone())));
+    let notes = Notes { fetches: state.fetches.clone(), db: db.clone(), clock: state.panel.clock.clone() };
+    tokio::spawn(stopping.clone().run_until_cancelled_owned(notes.clone().write_each_second()));
 
     let taken_over = CancellationToken::new();
     take_over::offer(&settings, socket, taken_over.clone());
@@ -178,8 +184,10 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     tracing::info!("the panel is at {}", address(&settings, &acceptor.local_addr()));
     let grace = settings.instance.shutdown_grace;
     let door = Door { acceptor, closed: taken_over.clone() };
-    let serving = Server::new_with_acceptor(door).run_with_graceful_shutdown(
+    let serving = server::serve(
+        door,
         api::routes(state),
+        Patience::default(),
         async {
             stopping.cancelled().await;
             if taken_over.is_cancelled() {
@@ -189,7 +197,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
                 watchers.notice(grace).await;
             }
         },
-        Some(grace.saturating_sub(2 * LAST_SECOND + Watchers::longest(grace))),
+        grace.saturating_sub(2 * LAST_SECOND + Watchers::longest(grace)),
     );
     // The lease goes at the first signal: others need not wait for the last request here.
     let handing_over = async {
@@ -202,15 +210,15 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         collector.shut_down(end - LAST_SECOND).await;
         end
     };
-    let (served, end) = tokio::join!(serving, handing_over);
+    let ((), end) = tokio::join!(serving, handing_over);
     let closing = async {
-        write_fetches(&fetches, &db).await;
+        notes.write().await;
         db.close().await;
     };
     if timeout_at(end, closing).await.is_err() {
         tracing::warn!("the database's connections were not closed in time");
     }
-    served.context("the HTTP server failed")
+    Ok(())
 }
 
 async fn bring_schema_up_to_date(db: &Db, apply: bool) -> anyhow::Result<()> {
@@ -239,20 +247,30 @@ async fn replay_each_minute(collector: Collector, stopping: CancellationToken) {
     }
 }
 
-/// What apps fetched in the last second, in one write.
-async fn flush_each_second(fetches: FetchLog, db: Db) {
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        second.tick().await;
-        write_fetches(&fetches, &db).await;
-    }
+/// What apps fetched, on its way to the database.
+#[derive(Clone)]
+struct Notes {
+    fetches: FetchLog,
+    db: Db,
+    clock: Clock,
 }
 
-async fn write_fetches(fetches: &FetchLog, db: &Db) {
-    if let Err(error) = fetches.flush(db).await {
-        // Nothing is lost: the next call writes it.
-        tracing::warn!(error = &error as &dyn std::error::Error, "fetches of subscriptions could not be written");
+impl Notes {
+    /// What was fetched in the last second, in one write.
+    async fn write_each_second(self) {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            second.tick().await;
+            self.write().await;
+        }
+    }
+
+    async fn write(&self) {
+        if let Err(error) = self.fetches.flush(&self.db, self.clock.boot()).await {
+            // Nothing is lost: the next call writes it.
+            tracing::warn!(error = &error as &dyn std::error::Error, "fetches of subscriptions could not be written");
+        }
     }
 }
 
@@ -286,6 +304,7 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
 pub(super) fn api_options(settings: &Settings, counters: Option<Arc<SharedCounters>>) -> anyhow::Result<api::Options> {
     Ok(api::Options {
         http: settings.http.clone(),
+        requests_at_once: settings.requests_at_once(Cores::detect().whole()),
         auth: settings.auth.clone(),
         subscription: settings.subscription.clone(),
         surroundings: surroundings::find(settings)?,

@@ -1,17 +1,15 @@
 //! A panel that only looks on (`SARBAN_READ_ONLY=true`): it answers reads and subscriptions, and does nothing else. No
 //! lease, no tasks, no nodes, no migration, no note of who fetched what. The database is opened so that it would refuse.
 
-use std::sync::Arc;
-
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::PrometheusHandle;
-use poem::Server;
 use poem::listener::BoxAcceptor;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 
 use super::serve::api_options;
+use super::server::{self, Patience};
 use super::{database, health, shutdown};
 use crate::actions::Panel;
 use crate::api;
@@ -43,7 +41,7 @@ pub(super) async fn serve(settings: &Settings, acceptor: BoxAcceptor, metrics: P
     let standing = watch::channel(Standing::None).1;
     let redis = watch::channel(RedisState::Off).1;
     let (health, watchers) = health::watch(db.clone(), clock.clone(), standing, redis, stopping.clone());
-    let panel = Panel { db: db.clone(), clock, bell: Bell::default(), audience: Arc::default() };
+    let panel = Panel { db: db.clone(), clock, bell: Bell::default(), audience: Default::default() };
     let identity = Identity::new(settings.instance.name.clone());
     let view = ClusterView::alone(settings.instance.cluster.as_str().to_owned(), identity, Vec::new());
     let state = api::State::new(panel, api_options(settings, None)?, view, health, metrics, &mut rng);
@@ -53,9 +51,8 @@ pub(super) async fn serve(settings: &Settings, acceptor: BoxAcceptor, metrics: P
         stopping.cancelled().await;
         watchers.notice(grace).await;
     };
-    let patience = Some(grace.saturating_sub(health::Watchers::longest(grace)));
-    let server = Server::new_with_acceptor(acceptor);
-    let served = server.run_with_graceful_shutdown(api::routes(state), asked_to_stop, patience).await;
+    let left = grace.saturating_sub(health::Watchers::longest(grace));
+    server::serve(acceptor, api::routes(state), Patience::default(), asked_to_stop, left).await;
     db.close().await;
-    served.context("the HTTP server failed")
+    Ok(())
 }

@@ -146,7 +146,7 @@ mod tests {
         std::os::unix::fs::symlink(outside.path().join("secret.html"), inside.path().join("link.html")).unwrap();
         std::os::unix::fs::symlink(outside.path(), inside.path().join("away")).unwrap();
         let templates = read(&settings(inside.path())).unwrap();
-        let support = Support { profile_title: "", support_link: "", now: Moment::from_micros(0) };
+        let support = Support { profile_title: "", support_link: "", link: "", now: Moment::from_micros(0) };
         assert_eq!(templates.pages.user(&nobody(), &[], support).0, "");
         let escaping = SubscriptionSettings { page: "away/secret.html".to_owned(), ..settings(inside.path()) };
         assert!(read(&escaping).is_err());

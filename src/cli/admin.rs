@@ -1,7 +1,5 @@
 //! `sarban admin …`: admins from the panel's own host, by whoever may run commands there.
 
-use std::sync::Arc;
-
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -108,7 +106,7 @@ impl SudoChoice {
 
 pub(super) async fn run(command: AdminCommand, settings: &Settings) -> anyhow::Result<()> {
     let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
+    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
     let done = match command {
         AdminCommand::Create(args) => create(&panel, settings, args).await,
         AdminCommand::Update(args) => update(&panel, settings, args).await,

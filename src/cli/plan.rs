@@ -12,12 +12,14 @@ use crate::config::memory::Memory;
 
 /// Estimates in MiB, on the safe side: the program with its caches, the largest piece of work (recording what 100,000
 /// users used on three nodes took as much: docs/performance.md), the stack and the arena of a thread, the buffers and
-/// prepared statements of a connection to PostgreSQL, the page cache of one to SQLite.
+/// prepared statements of a connection to PostgreSQL, those and the page cache of one that reads from SQLite, and of the
+/// one that writes.
 const PROGRAM_MB: u64 = 40;
 const WORK_MB: u64 = 110;
 const THREAD_MB: u64 = 3;
 const POSTGRES_CONNECTION_MB: u64 = 1;
-const SQLITE_CONNECTION_MB: u64 = 16;
+const SQLITE_READER_MB: u64 = 5;
+const SQLITE_WRITER_MB: u64 = 20;
 
 /// The lease has connections of its own, beside the pool.
 const LEASE_CONNECTIONS: u64 = 3;
@@ -63,6 +65,7 @@ pub struct Plan {
     hosts: u32,
     database_connections_all_hosts: u64,
     lease_connections: u64,
+    requests_at_once: usize,
     memory_mb: u64,
     memory_limit_mb: Option<u64>,
     host_memory_mb: Option<u64>,
@@ -89,10 +92,9 @@ impl Plan {
     pub fn new(settings: &Settings, machine: Machine, hosts: u32) -> Self {
         let Machine { cores, memory, .. } = machine;
         let workers = settings.threads.workers(cores.whole());
-        let connections = u64::from(settings.database.connections());
+        let connections = u64::from(settings.database.opened(cores.whole()));
         let (database, connections_mb) = match settings.database.url {
-            // One more connection writes.
-            DatabaseUrl::Sqlite { .. } => ("sqlite", (connections + 1) * SQLITE_CONNECTION_MB),
+            DatabaseUrl::Sqlite { .. } => ("sqlite", connections * SQLITE_READER_MB + SQLITE_WRITER_MB),
             DatabaseUrl::Postgres { .. } => ("postgresql", connections * POSTGRES_CONNECTION_MB),
         };
         let memory_mb = PROGRAM_MB + WORK_MB + workers.threads as u64 * THREAD_MB + connections_mb;
@@ -107,6 +109,7 @@ impl Plan {
             hosts,
             database_connections_all_hosts: connections * u64::from(hosts),
             lease_connections: LEASE_CONNECTIONS,
+            requests_at_once: settings.requests_at_once(cores.whole()),
             memory_mb,
             memory_limit_mb: memory.limit.map(whole_mb),
             host_memory_mb: memory.host.map(whole_mb),
@@ -128,6 +131,8 @@ impl Plan {
         };
         let connections = format!("{connections}, and {} of each process for the lease", self.lease_connections);
         table.add_row(["connections", &connections]);
+        let requests = format!("{} at once; further ones wait up to a second, then get 503", self.requests_at_once);
+        table.add_row(["requests", &requests]);
         let of = match (self.memory_limit_mb, self.host_memory_mb) {
             (Some(limit), _) => format!(", limit {limit} MB"),
             (None, Some(host)) => format!(", no limit but the host's {host} MB"),
@@ -236,7 +241,7 @@ mod tests {
     fn one_box_needs_no_warning() {
         let plan = plan(&[], 1);
         assert_eq!((plan.cores, plan.affinity, plan.quota, plan.workers), (2, 4, Some(1.5), 5));
-        assert_eq!((plan.database, plan.database_connections), ("sqlite", 10));
+        assert_eq!((plan.database, plan.database_connections), ("sqlite", 6));
         assert_eq!(plan.warnings, [""; 0]);
     }
 
@@ -264,8 +269,8 @@ mod tests {
     #[test]
     fn more_than_the_memory_that_there_is_is_a_warning() {
         let plan = plan_within(&[], 1, 128);
-        assert_eq!((plan.memory_mb, plan.memory_limit_mb), (40 + 110 + 5 * 3 + 11 * 16, Some(128)));
+        assert_eq!((plan.memory_mb, plan.memory_limit_mb), (40 + 110 + 5 * 3 + 6 * 5 + 20, Some(128)));
         assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
-        assert!(plan.warnings[0].contains("341 MB, and there are 128 MB"), "{:?}", plan.warnings);
+        assert!(plan.warnings[0].contains("215 MB, and there are 128 MB"), "{:?}", plan.warnings);
     }
 }

@@ -1,7 +1,5 @@
 //! `sarban subscription …`: a user's link, and what a client program would get from it.
 
-use std::sync::Arc;
-
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -64,7 +62,7 @@ pub(super) async fn run(
     surroundings: FindSurroundings,
 ) -> anyhow::Result<()> {
     let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
+    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
     let done = match command {
         SubscriptionCommand::GetLink(args) => link(&panel, settings, args).await,
         SubscriptionCommand::GetConfig(args) => config(&panel, settings, surroundings, args).await,

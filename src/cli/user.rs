@@ -1,7 +1,5 @@
 //! `sarban user …`: users from the panel's own host, by whoever may run commands there.
 
-use std::sync::Arc;
-
 use clap::{Args, Subcommand};
 use rand::Rng;
 
@@ -63,7 +61,7 @@ pub struct SetOwnerArgs {
 
 pub(super) async fn run(command: UserCommand, settings: &Settings) -> anyhow::Result<()> {
     let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
+    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
     let done = match command {
         UserCommand::List(args) => list(&panel, settings, args).await,
         UserCommand::SetOwner(args) => set_owner(&panel, args).await,

@@ -33,6 +33,15 @@ impl DatabaseSettings {
         self.pool_size + u32::try_from(self.overflow).unwrap_or(0)
     }
 
+    /// Those of them that are opened on so many cores. SQLite reads on a thread for each, with pages and statements of
+    /// its own: beyond three a core there is more memory and no more speed.
+    pub fn opened(&self, cores: usize) -> u32 {
+        match self.url {
+            DatabaseUrl::Postgres { .. } => self.connections(),
+            DatabaseUrl::Sqlite { .. } => self.connections().min(u32::try_from(3 * cores).unwrap_or(u32::MAX)),
+        }
+    }
+
     /// The address for migrations and the lease, which must not pass a pooler.
     pub fn direct_url(&self) -> &DatabaseUrl {
         self.direct.as_ref().unwrap_or(&self.url)

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::secret::Secret;
-use super::values::{elements, flag, is_url, parsed, whole};
+use super::values::{elements, flag, is_url, parsed, some_whole, whole};
 use super::wrong::SettingError;
 
 /// Where to listen and how to answer.
@@ -37,6 +37,9 @@ pub struct HttpSettings {
     pub allowed_origins: AllowedOrigins,
     /// The bearer token of `/metrics`.
     pub metrics_token: Option<Secret>,
+    /// Requests that are worked on at once.
+    #[serde(rename = "max_requests_at_once", default, deserialize_with = "some_whole::<_, _, 1, 100_000>")]
+    pub requests_at_once: Option<usize>,
     /// Refuse every change.
     #[serde(rename = "sarban_read_only", deserialize_with = "flag")]
     pub read_only: bool,

@@ -40,6 +40,11 @@ pub const SETTINGS: &[Setting] = &[
     plain("TRUSTED_PROXIES", "127.0.0.0/8,::1", "networks whose X-Forwarded headers are believed"),
     plain("CORS_ALLOWED_ORIGINS", "*", "origins whose pages may call the API"),
     secret("METRICS_TOKEN", "", "bearer token of /metrics; without it only this machine may read them"),
+    plain(
+        "MAX_REQUESTS_AT_ONCE",
+        "",
+        "further ones wait up to a second, then get 503; not set: 8 x (worker threads + database connections)",
+    ),
     plain("SARBAN_READ_ONLY", "false", "refuse every change"),
     // Threads.
     plain("UVICORN_WORKERS", "", "worker threads; not set: min(2 x cores + 1, 8), and 1 on one core"),
@@ -49,7 +54,11 @@ pub const SETTINGS: &[Setting] = &[
         "DATABASE_URL",
         secret("SQLALCHEMY_DATABASE_URL", "sqlite:///db.sqlite3", "the database, SQLite or PostgreSQL"),
     ),
-    plain("SQLALCHEMY_CONNECTION_POOL_SIZE", "10", "database connections of this process"),
+    plain(
+        "SQLALCHEMY_CONNECTION_POOL_SIZE",
+        "10",
+        "database connections of this process; on SQLite at most three a core",
+    ),
     plain("SQLALCHEMY_CONNECTION_MAX_OVERFLOW", "-1", "connections beyond the pool; below zero: none"),
     plain("DATABASE_STATEMENT_CACHE", "100", "prepared statements per connection; 0 behind pgbouncer"),
     secret("DATABASE_DIRECT_URL", "", "the database past pgbouncer, for migrations and the lease"),

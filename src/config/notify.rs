@@ -7,6 +7,7 @@ use serde::de::{Deserializer, Error};
 
 use super::secret::Secret;
 use super::values::{elements, is_url, seconds, whole};
+use crate::domain::telegram_settings::TelegramSettings;
 
 /// Who is told, and of what.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -45,15 +46,14 @@ pub struct NotifySettings {
 }
 
 impl NotifySettings {
-    /// Whom the bot writes to: the admins and the channel, each once. Nobody without a bot.
-    pub fn telegram_chats(&self) -> Vec<i64> {
-        let mut chats: Vec<i64> = match self.telegram_api_token {
-            Some(_) => self.telegram_admin_ids.iter().copied().chain(self.telegram_channel_id).collect(),
-            None => Vec::new(),
-        };
-        chats.sort_unstable();
-        chats.dedup();
-        chats
+    /// The bot and whom it writes to, unless admins have stored others.
+    pub fn telegram(&self) -> Option<TelegramSettings> {
+        let token = self.telegram_api_token.as_ref()?;
+        Some(TelegramSettings {
+            token: token.expose().to_owned(),
+            admin_id: self.telegram_admin_ids.clone(),
+            channel_id: self.telegram_channel_id,
+        })
     }
 }
 

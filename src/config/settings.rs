@@ -17,6 +17,7 @@ use super::subscription::SubscriptionSettings;
 use super::tasks::TaskSettings;
 use super::wrong::{SettingError, SettingsErrors};
 use crate::domain::lease::LeaseTiming;
+use crate::domain::workers::requests_at_once;
 
 /// Everything that the environment says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How many requests this process works on at once, on so many cores.
+    pub fn requests_at_once(&self, cores: usize) -> usize {
+        let by_formula = || requests_at_once(self.threads.workers(cores).threads, self.database.connections());
+        self.http.requests_at_once.unwrap_or_else(by_formula)
+    }
+
     /// Reads the variables of this process and `.env` in its working folder.
     pub fn from_environment() -> Result<Self, SettingsErrors> {
         let dotenv = match fs::read_to_string(".env") {
@@ -157,6 +164,7 @@ mod tests {
         assert_eq!(settings.auth.token_minutes, 1440);
         assert_eq!(settings.notify.usage_percent, 80);
         assert_eq!(settings.threads.workers(2).threads, 5);
+        assert_eq!(settings.requests_at_once(2), 8 * (5 + 10));
     }
 
     #[test]
@@ -166,6 +174,7 @@ mod tests {
             ("UVICORN_SSL_CERTFILE", "c.pem"),
             ("UVICORN_SSL_KEYFILE", "k.pem"),
             ("UVICORN_WORKERS", "3"),
+            ("MAX_REQUESTS_AT_ONCE", "7"),
             ("DATABASE_URL", "postgresql+psycopg://u:p@pooler/d"),
             ("DATABASE_DIRECT_URL", "postgresql://u:p@direct/d"),
             ("SQLALCHEMY_CONNECTION_POOL_SIZE", "5"),
@@ -181,8 +190,9 @@ mod tests {
         .expect("right settings");
         assert_eq!(settings.http.port, 443);
         assert!(settings.http.docs);
-        assert_eq!(settings.tls.map(|tls| tls.key), Some("k.pem".into()));
+        assert_eq!(settings.tls.as_ref().map(|tls| tls.key.clone()), Some("k.pem".into()));
         assert_eq!(settings.threads.workers(64).threads, 3);
+        assert_eq!(settings.requests_at_once(64), 7);
         assert_eq!(settings.database.connections(), 12);
         assert_ne!(settings.database.direct_url(), &settings.database.url);
         assert_eq!((settings.lease.ttl, settings.lease.renew), (4_000_000, 500_000));

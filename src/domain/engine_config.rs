@@ -1,6 +1,6 @@
 //! The configuration text of a node's engine: whether it can be what it says it is, before a node restarts with it.
 
-use saphyr_parser::Parser;
+use granit_parser::Parser;
 
 /// What a configuration is written in. The numbers are the node protocol's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

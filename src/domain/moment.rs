@@ -93,21 +93,36 @@ impl Moment {
 
     /// `YYYY-MM-DDTHH:MM:SS`, with six more digits only when they are not zero, and never a zone: the panel API's form.
     pub fn naive_iso(self) -> String {
+        self.with_naive_iso(str::to_owned)
+    }
+
+    /// The same without a text of its own. A page of users has hundreds, for which formatting number by number is a
+    /// tenth of the work.
+    fn with_naive_iso<T>(self, then: impl FnOnce(&str) -> T) -> T {
         let at = self.civil();
         let micros = self.0.rem_euclid(SECOND);
-        let mut text = format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-            at.year(),
-            at.month(),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second()
-        );
-        if micros != 0 {
-            text.push_str(&format!(".{micros:06}"));
+        let mut text = *b"0000-00-00T00:00:00.000000";
+        // Each number with the place of its last digit.
+        for (number, last) in [
+            (i64::from(at.year()), 3),
+            (i64::from(at.month()), 6),
+            (i64::from(at.day()), 9),
+            (i64::from(at.hour()), 12),
+            (i64::from(at.minute()), 15),
+            (i64::from(at.second()), 18),
+            (micros, 25),
+        ] {
+            let mut rest = number.unsigned_abs();
+            for digit in text[..=last].iter_mut().rev() {
+                if rest == 0 {
+                    break;
+                }
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
         }
-        text
+        let shown = if micros == 0 { 19 } else { text.len() };
+        then(str::from_utf8(&text[..shown]).unwrap_or_default())
     }
 
     /// The same with a `Z`: the form of everything beyond the panel API.
@@ -146,7 +161,7 @@ impl Moment {
 
 impl serde::Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.naive_iso())
+        self.with_naive_iso(|text| serializer.serialize_str(text))
     }
 }
 

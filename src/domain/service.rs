@@ -11,6 +11,6 @@ pub struct Service {
     pub name: Option<String>,
     /// Its inbounds, by id.
     pub inbound_ids: Vec<InboundId>,
-    /// Its users that are not removed, by id.
-    pub user_ids: Vec<UserId>,
+    /// The first of its users that are not removed, by id. A service may have a million: the others are read in parts.
+    pub first_users: Vec<UserId>,
 }

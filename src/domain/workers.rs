@@ -73,6 +73,12 @@ impl fmt::Display for Reason {
     }
 }
 
+/// How many requests such a process works on at once, unless it is told: enough to keep every thread and every database
+/// connection busy and the next ones ready, few enough that the last of them is answered soon.
+pub const fn requests_at_once(threads: usize, connections: u32) -> usize {
+    8 * (threads + connections as usize)
+}
+
 /// Whole cores from the processors that a process may run on and the quota of processor time that it may use, in
 /// (time, period) of the same unit.
 ///

@@ -91,6 +91,11 @@ impl Collector {
     /// Asks every connected node that is not being asked already. Asks nobody when the database does not answer or
     /// the spool has no room: the bytes are safe on the nodes.
     pub async fn collect(&self, fence: &Fence) -> Result<Replies, StoreError> {
+        // A process that stops waits for this, too: who is noted as asked must be asked, or not be noted.
+        let _under_way = self.0.fetches.token();
+        if self.0.fetches.is_closed() {
+            return Ok(Replies::default());
+        }
         let now = clock::now(&self.0.db).await?;
         let mut replies = Replies::default();
         let nodes: Vec<(Uuid, ConnectedNode)> = {

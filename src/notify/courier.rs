@@ -56,10 +56,14 @@ pub struct Courier {
     clock: Clock,
     wake: watch::Receiver<()>,
     timing: Timing,
-    routes: Arc<Vec<Route>>,
+    webhook: Option<Webhook>,
+    bots: watch::Receiver<Option<Bot>>,
     /// Held for a whole term.
     leading: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// A bot and the chats that it writes to.
+pub type Bot = (Telegram, Vec<i64>);
 
 #[derive(Clone, Debug)]
 enum Route {
@@ -89,35 +93,58 @@ impl Default for Timing {
     }
 }
 
+/// Waits for what is on its way, so long and no longer.
+async fn farewell(mut serving: JoinSet<()>) {
+    let all_ended = async { while serving.join_next().await.is_some() {} };
+    // What takes longer ends here.
+    let _ = timeout(FAREWELL, all_ended).await;
+    serving.shutdown().await;
+}
+
 impl Courier {
-    /// Delivers to these; `wake` rings when there may be something.
+    /// Delivers to these; `wake` rings when there may be something. There may be another bot at any time.
     pub fn new(
         clock: Clock,
         wake: watch::Receiver<()>,
         timing: Timing,
         webhook: Option<Webhook>,
-        telegram: Option<(Telegram, Vec<i64>)>,
+        bots: watch::Receiver<Option<Bot>>,
     ) -> Self {
-        let webhook = webhook.into_iter().map(|webhook| Route::Webhook(webhook, Destination::webhook()));
-        let chats = telegram.into_iter().flat_map(|(bot, chats)| {
-            chats.into_iter().map(move |chat| Route::Chat(bot.clone(), Destination::telegram(chat)))
-        });
-        let routes = Arc::new(webhook.chain(chats).collect());
-        Self { clock, wake, timing, routes, leading: Arc::default() }
+        Self { clock, wake, timing, webhook, bots, leading: Arc::default() }
     }
 
     /// Delivers until `stop`. What is on its way then has two seconds more to arrive and to be entered, and a hand-over
     /// waits for it; what does not manage is sent again by the next leader.
     pub async fn lead(&self, fence: Fence, stop: CancellationToken) {
         let _turn = self.leading.lock().await;
-        let mut serving = JoinSet::new();
-        for route in self.routes.iter().cloned() {
-            serving.spawn(self.clone().serve(route, fence.clone(), stop.clone()));
+        let mut posting = JoinSet::new();
+        if let Some(webhook) = self.webhook.clone() {
+            let route = Route::Webhook(webhook, Destination::webhook());
+            posting.spawn(self.clone().serve(route, fence.clone(), stop.clone()));
         }
-        stop.cancelled().await;
-        let all_ended = async { while serving.join_next().await.is_some() {} };
-        let _ = timeout(FAREWELL, all_ended).await;
-        serving.shutdown().await;
+        let mut bots = self.bots.clone();
+        loop {
+            let mut writing = JoinSet::new();
+            let of_this_bot = stop.child_token();
+            let bot: Option<Bot> = bots.borrow_and_update().clone();
+            for (bot, chat) in bot.iter().flat_map(|(bot, chats)| chats.iter().map(move |chat| (bot, chat))) {
+                let route = Route::Chat(bot.clone(), Destination::telegram(*chat));
+                writing.spawn(self.clone().serve(route, fence.clone(), of_this_bot.clone()));
+            }
+            let another = async {
+                if bots.changed().await.is_err() {
+                    // Nobody will ever name another one.
+                    std::future::pending::<()>().await;
+                }
+            };
+            let goes_on = stop.run_until_cancelled(another).await.is_some();
+            of_this_bot.cancel();
+            if !goes_on {
+                tokio::join!(farewell(writing), farewell(posting));
+                return;
+            }
+            farewell(writing).await;
+        }
     }
 
     /// One destination, until `stop`: a slow one holds up no other.

@@ -9,7 +9,7 @@ mod message;
 mod telegram;
 mod webhook;
 
-pub use courier::{Courier, Timing};
+pub use courier::{Bot, Courier, Timing};
 pub use http::ClientError;
 pub use telegram::Telegram;
 pub use webhook::Webhook;

@@ -1,6 +1,7 @@
 //! A list of ids as one bind or one column: an array on PostgreSQL (`UNNEST($1)`, `ARRAY(SELECT …)`), a JSON text on
 //! SQLite (`json_each($1)`, `json_group_array(…)`).
 
+use serde::{Deserialize, Deserializer};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgValueRef};
@@ -28,6 +29,12 @@ impl IdList {
     /// True when there is nothing to do.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl<'de> Deserialize<'de> for IdList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::<i64>::deserialize(deserializer).map(Self::new)
     }
 }
 

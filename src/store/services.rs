@@ -18,16 +18,20 @@ pub enum Scope {
     OfUser(UserId),
 }
 
-/// The columns of a service's row, with `services` called `s`. Removed users are few: both engines look each id up in
-/// the list of them, instead of reading all users.
+/// So many of a service's users come with its row; [`users_after`] has the others.
+pub const FIRST_USERS: usize = 1_000;
+
+/// The columns of a service's row, with `services` called `s`. The users are those that are not removed: there are few
+/// others, and a small index that knows them.
 macro_rules! select {
     (pg $rest:expr) => {
         concat!(
             "SELECT s.id, s.name,
                     ARRAY(SELECT i.inbound_id FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
                     ARRAY(SELECT m.user_id FROM users_services m
-                          WHERE m.service_id = s.id AND m.user_id NOT IN (SELECT id FROM users WHERE removed = TRUE)
-                          ORDER BY m.user_id) AS user_ids
+                          WHERE m.service_id = s.id
+                              AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
+                          ORDER BY m.user_id LIMIT 1000) AS first_users
              FROM services s ",
             $rest
         )
@@ -37,9 +41,11 @@ macro_rules! select {
             "SELECT s.id, s.name,
                     (SELECT json_group_array(i.inbound_id) FROM inbounds_services i WHERE i.service_id = s.id)
                         AS inbound_ids,
-                    (SELECT json_group_array(m.user_id) FROM users_services m
-                     WHERE m.service_id = s.id AND m.user_id NOT IN (SELECT id FROM users WHERE removed = TRUE))
-                        AS user_ids
+                    (SELECT json_group_array(user_id) FROM (
+                         SELECT m.user_id FROM users_services m
+                         WHERE m.service_id = s.id
+                             AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
+                         ORDER BY m.user_id LIMIT 1000)) AS first_users
              FROM services s ",
             $rest
         )
@@ -61,6 +67,17 @@ statements! {
         pg concat!(select!(pg filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5"),
         lite concat!(select!(lite filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5");
     COUNT = concat!("SELECT COUNT(*) FROM services s ", filter!());
+    USERS_AFTER =>
+        pg "SELECT ARRAY(SELECT m.user_id FROM users_services m
+                         WHERE m.service_id = $1 AND m.user_id > $2
+                             AND NOT EXISTS (SELECT 1 FROM users r
+                                             WHERE r.removed = TRUE AND r.id > $2 AND r.id = m.user_id)
+                         ORDER BY m.user_id LIMIT $3)",
+        lite "SELECT json_group_array(user_id) FROM (
+                  SELECT m.user_id FROM users_services m
+                  WHERE m.service_id = $1 AND m.user_id > $2
+                      AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
+                  ORDER BY m.user_id LIMIT $3)";
     INSERT = "INSERT INTO services (name) VALUES ($1) RETURNING id";
     LOCK =>
         pg "SELECT id FROM services WHERE id = $1 FOR UPDATE",
@@ -83,7 +100,7 @@ row! {
         id: i64,
         name: Option<String>,
         inbound_ids: IdList,
-        user_ids: IdList,
+        first_users: IdList,
     }
 }
 
@@ -93,7 +110,7 @@ impl From<ServiceRow> for Service {
             id: ServiceId(row.id),
             name: row.name,
             inbound_ids: row.inbound_ids.as_slice().iter().copied().map(InboundId).collect(),
-            user_ids: row.user_ids.as_slice().iter().copied().map(UserId).collect(),
+            first_users: row.first_users.as_slice().iter().copied().map(UserId).collect(),
         }
     }
 }
@@ -124,6 +141,13 @@ pub async fn page(db: &Db, scope: Scope, contains: &str, limit: i64, offset: i64
         page.fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(Service::from).collect())
+}
+
+/// The users of a service that are not removed, by id: at most so many, after one of them. Fewer than that are the last.
+pub async fn users_after(db: &Db, id: ServiceId, after: UserId, limit: i64) -> Result<IdList, StoreError> {
+    read!(db, USERS_AFTER, |sql, c| {
+        query_scalar::<_, IdList>(sql).bind(id.0).bind(after.0).bind(limit).fetch_one(c).await
+    })
 }
 
 /// How many services `page` would give without its limit.

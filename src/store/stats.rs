@@ -11,9 +11,10 @@ const ONLINE_WITHIN: i64 = 30 * SECOND;
 
 /// Counts users, each kind by an index of its own; `$owner` restricts them. Accounts that do not work are counted each
 /// for one reason (the date, else that they are switched off, else the traffic), because their union would have to be
-/// built.
+/// built. Of those who have used up their traffic, `$live` keeps the ones that are not removed, `$else_active` those with
+/// no other reason.
 macro_rules! count_users {
-    ($owner:literal, $of_totals:literal) => {
+    ($owner:literal, $of_totals:literal, $live:literal, $else_active:literal) => {
         concat!(
             "SELECT
                  (SELECT CAST(COALESCE(SUM(o.users), 0) AS BIGINT) FROM owner_totals o ",
@@ -25,10 +26,9 @@ macro_rules! count_users {
                  + (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
             $owner,
             " AND u.enabled = FALSE AND COALESCE(u.expire_date, 9223372036854775807) >= $1)
-                 + (SELECT COUNT(*) FROM user_traffic t CROSS JOIN users u
-                    WHERE t.data_limit_reached = TRUE AND u.id = t.user_id AND u.removed = FALSE ",
-            $owner,
-            " AND u.enabled AND COALESCE(u.expire_date, 9223372036854775807) >= $1) AS inactive,
+                 + (SELECT COUNT(*) FROM user_traffic t ",
+            $else_active,
+            ") AS inactive,
                  (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
             $owner,
             "
@@ -36,9 +36,8 @@ macro_rules! count_users {
                  (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
             $owner,
             " AND u.expire_date < $1) AS expired,
-                 (SELECT COUNT(*) FROM user_traffic t CROSS JOIN users u
-                      WHERE t.data_limit_reached = TRUE AND u.id = t.user_id AND u.removed = FALSE ",
-            $owner,
+                 (SELECT COUNT(*) FROM user_traffic t ",
+            $live,
             ") AS limited,
                  (SELECT COUNT(*) FROM user_traffic t CROSS JOIN users u
                       WHERE t.online_at >= $2 AND u.id = t.user_id AND u.removed = FALSE ",
@@ -49,8 +48,29 @@ macro_rules! count_users {
 }
 
 statements! {
-    USERS = count_users!("", "");
-    USERS_OF = count_users!("AND u.owner_id = $3", "WHERE o.owner_id = $3");
+    // Nobody's owner is looked at: the small indexes of who is removed, switched off or expired say all, where the users
+    // themselves would each be looked up.
+    USERS = count_users!(
+        "",
+        "",
+        "WHERE t.data_limit_reached = TRUE
+             AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = t.user_id)",
+        "WHERE t.data_limit_reached = TRUE
+             AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = t.user_id)
+             AND NOT EXISTS (SELECT 1 FROM users r
+                             WHERE r.removed = FALSE AND r.enabled = FALSE AND r.id = t.user_id)
+             AND NOT EXISTS (SELECT 1 FROM users r
+                             WHERE r.removed = FALSE AND r.expire_date < $1 AND r.id = t.user_id)"
+    );
+    USERS_OF = count_users!(
+        "AND u.owner_id = $3",
+        "WHERE o.owner_id = $3",
+        "CROSS JOIN users u
+             WHERE t.data_limit_reached = TRUE AND u.id = t.user_id AND u.removed = FALSE AND u.owner_id = $3",
+        "CROSS JOIN users u
+             WHERE t.data_limit_reached = TRUE AND u.id = t.user_id AND u.removed = FALSE AND u.owner_id = $3
+                 AND u.enabled AND COALESCE(u.expire_date, 9223372036854775807) >= $1"
+    );
     NODES =
         "SELECT COUNT(*) AS total, COUNT(CASE WHEN status = 'healthy' THEN 1 END) AS healthy,
                 COUNT(CASE WHEN status = 'unhealthy' THEN 1 END) AS unhealthy

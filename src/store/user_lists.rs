@@ -7,7 +7,7 @@
 use sqlx::{Database, Encode, QueryBuilder, Type, query_scalar};
 
 use super::user_conditions::{Form, push_conditions, push_not_expired};
-use super::user_row::{UserRow, user_columns, user_joins};
+use super::user_row::{UserRow, user_columns, user_joins, users_in_text};
 use super::{Db, Engine, StoreError, owner_totals, read, statements};
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
@@ -136,18 +136,20 @@ pub async fn page(
     let keep = reading.offset == 0;
     let sql =
         |engine| PageQuery { engine, filter, sort: window.sort, descending: window.descending, reading, walk, now };
-    let rows: Vec<UserRow> = match db {
+    match db {
         Db::Pg(pool) => {
             let mut query = sql(Engine::Postgres).rows::<sqlx::Postgres>(user_columns!(pg));
-            query.build_query_as().persistent(keep).fetch_all(pool).await
+            let rows = query.build_query_as().persistent(keep).fetch_all(pool).await;
+            rows.map(|rows: Vec<UserRow>| rows.into_iter().map(User::from).collect())
         }
         Db::Lite(lite) => {
-            let mut query = sql(Engine::Sqlite).rows::<sqlx::Sqlite>(user_columns!(lite));
-            query.build_query_as().persistent(keep).fetch_all(&lite.read).await
+            let mut query = sql(Engine::Sqlite).rows::<sqlx::Sqlite>(user_columns!(lite text));
+            query.push(")");
+            let text = query.build_query_scalar().persistent(keep).fetch_one(&lite.read).await;
+            text.and_then(|text: String| users_in_text(&text).map_err(|error| sqlx::Error::Decode(error.into())))
         }
     }
-    .map_err(|source| StoreError::new("sarban::store::user_lists::page", source))?;
-    Ok(rows.into_iter().map(User::from).collect())
+    .map_err(|source| StoreError::new("sarban::store::user_lists::page", source))
 }
 
 /// How many there are on all pages.

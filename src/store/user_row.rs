@@ -1,4 +1,9 @@
 //! A user as one row of a join: the account, its traffic, its owner, its last fetch and its services.
+//!
+//! SQLite can also give many of them as one text. (sqlx copies each value of each row and hands each row from SQLite's
+//! thread to the caller's, which costs more than finding the rows.)
+
+use serde::{Deserialize, Deserializer};
 
 use super::{IdList, row};
 use crate::domain::ids::{AdminId, ServiceId, UserId};
@@ -12,6 +17,17 @@ macro_rules! user_columns {
     };
     (lite) => {
         $crate::store::user_row::user_columns!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)")
+    };
+    // A text of JSON lists, read back by `users_in_text`. It must be followed by the rest of the query and ")".
+    (lite text) => {
+        concat!(
+            "SELECT json_group_array(json_array(id, username, key, owner_id, owner_username, owner_prefix, enabled,
+                    activated, removed, expire_strategy, expire_date, usage_duration, activation_deadline, data_limit,
+                    data_limit_reset_strategy, used_traffic, lifetime_used_traffic, online_at, traffic_reset_at, note,
+                    created_at, edit_at, sub_revoked_at, fetched_at, user_agent, json(services)))
+             FROM (",
+            $crate::store::user_row::user_columns!(lite)
+        )
     };
     (@ $services:literal) => {
         concat!(
@@ -52,6 +68,7 @@ macro_rules! select_users {
 pub(super) use {select_users, user_columns, user_joins};
 
 row! {
+    #[derive(Deserialize)]
     pub(super) struct UserRow {
         id: i64,
         username: Option<String>,
@@ -59,8 +76,11 @@ row! {
         owner_id: Option<i64>,
         owner_username: Option<String>,
         owner_prefix: Option<String>,
+        #[serde(deserialize_with = "flag")]
         enabled: bool,
+        #[serde(deserialize_with = "flag")]
         activated: bool,
+        #[serde(deserialize_with = "flag")]
         removed: bool,
         expire_strategy: String,
         expire_date: Option<i64>,
@@ -80,6 +100,16 @@ row! {
         user_agent: Option<String>,
         services: IdList,
     }
+}
+
+/// The users of a text that `user_columns!(lite text)` made, in its order.
+pub(super) fn users_in_text(text: &str) -> serde_json::Result<Vec<User>> {
+    Ok(serde_json::from_str::<Vec<UserRow>>(text)?.into_iter().map(User::from).collect())
+}
+
+/// SQLite's booleans are numbers.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    i64::deserialize(deserializer).map(|number| number != 0)
 }
 
 impl From<UserRow> for User {

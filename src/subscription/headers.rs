@@ -34,8 +34,8 @@ fn attachment(name: &str) -> String {
     }
 }
 
-/// A link stays as it is but for what no header can carry.
-fn ascii(link: &str) -> String {
+/// A link stays as it is but for what no header can carry, and not every app can read.
+pub fn ascii(link: &str) -> String {
     let mut safe = String::with_capacity(link.len());
     for letter in link.chars() {
         if letter.is_ascii_graphic() || letter == ' ' {

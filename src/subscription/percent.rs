@@ -1,17 +1,25 @@
 //! Percent-encoding of everything that is not plainly a letter, a digit or `-._~`: right in every part of a URL.
 
-/// Appends the encoded text.
+/// Appends the encoded text, a run of plain bytes at a time.
 pub fn push(text: &str, to: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            to.push(char::from(byte));
-        } else {
+    let mut rest = text;
+    while let Some(at) = rest.find(|letter: char| !is_plain(letter)) {
+        let (plain, odd) = rest.split_at(at);
+        to.push_str(plain);
+        let end = odd.find(is_plain).unwrap_or(odd.len());
+        for byte in odd[..end].bytes() {
             to.push('%');
             to.push(char::from(DIGITS[usize::from(byte >> 4)]));
             to.push(char::from(DIGITS[usize::from(byte & 15)]));
         }
+        rest = &odd[end..];
     }
+    to.push_str(rest);
+}
+
+const fn is_plain(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_' | '~')
 }
 
 /// The encoded text.

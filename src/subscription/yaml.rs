@@ -68,6 +68,10 @@ impl Formatter for Flow {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Nearly all texts: names of hosts and of settings.
+        if fragment.bytes().all(|byte| byte < 0x7f) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(must_be_escaped) {
             let (before, from) = rest.split_at(at);

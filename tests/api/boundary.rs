@@ -3,6 +3,10 @@
 use reqwest::Method;
 use sarban::store::Db;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Duration, Instant};
+
 use crate::panel::{TestPanel, send};
 use crate::support::database::on_both_engines;
 
@@ -13,6 +17,7 @@ on_both_engines!(
     other_origins_may_read,
     bodies_that_are_no_json,
     a_read_only_panel_still_reads,
+    beyond_its_places_a_panel_refuses_and_recovers_at_once,
     pages_for_people_are_where_they_should_be,
 );
 
@@ -93,6 +98,44 @@ async fn a_read_only_panel_still_reads(db: Db) {
     panel.put("root", "/api/admins/root", serde_json::json!({})).await.refused(503);
     let login = [("username", "root"), ("password", "rootpass")];
     send(panel.request(Method::POST, "/api/admins/token").form(&login)).await.ok();
+}
+
+/// The one place is held by a request whose body has not come yet.
+async fn beyond_its_places_a_panel_refuses_and_recovers_at_once(db: Db) {
+    let panel = TestPanel::start_with(db, &[("MAX_REQUESTS_AT_ONCE", "1")]).await;
+    let mut holding = TcpStream::connect(panel.address()).await.expect("a connection");
+    let head = format!(
+        "POST /api/services HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         content-length: 2\r\nconnection: close\r\n\r\n{{",
+        panel.token_of("root")
+    );
+    holding.write_all(head.as_bytes()).await.expect("sent");
+    let until = Instant::now() + Duration::from_secs(30);
+    let refused = loop {
+        let answer = panel.get("root", "/api/services").await;
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(Instant::now() < until, "the place is never taken");
+    };
+    refused.refused(503);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    for path in ["/health/live", "/health/ready"] {
+        send(panel.request(Method::GET, path)).await.ok();
+    }
+    let login = [("username", "root"), ("password", "rootpass")];
+    send(panel.request(Method::POST, "/api/admins/token").form(&login)).await.ok();
+    let waiting = panel.get("root", "/api/services");
+    let finishing = async {
+        holding.write_all(b"}").await.expect("sent");
+        let mut answer = String::new();
+        holding.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    };
+    let (waited, answer) = tokio::join!(waiting, finishing);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    waited.ok();
+    panel.get("root", "/api/services").await.ok();
 }
 
 async fn pages_for_people_are_where_they_should_be(db: Db) {

@@ -18,6 +18,7 @@ mod nodes;
 mod notifications;
 mod panel;
 mod rights;
+mod server;
 mod services;
 mod settings;
 mod stats;

@@ -1,10 +1,10 @@
 //! A panel for one test, with a sudo called root, and requests to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use poem::Server;
 use poem::listener::{Acceptor, Listener, TcpListener};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -14,6 +14,7 @@ use sarban::actions::subscriptions::Surroundings;
 use sarban::api::health::{Health, HealthReport, Part, Place, Status};
 use sarban::api::{self, Options, State};
 use sarban::app;
+use sarban::app::server::{self, Patience};
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
 use sarban::cluster::identity::Identity;
@@ -81,12 +82,13 @@ impl TestPanel {
         let variables = settings.iter().map(|(name, value)| (name.into(), value.into()));
         let settings = Settings::load(variables, None, "test").expect("right settings");
         let clock = Clock::fixed(Moment::from_micros(START));
-        let panel = Panel { db, clock, bell: Bell::default(), audience: Arc::default() };
+        let panel = Panel { db, clock, bell: Bell::default(), audience: Default::default() };
         sarban::store::secrets::jwt(&panel.db, SECRET).await.expect("a secret");
         let surroundings = app::find_surroundings(&settings).expect("right templates");
         // Not the address of the machine that runs the test.
         let surroundings = Surroundings { server_ip: "127.0.0.1".to_owned(), ..surroundings };
         let options = Options {
+            requests_at_once: settings.requests_at_once(2),
             http: settings.http,
             auth: settings.auth,
             subscription: settings.subscription,
@@ -108,8 +110,9 @@ impl TestPanel {
         let state = State::new(panel.clone(), options, cluster, health, metrics, &mut StdRng::seed_from_u64(1));
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let base = acceptor.local_addr()[0].to_string();
-        let server = Server::new_with_acceptor(acceptor).run(api::routes(Arc::clone(&state)));
-        let server = tokio::spawn(async move { server.await.expect("the server runs") });
+        let server =
+            server::serve(acceptor, api::routes(state), Patience::default(), std::future::pending(), Duration::ZERO);
+        let server = tokio::spawn(server);
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
         Self { panel, base, client: client.expect("a client"), server }
     }
@@ -127,6 +130,11 @@ impl TestPanel {
     pub fn url(&self, path: &str) -> String {
         let base = self.base.trim_start_matches("socket://");
         format!("http://{base}{path}")
+    }
+
+    /// The address that the panel listens on.
+    pub fn address(&self) -> &str {
+        self.base.trim_start_matches("socket://")
     }
 
     /// A request without a token.

@@ -15,6 +15,7 @@ on_both_engines!(
     users_follow_their_services,
     a_service_lists_its_users_and_inbounds,
     a_service_with_very_many_users_goes_in_parts,
+    a_service_shows_all_its_users_however_many,
 );
 
 /// A node with three inbounds, ids 1 to 3.
@@ -179,4 +180,45 @@ async fn a_service_with_very_many_users_goes_in_parts(db: Db) {
     panel.get("root", "/api/services/1").await.refused(404);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change").await, 20_001);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users_services").await, 1, "the other service is left");
+}
+
+/// More than come with a service's row, more than are read at once, some of them removed, one at each border.
+async fn a_service_shows_all_its_users_however_many(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b'), ('c'), ('d')").await;
+    execute(
+        &db,
+        "INSERT INTO users (username, key, expire_strategy, created_at, removed)
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 21503)
+             SELECT CASE WHEN i IN (1000, 1001, 11001, 21503) THEN NULL ELSE 'u' || i END, 'k' || i, 'never', 0,
+                    i IN (1000, 1001, 11001, 21503)
+             FROM n;
+         INSERT INTO users_services (user_id, service_id)
+             SELECT u.id, s.id FROM users u
+             JOIN services s ON s.id = 1 OR s.id = 2 AND u.id <= 1002 OR s.id = 3 AND u.id <= 11004;
+         INSERT INTO user_traffic (user_id, created_at) VALUES (5, 0)",
+    )
+    .await;
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.put("root", "/api/admins/alice", json!({"service_ids": [1, 4]})).await.ok();
+    let up_to = |last: i64| -> Value { (1..=last).filter(|id| ![1000, 1001, 11001, 21503].contains(id)).collect() };
+    let services = [up_to(21_503), up_to(1_002), up_to(11_004), json!([])];
+    let ids = |page: &Value| -> Vec<Value> {
+        page["items"].as_array().expect("items").iter().map(|item| item["user_ids"].clone()).collect()
+    };
+    for (service, expected) in services.iter().enumerate() {
+        let shown = panel.get("root", &format!("/api/services/{}", service + 1)).await.ok();
+        assert_eq!(&shown["user_ids"], expected);
+    }
+    let page = panel.get("root", "/api/services?size=3").await.ok();
+    assert_eq!(
+        (ids(&page), &page["total"], &page["links"]["last"]),
+        (services[..3].to_vec(), &json!(4), &json!("/api/services?size=3&page=2"))
+    );
+    let of_alice = panel.get("root", "/api/admins/alice/services").await.ok();
+    assert_eq!((ids(&of_alice), of_alice.get("links")), (vec![services[0].clone(), json!([])], None));
+    let of_user = panel.get("root", "/api/users/u5/services").await.ok();
+    assert_eq!(ids(&of_user), services[..3]);
+    let renamed = panel.put("root", "/api/services/1", json!({"name": "x"})).await.ok();
+    assert_eq!(renamed["user_ids"], services[0]);
 }

@@ -12,6 +12,7 @@ use crate::support::database::{execute, on_both_engines};
 on_both_engines!(
     a_link_answers_in_every_format,
     wrong_links_are_not_found_and_counted,
+    whatever_is_wrong_with_a_link_the_answer_takes_as_long,
     a_fetch_is_noted_at_once,
     programs_get_what_the_rules_say,
     changes_are_seen,
@@ -99,6 +100,32 @@ async fn wrong_links_are_not_found_and_counted(db: Db) {
     }
     panel.panel.clock.advance(61 * SECOND);
     send(fetch(&panel, wrong[0])).await.refused(404);
+}
+
+async fn whatever_is_wrong_with_a_link_the_answer_takes_as_long(db: Db) {
+    let panel = start(db).await;
+    panel.post("root", "/api/users", json!({"username": "bob", "expire_strategy": "never", "key": "b0b"})).await.ok();
+    panel.post("root", "/api/users/bob/revoke_sub", json!(null)).await.ok();
+    let long = format!("/sub/{}/abc", "a".repeat(5_000));
+    let mut bodies = Vec::new();
+    for (link, status) in [
+        ("/sub/nobody/abc", 404),
+        // Known to be nobody by now.
+        ("/sub/nobody/abc", 404),
+        ("/sub/bob/b0b", 404),
+        (long.as_str(), 429),
+        ("/sub/ann/00000000000000000000000000000002", 429),
+        ("/sub/ann/00000000000000000000000000000002/links", 429),
+    ] {
+        let asked = tokio::time::Instant::now();
+        let answer = send(fetch(&panel, link)).await;
+        let took = asked.elapsed();
+        answer.refused(status);
+        assert!(took >= std::time::Duration::from_millis(25), "{link}: after {took:?}");
+        bodies.push(answer.body);
+    }
+    assert!(bodies[1..3].iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    assert!(bodies[4..].iter().all(|body| *body == bodies[3]), "{bodies:?}");
 }
 
 async fn a_fetch_is_noted_at_once(db: Db) {
@@ -195,6 +222,8 @@ async fn the_built_in_pages_keep_the_link_to_themselves(db: Db) {
     let page = page.ok();
     let page = page.as_str().expect("a text");
     assert!(page.contains("<svg") && page.contains("1 server"), "{page}");
+    let link = format!("<code>{}</code>", panel.url(LINK));
+    assert!(page.replace("&#x2f;", "/").contains(&link), "a whole link, for apps: {page}");
     panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
     let page = send(fetch(&panel, LINK).header("accept", "text/html")).await.ok();
     assert!(!page.as_str().expect("a text").contains("server"), "a link to nowhere is no server");
@@ -242,6 +271,7 @@ async fn what_a_program_has_already_is_not_sent_again(db: Db) {
     let again = get("links", &format!("\"other\", {links}")).await;
     assert_eq!((again.status.as_u16(), &again.body), (304, &json!(null)));
     assert_eq!(tag(&again), links);
+    assert_eq!(get("links", &format!("W/{links}")).await.status, 304, "as a proxy that compresses names it");
     assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=7; expire=0"));
     assert_ne!(tag(&get("v2ray", &links).await), links, "each format has tags of its own");
     // What no entry shows changes nothing, and the headers tell it.

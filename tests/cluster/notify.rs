@@ -1,6 +1,5 @@
 //! Notifications against a real HTTP server that can misbehave: at least once, in order, never for ever.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -41,6 +40,7 @@ on_both_engines! {
     telegram_is_reached_through_its_proxy,
     no_letter_says_where_it_went,
     killing_the_leader_loses_no_news,
+    the_bot_that_admins_store_writes_instead_of_the_one_of_the_environment,
 }
 
 const START: Moment = Moment::from_micros(1_795_466_185_000_000);
@@ -76,7 +76,7 @@ impl Drop for Leading {
 
 fn lead(fence: Fence, webhook: Option<Webhook>, telegram: Option<(Telegram, Vec<i64>)>) -> Leading {
     let (bell, wake) = tokio::sync::watch::channel(());
-    let courier = Courier::new(Clock::real(), wake, timing(), webhook, telegram);
+    let courier = Courier::new(Clock::real(), wake, timing(), webhook, tokio::sync::watch::channel(telegram).1);
     Leading(tokio::spawn(async move {
         let _bell = bell;
         courier.lead(fence, CancellationToken::new()).await;
@@ -193,7 +193,7 @@ async fn after_so_many_attempts_a_letter_is_dead_and_can_be_brought_back(db: Db)
     assert_eq!(dead.len(), 1);
     assert_eq!((dead[0].attempts, dead[0].error.as_deref()), (3, Some("the answer was 503 Service Unavailable")));
     assert_eq!(receiver.requests().len(), 3);
-    let panel = Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
+    let panel = Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
     let again = notices::try_again(&panel, dead[0].id).await.unwrap();
     assert_eq!((again.state.as_str(), again.attempts), ("waiting", 0));
     none_waits(&db).await;
@@ -239,7 +239,13 @@ async fn who_hands_over_enters_what_is_under_way_and_sends_no_more(db: Db) {
     let (stop, fence) = (CancellationToken::new(), fence(&db, Epoch(0)));
     let term = fence.term().clone();
     let (bell, wake) = tokio::sync::watch::channel(());
-    let courier = Courier::new(Clock::real(), wake, timing(), webhook(&hook), telegram(&bot, &[7]));
+    let courier = Courier::new(
+        Clock::real(),
+        wake,
+        timing(),
+        webhook(&hook),
+        tokio::sync::watch::channel(telegram(&bot, &[7])).1,
+    );
     let leading = tokio::spawn({
         let stop = stop.clone();
         async move { courier.lead(fence, stop).await }
@@ -381,4 +387,63 @@ async fn killing_the_leader_loses_no_news(test: TestDatabase) {
     assert_eq!(told.len(), USERS, "each at least once");
     assert_eq!(letters(&test.db, LetterState::Delivered).await.len(), USERS);
     println!("{} requests for {USERS} events, the leader killed in between", requests.len());
+}
+
+/// Two real processes: what is stored through one counts at once there, and soon in the other.
+async fn the_bot_that_admins_store_writes_instead_of_the_one_of_the_environment(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let receiver = Receiver::start().await;
+    let redis = (test.db.engine() == Engine::Postgres).then(support::redis_url);
+    let cluster = format!("test-{}", Uuid::new_v4().simple());
+    let setup = Setup { database: &test.options.url, redis, cluster, folder: folder.path(), more: vec![] };
+    let api = receiver.url("");
+    let settings = [("TELEGRAM_API_URL", &*api), ("TELEGRAM_API_TOKEN", "1:env"), ("TELEGRAM_ADMIN_ID", "11")];
+    let mut admin = setup.command();
+    let admin =
+        admin.args(["admin", "create", "-u", "root", "--sudo"]).env("SARBAN_ADMIN_PASSWORD", "rootpass").output();
+    assert!(admin.expect("it runs").status.success());
+    let mut panels = ["ann", "ben"].map(|name| setup.start_with(name, &settings));
+    for panel in &mut panels {
+        panel.ready().await;
+    }
+    let form = [("username", "root"), ("password", "rootpass")];
+    let signed_in = panels[0].request(Method::POST, "/api/admins/token").form(&form).send().await.unwrap();
+    let token = signed_in.json::<Value>().await.unwrap()["access_token"].as_str().expect("a token").to_owned();
+    let store = async |telegram: Value| {
+        let request = panels[0].request(Method::PUT, "/api/system/settings/telegram").bearer_auth(&token);
+        assert_eq!(request.json(&telegram).send().await.unwrap().status(), 200);
+    };
+    let create = async |panel: &PanelProcess, name: &str| {
+        let new = json!({"username": name, "expire_strategy": "never"});
+        let request = panel.request(Method::POST, "/api/users").bearer_auth(&token).json(&new);
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    };
+    // Who was told of a user, by which bot.
+    let told = async |name: &str| {
+        let about = |request: &Request| String::from_utf8_lossy(&request.body).contains(&format!(">{name}<"));
+        until("somebody is told", async || receiver.requests().iter().any(about)).await;
+        let told = receiver.requests().into_iter().filter(about).map(|request| {
+            let message: Value = serde_json::from_slice(&request.body).unwrap();
+            (request.path, message["chat_id"].as_str().unwrap().to_owned())
+        });
+        told.collect::<Vec<_>>()
+    };
+    let by = |bot: &str, chat: &str| vec![(format!("/bot{bot}/sendMessage"), chat.to_owned())];
+    create(&panels[0], "first").await;
+    assert_eq!(told("first").await, by("1:env", "11"));
+    store(json!({"token": "2:stored", "admin_id": [22], "channel_id": null})).await;
+    create(&panels[0], "second").await;
+    assert_eq!(told("second").await, by("2:stored", "22"));
+    // The other process has heard of it by now, or hears within a second.
+    let mut nth = 0;
+    until("the other process knows", async || {
+        nth += 1;
+        create(&panels[1], &format!("elsewhere{nth}")).await;
+        number(&test.db, "SELECT COUNT(*) FROM outbox WHERE recipient = '22'").await == 2
+    })
+    .await;
+    assert_eq!(told(&format!("elsewhere{nth}")).await, by("2:stored", "22"));
+    store(json!({"token": "", "admin_id": [], "channel_id": null})).await;
+    create(&panels[0], "last").await;
+    assert_eq!(told("last").await, by("1:env", "11"));
 }

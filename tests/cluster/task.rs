@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sarban::actions::audience::{Audiences, Environment};
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
 use sarban::config::crash_point::CrashPoint;
 use sarban::domain::ids::Epoch;
 use sarban::domain::moment::{BootTime, Moment};
-use sarban::domain::notice::{Audience, Channel, Destination};
+use sarban::domain::notice::{Channel, Destination};
 use sarban::domain::schedule::Task;
 use sarban::domain::term::Term;
 use sarban::nodes::collector::Collector;
@@ -59,7 +60,7 @@ impl Leader {
             clock,
             bell: Bell::default(),
             collector,
-            audience: Arc::default(),
+            audience: Default::default(),
             node_hours: true,
             usage_percent: 80,
             days_left: 3,
@@ -74,9 +75,10 @@ impl Leader {
     /// The same, where somebody is told of users: at 80 percent, and 3 days before the end.
     pub async fn telling(db: &Db) -> Self {
         let mut leader = Self::new(db).await;
-        let audience = Audience { destinations: vec![webhook()], url_prefix: "https://sub.example".to_owned() };
+        let url_prefix = "https://sub.example".to_owned();
+        let audience = Audiences::new(Environment { webhook: Some(webhook()), telegram: None, url_prefix });
         let deps = Arc::get_mut(&mut leader.context.deps).expect("nothing runs");
-        deps.audience = Arc::new(audience);
+        deps.audience = audience;
         leader
     }
 

@@ -1,6 +1,5 @@
 //! A leader that is none any more tells nodes nothing and writes nothing; the next one trusts nothing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sarban::actions::{self, engines};
@@ -108,7 +107,7 @@ async fn another_configuration_is_followed_by_a_full_sync(db: Db) {
     backends[0].inbounds.push(Inbound { tag: "new".into(), config: Some(r#"{"protocol": "vless"}"#.into()) });
     node.set_backends(backends);
     let asked =
-        actions::Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
+        actions::Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
     let config = EngineConfig { text: "{}".to_owned(), format: ConfigFormat::Json };
     engines::reconfigure(&asked, NodeId(1), "xray".to_owned(), config).await.unwrap();
     let new = "SELECT COUNT(*) FROM inbounds WHERE tag = 'new'";

@@ -1,6 +1,5 @@
 //! Users reach nodes, changes follow, and nothing is lost on the way.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sarban::actions;
@@ -217,7 +216,7 @@ fn full_syncs(node: &TestNode) -> usize {
 /// As an admin does.
 async fn ask_for_a_full_sync(db: &Db) {
     let asked =
-        actions::Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
+        actions::Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
     assert!(actions::nodes::resync(&asked, NodeId(1)).await.unwrap());
 }
 

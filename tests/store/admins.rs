@@ -1,7 +1,5 @@
 //! Users without an owner find one.
 
-use std::sync::Arc;
-
 use sarban::actions::Panel;
 use sarban::actions::admins::{self, NewAdmin};
 use sarban::clock::Clock;
@@ -14,7 +12,7 @@ use crate::support::database::{execute, number, on_both_engines};
 on_both_engines!(only_living_users_without_an_owner_are_adopted);
 
 async fn only_living_users_without_an_owner_are_adopted(db: Db) {
-    let panel = Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Arc::default() };
+    let panel = Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
     let first = admins::create(&panel, NewAdmin::usual("first", Secret::new("a"), false)).await.expect("an admin");
     execute(
         &db,

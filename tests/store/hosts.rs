@@ -1,7 +1,5 @@
 //! Hosts: written whole and read whole, with services and chains that exist.
 
-use std::sync::Arc;
-
 use std::collections::BTreeMap;
 
 use sarban::actions::{self, Panel};
@@ -34,7 +32,7 @@ fn panel(db: &Db) -> Panel {
         db: db.clone(),
         clock: Clock::fixed(Moment::from_micros(0)),
         bell: Bell::default(),
-        audience: Arc::default(),
+        audience: Default::default(),
     }
 }
 

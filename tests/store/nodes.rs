@@ -1,7 +1,5 @@
 //! Nodes: the one that every panel starts with, what lists show, and what each change leaves in the row.
 
-use std::sync::Arc;
-
 use sarban::actions::{self, Panel};
 use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
@@ -38,7 +36,7 @@ fn new(name: &str, address: &str) -> NewNode {
 }
 
 fn panel(db: Db) -> Panel {
-    Panel { db, clock: Clock::fixed(Moment::from_micros(5_000)), bell: Bell::default(), audience: Arc::default() }
+    Panel { db, clock: Clock::fixed(Moment::from_micros(5_000)), bell: Bell::default(), audience: Default::default() }
 }
 
 async fn a_new_panel_knows_its_own_host(db: Db) {

@@ -1,7 +1,6 @@
 //! The outbox: each piece of news once for each destination, in order, in the transaction that makes it.
 
-use std::sync::Arc;
-
+use sarban::actions::audience::{Audiences, Environment};
 use sarban::actions::users::{self, UserError};
 use sarban::actions::{Panel, notices};
 use sarban::domain::moment::DAY;
@@ -26,9 +25,12 @@ const ROWS: &str = "SELECT COUNT(*) FROM outbox";
 
 /// A panel that tells a webhook, with a user `ann`.
 async fn telling(db: &Db) -> Panel {
-    let audience =
-        Audience { destinations: vec![Destination::webhook()], url_prefix: "https://panel.example".to_owned() };
-    Panel { audience: Arc::new(audience), ..panel(db).await }
+    let environment = Environment {
+        webhook: Some(Destination::webhook()),
+        telegram: None,
+        url_prefix: "https://panel.example".to_owned(),
+    };
+    Panel { audience: Audiences::new(environment), ..panel(db).await }
 }
 
 async fn what_an_admin_does_is_news(db: Db) {

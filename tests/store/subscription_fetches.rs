@@ -2,12 +2,15 @@
 
 use sarban::actions::fetch_log::FetchLog;
 use sarban::actions::users;
-use sarban::domain::moment::SECOND;
+use sarban::domain::ids::UserId;
+use sarban::domain::moment::{BootTime, SECOND};
 use sarban::domain::user::User;
 use sarban::store::Db;
 
 use super::users::{NOW, named, panel, root};
 use crate::support::database::{execute, number, on_both_engines};
+
+const BOOT: BootTime = BootTime::from_micros(0);
 
 on_both_engines! {
     a_note_is_seen_at_once_and_stored_by_the_flush,
@@ -15,6 +18,7 @@ on_both_engines! {
     an_older_note_does_not_replace_a_newer_one,
     a_note_of_a_user_that_is_gone_does_no_harm,
     what_could_not_be_written_is_written_later,
+    a_hundred_thousand_fetches_are_a_row_for_each_user,
 }
 
 async fn a_note_is_seen_at_once_and_stored_by_the_flush(db: Db) {
@@ -26,11 +30,11 @@ async fn a_note_is_seen_at_once_and_stored_by_the_flush(db: Db) {
     log.overlay(&mut ann);
     assert_eq!((ann.sub_updated_at, ann.sub_last_user_agent.as_deref()), (Some(NOW.plus(SECOND)), Some("clash")));
     assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, 0);
-    assert_eq!(log.flush(&db).await.unwrap(), 1);
+    assert_eq!(log.flush(&db, BOOT).await.unwrap(), 1);
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), ann);
-    assert_eq!(log.flush(&db).await.unwrap(), 0);
+    assert_eq!(log.flush(&db, BOOT).await.unwrap(), 0);
     log.note(ann.id, NOW.plus(2 * SECOND), &"é".repeat(600));
-    log.flush(&db).await.unwrap();
+    log.flush(&db, BOOT).await.unwrap();
     let agent = users::get(&panel, &root(), "ann").await.unwrap().sub_last_user_agent;
     assert_eq!(agent, Some("é".repeat(512)));
 }
@@ -41,8 +45,8 @@ async fn a_copy_from_before_the_write_is_told_after_it(db: Db) {
     let mut kept = users::create(&panel, &root(), named("ann")).await.unwrap();
     let log = FetchLog::default();
     log.note(kept.id, NOW, "clash");
-    log.flush(&db).await.unwrap();
-    log.flush(&db).await.unwrap();
+    log.flush(&db, BOOT).await.unwrap();
+    log.flush(&db, BOOT).await.unwrap();
     log.overlay(&mut kept);
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), kept);
 }
@@ -53,12 +57,12 @@ async fn an_older_note_does_not_replace_a_newer_one(db: Db) {
     let (here, elsewhere) = (FetchLog::default(), FetchLog::default());
     here.note(ann.id, NOW, "old");
     elsewhere.note(ann.id, NOW.plus(1), "new");
-    elsewhere.flush(&db).await.unwrap();
+    elsewhere.flush(&db, BOOT).await.unwrap();
     let newest = users::get(&panel, &root(), "ann").await.unwrap();
     let mut seen = newest.clone();
     here.overlay(&mut seen);
     assert_eq!(seen, newest);
-    here.flush(&db).await.unwrap();
+    here.flush(&db, BOOT).await.unwrap();
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), newest);
 }
 
@@ -70,7 +74,7 @@ async fn a_note_of_a_user_that_is_gone_does_no_harm(db: Db) {
     log.note(ann.id, NOW, "a");
     log.note(bob.id, NOW, "b");
     execute(&db, "DELETE FROM users WHERE username = 'ann'").await;
-    log.flush(&db).await.unwrap();
+    log.flush(&db, BOOT).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, 1);
 }
 
@@ -80,11 +84,51 @@ async fn what_could_not_be_written_is_written_later(db: Db) {
     let log = FetchLog::default();
     log.note(ann.id, NOW, "clash");
     execute(&db, "ALTER TABLE subscription_fetches RENAME TO away").await;
-    log.flush(&db).await.expect_err("the table is away");
+    log.flush(&db, BOOT).await.expect_err("the table is away");
     let mut seen = User { sub_updated_at: None, ..ann.clone() };
     log.overlay(&mut seen);
     assert_eq!(seen.sub_updated_at, Some(NOW));
     execute(&db, "ALTER TABLE away RENAME TO subscription_fetches").await;
-    log.flush(&db).await.unwrap();
+    log.flush(&db, BOOT).await.unwrap();
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), seen);
+}
+
+async fn a_hundred_thousand_fetches_are_a_row_for_each_user(db: Db) {
+    const USERS: i64 = 500;
+    const FETCHES: i64 = 200;
+    execute(
+        &db,
+        "WITH RECURSIVE more (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM more WHERE id < 500)
+         INSERT INTO users (id, username, key, enabled, activated, expire_strategy, created_at)
+         SELECT id, 'user_' || id, 'key_' || id, TRUE, TRUE, 'never', 0 FROM more",
+    )
+    .await;
+    let log = FetchLog::default();
+    let apps = (0..4).map(|app| {
+        let log = log.clone();
+        tokio::spawn(async move {
+            for fetch in (app..FETCHES).step_by(4) {
+                for user in 1..=USERS {
+                    log.note(UserId(user), NOW.plus(fetch), "app");
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    let apps: Vec<_> = apps.collect();
+    let mut written = 0;
+    // As the panel does it, while apps go on.
+    for _ in 0..5 {
+        written += log.flush(&db, BOOT).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    for app in apps {
+        app.await.unwrap();
+    }
+    written += log.flush(&db, BOOT).await.unwrap();
+    assert_eq!(log.flush(&db, BOOT).await.unwrap(), 0, "nothing is left");
+    assert!((500..=3_000).contains(&written), "at most a row per user and flush: {written}");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, USERS);
+    let newest = NOW.plus(FETCHES - 1).micros();
+    assert_eq!(number(&db, "SELECT MIN(fetched_at) FROM subscription_fetches").await, newest, "the last of each");
 }

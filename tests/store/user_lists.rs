@@ -3,7 +3,7 @@
 use sarban::domain::ids::{AdminId, ServiceId};
 use sarban::domain::moment::Moment;
 use sarban::store::user_lists::{Names, Totals, UserFilter, UserSort, UserWindow, count, page};
-use sarban::store::{Db, admins, owner_totals};
+use sarban::store::{Db, admins, owner_totals, users};
 
 use crate::support::database::{execute, number, on_both_engines};
 
@@ -13,6 +13,7 @@ on_both_engines! {
     each_sort_runs_both_ways,
     traffic_is_ordered_to_the_byte,
     pages_meet_and_end,
+    a_page_tells_of_a_user_what_is_told_of_it_alone,
     a_name_is_found_as_it_is_now,
     totals_follow_every_change,
 }
@@ -167,6 +168,32 @@ async fn pages_meet_and_end(db: Db) {
         assert_eq!(seen.len(), 5, "{sort:?}");
         seen.sort_unstable();
         assert_eq!(seen, [1, 2, 3, 4, 5], "{sort:?}");
+    }
+}
+
+async fn a_page_tells_of_a_user_what_is_told_of_it_alone(db: Db) {
+    // No two columns with the same value, and texts with whatever a notation of texts could stumble over.
+    execute(&db, USERS).await;
+    execute(
+        &db,
+        "INSERT INTO services (id) VALUES (2), (3);
+         INSERT INTO users_services (user_id, service_id) VALUES (5, 3), (5, 2);
+         UPDATE admins SET subscription_url_prefix = 'https://example.org' WHERE id = 7;
+         UPDATE users SET owner_id = 7, activated = FALSE, expire_strategy = 'start_on_first_use',
+             usage_duration = 9007199254740993, activation_deadline = 12, note = '\"\\é🚀[],null\n\t',
+             edit_at = 13, sub_revoked_at = 14
+         WHERE id = 5;
+         UPDATE user_traffic SET data_limit_reset_strategy = 'month', lifetime_used_traffic = 15, online_at = 16,
+             traffic_reset_at = 17
+         WHERE user_id = 5;
+         INSERT INTO subscription_fetches (user_id, fetched_at, user_agent) VALUES (5, 18, 'app \"1\"')",
+    )
+    .await;
+    let all = page(&db, &UserFilter::default(), ALL, Totals { matching: 5, everybody: 5 }, NOW).await.unwrap();
+    assert_eq!(all.len(), 5);
+    for user in all {
+        let alone = users::by_username(&db, user.username.as_deref().unwrap()).await.unwrap();
+        assert_eq!(Some(user), alone);
     }
 }
 

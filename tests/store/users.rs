@@ -1,7 +1,5 @@
 //! What admins do to users: what is stored, what the nodes will hear of, and who may.
 
-use std::sync::Arc;
-
 use sarban::actions::Panel;
 use sarban::actions::users::{self, UserError, bulk};
 use sarban::clock::Clock;
@@ -48,7 +46,7 @@ pub async fn panel(db: &Db) -> Panel {
          INSERT INTO admins_services (admin_id, service_id) VALUES (2, 1), (2, 2)",
     )
     .await;
-    Panel { db: db.clone(), clock: Clock::fixed(NOW), bell: Bell::default(), audience: Arc::default() }
+    Panel { db: db.clone(), clock: Clock::fixed(NOW), bell: Bell::default(), audience: Default::default() }
 }
 
 pub fn root() -> Admin {

@@ -45,7 +45,7 @@ pub async fn create(panel: &Panel, admin: &Admin, new: NewUser) -> Result<User, 
         };
         user.id = users::insert(&mut tx, &user).await.map_err(UserError::of_write)?;
         changes::mark(&mut tx, IdList::new([user.id.0]), now).await?;
-        notices::enter(&mut tx, &panel.audience, admin, &[Event::Created], &user, now).await?;
+        notices::enter(&mut tx, &panel.audience.now().audience, admin, &[Event::Created], &user, now).await?;
         tx.commit().await?;
         Ok(user)
     })

@@ -14,11 +14,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::actions::audience::Audiences;
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::Moment;
-use crate::domain::notice::Audience;
 use crate::domain::schedule::Task;
 use crate::nodes::collector::Collector;
 use crate::store::{Db, Engine, Fault, Fence, FenceError, StoreError};
@@ -41,7 +41,7 @@ pub struct Deps {
     /// Brings home what the nodes counted.
     pub collector: Collector,
     /// Who is told of what happens to users.
-    pub audience: Arc<Audience>,
+    pub audience: Audiences,
     /// Whether usage is recorded by node and hour (`DISABLE_RECORDING_NODE_USAGE` unset).
     pub node_hours: bool,
     /// Percent of their data limit at which users are told of.

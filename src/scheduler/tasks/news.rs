@@ -8,7 +8,7 @@ use crate::store::{StoreError, Tx, outbox};
 
 /// Somebody is told of what happens to users.
 pub(super) fn are_wanted(context: &Context) -> bool {
-    !context.deps.audience.destinations.is_empty()
+    !context.deps.audience.now().audience.destinations.is_empty()
 }
 
 /// Enters the news that `event` happened to each of the users, who are shown as they are given. `cause` is another text
@@ -24,7 +24,8 @@ pub(super) async fn enter(
         Event::ReachedUsagePercent | Event::ReachedDaysLeft => By::Nobody,
         _ => By::Task,
     };
-    let (audience, now) = (&context.deps.audience, context.now);
+    let (told, now) = (context.deps.audience.now(), context.now);
+    let audience = &told.audience;
     let news = |user: User| {
         let cause = cause(&user);
         notice(audience, event, user, &cause, by, now)

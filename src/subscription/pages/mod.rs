@@ -60,6 +60,8 @@ pub struct Support<'a> {
     pub profile_title: &'a str,
     /// Where people find help.
     pub support_link: &'a str,
+    /// The user's link as apps take it: with the panel's name, also where the settings have none.
+    pub link: &'a str,
     /// When.
     pub now: Moment,
 }
@@ -87,7 +89,12 @@ impl Pages {
 
     /// Renders each of the operator's templates once, for somebody who does not exist.
     pub fn check(&self) -> Result<(), PageError> {
-        let support = Support { profile_title: "title", support_link: "https://support.example", now: sample::NOW };
+        let support = Support {
+            profile_title: "title",
+            support_link: "https://support.example",
+            link: "https://panel.example/sub",
+            now: sample::NOW,
+        };
         let user_page = |name| self.user_page(name, &nobody(), &["link"], support).map(drop);
         self.names.user.as_deref().map_or(Ok(()), user_page)?;
         self.names.home.as_deref().map_or(Ok(()), |name| self.render(name, context! {}).map(drop))?;
@@ -128,7 +135,13 @@ impl Pages {
         let days_left = user.expire_date.map(|at| at.since(support.now).div_euclid(DAY) + 1);
         self.render(
             name,
-            context! { user => Serde(user), links => Serde(links), support => Serde(support), days_left => days_left },
+            context! {
+                user => Serde(user),
+                link => support.link,
+                links => Serde(links),
+                support => Serde(support),
+                days_left => days_left,
+            },
         )
     }
 
@@ -188,7 +201,12 @@ mod tests {
         pages(text).user(
             &user,
             &["vless://a?b&c"],
-            Support { profile_title: "title", support_link: "t.me/x", now: sample::NOW },
+            Support {
+                profile_title: "title",
+                support_link: "t.me/x",
+                link: "https://panel.example/sub",
+                now: sample::NOW,
+            },
         )
     }
 
@@ -230,10 +248,12 @@ mod tests {
     #[test]
     fn the_built_in_pages_need_nothing_from_elsewhere() {
         let user = UserDocument { data_limit: Some(3072), used_traffic: 1536, ..nobody() };
-        let support = Support { profile_title: "My <title>", support_link: "javascript:alert(1)", now: sample::NOW };
+        let (profile_title, support_link) = ("My <title>", "javascript:alert(1)");
+        let support = Support { profile_title, support_link, link: "https://panel.example/sub/a", now: sample::NOW };
         let (text, error) = Pages::default().user(&user, &["vless://a"], support);
         assert!(error.is_none(), "{error:?}");
         assert!(text.contains("<svg") && text.contains("1.5 KB") && text.contains("vless:&#x2f;&#x2f;a"), "{text}");
+        assert!(text.contains("<code>https:&#x2f;&#x2f;panel.example&#x2f;sub&#x2f;a</code>"), "{text}");
         for elsewhere in ["src=", "url(", "@import", "<script", "My <title>", "href=\"javascript:"] {
             assert!(!text.contains(elsewhere), "{elsewhere}");
         }

@@ -1,0 +1,171 @@
+//! Connections: who sends nothing, sends for ever or takes nothing is closed, and nobody else is.
+
+use std::time::Duration;
+
+use poem::listener::{Acceptor, Listener, TcpListener};
+use poem::{Body, Endpoint, Request, Response};
+use sarban::app::server::{Patience, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+const LONG: Duration = Duration::from_secs(3_600);
+const SHORT: Duration = Duration::from_millis(400);
+/// For what happens at all.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Slow, endless, broken or quick, as the path says.
+struct Routes;
+
+impl Endpoint for Routes {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let pieces = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]));
+        Ok(match request.uri().path() {
+            "/slow" => {
+                sleep(3 * SHORT).await;
+                Response::from("slow")
+            }
+            "/endless" => Response::from(Body::from_bytes_stream(pieces)),
+            "/broken" => {
+                let broken = futures_util::stream::unfold(0, async |nth| match nth {
+                    0 => Some((Ok("{\"items\":["), 1)),
+                    _ => {
+                        sleep(SHORT).await;
+                        Some((Err(std::io::Error::other("on purpose")), 2))
+                    }
+                });
+                Response::from(Body::from_bytes_stream(Box::pin(broken)))
+            }
+            _ => Response::from("quick"),
+        })
+    }
+}
+
+struct Running {
+    address: String,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+async fn start(patience: Patience, grace: Duration) -> Running {
+    let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
+    let address = acceptor.local_addr()[0].to_string().trim_start_matches("socket://").to_owned();
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(serve(acceptor, Routes, patience, stop.clone().cancelled_owned(), grace));
+    Running { address, stop, server }
+}
+
+impl Running {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(&self.address).await.expect("a connection")
+    }
+}
+
+fn request(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").into_bytes()
+}
+
+/// What comes until the connection ends.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset is an end, too.
+    let _ = timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.expect("the connection ends");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+async fn answer(stream: &mut TcpStream, end: &str) {
+    let mut seen = String::new();
+    while !seen.ends_with(end) {
+        let mut bytes = [0; 1024];
+        let read = timeout(DEADLINE, stream.read(&mut bytes)).await.expect("an answer").expect("a connection");
+        assert!(read > 0, "it ended after {seen:?}");
+        seen.push_str(&String::from_utf8_lossy(&bytes[..read]));
+    }
+}
+
+#[tokio::test]
+async fn headers_that_never_end_are_not_waited_for() {
+    let server = start(Patience { request: SHORT, silence: LONG }, LONG).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("sent");
+    let began = Instant::now();
+    // A byte now and then is no silence.
+    while stream.write_all(b"x").await.is_ok() {
+        assert!(began.elapsed() < DEADLINE, "it still listens");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_and_closed_when_it_is_not() {
+    let server = start(Patience { request: SHORT, silence: LONG }, LONG).await;
+    let mut stream = server.connect().await;
+    for _ in 0..3 {
+        stream.write_all(&request("/")).await.expect("sent");
+        answer(&mut stream, "quick").await;
+        sleep(SHORT / 4).await;
+    }
+    assert_eq!(rest(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_closed() {
+    let server = start(Patience { request: LONG, silence: SHORT }, LONG).await;
+    assert_eq!(rest(&mut server.connect().await).await, "");
+}
+
+#[tokio::test]
+async fn who_waits_for_an_answer_is_not_silent() {
+    let server = start(Patience { request: SHORT, silence: SHORT }, LONG).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&request("/slow")).await.expect("sent");
+    answer(&mut stream, "slow").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_given_up() {
+    let server = start(Patience { request: LONG, silence: SHORT }, DEADLINE).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&request("/endless")).await.expect("sent");
+    // The server stops when nobody is connected any more: this answer would never end.
+    server.stop.cancel();
+    timeout(DEADLINE / 2, server.server).await.expect("it gave up").expect("no panic");
+    drop(stream);
+}
+
+#[tokio::test]
+async fn a_broken_answer_is_no_whole_one() {
+    let server = start(Patience { request: LONG, silence: LONG }, LONG).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&request("/broken")).await.expect("sent");
+    let text = rest(&mut stream).await;
+    assert!(text.contains("items") && !text.contains("\r\n0\r\n"), "{text:?}");
+}
+
+#[tokio::test]
+async fn the_end_waits_for_answers_but_not_for_ever() {
+    let patience = Patience { request: LONG, silence: LONG };
+    let server = start(patience, LONG).await;
+    let (mut idle, mut slow) = (server.connect().await, server.connect().await);
+    for (stream, path, end) in [(&mut idle, "/", "quick"), (&mut slow, "/", "quick")] {
+        stream.write_all(&request(path)).await.expect("sent");
+        answer(stream, end).await;
+    }
+    slow.write_all(&request("/slow")).await.expect("sent");
+    sleep(SHORT).await;
+    server.stop.cancel();
+    assert_eq!(rest(&mut idle).await, "");
+    assert!(rest(&mut slow).await.ends_with("slow"));
+    timeout(DEADLINE, server.server).await.expect("it ends").expect("no panic");
+
+    let server = start(patience, SHORT).await;
+    let mut endless = server.connect().await;
+    endless.write_all(&request("/endless")).await.expect("sent");
+    endless.readable().await.expect("an answer");
+    server.stop.cancel();
+    timeout(DEADLINE, server.server).await.expect("it ends").expect("no panic");
+}
