@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::clock::Clock;
 use crate::domain::ids::UserId;
 use crate::domain::moment::{BootTime, Moment};
 use crate::domain::user::User;
@@ -74,18 +75,18 @@ impl FetchLog {
 
     /// Writes everything noted so far; how many users' fetches that were. After an error nothing is lost: the next call
     /// writes it.
-    pub async fn flush(&self, db: &Db, now: BootTime) -> Result<usize, StoreError> {
+    pub async fn flush(&self, db: &Db, clock: &Clock) -> Result<usize, StoreError> {
         let _pen = self.0.pen.lock().await;
         // What an earlier call could not write goes first.
-        let late = self.write_leaving(db, now).await?;
+        let late = self.write_leaving(db, clock).await?;
         {
             let mut pages = self.pages();
             pages.leaving = std::mem::take(&mut pages.fresh);
         }
-        Ok(late + self.write_leaving(db, now).await?)
+        Ok(late + self.write_leaving(db, clock).await?)
     }
 
-    async fn write_leaving(&self, db: &Db, now: BootTime) -> Result<usize, StoreError> {
+    async fn write_leaving(&self, db: &Db, clock: &Clock) -> Result<usize, StoreError> {
         let mut fetches: Vec<_> = self.pages().leaving.iter().map(|(user, fetch)| (*user, fetch.clone())).collect();
         fetches.sort_unstable_by_key(|(user, _)| *user);
         for chunk in fetches.chunks(CHUNK) {
@@ -96,6 +97,7 @@ impl FetchLog {
             })
             .await?;
         }
+        let now = clock.boot();
         let mut pages = self.pages();
         pages.written.retain(|(at, _)| now.micros() - at.micros() < REMEMBERED);
         if !fetches.is_empty() {

@@ -38,8 +38,15 @@ pub async fn sign_in(
     let subjects = from.map(Subject::address).into_iter().chain([Subject::name(username)]).collect();
     let attempt = limiter.begin(subjects, panel.clock.boot()).await.map_err(SignInError::TooMany)?;
     let hash = admins::password_hash(&panel.db, username).await?;
-    if !passwords::verify(password, hash).await? {
-        return Err(SignInError::Wrong);
+    match passwords::verify(password, hash).await {
+        Ok(true) => {}
+        Ok(false) => return Err(SignInError::Wrong),
+        Err(busy @ PasswordError::Busy) => {
+            // Nobody looked at it: it does not count.
+            attempt.was_right().await;
+            return Err(busy.into());
+        }
+        Err(error) => return Err(error.into()),
     }
     attempt.was_right().await;
     admins::by_username(&panel.db, username).await?.ok_or(SignInError::Wrong)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use poem::http::{HeaderValue, Method, StatusCode};
 use poem::{Endpoint, PathPattern, Request, Response};
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -16,6 +16,10 @@ use super::cors::CrossOrigin;
 use super::error::ApiError;
 
 const REQUEST_ID: &str = "x-request-id";
+
+/// With the answer to a request that no handler has seen.
+#[derive(Clone, Copy)]
+struct NotBegun;
 
 /// All routes, behind the boundary.
 pub(super) struct Boundary<E> {
@@ -46,10 +50,12 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
                 (route, response)
             }
         };
-        if changes_sources {
+        // What was refused at the door has changed nothing; ringing for it would add to the load that it was refused for.
+        let begun = response.data::<NotBegun>().is_none();
+        if begun && changes_sources {
             self.state.sources.forget();
         }
-        if changes {
+        if begun && changes {
             // For whoever keeps what was read before, here and on other hosts.
             self.state.panel.bell.ring();
         }
@@ -72,7 +78,11 @@ impl<E: Endpoint<Output = Response>> Boundary<E> {
         }
         let admitted = match self.state.admission.admit(&request).await {
             Ok(admitted) => admitted,
-            Err(refused) => return (None, refused.to_response()),
+            Err(refused) => {
+                let mut response = refused.to_response();
+                response.set_data(NotBegun);
+                return (None, response);
+            }
         };
         let answering = AssertUnwindSafe(timeout(admitted.time, self.routes.call(request)));
         match answering.catch_unwind().await {
@@ -83,7 +93,14 @@ impl<E: Endpoint<Output = Response>> Boundary<E> {
             Ok(Ok(Ok(response))) => (response.data().map(|PathPattern(pattern)| pattern.clone()), response),
             Ok(Ok(Err(error))) => {
                 let route = error.data().map(|PathPattern(pattern)| pattern.clone());
-                (route, refuse(error))
+                let due = error.downcast_ref::<ApiError>().and_then(ApiError::due);
+                let refusal = refuse(error);
+                // Waiting takes no capacity: others have its place meanwhile.
+                drop(admitted);
+                if let Some(due) = due {
+                    sleep_until(due).await;
+                }
+                (route, refusal)
             }
             Err(_) => {
                 // The panic itself has been reported by the panic hook, on this thread.

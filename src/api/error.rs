@@ -8,6 +8,7 @@ use poem::error::ResponseError;
 use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{Body, Response};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::fields::FieldErrors;
 use crate::store::{Fault, StoreError};
@@ -34,6 +35,7 @@ pub struct ApiError {
     detail: Detail,
     header: Option<Box<(HeaderName, HeaderValue)>>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
+    due: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ enum Detail {
 impl ApiError {
     /// A status with a text for the client.
     pub fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: Detail::Text(text.into()), header: None, cause: None }
+        Self { status, detail: Detail::Text(text.into()), header: None, cause: None, due: None }
     }
 
     /// 400: the request can't be read at all.
@@ -76,13 +78,24 @@ impl ApiError {
 
     /// 422: fields are wrong.
     pub fn invalid(fields: FieldErrors) -> Self {
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, detail: Detail::Fields(fields), header: None, cause: None }
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self { status, detail: Detail::Fields(fields), header: None, cause: None, due: None }
     }
 
     /// 429: too many attempts; another one may be made after so many seconds.
     pub fn too_many_requests(retry_after_seconds: u32) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts, try again later")
             .with_header(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
+    }
+
+    /// Not to be answered before that moment.
+    pub fn not_before(self, due: Instant) -> Self {
+        Self { due: Some(due), ..self }
+    }
+
+    /// When it may be answered, if not at once.
+    pub(super) const fn due(&self) -> Option<Instant> {
+        self.due
     }
 
     /// 502: a node did not answer.

@@ -34,13 +34,13 @@ pub(super) struct Listening {
 }
 
 /// A door that lets nobody in any more once it is closed, while those who are inside stay.
-pub(super) struct Door {
-    pub(super) acceptor: BoxAcceptor,
-    pub(super) closed: CancellationToken,
+struct Door<A> {
+    acceptor: A,
+    closed: CancellationToken,
 }
 
-impl Acceptor for Door {
-    type Io = <BoxAcceptor as Acceptor>::Io;
+impl<A: Acceptor> Acceptor for Door<A> {
+    type Io = A::Io;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         self.acceptor.local_addr()
@@ -54,8 +54,13 @@ impl Acceptor for Door {
     }
 }
 
-/// Listens where the settings say, or on a socket of that kind that was inherited.
-pub(super) async fn listen(settings: &Settings, inherited: Option<OwnedFd>) -> anyhow::Result<Listening> {
+/// Listens where the settings say, or on a socket of that kind that was inherited, until `closed`: from then on, whoever
+/// comes waits for another process that has the socket.
+pub(super) async fn listen(
+    settings: &Settings,
+    inherited: Option<OwnedFd>,
+    closed: CancellationToken,
+) -> anyhow::Result<Listening> {
     if let Some(path) = &settings.http.uds {
         let listener = match inherited {
             Some(socket) => UnixListener::from(socket),
@@ -63,7 +68,8 @@ pub(super) async fn listen(settings: &Settings, inherited: Option<OwnedFd>) -> a
         };
         listener.set_nonblocking(true)?;
         let socket = listener.as_fd().try_clone_to_owned()?;
-        return Ok(Listening { acceptor: UnixAcceptor::from_std(listener)?.boxed(), socket });
+        let acceptor = Door { acceptor: UnixAcceptor::from_std(listener)?, closed };
+        return Ok(Listening { acceptor: acceptor.boxed(), socket });
     }
     let listener = match inherited {
         Some(socket) => {
@@ -76,10 +82,10 @@ pub(super) async fn listen(settings: &Settings, inherited: Option<OwnedFd>) -> a
     send_at_once(&listener)?;
     let socket = listener.as_fd().try_clone_to_owned()?;
     let acceptor = match &settings.tls {
-        None => TcpAcceptor::from_tokio(listener)?.boxed(),
+        None => Door { acceptor: TcpAcceptor::from_tokio(listener)?, closed }.boxed(),
         Some(files) => {
             let tls = TlsAcceptor::from(Arc::new(server_config(files)?));
-            Handshakes::start(listener, tls)?.boxed()
+            Handshakes::start(listener, tls, closed)?.boxed()
         }
     };
     Ok(Listening { acceptor, socket })
@@ -142,19 +148,21 @@ fn server_config(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
 }
 
 /// TLS connections that have shaken hands. Each handshake is a task of its own, so that a silent client holds up
-/// nobody else.
+/// nobody else; one that has begun before the door is closed comes in.
 struct Handshakes {
     local: LocalAddr,
     done: mpsc::Receiver<(TlsStream<TcpStream>, std::net::SocketAddr)>,
 }
 
 impl Handshakes {
-    fn start(listener: TcpListener, tls: TlsAcceptor) -> anyhow::Result<Self> {
+    fn start(listener: TcpListener, tls: TlsAcceptor, closed: CancellationToken) -> anyhow::Result<Self> {
         let local = LocalAddr(Addr::SocketAddr(listener.local_addr()?));
         let (sender, done) = mpsc::channel(64);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
+                    biased;
+                    () = closed.cancelled() => return,
                     () = sender.closed() => return,
                     accepted = listener.accept() => match accepted {
                         Ok((stream, peer)) => {
@@ -203,5 +211,24 @@ mod tests {
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         client.expect("a connection");
         assert!(accepted.expect("a connection").0.nodelay().expect("an answer"));
+    }
+
+    #[tokio::test]
+    async fn who_comes_with_tls_after_the_door_is_closed_is_left_to_the_next_process() {
+        let listener = bind_tcp("127.0.0.1", 0).await.expect("a free port").into_std().expect("a socket");
+        let next = TcpListener::from_std(listener.try_clone().expect("a socket")).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key);
+        let tls = TlsAcceptor::from(Arc::new(config.expect("a configuration")));
+        let closed = CancellationToken::new();
+        let listener = TcpListener::from_std(listener).expect("a listener");
+        let _handshakes = Handshakes::start(listener, tls, closed.clone()).expect("it starts");
+        tokio::task::yield_now().await;
+        closed.cancel();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), next.accept());
+        let client = client.expect("a connection").local_addr().expect("an address");
+        assert_eq!(accepted.expect("a connection").1, client);
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::coordination::{Coordination, CoordinationParts};
 use super::health::Watchers;
-use super::listener::{Door, Listening};
+use super::listener::Listening;
 use super::server::{self, Patience};
 use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, take_over, telemetry};
 use crate::actions::Panel;
@@ -75,7 +75,8 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     {
         (inherited, predecessor) = (Some(socket), Some(process));
     }
-    let Listening { acceptor, socket } = listener::listen(&settings, inherited).await?;
+    let taken_over = CancellationToken::new();
+    let Listening { acceptor, socket } = listener::listen(&settings, inherited, taken_over.clone()).await?;
     if settings.http.read_only {
         return shadow::serve(&settings, acceptor, metrics).await;
     }
@@ -169,7 +170,6 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let notes = Notes { fetches: state.fetches.clone(), db: db.clone(), clock: state.panel.clock.clone() };
     tokio::spawn(stopping.clone().run_until_cancelled_owned(notes.clone().write_each_second()));
 
-    let taken_over = CancellationToken::new();
     take_over::offer(&settings, socket, taken_over.clone());
     let (door, stop) = (taken_over.clone(), stopping.clone());
     tokio::spawn(async move {
@@ -183,9 +183,8 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     }
     tracing::info!("the panel is at {}", address(&settings, &acceptor.local_addr()));
     let grace = settings.instance.shutdown_grace;
-    let door = Door { acceptor, closed: taken_over.clone() };
     let serving = server::serve(
-        door,
+        acceptor,
         api::routes(state),
         Patience::default(),
         async {
@@ -267,7 +266,7 @@ impl Notes {
     }
 
     async fn write(&self) {
-        if let Err(error) = self.fetches.flush(&self.db, self.clock.boot()).await {
+        if let Err(error) = self.fetches.flush(&self.db, &self.clock).await {
             // Nothing is lost: the next call writes it.
             tracing::warn!(error = &error as &dyn std::error::Error, "fetches of subscriptions could not be written");
         }

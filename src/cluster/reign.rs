@@ -86,11 +86,14 @@ impl Elector {
 
     /// Releases the lease. As long as it lives others wait for it, so what took too long is tried again, until about then.
     async fn give_back(&mut self, me: &Candidate, term: &Term, until: Instant) {
+        let mut warned = false;
         loop {
             match timeout(self.operation(), lease::release(&self.db, me, term.epoch())).await {
                 Ok(Ok(_)) => return,
                 Ok(Err(error)) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be released");
+                    if !std::mem::replace(&mut warned, true) {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be released");
+                    }
                     sleep(Duration::from_millis(50)).await;
                 }
                 Err(_) => tracing::warn!("releasing the lease took too long"),

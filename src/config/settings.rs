@@ -55,7 +55,7 @@ pub struct Settings {
 impl Settings {
     /// How many requests this process works on at once, on so many cores.
     pub fn requests_at_once(&self, cores: usize) -> usize {
-        let by_formula = || requests_at_once(self.threads.workers(cores).threads, self.database.connections());
+        let by_formula = || requests_at_once(self.threads.workers(cores).threads, self.database.opened(cores));
         self.http.requests_at_once.unwrap_or_else(by_formula)
     }
 
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(settings.auth.token_minutes, 1440);
         assert_eq!(settings.notify.usage_percent, 80);
         assert_eq!(settings.threads.workers(2).threads, 5);
-        assert_eq!(settings.requests_at_once(2), 8 * (5 + 10));
+        assert_eq!(settings.requests_at_once(2), 8 * (5 + 6), "of SQLite's ten, six are opened");
     }
 
     #[test]

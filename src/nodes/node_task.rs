@@ -29,15 +29,15 @@ pub(super) struct NodeTask {
 
 impl NodeTask {
     /// Whether it may go on as the row is now. A pin that was taken away wants a new connection; a pin that came was set
-    /// by the task itself. A sync request is served over the connection that there is, so that the node goes on being
-    /// asked for its usage meanwhile; where there is none, or nothing came of a request for as long as `patience`, it
-    /// wants a new one.
-    pub(super) fn fits(&self, row: &NodeRow, connected: bool, patience: Duration) -> bool {
+    /// by the task itself. A sync request is served over the connection that there is, or is being made, so that the
+    /// node goes on being asked for its usage meanwhile; where that has failed, or nothing came of a request for as long
+    /// as `patience`, it wants a new one.
+    pub(super) fn fits(&self, row: &NodeRow, works: bool, patience: Duration) -> bool {
         let old = &self.row;
         let re_pin = old.certificate_pin.is_some() && row.certificate_pin != old.certificate_pin;
         let place = |row: &NodeRow| (row.address.clone(), row.port, row.connection_backend.clone());
         let in_vain = self.asked.is_some_and(|(after, at)| after == row.synced_at && at.elapsed() >= patience);
-        let serves = !self.is_asked(row) || (connected && !in_vain);
+        let serves = !self.is_asked(row) || (works && !in_vain);
         !self.handle.is_finished() && !re_pin && place(old) == place(row) && serves
     }
 

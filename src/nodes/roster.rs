@@ -96,11 +96,6 @@ impl Roster {
         }
     }
 
-    /// A node has a session and was brought into step in it.
-    pub(super) fn is_connected(&self, node: NodeId) -> bool {
-        self.state().connected.contains_key(&node)
-    }
-
     /// The nodes with a session, by id.
     pub(super) fn connected(&self) -> Vec<ConnectedNode> {
         self.state().connected.values().cloned().collect()

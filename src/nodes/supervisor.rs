@@ -22,7 +22,7 @@ use super::tls::PanelIdentity;
 use crate::clock::Clock;
 use crate::domain::ids::NodeId;
 use crate::domain::node::NodeStatus;
-use crate::store::node_sync::{self, NodeRow};
+use crate::store::node_sync::{self, Health, NodeRow};
 use crate::store::{Fence, FenceError};
 
 /// How often and how long. The default is what the service runs with.
@@ -42,9 +42,11 @@ pub struct Timing {
     pub permit: Duration,
     /// The first pause before connecting again; it doubles up to the second.
     pub backoff: (Duration, Duration),
-    /// A session that lasted this long begins with the first pause again, and a node that flapped is as others again. A
-    /// full sync that was asked for so long ago in vain may be had by a new connection.
+    /// A session that lasted this long begins with the first pause again, and a node that flapped is as others again.
     pub steady: Duration,
+    /// A full sync that was asked for so long ago in vain may be had by a new connection. Longer than any list takes:
+    /// what is inside of one has time-outs of its own.
+    pub in_vain: Duration,
 }
 
 /// Keeps nodes in step. One per process, and clones are the same; it does nothing until it is told to lead.
@@ -71,6 +73,7 @@ impl Default for Timing {
             permit: Duration::from_secs(10),
             backoff: (Duration::from_millis(500), Duration::from_secs(30)),
             steady: Duration::from_secs(60),
+            in_vain: Duration::from_secs(15 * 60),
         }
     }
 }
@@ -181,8 +184,11 @@ impl Fleet {
 
     fn keep_one(&mut self, context: &Arc<Context>, stop: &CancellationToken, row: &NodeRow, spread: Duration) {
         let id = NodeId(row.id);
+        // The first list may be on its way: whoever kills it for a request of another one begins it for ever.
+        let has_failed = |health: Health| health.status == NodeStatus::Unhealthy;
+        let works = !context.roster.health(id).is_some_and(has_failed);
         let before = match self.tasks.remove(&id) {
-            Some(mut task) if task.fits(row, context.roster.is_connected(id), context.timing.steady) => {
+            Some(mut task) if task.fits(row, works, context.timing.in_vain) => {
                 if task.is_asked(row) {
                     task.resync(row);
                 } else if row.dirty {

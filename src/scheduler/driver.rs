@@ -122,10 +122,12 @@ impl Driver {
 
     async fn settle(&self, ledger: &Ledger, leadership: &Leadership) -> Option<BTreeMap<Task, Moment>> {
         while !leadership.stop.is_cancelled() {
-            match self.beating(leadership, ledger.settle(&self.schedules)).await {
-                Ok(since) => return Some(since.into_iter().collect()),
-                Err(FenceError::Deposed) => return None,
-                Err(error) => {
+            let settled = timeout(self.patience, ledger.settle(&self.schedules));
+            match self.beating(leadership, settled).await {
+                Err(_) => tracing::warn!("settling the ledger takes too long; trying again"),
+                Ok(Ok(since)) => return Some(since.into_iter().collect()),
+                Ok(Err(FenceError::Deposed)) => return None,
+                Ok(Err(error)) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "the ledger can't be settled; trying again"

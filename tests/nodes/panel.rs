@@ -33,6 +33,7 @@ pub fn brisk() -> Timing {
         backoff: (Duration::from_millis(20), Duration::from_millis(200)),
         settle: Duration::from_millis(60),
         steady: Duration::from_millis(300),
+        in_vain: Duration::from_millis(300),
         ..Timing::default()
     }
 }

@@ -30,6 +30,7 @@ on_both_engines!(
     a_resync_renews_what_was_undone_behind_our_back,
     a_resync_goes_over_the_connection_that_there_is,
     a_resync_that_was_asked_for_in_vain_connects_anew,
+    a_first_list_that_takes_long_is_not_begun_again_by_a_request,
     a_node_that_lacks_changes_is_in_step_after_the_next_list_only,
     a_user_of_other_nodes_is_no_news,
     changes_go_on_while_a_batch_is_being_closed,
@@ -251,6 +252,21 @@ async fn a_resync_that_was_asked_for_in_vain_connects_anew(db: Db) {
     node.hold(Duration::ZERO);
     eventually("all users are sent again", async || full_syncs(&node) == 2).await;
     healthy(&db, 1).await;
+}
+
+async fn a_first_list_that_takes_long_is_not_begun_again_by_a_request(db: Db) {
+    let node = node().await;
+    node.hold(Duration::from_secs(1));
+    add_node(&db, 1, node.address(), "grpcio").await;
+    add_users(&db, 3).await;
+    let _panel = Panel::lead_with(&db, sarban::nodes::Timing { in_vain: Duration::from_secs(3_600), ..brisk() }).await;
+    eventually("a connection", async || node.connections() == 1).await;
+    for _ in 0..5 {
+        ask_for_a_full_sync(&db).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    healthy(&db, 1).await;
+    assert_eq!(node.connections(), 1);
 }
 
 /// As when it has so many changes waiting that they are given up for a full list.

@@ -2,15 +2,14 @@
 
 use sarban::actions::fetch_log::FetchLog;
 use sarban::actions::users;
+use sarban::clock::Clock;
 use sarban::domain::ids::UserId;
-use sarban::domain::moment::{BootTime, SECOND};
+use sarban::domain::moment::SECOND;
 use sarban::domain::user::User;
 use sarban::store::Db;
 
 use super::users::{NOW, named, panel, root};
 use crate::support::database::{execute, number, on_both_engines};
-
-const BOOT: BootTime = BootTime::from_micros(0);
 
 on_both_engines! {
     a_note_is_seen_at_once_and_stored_by_the_flush,
@@ -30,11 +29,11 @@ async fn a_note_is_seen_at_once_and_stored_by_the_flush(db: Db) {
     log.overlay(&mut ann);
     assert_eq!((ann.sub_updated_at, ann.sub_last_user_agent.as_deref()), (Some(NOW.plus(SECOND)), Some("clash")));
     assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, 0);
-    assert_eq!(log.flush(&db, BOOT).await.unwrap(), 1);
+    assert_eq!(log.flush(&db, &Clock::real()).await.unwrap(), 1);
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), ann);
-    assert_eq!(log.flush(&db, BOOT).await.unwrap(), 0);
+    assert_eq!(log.flush(&db, &Clock::real()).await.unwrap(), 0);
     log.note(ann.id, NOW.plus(2 * SECOND), &"é".repeat(600));
-    log.flush(&db, BOOT).await.unwrap();
+    log.flush(&db, &Clock::real()).await.unwrap();
     let agent = users::get(&panel, &root(), "ann").await.unwrap().sub_last_user_agent;
     assert_eq!(agent, Some("é".repeat(512)));
 }
@@ -45,8 +44,8 @@ async fn a_copy_from_before_the_write_is_told_after_it(db: Db) {
     let mut kept = users::create(&panel, &root(), named("ann")).await.unwrap();
     let log = FetchLog::default();
     log.note(kept.id, NOW, "clash");
-    log.flush(&db, BOOT).await.unwrap();
-    log.flush(&db, BOOT).await.unwrap();
+    log.flush(&db, &Clock::real()).await.unwrap();
+    log.flush(&db, &Clock::real()).await.unwrap();
     log.overlay(&mut kept);
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), kept);
 }
@@ -57,12 +56,12 @@ async fn an_older_note_does_not_replace_a_newer_one(db: Db) {
     let (here, elsewhere) = (FetchLog::default(), FetchLog::default());
     here.note(ann.id, NOW, "old");
     elsewhere.note(ann.id, NOW.plus(1), "new");
-    elsewhere.flush(&db, BOOT).await.unwrap();
+    elsewhere.flush(&db, &Clock::real()).await.unwrap();
     let newest = users::get(&panel, &root(), "ann").await.unwrap();
     let mut seen = newest.clone();
     here.overlay(&mut seen);
     assert_eq!(seen, newest);
-    here.flush(&db, BOOT).await.unwrap();
+    here.flush(&db, &Clock::real()).await.unwrap();
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), newest);
 }
 
@@ -74,7 +73,7 @@ async fn a_note_of_a_user_that_is_gone_does_no_harm(db: Db) {
     log.note(ann.id, NOW, "a");
     log.note(bob.id, NOW, "b");
     execute(&db, "DELETE FROM users WHERE username = 'ann'").await;
-    log.flush(&db, BOOT).await.unwrap();
+    log.flush(&db, &Clock::real()).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, 1);
 }
 
@@ -84,12 +83,12 @@ async fn what_could_not_be_written_is_written_later(db: Db) {
     let log = FetchLog::default();
     log.note(ann.id, NOW, "clash");
     execute(&db, "ALTER TABLE subscription_fetches RENAME TO away").await;
-    log.flush(&db, BOOT).await.expect_err("the table is away");
+    log.flush(&db, &Clock::real()).await.expect_err("the table is away");
     let mut seen = User { sub_updated_at: None, ..ann.clone() };
     log.overlay(&mut seen);
     assert_eq!(seen.sub_updated_at, Some(NOW));
     execute(&db, "ALTER TABLE away RENAME TO subscription_fetches").await;
-    log.flush(&db, BOOT).await.unwrap();
+    log.flush(&db, &Clock::real()).await.unwrap();
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), seen);
 }
 
@@ -119,14 +118,14 @@ async fn a_hundred_thousand_fetches_are_a_row_for_each_user(db: Db) {
     let mut written = 0;
     // As the panel does it, while apps go on.
     for _ in 0..5 {
-        written += log.flush(&db, BOOT).await.unwrap();
+        written += log.flush(&db, &Clock::real()).await.unwrap();
         tokio::task::yield_now().await;
     }
     for app in apps {
         app.await.unwrap();
     }
-    written += log.flush(&db, BOOT).await.unwrap();
-    assert_eq!(log.flush(&db, BOOT).await.unwrap(), 0, "nothing is left");
+    written += log.flush(&db, &Clock::real()).await.unwrap();
+    assert_eq!(log.flush(&db, &Clock::real()).await.unwrap(), 0, "nothing is left");
     assert!((500..=3_000).contains(&written), "at most a row per user and flush: {written}");
     assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, USERS);
     let newest = NOW.plus(FETCHES - 1).micros();
