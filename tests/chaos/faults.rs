@@ -248,7 +248,7 @@ async fn lease_thread_blocked(world: &World, panel: &Panel, time: Duration) -> R
 }
 
 async fn hold(world: &World, process: u32, name: &'static str, time: Duration) -> Result<bool> {
-    match tokio::task::spawn_blocking(move || threads::hold(process, name, time)).await? {
+    match tokio::task::spawn_blocking(move || threads::hold(process, name, || std::thread::sleep(time))).await? {
         Ok(()) => Ok(true),
         Err(error) => {
             println!("{:7.1} s  no threads were held: {error:#}", world.witness.seconds());

@@ -2,6 +2,7 @@
 //! process, or the thread of its lease alone, that was stopped for longer than the lease commits nothing when it wakes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -192,21 +193,36 @@ async fn stand_still(db: &Db, panels: &[PanelProcess], still: Still) -> (usize, 
     loop {
         let (leading, epoch) = (leader(db, panels).await, number(db, EPOCH).await);
         let (id, time) = (panels[leading].id(), TTL.mul_f64(2.2));
+        let called_off = Arc::new(AtomicBool::new(false));
+        let wait = {
+            let called_off = called_off.clone();
+            move || {
+                const STEP: Duration = Duration::from_millis(20);
+                let mut left = time;
+                while !left.is_zero() && !called_off.load(Ordering::Relaxed) {
+                    std::thread::sleep(STEP);
+                    left = left.saturating_sub(STEP);
+                }
+            }
+        };
         let standing = tokio::task::spawn_blocking(move || match still {
             Still::Process => {
                 let id = Pid::from_raw(id.cast_signed()).context("a process")?;
                 kill_process(id, Signal::STOP)?;
-                std::thread::sleep(time);
+                wait();
                 Ok(kill_process(id, Signal::CONT)?)
             }
-            Still::Workers => threads::hold(id, threads::WORKERS, time),
-            Still::Lease => threads::hold(id, threads::LEASE, time),
+            Still::Workers => threads::hold(id, threads::WORKERS, wait),
+            Still::Lease => threads::hold(id, threads::LEASE, wait),
         });
         sleep(Duration::from_millis(200)).await;
         if number(db, EPOCH).await == epoch && is_writable(db).await {
             return (leading, epoch, standing);
         }
+        // At once: each slot that goes by is one that nobody ran.
+        called_off.store(true, Ordering::Relaxed);
         standing.await.expect("no panic").expect("it stood still");
+        sleep(Duration::from_millis(100)).await;
         assert!(Instant::now() < limit, "always in the middle of a write");
     }
 }

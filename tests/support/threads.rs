@@ -15,14 +15,14 @@ pub const WORKERS: &str = "sarban-worker";
 /// What the thread of the lease and of the scheduler's loop is called.
 pub const LEASE: &str = "sarban-lease";
 
-/// Holds all threads whose name begins so for this long. Blocks meanwhile.
-pub fn hold(process: u32, name: &str, time: Duration) -> anyhow::Result<()> {
+/// Holds all threads whose name begins so for as long as `wait` takes. Blocks meanwhile.
+pub fn hold(process: u32, name: &str, wait: impl FnOnce() + Send) -> anyhow::Result<()> {
     // A tracer is a thread: when this one ends, whatever it still holds is free again.
-    std::thread::scope(|scope| scope.spawn(|| trace(process, name, time)).join())
+    std::thread::scope(|scope| scope.spawn(|| trace(process, name, wait)).join())
         .unwrap_or_else(|_| anyhow::bail!("the tracer panicked"))
 }
 
-fn trace(process: u32, name: &str, time: Duration) -> anyhow::Result<()> {
+fn trace(process: u32, name: &str, wait: impl FnOnce()) -> anyhow::Result<()> {
     let threads = called(process, name)?;
     ensure!(!threads.is_empty(), "no thread of {process} is called {name}");
     for thread in &threads {
@@ -36,7 +36,7 @@ fn trace(process: u32, name: &str, time: Duration) -> anyhow::Result<()> {
     for thread in &threads {
         waitpid(*thread, Some(WaitPidFlag::__WALL))?;
     }
-    std::thread::sleep(time);
+    wait();
     for thread in threads {
         // It may have been killed meanwhile.
         let _ = ptrace::detach(thread, None);
