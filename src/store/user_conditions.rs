@@ -20,6 +20,8 @@ pub(super) enum Form {
     /// To be looked up: literals where an index is partial; what few users are is a set, what most are is the absence
     /// from it.
     AsSets,
+    /// To be looked up in PostgreSQL's `user_names u`, for a filter that it answers by itself.
+    OfNames,
 }
 
 impl UserFilter {
@@ -33,6 +35,12 @@ impl UserFilter {
         let Names::Containing(text) = &self.names else { return None };
         let alone = *self == Self { names: self.names.clone(), ..Self::default() };
         (engine == Engine::Sqlite && alone && !has_wildcards(text)).then(|| full_text(text)).flatten()
+    }
+
+    /// For PostgreSQL, whether `user_names` says who matches: a search, of an owner's users or of all.
+    pub(super) fn is_of_names(&self, engine: Engine) -> bool {
+        let of_names = *self == Self { names: self.names.clone(), owner: self.owner, ..Self::default() };
+        engine == Engine::Postgres && of_names && matches!(self.names, Names::Containing(_))
     }
 }
 
@@ -49,8 +57,11 @@ pub(super) fn push_conditions<DB: Database>(
 {
     let now = now.micros();
     // Who is removed has no name: along the names, that is known without reading rows.
-    let by_name = form == Form::OneByOne { sort: UserSort::Username };
-    sql.push(if by_name { "u.username IS NOT NULL" } else { "u.removed = FALSE" });
+    sql.push(match form {
+        Form::OfNames => "TRUE",
+        Form::OneByOne { sort: UserSort::Username } => "u.username IS NOT NULL",
+        Form::OneByOne { .. } | Form::AsSets => "u.removed = FALSE",
+    });
     match &filter.names {
         Names::Any => {}
         Names::Containing(text) => push_search(sql, engine, &text.to_lowercase(), form),
@@ -74,13 +85,15 @@ pub(super) fn push_conditions<DB: Database>(
             Form::OneByOne { .. } => {
                 " AND EXISTS (SELECT 1 FROM users_services s WHERE s.user_id = u.id AND s.service_id = "
             }
-            Form::AsSets => " AND u.id IN (SELECT s.user_id FROM users_services s WHERE s.service_id = ",
+            Form::AsSets | Form::OfNames => {
+                " AND u.id IN (SELECT s.user_id FROM users_services s WHERE s.service_id = "
+            }
         });
         sql.push_bind(service.0).push(")");
     }
     match form {
         Form::OneByOne { .. } => push_flags_one_by_one(sql, filter, now),
-        Form::AsSets => push_flags_as_sets(sql, filter, now),
+        Form::AsSets | Form::OfNames => push_flags_as_sets(sql, filter, now),
     }
 }
 
@@ -160,16 +173,22 @@ fn push_search<DB: Database>(sql: &mut QueryBuilder<DB>, engine: Engine, text: &
 where
     for<'q> String: Encode<'q, DB> + Type<DB>,
 {
-    let indexed = form == Form::AsSets && parts(text).next().is_some();
+    let indexed = !matches!(form, Form::OneByOne { .. }) && parts(text).next().is_some();
     let full_text = if engine == Engine::Sqlite && indexed { full_text(text) } else { None };
     if let Some(search) = &full_text {
         sql.push(" AND u.id IN (SELECT f.rowid FROM users_fts f WHERE f.username MATCH ");
         sql.push_bind(search.clone()).push(")");
     }
     if full_text.is_none() || has_wildcards(text) {
-        // Where the index of trigrams would read everything, an expression keeps PostgreSQL from it.
-        let column = if engine == Engine::Postgres && !indexed { " AND (u.username || '')" } else { " AND u.username" };
-        sql.push(column).push(" LIKE ").push_bind(containing(text)).push(r" ESCAPE '\'");
+        let (before, after) = match (engine, form) {
+            (Engine::Postgres, Form::AsSets) if indexed => {
+                (" AND u.id IN (SELECT n.id FROM user_names n WHERE n.username", ")")
+            }
+            // Where the index of trigrams would read everything, an expression keeps PostgreSQL from it.
+            (Engine::Postgres, Form::OfNames) if !indexed => (" AND (u.username || '')", ""),
+            _ => (" AND u.username", ""),
+        };
+        sql.push(before).push(" LIKE ").push_bind(containing(text)).push(r" ESCAPE '\'").push(after);
     }
 }
 
