@@ -296,17 +296,20 @@ impl PageQuery<'_> {
                 sql.push(", ").push(id).push(direction);
             }
         } else {
-            let of_names =
-                matches!(self.sort, UserSort::Id | UserSort::Username) && self.filter.is_of_names(self.engine);
-            let (from, form) = match (of_names, of_traffic) {
-                (true, _) => ("user_names u", Form::OfNames),
-                (false, true) => ("users u JOIN user_traffic t ON t.user_id = u.id", Form::AsSets),
-                (false, false) => ("users u", Form::AsSets),
+            let (form, from, id, sorted) = match (self.filter.is_of_names(self.engine), self.sort) {
+                (false, _) if of_traffic => {
+                    (Form::AsSets, "users u JOIN user_traffic t ON t.user_id = u.id", "u.id", column)
+                }
+                (false, _) => (Form::AsSets, "users u", "u.id", column),
+                (true, UserSort::Id) => (Form::OfNames, "user_names n", "n.id", "n.id"),
+                (true, UserSort::Username) => (Form::OfNames, "user_names n", "n.id", "n.username"),
+                (true, _) if of_traffic => {
+                    (Form::OfNames, "user_names n JOIN user_traffic t ON t.user_id = n.id", "n.id", column)
+                }
+                (true, _) => (Form::OfNames, "user_names n JOIN users u ON u.id = n.id", "n.id", column),
             };
-            sql.push("WITH found AS MATERIALIZED (SELECT u.id AS id, ")
-                .push(column)
-                .push(" AS sorted FROM ")
-                .push(from);
+            sql.push("WITH found AS MATERIALIZED (SELECT ").push(id).push(" AS id, ").push(sorted);
+            sql.push(" AS sorted FROM ").push(from);
             push_conditions(sql.push(" WHERE "), self.engine, self.filter, form, self.now);
             sql.push(") SELECT id FROM found ORDER BY sorted").push(direction).push(", id").push(direction);
         }
@@ -333,7 +336,7 @@ where
         return count_inactive(filter.owner, now.micros());
     }
     let (from, form) =
-        if filter.is_of_names(engine) { ("user_names u", Form::OfNames) } else { ("users u", Form::AsSets) };
+        if filter.is_of_names(engine) { ("user_names n", Form::OfNames) } else { ("users u", Form::AsSets) };
     let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM ");
     push_conditions(sql.push(from).push(" WHERE "), engine, filter, form, now);
     sql

@@ -114,11 +114,18 @@ async fn a_search_goes_with_every_other_filter_and_every_sort(db: Db) {
     execute(&db, "UPDATE users SET username = 'some_' || username WHERE removed = FALSE").await;
     let found = |text: &str| UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
     let all = UserFilter::default;
-    let cases: [(UserFilter, &[i64]); 6] = [
+    let cases: [(UserFilter, &[i64]); 13] = [
         (UserFilter { owner: Some(AdminId(7)), ..all() }, &[1, 3]),
         (UserFilter { service: Some(ServiceId(1)), ..all() }, &[2, 5]),
         (UserFilter { enabled: Some(true), ..all() }, &[1, 2, 3, 5]),
+        (UserFilter { enabled: Some(false), ..all() }, &[4]),
+        (UserFilter { activated: Some(true), ..all() }, &[1, 2, 5]),
+        (UserFilter { activated: Some(false), ..all() }, &[3, 4]),
         (UserFilter { expired: Some(true), ..all() }, &[2]),
+        (UserFilter { expired: Some(false), ..all() }, &[1, 3, 4, 5]),
+        (UserFilter { data_limit_reached: Some(true), ..all() }, &[3]),
+        (UserFilter { data_limit_reached: Some(false), enabled: Some(true), ..all() }, &[1, 2, 5]),
+        (UserFilter { is_active: Some(false), ..all() }, &[2, 3, 4]),
         (UserFilter { is_active: Some(true), owner: Some(AdminId(7)), ..all() }, &[1]),
         (all(), &[1, 2, 3, 4, 5]),
     ];
