@@ -37,6 +37,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0008_outbox",
     "0009_member_tasks",
     "0010_traffic_rank",
+    "0011_user_names",
 ];
 
 /// Why a migration failed.
