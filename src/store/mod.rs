@@ -25,6 +25,7 @@ pub mod nodes;
 pub mod outbox;
 pub mod owner_totals;
 mod pg;
+mod readers;
 pub mod resets;
 pub mod review;
 pub mod runs;
