@@ -30,7 +30,8 @@ impl UsageReply {
         entries: impl IntoIterator<Item = (UserId, u64)>,
     ) -> Self {
         // A hundred thousand of them: a map would hold this thread for some milliseconds.
-        let mut entries: Vec<_> = entries.into_iter().map(|(user, bytes)| (user, bytes.min(MOST_PER_READING))).collect();
+        let mut entries: Vec<_> =
+            entries.into_iter().map(|(user, bytes)| (user, bytes.min(MOST_PER_READING))).collect();
         entries.sort_unstable_by_key(|(user, _)| *user);
         entries.dedup_by(|next, sum| {
             let same = next.0 == sum.0;
