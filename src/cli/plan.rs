@@ -269,8 +269,8 @@ mod tests {
     #[test]
     fn more_than_the_memory_that_there_is_is_a_warning() {
         let plan = plan_within(&[], 1, 128);
-        assert_eq!((plan.memory_mb, plan.memory_limit_mb), (40 + 110 + 5 * 3 + 6 * 5 + 20, Some(128)));
+        assert_eq!((plan.memory_mb, plan.memory_limit_mb), (40 + 110 + 5 * 3 + 4 * 5 + 20, Some(128)));
         assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
-        assert!(plan.warnings[0].contains("215 MB, and there are 128 MB"), "{:?}", plan.warnings);
+        assert!(plan.warnings[0].contains("205 MB, and there are 128 MB"), "{:?}", plan.warnings);
     }
 }

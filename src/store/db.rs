@@ -116,8 +116,9 @@ impl Db {
                     .optimize_on_close(true, None);
                 // The writer first: it creates the file and switches it to WAL.
                 let write = once_it_may(options, || one_writer(options).connect_with(connect.clone())).await?;
-                // Each reader has pages of its own: enough for the upper levels of all trees of a million users.
-                let reader = connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-2000");
+                // Each reader has pages of its own: enough for the upper levels of the trees that requests go down.
+                // The kernel has the rest; twice as much makes no request quicker but those for pages far inside.
+                let reader = connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-1000");
                 let read = once_it_may(options, || readers(options, &reader)).await?;
                 Ok(Self::Lite(Lite { read, write, gate, patience: options.busy_timeout }))
             }
