@@ -90,7 +90,7 @@ def measured(args, panel, folder, engine, connections):
 
 def main():
     parser = bench.arguments(__doc__, "performance-overload.json", 100_000)
-    parser.add_argument("--connections", type=int, nargs="+", default=[500, 2_000, 4_000])
+    parser.add_argument("--connections", type=int, nargs="+", default=[500, 2_000, 10_000])
     parser.add_argument("--seconds", type=int, default=8)
     args = parser.parse_args()
     server, redis = os.environ.get("SARBAN_TEST_POSTGRES_URL"), os.environ.get("SARBAN_TEST_REDIS_URL")
