@@ -241,7 +241,7 @@ mod tests {
     fn one_box_needs_no_warning() {
         let plan = plan(&[], 1);
         assert_eq!((plan.cores, plan.affinity, plan.quota, plan.workers), (2, 4, Some(1.5), 5));
-        assert_eq!((plan.database, plan.database_connections), ("sqlite", 6));
+        assert_eq!((plan.database, plan.database_connections), ("sqlite", 4));
         assert_eq!(plan.warnings, [""; 0]);
     }
 
