@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos model lint openapi fuzz-api deny deploy-check services services-stop bench
+.PHONY: help run test chaos model lint openapi fuzz-api deny deploy-check services services-stop bench soak
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -31,6 +31,10 @@ bench: ## measure the panel under load, beside a bare route: docs/performance.md
 	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node
 	@tests/support/services.sh run sh -c "python3 benches/http/bench.py $(BENCH) && python3 benches/http/tasks.py $(TASKS) \
 		&& python3 benches/http/tail.py && python3 benches/http/overload.py && python3 benches/http/scale_out.py"
+
+soak: ## memory through an hour of load: docs/performance.md (SOAK="--users 1000000 --minutes 10" for other figures)
+	$(CARGO) build --locked --release --bin sarban --example seed
+	@tests/support/services.sh run python3 benches/http/soak.py $(SOAK)
 
 model: ## every order of the steps of the lease's protocol, with three candidates
 	@$(CARGO) test --locked --test model -- --candidates 3

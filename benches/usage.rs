@@ -20,40 +20,40 @@ use support::database::{Content, execute, number, with_database};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-const USERS: i64 = 100_000;
 const AT: Moment = Moment::from_micros(1_800_000_000_000_000);
 
 fn main() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
-        with_database(engine, Content::Schema, async |test| measure(&test.db).await);
+        let fleets: &[i64] = if engine == Engine::Postgres { &[1, 1, 1, 10, 100] } else { &[1, 1, 1, 10] };
+        with_database(engine, Content::Schema, async |test| measure(&test.db, 100_000, fleets).await);
     }
+    with_database(Engine::Postgres, Content::Schema, async |test| measure(&test.db, 1_000_000, &[10, 10]).await);
 }
 
-async fn measure(db: &Db) {
-    seed(db).await;
+async fn measure(db: &Db, users: i64, fleets: &[i64]) {
+    seed(db, users).await;
     let mut charged = 0;
-    let fleets: &[i64] = if db.engine() == Engine::Postgres { &[1, 1, 1, 10, 100] } else { &[1, 1, 1, 10] };
     for (round, nodes) in (0i64..).zip(fleets) {
         if round == 1 {
             println!("    now with up to 50 GB used by each:");
-            charged += give_a_past(db).await;
+            charged += give_a_past(db, users).await;
         }
         let at = AT.plus(round);
         let began = Instant::now();
         for node in 1..=*nodes {
             // 1.2 MB each, so that the replies themselves are not what is measured.
-            let entries = (1..=USERS).map(|user| (UserId(user), 1_000 + user.unsigned_abs()));
+            let entries = (1..=users).map(|user| (UserId(user), 1_000 + user.unsigned_abs()));
             let reply = UsageReply::new(NodeId(node), at, 1.5, entries);
             stage(db, Uuid::now_v7(), &reply).await.expect("staged");
         }
         let staged = began.elapsed();
         forget_peak();
         let (applied, longest) = all(db, true).await;
-        charged += nodes * (1..=USERS).map(|user| (1_000 + user) * 3 / 2).sum::<i64>();
+        charged += nodes * (1..=users).map(|user| (1_000 + user) * 3 / 2).sum::<i64>();
         let total = "SELECT CAST(SUM(used_traffic) AS BIGINT) FROM user_traffic";
         assert_eq!(number(db, total).await, charged, "each byte once");
         println!(
-            "{:?}, {nodes} nodes × {USERS} users: applied in {} ms (longest transaction {} ms, peak memory {} MB), staged in {} ms",
+            "{:?}, {nodes} nodes × {users} users: applied in {} ms (longest transaction {} ms, peak memory {} MB), staged in {} ms",
             db.engine(),
             applied.as_millis(),
             longest.as_millis(),
@@ -69,9 +69,9 @@ async fn measure(db: &Db) {
 
 /// Nobody had used anything before the first round, which is the dearest kind: all rows change their place in the order
 /// of traffic. Returns the bytes that users have in addition now.
-async fn give_a_past(db: &Db) -> i64 {
+async fn give_a_past(db: &Db, users: i64) -> i64 {
     execute(db, "UPDATE user_traffic SET used_traffic = used_traffic + user_id * 7919 % 100000 * 500000").await;
-    (1..=USERS).map(|user| user * 7919 % USERS * 500_000).sum()
+    (1..=users).map(|user| user * 7919 % 100_000 * 500_000).sum()
 }
 
 /// Applies, or folds, all there is: the whole time, and that of the longest transaction.
@@ -106,12 +106,14 @@ fn peak_mb() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("kB") / 1_024
 }
 
-async fn seed(db: &Db) {
-    const USERS_ROWS: &str = "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 100000)
-        INSERT INTO users (id, username, key, expire_strategy, created_at)
-        SELECT id, 'user' || id, 'key' || id, 'never', 0 FROM n";
+async fn seed(db: &Db, users: i64) {
     const TRAFFIC_ROWS: &str = "INSERT INTO user_traffic (user_id, data_limit, created_at)
         SELECT id, 1000000000000, 0 FROM users";
-    execute(db, USERS_ROWS).await;
+    let accounts = format!(
+        "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < {users})
+        INSERT INTO users (id, username, key, expire_strategy, created_at)
+        SELECT id, 'user' || id, 'key' || id, 'never', 0 FROM n"
+    );
+    execute(db, accounts.leak()).await;
     execute(db, TRAFFIC_ROWS).await;
 }

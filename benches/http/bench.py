@@ -38,6 +38,14 @@ ROUTES = {
     "users, searched": (["/api/users?size=50&username=user"], None, 137),
     "users, of one owner": (["/api/users?size=50&owner_username=reseller_7&order_by=created_at"], None, None),
     "users, last page": (["/api/users?size=50&page={last}"], None, None),
+    # Another text each time, so that no total is known: one that 1 user in 26 has, 1 in some hundreds, a few in a million.
+    "search, common": ("common", None, None),
+    "search, common, ordered": ("common ordered", None, None),
+    "search, common, of one owner": ("common of one owner", None, None),
+    "search, middling": ("middling", None, None),
+    "search, middling, ordered": ("middling ordered", None, None),
+    "search, rare": ("rare", None, None),
+    "search, two letters": ("short", None, None),
     "one user": ("users", None, 45),
     "one user, the same": ("user", None, 45),
     "statistics": (["/api/system/stats/users"], None, 116),
@@ -163,6 +171,22 @@ class Panel:
         self.process.wait(30)
 
 
+def searches(kind):
+    """Some hundred texts of three to eight characters and what is asked besides, by how many users have them."""
+    words = "ali sara reza maryam hossein niloofar amir zahra mehdi fatemeh arash parisa ivan olga dmitry anna sergey".split()
+    # In upper case here and there, which changes nothing but what the panel remembers.
+    cases = lambda text: ["".join(c.upper() if bits >> i & 1 else c for i, c in enumerate(text)) for bits in range(2 ** min(len(text), 5))]
+    how_many, _, besides = kind.partition(" ")
+    texts = {
+        "common": [text for word in words for text in cases(word[:5])],
+        "middling": [text + str(digit) for word in words for digit in range(1, 10) for text in cases(word[-3:])],
+        "rare": [str(12_345 + 7_919 * nth) for nth in range(20_000)],
+        "short": [text for word in words for text in cases(word[1:3])],
+    }[how_many]
+    more = {"": "", "ordered": "&order_by=used_traffic&descending=true", "of one owner": "&owner_username=reseller_7"}[besides]
+    return [f"/api/users?size=50&username={text}{more}" for text in texts]
+
+
 def paths_of(panel, kind):
     """Ten thousand users from all over the list, so that no cache knows them all."""
     if not hasattr(panel, "users"):
@@ -177,6 +201,8 @@ def paths_of(panel, kind):
         "sub": link,
         **{form: lambda user, form=form: f"{link(user)}/{form}" for form in ("links", "clash-meta", "sing-box", "xray")},
     }
+    if isinstance(kind, str) and kind.split()[0] in SEARCHES:
+        return searches(kind)
     if isinstance(kind, list):
         return [path.replace("{last}", str(panel.last)) for path in kind]
     if kind in ("user", "link"):
@@ -239,8 +265,11 @@ def bare(args, count, folder):
 
 bare.known = {}
 
+# How many users have what is searched for.
+SEARCHES = {"common", "middling", "rare", "short"}
+
 # Routes that take so long that a few at a time are enough.
-SLOW = {"services", "token"}
+SLOW = {"services", "token", *(name for name in ROUTES if name.startswith("search"))}
 
 HEAD = f"{'':24}{'req/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>9}{'DB ms':>9}{'bytes':>10}{'of bare':>9}{'× Python':>10}{'RSS MB':>8}"
 

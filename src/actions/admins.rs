@@ -106,8 +106,7 @@ pub async fn list(
     limit: i64,
     offset: i64,
 ) -> Result<(Vec<AdminUsage>, i64), AdminError> {
-    let page = admins::page(&panel.db, contains, limit, offset).await?;
-    Ok((page, admins::count(&panel.db, contains).await?))
+    Ok(admins::page(&panel.db, contains, limit, offset).await?)
 }
 
 /// The admin of that name, with the traffic of all users it ever had.

@@ -82,12 +82,12 @@ impl Writer {
     async fn next(&mut self) -> Result<Option<String>, ApiError> {
         while self.text.len() < PIECE {
             if let Some((service, after)) = self.open {
-                let users = users_after(&self.db, service, after, PART).await?;
-                let last = users.as_slice().last().filter(|_| users.as_slice().len() as i64 == PART);
-                self.open = last.map(|last| (service, UserId(*last)));
-                for user in users.as_slice() {
+                let (users, last) = users_after(&self.db, service, after, PART).await?;
+                self.open = last.map(|last| (service, last));
+                if !users.is_empty() {
+                    let ids = serde_json::to_string(users.as_slice()).map_err(ApiError::internal)?;
                     self.text.push(',');
-                    self.text.push_str(&user.to_string());
+                    self.text.push_str(ids.trim_matches(['[', ']']));
                 }
                 if self.open.is_none() {
                     self.text.push_str(END_OF_USERS);
@@ -107,7 +107,7 @@ impl Writer {
     /// A service, whole if its first users are all that it has.
     fn write(&mut self, service: Service) -> Result<(), ApiError> {
         let (id, last) = (service.id, service.first_users.last().copied());
-        self.open = last.filter(|_| service.first_users.len() == FIRST_USERS).map(|last| (id, last));
+        self.open = last.filter(|_| service.first_users.len() as i64 == FIRST_USERS).map(|last| (id, last));
         self.text.push_str(std::mem::replace(&mut self.separator, ","));
         let whole = serde_json::to_string(&ServiceResponse::from(service)).map_err(ApiError::internal)?;
         let begun = whole.strip_suffix(END_OF_USERS).filter(|_| self.open.is_some());

@@ -89,8 +89,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     if !user_lists::search_is_indexed(&db).await? {
         tracing::warn!(
             "names are searched without an index, which is slow with many users: as a role that may, run CREATE \
-             EXTENSION pg_trgm, then CREATE INDEX users_username_parts ON users USING gin (username gin_trgm_ops) \
-             WHERE removed = FALSE"
+             EXTENSION pg_trgm, then CREATE INDEX user_names_parts ON user_names USING gin (username gin_trgm_ops)"
         );
     }
 

@@ -72,15 +72,22 @@ impl Elector {
         tracing::info!(epoch = term.epoch().0, reason = end.word(), "this process leads no more");
         metrics::counter!("leader_transitions_total", "reason" => end.word()).increment(1);
 
-        // A stuck loop is left to itself: the fence keeps it from writing.
-        if end != End::Stuck && timeout(self.operation(), work).await.is_err() {
-            tracing::warn!("the scheduler's loop has not ended yet");
-        }
-        if matches!(end, End::HandOver | End::Stuck | End::Expired) {
-            self.give_back(me, &term, Instant::now() + remaining).await;
-        }
-        self.let_go_of_gate().await;
-        self.bell.ring();
+        // A stuck loop is left to itself: the fence keeps it from writing. Whatever ends here begins nothing that writes
+        // any more, so the next leader need not wait for it.
+        let limit = self.operation();
+        let ended = async {
+            if end != End::Stuck && timeout(limit, work).await.is_err() {
+                tracing::warn!("the scheduler's loop has not ended yet");
+            }
+        };
+        let given_back = async {
+            if matches!(end, End::HandOver | End::Stuck | End::Expired) {
+                self.give_back(me, &term, Instant::now() + remaining).await;
+            }
+            self.let_go_of_gate().await;
+            self.bell.ring();
+        };
+        tokio::join!(ended, given_back);
         end
     }
 

@@ -4,14 +4,14 @@
 //! many is flooded: its letters go, and it is to be given everything. A user who is on none of a node's inbounds, and
 //! was not, is no letter to that node.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::user_set::UserSet;
 use crate::domain::ids::{NodeId, UserId};
+use crate::domain::user_set::UserSet;
 use crate::store::changes::Mark;
 use crate::store::node_users::{NodeUser, ServiceTags};
 
@@ -34,6 +34,8 @@ struct State {
     boxes: HashMap<NodeId, Pigeonhole>,
     waiting: HashMap<UserId, Waiting>,
     settled: Vec<Mark>,
+    /// Sessions of these ended with changes under way. Not in the database yet.
+    broken: HashSet<NodeId>,
 }
 
 /// What lies ready for one node.
@@ -51,6 +53,8 @@ struct Pigeonhole {
     flooded: bool,
     /// That is in the database, or about to be.
     noted: bool,
+    /// A full list was begun instead, which the database is about to know.
+    beginning: bool,
     arrived: Arc<Notify>,
 }
 
@@ -100,7 +104,7 @@ impl Desk {
         let mut state = self.state();
         let old = state.boxes.insert(node, Pigeonhole::default());
         let arrived = state.boxes.get(&node).map(|hole| hole.arrived.clone()).unwrap_or_default();
-        state.release(old);
+        state.release(node, old);
         Mailbox { desk: self.clone(), node, arrived }
     }
 
@@ -149,30 +153,33 @@ impl Desk {
         }
     }
 
-    /// Marks of changes that no node waits for any more.
-    pub(super) fn take_settled(&self) -> Vec<Mark> {
-        std::mem::take(&mut self.state().settled)
-    }
-
-    /// Nodes that have become flooded, by id. To be taken after the marks, and noted before these go: the changes that
-    /// such a node lacks are among them.
-    pub(super) fn take_flooded(&self) -> Vec<NodeId> {
+    /// Marks of changes that no node waits for any more, and the nodes for which changes were given up, by id. These are
+    /// to be noted before the marks go: the changes that such a node lacks are among them.
+    pub(super) fn take_settled(&self) -> (Vec<Mark>, Vec<NodeId>) {
         let mut state = self.state();
-        let mut nodes = Vec::new();
+        if state.boxes.values().any(|hole| hole.beginning) {
+            return (Vec::new(), Vec::new());
+        }
+        let mut nodes: Vec<NodeId> = state.broken.drain().collect();
         for (node, hole) in &mut state.boxes {
             if hole.flooded && !std::mem::replace(&mut hole.noted, true) {
                 nodes.push(*node);
             }
         }
         nodes.sort_unstable();
-        nodes
+        (std::mem::take(&mut state.settled), nodes)
     }
 
     /// It is noted of these, or could not be.
     pub(super) fn noted(&self, nodes: &[NodeId], done: bool) {
         let mut state = self.state();
         for node in nodes {
-            let Some(hole) = state.boxes.get_mut(node) else { continue };
+            let Some(hole) = state.boxes.get_mut(node).filter(|hole| done || hole.flooded) else {
+                if !done {
+                    state.broken.insert(*node);
+                }
+                continue;
+            };
             if !done {
                 hole.noted = false;
             } else if !hole.flooded {
@@ -234,8 +241,12 @@ impl State {
         }
     }
 
-    fn release(&mut self, hole: Option<Pigeonhole>) {
-        for (user, change) in hole.into_iter().flat_map(|hole| hole.undelivered) {
+    fn release(&mut self, node: NodeId, hole: Option<Pigeonhole>) {
+        let Some(hole) = hole else { return };
+        if hole.flooded && !hole.noted || !hole.undelivered.is_empty() {
+            self.broken.insert(node);
+        }
+        for (user, change) in hole.undelivered {
             self.settle(user, change);
         }
     }
@@ -278,14 +289,33 @@ impl Mailbox {
         hole.letters.remove(&user).map(Post::Letter)
     }
 
-    /// A full list is about to be read: until it is, the node may have anybody.
-    pub(super) fn begin_full(&self) {
-        if let Some(hole) = self.desk.state().boxes.get_mut(&self.node) {
-            hole.flooded = false;
+    /// A full list is about to be begun, and read then: until it is, the node may have anybody. Returns whether changes
+    /// were given up for it: then marks stay until [`Mailbox::begun`].
+    pub(super) fn begin_full(&self) -> bool {
+        let mut state = self.desk.state();
+        let mut gave_up = state.broken.remove(&self.node);
+        if let Some(hole) = state.boxes.get_mut(&self.node) {
+            gave_up |= std::mem::take(&mut hole.flooded);
+            hole.beginning = gave_up;
             hole.noted = false;
             hole.is_known = false;
+            // The list replaces what the node had; what waits here reaches it after the list.
             hole.has = UserSet::default();
+            for (user, letter) in &hole.letters {
+                if !letter.tags.is_empty() {
+                    hole.has.insert(*user);
+                }
+            }
         }
+        gave_up
+    }
+
+    /// The database knows that a full list was begun.
+    pub(super) fn begun(&self) {
+        if let Some(hole) = self.desk.state().boxes.get_mut(&self.node) {
+            hole.beginning = false;
+        }
+        self.desk.wake_clearing();
     }
 
     /// The node is about to be given a list of these; whoever else it has will go.
@@ -314,7 +344,7 @@ impl Drop for Mailbox {
     fn drop(&mut self) {
         let mut state = self.desk.state();
         let hole = state.boxes.remove(&self.node);
-        state.release(hole);
+        state.release(self.node, hole);
         self.desk.settled.notify_one();
     }
 }
@@ -322,6 +352,7 @@ impl Drop for Mailbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::ServiceId;
 
     fn mark(user_id: i64) -> Mark {
         Mark { user_id, change_id: Uuid::now_v7() }
@@ -330,6 +361,18 @@ mod tests {
     /// A change of a user who is on no node (any more).
     fn post(desk: &Desk, mark: Mark) {
         desk.post(mark, NodeUser::gone(UserId(mark.user_id)), &ServiceTags::default());
+    }
+
+    /// A node with more letters than there is room for; how many changes there were.
+    fn flooded() -> (Arc<Desk>, Mailbox, usize) {
+        let desk = Arc::new(Desk { letters: 1, ..Desk::default() });
+        let node = desk.open(NodeId(1));
+        (0..=FEW as i64).map(mark).for_each(|mark| post(&desk, mark));
+        (desk, node, FEW + 1)
+    }
+
+    fn settled(desk: &Desk) -> Vec<Mark> {
+        desk.take_settled().0
     }
 
     fn letter(mailbox: &Mailbox) -> Option<Letter> {
@@ -349,9 +392,9 @@ mod tests {
         assert!(desk.knows(&mark));
         one.delivered([(UserId(7), mark.change_id)]);
         one.delivered([(UserId(7), mark.change_id)]);
-        assert_eq!(desk.take_settled(), [], "the second node does not have it");
+        assert_eq!(settled(&desk), [], "the second node does not have it");
         two.delivered([(UserId(7), mark.change_id)]);
-        assert_eq!(desk.take_settled(), [mark]);
+        assert_eq!(settled(&desk), [mark]);
         desk.forget(&[mark]);
         assert_eq!(desk.waiting(), 0);
     }
@@ -366,7 +409,7 @@ mod tests {
         post(&desk, new);
         post(&desk, new);
         node.delivered([(UserId(7), sent.change)]);
-        assert_eq!(desk.take_settled(), []);
+        assert_eq!(settled(&desk), []);
         assert_eq!(letter(&node).map(|letter| letter.change), Some(new.change_id));
         assert!(letter(&node).is_none(), "one letter per user");
     }
@@ -379,7 +422,7 @@ mod tests {
         post(&desk, held);
         drop(node);
         post(&desk, later);
-        assert_eq!(desk.take_settled(), [held, later]);
+        assert_eq!(settled(&desk), [held, later]);
     }
 
     #[test]
@@ -397,45 +440,89 @@ mod tests {
         let again = mark(8);
         post(&desk, again);
         post(&desk, had);
-        assert_eq!(desk.take_settled(), [strange, again], "nobody waits for a change that concerns nobody");
+        assert_eq!(settled(&desk), [strange, again], "nobody waits for a change that concerns nobody");
         assert_eq!(letter(&node).map(|letter| letter.change), Some(had.change_id));
+        assert!(letter(&node).is_none());
+    }
+
+    /// Told of before the list was read, left out of it, and gone again: the letter from before would bring the user back.
+    #[test]
+    fn a_letter_that_waited_for_the_list_is_followed_by_its_removal() {
+        let desk = Arc::new(Desk::default());
+        let node = desk.open(NodeId(1));
+        let live = NodeUser { live: true, services: vec![ServiceId(1)], ..NodeUser::gone(UserId(7)) };
+        desk.post(mark(7), live, &ServiceTags::one(ServiceId(1), NodeId(1), "tag"));
+        node.begin_full();
+        node.has(UserSet::default());
+        let gone = mark(7);
+        post(&desk, gone);
+        assert_eq!(settled(&desk), [], "the node does not know of it");
+        let last = letter(&node).expect("a letter");
+        assert_eq!((last.change, last.tags.len()), (gone.change_id, 0));
         assert!(letter(&node).is_none());
     }
 
     #[test]
     fn a_flooded_node_waits_for_everything_and_holds_up_nothing() {
-        let desk = Arc::new(Desk { letters: 1, ..Desk::default() });
-        let node = desk.open(NodeId(1));
-        let marks: Vec<Mark> = (0..=FEW as i64).map(mark).collect();
-        marks.iter().for_each(|mark| post(&desk, *mark));
+        let (desk, node, marks) = flooded();
         assert!(matches!(node.take(), Some(Post::Flooded)));
-        assert_eq!(desk.take_settled().len(), marks.len());
-        assert_eq!(desk.take_flooded(), [NodeId(1)]);
-        assert_eq!(desk.take_flooded(), [], "once");
+        let (settled, nodes) = desk.take_settled();
+        assert_eq!((settled.len(), nodes), (marks, vec![NodeId(1)]));
+        assert_eq!(desk.take_settled().1, [], "once");
         desk.noted(&[NodeId(1)], false);
-        assert_eq!(desk.take_flooded(), [NodeId(1)], "until it is noted");
+        assert_eq!(desk.take_settled().1, [NodeId(1)], "until it is noted");
         desk.noted(&[NodeId(1)], true);
         node.begin_full();
+        node.begun();
         assert!(node.take().is_none());
         let next = mark(1);
         post(&desk, next);
         assert_eq!(letter(&node).map(|letter| letter.change), Some(next.change_id));
     }
+
     #[test]
     fn a_list_that_began_before_a_flood_was_noted_is_followed_by_another() {
-        let desk = Arc::new(Desk { letters: 1, ..Desk::default() });
-        let node = desk.open(NodeId(1));
-        (0..=FEW as i64).map(mark).for_each(|mark| post(&desk, mark));
-        let flooded = desk.take_flooded();
+        let (desk, node, _) = flooded();
+        let (_, nodes) = desk.take_settled();
         node.begin_full();
+        node.begun();
         let held = mark(1);
         post(&desk, held);
-        assert!(!desk.take_settled().contains(&held));
-        desk.noted(&flooded, true);
+        assert!(!settled(&desk).contains(&held));
+        desk.noted(&nodes, true);
         assert!(matches!(node.take(), Some(Post::Flooded)));
-        assert_eq!(desk.take_settled(), [held]);
-        assert_eq!(desk.take_flooded(), [], "it is noted");
+        assert_eq!(desk.take_settled(), (vec![held], vec![]), "it is noted");
         node.begin_full();
+        node.begun();
         assert!(node.take().is_none());
+    }
+
+    #[test]
+    fn marks_stay_until_the_database_knows_of_the_list_that_replaces_what_was_given_up() {
+        let (desk, node, marks) = flooded();
+        assert!(node.begin_full());
+        assert_eq!(desk.take_settled(), (vec![], vec![]));
+        node.begun();
+        let (settled, nodes) = desk.take_settled();
+        assert_eq!((settled.len(), nodes), (marks, vec![]));
+        assert!(!node.begin_full());
+    }
+
+    #[test]
+    fn a_session_that_ends_with_changes_under_way_is_noted_before_their_marks_go() {
+        let desk = Arc::new(Desk::default());
+        let node = desk.open(NodeId(1));
+        let lost = mark(7);
+        post(&desk, lost);
+        drop(node);
+        assert_eq!(desk.take_settled(), (vec![lost], vec![NodeId(1)]));
+        desk.noted(&[NodeId(1)], false);
+        desk.put_back([lost]);
+        let node = desk.open(NodeId(1));
+        assert!(node.begin_full(), "or the next list knows of it");
+        node.begun();
+        assert_eq!(desk.take_settled(), (vec![lost], vec![]));
+        drop(node);
+        assert_eq!(desk.take_settled(), (vec![], vec![]), "nothing was under way");
     }
 }

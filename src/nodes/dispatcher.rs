@@ -110,11 +110,10 @@ async fn post_all(fence: &Fence, desk: &Arc<Desk>) -> Result<(), StoreError> {
 }
 
 async fn clear_settled(fence: &Fence, desk: &Arc<Desk>) -> Result<(), FenceError> {
-    let mut settled = desk.take_settled();
-    let flooded = desk.take_flooded();
-    if !flooded.is_empty() {
-        let noting = node_sync::out_of_step(fence, &flooded).await;
-        desk.noted(&flooded, noting.is_ok());
+    let (mut settled, lacking) = desk.take_settled();
+    if !lacking.is_empty() {
+        let noting = node_sync::out_of_step(fence, &lacking).await;
+        desk.noted(&lacking, noting.is_ok());
         if let Err(error) = noting {
             desk.put_back(settled);
             return Err(error);

@@ -1,12 +1,10 @@
 //! What goes over the wire in a full sync: all users of a node one way, what it offers the other.
 
-use std::time::Duration;
-
 use prost::Message;
 
 use super::proto::{BackendsResponse, Inbound, User, UserData};
-use super::user_set::UserSet;
 use crate::domain::ids::NodeId;
+use crate::domain::user_set::UserSet;
 use crate::store::node_sync::{FirstSeen, Offer, OfferedBackend, OfferedInbound};
 use crate::store::node_users::NodeUser;
 
@@ -42,11 +40,6 @@ impl List {
         message.encode_raw(&mut self.settled);
         self.count += 1;
     }
-}
-
-/// How long a node may take over so many users: it hands each to an engine.
-pub(super) const fn patience(users: usize) -> Duration {
-    Duration::from_secs(60).saturating_add(Duration::from_millis(20).saturating_mul(users as u32))
 }
 
 /// A user for the wire; without tags: to be removed. `None`: the wire has no room for so large an id.

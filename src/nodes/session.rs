@@ -121,34 +121,38 @@ impl<'a> Session<'a> {
         let mailbox = self.context.desk.open(self.node);
         // Whoever asked for a full sync up to here gets this one.
         resync.notified().now_or_never();
-        let mut stream = self.full_sync(&link, &mailbox, None, link.first_seen(target)).await?;
+        let timing = &self.context.timing;
+        let (mut stream, users) = self.full_sync(&link, &mailbox, None, link.first_seen(target)).await?;
+        // A node may still be at work on a list that came over another connection, whoever sent it and whether he is
+        // there or not, and undo ours as it ends. So the first list is followed by another when that must be over.
+        let mut pause = timing.patience(users).min(timing.resync).mul_f64(rng.random_range(1.0..1.2));
         loop {
             self.context.roster.arrived(ConnectedNode { id: self.node, coefficient, link: link.clone() });
-            let due = Instant::now() + self.context.timing.resync.mul_f64(rng.random_range(0.9..1.1));
-            self.follow(&mut stream, &mailbox, due, resync).await?;
-            stream = self.full_sync(&link, &mailbox, Some(stream), None).await?;
+            self.follow(&mut stream, &mailbox, Instant::now() + pause, resync).await?;
+            (stream, _) = self.full_sync(&link, &mailbox, Some(stream), None).await?;
+            pause = timing.resync.mul_f64(rng.random_range(0.9..1.1));
         }
     }
 
-    /// Writes what the node offers, then gives it all its users.
+    /// Writes what the node offers, then gives it all its users. Returns how many those are, too.
     async fn full_sync(
         &mut self,
         link: &Link,
         mailbox: &Mailbox,
         stream: Option<SyncStream>,
         first_seen: Option<FirstSeen>,
-    ) -> Result<SyncStream, SessionError> {
+    ) -> Result<(SyncStream, usize), SessionError> {
         let began = Instant::now();
         let Context { fence, timing, .. } = self.context;
         let offer = full_sync::offer(self.node, link.fetch_backends().await?, first_seen);
-        let clock = node_sync::begin_sync(fence, self.node, &offer).await?.ok_or(SessionError::Gone)?;
+        let gave_up = mailbox.begin_full();
+        let clock = node_sync::begin_sync(fence, self.node, &offer, gave_up).await?.ok_or(SessionError::Gone)?;
+        mailbox.begun();
         let (before, last) = *self.keys.get_or_insert((clock.synced, clock.synced));
-
-        mailbox.begin_full();
         let renew_after = before.min(clock.synced);
         let (list, room) = self.context.lists.obtain(fence.db(), self.node, renew_after).await?;
         mailbox.has(list.users);
-        let patience = full_sync::patience(list.count);
+        let patience = timing.patience(list.count);
         self.about_to_send()?;
         let repopulating = link.repopulate(list.settled, patience);
         tokio::pin!(repopulating);
@@ -177,7 +181,7 @@ impl<'a> Session<'a> {
         node_sync::end_sync(fence, self.node, clock.now, self.context.clock.now()).await?;
         metrics::counter!("sarban_node_full_syncs_total").increment(1);
         metrics::histogram!("sarban_node_full_sync_seconds").record(began.elapsed().as_secs_f64());
-        Ok(stream)
+        Ok((stream, list.count + list.renewed.len()))
     }
 
     /// Sends changes as they come, until a full sync is due.

@@ -34,6 +34,8 @@ pub struct Timing {
     pub poll_nodes: Duration,
     /// Between two full syncs of a node, give or take a tenth.
     pub resync: Duration,
+    /// How long a node may take over a list, and how much longer for each user: it hands each to an engine.
+    pub list: (Duration, Duration),
     /// How long a node may hold back a change, or the end of a batch.
     pub batch: Duration,
     /// How long a batch must have been quiet at a node that does not acknowledge, before it counts as delivered.
@@ -68,6 +70,7 @@ impl Default for Timing {
             poll_changes: Duration::from_millis(200),
             poll_nodes: Duration::from_secs(1),
             resync: Duration::from_secs(15 * 60),
+            list: (Duration::from_secs(60), Duration::from_millis(20)),
             batch: Duration::from_secs(60),
             settle: Duration::from_millis(500),
             permit: Duration::from_secs(10),
@@ -75,6 +78,14 @@ impl Default for Timing {
             steady: Duration::from_secs(60),
             in_vain: Duration::from_secs(15 * 60),
         }
+    }
+}
+
+impl Timing {
+    /// How long a node may take over a list of so many users.
+    pub(super) fn patience(&self, users: usize) -> Duration {
+        let (least, each) = self.list;
+        least.saturating_add(each.saturating_mul(u32::try_from(users).unwrap_or(u32::MAX)))
     }
 }
 

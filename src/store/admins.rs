@@ -60,11 +60,19 @@ statements! {
     USAGE_BY_USERNAME =>
         pg select!(pg usage!("LEAST"), " FROM admins a WHERE a.username = $1"),
         lite select!(lite usage!("MIN"), " FROM admins a WHERE a.username = $1");
+    // PostgreSQL sums up once what all admins have; SQLite is quicker at asking for each.
     PAGE =>
-        pg select!(pg usage!("LEAST"), r" FROM admins a WHERE LOWER(a.username) LIKE LOWER($1) ESCAPE '\'
-            ORDER BY a.id LIMIT $2 OFFSET $3"),
-        lite select!(lite usage!("MIN"), r" FROM admins a WHERE LOWER(a.username) LIKE LOWER($1) ESCAPE '\'
-            ORDER BY a.id LIMIT $2 OFFSET $3");
+        pg r"WITH sums AS (SELECT owner_id, SUM(traffic) AS traffic FROM owner_totals GROUP BY owner_id),
+                  given AS (SELECT admin_id, ARRAY_AGG(service_id) AS ids FROM admins_services GROUP BY admin_id),
+                  named AS (SELECT *, COUNT(*) OVER () AS total FROM admins
+                            WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3)
+             SELECT n.id, n.username, n.is_sudo, n.enabled, n.all_services_access, n.modify_users_access,
+                    n.subscription_url_prefix, n.password_reset_at, COALESCE(g.ids, '{}') AS service_ids,
+                    CAST(LEAST(COALESCE(s.traffic, 0), 9223372036854775807) AS BIGINT) AS users_data_usage, n.total
+             FROM named n LEFT JOIN sums s ON s.owner_id = n.id LEFT JOIN given g ON g.admin_id = n.id ORDER BY n.id",
+        lite select!(lite usage!("MIN"), r", a.total
+             FROM (SELECT *, COUNT(*) OVER () AS total FROM admins
+                   WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3) AS a ORDER BY a.id");
     COUNT = r"SELECT COUNT(*) FROM admins WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\'";
     PASSWORD_HASH = "SELECT hashed_password FROM admins WHERE username = $1";
     INSERT = "INSERT INTO admins (username, hashed_password, is_sudo, created_at) VALUES ($1, $2, $3, $4)";
@@ -137,6 +145,23 @@ where
     }
 }
 
+/// A row with the number of all rows.
+struct ListedRow {
+    listed: UsageRow,
+    total: i64,
+}
+
+impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for ListedRow
+where
+    UsageRow: sqlx::FromRow<'r, R>,
+    for<'a> &'a str: sqlx::ColumnIndex<R>,
+    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        Ok(Self { listed: UsageRow::from_row(row)?, total: row.try_get("total")? })
+    }
+}
+
 /// The admin of that name, to the letter.
 pub async fn by_username(db: &Db, username: &str) -> Result<Option<Admin>, StoreError> {
     let row = read!(db, BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
@@ -156,13 +181,18 @@ pub async fn usage_by_username(db: &Db, username: &str) -> Result<Option<AdminUs
     Ok(row.map(|row| row.0))
 }
 
-/// Admins by id, with their users' traffic. `contains` is a part of the name in any case, `%` and `_` being wildcards;
-/// empty: all.
-pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<Vec<AdminUsage>, StoreError> {
+/// Admins by id, with their users' traffic, and how many there would be without the limit. `contains` is a part of the
+/// name in any case, `%` and `_` being wildcards; empty: all.
+pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<(Vec<AdminUsage>, i64), StoreError> {
     let rows = read!(db, PAGE, |sql, c| {
-        query_as::<_, UsageRow>(sql).bind(containing(contains)).bind(limit).bind(offset).fetch_all(c).await
+        query_as::<_, ListedRow>(sql).bind(containing(contains)).bind(limit).bind(offset).fetch_all(c).await
     })?;
-    Ok(rows.into_iter().map(|row| row.0).collect())
+    let total = match rows.first() {
+        Some(row) => row.total,
+        // Behind the last page there is no row to say it.
+        None => count(db, contains).await?,
+    };
+    Ok((rows.into_iter().map(|row| row.listed.0).collect(), total))
 }
 
 /// How many admins `page` would give without its limit.

@@ -26,6 +26,21 @@ impl IdList {
         &self.0
     }
 
+    /// Those that the other list does not have.
+    #[must_use]
+    pub fn without(self, other: &Self) -> Self {
+        if other.is_empty() {
+            return self;
+        }
+        let mut others = other.0.iter().copied().peekable();
+        let mut kept = self.0;
+        kept.retain(|id| {
+            while others.next_if(|other| other < id).is_some() {}
+            others.peek() != Some(id)
+        });
+        Self(kept)
+    }
+
     /// True when there is nothing to do.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -84,5 +99,16 @@ mod tests {
     fn ids_are_sorted_and_single() {
         assert_eq!(IdList::new([3, 1, 3]).as_slice(), [1, 3]);
         assert!(IdList::new([]).is_empty());
+    }
+
+    #[test]
+    fn a_list_without_another_keeps_the_rest() {
+        let rest = |ids: &[i64], others: &[i64]| {
+            IdList::new(ids.iter().copied()).without(&IdList::new(others.iter().copied())).as_slice().to_vec()
+        };
+        assert_eq!(rest(&[1, 3, 5, 7], &[0, 3, 4, 7, 9]), [1, 5]);
+        assert_eq!(rest(&[1, 3], &[]), [1, 3]);
+        assert_eq!(rest(&[1, 3], &[1, 3]), Vec::<i64>::new());
+        assert_eq!(rest(&[], &[1]), Vec::<i64>::new());
     }
 }

@@ -37,6 +37,8 @@ const MIGRATIONS: &[Text] = migrations![
     "0008_outbox",
     "0009_member_tasks",
     "0010_traffic_rank",
+    "0011_user_names",
+    "0012_owner_index",
 ];
 
 /// Why a migration failed.

@@ -22,6 +22,7 @@ pub mod node_edits;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+mod online;
 pub mod outbox;
 pub mod owner_totals;
 mod pg;
@@ -78,6 +79,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        online::STATEMENTS,
         outbox::STATEMENTS,
         owner_totals::STATEMENTS,
         resets::STATEMENTS,

@@ -22,7 +22,8 @@ statements! {
     NODES = concat!("SELECT ", columns!(), " FROM nodes ORDER BY id");
     NODE = concat!("SELECT ", columns!(), " FROM nodes WHERE id = $1");
     SET_HEALTH = "UPDATE nodes SET status = $2, message = $3, last_status_change = $4 WHERE id = $1 AND status <> 'disabled'";
-    BEGIN_SYNC = "UPDATE nodes SET dirty = FALSE, synced_epoch = CASE WHEN synced_epoch < 0 THEN 0 ELSE synced_epoch END
+    BEGIN_SYNC = "UPDATE nodes SET dirty = FALSE,
+        synced_epoch = CASE WHEN $2 OR synced_epoch < 0 THEN 0 ELSE synced_epoch END
         WHERE id = $1 RETURNING key_synced_seq";
     PIN = "UPDATE nodes SET certificate_pin = $2
         WHERE id = $1 AND certificate_pin IS NULL AND address = $3 AND port = $4";
@@ -184,12 +185,19 @@ pub async fn set_health(fence: &Fence, news: &[(NodeId, Health)], now: Moment) -
 }
 
 /// Begins a full sync: writes what the node offers, pins its certificate if none is, and takes the node for clean: who
-/// marks it dirty from now on causes another sync. `None`: the node is gone.
-pub async fn begin_sync(fence: &Fence, node: NodeId, offer: &Offer) -> Result<Option<KeyClock>, FenceError> {
+/// marks it dirty from now on causes another sync. `lacks`: changes were given up for it, so that it is not in step
+/// until this sync has ended. `None`: the node is gone.
+pub async fn begin_sync(
+    fence: &Fence,
+    node: NodeId,
+    offer: &Offer,
+    lacks: bool,
+) -> Result<Option<KeyClock>, FenceError> {
     retry(FenceError::is_retry, async || {
         let mut tx = fence.begin().await?;
-        let synced =
-            run!(&mut *tx, BEGIN_SYNC, |sql, c| { query_scalar::<_, i64>(sql).bind(node.0).fetch_optional(c).await })?;
+        let synced = run!(&mut *tx, BEGIN_SYNC, |sql, c| {
+            query_scalar::<_, i64>(sql).bind(node.0).bind(lacks).fetch_optional(c).await
+        })?;
         let Some(synced) = synced else {
             tx.rollback().await?;
             return Ok(None);

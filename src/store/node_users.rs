@@ -73,6 +73,12 @@ pub struct NodeUser {
 pub struct ServiceTags(HashMap<(ServiceId, NodeId), Vec<String>>);
 
 impl ServiceTags {
+    /// A service with one inbound.
+    #[cfg(test)]
+    pub(crate) fn one(service: ServiceId, node: NodeId, tag: &str) -> Self {
+        Self(HashMap::from([((service, node), vec![tag.to_owned()])]))
+    }
+
     /// The tags of `user` on `node`, each once and in order; none: the node should not know this user.
     pub fn of(&self, user: &NodeUser, node: NodeId) -> Vec<&str> {
         if !user.live {

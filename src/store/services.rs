@@ -19,24 +19,26 @@ pub enum Scope {
 }
 
 /// So many of a service's users come with its row; [`users_after`] has the others.
-pub const FIRST_USERS: usize = 1_000;
+pub const FIRST_USERS: i64 = 1_000;
 
 /// The columns of a service's row, with `services` called `s`. The users are those that are not removed: there are few
-/// others, and a small index that knows them.
+/// others, and a small index that knows them. `$first`: how many users at most.
 macro_rules! select {
-    (pg $rest:expr) => {
+    (pg $first:literal $rest:expr) => {
         concat!(
             "SELECT s.id, s.name,
                     ARRAY(SELECT i.inbound_id FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
                     ARRAY(SELECT m.user_id FROM users_services m
                           WHERE m.service_id = s.id
                               AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
-                          ORDER BY m.user_id LIMIT 1000) AS first_users
+                          ORDER BY m.user_id LIMIT ",
+            $first,
+            ") AS first_users
              FROM services s ",
             $rest
         )
     };
-    (lite $rest:expr) => {
+    (lite $first:literal $rest:expr) => {
         concat!(
             "SELECT s.id, s.name,
                     (SELECT json_group_array(i.inbound_id) FROM inbounds_services i WHERE i.service_id = s.id)
@@ -44,8 +46,11 @@ macro_rules! select {
                     (SELECT json_group_array(user_id) FROM (
                          SELECT m.user_id FROM users_services m
                          WHERE m.service_id = s.id
-                             AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
-                         ORDER BY m.user_id LIMIT 1000)) AS first_users
+                             AND NOT EXISTS (SELECT 1 FROM users r INDEXED BY users_removed
+                                             WHERE r.removed = TRUE AND r.id = m.user_id)
+                         ORDER BY m.user_id LIMIT ",
+            $first,
+            ")) AS first_users
              FROM services s ",
             $rest
         )
@@ -62,22 +67,22 @@ macro_rules! filter {
 }
 
 statements! {
-    BY_ID => pg select!(pg "WHERE s.id = $1"), lite select!(lite "WHERE s.id = $1");
+    BY_ID => pg select!(pg "$2" "WHERE s.id = $1"), lite select!(lite "$2" "WHERE s.id = $1");
     PAGE =>
-        pg concat!(select!(pg filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5"),
-        lite concat!(select!(lite filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5");
+        pg concat!(select!(pg "$6" filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5"),
+        lite concat!(select!(lite "$6" filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5");
     COUNT = concat!("SELECT COUNT(*) FROM services s ", filter!());
+    // With removed ones, and those apart: to ask of each costs more than all else.
     USERS_AFTER =>
-        pg "SELECT ARRAY(SELECT m.user_id FROM users_services m
-                         WHERE m.service_id = $1 AND m.user_id > $2
-                             AND NOT EXISTS (SELECT 1 FROM users r
-                                             WHERE r.removed = TRUE AND r.id > $2 AND r.id = m.user_id)
+        pg "SELECT ARRAY(SELECT m.user_id FROM users_services m WHERE m.service_id = $1 AND m.user_id > $2
                          ORDER BY m.user_id LIMIT $3)",
         lite "SELECT json_group_array(user_id) FROM (
-                  SELECT m.user_id FROM users_services m
-                  WHERE m.service_id = $1 AND m.user_id > $2
-                      AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
+                  SELECT m.user_id FROM users_services m WHERE m.service_id = $1 AND m.user_id > $2
                   ORDER BY m.user_id LIMIT $3)";
+    REMOVED =>
+        pg "SELECT ARRAY(SELECT id FROM users WHERE removed = TRUE AND id > $1 AND id <= $2)",
+        lite "SELECT json_group_array(id) FROM users INDEXED BY users_removed
+              WHERE removed = TRUE AND id > $1 AND id <= $2";
     INSERT = "INSERT INTO services (name) VALUES ($1) RETURNING id";
     LOCK =>
         pg "SELECT id FROM services WHERE id = $1 FOR UPDATE",
@@ -128,7 +133,8 @@ impl Scope {
 
 /// One service.
 pub async fn by_id(db: &Db, id: ServiceId) -> Result<Option<Service>, StoreError> {
-    let row = read!(db, BY_ID, |sql, c| query_as::<_, ServiceRow>(sql).bind(id.0).fetch_optional(c).await)?;
+    let row =
+        read!(db, BY_ID, |sql, c| query_as::<_, ServiceRow>(sql).bind(id.0).bind(FIRST_USERS).fetch_optional(c).await)?;
     Ok(row.map(Service::from))
 }
 
@@ -136,18 +142,32 @@ pub async fn by_id(db: &Db, id: ServiceId) -> Result<Option<Service>, StoreError
 pub async fn page(db: &Db, scope: Scope, contains: &str, limit: i64, offset: i64) -> Result<Vec<Service>, StoreError> {
     let (admin, user) = scope.binds();
     let rows = read!(db, PAGE, |sql, c| {
-        let page =
-            query_as::<_, ServiceRow>(sql).bind(admin).bind(user).bind(containing(contains)).bind(limit).bind(offset);
-        page.fetch_all(c).await
+        let page = query_as::<_, ServiceRow>(sql).bind(admin).bind(user).bind(containing(contains));
+        page.bind(limit).bind(offset).bind(FIRST_USERS).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(Service::from).collect())
 }
 
-/// The users of a service that are not removed, by id: at most so many, after one of them. Fewer than that are the last.
-pub async fn users_after(db: &Db, id: ServiceId, after: UserId, limit: i64) -> Result<IdList, StoreError> {
-    read!(db, USERS_AFTER, |sql, c| {
+/// The users of a service that are not removed, by id, after one of them. At most `limit` of its rows are looked at; the
+/// last one is given too, if others may follow.
+pub async fn users_after(
+    db: &Db,
+    id: ServiceId,
+    after: UserId,
+    limit: i64,
+) -> Result<(IdList, Option<UserId>), StoreError> {
+    let users = read!(db, USERS_AFTER, |sql, c| {
         query_scalar::<_, IdList>(sql).bind(id.0).bind(after.0).bind(limit).fetch_one(c).await
-    })
+    })?;
+    let Some(last) = users.as_slice().last().copied() else { return Ok((users, None)) };
+    let more = i64::try_from(users.as_slice().len()).is_ok_and(|found| found >= limit);
+    let removed = removed(db, after, UserId(last)).await?;
+    Ok((users.without(&removed), more.then_some(UserId(last))))
+}
+
+/// The removed users after one and up to another.
+pub(super) async fn removed(db: &Db, after: UserId, up_to: UserId) -> Result<IdList, StoreError> {
+    read!(db, REMOVED, |sql, c| query_scalar::<_, IdList>(sql).bind(after.0).bind(up_to.0).fetch_one(c).await)
 }
 
 /// How many services `page` would give without its limit.

@@ -20,6 +20,8 @@ pub(super) enum Form {
     /// To be looked up: literals where an index is partial; what few users are is a set, what most are is the absence
     /// from it.
     AsSets,
+    /// The same, to be looked up in PostgreSQL's `user_names n`: who is not removed is there, and all else is a set.
+    OfNames,
 }
 
 impl UserFilter {
@@ -33,6 +35,11 @@ impl UserFilter {
         let Names::Containing(text) = &self.names else { return None };
         let alone = *self == Self { names: self.names.clone(), ..Self::default() };
         (engine == Engine::Sqlite && alone && !has_wildcards(text)).then(|| full_text(text)).flatten()
+    }
+
+    /// Whether PostgreSQL finds them by parts of their names.
+    pub(super) fn is_of_names(&self, engine: Engine) -> bool {
+        engine == Engine::Postgres && matches!(self.names, Names::Containing(_))
     }
 }
 
@@ -49,8 +56,11 @@ pub(super) fn push_conditions<DB: Database>(
 {
     let now = now.micros();
     // Who is removed has no name: along the names, that is known without reading rows.
-    let by_name = form == Form::OneByOne { sort: UserSort::Username };
-    sql.push(if by_name { "u.username IS NOT NULL" } else { "u.removed = FALSE" });
+    sql.push(match form {
+        Form::OfNames => "TRUE",
+        Form::OneByOne { sort: UserSort::Username } => "u.username IS NOT NULL",
+        Form::OneByOne { .. } | Form::AsSets => "u.removed = FALSE",
+    });
     match &filter.names {
         Names::Any => {}
         Names::Containing(text) => push_search(sql, engine, &text.to_lowercase(), form),
@@ -62,25 +72,33 @@ pub(super) fn push_conditions<DB: Database>(
             sql.push(")");
         }
     }
+    let id = if form == Form::OfNames { "n.id" } else { "u.id" };
     if let Some(owner) = filter.owner {
         // A plus keeps SQLite from the owner's index. PostgreSQL weighs it against the limit, and needs to know the
         // column for that.
         let along_another = matches!(form, Form::OneByOne { sort } if sort != UserSort::Id);
-        let plus = engine == Engine::Sqlite && along_another;
-        sql.push(if plus { " AND +u.owner_id = " } else { " AND u.owner_id = " }).push_bind(owner.0);
+        sql.push(match form {
+            Form::OfNames => " AND n.owner_id = ",
+            _ if engine == Engine::Sqlite && along_another => " AND +u.owner_id = ",
+            _ => " AND u.owner_id = ",
+        });
+        sql.push_bind(owner.0);
     }
     if let Some(service) = filter.service {
-        sql.push(match form {
+        match form {
             Form::OneByOne { .. } => {
-                " AND EXISTS (SELECT 1 FROM users_services s WHERE s.user_id = u.id AND s.service_id = "
+                sql.push(" AND EXISTS (SELECT 1 FROM users_services s WHERE s.user_id = u.id AND s.service_id = ")
             }
-            Form::AsSets => " AND u.id IN (SELECT s.user_id FROM users_services s WHERE s.service_id = ",
-        });
+            Form::AsSets | Form::OfNames => {
+                sql.push(" AND ").push(id).push(" IN (SELECT s.user_id FROM users_services s WHERE s.service_id = ")
+            }
+        };
         sql.push_bind(service.0).push(")");
     }
     match form {
         Form::OneByOne { .. } => push_flags_one_by_one(sql, filter, now),
         Form::AsSets => push_flags_as_sets(sql, filter, now),
+        Form::OfNames => push_flags_of_names(sql, filter, now),
     }
 }
 
@@ -111,7 +129,6 @@ fn push_flags_as_sets<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFil
 where
     for<'q> i64: Encode<'q, DB> + Type<DB>,
 {
-    const SPENT: &str = "SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE";
     const NOT_SPENT: &str =
         "NOT EXISTS (SELECT 1 FROM user_traffic n WHERE n.user_id = u.id AND n.data_limit_reached = TRUE)";
     match filter.enabled {
@@ -136,15 +153,56 @@ where
     };
     match filter.is_active {
         Some(true) => push_not_expired(sql.push(" AND u.enabled AND "), now).push(" AND ").push(NOT_SPENT),
-        Some(false) => sql
-            .push(" AND u.id IN (SELECT o.id FROM users o WHERE o.removed = FALSE AND o.enabled = FALSE")
-            .push(" UNION SELECT e.id FROM users e WHERE e.removed = FALSE AND e.expire_date < ")
-            .push_bind(now)
-            .push(" UNION ")
-            .push(SPENT)
-            .push(")"),
+        Some(false) => push_union(sql.push(" AND u.id IN ("), " UNION ", INACTIVE, now).push(")"),
         None => sql,
     };
+}
+
+/// What few users are is a small index each, whose ids are all that is read.
+fn push_flags_of_names<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, now: i64)
+where
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+{
+    let not = |flag: Option<bool>| flag.map(|is| !is);
+    let sets: [(Option<bool>, &[&str]); 5] = [
+        (not(filter.enabled), &[DISABLED]),
+        (not(filter.activated), &[NOT_ACTIVATED]),
+        (filter.expired, &[EXPIRED_BEFORE]),
+        (filter.data_limit_reached, &[SPENT]),
+        (not(filter.is_active), INACTIVE),
+    ];
+    for (wanted, few) in sets {
+        let Some(wanted) = wanted else { continue };
+        let (exists, union) = if wanted { ("EXISTS", " UNION ") } else { ("NOT EXISTS", " UNION ALL ") };
+        sql.push(" AND ").push(exists).push(" (SELECT 1 FROM (");
+        push_union(sql, union, few, now).push(") AS few (id) WHERE few.id = n.id)");
+    }
+}
+
+const DISABLED: &str = "SELECT o.id FROM users o WHERE o.removed = FALSE AND o.enabled = FALSE";
+const NOT_ACTIVATED: &str = "SELECT a.id FROM users a WHERE a.removed = FALSE AND a.activated = FALSE";
+/// To be followed by the moment.
+const EXPIRED_BEFORE: &str = "SELECT e.id FROM users e WHERE e.removed = FALSE AND e.expire_date < ";
+const SPENT: &str = "SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE";
+const INACTIVE: &[&str] = &[DISABLED, EXPIRED_BEFORE, SPENT];
+
+/// `union` may keep duplicates for whoever only asks whether an id is not there.
+fn push_union<'s, DB: Database>(
+    sql: &'s mut QueryBuilder<DB>,
+    union: &str,
+    sets: &[&str],
+    now: i64,
+) -> &'s mut QueryBuilder<DB>
+where
+    for<'q> i64: Encode<'q, DB> + Type<DB>,
+{
+    for (nth, set) in sets.iter().enumerate() {
+        sql.push(if nth == 0 { "" } else { union }).push(set);
+        if *set == EXPIRED_BEFORE {
+            sql.push_bind(now);
+        }
+    }
+    sql
 }
 
 /// Only accounts with a fixed date have an `expire_date`.
@@ -160,16 +218,23 @@ fn push_search<DB: Database>(sql: &mut QueryBuilder<DB>, engine: Engine, text: &
 where
     for<'q> String: Encode<'q, DB> + Type<DB>,
 {
-    let indexed = form == Form::AsSets && parts(text).next().is_some();
+    let indexed = !matches!(form, Form::OneByOne { .. }) && parts(text).next().is_some();
     let full_text = if engine == Engine::Sqlite && indexed { full_text(text) } else { None };
     if let Some(search) = &full_text {
         sql.push(" AND u.id IN (SELECT f.rowid FROM users_fts f WHERE f.username MATCH ");
         sql.push_bind(search.clone()).push(")");
     }
     if full_text.is_none() || has_wildcards(text) {
-        // Where the index of trigrams would read everything, an expression keeps PostgreSQL from it.
-        let column = if engine == Engine::Postgres && !indexed { " AND (u.username || '')" } else { " AND u.username" };
-        sql.push(column).push(" LIKE ").push_bind(containing(text)).push(r" ESCAPE '\'");
+        let (before, after) = match (form, engine) {
+            (Form::OfNames, _) if indexed => (" AND n.username", ""),
+            // Where the index of trigrams would read everything, an expression keeps PostgreSQL from it.
+            (Form::OfNames, _) => (" AND (n.username || '')", ""),
+            // PostgreSQL can't guess how many a CASE lets pass, and so does not plan anew for each text, which takes it as
+            // long as finding the page.
+            (Form::OneByOne { .. }, Engine::Postgres) => (" AND CASE WHEN u.username", " THEN TRUE END"),
+            (Form::OneByOne { .. } | Form::AsSets, _) => (" AND u.username", ""),
+        };
+        sql.push(before).push(" LIKE ").push_bind(containing(text)).push(r" ESCAPE '\'").push(after);
     }
 }
 

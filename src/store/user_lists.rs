@@ -112,7 +112,7 @@ struct Reading {
 statements! {
     SEARCH_INDEX =>
         pg "SELECT EXISTS (SELECT 1 FROM pg_indexes
-                           WHERE schemaname = current_schema() AND indexname = 'users_username_parts')",
+                           WHERE schemaname = current_schema() AND indexname = 'user_names_parts')",
         lite "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'users_fts')";
 }
 
@@ -296,9 +296,21 @@ impl PageQuery<'_> {
                 sql.push(", ").push(id).push(direction);
             }
         } else {
-            sql.push("WITH found AS MATERIALIZED (SELECT u.id AS id, ").push(column).push(" AS sorted FROM users u");
-            sql.push(if of_traffic { " JOIN user_traffic t ON t.user_id = u.id WHERE " } else { " WHERE " });
-            push_conditions(sql, self.engine, self.filter, Form::AsSets, self.now);
+            let (form, from, id, sorted) = match (self.filter.is_of_names(self.engine), self.sort) {
+                (false, _) if of_traffic => {
+                    (Form::AsSets, "users u JOIN user_traffic t ON t.user_id = u.id", "u.id", column)
+                }
+                (false, _) => (Form::AsSets, "users u", "u.id", column),
+                (true, UserSort::Id) => (Form::OfNames, "user_names n", "n.id", "n.id"),
+                (true, UserSort::Username) => (Form::OfNames, "user_names n", "n.id", "n.username"),
+                (true, _) if of_traffic => {
+                    (Form::OfNames, "user_names n JOIN user_traffic t ON t.user_id = n.id", "n.id", column)
+                }
+                (true, _) => (Form::OfNames, "user_names n JOIN users u ON u.id = n.id", "n.id", column),
+            };
+            sql.push("WITH found AS MATERIALIZED (SELECT ").push(id).push(" AS id, ").push(sorted);
+            sql.push(" AS sorted FROM ").push(from);
+            push_conditions(sql.push(" WHERE "), self.engine, self.filter, form, self.now);
             sql.push(") SELECT id FROM found ORDER BY sorted").push(direction).push(", id").push(direction);
         }
         // As literals: PostgreSQL plans for what it knows.
@@ -323,8 +335,10 @@ where
     if *filter == of_one_owner {
         return count_inactive(filter.owner, now.micros());
     }
-    let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM users u WHERE ");
-    push_conditions(&mut sql, engine, filter, Form::AsSets, now);
+    let (from, form) =
+        if filter.is_of_names(engine) { ("user_names n", Form::OfNames) } else { ("users u", Form::AsSets) };
+    let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM ");
+    push_conditions(sql.push(from).push(" WHERE "), engine, filter, form, now);
     sql
 }
 

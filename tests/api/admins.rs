@@ -96,6 +96,11 @@ async fn lists_are_filtered_and_paged(db: Db) {
     ] {
         assert_eq!(names(&panel.get("root", &format!("/api/admins?{query}")).await.ok()), expected, "{query}");
     }
+    assert_eq!(
+        panel.get("root", "/api/admins?page=100&username=al").await.ok()["total"],
+        2,
+        "behind the last page, too"
+    );
     panel.get("root", "/api/admins?page=0&size=abc").await.wrong_fields(&["page", "size"]);
 }
 

@@ -24,6 +24,7 @@ pub enum Kind {
     ProcessStoppedHalfTtl,
     ProcessStopped11Ttl,
     ProcessStopped22Ttl,
+    ProcessStoppedInTransaction,
     ProcessesAllTerminated,
     WorkersBlocked,
     LeaseThreadBlocked,
@@ -61,10 +62,10 @@ use Kind::{
     BackendStopped11Ttl, BackendStopped22Ttl, BackendStoppedHalfTtl, BackendsTerminated, DatabaseCrashed, DatabaseFull,
     DatabaseRestarted, DatabaseWayCut, DatabaseWayDelayed, DatabaseWayDown, DatabaseWayHalfOpen, DatabaseWayHeld,
     DatabaseWayHeldOneWay, LeaseThreadBlocked, ProcessKilled, ProcessStopped11Ttl, ProcessStopped22Ttl,
-    ProcessStoppedHalfTtl, ProcessTerminated, ProcessesAllTerminated, RedisClientPause, RedisFlushed,
-    RedisKilledKeepsData, RedisKilledLosesData, RedisStopped11Ttl, RedisStopped22Ttl, RedisStoppedHalfTtl, RedisWayCut,
-    RedisWayDelayed, RedisWayDown, RedisWayHalfOpen, RedisWayHeld, RedisWayHeldOneWay, SentinelFailover, SpoolFull,
-    WorkersBlocked,
+    ProcessStoppedHalfTtl, ProcessStoppedInTransaction, ProcessTerminated, ProcessesAllTerminated, RedisClientPause,
+    RedisFlushed, RedisKilledKeepsData, RedisKilledLosesData, RedisStopped11Ttl, RedisStopped22Ttl,
+    RedisStoppedHalfTtl, RedisWayCut, RedisWayDelayed, RedisWayDown, RedisWayHalfOpen, RedisWayHeld,
+    RedisWayHeldOneWay, SentinelFailover, SpoolFull, WorkersBlocked,
 };
 
 /// What is possible with one Redis.
@@ -74,6 +75,7 @@ pub const WITH_ONE_REDIS: &[Kind] = &[
     ProcessStoppedHalfTtl,
     ProcessStopped11Ttl,
     ProcessStopped22Ttl,
+    ProcessStoppedInTransaction,
     ProcessesAllTerminated,
     WorkersBlocked,
     LeaseThreadBlocked,
@@ -114,6 +116,7 @@ pub const WITH_SENTINELS: &[Kind] = &[
     ProcessStopped11Ttl,
     SentinelFailover,
     ProcessStopped22Ttl,
+    ProcessStoppedInTransaction,
     WorkersBlocked,
     RedisFlushed,
     RedisClientPause,
@@ -135,6 +138,7 @@ pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
         ProcessStoppedHalfTtl => stopped(&world, &panel, ttl.mul_f64(0.5)).await,
         ProcessStopped11Ttl => stopped(&world, &panel, ttl.mul_f64(1.1)).await,
         ProcessStopped22Ttl => stopped(&world, &panel, ttl.mul_f64(2.2)).await,
+        ProcessStoppedInTransaction => stopped_in_transaction(&world, ttl.mul_f64(2.2)).await,
         ProcessesAllTerminated => rolling_restart(&world).await,
         WorkersBlocked => workers_blocked(&world, &panel, ttl * 2).await,
         LeaseThreadBlocked => lease_thread_blocked(&world, &panel, ttl.mul_f64(2.2)).await,
@@ -228,6 +232,24 @@ async fn stopped(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
     server.signal(Signal::CONT);
     world.settle(&panel.name);
     Ok(true)
+}
+
+/// The leader stands still between a task's last change and its commit, until somebody else has led for a while: the
+/// moment that the fence is for.
+async fn stopped_in_transaction(world: &World, time: Duration) -> Result<bool> {
+    const WRITING: &str = "SELECT l.host FROM scheduler_lease AS l
+        JOIN pg_stat_activity AS a ON a.application_name = 'sarban-task-' || l.holder
+        WHERE l.id = 1 AND NOT l.released AND a.xact_start IS NOT NULL LIMIT 1";
+    let end = Instant::now() + world.ttl;
+    while Instant::now() < end {
+        let writing: Option<String> = sqlx::query_scalar(WRITING).fetch_optional(&world.witness.pool).await?;
+        let panel = world.panels.iter().find(|panel| Some(&panel.name) == writing.as_ref());
+        if let Some(panel) = panel {
+            return stopped(world, panel, time).await;
+        }
+        sleep(Duration::from_millis(2)).await;
+    }
+    Ok(false)
 }
 
 /// Explains nothing: whoever leads keeps the lease.

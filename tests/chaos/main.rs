@@ -75,7 +75,8 @@ const TTL: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // More than faults at a time: the wait for a killed server's end must not hold up the ways to the others.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
     let run = async { runtime_run(&arguments).await };
     match runtime.expect("a runtime").block_on(run) {
         Ok(true) => ExitCode::SUCCESS,

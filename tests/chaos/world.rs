@@ -107,6 +107,13 @@ impl World {
         migrate(&format!("postgresql://postgres@127.0.0.1:{}/sarban", postgres.port), root, &program)?;
         let witness = Witness::new(postgres.port, "sarban").await?;
         witness.prepare(plan.without, plan.calm).await?;
+        // Before a panel runs: at the address that every new panel begins with, a node of somebody else may be.
+        let node = TestNode::start(Options::default()).await?;
+        sqlx::query("UPDATE nodes SET address = $1, port = $2")
+            .bind(node.address().ip().to_string())
+            .bind(i64::from(node.address().port()))
+            .execute(&witness.pool)
+            .await?;
         tokio::spawn(witness.clone().watch());
 
         let mut panels = Vec::new();
@@ -114,7 +121,6 @@ impl World {
             panels.push(Arc::new(Panel::new(name, settings.clone(), postgres.port, redis[0].port).await?));
         }
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
-        let node = TestNode::start(Options::default()).await?;
         let mut world = Self {
             ttl: plan.ttl,
             panels,
@@ -206,7 +212,7 @@ impl World {
         Ok(())
     }
 
-    /// The first admin, the node and a service with all that the node offers.
+    /// The first admin and a service with all that the node offers.
     async fn furnish(&mut self) -> Result<()> {
         let settings = &self.panels[0].settings;
         let created = Command::new(&settings.program)
@@ -224,16 +230,12 @@ impl World {
         let url = format!("http://127.0.0.1:{}/api/admins/token", self.panels[0].port);
         let token: Value = self.http.post(url).form(&form).send().await?.json().await?;
         self.token = token["access_token"].as_str().context("no token")?.to_owned();
-        let address = self.node.address();
-        // The node that every panel has at first.
-        let node = json!({"address": address.ip().to_string(), "port": address.port()});
-        self.call(&self.panels[0], "PUT", "/api/nodes/1", node).await?;
         let end = Instant::now() + Duration::from_secs(20);
         let inbounds = loop {
             let page = self.call(&self.panels[0], "GET", "/api/inbounds", Value::Null).await?;
             let ids: Vec<Value> =
                 page["items"].as_array().context("no page")?.iter().map(|it| it["id"].clone()).collect();
-            if !ids.is_empty() {
+            if ids.len() == self.node.tags() {
                 break ids;
             }
             ensure!(Instant::now() < end, "the node's inbounds do not appear");
@@ -314,7 +316,7 @@ impl World {
         let expected: BTreeMap<u32, String> =
             rows.into_iter().map(|(id, key)| Ok((u32::try_from(id)?, key))).collect::<Result<_>>()?;
         let users = self.node.users();
-        let tags = users.values().map(|user| user.tags.len()).max().unwrap_or(0);
+        let tags = self.node.tags();
         let right =
             |id: &u32, key: &String| users.get(id).is_some_and(|user| user.key == *key && user.tags.len() == tags);
         let missing = expected.iter().filter(|(id, key)| !right(id, key)).count();

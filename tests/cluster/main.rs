@@ -40,3 +40,4 @@ mod task_news;
 mod usage;
 mod usage_faults;
 mod usage_queue;
+mod versions;

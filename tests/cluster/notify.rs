@@ -13,17 +13,16 @@ use sarban::domain::notice::{Audience, By, Destination, Event, LetterState};
 use sarban::domain::user::{Expiry, ResetStrategy, User};
 use sarban::notify::{Courier, Telegram, Timing, Webhook};
 use sarban::store::outbox::{self, Filter, Letter};
-use sarban::store::{Db, Engine, Fence};
+use sarban::store::{Db, Fence};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::fence::fence;
 use super::panel_process::{PanelProcess, Setup};
+use super::processes::{first_admin, setup};
 use super::receiver::{Manner, Receiver, Request};
-use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
 on_both_engines! {
@@ -345,30 +344,26 @@ async fn no_letter_says_where_it_went(db: Db) {
     }
 }
 
+/// Two processes with these settings, and a token of the first admin.
+async fn two_panels(setup: &Setup<'_>, settings: &[(&str, &str)]) -> ([PanelProcess; 2], String) {
+    let mut panels = ["ann", "ben"].map(|name| setup.start_with(name, settings));
+    for panel in &mut panels {
+        panel.ready().await;
+    }
+    let token = first_admin(setup, &panels[0]).await;
+    (panels, token)
+}
+
 /// Real processes, killed in the middle of a flood.
 async fn killing_the_leader_loses_no_news(test: TestDatabase) {
     const USERS: usize = 60;
     let folder = tempfile::tempdir().expect("a folder");
     let receiver = Receiver::start().await;
     receiver.behave([Manner::Slow(Duration::from_millis(150)); USERS]);
-    let redis = (test.db.engine() == Engine::Postgres).then(support::redis_url);
-    let cluster = format!("test-{}", Uuid::new_v4().simple());
-    let setup = Setup { database: &test.options.url, redis, cluster, folder: folder.path(), more: vec![] };
+    let setup = setup(&test, folder.path());
     let hook = receiver.url("/hook");
     let settings = [("WEBHOOK_ADDRESS", hook.as_str()), ("RECURRENT_NOTIFICATIONS_TIMEOUT", "1")];
-    let admin = setup
-        .command()
-        .args(["admin", "create", "-u", "root", "--sudo"])
-        .env("SARBAN_ADMIN_PASSWORD", "rootpass")
-        .output();
-    assert!(admin.expect("it runs").status.success());
-    let mut panels = ["ann", "ben"].map(|name| setup.start_with(name, &settings));
-    for panel in &mut panels {
-        panel.ready().await;
-    }
-    let form = [("username", "root"), ("password", "rootpass")];
-    let signed_in = panels[0].request(Method::POST, "/api/admins/token").form(&form).send().await.unwrap();
-    let token = signed_in.json::<Value>().await.unwrap()["access_token"].as_str().expect("a token").to_owned();
+    let (mut panels, token) = two_panels(&setup, &settings).await;
     let leads = async |panel: &PanelProcess| panel.health().await.is_some_and(|health| health["scheduler"] == "leader");
     until("somebody leads", async || leads(&panels[0]).await || leads(&panels[1]).await).await;
     let leader = usize::from(leads(&panels[1]).await);
@@ -393,22 +388,10 @@ async fn killing_the_leader_loses_no_news(test: TestDatabase) {
 async fn the_bot_that_admins_store_writes_instead_of_the_one_of_the_environment(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let receiver = Receiver::start().await;
-    let redis = (test.db.engine() == Engine::Postgres).then(support::redis_url);
-    let cluster = format!("test-{}", Uuid::new_v4().simple());
-    let setup = Setup { database: &test.options.url, redis, cluster, folder: folder.path(), more: vec![] };
+    let setup = setup(&test, folder.path());
     let api = receiver.url("");
     let settings = [("TELEGRAM_API_URL", &*api), ("TELEGRAM_API_TOKEN", "1:env"), ("TELEGRAM_ADMIN_ID", "11")];
-    let mut admin = setup.command();
-    let admin =
-        admin.args(["admin", "create", "-u", "root", "--sudo"]).env("SARBAN_ADMIN_PASSWORD", "rootpass").output();
-    assert!(admin.expect("it runs").status.success());
-    let mut panels = ["ann", "ben"].map(|name| setup.start_with(name, &settings));
-    for panel in &mut panels {
-        panel.ready().await;
-    }
-    let form = [("username", "root"), ("password", "rootpass")];
-    let signed_in = panels[0].request(Method::POST, "/api/admins/token").form(&form).send().await.unwrap();
-    let token = signed_in.json::<Value>().await.unwrap()["access_token"].as_str().expect("a token").to_owned();
+    let (panels, token) = two_panels(&setup, &settings).await;
     let store = async |telegram: Value| {
         let request = panels[0].request(Method::PUT, "/api/system/settings/telegram").bearer_auth(&token);
         assert_eq!(request.json(&telegram).send().await.unwrap().status(), 200);

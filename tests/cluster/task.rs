@@ -1,5 +1,6 @@
 //! Runs one task on a database, as a leader would at a moment of the test's choosing.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,31 @@ pub struct Leader {
     _spool: TempDir,
 }
 
+/// A link to nodes that nobody rings.
+pub async fn supervisor(db: &Db) -> Supervisor {
+    let clock = Clock::real();
+    let material = panel_certificate::obtain(db, clock.now()).await.unwrap();
+    let identity = PanelIdentity::from_pem(&material.certificate, &material.key).unwrap();
+    Supervisor::new(clock, identity, watch::channel(()).1, 7, Timing::default())
+}
+
+/// What tasks need, where nobody is told of anything.
+pub fn deps(db: &Db, supervisor: Supervisor, spool: &Path) -> Deps {
+    let (clock, crash) = (Clock::real(), CrashPoint::default());
+    Deps {
+        db: db.clone(),
+        clock: clock.clone(),
+        bell: Bell::default(),
+        collector: Collector::new(db.clone(), clock, supervisor, spool, Uuid::now_v7(), crash).unwrap(),
+        audience: Default::default(),
+        node_hours: true,
+        usage_percent: 80,
+        days_left: 3,
+        crash,
+        hourly_retention: None,
+    }
+}
+
 impl Leader {
     /// Leads under the next epoch.
     pub async fn new(db: &Db) -> Self {
@@ -46,27 +72,9 @@ impl Leader {
         let epoch = Epoch(number(db, "SELECT epoch FROM scheduler_epoch").await);
         let term = Term::new(epoch, BootTime::from_micros(i64::MAX));
         let clock = Clock::real();
-        let fence = Fence::new(db.clone(), clock.clone(), term, Duration::from_secs(2), "test".to_owned());
-        let material = panel_certificate::obtain(db, clock.now()).await.unwrap();
-        let identity = PanelIdentity::from_pem(&material.certificate, &material.key).unwrap();
-        let (_, wake) = watch::channel(());
-        let supervisor = Supervisor::new(clock.clone(), identity, wake, 7, Timing::default());
-        let crash = CrashPoint::default();
+        let fence = Fence::new(db.clone(), clock, term, Duration::from_secs(2), "test".to_owned());
         let spool = tempfile::tempdir().unwrap();
-        let collector =
-            Collector::new(db.clone(), clock.clone(), supervisor, spool.path(), Uuid::now_v7(), crash).unwrap();
-        let deps = Deps {
-            db: db.clone(),
-            clock,
-            bell: Bell::default(),
-            collector,
-            audience: Default::default(),
-            node_hours: true,
-            usage_percent: 80,
-            days_left: 3,
-            crash,
-            hourly_retention,
-        };
+        let deps = Deps { hourly_retention, ..deps(db, supervisor(db).await, spool.path()) };
         let context =
             Context { fence, stop: CancellationToken::new(), now: Moment::from_micros(0), deps: Arc::new(deps) };
         Self { context, _spool: spool }

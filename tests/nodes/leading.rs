@@ -7,10 +7,11 @@ use sarban::clock::Clock;
 use sarban::cluster::bell::Bell;
 use sarban::domain::engine_config::{ConfigFormat, EngineConfig};
 use sarban::domain::ids::NodeId;
+use sarban::nodes::Timing;
 use sarban::nodes::proto::Inbound;
 use sarban::store::Db;
 
-use crate::panel::{Panel, change, eventually, give, healthy, in_step, marks, number, revoke, sql};
+use crate::panel::{Panel, brisk, change, eventually, give, healthy, in_step, marks, number, revoke, sql};
 use crate::support::database::on_both_engines;
 use crate::test_node::{Event, Options, TestNode};
 
@@ -22,6 +23,7 @@ on_both_engines!(
     a_new_leader_begins_with_everything,
     a_node_marked_while_it_is_served_is_synced_again,
     another_configuration_is_followed_by_a_full_sync,
+    a_late_list_of_an_old_leader_is_undone,
 );
 
 async fn a_term_that_is_over_sends_nothing(db: Db) {
@@ -121,4 +123,27 @@ async fn another_configuration_is_followed_by_a_full_sync(db: Db) {
     })
     .await;
     healthy(&db, 1).await;
+}
+
+/// A node that does not see that a connection broke, or sees it late, works on what it has read.
+async fn a_late_list_of_an_old_leader_is_undone(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let old = in_step(&db, &node, 3).await;
+    change(&db, "UPDATE users SET enabled = FALSE WHERE id = 3", [3]).await;
+    eventually("two are left", async || node.users().len() == 2 && marks(&db).await == 0).await;
+    node.keep_next_list();
+    sql(&db, "UPDATE nodes SET dirty = TRUE").await;
+    eventually("the old leader has sent a list", async || node.kept_lists() == 1).await;
+    old.step_down().await;
+    revoke(&db, 1, "fresh").await;
+    change(&db, "UPDATE users SET enabled = (id <> 2)", [2, 3]).await;
+
+    let timing = Timing { list: (Duration::from_secs(2), Duration::ZERO), ..brisk() };
+    let _next = Panel::lead_with(&db, timing).await;
+    let users = async || -> Vec<(u32, String)> { node.users().into_iter().map(|(id, user)| (id, user.key)).collect() };
+    let right = vec![(1, "fresh".to_owned()), (3, "key-3".to_owned())];
+    eventually("the new leader has sent one", async || users().await == right && marks(&db).await == 0).await;
+    assert_eq!(node.work_on_kept_lists(), 1);
+    assert_ne!(users().await, right, "the old list undid the new one");
+    eventually("it is right again", async || users().await == right).await;
 }

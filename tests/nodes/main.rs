@@ -7,6 +7,7 @@ mod support;
 mod test_node;
 
 mod calm;
+mod hand_overs;
 mod leading;
 mod panel;
 mod strangers;

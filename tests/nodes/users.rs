@@ -277,19 +277,23 @@ async fn a_node_that_lacks_changes_is_in_step_after_the_next_list_only(db: Db) {
     let inbound = OfferedInbound { tag: "vless".into(), protocol: "vless".into(), config: "{}".into() };
     let offer = Offer { inbounds: vec![inbound], ..Offer::default() };
     let shown = async || user_nodes::of_user(&db, UserId(1)).await.unwrap()[0].in_step;
-    node_sync::begin_sync(&fence, id, &offer).await.unwrap();
+    node_sync::begin_sync(&fence, id, &offer, false).await.unwrap();
     sql(&db, "INSERT INTO inbounds_services SELECT id, 1 FROM inbounds; UPDATE nodes SET status = 'healthy'").await;
     assert!(!shown().await);
     node_sync::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);
-    node_sync::begin_sync(&fence, id, &offer).await.unwrap();
+    node_sync::begin_sync(&fence, id, &offer, false).await.unwrap();
     assert!(shown().await, "another list is on its way, and nothing is lacking");
     node_sync::out_of_step(&fence, &[id]).await.unwrap();
     assert!(!shown().await);
     node_sync::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(!shown().await, "that list was begun before");
-    node_sync::begin_sync(&fence, id, &offer).await.unwrap();
+    node_sync::begin_sync(&fence, id, &offer, false).await.unwrap();
     assert!(!shown().await);
+    node_sync::end_sync(&fence, id, 0, now).await.unwrap();
+    assert!(shown().await);
+    node_sync::begin_sync(&fence, id, &offer, true).await.unwrap();
+    assert!(!shown().await, "what was given up is in the list that was begun");
     node_sync::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);
 }

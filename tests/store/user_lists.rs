@@ -10,6 +10,7 @@ use crate::support::database::{execute, number, on_both_engines};
 on_both_engines! {
     each_filter_finds_its_users,
     names_are_searched_with_wildcards_or_taken_exactly,
+    a_search_goes_with_every_other_filter_and_every_sort,
     each_sort_runs_both_ways,
     traffic_is_ordered_to_the_byte,
     pages_meet_and_end,
@@ -106,6 +107,48 @@ async fn names_are_searched_with_wildcards_or_taken_exactly(db: Db) {
     let exactly = ["works", "OFF", "nobody", "limited"].map(str::to_owned).to_vec();
     let filter = UserFilter { names: Names::Exactly(exactly), ..UserFilter::default() };
     assert_eq!(ids(&db, &filter, ALL).await, [1, 3]);
+}
+
+async fn a_search_goes_with_every_other_filter_and_every_sort(db: Db) {
+    execute(&db, USERS).await;
+    execute(&db, "UPDATE users SET username = 'some_' || username WHERE removed = FALSE").await;
+    let found = |text: &str| UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
+    let all = UserFilter::default;
+    let cases: [(UserFilter, &[i64]); 13] = [
+        (UserFilter { owner: Some(AdminId(7)), ..all() }, &[1, 3]),
+        (UserFilter { service: Some(ServiceId(1)), ..all() }, &[2, 5]),
+        (UserFilter { enabled: Some(true), ..all() }, &[1, 2, 3, 5]),
+        (UserFilter { enabled: Some(false), ..all() }, &[4]),
+        (UserFilter { activated: Some(true), ..all() }, &[1, 2, 5]),
+        (UserFilter { activated: Some(false), ..all() }, &[3, 4]),
+        (UserFilter { expired: Some(true), ..all() }, &[2]),
+        (UserFilter { expired: Some(false), ..all() }, &[1, 3, 4, 5]),
+        (UserFilter { data_limit_reached: Some(true), ..all() }, &[3]),
+        (UserFilter { data_limit_reached: Some(false), enabled: Some(true), ..all() }, &[1, 2, 5]),
+        (UserFilter { is_active: Some(false), ..all() }, &[2, 3, 4]),
+        (UserFilter { is_active: Some(true), owner: Some(AdminId(7)), ..all() }, &[1]),
+        (all(), &[1, 2, 3, 4, 5]),
+    ];
+    for text in ["some", "me", "_e", "so_e_"] {
+        for (filter, expected) in &cases {
+            let filter = UserFilter { names: found(text).names, ..filter.clone() };
+            for sort in [UserSort::Id, UserSort::Username, UserSort::UsedTraffic, UserSort::CreatedAt] {
+                let mut page = ids(&db, &filter, UserWindow { sort, ..ALL }).await;
+                page.sort_unstable();
+                assert_eq!(page, *expected, "{filter:?} {sort:?}");
+            }
+        }
+    }
+    let of = async |owner: i64| ids(&db, &UserFilter { owner: Some(AdminId(owner)), ..found("some") }, ALL).await;
+    execute(
+        &db,
+        "INSERT INTO admins (id, username, hashed_password, is_sudo, created_at) VALUES (8, 'b', '', FALSE, 0)",
+    )
+    .await;
+    execute(&db, "UPDATE users SET owner_id = 8 WHERE id IN (3, 4)").await;
+    assert_eq!((of(7).await, of(8).await), (vec![1], vec![3, 4]), "owners are those of now");
+    execute(&db, "DELETE FROM admins WHERE id = 8").await;
+    assert_eq!((of(7).await, of(8).await), (vec![1], vec![]));
 }
 
 async fn each_sort_runs_both_ways(db: Db) {

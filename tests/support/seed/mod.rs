@@ -28,6 +28,11 @@ const TOTALS: &str = "DELETE FROM owner_totals;
     SELECT COALESCE(u.owner_id, 0), SUM(CASE WHEN u.removed THEN 0 ELSE 1 END), SUM(t.lifetime_used_traffic)
     FROM users u JOIN user_traffic t ON t.user_id = u.id GROUP BY 1";
 
+/// What triggers would have done, on PostgreSQL.
+const NAMES: &str = "DELETE FROM user_names;
+    INSERT INTO user_names (id, username, owner_id)
+    SELECT id, username, owner_id FROM users WHERE username IS NOT NULL ORDER BY id";
+
 const ADMINS: i64 = 21;
 const SERVICES: i64 = 10;
 
@@ -47,6 +52,9 @@ pub async fn fill(db: &Db, size: Size, now: Moment) {
     let later = set_aside(&mut tx).await;
     for sql in [users_sql(engine, users, now), traffic_sql(users, now), belongings_sql(users, hours, now)] {
         run(&mut tx, &sql).await;
+    }
+    if engine == Engine::Postgres {
+        run(&mut tx, NAMES).await;
     }
     for sql in later {
         run(&mut tx, &sql).await;
@@ -68,7 +76,7 @@ pub async fn fill(db: &Db, size: Size, now: Moment) {
 async fn set_aside(tx: &mut Tx) -> Vec<String> {
     const PG: &str = "SELECT 'DROP INDEX ' || i.indexname, i.indexdef FROM pg_indexes i
         WHERE i.schemaname = current_schema()
-            AND i.tablename IN ('users', 'user_traffic', 'users_services', 'user_usage_hours', 'subscription_fetches')
+            AND i.tablename IN ('users', 'user_names', 'user_traffic', 'users_services', 'user_usage_hours', 'subscription_fetches')
             AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conname = i.indexname)";
     const LITE: &str = "SELECT 'DROP ' || type || ' ' || name, sql FROM sqlite_master
         WHERE type IN ('index', 'trigger') AND sql IS NOT NULL

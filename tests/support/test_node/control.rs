@@ -30,6 +30,8 @@ pub struct Inner {
     pub(super) refusing: AtomicBool,
     pub(super) connections: AtomicU32,
     hold_ms: AtomicU64,
+    jitter_ms: AtomicU64,
+    keeping_list: AtomicBool,
     failures: AtomicU32,
     losing_reply: AtomicBool,
 }
@@ -44,6 +46,8 @@ impl Controls {
             refusing: AtomicBool::new(false),
             connections: AtomicU32::new(0),
             hold_ms: AtomicU64::new(0),
+            jitter_ms: AtomicU64::new(0),
+            keeping_list: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             losing_reply: AtomicBool::new(false),
         }))
@@ -113,6 +117,33 @@ impl Inner {
         self.hold_ms.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), SeqCst);
     }
 
+    /// Every call and every message takes some time up to this, too.
+    pub fn jitter(&self, most: Duration) {
+        self.jitter_ms.store(u64::try_from(most.as_millis()).unwrap_or(u64::MAX), SeqCst);
+    }
+
+    /// The next list is read and put aside, and its sender gets no answer.
+    pub fn keep_next_list(&self) {
+        self.keeping_list.store(true, SeqCst);
+    }
+
+    /// Works on the lists that were put aside, whether their senders are there or not. Returns how many there were.
+    pub fn work_on_kept_lists(&self) -> usize {
+        let mut engine = self.engine();
+        let lists = std::mem::take(&mut engine.kept);
+        lists.iter().filter(|list| engine.repopulate(list).is_ok()).count()
+    }
+
+    /// How many lists are put aside.
+    pub fn kept_lists(&self) -> usize {
+        self.engine().kept.len()
+    }
+
+    /// How many inbounds there are.
+    pub fn tags(&self) -> usize {
+        self.engine().backends.iter().map(|backend| backend.inbounds.len()).sum()
+    }
+
     /// The next calls fail.
     pub fn fail_next(&self, calls: u32) {
         self.failures.store(calls, SeqCst);
@@ -135,8 +166,13 @@ impl Inner {
         self.losing_reply.swap(false, SeqCst)
     }
 
+    pub(super) fn keeps_list(&self) -> bool {
+        self.keeping_list.swap(false, SeqCst)
+    }
+
     pub(super) async fn held(&self) {
-        let time = Duration::from_millis(self.hold_ms.load(SeqCst));
+        let jitter = rand::random_range(0..=self.jitter_ms.load(SeqCst));
+        let time = Duration::from_millis(self.hold_ms.load(SeqCst).saturating_add(jitter));
         if !time.is_zero() {
             tokio::time::sleep(time).await;
         }

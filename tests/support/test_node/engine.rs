@@ -39,6 +39,8 @@ pub struct Engine {
     pub backends: Vec<Backend>,
     pub users: BTreeMap<u32, NodeUser>,
     pub events: Vec<Event>,
+    /// Lists that were read and wait to be worked on.
+    pub kept: Vec<Vec<UserData>>,
     pub totals: Totals,
     /// The bytes of each reply that had some, and when it was sent.
     pub replies: Vec<(Instant, u64)>,

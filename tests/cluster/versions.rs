@@ -1,0 +1,163 @@
+//! Two versions side by side, of which one knows a task that the other does not: each has the coordination of a whole
+//! panel, and its own list of tasks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sarban::app::{Coordination, CoordinationParts};
+use sarban::clock::Clock;
+use sarban::cluster::bell::Bell;
+use sarban::cluster::identity::Identity;
+use sarban::cluster::leadership::Standing;
+use sarban::domain::lease::LeaseTiming;
+use sarban::domain::moment::SECOND;
+use sarban::domain::schedule::{Schedule, Task};
+use sarban::notify::{Courier, Timing};
+use sarban::store::members::Member;
+use sarban::store::{Db, Engine, runs};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+use crate::gate::servers;
+use crate::support;
+use crate::support::database::{TestDatabase, execute, number, on_both_engines};
+use crate::task::{deps, supervisor};
+
+on_both_engines!(a_task_that_the_older_version_does_not_know_is_left_to_the_newer_one_and_not_lost);
+
+/// Both versions know this one.
+const OLD: Task = Task::ReviewUsers;
+/// The newer one alone.
+const NEW: Task = Task::Prune;
+
+const NEW_DONE: &str = "SELECT COUNT(*) FROM task_run WHERE task = 'prune' AND trigger = 'schedule' AND state = 'done'";
+const NEW_ROWS: &str = "SELECT COUNT(*) FROM task_run WHERE task = 'prune'";
+const NEW_GAPS: &str = "SELECT CAST((MAX(slot) - MIN(slot)) / 1000000 + 1 - COUNT(*) AS BIGINT) FROM task_run
+    WHERE task = 'prune' AND trigger = 'schedule'";
+const REQUESTS: &str = "SELECT COUNT(*) FROM task_request";
+
+struct Version {
+    coordination: Coordination,
+    _data: TempDir,
+}
+
+impl Version {
+    /// Starts a process of `version` that knows these tasks, each once a second.
+    async fn start(test: &TestDatabase, cluster: &str, version: &str, tasks: &[Task]) -> Self {
+        let schedules: Vec<Schedule> = tasks.iter().map(|task| Schedule { task: *task, period: SECOND }).collect();
+        let known = tasks.iter().map(|task| (task.name().to_owned(), json!(SECOND))).collect();
+        let identity = Identity { version: version.to_owned(), ..Identity::new(version.to_owned()) };
+        let (data, db) = (tempfile::tempdir().unwrap(), Db::open(&test.options).await.unwrap());
+        let (supervisor, clock, bell) = (supervisor(&db).await, Clock::real(), Bell::default());
+        let pause = Duration::from_secs(1);
+        let quiet = Timing { retry_after: pause, attempts: 1, poll: pause, silence: pause, gather: pause };
+        let coordination = Coordination::start(CoordinationParts {
+            me: Member {
+                instance: identity.instance,
+                host: version.to_owned(),
+                pid: 1,
+                worker_threads: 1,
+                cores: 1.0,
+                version: version.to_owned(),
+                started_at: clock.now().micros(),
+                last_seen: 0,
+                tasks: serde_json::Value::Object(known).to_string(),
+            },
+            identity,
+            timing: LeaseTiming::new(2 * SECOND, None).unwrap(),
+            schedules,
+            lease_database: test.options.clone(),
+            redis: (test.db.engine() == Engine::Postgres).then(|| (servers(&support::redis_url()), cluster.to_owned())),
+            bell: bell.clone(),
+            supervisor: supervisor.clone(),
+            courier: Courier::new(clock, watch::channel(()).1, quiet, None, watch::channel(None).1),
+            deps: Arc::new(deps(&db, supervisor, data.path())),
+        });
+        Self { coordination: coordination.unwrap(), _data: data }
+    }
+
+    async fn leads(&mut self) {
+        let led = self.coordination.standing.wait_for(|standing| *standing == Standing::Leader);
+        timeout(Duration::from_secs(20), led).await.expect("it leads").unwrap();
+    }
+
+    /// The versions of all members, in order, as soon as there are so many.
+    async fn sees(&mut self, count: usize) -> Vec<String> {
+        let seen = self.coordination.members.wait_for(|members| members.len() == count);
+        let members = timeout(Duration::from_secs(20), seen).await.expect("all are seen").unwrap();
+        let mut versions: Vec<String> = members.iter().map(|member| member.version.clone()).collect();
+        versions.sort_unstable();
+        versions
+    }
+
+    async fn stop(self) {
+        self.coordination.drain();
+        self.coordination.join().await;
+    }
+}
+
+async fn a_task_that_the_older_version_does_not_know_is_left_to_the_newer_one_and_not_lost(test: TestDatabase) {
+    let db = &test.db;
+    let cluster = format!("test-{}", Uuid::new_v4().simple());
+    let mut older = Version::start(&test, &cluster, "1.0.0", &[OLD]).await;
+    older.leads().await;
+    ask_for(db, NEW).await;
+    three_more_reviews(db).await;
+    assert_eq!((number(db, NEW_ROWS).await, number(db, REQUESTS).await), (0, 1), "it is left alone");
+
+    let mut newer = Version::start(&test, &cluster, "1.1.0", &[OLD, NEW]).await;
+    assert_eq!(older.sees(2).await, ["1.0.0", "1.1.0"]);
+    newer.leads().await;
+    until(db, "the request is taken up, and slots are run", async || {
+        number(db, REQUESTS).await == 0 && number(db, NEW_DONE).await > 0
+    })
+    .await;
+    newer.stop().await;
+
+    // As if it had died in the middle of a run.
+    let latest = "UPDATE task_run SET state = 'running', finished_at = NULL WHERE task = 'prune' AND slot =
+        (SELECT MAX(slot) FROM task_run WHERE task = 'prune' AND trigger = 'schedule')";
+    execute(db, latest).await;
+    const RUNNING: &str = "SELECT COUNT(*) FROM task_run WHERE task = 'prune' AND state = 'running'";
+    let before = (number(db, NEW_ROWS).await, number(db, RUNNING).await);
+    assert!(before.1 > 0);
+    older.leads().await;
+    three_more_reviews(db).await;
+    let after = (number(db, NEW_ROWS).await, number(db, RUNNING).await);
+    assert_eq!(after, before, "no slot is run or given up by who does not know what it is");
+
+    let done = number(db, NEW_DONE).await;
+    let mut newer = Version::start(&test, &cluster, "1.1.0", &[OLD, NEW]).await;
+    newer.leads().await;
+    until(db, "slots are run again", async || number(db, NEW_DONE).await > done).await;
+    assert_eq!(number(db, NEW_GAPS).await, 0, "every slot in between has its row");
+    newer.stop().await;
+    older.stop().await;
+    let skipped = "SELECT COUNT(*) FROM task_run WHERE state IN ('failed', 'skipped')";
+    assert_eq!(number(db, skipped).await, 0);
+}
+
+/// As the newer version does when somebody asks for it.
+async fn ask_for(db: &Db, task: Task) {
+    let mut tx = db.begin().await.unwrap();
+    runs::request(&mut tx, task.name(), Clock::real().now()).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Whoever leads has looked at everything meanwhile.
+async fn three_more_reviews(db: &Db) {
+    const REVIEWS: &str = "SELECT COUNT(*) FROM task_run WHERE task = 'review_users' AND state = 'done'";
+    let before = number(db, REVIEWS).await;
+    until(db, "what both know is run", async || number(db, REVIEWS).await >= before + 3).await;
+}
+
+async fn until(db: &Db, what: &str, holds: impl AsyncFn() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(Instant::now() < limit, "this never came true: {what}; {} rows", number(db, NEW_ROWS).await);
+        sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,77 @@
+//! Leader after leader, people who change users all the while, and a node that takes its time: at rest it is right.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use sarban::store::{Db, IdList, node_users};
+use tokio::time::sleep;
+
+use crate::panel::{Panel, add_node, add_users, change, eventually, give, healthy, marks, revoke};
+use crate::support::database::on_both_engines;
+use crate::test_node::{Options, TestNode};
+
+on_both_engines!(hand_overs_amid_changes_leave_the_node_right);
+
+const USERS: i64 = 30;
+const ROUNDS: u64 = 8;
+
+async fn hand_overs_amid_changes_leave_the_node_right(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    add_node(&db, 1, node.address(), "grpcio").await;
+    add_users(&db, USERS).await;
+    let mut panel = Panel::lead(&db).await;
+    healthy(&db, 1).await;
+    give(&db, "vless", USERS).await;
+    node.jitter(Duration::from_millis(50));
+    for seed in 0..ROUNDS {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let changing = tokio::spawn(change_users(db.clone(), seed));
+        sleep(Duration::from_millis(rng.random_range(0..800))).await;
+        let in_good_order = rng.random_bool(0.3);
+        let old = panel;
+        if in_good_order {
+            old.step_down().await;
+            panel = Panel::lead(&db).await;
+        } else {
+            // The next one is quicker than its farewell.
+            old.term.end();
+            let leaving = tokio::spawn(old.step_down());
+            panel = Panel::lead(&db).await;
+            leaving.await.unwrap();
+        }
+        sleep(Duration::from_millis(rng.random_range(0..800))).await;
+        changing.abort();
+        changing.await.unwrap_err();
+        eventually(&format!("the node is right and no mark is left, seed {seed}"), async || {
+            differences(&db, &node).await.is_empty() && marks(&db).await == 0
+        })
+        .await;
+    }
+}
+
+/// For ever.
+async fn change_users(db: Db, seed: u64) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    for number in 0.. {
+        let user = rng.random_range(1..=USERS);
+        match rng.random_range(0..3) {
+            0 => change(&db, &format!("UPDATE users SET enabled = FALSE WHERE id = {user}"), [user]).await,
+            1 => change(&db, &format!("UPDATE users SET enabled = TRUE WHERE id = {user}"), [user]).await,
+            _ => revoke(&db, user, &format!("key-{seed}-{number}")).await,
+        }
+        sleep(Duration::from_millis(rng.random_range(5..60))).await;
+    }
+}
+
+/// Users that the node has wrongly, or has not: the key that it should have, and the one that it has.
+async fn differences(db: &Db, node: &TestNode) -> Vec<(Option<String>, Option<String>)> {
+    let users = node_users::chosen(db, &IdList::new(1..=USERS)).await.unwrap();
+    let mut has: BTreeMap<u32, String> = node.users().into_iter().map(|(id, user)| (id, user.key)).collect();
+    let pairs = users.into_iter().map(|user| {
+        let key = has.remove(&u32::try_from(user.id.0).unwrap());
+        (user.live.then_some(user.key), key)
+    });
+    pairs.filter(|(should, has)| should != has).collect()
+}
