@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PASSWORD = "benchmark"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 
 # What a panel in Python took for the same on such a machine, with SQLite and 20 hosts: CPU ms per request at 100,000
 # users. The first column of a route is what the table calls it.
@@ -57,6 +58,19 @@ ROUTES = {
     "links, noted": ("sub", "v2rayNG/1.8.5", 65),
     "token": ("token", None, 243),
 }
+
+
+def arguments(doc, output, users, engines=True):
+    """A parser of what all these scripts take: how many users (a number or several), where from, where to, which programs."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--users", type=int, default=users, **({"nargs": "+"} if isinstance(users, list) else {}))
+    if engines:
+        parser.add_argument("--engines", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
+    parser.add_argument("--databases", help="keep the seeded databases in this folder")
+    parser.add_argument("--output", default=str(ROOT / "docs" / output), help="where the figures go")
+    for program, path in {"binary": "sarban", "seed": "examples/seed", "bare": "examples/bare", "test-node": "examples/test_node"}.items():
+        parser.add_argument(f"--{program}", default=str(TARGET / path))
+    return parser
 
 
 def cpu_seconds(pid, children=False):
@@ -97,22 +111,25 @@ def wait_for(url, process):
     sys.exit(f"bench: no answer at {url}")
 
 
-def start_wrk(base, paths, seconds, connections, folder, **env):
+def start_wrk(base, paths, seconds, connections, folder, script="requests.lua", **env):
     """Starts wrk on these paths, each in turn. DELAY is the pause after each answer in ms."""
     with tempfile.NamedTemporaryFile("w", dir=folder, prefix="requests.", delete=False) as requests:
         requests.write("\n".join(paths) + "\n")
     env = {**os.environ, "REQUESTS": requests.name, **{name: value for name, value in env.items() if value}}
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(HERE / "requests.lua"), base]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(HERE / script), base]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
 
 
-def figures_of(process):
-    """What wrk measured, once it has ended."""
+def figures_of(process, *marks):
+    """What wrk measured, once it has ended: its lines that begin with these marks."""
     output, _ = process.communicate()
-    line = next((line for line in output.splitlines() if line.startswith("FIGURES ")), None)
-    if process.returncode or not line:
-        sys.exit(f"bench: wrk failed:\n{output}")
-    return json.loads(line.removeprefix("FIGURES "))
+    figures = {}
+    for mark in marks or ("FIGURES",):
+        line = next((line for line in output.splitlines() if line.startswith(mark + " ")), None)
+        if process.returncode or not line:
+            sys.exit(f"bench: wrk failed:\n{output}")
+        figures.update(json.loads(line.removeprefix(mark)))
+    return figures
 
 
 def wrk(*args, **env):
@@ -282,19 +299,11 @@ def postgres_pid(url):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--engines", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
+    parser = arguments(__doc__, "performance.json", [10_000, 100_000, 1_000_000])
     parser.add_argument("--workers", nargs="+", default=["1", "2", ""], help="UVICORN_WORKERS; empty: what the panel chooses")
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--only", nargs="*", help="routes whose name contains one of these")
-    parser.add_argument("--databases", help="keep the seeded databases in this folder")
-    parser.add_argument("--output", default=str(ROOT / "docs" / "performance"), help="where the figures go, without suffix")
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-    parser.add_argument("--binary", default=str(target / "sarban"))
-    parser.add_argument("--bare", default=str(target / "examples" / "bare"))
-    parser.add_argument("--seed", default=str(target / "examples" / "seed"))
     args = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("bench: wrk is missing: install it (on Debian: apt-get install wrk)")
@@ -342,9 +351,9 @@ def seeded(args, home, engine, users, server):
 def write(args, results):
     output = Path(args.output)
     output.parent.mkdir(exist_ok=True)
-    output.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+    output.write_text(json.dumps(results, indent=1) + "\n")
     output.with_suffix(".svg").write_text(chart(results))
-    replace(output.with_suffix(".md"), "figures", f"\n![CPU time per request]({output.name}.svg)\n" + tables(results))
+    replace(output.with_suffix(".md"), "figures", f"\n![CPU time per request]({output.stem}.svg)\n" + tables(results))
 
 
 def replace(document, name, text):

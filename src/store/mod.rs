@@ -26,6 +26,7 @@ mod online;
 pub mod outbox;
 pub mod owner_totals;
 mod pg;
+mod readers;
 pub mod resets;
 pub mod review;
 pub mod runs;
