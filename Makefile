@@ -30,7 +30,7 @@ chaos: ## faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-
 bench: ## measure the panel under load, beside a bare route: docs/performance.md (BENCH="--users 100000" for less)
 	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node
 	@tests/support/services.sh run sh -c "python3 benches/http/bench.py $(BENCH) && python3 benches/http/tasks.py $(TASKS) \
-		&& python3 benches/http/tail.py && python3 benches/http/scale_out.py"
+		&& python3 benches/http/tail.py && python3 benches/http/overload.py && python3 benches/http/scale_out.py"
 
 soak: ## memory through an hour of load: docs/performance.md (SOAK="--users 1000000 --minutes 10" for other figures)
 	$(CARGO) build --locked --release --bin sarban --example seed

@@ -1,6 +1,8 @@
-//! How long a subscription takes to render, in every format, with 20 and with 200 hosts.
+//! How long a subscription takes to render, in every format, with 20 and with 200 hosts, and how long an answer to a
+//! program that has it already, where nothing is rendered.
 //!
-//! `cargo bench --bench subscription`; the house's aims for 20 hosts: 25 µs as links, 250 µs for Xray (55 kB).
+//! `cargo bench --bench subscription`; the house's aims: 25 µs for 20 hosts as links, 250 µs for 55 kB of Xray, which is
+//! what 40 of these hosts make.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may panic")]
 
@@ -18,6 +20,8 @@ use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::domain::user::{Expiry, ResetStrategy, User};
 use sarban::subscription::catalogue::{Catalogue, HostRow};
 use sarban::subscription::client::ClientRules;
+use sarban::subscription::etag::etag;
+use sarban::subscription::headers::headers;
 use sarban::subscription::templates::Templates;
 use sarban::subscription::{Format, Request, render};
 
@@ -101,6 +105,24 @@ fn catalogue(count: i64) -> Catalogue {
     Catalogue::new((1..=count).map(row).collect())
 }
 
+fn request<'a>(
+    user: &'a User,
+    catalogue: &'a Catalogue,
+    settings: &'a SubscriptionSettings,
+    templates: &'a Templates,
+) -> Request<'a> {
+    Request {
+        user,
+        catalogue,
+        settings,
+        templates,
+        derivation: KeyDerivation::Xxh128,
+        server_ip: "192.0.2.1",
+        user_agent: "SFA/1.12.0 (570; sing-box 1.12.0; language de)",
+        now: NOW,
+    }
+}
+
 fn formats(criterion: &mut Criterion) {
     let (user, settings, templates) = (user(), SubscriptionSettings::initial(), Templates::default());
     for (name, format) in [
@@ -113,24 +135,39 @@ fn formats(criterion: &mut Criterion) {
         ("wireguard", Format::WireGuard),
     ] {
         let mut group = criterion.benchmark_group(name);
-        for count in [20, 200] {
+        let counts: &[i64] = if format == Format::Xray { &[20, 40, 200] } else { &[20, 200] };
+        for &count in counts {
             let catalogue = catalogue(count);
-            let request = Request {
-                user: &user,
-                catalogue: &catalogue,
-                settings: &settings,
-                templates: &templates,
-                derivation: KeyDerivation::Xxh128,
-                server_ip: "192.0.2.1",
-                user_agent: "SFA/1.12.0 (570; sing-box 1.12.0; language de)",
-                now: NOW,
-            };
+            let request = request(&user, &catalogue, &settings, &templates);
             let mut chance = StdRng::seed_from_u64(1);
             group.throughput(Throughput::Bytes(render(format, &request, &mut chance).body.len() as u64));
             group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
                 bencher.iter(|| render(format, black_box(&request), &mut chance));
             });
         }
+    }
+}
+
+/// What an answer costs besides its text: the tag, by which one that is there already is known, and the headers.
+fn known(criterion: &mut Criterion) {
+    let (user, settings, templates) = (user(), SubscriptionSettings::initial(), Templates::default());
+    let mut group = criterion.benchmark_group("known already");
+    for count in [20, 200] {
+        let catalogue = catalogue(count);
+        let request = request(&user, &catalogue, &settings, &templates);
+        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+            bencher.iter(|| {
+                let tag = etag(Format::Links, black_box(&request), 7);
+                (
+                    tag,
+                    headers(
+                        &user,
+                        &settings,
+                        black_box("https://panel.example/sub/ann/0123456789abcdef0123456789abcdef"),
+                    ),
+                )
+            });
+        });
     }
 }
 
@@ -142,6 +179,6 @@ fn rules(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(40);
-    targets = formats, rules
+    targets = formats, known, rules
 }
 criterion_main!(benches);

@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PASSWORD = "benchmark"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 
 # What a panel in Python took for the same on such a machine, with SQLite and 20 hosts: CPU ms per request at 100,000
 # users. The first column of a route is what the table calls it.
@@ -37,6 +38,14 @@ ROUTES = {
     "users, searched": (["/api/users?size=50&username=user"], None, 137),
     "users, of one owner": (["/api/users?size=50&owner_username=reseller_7&order_by=created_at"], None, None),
     "users, last page": (["/api/users?size=50&page={last}"], None, None),
+    # Another text each time, so that no total is known: one that 1 user in 26 has, 1 in some hundreds, a few in a million.
+    "search, common": ("common", None, None),
+    "search, common, ordered": ("common ordered", None, None),
+    "search, common, of one owner": ("common of one owner", None, None),
+    "search, middling": ("middling", None, None),
+    "search, middling, ordered": ("middling ordered", None, None),
+    "search, rare": ("rare", None, None),
+    "search, two letters": ("short", None, None),
     "one user": ("users", None, 45),
     "one user, the same": ("user", None, 45),
     "statistics": (["/api/system/stats/users"], None, 116),
@@ -49,6 +58,19 @@ ROUTES = {
     "links, noted": ("sub", "v2rayNG/1.8.5", 65),
     "token": ("token", None, 243),
 }
+
+
+def arguments(doc, output, users, engines=True):
+    """A parser of what all these scripts take: how many users (a number or several), where from, where to, which programs."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--users", type=int, default=users, **({"nargs": "+"} if isinstance(users, list) else {}))
+    if engines:
+        parser.add_argument("--engines", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
+    parser.add_argument("--databases", help="keep the seeded databases in this folder")
+    parser.add_argument("--output", default=str(ROOT / "docs" / output), help="where the figures go")
+    for program, path in {"binary": "sarban", "seed": "examples/seed", "bare": "examples/bare", "test-node": "examples/test_node"}.items():
+        parser.add_argument(f"--{program}", default=str(TARGET / path))
+    return parser
 
 
 def cpu_seconds(pid, children=False):
@@ -89,22 +111,25 @@ def wait_for(url, process):
     sys.exit(f"bench: no answer at {url}")
 
 
-def start_wrk(base, paths, seconds, connections, folder, **env):
+def start_wrk(base, paths, seconds, connections, folder, script="requests.lua", **env):
     """Starts wrk on these paths, each in turn. DELAY is the pause after each answer in ms."""
     with tempfile.NamedTemporaryFile("w", dir=folder, prefix="requests.", delete=False) as requests:
         requests.write("\n".join(paths) + "\n")
     env = {**os.environ, "REQUESTS": requests.name, **{name: value for name, value in env.items() if value}}
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(HERE / "requests.lua"), base]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(HERE / script), base]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
 
 
-def figures_of(process):
-    """What wrk measured, once it has ended."""
+def figures_of(process, *marks):
+    """What wrk measured, once it has ended: its lines that begin with these marks."""
     output, _ = process.communicate()
-    line = next((line for line in output.splitlines() if line.startswith("FIGURES ")), None)
-    if process.returncode or not line:
-        sys.exit(f"bench: wrk failed:\n{output}")
-    return json.loads(line.removeprefix("FIGURES "))
+    figures = {}
+    for mark in marks or ("FIGURES",):
+        line = next((line for line in output.splitlines() if line.startswith(mark + " ")), None)
+        if process.returncode or not line:
+            sys.exit(f"bench: wrk failed:\n{output}")
+        figures.update(json.loads(line.removeprefix(mark)))
+    return figures
 
 
 def wrk(*args, **env):
@@ -146,6 +171,22 @@ class Panel:
         self.process.wait(30)
 
 
+def searches(kind):
+    """Some hundred texts of three to eight characters and what is asked besides, by how many users have them."""
+    words = "ali sara reza maryam hossein niloofar amir zahra mehdi fatemeh arash parisa ivan olga dmitry anna sergey".split()
+    # In upper case here and there, which changes nothing but what the panel remembers.
+    cases = lambda text: ["".join(c.upper() if bits >> i & 1 else c for i, c in enumerate(text)) for bits in range(2 ** min(len(text), 5))]
+    how_many, _, besides = kind.partition(" ")
+    texts = {
+        "common": [text for word in words for text in cases(word[:5])],
+        "middling": [text + str(digit) for word in words for digit in range(1, 10) for text in cases(word[-3:])],
+        "rare": [str(12_345 + 7_919 * nth) for nth in range(20_000)],
+        "short": [text for word in words for text in cases(word[1:3])],
+    }[how_many]
+    more = {"": "", "ordered": "&order_by=used_traffic&descending=true", "of one owner": "&owner_username=reseller_7"}[besides]
+    return [f"/api/users?size=50&username={text}{more}" for text in texts]
+
+
 def paths_of(panel, kind):
     """Ten thousand users from all over the list, so that no cache knows them all."""
     if not hasattr(panel, "users"):
@@ -160,6 +201,8 @@ def paths_of(panel, kind):
         "sub": link,
         **{form: lambda user, form=form: f"{link(user)}/{form}" for form in ("links", "clash-meta", "sing-box", "xray")},
     }
+    if isinstance(kind, str) and kind.split()[0] in SEARCHES:
+        return searches(kind)
     if isinstance(kind, list):
         return [path.replace("{last}", str(panel.last)) for path in kind]
     if kind in ("user", "link"):
@@ -222,8 +265,11 @@ def bare(args, count, folder):
 
 bare.known = {}
 
+# How many users have what is searched for.
+SEARCHES = {"common", "middling", "rare", "short"}
+
 # Routes that take so long that a few at a time are enough.
-SLOW = {"services", "token"}
+SLOW = {"services", "token", *(name for name in ROUTES if name.startswith("search"))}
 
 HEAD = f"{'':24}{'req/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>9}{'DB ms':>9}{'bytes':>10}{'of bare':>9}{'× Python':>10}{'RSS MB':>8}"
 
@@ -253,19 +299,11 @@ def postgres_pid(url):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--engines", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
+    parser = arguments(__doc__, "performance.json", [10_000, 100_000, 1_000_000])
     parser.add_argument("--workers", nargs="+", default=["1", "2", ""], help="UVICORN_WORKERS; empty: what the panel chooses")
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--only", nargs="*", help="routes whose name contains one of these")
-    parser.add_argument("--databases", help="keep the seeded databases in this folder")
-    parser.add_argument("--output", default=str(ROOT / "docs" / "performance"), help="where the figures go, without suffix")
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-    parser.add_argument("--binary", default=str(target / "sarban"))
-    parser.add_argument("--bare", default=str(target / "examples" / "bare"))
-    parser.add_argument("--seed", default=str(target / "examples" / "seed"))
     args = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("bench: wrk is missing: install it (on Debian: apt-get install wrk)")
@@ -313,9 +351,9 @@ def seeded(args, home, engine, users, server):
 def write(args, results):
     output = Path(args.output)
     output.parent.mkdir(exist_ok=True)
-    output.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+    output.write_text(json.dumps(results, indent=1) + "\n")
     output.with_suffix(".svg").write_text(chart(results))
-    replace(output.with_suffix(".md"), "figures", f"\n![CPU time per request]({output.name}.svg)\n" + tables(results))
+    replace(output.with_suffix(".md"), "figures", f"\n![CPU time per request]({output.stem}.svg)\n" + tables(results))
 
 
 def replace(document, name, text):

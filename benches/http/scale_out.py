@@ -6,7 +6,6 @@ time per request, of the panels and of the database. (Requests per second say no
 they share.)
 """
 
-import argparse
 import json
 import os
 import tempfile
@@ -47,15 +46,11 @@ def measured(args, panels, database_pid, folder, name):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=100_000)
+    parser = bench.arguments(__doc__, "performance-scale-out.json", 100_000, engines=False)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--connections", type=int, default=4, help="for each process")
     parser.add_argument("--delay", type=int, default=8, help="milliseconds between an answer and the next request")
-    parser.add_argument("--output", default=str(bench.ROOT / "docs" / "performance-scale-out.json"))
-    parser.add_argument("--binary", default=str(tasks.TARGET / "sarban"))
-    parser.add_argument("--seed", default=str(tasks.TARGET / "examples" / "seed"))
     args = parser.parse_args()
     server, redis = os.environ.get("SARBAN_TEST_POSTGRES_URL"), os.environ.get("SARBAN_TEST_REDIS_URL")
     rows = []

@@ -6,7 +6,6 @@ recorded, while a tenth of the users is expired, while all nodes get their full 
 soon as it has ended, so that all of the window is spent in it.
 """
 
-import argparse
 import json
 import os
 import tempfile
@@ -99,19 +98,12 @@ def window(args, panel, database, folder, kind):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--engines", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
+    parser = bench.arguments(__doc__, "performance-tail.json", 100_000)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--connections", type=int, default=4, help="of each of the two loads")
     parser.add_argument("--delay", type=int, default=10, help="milliseconds between an answer and the next request")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
-    parser.add_argument("--databases", help="keep the seeded databases in this folder")
-    parser.add_argument("--output", default=str(bench.ROOT / "docs" / "performance-tail.json"))
-    parser.add_argument("--binary", default=str(tasks.TARGET / "sarban"))
-    parser.add_argument("--seed", default=str(tasks.TARGET / "examples" / "seed"))
-    parser.add_argument("--test-node", default=str(tasks.TARGET / "examples" / "test_node"))
     args = parser.parse_args()
     server = os.environ.get("SARBAN_TEST_POSTGRES_URL")
     results = []

@@ -5,7 +5,6 @@ Usage of test nodes that move a little for every user, a review with 1 % and wit
 the runs in `task_run`, CPU time that of the panel from its start on (with the node's bookkeeping in it) and of PostgreSQL.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -18,8 +17,6 @@ import time
 from pathlib import Path
 
 import bench
-
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", bench.ROOT / "target")) / "release"
 
 
 class Database:
@@ -149,15 +146,8 @@ def tasks(args, database, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--engines", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
+    parser = bench.arguments(__doc__, "performance-tasks.json", [10_000, 100_000, 1_000_000])
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 10])
-    parser.add_argument("--databases", help="keep the seeded databases in this folder")
-    parser.add_argument("--output", default=str(bench.ROOT / "docs" / "performance-tasks.json"))
-    parser.add_argument("--binary", default=str(TARGET / "sarban"))
-    parser.add_argument("--seed", default=str(TARGET / "examples" / "seed"))
-    parser.add_argument("--test-node", default=str(TARGET / "examples" / "test_node"))
     args = parser.parse_args()
     server = os.environ.get("SARBAN_TEST_POSTGRES_URL")
     results = []

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod engines;
 pub mod fetch_log;
 pub mod hosts;
+pub mod lookups;
 pub mod nodes;
 pub mod notices;
 pub mod passwords;

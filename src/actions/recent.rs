@@ -115,12 +115,14 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        // Before the lock, so that it goes after it: thousands of values take a while.
+        let _forgotten;
         let mut slots = self.slots();
         if let Some(slot) = slots.get_mut(key) {
             return use_it(slot);
         }
         if slots.len() >= CAPACITY {
-            slots.clear();
+            _forgotten = std::mem::take(&mut *slots);
         }
         use_it(slots.entry(key.to_owned()).or_default())
     }

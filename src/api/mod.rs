@@ -49,6 +49,7 @@ use rand::{CryptoRng, RngExt};
 use crate::actions::Panel;
 use crate::actions::attempt_limiter::AttemptLimiter;
 use crate::actions::fetch_log::FetchLog;
+use crate::actions::lookups::Lookups;
 use crate::actions::recent::{MAX_AGE, Recent, Rings};
 use crate::actions::subscriptions::{SourceCache, Surroundings};
 use crate::actions::users::totals::TotalCache;
@@ -141,6 +142,8 @@ pub struct State {
     pub admins: Recent<String, Option<Admin>>,
     /// Users as requests name them.
     pub users: Recent<String, Option<Arc<User>>>,
+    /// Reads those that are not kept.
+    pub lookups: Lookups,
     /// A hash of what subscriptions depend on and no admin changes.
     pub surroundings_revision: u128,
     /// How many users of what kind there are, by owner.
@@ -195,6 +198,7 @@ impl State {
             admission: Admission::new(options.requests_at_once),
             admins: Recent::new(MAX_AGE, Rings::All),
             users: Recent::new(MAX_AGE, Rings::All),
+            lookups: Lookups::default(),
             user_counts: Recent::new(2 * SECOND, Rings::Own),
             totals: TotalCache::default(),
             panel,

@@ -21,9 +21,9 @@ use super::user_input::{At, ExpiredQuery, OwnerQuery, UserCreate, UserModify, Us
 use crate::actions::users::{self, UserError, bulk};
 use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
+use crate::store::StoreError;
 use crate::store::services::Scope;
 use crate::store::user_lists::{UserFilter, UserSort, UserWindow};
-use crate::store::{self, StoreError};
 
 /// Bytes of a name that is kept: 32 letters of any script.
 const MAX_KEPT_NAME: usize = 128;
@@ -233,7 +233,7 @@ impl State {
 
     /// The user of that name as it was at most a moment ago.
     pub(super) async fn recent_user(&self, username: &str) -> Result<Option<Arc<User>>, StoreError> {
-        let find = async || Ok(store::users::by_username(&self.panel.db, username).await?.map(Arc::new));
+        let find = async || self.lookups.user(&self.panel.db, username).await;
         // Nobody can have such a name, and strangers would have their texts kept.
         if username.len() > MAX_KEPT_NAME {
             return find().await;

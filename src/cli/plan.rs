@@ -241,7 +241,7 @@ mod tests {
     fn one_box_needs_no_warning() {
         let plan = plan(&[], 1);
         assert_eq!((plan.cores, plan.affinity, plan.quota, plan.workers), (2, 4, Some(1.5), 5));
-        assert_eq!((plan.database, plan.database_connections), ("sqlite", 6));
+        assert_eq!((plan.database, plan.database_connections), ("sqlite", 4));
         assert_eq!(plan.warnings, [""; 0]);
     }
 
@@ -269,8 +269,8 @@ mod tests {
     #[test]
     fn more_than_the_memory_that_there_is_is_a_warning() {
         let plan = plan_within(&[], 1, 128);
-        assert_eq!((plan.memory_mb, plan.memory_limit_mb), (40 + 110 + 5 * 3 + 6 * 5 + 20, Some(128)));
+        assert_eq!((plan.memory_mb, plan.memory_limit_mb), (40 + 110 + 5 * 3 + 4 * 5 + 20, Some(128)));
         assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
-        assert!(plan.warnings[0].contains("215 MB, and there are 128 MB"), "{:?}", plan.warnings);
+        assert!(plan.warnings[0].contains("205 MB, and there are 128 MB"), "{:?}", plan.warnings);
     }
 }

@@ -34,11 +34,12 @@ impl DatabaseSettings {
     }
 
     /// Those of them that are opened on so many cores. SQLite reads on a thread for each, with pages and statements of
-    /// its own: beyond three a core there is more memory and no more speed.
+    /// its own: beyond two a core there is more memory and no more speed. (Three at least: one that takes long should
+    /// not leave the others with one.)
     pub fn opened(&self, cores: usize) -> u32 {
         match self.url {
             DatabaseUrl::Postgres { .. } => self.connections(),
-            DatabaseUrl::Sqlite { .. } => self.connections().min(u32::try_from(3 * cores).unwrap_or(u32::MAX)),
+            DatabaseUrl::Sqlite { .. } => self.connections().min(u32::try_from(2 * cores).unwrap_or(u32::MAX).max(3)),
         }
     }
 

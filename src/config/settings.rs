@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(settings.auth.token_minutes, 1440);
         assert_eq!(settings.notify.usage_percent, 80);
         assert_eq!(settings.threads.workers(2).threads, 5);
-        assert_eq!(settings.requests_at_once(2), 8 * (5 + 6), "of SQLite's ten, six are opened");
+        assert_eq!(settings.requests_at_once(2), 8 * (5 + 4), "of SQLite's ten, four are opened");
     }
 
     #[test]

@@ -24,5 +24,6 @@ pub mod usage_series;
 pub mod user;
 pub mod user_document;
 pub mod user_edit;
+pub mod user_set;
 pub mod username;
 pub mod workers;

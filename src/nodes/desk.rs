@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::user_set::UserSet;
 use crate::domain::ids::{NodeId, UserId};
+use crate::domain::user_set::UserSet;
 use crate::store::changes::Mark;
 use crate::store::node_users::{NodeUser, ServiceTags};
 

@@ -3,8 +3,8 @@
 use prost::Message;
 
 use super::proto::{BackendsResponse, Inbound, User, UserData};
-use super::user_set::UserSet;
 use crate::domain::ids::NodeId;
+use crate::domain::user_set::UserSet;
 use crate::store::node_sync::{FirstSeen, Offer, OfferedBackend, OfferedInbound};
 use crate::store::node_users::NodeUser;
 

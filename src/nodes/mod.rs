@@ -16,7 +16,6 @@ pub mod spool;
 pub mod supervisor;
 mod sync_stream;
 mod tls;
-mod user_set;
 pub mod visit;
 mod wire;
 

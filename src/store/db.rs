@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, Sqlite, SqlitePool, Transaction};
 use tokio::time::{Instant, sleep};
 
 use super::StoreError;
 use super::gate::{Turn, WriteGate};
 use super::pg::{Pg, PgTx};
+use super::readers::Readers;
 use crate::config::database_url::DatabaseUrl;
 
 /// The database: one of two engines, the same functions for both. Cheap to clone.
@@ -34,7 +35,7 @@ pub enum Engine {
 /// SQLite's two pools and the gate that its writers pass.
 #[derive(Clone, Debug)]
 pub struct Lite {
-    pub(super) read: SqlitePool,
+    pub(super) read: Readers,
     pub(super) write: SqlitePool,
     gate: WriteGate,
     patience: Duration,
@@ -76,6 +77,8 @@ pub struct OpenOptions {
 /// How long SQLite itself waits for another process that writes. Its waiting is a blocked thread that can't be called
 /// off and that polls ever more rarely: a writer takes little of it and asks again.
 const BUSY: Duration = Duration::from_millis(20);
+/// So long after it was last heard of, a connection to PostgreSQL is taken to be there still.
+const PROVEN: Duration = Duration::from_millis(250);
 /// Between two questions.
 const BUSY_PAUSE: Duration = Duration::from_millis(3);
 
@@ -112,10 +115,11 @@ impl Db {
                     .pragma("cache_size", "-16000")
                     .optimize_on_close(true, None);
                 // The writer first: it creates the file and switches it to WAL.
-                let write = open_sqlite(connect.clone(), 1, options).await?;
-                // Each reader has pages of its own: enough for the upper levels of all trees of a million users.
-                let reader = connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-2000");
-                let read = open_sqlite(reader, options.connections, options).await?;
+                let write = once_it_may(options, || one_writer(options).connect_with(connect.clone())).await?;
+                // Each reader has pages of its own: enough for the upper levels of the trees that requests go down.
+                // The kernel has the rest; twice as much makes no request quicker but those for pages far inside.
+                let reader = connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-1000");
+                let read = once_it_may(options, || readers(options, &reader)).await?;
                 Ok(Self::Lite(Lite { read, write, gate, patience: options.busy_timeout }))
             }
         }
@@ -231,22 +235,27 @@ async fn begin_sqlite(lite: &Lite, turn: Turn) -> Result<Tx, (StoreError, Turn)>
     }
 }
 
-/// A pool on the file. A process that closes it as the last one has it to itself while it tidies up.
-async fn open_sqlite(
-    connect: SqliteConnectOptions,
-    connections: u32,
+/// Opens the file. A process that closes it as the last one has it to itself while it tidies up.
+async fn once_it_may<T, F: Future<Output = sqlx::Result<T>>>(
     options: &OpenOptions,
-) -> Result<SqlitePool, StoreError> {
+    open: impl Fn() -> F,
+) -> Result<T, StoreError> {
     let until = Instant::now() + options.busy_timeout;
     loop {
-        let pool =
-            SqlitePoolOptions::new().max_connections(connections.max(1)).acquire_timeout(options.acquire_timeout);
-        let opened = pool.connect_with(connect.clone()).await;
-        match opened.map_err(|source| StoreError::new("opening the SQLite database", source)) {
+        match open().await.map_err(|source| StoreError::new("opening the SQLite database", source)) {
             Err(busy) if busy.is_retry() && Instant::now() < until => sleep(BUSY_PAUSE).await,
             other => return other,
         }
     }
+}
+
+fn one_writer(options: &OpenOptions) -> SqlitePoolOptions {
+    // SQLite can't have broken off meanwhile.
+    SqlitePoolOptions::new().max_connections(1).acquire_timeout(options.acquire_timeout).test_before_acquire(false)
+}
+
+fn readers(options: &OpenOptions, connect: &SqliteConnectOptions) -> impl Future<Output = sqlx::Result<Readers>> {
+    Readers::open(connect.clone(), options.connections, options.acquire_timeout)
 }
 
 /// A file that must be there, as it is. Its writer can begin nothing.
@@ -257,10 +266,9 @@ async fn open_sqlite_to_read(path: &Path, options: &OpenOptions, gate: WriteGate
         .read_only(true)
         .busy_timeout(options.busy_timeout)
         .statement_cache_capacity(options.statement_cache.max(1));
-    let pool = || SqlitePoolOptions::new().acquire_timeout(options.acquire_timeout);
-    let read = pool().max_connections(options.connections.max(1)).connect_with(connect.clone()).await;
+    let read = readers(options, &connect).await;
     let read = read.map_err(|source| StoreError::new("opening the SQLite database to read", source))?;
-    let write = pool().max_connections(1).connect_lazy_with(connect);
+    let write = one_writer(options).connect_lazy_with(connect);
     Ok(Db::Lite(Lite { read, write, gate, patience: options.busy_timeout }))
 }
 
@@ -268,7 +276,18 @@ async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreErro
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);
     let connect = url.parse::<PgConnectOptions>().map_err(opening)?.application_name(&options.application_name);
     let connect = if options.read_only { connect.options([("default_transaction_read_only", "on")]) } else { connect };
-    let pool =
-        PgPoolOptions::new().max_connections(options.connections.max(1)).acquire_timeout(options.acquire_timeout);
+    let pool = PgPoolOptions::new()
+        .max_connections(options.connections.max(1))
+        .acquire_timeout(options.acquire_timeout)
+        // The pool pings a connection when it comes back; once more when it goes is for those that lay idle.
+        .test_before_acquire(false)
+        .before_acquire(|connection, idle| {
+            Box::pin(async move {
+                if idle.idle_for > PROVEN {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        });
     Pg::open(pool, connect, options.statement_cache).await.map_err(opening)
 }

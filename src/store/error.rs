@@ -1,14 +1,15 @@
 //! What can go wrong with a statement, sorted by what a caller can do about it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-/// A statement that failed: its name, and the driver's own error as the source.
-#[derive(Debug, thiserror::Error)]
+/// A statement that failed: its name, and the driver's own error as the source. Cheap to clone: many may have asked.
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation} failed")]
 pub struct StoreError {
     operation: &'static str,
     #[source]
-    source: sqlx::Error,
+    source: Arc<sqlx::Error>,
 }
 
 /// Kinds of failure, by what a caller can do.
@@ -29,18 +30,18 @@ pub enum Fault {
 }
 
 impl StoreError {
-    pub(crate) const fn new(operation: &'static str, source: sqlx::Error) -> Self {
-        Self { operation, source }
+    pub(crate) fn new(operation: &'static str, source: sqlx::Error) -> Self {
+        Self { operation, source: Arc::new(source) }
     }
 
     /// Something that did not come back within the time that its caller had.
-    pub const fn timed_out(operation: &'static str) -> Self {
+    pub fn timed_out(operation: &'static str) -> Self {
         Self::new(operation, sqlx::Error::PoolTimedOut)
     }
 
     /// What a caller can do about it.
     pub fn fault(&self) -> Fault {
-        match &self.source {
+        match &*self.source {
             sqlx::Error::Database(error) if error.is_unique_violation() => {
                 Fault::Unique(error.constraint().unwrap_or_else(|| error.message()).to_owned())
             }
@@ -72,7 +73,7 @@ impl StoreError {
 
     /// True when the statement names a table that the database does not have.
     pub(super) fn is_missing_table(&self) -> bool {
-        let sqlx::Error::Database(error) = &self.source else { return false };
+        let sqlx::Error::Database(error) = &*self.source else { return false };
         // PostgreSQL's code, MySQL's; SQLite has one for all mistakes in a statement.
         matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
     }

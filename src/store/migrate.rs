@@ -38,6 +38,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0009_member_tasks",
     "0010_traffic_rank",
     "0011_user_names",
+    "0012_owner_index",
 ];
 
 /// Why a migration failed.

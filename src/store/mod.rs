@@ -22,9 +22,11 @@ pub mod node_edits;
 pub mod node_sync;
 pub mod node_users;
 pub mod nodes;
+mod online;
 pub mod outbox;
 pub mod owner_totals;
 mod pg;
+mod readers;
 pub mod resets;
 pub mod review;
 pub mod runs;
@@ -58,7 +60,7 @@ pub use id_list::IdList;
 pub use pg::{Pg, PgTx};
 pub use statement::Statement;
 
-pub(crate) use statement::{read, row, run, statements};
+pub(crate) use statement::{read, row, row_in_order, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
@@ -77,6 +79,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         node_sync::STATEMENTS,
         node_users::STATEMENTS,
         nodes::STATEMENTS,
+        online::STATEMENTS,
         outbox::STATEMENTS,
         owner_totals::STATEMENTS,
         resets::STATEMENTS,

@@ -25,10 +25,12 @@ statements! {
             ORDER BY t.user_id LIMIT $2",
         lite "SELECT u.id FROM user_traffic AS t JOIN users AS u ON u.id = t.user_id
             WHERE t.data_limit_reached = TRUE AND u.activated = TRUE AND t.user_id > $1 ORDER BY t.user_id LIMIT $2";
-    STARTED = "SELECT u.id FROM users AS u JOIN user_traffic AS t ON t.user_id = u.id
-        WHERE u.removed = FALSE AND u.expire_strategy = 'start_on_first_use' AND u.enabled = TRUE
-          AND t.data_limit_reached = FALSE AND u.id > $2
-          AND (t.online_at >= COALESCE(u.edit_at, u.created_at) OR u.activation_deadline <= $1)
+    // A subquery for each of the few who wait: joined, PostgreSQL would read everybody's traffic.
+    STARTED = "SELECT u.id FROM users AS u
+        WHERE u.removed = FALSE AND u.expire_strategy = 'start_on_first_use' AND u.enabled = TRUE AND u.id > $2
+          AND (SELECT t.data_limit_reached = FALSE
+                      AND (t.online_at >= COALESCE(u.edit_at, u.created_at) OR u.activation_deadline <= $1)
+               FROM user_traffic AS t WHERE t.user_id = u.id)
         ORDER BY u.id LIMIT $3";
     LOCK =>
         pg "SELECT id FROM users WHERE id = ANY(CAST($1 AS BIGINT[])) ORDER BY id FOR UPDATE",

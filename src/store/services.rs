@@ -161,9 +161,13 @@ pub async fn users_after(
     })?;
     let Some(last) = users.as_slice().last().copied() else { return Ok((users, None)) };
     let more = i64::try_from(users.as_slice().len()).is_ok_and(|found| found >= limit);
-    let removed =
-        read!(db, REMOVED, |sql, c| query_scalar::<_, IdList>(sql).bind(after.0).bind(last).fetch_one(c).await)?;
+    let removed = removed(db, after, UserId(last)).await?;
     Ok((users.without(&removed), more.then_some(UserId(last))))
+}
+
+/// The removed users after one and up to another.
+pub(super) async fn removed(db: &Db, after: UserId, up_to: UserId) -> Result<IdList, StoreError> {
+    read!(db, REMOVED, |sql, c| query_scalar::<_, IdList>(sql).bind(after.0).bind(up_to.0).fetch_one(c).await)
 }
 
 /// How many services `page` would give without its limit.

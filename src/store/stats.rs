@@ -2,75 +2,45 @@
 
 use sqlx::query_as;
 
-use super::{Db, StoreError, read, row, statements};
+use super::{Db, StoreError, online, read, row, statements};
 use crate::domain::ids::AdminId;
 use crate::domain::moment::{Moment, SECOND};
 
 /// Traffic within so long means that a user is online.
 const ONLINE_WITHIN: i64 = 30 * SECOND;
 
-/// Counts users, each kind by an index of its own; `$owner` restricts them. Accounts that do not work are counted each
-/// for one reason (the date, else that they are switched off, else the traffic), because their union would have to be
-/// built. Of those who have used up their traffic, `$live` keeps the ones that are not removed, `$else_active` those with
-/// no other reason.
-macro_rules! count_users {
-    ($owner:literal, $of_totals:literal, $live:literal, $else_active:literal) => {
-        concat!(
-            "SELECT
-                 (SELECT CAST(COALESCE(SUM(o.users), 0) AS BIGINT) FROM owner_totals o ",
-            $of_totals,
-            ") AS total,
-                 (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
-            $owner,
-            " AND u.expire_date < $1)
-                 + (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
-            $owner,
-            " AND u.enabled = FALSE AND COALESCE(u.expire_date, 9223372036854775807) >= $1)
-                 + (SELECT COUNT(*) FROM user_traffic t ",
-            $else_active,
-            ") AS inactive,
-                 (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
-            $owner,
-            "
-                      AND u.expire_strategy = 'start_on_first_use') AS on_hold,
-                 (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE ",
-            $owner,
-            " AND u.expire_date < $1) AS expired,
-                 (SELECT COUNT(*) FROM user_traffic t ",
-            $live,
-            ") AS limited,
-                 (SELECT COUNT(*) FROM user_traffic t CROSS JOIN users u
-                      WHERE t.online_at >= $2 AND u.id = t.user_id AND u.removed = FALSE ",
-            $owner,
-            ") AS online"
-        )
-    };
-}
-
 statements! {
-    // Nobody's owner is looked at: the small indexes of who is removed, switched off or expired say all, where the users
-    // themselves would each be looked up.
-    USERS = count_users!(
-        "",
-        "",
-        "WHERE t.data_limit_reached = TRUE
-             AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = t.user_id)",
-        "WHERE t.data_limit_reached = TRUE
-             AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = t.user_id)
-             AND NOT EXISTS (SELECT 1 FROM users r
-                             WHERE r.removed = FALSE AND r.enabled = FALSE AND r.id = t.user_id)
-             AND NOT EXISTS (SELECT 1 FROM users r
-                             WHERE r.removed = FALSE AND r.expire_date < $1 AND r.id = t.user_id)"
-    );
-    USERS_OF = count_users!(
-        "AND u.owner_id = $3",
-        "WHERE o.owner_id = $3",
-        "CROSS JOIN users u
-             WHERE t.data_limit_reached = TRUE AND u.id = t.user_id AND u.removed = FALSE AND u.owner_id = $3",
-        "CROSS JOIN users u
-             WHERE t.data_limit_reached = TRUE AND u.id = t.user_id AND u.removed = FALSE AND u.owner_id = $3
-                 AND u.enabled AND COALESCE(u.expire_date, 9223372036854775807) >= $1"
-    );
+    // Each kind by an index of its own: the small ones of who is removed, switched off or expired say all, where the users
+    // themselves would each be looked up. Accounts that do not work are counted each for one reason (the date, else that
+    // they are switched off, else the traffic), because their union would have to be built.
+    USERS =
+        "SELECT
+             (SELECT CAST(COALESCE(SUM(o.users), 0) AS BIGINT) FROM owner_totals o) AS total,
+             (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE AND u.expire_date < $1)
+                 + (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE
+                        AND u.enabled = FALSE AND COALESCE(u.expire_date, 9223372036854775807) >= $1)
+                 + (SELECT COUNT(*) FROM user_traffic t WHERE t.data_limit_reached = TRUE
+                        AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = t.user_id)
+                        AND NOT EXISTS (SELECT 1 FROM users r
+                                        WHERE r.removed = FALSE AND r.enabled = FALSE AND r.id = t.user_id)
+                        AND NOT EXISTS (SELECT 1 FROM users r
+                                        WHERE r.removed = FALSE AND r.expire_date < $1 AND r.id = t.user_id)) AS inactive,
+             (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE
+                  AND u.expire_strategy = 'start_on_first_use') AS on_hold,
+             (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE AND u.expire_date < $1) AS expired,
+             (SELECT COUNT(*) FROM user_traffic t WHERE t.data_limit_reached = TRUE
+                  AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = t.user_id)) AS limited";
+    // All that an owner's users are asked is in the index of owners, and who has used up the traffic is another.
+    USERS_OF =
+        "SELECT
+             (SELECT CAST(COALESCE(SUM(o.users), 0) AS BIGINT) FROM owner_totals o WHERE o.owner_id = $2) AS total,
+             f.inactive, f.on_hold, f.expired, f.limited
+         FROM (SELECT COUNT(CASE WHEN u.expire_date < $1 OR NOT u.enabled OR r.user_id IS NOT NULL THEN 1 END) AS inactive,
+                      COUNT(CASE WHEN u.expire_strategy = 'start_on_first_use' THEN 1 END) AS on_hold,
+                      COUNT(CASE WHEN u.expire_date < $1 THEN 1 END) AS expired,
+                      COUNT(r.user_id) AS limited
+               FROM users u LEFT JOIN user_traffic r ON r.user_id = u.id AND r.data_limit_reached = TRUE
+               WHERE u.removed = FALSE AND u.owner_id = $2) AS f";
     NODES =
         "SELECT COUNT(*) AS total, COUNT(CASE WHEN status = 'healthy' THEN 1 END) AS healthy,
                 COUNT(CASE WHEN status = 'unhealthy' THEN 1 END) AS unhealthy
@@ -84,7 +54,6 @@ row! {
         on_hold: i64,
         expired: i64,
         limited: i64,
-        online: i64,
     }
 }
 
@@ -120,16 +89,17 @@ pub struct UserCounts {
 
 /// Counts users: an admin's own, or all.
 pub async fn users(db: &Db, owner: Option<AdminId>, now: Moment) -> Result<UserCounts, StoreError> {
-    let (now, since) = (now.micros(), now.plus(-ONLINE_WITHIN).micros());
-    let counts = match owner {
-        None => {
-            read!(db, USERS, |sql, c| query_as::<_, UserRow>(sql).bind(now).bind(since).fetch_one(c).await)
+    let counting = async {
+        let now = now.micros();
+        match owner {
+            None => read!(db, USERS, |sql, c| query_as::<_, UserRow>(sql).bind(now).fetch_one(c).await),
+            Some(owner) => {
+                read!(db, USERS_OF, |sql, c| query_as::<_, UserRow>(sql).bind(now).bind(owner.0).fetch_one(c).await)
+            }
         }
-        Some(owner) => read!(db, USERS_OF, |sql, c| {
-            query_as::<_, UserRow>(sql).bind(now).bind(since).bind(owner.0).fetch_one(c).await
-        }),
-    }?;
-    let UserRow { total, inactive, on_hold, expired, limited, online } = counts;
+    };
+    let (counts, online) = tokio::try_join!(counting, online::count(db, owner, now.plus(-ONLINE_WITHIN)))?;
+    let UserRow { total, inactive, on_hold, expired, limited } = counts;
     Ok(UserCounts { total, active: total - inactive, on_hold, expired, limited, online })
 }
 

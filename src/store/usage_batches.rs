@@ -1,8 +1,6 @@
 //! Usage on its way: staged as a node reported it, then applied to totals (`usage_totals`), then folded into hours
 //! (`usage_hours`), each exactly once by the batch's state. Batches that belong together are worked on together.
 
-use std::collections::HashSet;
-
 use sqlx::{query, query_as};
 use uuid::Uuid;
 
@@ -236,7 +234,7 @@ impl Waiting {
     /// As many of the first batches as write to no more users than they should.
     fn new(rows: Vec<BatchRow>, size: Size) -> Self {
         let mut waiting = Self::default();
-        let mut users = HashSet::new();
+        let mut users: Vec<UserId> = Vec::new();
         for row in rows {
             let key = BatchKey { id: row.batch_id, part: row.part };
             let Some(batch) = row.read() else {
@@ -244,6 +242,9 @@ impl Waiting {
                 continue;
             };
             users.extend(batch.charges.iter().map(|(user, _)| *user));
+            // Ascending lists one after the other: sorting merges them.
+            users.sort();
+            users.dedup();
             if users.len() > size.users && !waiting.batches.is_empty() {
                 break;
             }

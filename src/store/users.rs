@@ -1,9 +1,10 @@
 //! `users` with `user_traffic` and `users_services`: reading one user, and writing what an admin changed. Rows are
 //! locked in the order of the house: admins, services, users, user_traffic.
 
+use sqlx::types::Json;
 use sqlx::{query, query_as, query_scalar};
 
-use super::user_row::{UserRow, select_users};
+use super::user_row::{UserRow, select_users, user_columns, user_joins, users_in_text};
 use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
@@ -11,6 +12,15 @@ use crate::domain::user::{Expiry, Owner, User};
 
 statements! {
     BY_USERNAME => pg select_users!(pg "u.username = $1"), lite select_users!(lite "u.username = $1");
+    /// In any order. On SQLite they come as one text.
+    BY_USERNAMES =>
+        pg select_users!(pg "u.username = ANY($1)"),
+        lite concat!(
+            user_columns!(lite text),
+            " FROM json_each($1) wanted CROSS JOIN users u",
+            user_joins!(),
+            " WHERE u.username = wanted.value)"
+        );
     BY_ID => pg select_users!(pg "u.id = $1"), lite select_users!(lite "u.id = $1");
     BY_IDS =>
         pg select_users!(pg "u.id = ANY($1)"),
@@ -59,6 +69,22 @@ pub async fn by_username(db: &Db, username: &str) -> Result<Option<User>, StoreE
     }
     read!(db, BY_USERNAME, |sql, c| query_as::<_, UserRow>(sql).bind(username).fetch_optional(c).await)
         .map(|row| row.map(User::from))
+}
+
+/// The users of these names, in no particular order.
+pub async fn by_usernames(db: &Db, usernames: &[&str]) -> Result<Vec<User>, StoreError> {
+    let usernames: Vec<&str> = usernames.iter().copied().filter(|name| !name.contains('\0')).collect();
+    let found = match db {
+        Db::Pg(pool) => {
+            let rows = query_as::<_, UserRow>(BY_USERNAMES.pg).bind(usernames).fetch_all(pool).await;
+            rows.map(|rows| rows.into_iter().map(User::from).collect())
+        }
+        Db::Lite(lite) => {
+            let text = query_scalar::<_, String>(BY_USERNAMES.lite).bind(Json(usernames)).fetch_one(&lite.read).await;
+            text.and_then(|text| users_in_text(&text).map_err(|error| sqlx::Error::Decode(error.into())))
+        }
+    };
+    found.map_err(|source| StoreError::new(BY_USERNAMES.name, source))
 }
 
 /// These users, removed ones too, in no particular order.

@@ -4,10 +4,10 @@
 pub fn push(text: &str, to: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut rest = text;
-    while let Some(at) = rest.find(|letter: char| !is_plain(letter)) {
+    while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
         let (plain, odd) = rest.split_at(at);
         to.push_str(plain);
-        let end = odd.find(is_plain).unwrap_or(odd.len());
+        let end = odd.bytes().position(is_plain).unwrap_or(odd.len());
         for byte in odd[..end].bytes() {
             to.push('%');
             to.push(char::from(DIGITS[usize::from(byte >> 4)]));
@@ -18,8 +18,8 @@ pub fn push(text: &str, to: &mut String) {
     to.push_str(rest);
 }
 
-const fn is_plain(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_' | '~')
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// The encoded text.

@@ -1,11 +1,16 @@
 //! What `/api/system/stats` promises, but for traffic.
 
 use reqwest::Method;
-use sarban::store::Db;
+use sarban::domain::ids::{NodeId, UserId};
+use sarban::domain::moment::Moment;
+use sarban::domain::usage::UsageReply;
+use sarban::store::usage_totals::{self, Extras};
+use sarban::store::{Db, usage_batches};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::panel::{START, TestPanel, send};
-use crate::support::database::{execute, on_both_engines};
+use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(users_are_counted_by_state_and_owner, nodes_and_admins_are_counted_for_sudos);
 
@@ -30,8 +35,21 @@ async fn users_are_counted_by_state_and_owner(db: Db) {
          VALUES (1, 5, 5, 0), (2, NULL, 9, 0), (3, NULL, 0, 0), (4, 5, 4, 0), (5, 5, 6, 0), (6, 5, 6, 0)",
     )
     .await;
-    execute(&db, "UPDATE user_traffic SET online_at = 1795466185000000 - 30000000 WHERE user_id IN (1, 4, 6)").await;
-    execute(&db, "UPDATE user_traffic SET online_at = 1795466185000000 - 30000001 WHERE user_id IN (3)").await;
+    // On two nodes; the latest reply waits to be applied.
+    recorded(&db, START - 30_000_001, &[2, 3]).await;
+    recorded(&db, START - 30_000_000, &[1, 4]).await;
+    recorded(&db, START - 1, &[4, 6]).await;
+    staged(&db, START, &[5]).await;
+    assert_eq!(
+        number(
+            &db,
+            "SELECT COUNT(*) FROM user_traffic JOIN users ON id = user_id
+             WHERE removed = FALSE AND online_at >= 1795466185000000 - 30000000"
+        )
+        .await,
+        2,
+        "as the users' own rows say"
+    );
     assert_eq!(panel.panel.clock.now().micros(), START);
 
     let all = json!({"total": 5, "active": 2, "on_hold": 1, "expired": 1, "limited": 2, "online": 2});
@@ -40,6 +58,25 @@ async fn users_are_counted_by_state_and_owner(db: Db) {
     assert_eq!(panel.get("alice", "/api/system/stats/users").await.ok(), hers);
     send(panel.request(Method::GET, "/api/system/stats/users")).await.refused(401);
     panel.post("root", "/api/system/stats/users", json!({})).await.refused(405);
+}
+
+/// A node's reply that names these users and charges them nothing.
+async fn staged(db: &Db, at: i64, users: &[i64]) {
+    let entries = users.iter().map(|user| (UserId(*user), 1));
+    let reply = UsageReply::new(NodeId(1), Moment::from_micros(at), 0.1, entries);
+    assert!(usage_batches::stage(db, Uuid::new_v4(), &reply).await.expect("staged"));
+}
+
+/// The same, applied by a run that began before it.
+async fn recorded(db: &Db, at: i64, users: &[i64]) {
+    staged(db, at, users).await;
+    let waiting = usage_batches::oldest_staged(db).await.expect("read");
+    let mut tx = db.begin().await.expect("a transaction");
+    let began = Moment::from_micros(at - 5_000_000);
+    usage_totals::apply(&mut tx, &waiting.batches, Extras { node_hours: true, remark_at: None }, began)
+        .await
+        .expect("applied");
+    tx.commit().await.expect("a commit");
 }
 
 async fn nodes_and_admins_are_counted_for_sudos(db: Db) {

@@ -8,6 +8,7 @@ mod admins;
 mod changes;
 mod clock;
 mod hosts;
+mod lookups;
 mod migrate;
 mod nodes;
 mod opening;

@@ -29,3 +29,26 @@ fn a_file_that_is_being_closed_is_opened_when_it_is() {
         db.close().await;
     });
 }
+
+/// As after a restart of PostgreSQL while nothing was asked: the first to ask does not notice.
+#[test]
+fn connections_that_were_lost_while_they_lay_idle_are_replaced() {
+    with_database(Engine::Postgres, Content::Schema, async |TestDatabase { db, options }| {
+        for _ in 0..3 {
+            let readers = (0..4).map(|_| sarban::store::clock::now(&db));
+            for read in futures_util::future::join_all(readers).await {
+                read.expect("it reads");
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let other = Db::open(&options).await.expect("a pool of its own");
+            execute(
+                &other,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            .await;
+            other.close().await;
+        }
+        sarban::store::clock::now(&db).await.expect("it reads over a new connection");
+    });
+}

@@ -1,33 +1,52 @@
-//! Which users a node may have: a bit each, so that a thousand nodes can be remembered.
+//! Many users, a bit each: a thousand nodes' users can be remembered, and millions counted.
 
 use std::collections::HashMap;
 
-use crate::domain::ids::UserId;
+use super::ids::UserId;
 
 /// Ids per block; a block is 512 bytes.
 const BLOCK: i64 = 4_096;
 
 /// A set of users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct UserSet(HashMap<i64, Box<[u64; 64]>>);
+pub struct UserSet(HashMap<i64, Box<[u64; 64]>>);
 
 impl UserSet {
-    pub(super) fn insert(&mut self, user: UserId) {
+    /// Puts one in.
+    pub fn insert(&mut self, user: UserId) {
         let (block, word, bit) = place(user);
         self.0.entry(block).or_insert_with(|| Box::new([0; 64]))[word] |= bit;
     }
 
-    pub(super) fn contains(&self, user: UserId) -> bool {
+    /// Whether it is in.
+    pub fn contains(&self, user: UserId) -> bool {
         let (block, word, bit) = place(user);
         self.0.get(&block).is_some_and(|block| block[word] & bit != 0)
     }
 
     /// And all of these.
-    pub(super) fn extend(&mut self, more: Self) {
+    pub fn extend(&mut self, more: Self) {
         for (at, block) in more.0 {
             let own = self.0.entry(at).or_insert_with(|| Box::new([0; 64]));
             own.iter_mut().zip(block.iter()).for_each(|(own, more)| *own |= more);
         }
+    }
+}
+
+impl UserSet {
+    /// How many of these are in, each of them named once.
+    pub fn count(&self, users: impl IntoIterator<Item = UserId>) -> usize {
+        users.into_iter().filter(|user| self.contains(*user)).count()
+    }
+
+    /// Nobody is in.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many are in.
+    pub fn len(&self) -> usize {
+        self.0.values().flat_map(|block| block.iter()).map(|word| word.count_ones() as usize).sum()
     }
 }
 
@@ -49,6 +68,7 @@ mod tests {
         assert!(ids[..5].iter().all(|id| set.contains(UserId(*id)) && !more.contains(UserId(*id))));
         set.extend(more);
         assert!(ids.iter().all(|id| set.contains(UserId(*id))));
+        assert_eq!((set.len(), set.count([2, 63, -1, 65].map(UserId))), (ids.len(), 2));
         for absent in [2, 65, 4_094, 4_097, -2, i64::MAX - 1] {
             assert!(!set.contains(UserId(absent)), "{absent}");
         }

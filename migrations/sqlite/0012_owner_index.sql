@@ -1,0 +1,3 @@
+-- What an owner's statistics count is in the index of its users, so that no user has to be looked up.
+DROP INDEX users_live_owner;
+CREATE INDEX users_live_owner ON users (owner_id, id, enabled, expire_date, expire_strategy) WHERE removed = FALSE;

@@ -1,0 +1,89 @@
+//! Users by name, those that are asked for at the same moment in one statement.
+//!
+//! A lone request is read for at once. Under load, what a statement costs besides its rows (hand-overs between threads
+//! on SQLite, round trips on PostgreSQL) is shared by all who came while others were being read for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::domain::user::User;
+use crate::store::{Db, StoreError, users};
+
+/// So many statements at once; whoever comes then waits for the next one.
+const AT_ONCE: usize = 2;
+
+/// So many names in one statement.
+const TOGETHER: usize = 64;
+
+/// Who waits to be read for. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Lookups(Arc<Mutex<Line>>);
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: Vec<Waiting>,
+    under_way: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    username: String,
+    answer: oneshot::Sender<Answer>,
+}
+
+type Answer = Result<Option<Arc<User>>, StoreError>;
+
+impl Lookups {
+    /// The user of that name; removed users have none.
+    pub async fn user(&self, db: &Db, username: &str) -> Answer {
+        let (answer, coming) = oneshot::channel();
+        if self.queue(Waiting { username: username.to_owned(), answer }) {
+            // On its own: whoever came first may go before the others have their answers.
+            tokio::spawn(self.clone().read(db.clone()));
+        }
+        coming.await.unwrap_or_else(|_| Err(StoreError::timed_out("a user by name")))
+    }
+
+    /// Whether another reader is needed.
+    fn queue(&self, waiting: Waiting) -> bool {
+        let mut line = self.line();
+        line.waiting.push(waiting);
+        let needed = line.under_way < AT_ONCE;
+        line.under_way += usize::from(needed);
+        needed
+    }
+
+    async fn read(self, db: Db) {
+        while let Some(asked) = self.next() {
+            let names: Vec<&str> = asked.iter().map(|one| one.username.as_str()).collect();
+            let found = users::by_usernames(&db, &names).await.map(|found| {
+                let named = found.into_iter().map(|user| (user.username.clone(), Arc::new(user)));
+                named.collect::<HashMap<_, _>>()
+            });
+            for Waiting { username, answer } in asked {
+                let username = Some(username);
+                let of_name = found.as_ref().map(|found| found.get(&username).cloned());
+                // Whoever asked may have gone.
+                let _ = answer.send(of_name.map_err(StoreError::clone));
+            }
+        }
+    }
+
+    /// Who is next; `None` ends this reader.
+    fn next(&self) -> Option<Vec<Waiting>> {
+        let mut line = self.line();
+        let together = line.waiting.len().min(TOGETHER);
+        if together == 0 {
+            line.under_way -= 1;
+            return None;
+        }
+        Some(line.waiting.drain(..together).collect())
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        // Nothing under this lock can leave the line half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
