@@ -268,6 +268,9 @@ bare.known = {}
 # How many users have what is searched for.
 SEARCHES = {"common", "middling", "rare", "short"}
 
+# Users where all numbers of workers are measured.
+THREADS_AT = 100_000
+
 # Routes that take so long that a few at a time are enough.
 SLOW = {"services", "token", *(name for name in ROUTES if name.startswith("search"))}
 
@@ -316,10 +319,10 @@ def main():
         for users in args.users:
             for engine in args.engines:
                 database, pid = seeded(args, home, engine, users, server)
-                for workers in args.workers:
+                # What threads change shows at one size; the last kind is measured at all.
+                for workers in args.workers if users == THREADS_AT or len(args.users) == 1 else args.workers[-1:]:
                     cores = os.cpu_count() or 1
                     args.bare_workers = int(workers or (1 if cores == 1 else min(2 * cores + 1, 8)))
-                    # The last one alone measures everything; the others show what threads change.
                     panel = Panel(args, database, workers, folder)
                     idle = resident_mb(panel.process.pid)
                     print(f"\n{users:,} users, {engine}, {workers or 'auto'} workers, {idle:.0f} MB idle\n{HEAD}", flush=True)
