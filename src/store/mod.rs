@@ -60,7 +60,7 @@ pub use id_list::IdList;
 pub use pg::{Pg, PgTx};
 pub use statement::Statement;
 
-pub(crate) use statement::{read, row, run, statements};
+pub(crate) use statement::{read, row, row_in_order, run, statements};
 
 /// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {

@@ -88,4 +88,24 @@ macro_rules! row {
     };
 }
 
-pub(crate) use {read, row, run, statements};
+/// The same, read by the order of the columns: where many rows have many, to look each name up costs as much as to read
+/// the values.
+macro_rules! row_in_order {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$doc:meta])* $field_vis:vis $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        $vis struct $name { $($(#[$doc])* $field_vis $field: $type,)* }
+
+        impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $name
+        where
+            usize: sqlx::ColumnIndex<R>,
+            $($type: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)*
+        {
+            fn from_row(row: &'r R) -> sqlx::Result<Self> {
+                let mut columns = 0..row.len();
+                Ok(Self { $($field: row.try_get(columns.next().unwrap_or(usize::MAX))?,)* })
+            }
+        }
+    };
+}
+
+pub(crate) use {read, row, row_in_order, run, statements};

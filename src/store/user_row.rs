@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::{IdList, row};
+use super::{IdList, row_in_order};
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::user::{Expiry, Owner, ResetStrategy, User};
@@ -67,7 +67,8 @@ macro_rules! select_users {
 
 pub(super) use {select_users, user_columns, user_joins};
 
-row! {
+// The order is that of `user_columns!`.
+row_in_order! {
     #[derive(Deserialize)]
     pub(super) struct UserRow {
         id: i64,
