@@ -8,7 +8,7 @@
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
-use super::{Db, Engine, StoreError, Tx, read, row, run, statements};
+use super::{Db, Engine, StoreError, read, row, run, statements};
 use crate::clock::Clock;
 use crate::domain::ids::Epoch;
 use crate::domain::moment::Moment;
@@ -86,11 +86,6 @@ macro_rules! read_lease {
 }
 
 statements! {
-    // The last one: a host that vanishes between two of these statements must not keep the row from everybody.
-    LIMITS =>
-        pg "SELECT set_config('lock_timeout', '1000', TRUE), set_config('statement_timeout', '2000', TRUE),
-                set_config('idle_in_transaction_session_timeout', '1000', TRUE)",
-        lite "SELECT 1";
     READ => pg read_lease!(pg_now!("$1")), lite read_lease!("CAST($1 AS INTEGER)");
     CLAIM_LEASE => pg claim_lease!(pg_now!("$6")), lite claim_lease!("$6");
     CLAIM_EPOCH = "UPDATE scheduler_epoch SET epoch = epoch + 1 WHERE id = 1 AND epoch = $1";
@@ -172,7 +167,7 @@ pub async fn current(db: &Db, clock: &Clock, boot_id: &str) -> Result<Lease, Sto
 /// Claims the term after `seen`, if the lease is free and nobody else claimed it since. An error leaves open whether
 /// it happened: read again.
 pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
-    let mut tx = begin(db).await?;
+    let mut tx = db.begin_first().await?;
     let now = boot_time(tx.engine(), clock);
     // Lease first, epoch second, nothing else: the fence of an open task transaction holds the epoch row.
     let lease = run!(&mut tx, CLAIM_LEASE, |sql, c| {
@@ -193,7 +188,7 @@ pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Resul
 
 /// Renews the lease of `epoch`. False: it is somebody else's, or was over before we came.
 pub async fn renew(db: &Db, clock: &Clock, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
-    let mut tx = begin(db).await?;
+    let mut tx = db.begin_first().await?;
     let now = boot_time(tx.engine(), clock);
     let rows = run!(&mut tx, RENEW, |sql, c| {
         let query = query(sql).bind(epoch.0).bind(me.instance).bind(now).bind(me.ttl).bind(&me.boot_id);
@@ -205,7 +200,7 @@ pub async fn renew(db: &Db, clock: &Clock, me: &Candidate, epoch: Epoch) -> Resu
 
 /// Gives the lease of `epoch` back, so that the next candidate need not wait.
 pub async fn release(db: &Db, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
-    let mut tx = begin(db).await?;
+    let mut tx = db.begin_first().await?;
     let rows = run!(&mut tx, RELEASE, |sql, c| {
         query(sql).bind(epoch.0).bind(me.instance).execute(c).await.map(|done| done.rows_affected())
     })?;
@@ -215,7 +210,7 @@ pub async fn release(db: &Db, me: &Candidate, epoch: Epoch) -> Result<bool, Stor
 
 /// Brings a lease row whose epoch is not the fence's back in line, as soon as it is free. The fence's epoch is right.
 pub async fn repair(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
-    let mut tx = begin(db).await?;
+    let mut tx = db.begin_first().await?;
     let now = boot_time(tx.engine(), clock);
     let rows = run!(&mut tx, REPAIR, |sql, c| {
         query(sql).bind(seen.0).bind(&me.boot_id).bind(now).execute(c).await.map(|done| done.rows_affected())
@@ -226,21 +221,12 @@ pub async fn repair(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Resu
 
 /// Terminates the PostgreSQL sessions of a deposed leader's tasks, where the role may. Returns how many.
 pub async fn terminate_sessions(db: &Db, session_name: &str) -> Result<i64, StoreError> {
-    let mut tx = begin(db).await?;
+    let mut tx = db.begin_first().await?;
     let count = run!(&mut tx, TERMINATE_SESSIONS, |sql, c| {
         query_scalar::<_, i64>(sql).bind(session_name).fetch_one(c).await
     })?;
     tx.commit().await?;
     Ok(count)
-}
-
-/// A short transaction ahead of all other writers of this process.
-async fn begin(db: &Db) -> Result<Tx, StoreError> {
-    let mut tx = db.begin_first().await?;
-    if tx.engine() == Engine::Postgres {
-        run!(&mut tx, LIMITS, |sql, c| query(sql).execute(c).await.map(drop))?;
-    }
-    Ok(tx)
 }
 
 /// What the statements' parameter for "now" gets: nothing where the database has a clock of its own.

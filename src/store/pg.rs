@@ -51,6 +51,11 @@ impl Pg {
         Ok(PgTx { tx: self.pool.begin().await?, names: self.names })
     }
 
+    /// Begins with these statements, as one message.
+    pub(super) async fn begin_with(&self, statements: &'static str) -> sqlx::Result<PgTx> {
+        Ok(PgTx { tx: self.pool.begin_with(statements).await?, names: self.names })
+    }
+
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }

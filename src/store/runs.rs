@@ -118,7 +118,8 @@ pub enum RunState {
     Failed,
     /// Nobody ran it: the slot after it did its work.
     Coalesced,
-    /// It was left out.
+    /// It was left out: not done now. A slot of a task that the leader does not know has no row until somebody leads who
+    /// does, and is run or coalesced then.
     Skipped,
     /// Its process died, and nobody took it up.
     Abandoned,

@@ -57,6 +57,9 @@ struct Arguments {
     /// Leaves a part of the protocol out: the run must then fail, and succeeds by it
     #[arg(long, value_enum)]
     without: Option<Part>,
+    /// Injects nothing but these, as they are called in the result
+    #[arg(long, value_enum)]
+    only: Vec<Kind>,
     /// The panel's program
     #[arg(long, default_value = env!("CARGO_BIN_EXE_sarban"))]
     program: PathBuf,
@@ -127,7 +130,7 @@ async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Re
     let changing = tokio::spawn(world.clone().change_users(arguments.seed));
     tokio::spawn(world.clone().keep_running());
     let producing = tokio::spawn(world.clone().produce(arguments.seed));
-    let ran = if plan.calm { hand_over(&world, count).await } else { run_faults(&world, count, arguments.seed).await };
+    let ran = if plan.calm { hand_over(&world, count).await } else { run_faults(&world, count, arguments).await };
     let last_fault = Instant::now();
     let verdict = match ran {
         Ok(done) => {
@@ -169,8 +172,8 @@ async fn hand_over(world: &Arc<World>, count: u64) -> Result<BTreeMap<Kind, u64>
 }
 
 /// One after the other, and now and then two at once.
-async fn run_faults(world: &Arc<World>, count: u64, seed: u64) -> Result<BTreeMap<Kind, u64>> {
-    let mut rng = StdRng::seed_from_u64(seed);
+async fn run_faults(world: &Arc<World>, count: u64, arguments: &Arguments) -> Result<BTreeMap<Kind, u64>> {
+    let mut rng = StdRng::seed_from_u64(arguments.seed);
     let kinds = if world.sentinels.is_some() { WITH_SENTINELS } else { WITH_ONE_REDIS };
     let mut bag: Vec<Kind> = Vec::new();
     let mut done: BTreeMap<Kind, u64> = BTreeMap::new();
@@ -179,7 +182,10 @@ async fn run_faults(world: &Arc<World>, count: u64, seed: u64) -> Result<BTreeMa
     while injected < count {
         if bag.is_empty() {
             // Each kind as often as any other.
-            bag = kinds.iter().copied().filter(|kind| *kind != Kind::SpoolFull || world.has_small_disk()).collect();
+            let is_wanted = |kind: &Kind| arguments.only.is_empty() || arguments.only.contains(kind);
+            let is_possible = |kind: &Kind| *kind != Kind::SpoolFull || world.has_small_disk();
+            bag = kinds.iter().copied().filter(|kind| is_wanted(kind) && is_possible(kind)).collect();
+            ensure!(!bag.is_empty(), "none of these faults is possible here");
         }
         let kind = bag.swap_remove(rng.random_range(0..bag.len()));
         let (fault_world, fault_seed) = (world.clone(), rng.random());
