@@ -2,9 +2,15 @@
 //!
 //! All pending migrations run in one transaction that holds a lock of that transaction: on PostgreSQL an advisory
 //! one (a session lock would not survive pgbouncer), on SQLite the write lock. Hosts that start together wait there.
+//!
+//! Older programs may go on beside it. So on PostgreSQL the tables that everybody uses are locked first, in the order in
+//! which everybody does: whoever locked them as migrations happen to touch them would stand in the others' way.
+
+use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{SqlSafeStr, query_scalar};
+use sqlx::{SqlSafeStr, query, query_scalar};
+use tokio::time::sleep;
 
 use super::{Db, Engine, StoreError, Tx, read, run, statements};
 
@@ -62,19 +68,53 @@ pub enum MigrationError {
 
 statements! {
     LOCK => pg "SELECT 1 FROM (SELECT pg_advisory_xact_lock(7310303451)) AS held", lite "SELECT 1";
+    // While it waits for somebody's long transaction, all others wait behind it.
+    NOT_LONG => pg "SET LOCAL lock_timeout = 2000", lite "SELECT 1";
+    HOLD => pg "LOCK TABLE users, user_traffic IN ACCESS EXCLUSIVE MODE", lite "SELECT 1";
+    FOR_LONG => pg "SET LOCAL lock_timeout TO DEFAULT", lite "SELECT 1";
     MINIMUM = "SELECT minimum FROM schema_floor WHERE id = 1";
     APPLIED = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
 }
 
+/// How often the tables are asked for, and how long others go first in between.
+const ATTEMPTS: usize = 20;
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Applies what is pending. Returns how many migrations that were.
 pub async fn migrate(db: &Db) -> Result<usize, MigrationError> {
+    migrate_to(db, LATEST).await
+}
+
+/// Applies what is pending up to that version: what an older program would have done.
+pub async fn migrate_to(db: &Db, version: i64) -> Result<usize, MigrationError> {
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        match attempt(db, version).await {
+            Err(MigrationError::Store(error)) if error.is_retry() && attempts.next().is_some() => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "migrations wait for others who use the tables"
+                );
+                sleep(PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn attempt(db: &Db, version: i64) -> Result<usize, MigrationError> {
     let mut tx = begin_locked(db).await?;
-    let migrator = migrator(db.engine());
+    let migrator = migrator(db.engine(), version);
     let before = applied(&mut tx, &migrator).await?;
-    if before > LATEST {
+    if before > version {
         let minimum = run!(&mut tx, MINIMUM, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
         tx.rollback().await?;
-        return if minimum > LATEST { Err(MigrationError::TooNew { minimum }) } else { Ok(0) };
+        return if minimum > version { Err(MigrationError::TooNew { minimum }) } else { Ok(0) };
+    }
+    if (1..version).contains(&before) {
+        for statement in [NOT_LONG, HOLD, FOR_LONG] {
+            run!(&mut tx, statement, |sql, c| query(sql).execute(c).await.map(drop))?;
+        }
     }
     match &mut tx {
         Tx::Pg(tx) => migrator.run(&mut **tx).await,
@@ -82,13 +122,13 @@ pub async fn migrate(db: &Db) -> Result<usize, MigrationError> {
     }
     .map_err(MigrationError::Failed)?;
     tx.commit().await?;
-    Ok(usize::try_from(LATEST - before).unwrap_or(0))
+    Ok(usize::try_from(version - before).unwrap_or(0))
 }
 
 /// How many migrations wait to be applied; an empty database waits for all.
 pub async fn pending(db: &Db) -> Result<usize, MigrationError> {
     let mut tx = begin_locked(db).await?;
-    let before = applied(&mut tx, &migrator(db.engine())).await?;
+    let before = applied(&mut tx, &migrator(db.engine(), LATEST)).await?;
     tx.rollback().await?;
     Ok(usize::try_from(LATEST - before).unwrap_or(0))
 }
@@ -115,8 +155,8 @@ async fn applied(tx: &mut Tx, migrator: &Migrator) -> Result<i64, MigrationError
     Ok(run!(tx, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?)
 }
 
-fn migrator(engine: Engine) -> Migrator {
-    let migrations = MIGRATIONS.iter().zip(1..).map(|(text, version)| {
+fn migrator(engine: Engine, up_to: i64) -> Migrator {
+    let migrations = MIGRATIONS.iter().zip(1..=up_to).map(|(text, version)| {
         let sql = match engine {
             Engine::Postgres => text.pg,
             Engine::Sqlite => text.lite,

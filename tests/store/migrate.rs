@@ -1,15 +1,22 @@
 //! Migrations run once, whoever comes first, and a program knows a database that is too new for it.
 
-use sarban::store::migrate::{LATEST, MigrationError, migrate, pending};
-use sarban::store::{Db, OpenOptions};
+use std::time::Duration;
+
+use sarban::domain::moment::Moment;
+use sarban::store::migrate::{LATEST, MigrationError, migrate, migrate_to, pending};
+use sarban::store::user_lists::{Names, UserFilter, count};
+use sarban::store::{Db, OpenOptions, Tx};
+use sqlx::raw_sql;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
     empty five_that_start_together_migrate_once,
     empty an_empty_database_waits_for_all,
+    empty an_older_program_goes_on_beside_an_upgrade,
     a_newer_schema_is_used_down_to_its_floor,
     a_schema_whose_floor_is_higher_is_refused,
 }
@@ -44,6 +51,43 @@ async fn an_empty_database_waits_for_all(db: Db) {
     assert_eq!(pending(&db).await.unwrap(), usize::try_from(LATEST).unwrap());
     migrate(&db).await.unwrap();
     assert_eq!(pending(&db).await.unwrap(), 0);
+}
+
+/// From a schema whose next steps touch traffic before users; with users, one removed, and a writer that does as all do: lock users, then their traffic.
+async fn an_older_program_goes_on_beside_an_upgrade(options: OpenOptions) {
+    let old = Db::open(&options).await.unwrap();
+    assert_eq!(migrate_to(&old, 9).await.unwrap(), 9);
+    execute(
+        &old,
+        "INSERT INTO users (id, username, key, removed, expire_strategy, created_at) VALUES
+            (1, 'ann', 'k1', FALSE, 'never', 0), (2, 'joanna', 'k2', FALSE, 'never', 0), (3, NULL, 'k3', TRUE, 'never', 0);
+         INSERT INTO user_traffic (user_id, used_traffic, created_at) SELECT id, id * 10, 0 FROM users",
+    )
+    .await;
+    let mut tx = old.begin().await.unwrap();
+    on(&mut tx, "UPDATE users SET note = 'first' WHERE id = 1").await;
+    let upgrade = tokio::task::spawn_blocking(move || Handle::current().block_on(start(&options)));
+    // It is waiting now: what comes next must not find it in the way.
+    sleep(Duration::from_millis(300)).await;
+    on(&mut tx, "UPDATE user_traffic SET used_traffic = used_traffic + 1 WHERE user_id = 1").await;
+    on(&mut tx, "UPDATE users SET username = 'anne' WHERE id = 1").await;
+    tx.commit().await.unwrap();
+    assert_eq!(i64::try_from(upgrade.await.unwrap()).unwrap(), LATEST - 9);
+    execute(&old, "UPDATE users SET username = 'joan' WHERE id = 2").await;
+    let found = |text: &str| UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
+    for (text, expected) in [("ann", 1), ("joa", 1), ("anna", 0), ("an", 2)] {
+        assert_eq!(count(&old, &found(text), Moment::from_micros(0)).await.unwrap(), expected, "{text}");
+    }
+    assert_eq!(number(&old, "SELECT CAST(SUM(used_traffic) AS BIGINT) FROM user_traffic").await, 61);
+    old.close().await;
+}
+
+async fn on(tx: &mut Tx, sql: &'static str) {
+    match tx {
+        Tx::Pg(tx) => raw_sql(sql).execute(&mut **tx).await.map(drop),
+        Tx::Lite { tx, .. } => raw_sql(sql).execute(&mut **tx).await.map(drop),
+    }
+    .unwrap();
 }
 
 async fn a_newer_schema_is_used_down_to_its_floor(db: Db) {
