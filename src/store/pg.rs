@@ -48,12 +48,18 @@ impl Pg {
     }
 
     pub(super) async fn begin(&self) -> sqlx::Result<PgTx> {
-        Ok(PgTx { tx: self.pool.begin().await?, names: self.names })
+        self.begin_with("BEGIN").await
     }
 
     /// Begins with these statements, as one message.
+    ///
+    /// In a task of its own, which comes to its end also when nobody waits for it any more: sqlx knows of a transaction
+    /// from the server's answer on, and would lend the connection to others with the transaction open.
     pub(super) async fn begin_with(&self, statements: &'static str) -> sqlx::Result<PgTx> {
-        Ok(PgTx { tx: self.pool.begin_with(statements).await?, names: self.names })
+        let pool = self.pool.clone();
+        let begun = tokio::spawn(async move { pool.begin_with(statements).await });
+        let tx = begun.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed))?;
+        Ok(PgTx { tx, names: self.names })
     }
 
     pub(super) async fn close(&self) {

@@ -5,6 +5,7 @@
 mod support;
 
 mod admins;
+mod called_off;
 mod changes;
 mod clock;
 mod hosts;

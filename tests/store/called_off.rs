@@ -1,0 +1,39 @@
+//! A request whose client has gone is called off wherever it is: nothing of it is left on a connection that others get.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::{FutureExt, poll};
+use sarban::store::{Db, Engine, OpenOptions};
+use tokio::task::yield_now;
+use tokio::time::sleep;
+
+use crate::support::database::{execute, number, on_both_engines};
+
+on_both_engines!(empty a_transaction_that_was_called_off_as_it_began_is_over);
+
+async fn a_transaction_that_was_called_off_as_it_began_is_over(options: OpenOptions) {
+    let db = Db::open(&OpenOptions { connections: 2, ..options.clone() }).await.unwrap();
+    execute(&db, "CREATE TABLE t (a INTEGER)").await;
+    let others = Db::open(&options).await.unwrap();
+    for polls in [1, 2, 3, 4, 2, 1] {
+        // Some before they are sent, some before they are answered.
+        let (mut one, mut two) = (pin!(db.begin().fuse()), pin!(db.begin().fuse()));
+        for _ in 0..polls {
+            drop((poll!(&mut one), poll!(&mut two)));
+            yield_now().await;
+        }
+    }
+    if db.engine() == Engine::Postgres {
+        const OPEN: &str = "SELECT COUNT(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()";
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(number(&others, OPEN).await, 0);
+    }
+    for _ in 0..4 {
+        execute(&db, "INSERT INTO t VALUES (1)").await;
+    }
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM t").await, 4);
+    db.close().await;
+    others.close().await;
+}
