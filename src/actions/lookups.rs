@@ -5,14 +5,19 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::domain::user::User;
 use crate::store::{Db, StoreError, users};
 
 /// So many statements at once; whoever comes then waits for the next one.
 const AT_ONCE: usize = 2;
+
+/// A statement that takes longer has lost its server: others must not wait behind it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// So many names in one statement.
 const TOGETHER: usize = 64;
@@ -31,6 +36,12 @@ struct Line {
 struct Waiting {
     username: String,
     answer: oneshot::Sender<Answer>,
+}
+
+/// One of the statements at once.
+struct Place<'a> {
+    lookups: &'a Lookups,
+    given_back: bool,
 }
 
 type Answer = Result<Option<Arc<User>>, StoreError>;
@@ -56,9 +67,12 @@ impl Lookups {
     }
 
     async fn read(self, db: Db) {
-        while let Some(asked) = self.next() {
+        let mut place = Place { lookups: &self, given_back: false };
+        while let Some(asked) = place.next() {
             let names: Vec<&str> = asked.iter().map(|one| one.username.as_str()).collect();
-            let found = users::by_usernames(&db, &names).await.map(|found| {
+            let found = timeout(PATIENCE, users::by_usernames(&db, &names)).await;
+            let found = found.unwrap_or_else(|_| Err(StoreError::timed_out("users by name")));
+            let found = found.map(|found| {
                 let named = found.into_iter().map(|user| (user.username.clone(), Arc::new(user)));
                 named.collect::<HashMap<_, _>>()
             });
@@ -71,19 +85,31 @@ impl Lookups {
         }
     }
 
-    /// Who is next; `None` ends this reader.
-    fn next(&self) -> Option<Vec<Waiting>> {
-        let mut line = self.line();
+    fn line(&self) -> MutexGuard<'_, Line> {
+        // Nothing under this lock can leave the line half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place<'_> {
+    /// Who is next; `None` gives the place back, while nobody can come.
+    fn next(&mut self) -> Option<Vec<Waiting>> {
+        let mut line = self.lookups.line();
         let together = line.waiting.len().min(TOGETHER);
         if together == 0 {
             line.under_way -= 1;
+            self.given_back = true;
             return None;
         }
         Some(line.waiting.drain(..together).collect())
     }
+}
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        // Nothing under this lock can leave the line half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        // After a panic.
+        if !self.given_back {
+            self.lookups.line().under_way -= 1;
+        }
     }
 }

@@ -72,8 +72,8 @@ impl Elector {
         tracing::info!(epoch = term.epoch().0, reason = end.word(), "this process leads no more");
         metrics::counter!("leader_transitions_total", "reason" => end.word()).increment(1);
 
-        // A stuck loop is left to itself: the fence keeps it from writing. Whatever ends here begins nothing that writes
-        // any more, so the next leader need not wait for it.
+        // A stuck loop is left to itself: the fence keeps it from writing. Whatever ends here begins nothing fenced any
+        // more, so the next leader need not wait for it.
         let limit = self.operation();
         let ended = async {
             if end != End::Stuck && timeout(limit, work).await.is_err() {

@@ -57,7 +57,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "SQLALCHEMY_CONNECTION_POOL_SIZE",
         "10",
-        "database connections of this process; on SQLite at most two a core, or three",
+        "database connections of this process; on SQLite at most two a core, on one core three",
     ),
     plain("SQLALCHEMY_CONNECTION_MAX_OVERFLOW", "-1", "connections beyond the pool; below zero: none"),
     plain("DATABASE_STATEMENT_CACHE", "100", "prepared statements per connection; 0 behind pgbouncer"),

@@ -31,9 +31,7 @@ impl UserSet {
             own.iter_mut().zip(block.iter()).for_each(|(own, more)| *own |= more);
         }
     }
-}
 
-impl UserSet {
     /// How many of these are in, each of them named once.
     pub fn count(&self, users: impl IntoIterator<Item = UserId>) -> usize {
         users.into_iter().filter(|user| self.contains(*user)).count()

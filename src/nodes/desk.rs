@@ -243,7 +243,7 @@ impl State {
 
     fn release(&mut self, node: NodeId, hole: Option<Pigeonhole>) {
         let Some(hole) = hole else { return };
-        if hole.flooded && !hole.noted || !hole.undelivered.is_empty() {
+        if hole.beginning || hole.flooded && !hole.noted || !hole.undelivered.is_empty() {
             self.broken.insert(node);
         }
         for (user, change) in hole.undelivered {
@@ -506,6 +506,15 @@ mod tests {
         let (settled, nodes) = desk.take_settled();
         assert_eq!((settled.len(), nodes), (marks, vec![]));
         assert!(!node.begin_full());
+    }
+
+    #[test]
+    fn a_session_that_ends_before_its_list_was_begun_is_noted_all_the_same() {
+        let (desk, node, marks) = flooded();
+        assert!(node.begin_full());
+        drop(node);
+        let (settled, nodes) = desk.take_settled();
+        assert_eq!((settled.len(), nodes), (marks, vec![NodeId(1)]));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //! with many users each. `user_traffic` says the same of one user; to ask it of all is to read all of it, and an index on
 //! what changes with every recording would make each recording several times as dear.
 
-use futures_util::TryStreamExt;
-use sqlx::query_scalar;
+use sqlx::{query_as, query_scalar};
+use uuid::Uuid;
 
-use super::{Db, IdList, StoreError, read, services, statements};
+use super::{Db, IdList, StoreError, node_users, read, services, statements};
 use crate::domain::ids::{AdminId, UserId};
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::usage::decode_entries;
@@ -16,8 +16,9 @@ const LONGEST_RUN: i64 = 600 * SECOND;
 
 statements! {
     RECENT =
-        "SELECT payload FROM usage_batch
+        "SELECT batch_id, part FROM usage_batch
          WHERE state_at >= $2 AND fetched_at >= $1 AND state <> 'staged' AND trouble IS NULL AND payload IS NOT NULL";
+    PAYLOAD = "SELECT payload FROM usage_batch WHERE batch_id = $1 AND part = $2 AND payload IS NOT NULL";
     OWNED =>
         pg "SELECT ARRAY(SELECT id FROM users WHERE owner_id = $1 AND removed = FALSE)",
         lite "SELECT json_group_array(id) FROM users WHERE owner_id = $1 AND removed = FALSE";
@@ -27,18 +28,19 @@ statements! {
 /// read: all of them may be millions of entries.
 pub(super) async fn count(db: &Db, owner: Option<AdminId>, since: Moment) -> Result<i64, StoreError> {
     let state_since = since.plus(-LONGEST_RUN);
-    let named = read!(db, RECENT, |sql, c| {
-        let mut payloads = query_scalar::<_, Vec<u8>>(sql).bind(since.micros()).bind(state_since.micros()).fetch(c);
-        let mut named = UserSet::default();
-        async {
-            while let Some(payload) = payloads.try_next().await? {
-                let entries = decode_entries(&payload).unwrap_or_default();
-                entries.into_iter().for_each(|(user, _)| named.insert(user));
-            }
-            Ok(named)
-        }
-        .await
+    let replies = read!(db, RECENT, |sql, c| {
+        query_as::<_, (Uuid, i64)>(sql).bind(since.micros()).bind(state_since.micros()).fetch_all(c).await
     })?;
+    // A node may know ids that nobody has here.
+    let newest = node_users::newest(db).await?;
+    let mut named = UserSet::default();
+    for (id, part) in replies {
+        let payload = read!(db, PAYLOAD, |sql, c| {
+            query_scalar::<_, Vec<u8>>(sql).bind(id).bind(part).fetch_optional(c).await
+        })?;
+        let entries = payload.and_then(|payload| decode_entries(&payload)).unwrap_or_default();
+        entries.into_iter().filter(|(user, _)| *user <= newest).for_each(|(user, _)| named.insert(user));
+    }
     let of = |ids: &IdList| named.count(ids.as_slice().iter().copied().map(UserId));
     let online = match owner {
         None if named.is_empty() => 0,

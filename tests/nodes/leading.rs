@@ -138,7 +138,7 @@ async fn a_late_list_of_an_old_leader_is_undone(db: Db) {
     revoke(&db, 1, "fresh").await;
     change(&db, "UPDATE users SET enabled = (id <> 2)", [2, 3]).await;
 
-    let timing = Timing { list: (Duration::from_secs(2), Duration::ZERO), ..brisk() };
+    let timing = Timing { list: (Duration::from_secs(6), Duration::ZERO), ..brisk() };
     let _next = Panel::lead_with(&db, timing).await;
     let users = async || -> Vec<(u32, String)> { node.users().into_iter().map(|(id, user)| (id, user.key)).collect() };
     let right = vec![(1, "fresh".to_owned()), (3, "key-3".to_owned())];

@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use sarban::actions::lookups::Lookups;
 use sarban::actions::users;
+use sarban::domain::user::User;
 use sarban::domain::user_edit::NewUser;
 use sarban::store::{Db, Fault};
 
@@ -11,6 +12,7 @@ use crate::support::database::on_both_engines;
 
 on_both_engines! {
     everybody_gets_the_user_that_was_asked_for,
+    whoever_asks_after_a_change_sees_it,
     a_database_that_is_gone_is_told_to_all,
 }
 
@@ -29,6 +31,27 @@ async fn everybody_gets_the_user_that_was_asked_for(db: Db) {
         let found = found.unwrap().map(|user| (*user).clone());
         assert_eq!(found, sarban::store::users::by_username(&db, name).await.unwrap(), "{name:?}");
         assert_eq!(found.is_some(), name.starts_with("user_"), "{name:?}");
+    }
+}
+
+/// Though statements that began before the change are under way, and others wait behind them.
+async fn whoever_asks_after_a_change_sees_it(db: Db) {
+    let panel = panel(&db).await;
+    users::create(&panel, &root(), named("ann")).await.unwrap();
+    let lookups = Lookups::default();
+    for round in 0..100 {
+        let before = tokio::spawn({
+            let (lookups, db) = (lookups.clone(), db.clone());
+            async move { join_all((0..200).map(|_| lookups.user(&db, "ann"))).await }
+        });
+        let note = format!("note {round}");
+        let mut tx = db.begin().await.unwrap();
+        let ann = sarban::store::users::lock_by_username(&mut tx, "ann").await.unwrap().unwrap();
+        let changed = User { note: Some(note.clone()), ..ann.clone() };
+        sarban::store::users::update(&mut tx, &ann, &changed).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(lookups.user(&db, "ann").await.unwrap().unwrap().note, Some(note));
+        before.await.unwrap();
     }
 }
 
