@@ -1,9 +1,11 @@
 //! `admins` and the services that each may give.
 
+use serde::Deserialize;
 use sqlx::{query, query_as, query_scalar};
 
 use super::like::containing;
-use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
+use super::user_row::flag;
+use super::{Db, IdList, StoreError, Tx, read, row, row_in_order, run, statements};
 use crate::domain::admin::Admin;
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
@@ -60,7 +62,7 @@ statements! {
     USAGE_BY_USERNAME =>
         pg select!(pg usage!("LEAST"), " FROM admins a WHERE a.username = $1"),
         lite select!(lite usage!("MIN"), " FROM admins a WHERE a.username = $1");
-    // PostgreSQL sums up once what all admins have; SQLite is quicker at asking for each.
+    // PostgreSQL sums up once what all admins have; SQLite is quicker at asking for each, and at one text (`user_row`).
     PAGE =>
         pg r"WITH sums AS (SELECT owner_id, SUM(traffic) AS traffic FROM owner_totals GROUP BY owner_id),
                   given AS (SELECT admin_id, ARRAY_AGG(service_id) AS ids FROM admins_services GROUP BY admin_id),
@@ -70,9 +72,14 @@ statements! {
                     n.subscription_url_prefix, n.password_reset_at, COALESCE(g.ids, '{}') AS service_ids,
                     CAST(LEAST(COALESCE(s.traffic, 0), 9223372036854775807) AS BIGINT) AS users_data_usage, n.total
              FROM named n LEFT JOIN sums s ON s.owner_id = n.id LEFT JOIN given g ON g.admin_id = n.id ORDER BY n.id",
-        lite select!(lite usage!("MIN"), r", a.total
-             FROM (SELECT *, COUNT(*) OVER () AS total FROM admins
-                   WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3) AS a ORDER BY a.id");
+        lite concat!(
+            "SELECT json_group_array(json_array(id, username, is_sudo, enabled, all_services_access, modify_users_access,
+                    subscription_url_prefix, password_reset_at, json(service_ids), users_data_usage, total)) FROM (",
+            select!(lite usage!("MIN"), r", a.total
+                 FROM (SELECT *, COUNT(*) OVER () AS total FROM admins
+                       WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3) AS a
+                 ORDER BY a.id)")
+        );
     COUNT = r"SELECT COUNT(*) FROM admins WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\'";
     PASSWORD_HASH = "SELECT hashed_password FROM admins WHERE username = $1";
     INSERT = "INSERT INTO admins (username, hashed_password, is_sudo, created_at) VALUES ($1, $2, $3, $4)";
@@ -145,20 +152,55 @@ where
     }
 }
 
-/// A row with the number of all rows.
-struct ListedRow {
-    listed: UsageRow,
-    total: i64,
+row_in_order! {
+    /// The same columns, and the number of all rows.
+    #[derive(Deserialize)]
+    struct ListedRow {
+        id: i64,
+        username: String,
+        #[serde(deserialize_with = "flag")]
+        is_sudo: bool,
+        #[serde(deserialize_with = "flag")]
+        enabled: bool,
+        #[serde(deserialize_with = "flag")]
+        all_services_access: bool,
+        #[serde(deserialize_with = "flag")]
+        modify_users_access: bool,
+        subscription_url_prefix: String,
+        password_reset_at: Option<i64>,
+        service_ids: IdList,
+        users_data_usage: i64,
+        total: i64,
+    }
 }
 
-impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for ListedRow
-where
-    UsageRow: sqlx::FromRow<'r, R>,
-    for<'a> &'a str: sqlx::ColumnIndex<R>,
-    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-{
-    fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        Ok(Self { listed: UsageRow::from_row(row)?, total: row.try_get("total")? })
+impl From<ListedRow> for AdminUsage {
+    fn from(row: ListedRow) -> Self {
+        let ListedRow {
+            id,
+            username,
+            is_sudo,
+            enabled,
+            all_services_access,
+            modify_users_access,
+            subscription_url_prefix,
+            password_reset_at,
+            service_ids,
+            users_data_usage,
+            total: _,
+        } = row;
+        let admin = AdminRow {
+            id,
+            username,
+            is_sudo,
+            enabled,
+            all_services_access,
+            modify_users_access,
+            subscription_url_prefix,
+            password_reset_at,
+            service_ids,
+        };
+        Self { admin: admin.into(), users_data_usage }
     }
 }
 
@@ -184,15 +226,22 @@ pub async fn usage_by_username(db: &Db, username: &str) -> Result<Option<AdminUs
 /// Admins by id, with their users' traffic, and how many there would be without the limit. `contains` is a part of the
 /// name in any case, `%` and `_` being wildcards; empty: all.
 pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<(Vec<AdminUsage>, i64), StoreError> {
-    let rows = read!(db, PAGE, |sql, c| {
-        query_as::<_, ListedRow>(sql).bind(containing(contains)).bind(limit).bind(offset).fetch_all(c).await
-    })?;
+    let pattern = containing(contains);
+    let rows: sqlx::Result<Vec<ListedRow>> = match db {
+        Db::Pg(pool) => query_as(PAGE.pg).bind(pattern).bind(limit).bind(offset).fetch_all(pool).await,
+        Db::Lite(lite) => {
+            let text = query_scalar::<_, String>(PAGE.lite).bind(pattern).bind(limit).bind(offset);
+            let text = text.fetch_one(&lite.read).await;
+            text.and_then(|text| serde_json::from_str(&text).map_err(|error| sqlx::Error::Decode(error.into())))
+        }
+    };
+    let rows = rows.map_err(|source| StoreError::new(PAGE.name, source))?;
     let total = match rows.first() {
         Some(row) => row.total,
         // Behind the last page there is no row to say it.
         None => count(db, contains).await?,
     };
-    Ok((rows.into_iter().map(|row| row.listed.0).collect(), total))
+    Ok((rows.into_iter().map(AdminUsage::from).collect(), total))
 }
 
 /// How many admins `page` would give without its limit.

@@ -109,7 +109,7 @@ pub(super) fn users_in_text(text: &str) -> serde_json::Result<Vec<User>> {
 }
 
 /// SQLite's booleans are numbers.
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     i64::deserialize(deserializer).map(|number| number != 0)
 }
 
