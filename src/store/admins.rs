@@ -60,8 +60,8 @@ statements! {
         pg select!(pg " FROM admins a WHERE a.username = $1 FOR UPDATE OF a"),
         lite select!(lite " FROM admins a WHERE a.username = $1");
     USAGE_BY_USERNAME =>
-        pg select!(pg usage!("LEAST"), " FROM admins a WHERE a.username = $1"),
-        lite select!(lite usage!("MIN"), " FROM admins a WHERE a.username = $1");
+        pg select!(pg usage!("LEAST"), ", CAST(1 AS BIGINT) AS total FROM admins a WHERE a.username = $1"),
+        lite select!(lite usage!("MIN"), ", 1 AS total FROM admins a WHERE a.username = $1");
     // PostgreSQL sums up once what all admins have; SQLite is quicker at asking for each, and at one text (`user_row`).
     PAGE =>
         pg r"WITH sums AS (SELECT owner_id, SUM(traffic) AS traffic FROM owner_totals GROUP BY owner_id),
@@ -137,23 +137,8 @@ impl From<AdminRow> for Admin {
     }
 }
 
-/// A row with one column more.
-struct UsageRow(AdminUsage);
-
-impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for UsageRow
-where
-    AdminRow: sqlx::FromRow<'r, R>,
-    for<'a> &'a str: sqlx::ColumnIndex<R>,
-    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
-{
-    fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        let admin = AdminRow::from_row(row)?.into();
-        Ok(Self(AdminUsage { admin, users_data_usage: row.try_get("users_data_usage")? }))
-    }
-}
-
 row_in_order! {
-    /// The same columns, and the number of all rows.
+    /// The same columns, the traffic, and how many rows there are on all pages.
     #[derive(Deserialize)]
     struct ListedRow {
         id: i64,
@@ -219,8 +204,8 @@ pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<Admi
 /// The admin of that name with its users' traffic.
 pub async fn usage_by_username(db: &Db, username: &str) -> Result<Option<AdminUsage>, StoreError> {
     let row =
-        read!(db, USAGE_BY_USERNAME, |sql, c| query_as::<_, UsageRow>(sql).bind(username).fetch_optional(c).await)?;
-    Ok(row.map(|row| row.0))
+        read!(db, USAGE_BY_USERNAME, |sql, c| query_as::<_, ListedRow>(sql).bind(username).fetch_optional(c).await)?;
+    Ok(row.map(AdminUsage::from))
 }
 
 /// Admins by id, with their users' traffic, and how many there would be without the limit. `contains` is a part of the
