@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Measures whether more processes cost more: 1, 2 and 3 panels on one PostgreSQL and one Redis: part of `make bench`.
 
-Each panel gets the same steady load, so that together they do one, two and three times the work; what counts is the CPU
-time per request, of the panels and of the database. (Requests per second say nothing about it on a machine whose cores
-they share.)
+Each panel has as many connections that ask without a pause, so that none is idle; what counts is the CPU time per request,
+of the panels and of the database. (Requests per second say nothing about it on a machine whose cores they share.) One
+round after another with each number of panels; of the rounds the median, because a machine has its moods.
 """
 
+import itertools
 import json
 import os
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -25,7 +27,7 @@ def measured(args, panels, database_pid, folder, name):
 
     def load(seconds):
         running = [
-            bench.start_wrk(panel.base, paths, seconds, args.connections, folder, TOKEN=panel.token, AGENT=agent, DELAY=str(args.delay))
+            bench.start_wrk(panel.base, paths, seconds, args.connections, folder, TOKEN=panel.token, AGENT=agent)
             for panel in panels
         ]
         return [bench.figures_of(one) for one in running]
@@ -48,20 +50,20 @@ def measured(args, panels, database_pid, folder, name):
 def main():
     parser = bench.arguments(__doc__, "performance-scale-out.json", 100_000, engines=False)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--seconds", type=int, default=6)
-    parser.add_argument("--connections", type=int, default=4, help="for each process")
-    parser.add_argument("--delay", type=int, default=8, help="milliseconds between an answer and the next request")
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=8, help="for each process")
     args = parser.parse_args()
     server, redis = os.environ.get("SARBAN_TEST_POSTGRES_URL"), os.environ.get("SARBAN_TEST_REDIS_URL")
     rows = []
     with tempfile.TemporaryDirectory() as home:
         database = tasks.Database(args, Path(home), "postgres", args.users, server)
         print(f"\n{args.users:,} users, postgres\n    {'':16}{'req/s':>9}{'p99 ms':>9}{'CPU ms':>9}{'DB ms':>9}", flush=True)
-        for count in args.processes:
+        for nth_round, count in itertools.product(range(args.rounds), args.processes):
             panels = []
             try:
                 for nth in range(count):
-                    folder = Path(home) / f"{count}.{nth}"
+                    folder = Path(home) / f"{nth_round}.{count}.{nth}"
                     folder.mkdir()
                     panels.append(bench.Panel(args, database.url, "1", str(folder), {"REDIS_URL": redis}))
                 # What a seeded database has waiting for the tasks is done before.
@@ -71,14 +73,22 @@ def main():
             finally:
                 for panel in panels:
                     panel.stop()
-    Path(args.output).write_text(json.dumps({"users": args.users, "rows": rows}, indent=1) + "\n")
+    rows = [median(rows, load, count) for load in LOADS for count in args.processes]
+    Path(args.output).write_text(json.dumps({"users": args.users, "rounds": args.rounds, "rows": rows}, indent=1) + "\n")
     bench.replace(Path(args.output).with_name("performance.md"), "scale-out", table(rows))
+
+
+def median(rows, load, processes):
+    """The row of all rounds, each figure by itself; failures are summed."""
+    same = [row for row in rows if (row["load"], row["processes"]) == (load, processes)]
+    middle = {key: round(statistics.median(row[key] for row in same), 4) for key in ("per_second", "p99_ms", "cpu_ms", "database_cpu_ms")}
+    return {"processes": processes, "load": load, **middle, "failed": sum(row["failed"] for row in same)}
 
 
 def table(rows):
     lines = ["", "| load | processes | requests/s | p99 ms | CPU ms | database CPU ms |", "|---|---|---|---|---|---|"]
-    for row in sorted(rows, key=lambda row: (list(LOADS).index(row["load"]), row["processes"])):
-        lines.append(f"| {row['load']} | {row['processes']} | {row['per_second']} | {row['p99_ms']:.2f} | {row['cpu_ms']:.3f} | {row['database_cpu_ms']:.3f} |")
+    for row in rows:
+        lines.append(f"| {row['load']} | {row['processes']} | {row['per_second']:.0f} | {row['p99_ms']:.2f} | {row['cpu_ms']:.3f} | {row['database_cpu_ms']:.3f} |")
     return "\n".join(lines) + "\n\n"
 
 

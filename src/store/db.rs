@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, Executor, Sqlite, SqlitePool, Transaction};
 use tokio::time::{Instant, sleep};
 
 use super::StoreError;
@@ -279,6 +279,9 @@ async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreErro
     let pool = PgPoolOptions::new()
         .max_connections(options.connections.max(1))
         .acquire_timeout(options.acquire_timeout)
+        // A million users make PostgreSQL expect much work of a statement, and compiling it takes longer than it saves. Not
+        // as a start-up parameter: pgbouncer refuses those that it does not know.
+        .after_connect(|connection, _| Box::pin(async move { connection.execute("SET jit = off").await.map(|_| ()) }))
         // The pool pings a connection when it comes back; once more when it goes is for those that lay idle.
         .test_before_acquire(false)
         .before_acquire(|connection, idle| {

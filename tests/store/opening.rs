@@ -7,7 +7,7 @@ use sarban::store::{Db, Engine};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode};
 use sqlx::{ConnectOptions, Connection, raw_sql};
 
-use crate::support::database::{Content, TestDatabase, execute, with_database};
+use crate::support::database::{Content, TestDatabase, execute, number, with_database};
 
 /// As in a restart: the process before this one closes the file as the last, which keeps everybody else out.
 #[test]
@@ -50,5 +50,14 @@ fn connections_that_were_lost_while_they_lay_idle_are_replaced() {
             other.close().await;
         }
         sarban::store::clock::now(&db).await.expect("it reads over a new connection");
+    });
+}
+
+/// Compiling a statement takes longer than it saves.
+#[test]
+fn postgresql_compiles_no_statement() {
+    with_database(Engine::Postgres, Content::Empty, async |TestDatabase { db, .. }| {
+        let off = "SELECT COUNT(*) FROM pg_settings WHERE name = 'jit' AND setting = 'off'";
+        assert_eq!(number(&db, off).await, 1);
     });
 }
