@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Measures what apps and dashboards notice of the scheduled work: part of `make bench`.
 
-A steady load of subscriptions and one of single users, and their p50 and p99: with nothing else going on, while usage is
+A load of subscriptions and one of single users, and their p50 and p99: with nothing else going on, while usage is
 recorded, while a tenth of the users is expired, while all nodes get their full list. Each kind of work is begun again as
-soon as it has ended, so that all of the window is spent in it.
+soon as it has ended, so that all of the window is spent in it. Once under as much load as the machine carries, and once
+under little, where an answer takes less than the time for which a scheduler leaves a core to a thread.
 """
 
 import json
@@ -15,6 +16,8 @@ from pathlib import Path
 import bench
 import tasks
 
+# connections of each of the two loads, and milliseconds between an answer and the next request
+LOADS = {"full": (16, None), "little": (4, 10)}
 LIVE = "activated = TRUE AND removed = FALSE"
 
 
@@ -71,28 +74,29 @@ class FullSync(Work):
 KINDS = {"nothing": Nothing, "recording usage": Usage, "expiring a tenth": Review, "full lists to all nodes": FullSync}
 
 
-def window(args, panel, database, folder, kind):
+def window(args, panel, database, folder, load, kind):
     """Both loads beside one kind of work; a row."""
     work = KINDS[kind](panel, database)
+    connections, delay = LOADS[load]
     loads = {
-        name: bench.start_wrk(panel.base, bench.paths_of(panel, paths), args.seconds, args.connections, folder,
-                              TOKEN=panel.token, DELAY=str(args.delay))
+        name: bench.start_wrk(panel.base, bench.paths_of(panel, paths), args.seconds, connections, folder,
+                              TOKEN=panel.token, DELAY=delay and str(delay))
         for name, paths in (("links", "links"), ("one user", "users"))
     }
     work.begin()
     began = time.monotonic()
-    while any(load.poll() is None for load in loads.values()):
+    while any(wrk.poll() is None for wrk in loads.values()):
         time.sleep(0.1)
         if work.is_over():
             work.rounds += 1
             if time.monotonic() - began < args.seconds - 1:
                 work.begin()
-    row = {"work": kind, "rounds": work.rounds}
-    for name, load in loads.items():
-        figures = bench.figures_of(load)
+    row = {"load": load, "work": kind, "rounds": work.rounds}
+    for name, wrk in loads.items():
+        figures = bench.figures_of(wrk)
         row[name] = {"per_second": round(figures["requests"] / figures["seconds"]), "failed": figures["failed"],
                      "p50_ms": figures["p50_ms"], "p99_ms": figures["p99_ms"]}
-    print(f"{kind:28}{work.rounds:>7}" + "".join(
+    print(f"{load:8}{kind:28}{work.rounds:>7}" + "".join(
         f"{row[name]['per_second']:>10}{row[name]['p50_ms']:>9.2f}{row[name]['p99_ms']:>9.2f}" for name in loads), flush=True)
     return row
 
@@ -101,8 +105,7 @@ def main():
     parser = bench.arguments(__doc__, "performance-tail.json", 100_000)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=15)
-    parser.add_argument("--connections", type=int, default=4, help="of each of the two loads")
-    parser.add_argument("--delay", type=int, default=10, help="milliseconds between an answer and the next request")
+    parser.add_argument("--loads", nargs="+", default=list(LOADS), choices=list(LOADS))
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     args = parser.parse_args()
     server = os.environ.get("SARBAN_TEST_POSTGRES_URL")
@@ -111,14 +114,14 @@ def main():
         home = Path(args.databases or folder)
         for engine in args.engines:
             database = tasks.Database(args, home, engine, args.users, server)
-            print(f"\n{args.users:,} users, {engine}, {args.nodes} nodes\n{'':28}{'rounds':>7}{'links/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'users/s':>10}{'p50 ms':>9}{'p99 ms':>9}", flush=True)
+            print(f"\n{args.users:,} users, {engine}, {args.nodes} nodes\n{'':36}{'rounds':>7}{'links/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'users/s':>10}{'p50 ms':>9}{'p99 ms':>9}", flush=True)
             with tasks.nodes(args, database, folder, args.nodes):
                 database.run("DELETE FROM task_run")
                 panel = bench.Panel(args, database.url, "", folder, {"TASKS_RECORD_USER_USAGES_INTERVAL": "3600", "TASKS_REVIEW_USERS_INTERVAL": "3600"})
                 try:
                     tasks.settled(database, f"SELECT {args.nodes} - COUNT(*) FROM nodes WHERE status = 'healthy'", 60)
                     time.sleep(args.seconds)
-                    rows = [window(args, panel, database, folder, kind) for kind in args.kinds]
+                    rows = [window(args, panel, database, folder, load, kind) for load in args.loads for kind in args.kinds]
                 finally:
                     panel.stop()
             results.append({"users": args.users, "engine": engine, "nodes": args.nodes, "rows": rows})
@@ -128,13 +131,13 @@ def main():
 
 def table(results):
     lines = [
-        "", "| engine | beside | rounds | links/s | p50 ms | p99 ms | one user/s | p50 ms | p99 ms |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "", "| engine | load | beside | rounds | links/s | p50 ms | p99 ms | one user/s | p50 ms | p99 ms |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
         for row in result["rows"]:
             loads = " | ".join(f"{row[name]['per_second']} | {row[name]['p50_ms']:.2f} | {row[name]['p99_ms']:.2f}" for name in ("links", "one user"))
-            lines.append(f"| {result['engine']} | {row['work']} | {row['rounds']} | {loads} |")
+            lines.append(f"| {result['engine']} | {row['load']} | {row['work']} | {row['rounds']} | {loads} |")
     return "\n".join(lines) + "\n\n"
 
 
