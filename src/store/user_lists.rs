@@ -296,20 +296,17 @@ impl PageQuery<'_> {
                 sql.push(", ").push(id).push(direction);
             }
         } else {
-            let (form, from, id, sorted) = match (self.filter.is_of_names(self.engine), self.sort) {
-                (false, _) if of_traffic => {
-                    (Form::AsSets, "users u JOIN user_traffic t ON t.user_id = u.id", "u.id", column)
-                }
-                (false, _) => (Form::AsSets, "users u", "u.id", column),
-                (true, UserSort::Id) => (Form::OfNames, "user_names n", "n.id", "n.id"),
-                (true, UserSort::Username) => (Form::OfNames, "user_names n", "n.id", "n.username"),
-                (true, _) if of_traffic => {
-                    (Form::OfNames, "user_names n JOIN user_traffic t ON t.user_id = n.id", "n.id", column)
-                }
-                (true, _) => (Form::OfNames, "user_names n JOIN users u ON u.id = n.id", "n.id", column),
+            let form = self.filter.form(self.engine);
+            let (join, id, sorted) = match (form, self.sort) {
+                (Form::OfNames, UserSort::Id) => ("", "n.id", "n.id"),
+                (Form::OfNames, UserSort::Username) => ("", "n.id", "n.username"),
+                (Form::OfNames, _) if of_traffic => (" JOIN user_traffic t ON t.user_id = n.id", "n.id", column),
+                (Form::OfNames, _) => (" JOIN users u ON u.id = n.id", "n.id", column),
+                _ if of_traffic => (" JOIN user_traffic t ON t.user_id = u.id", "u.id", column),
+                _ => ("", "u.id", column),
             };
             sql.push("WITH found AS MATERIALIZED (SELECT ").push(id).push(" AS id, ").push(sorted);
-            sql.push(" AS sorted FROM ").push(from);
+            sql.push(" AS sorted FROM ").push(form.tables()).push(join);
             push_conditions(sql.push(" WHERE "), self.engine, self.filter, form, self.now);
             sql.push(") SELECT id FROM found ORDER BY sorted").push(direction).push(", id").push(direction);
         }
@@ -335,10 +332,9 @@ where
     if *filter == of_one_owner {
         return count_inactive(filter.owner, now.micros());
     }
-    let (from, form) =
-        if filter.is_of_names(engine) { ("user_names n", Form::OfNames) } else { ("users u", Form::AsSets) };
+    let form = filter.form(engine);
     let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM ");
-    push_conditions(sql.push(from).push(" WHERE "), engine, filter, form, now);
+    push_conditions(sql.push(form.tables()).push(" WHERE "), engine, filter, form, now);
     sql
 }
 
@@ -481,5 +477,31 @@ mod tests {
         let steps = plan(&db, counting).await;
         assert!(steps.iter().any(|step| step.contains("VIRTUAL TABLE INDEX")), "{steps:#?}");
         assert!(!steps.iter().any(|step| step.starts_with("SCAN u")), "{steps:#?}");
+    }
+
+    #[tokio::test]
+    async fn sqlite_searches_among_an_owners_users_in_the_owners_index() {
+        let (_folder, db) = database().await;
+        let names = Names::Containing("one".into());
+        let of_owner = UserFilter { names, owner: Some(AdminId(1)), ..UserFilter::default() };
+        let first = Reading { offset: 0, limit: 50, backwards: false };
+        let (engine, now) = (Engine::Sqlite, Moment::from_micros(0));
+        for filter in [of_owner.clone(), UserFilter { is_active: Some(false), service: Some(ServiceId(1)), ..of_owner }] {
+            let mut texts = vec![count_query::<sqlx::Sqlite>(engine, &filter, now).into_string()];
+            for sort in [UserSort::Id, UserSort::CreatedAt, UserSort::UsedTraffic] {
+                let (filter, descending) = (&filter, false);
+                let page = PageQuery { engine, filter, sort, descending, reading: first, walk: false, now };
+                let mut ids = QueryBuilder::<sqlx::Sqlite>::new("");
+                page.push_ids(&mut ids);
+                texts.push(ids.into_string());
+            }
+            for sql in texts {
+                let steps = plan(&db, sql.clone()).await;
+                let search = steps.iter().position(|step| step.starts_with("SCAN f VIRTUAL TABLE INDEX"));
+                let owners = "INDEX users_live_owner (owner_id=? AND id=?";
+                let seek = steps.iter().position(|step| step.starts_with("SEARCH u") && step.contains(owners));
+                assert!(search.is_some() && search < seek, "{sql}: {steps:#?}");
+            }
+        }
     }
 }

@@ -114,8 +114,11 @@ async fn a_search_goes_with_every_other_filter_and_every_sort(db: Db) {
     execute(&db, "UPDATE users SET username = 'some_' || username WHERE removed = FALSE").await;
     let found = |text: &str| UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
     let all = UserFilter::default;
-    let cases: [(UserFilter, &[i64]); 13] = [
+    let cases: [(UserFilter, &[i64]); 16] = [
         (UserFilter { owner: Some(AdminId(7)), ..all() }, &[1, 3]),
+        (UserFilter { owner: Some(AdminId(7)), service: Some(ServiceId(1)), ..all() }, &[]),
+        (UserFilter { owner: Some(AdminId(7)), data_limit_reached: Some(true), ..all() }, &[3]),
+        (UserFilter { owner: Some(AdminId(7)), activated: Some(true), is_active: Some(true), ..all() }, &[1]),
         (UserFilter { service: Some(ServiceId(1)), ..all() }, &[2, 5]),
         (UserFilter { enabled: Some(true), ..all() }, &[1, 2, 3, 5]),
         (UserFilter { enabled: Some(false), ..all() }, &[4]),
@@ -137,6 +140,7 @@ async fn a_search_goes_with_every_other_filter_and_every_sort(db: Db) {
                 page.sort_unstable();
                 assert_eq!(page, *expected, "{filter:?} {sort:?}");
             }
+            assert_eq!(count(&db, &filter, NOW).await.unwrap(), expected.len() as i64, "{filter:?}");
         }
     }
     let of = async |owner: i64| ids(&db, &UserFilter { owner: Some(AdminId(owner)), ..found("some") }, ALL).await;
