@@ -22,8 +22,13 @@ pub(super) enum Form {
     AsSets,
     /// The same, to be looked up in PostgreSQL's `user_names n`: who is not removed is there, and all else is a set.
     OfNames,
-    /// The same for SQLite's `users_fts f` joined with `users u`: a search among the users of one owner.
-    OfOwnersNames,
+    /// To be asked of each row while walking along PostgreSQL's `user_names n`.
+    NamesOneByOne,
+    /// To be looked up in SQLite's `users_fts f`, which has the names with a text by id, joined with `users u`.
+    FullText {
+        /// An owner is asked for, too.
+        of_owner: bool,
+    },
 }
 
 impl Form {
@@ -31,10 +36,11 @@ impl Form {
     pub(super) const fn tables(self) -> &'static str {
         match self {
             Self::OneByOne { .. } | Self::AsSets => "users u",
-            Self::OfNames => "user_names n",
+            Self::OfNames | Self::NamesOneByOne => "user_names n",
+            Self::FullText { of_owner: false } => "users_fts f CROSS JOIN users u",
             // Of a CROSS JOIN, SQLite reads the left side first. Left to itself it looks each match up in `users`, which
             // takes four times as long as in the owner's part of an index, and six times if the users are not in memory.
-            Self::OfOwnersNames => "users_fts f CROSS JOIN users u INDEXED BY users_live_owner",
+            Self::FullText { of_owner: true } => "users_fts f CROSS JOIN users u INDEXED BY users_live_owner",
         }
     }
 }
@@ -52,13 +58,22 @@ impl UserFilter {
         (engine == Engine::Sqlite && alone && !has_wildcards(text)).then(|| full_text(text)).flatten()
     }
 
+    /// Whether it is a search for a part of the name, among everybody's or one owner's users, and nothing besides.
+    pub(super) fn asks_for_names_alone(&self) -> bool {
+        let alone = Self { names: self.names.clone(), owner: self.owner, ..Self::default() };
+        matches!(self.names, Names::Containing(_)) && *self == alone
+    }
+
+    /// Whether SQLite's index of trigrams finds the names.
+    pub(super) fn is_full_text(&self) -> bool {
+        matches!(&self.names, Names::Containing(text) if full_text(text).is_some())
+    }
+
     /// The form in which they are looked up.
     pub(super) fn form(&self, engine: Engine) -> Form {
         match (engine, &self.names) {
             (Engine::Postgres, Names::Containing(_)) => Form::OfNames,
-            (Engine::Sqlite, Names::Containing(text)) if self.owner.is_some() && full_text(text).is_some() => {
-                Form::OfOwnersNames
-            }
+            (Engine::Sqlite, _) if self.owner.is_some() && self.is_full_text() => Form::FullText { of_owner: true },
             _ => Form::AsSets,
         }
     }
@@ -78,10 +93,10 @@ pub(super) fn push_conditions<DB: Database>(
     let now = now.micros();
     // Who is removed has no name: along the names, that is known without reading rows.
     sql.push(match form {
-        Form::OfNames => "TRUE",
+        Form::OfNames | Form::NamesOneByOne => "TRUE",
         Form::OneByOne { sort: UserSort::Username } => "u.username IS NOT NULL",
         Form::OneByOne { .. } | Form::AsSets => "u.removed = FALSE",
-        Form::OfOwnersNames => "u.id = f.rowid AND u.removed = FALSE",
+        Form::FullText { .. } => "u.id = f.rowid AND u.removed = FALSE",
     });
     match &filter.names {
         Names::Any => {}
@@ -94,13 +109,13 @@ pub(super) fn push_conditions<DB: Database>(
             sql.push(")");
         }
     }
-    let id = if form == Form::OfNames { "n.id" } else { "u.id" };
+    let id = if matches!(form, Form::OfNames | Form::NamesOneByOne) { "n.id" } else { "u.id" };
     if let Some(owner) = filter.owner {
         // A plus keeps SQLite from the owner's index. PostgreSQL weighs it against the limit, and needs to know the
         // column for that.
         let along_another = matches!(form, Form::OneByOne { sort } if sort != UserSort::Id);
         sql.push(match form {
-            Form::OfNames => " AND n.owner_id = ",
+            Form::OfNames | Form::NamesOneByOne => " AND n.owner_id = ",
             _ if engine == Engine::Sqlite && along_another => " AND +u.owner_id = ",
             _ => " AND u.owner_id = ",
         });
@@ -111,7 +126,7 @@ pub(super) fn push_conditions<DB: Database>(
             Form::OneByOne { .. } => {
                 sql.push(" AND EXISTS (SELECT 1 FROM users_services s WHERE s.user_id = u.id AND s.service_id = ")
             }
-            Form::AsSets | Form::OfNames | Form::OfOwnersNames => {
+            Form::AsSets | Form::OfNames | Form::NamesOneByOne | Form::FullText { .. } => {
                 sql.push(" AND ").push(id).push(" IN (SELECT s.user_id FROM users_services s WHERE s.service_id = ")
             }
         };
@@ -119,8 +134,8 @@ pub(super) fn push_conditions<DB: Database>(
     }
     match form {
         Form::OneByOne { .. } => push_flags_one_by_one(sql, filter, now),
-        Form::AsSets | Form::OfOwnersNames => push_flags_as_sets(sql, filter, now),
-        Form::OfNames => push_flags_of_names(sql, filter, now),
+        Form::AsSets | Form::FullText { .. } => push_flags_as_sets(sql, filter, now),
+        Form::OfNames | Form::NamesOneByOne => push_flags_of_names(sql, filter, now),
     }
 }
 
@@ -240,11 +255,11 @@ fn push_search<DB: Database>(sql: &mut QueryBuilder<DB>, engine: Engine, text: &
 where
     for<'q> String: Encode<'q, DB> + Type<DB>,
 {
-    let indexed = !matches!(form, Form::OneByOne { .. }) && parts(text).next().is_some();
+    let indexed = !matches!(form, Form::OneByOne { .. } | Form::NamesOneByOne) && parts(text).next().is_some();
     let full_text = if engine == Engine::Sqlite && indexed { full_text(text) } else { None };
     if let Some(search) = &full_text {
         let (before, after) = match form {
-            Form::OfOwnersNames => (" AND f.username MATCH ", ""),
+            Form::FullText { .. } => (" AND f.username MATCH ", ""),
             _ => (" AND u.id IN (SELECT f.rowid FROM users_fts f WHERE f.username MATCH ", ")"),
         };
         sql.push(before).push_bind(search.clone()).push(after);
@@ -257,6 +272,7 @@ where
             // PostgreSQL can't guess how many a CASE lets pass, and so does not plan anew for each text, which takes it as
             // long as finding the page.
             (Form::OneByOne { .. }, Engine::Postgres) => (" AND CASE WHEN u.username", " THEN TRUE END"),
+            (Form::NamesOneByOne, _) => (" AND CASE WHEN n.username", " THEN TRUE END"),
             _ => (" AND u.username", ""),
         };
         sql.push(before).push(" LIKE ").push_bind(containing(text)).push(r" ESCAPE '\'").push(after);

@@ -175,6 +175,14 @@ async fn each_sort_runs_both_ways(db: Db) {
         assert_eq!(found.len(), 5, "{sort:?}");
         found.retain(|id| ascending.contains(id));
         assert_eq!(found, ascending, "{sort:?}");
+        for descending in [false, true] {
+            let whole = UserWindow { sort, descending, ..ALL };
+            let mut pages = Vec::new();
+            for offset in [0, 2, 4] {
+                pages.extend(ids(&db, &all, UserWindow { offset, limit: 2, ..whole }).await);
+            }
+            assert_eq!(pages, ids(&db, &all, whole).await, "{sort:?} {descending}");
+        }
     }
 }
 
