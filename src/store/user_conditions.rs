@@ -184,7 +184,7 @@ where
         None => sql,
     };
     match filter.data_limit_reached {
-        Some(true) => sql.push(" AND u.id IN (").push(SPENT).push(")"),
+        Some(true) => push_union(sql.push(" AND u.id IN ("), "", &[Few::Spent], now).push(")"),
         Some(false) => sql.push(" AND ").push(NOT_SPENT),
         None => sql,
     };
@@ -201,11 +201,11 @@ where
     for<'q> i64: Encode<'q, DB> + Type<DB>,
 {
     let not = |flag: Option<bool>| flag.map(|is| !is);
-    let sets: [(Option<bool>, &[&str]); 5] = [
-        (not(filter.enabled), &[DISABLED]),
-        (not(filter.activated), &[NOT_ACTIVATED]),
-        (filter.expired, &[EXPIRED_BEFORE]),
-        (filter.data_limit_reached, &[SPENT]),
+    let sets: [(Option<bool>, &[Few]); 5] = [
+        (not(filter.enabled), &[Few::Disabled]),
+        (not(filter.activated), &[Few::NotActivated]),
+        (filter.expired, &[Few::Expired]),
+        (filter.data_limit_reached, &[Few::Spent]),
         (not(filter.is_active), INACTIVE),
     ];
     for (wanted, few) in sets {
@@ -216,28 +216,47 @@ where
     }
 }
 
-const DISABLED: &str = "SELECT o.id FROM users o WHERE o.removed = FALSE AND o.enabled = FALSE";
-const NOT_ACTIVATED: &str = "SELECT a.id FROM users a WHERE a.removed = FALSE AND a.activated = FALSE";
-/// To be followed by the moment.
-const EXPIRED_BEFORE: &str = "SELECT e.id FROM users e WHERE e.removed = FALSE AND e.expire_date < ";
-const SPENT: &str = "SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE";
-const INACTIVE: &[&str] = &[DISABLED, EXPIRED_BEFORE, SPENT];
+/// What few users are: a small index each.
+#[derive(Clone, Copy)]
+enum Few {
+    Disabled,
+    NotActivated,
+    Expired,
+    Spent,
+}
+
+const INACTIVE: &[Few] = &[Few::Disabled, Few::Expired, Few::Spent];
+
+impl Few {
+    /// Pushes a query for their ids.
+    fn push<DB: Database>(self, sql: &mut QueryBuilder<DB>, now: i64)
+    where
+        for<'q> i64: Encode<'q, DB> + Type<DB>,
+    {
+        match self {
+            Self::Disabled => sql.push("SELECT o.id FROM users o WHERE o.removed = FALSE AND o.enabled = FALSE"),
+            Self::NotActivated => sql.push("SELECT a.id FROM users a WHERE a.removed = FALSE AND a.activated = FALSE"),
+            Self::Expired => {
+                sql.push("SELECT e.id FROM users e WHERE e.removed = FALSE AND e.expire_date < ").push_bind(now)
+            }
+            Self::Spent => sql.push("SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE"),
+        };
+    }
+}
 
 /// `union` may keep duplicates for whoever only asks whether an id is not there.
 fn push_union<'s, DB: Database>(
     sql: &'s mut QueryBuilder<DB>,
     union: &str,
-    sets: &[&str],
+    sets: &[Few],
     now: i64,
 ) -> &'s mut QueryBuilder<DB>
 where
     for<'q> i64: Encode<'q, DB> + Type<DB>,
 {
     for (nth, set) in sets.iter().enumerate() {
-        sql.push(if nth == 0 { "" } else { union }).push(set);
-        if *set == EXPIRED_BEFORE {
-            sql.push_bind(now);
-        }
+        sql.push(if nth == 0 { "" } else { union });
+        set.push(sql, now);
     }
     sql
 }

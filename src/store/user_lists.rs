@@ -5,7 +5,7 @@ use sqlx::query_scalar;
 
 use super::user_list_count::count_query;
 use super::user_list_page::PageQuery;
-use super::user_row::{UserRow, user_columns, users_in_text};
+use super::user_row::{UserRow, rows_in_text, user_columns};
 use super::{Db, Engine, StoreError, owner_totals, read, statements};
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
@@ -122,23 +122,23 @@ pub async fn page(
     let Some(query) = PageQuery::of(db.engine(), filter, window, totals, now) else { return Ok(Vec::new()) };
     // A text per page would push the others out of the connection's cache.
     let keep = query.is_common();
-    match db {
+    let rows: sqlx::Result<Vec<UserRow>> = match db {
         Db::Pg(pool) => {
             let mut sql = query.rows::<sqlx::Postgres>(user_columns!(pg));
-            let rows = sql.build_query_as().persistent(keep).fetch_all(pool).await;
-            rows.map(|mut rows: Vec<UserRow>| {
+            sql.build_query_as().persistent(keep).fetch_all(pool).await.map(|mut rows: Vec<UserRow>| {
                 query.sort(&mut rows);
-                rows.into_iter().map(User::from).collect()
+                rows
             })
         }
         Db::Lite(lite) => {
             let mut sql = query.rows::<sqlx::Sqlite>(user_columns!(lite text));
             sql.push(")");
             let text = sql.build_query_scalar().persistent(keep).fetch_one(&lite.read).await;
-            text.and_then(|text: String| users_in_text(&text).map_err(|error| sqlx::Error::Decode(error.into())))
+            text.and_then(|text: String| rows_in_text(&text))
         }
-    }
-    .map_err(|source| StoreError::new("sarban::store::user_lists::page", source))
+    };
+    let rows = rows.map_err(|source| StoreError::new("sarban::store::user_lists::page", source))?;
+    Ok(rows.into_iter().map(User::from).collect())
 }
 
 /// How many there are on all pages.

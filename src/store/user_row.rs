@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use super::user_lists::UserSort;
@@ -21,7 +22,7 @@ macro_rules! user_columns {
     (lite) => {
         $crate::store::user_row::user_columns!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)")
     };
-    // A text of JSON lists, read back by `users_in_text`. It must be followed by the rest of the query and ")".
+    // A text of JSON lists, read back by `rows_in_text`. It must be followed by the rest of the query and ")".
     (lite text) => {
         concat!(
             "SELECT json_group_array(json_array(id, username, key, owner_id, owner_username, owner_prefix, enabled,
@@ -144,9 +145,9 @@ impl UserRow {
     }
 }
 
-/// The users of a text that `user_columns!(lite text)` made, in its order.
-pub(super) fn users_in_text(text: &str) -> serde_json::Result<Vec<User>> {
-    Ok(serde_json::from_str::<Vec<UserRow>>(text)?.into_iter().map(User::from).collect())
+/// The rows of a text that SQLite made of many, each a list of its columns in their order.
+pub(super) fn rows_in_text<R: DeserializeOwned>(text: &str) -> sqlx::Result<Vec<R>> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// SQLite's booleans are numbers.
