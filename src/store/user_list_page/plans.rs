@@ -13,7 +13,8 @@ use crate::store::{Db, OpenOptions};
 /// The steps of a query.
 async fn plan(db: &Db, sql: String) -> Vec<String> {
     let Db::Lite(lite) = db else { panic!("SQLite") };
-    let steps = query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&lite.read).await.unwrap();
+    let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let steps = query(explained).fetch_all(&lite.read).await.unwrap();
     steps.iter().map(|step| step.get("detail")).collect()
 }
 
