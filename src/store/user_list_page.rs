@@ -13,6 +13,9 @@ use super::user_lists::{Totals, UserFilter, UserSort, UserWindow};
 use super::user_row::{UserRow, traffic_columns, user_joins};
 use crate::domain::moment::Moment;
 
+/// So many rows before a page are few enough to be read whole.
+const NEAR: i64 = 500;
+
 /// A page, and how it is found.
 #[derive(Debug)]
 pub(super) struct PageQuery<'a> {
@@ -113,8 +116,8 @@ impl<'a> PageQuery<'a> {
     {
         let mut sql = QueryBuilder::new(columns);
         sql.push(" FROM (");
-        if self.engine == Engine::Postgres && self.way == Way::Walk {
-            // The rows are at hand when their ids are, and to look one up again costs a tenth of the page.
+        if self.engine == Engine::Postgres && self.way == Way::Walk && self.is_near() {
+            // The rows are at hand when their ids are, and to look each up again costs a tenth of the page.
             let with_traffic = self.walks_with_traffic();
             self.push_walk(&mut sql, if with_traffic { concat!("u.*, ", traffic_columns!("t")) } else { "u.*" });
             sql.push(") AS u").push(if with_traffic {
@@ -142,6 +145,11 @@ impl<'a> PageQuery<'a> {
         } else {
             rows.sort_by(|one, other| one.compare(other, self.sort));
         }
+    }
+
+    /// Whether PostgreSQL need not sort for it whatever comes before it: of many, only ids may be sorted.
+    const fn is_near(&self) -> bool {
+        self.reading.offset <= NEAR
     }
 
     const fn column(&self) -> &'static str {
@@ -186,16 +194,27 @@ impl<'a> PageQuery<'a> {
         for<'q> String: Encode<'q, DB> + Type<DB>,
     {
         let direction = self.direction();
+        // Its index is a coarse one (migration 10): those of a rank are sorted as they come.
+        let ranked = self.engine == Engine::Postgres && self.sort == UserSort::UsedTraffic;
         sql.push("SELECT ").push(columns).push(" FROM ");
+        if ranked && self.is_near() {
+            // Before they are joined, or all users of a rank would be looked up for the first of them. A limit that is not
+            // known, and is none, has PostgreSQL plan for the first ones.
+            for part in ["(SELECT * FROM user_traffic ORDER BY traffic_rank", ", used_traffic", ", user_id"] {
+                sql.push(part).push(direction);
+            }
+            sql.push(" LIMIT (SELECT CAST(NULL AS BIGINT))) t");
+        } else {
+            sql.push(if self.is_of_traffic() { "user_traffic t" } else { "users u" });
+        }
         sql.push(match (self.is_of_traffic(), self.filter.asks_for_traffic()) {
-            (true, _) => "user_traffic t CROSS JOIN users u WHERE u.id = t.user_id AND ",
-            (false, true) => "users u CROSS JOIN user_traffic t WHERE t.user_id = u.id AND ",
-            (false, false) => "users u WHERE ",
+            (true, _) => " CROSS JOIN users u WHERE u.id = t.user_id AND ",
+            (false, true) => " CROSS JOIN user_traffic t WHERE t.user_id = u.id AND ",
+            (false, false) => " WHERE ",
         });
         push_conditions(sql, self.engine, self.filter, Form::OneByOne { sort: self.sort }, self.now);
         sql.push(" ORDER BY ");
-        if self.engine == Engine::Postgres && self.sort == UserSort::UsedTraffic {
-            // Its index is a coarse one (migration 10): those of a rank are sorted as they come.
+        if ranked {
             sql.push("t.traffic_rank").push(direction).push(", ");
         }
         sql.push(self.column()).push(direction);

@@ -14,6 +14,7 @@ on_both_engines! {
     each_sort_runs_both_ways,
     traffic_is_ordered_to_the_byte,
     pages_meet_and_end,
+    pages_far_inside_are_those_of_the_same_order,
     a_page_tells_of_a_user_what_is_told_of_it_alone,
     a_name_is_found_as_it_is_now,
     totals_follow_every_change,
@@ -223,6 +224,31 @@ async fn pages_meet_and_end(db: Db) {
         assert_eq!(seen.len(), 5, "{sort:?}");
         seen.sort_unstable();
         assert_eq!(seen, [1, 2, 3, 4, 5], "{sort:?}");
+    }
+}
+
+async fn pages_far_inside_are_those_of_the_same_order(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, removed, expire_strategy, expire_date, created_at)
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+         SELECT i, CASE WHEN i % 10 > 0 THEN 'u' || (i * 7 % 1500) END, 'k' || i, i % 10 = 0, 'fixed_date',
+                i * 11 % 700, i * 13 % 900 FROM n;
+         INSERT INTO user_traffic (user_id, used_traffic, created_at)
+         SELECT id, id * 17 % 800 * 1000000, 0 FROM users",
+    )
+    .await;
+    for sort in [UserSort::Id, UserSort::Username, UserSort::CreatedAt, UserSort::ExpireDate, UserSort::UsedTraffic] {
+        for (descending, expired) in [(false, None), (true, None), (true, Some(true))] {
+            let filter = UserFilter { expired, ..UserFilter::default() };
+            let whole = ids(&db, &filter, UserWindow { sort, descending, offset: 0, limit: 2_000 }).await;
+            assert_eq!(whole.len(), 1_350, "{sort:?}");
+            for offset in [0, 480, 520, 660, 800, 1_330] {
+                let page = ids(&db, &filter, UserWindow { sort, descending, offset, limit: 30 }).await;
+                let from = usize::try_from(offset).unwrap();
+                assert_eq!(page, whole[from..whole.len().min(from + 30)], "{sort:?} {descending} {offset}");
+            }
+        }
     }
 }
 
