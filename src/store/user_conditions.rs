@@ -294,7 +294,9 @@ where
             (Form::NamesOneByOne, _) => (" AND CASE WHEN n.username", " THEN TRUE END"),
             _ => (" AND u.username", ""),
         };
-        sql.push(before).push(" LIKE ").push_bind(containing(text)).push(r" ESCAPE '\'").push(after);
+        sql.push(before).push(" LIKE ").push_bind(containing(text));
+        // PostgreSQL has it so anyway. Said, it is a function that looks through the text again for each row.
+        sql.push(if engine == Engine::Sqlite { r" ESCAPE '\'" } else { "" }).push(after);
     }
 }
 

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::support::database::{Content, TestDatabase, number, with_database};
 
-const MINE: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'sarban-test-few'";
+const MINE: &str = "SELECT COUNT(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'sarban-test-few'";
 
 fn few(options: &OpenOptions, patience: Duration) -> OpenOptions {
     let application_name = "sarban-test-few".to_owned();
