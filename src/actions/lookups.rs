@@ -69,7 +69,9 @@ impl Lookups {
     async fn read(self, db: Db) {
         let mut place = Place { lookups: &self, given_back: false };
         while let Some(asked) = place.next() {
-            let names: Vec<&str> = asked.iter().map(|one| one.username.as_str()).collect();
+            let mut names: Vec<&str> = asked.iter().map(|one| one.username.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
             let found = timeout(PATIENCE, users::by_usernames(&db, &names)).await;
             let found = found.unwrap_or_else(|_| Err(StoreError::timed_out("users by name")));
             let found = found.map(|found| {
