@@ -101,6 +101,7 @@ mod service_text;
 pub mod services;
 pub mod settings;
 mod short_text;
+mod sign_in;
 pub mod stats;
 mod subscription;
 pub mod token;
