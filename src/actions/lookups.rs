@@ -79,7 +79,9 @@ impl Lookups {
         // Whoever is about to ask gets into the same statement.
         yield_now().await;
         while let Some(asked) = place.next() {
-            let names: Vec<&str> = asked.iter().map(|one| one.username.as_str()).collect();
+            let mut names: Vec<&str> = asked.iter().map(|one| one.username.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
             let found = timeout(PATIENCE, users::by_usernames(&db, &names)).await;
             let found = found.unwrap_or_else(|_| Err(StoreError::timed_out("users by name")));
             let found = found.map(|found| {

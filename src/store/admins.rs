@@ -4,7 +4,7 @@ use serde::Deserialize;
 use sqlx::{query, query_as, query_scalar};
 
 use super::like::containing;
-use super::user_row::flag;
+use super::user_row::{flag, rows_in_text};
 use super::{Db, IdList, StoreError, Tx, read, row, row_in_order, run, statements};
 use crate::domain::admin::Admin;
 use crate::domain::ids::{AdminId, ServiceId};
@@ -217,7 +217,7 @@ pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<(V
         Db::Lite(lite) => {
             let text = query_scalar::<_, String>(PAGE.lite).bind(pattern).bind(limit).bind(offset);
             let text = text.fetch_one(&lite.read).await;
-            text.and_then(|text| serde_json::from_str(&text).map_err(|error| sqlx::Error::Decode(error.into())))
+            text.and_then(|text| rows_in_text(&text))
         }
     };
     let rows = rows.map_err(|source| StoreError::new(PAGE.name, source))?;

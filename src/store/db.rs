@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, Sqlite, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::time::{Instant, sleep};
 
 use super::StoreError;
@@ -77,8 +77,6 @@ pub struct OpenOptions {
 /// How long SQLite itself waits for another process that writes. Its waiting is a blocked thread that can't be called
 /// off and that polls ever more rarely: a writer takes little of it and asks again.
 const BUSY: Duration = Duration::from_millis(20);
-/// So long after it was last heard of, a connection to PostgreSQL is taken to be there still.
-const PROVEN: Duration = Duration::from_millis(250);
 /// Between two questions.
 const BUSY_PAUSE: Duration = Duration::from_millis(3);
 
@@ -276,18 +274,5 @@ async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreErro
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);
     let connect = url.parse::<PgConnectOptions>().map_err(opening)?.application_name(&options.application_name);
     let connect = if options.read_only { connect.options([("default_transaction_read_only", "on")]) } else { connect };
-    let pool = PgPoolOptions::new()
-        .max_connections(options.connections.max(1))
-        .acquire_timeout(options.acquire_timeout)
-        // The pool pings a connection when it comes back; once more when it goes is for those that lay idle.
-        .test_before_acquire(false)
-        .before_acquire(|connection, idle| {
-            Box::pin(async move {
-                if idle.idle_for > PROVEN {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        });
-    Pg::open(pool, connect, options.statement_cache).await.map_err(opening)
+    Pg::open(connect, options.connections, options.acquire_timeout, options.statement_cache).await.map_err(opening)
 }

@@ -5,7 +5,7 @@
 use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
-use super::{Db, IdList, StoreError, node_users, read, services, statements};
+use super::{Db, IdList, StoreError, node_users, read, statements, users};
 use crate::domain::ids::{AdminId, UserId};
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::usage::decode_entries;
@@ -31,7 +31,7 @@ pub(super) async fn count(db: &Db, owner: Option<AdminId>, since: Moment) -> Res
     let replies = read!(db, RECENT, |sql, c| {
         query_as::<_, (Uuid, i64)>(sql).bind(since.micros()).bind(state_since.micros()).fetch_all(c).await
     })?;
-    // A node may know ids that nobody has here.
+    // A node may know ids that nobody has here: those that were never given, but for the few that were skipped.
     let newest = node_users::newest(db).await?;
     let mut named = UserSet::default();
     for (id, part) in replies {
@@ -39,12 +39,12 @@ pub(super) async fn count(db: &Db, owner: Option<AdminId>, since: Moment) -> Res
             query_scalar::<_, Vec<u8>>(sql).bind(id).bind(part).fetch_optional(c).await
         })?;
         let entries = payload.and_then(|payload| decode_entries(&payload)).unwrap_or_default();
-        entries.into_iter().filter(|(user, _)| *user <= newest).for_each(|(user, _)| named.insert(user));
+        entries.into_iter().filter(|(user, _)| user.0 > 0 && *user <= newest).for_each(|(user, _)| named.insert(user));
     }
     let of = |ids: &IdList| named.count(ids.as_slice().iter().copied().map(UserId));
     let online = match owner {
         None if named.is_empty() => 0,
-        None => named.len() - of(&services::removed(db, UserId(0), UserId(i64::MAX)).await?),
+        None => named.len() - of(&users::removed(db, UserId(0), UserId(i64::MAX)).await?),
         Some(owner) => of(&read!(db, OWNED, |sql, c| query_scalar::<_, IdList>(sql).bind(owner.0).fetch_one(c).await)?),
     };
     Ok(i64::try_from(online).unwrap_or(i64::MAX))

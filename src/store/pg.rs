@@ -4,25 +4,30 @@
 //! of prepared statements). A named statement would then be missing, or be somebody else's; an unnamed one is good
 //! until the transaction's end. So behind it every statement is unnamed, and every read is a transaction.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{
-    PgArguments, PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres,
-};
-use sqlx::{Either, Execute, Executor, PgConnection, PgPool, SqlStr, Transaction};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
+use sqlx::{Either, Execute, Executor, PgConnection, SqlStr, Transaction};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::pg_connections::PgConnections;
 
 /// A pool. Cheap to clone. A statement outside a transaction runs on `&Pg`.
 #[derive(Clone, Debug)]
 pub struct Pg {
-    pool: PgPool,
+    connections: PgConnections,
     names: bool,
 }
 
 /// A transaction. A statement runs on `&mut PgTx`; only tests go past it, to the connection itself.
 #[derive(Debug)]
 pub struct PgTx {
+    // Fields drop in this order.
     tx: Transaction<'static, Postgres>,
+    place: OwnedSemaphorePermit,
     names: bool,
 }
 
@@ -34,8 +39,9 @@ type Step = Either<PgQueryResult, PgRow>;
 impl Pg {
     /// `statement_cache`: prepared statements kept per connection; 0: none is ever named.
     pub(super) async fn open(
-        pool: PgPoolOptions,
         connect: PgConnectOptions,
+        most: u32,
+        patience: Duration,
         statement_cache: usize,
     ) -> sqlx::Result<Self> {
         let names = statement_cache > 0;
@@ -44,7 +50,7 @@ impl Pg {
             // pgbouncer refuses start-up parameters that it does not know, and our floats travel in binary.
             connect = connect.extra_float_digits(None);
         }
-        Ok(Self { pool: pool.connect_with(connect).await?, names })
+        Ok(Self { connections: PgConnections::open(connect, most, patience).await?, names })
     }
 
     pub(super) async fn begin(&self) -> sqlx::Result<PgTx> {
@@ -56,24 +62,30 @@ impl Pg {
     /// In a task of its own, which comes to its end also when nobody waits for it any more: sqlx knows of a transaction
     /// from the server's answer on, and would lend the connection to others with the transaction open.
     pub(super) async fn begin_with(&self, statements: &'static str) -> sqlx::Result<PgTx> {
-        let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin_with(statements).await });
-        let tx = begun.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed))?;
-        Ok(PgTx { tx, names: self.names })
+        let lent = self.connections.lend().await?;
+        let begun = tokio::spawn(lent.begin(statements));
+        let (tx, place) = begun.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed))?;
+        Ok(PgTx { tx, place, names: self.names })
     }
 
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        self.connections.close().await;
     }
 }
 
 impl PgTx {
     pub(super) async fn commit(self) -> sqlx::Result<()> {
-        self.tx.commit().await
+        let Self { tx, place, .. } = self;
+        let done = tx.commit().await;
+        drop(place);
+        done
     }
 
     pub(super) async fn rollback(self) -> sqlx::Result<()> {
-        self.tx.rollback().await
+        let Self { tx, place, .. } = self;
+        let done = tx.rollback().await;
+        drop(place);
+        done
     }
 }
 
@@ -126,10 +138,13 @@ impl<'c> Executor<'c> for &'c Pg {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.names {
-            return self.pool.fetch_many(query);
-        }
         let read = async move {
+            if self.names {
+                let mut lent = self.connections.lend().await?;
+                let steps: Vec<Step> = lent.connection().fetch_many(query).try_collect().await?;
+                lent.give_back();
+                return Ok(stream::iter(steps.into_iter().map(Ok)));
+            }
             let mut tx = self.begin().await?;
             let steps: Vec<Step> = tx.fetch_many(query).try_collect().await?;
             tx.commit().await?;
@@ -143,10 +158,13 @@ impl<'c> Executor<'c> for &'c Pg {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.names {
-            return self.pool.fetch_optional(query);
-        }
         Box::pin(async move {
+            if self.names {
+                let mut lent = self.connections.lend().await?;
+                let row = lent.connection().fetch_optional(query).await?;
+                lent.give_back();
+                return Ok(row);
+            }
             let mut tx = self.begin().await?;
             let row = tx.fetch_optional(query).await?;
             tx.commit().await?;
@@ -158,7 +176,12 @@ impl<'c> Executor<'c> for &'c Pg {
     where
         'c: 'e,
     {
-        self.pool.prepare_with(sql, parameters)
+        Box::pin(async move {
+            let mut lent = self.connections.lend().await?;
+            let statement = lent.connection().prepare_with(sql, parameters).await?;
+            lent.give_back();
+            Ok(statement)
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use sqlx::{query, query_as, query_scalar};
 
 use super::like::containing;
-use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
+use super::{Db, IdList, StoreError, Tx, read, row, run, statements, users};
 use crate::domain::ids::{AdminId, InboundId, ServiceId, UserId};
 use crate::domain::service::Service;
 
@@ -79,10 +79,6 @@ statements! {
         lite "SELECT json_group_array(user_id) FROM (
                   SELECT m.user_id FROM users_services m WHERE m.service_id = $1 AND m.user_id > $2
                   ORDER BY m.user_id LIMIT $3)";
-    REMOVED =>
-        pg "SELECT ARRAY(SELECT id FROM users WHERE removed = TRUE AND id > $1 AND id <= $2)",
-        lite "SELECT json_group_array(id) FROM users INDEXED BY users_removed
-              WHERE removed = TRUE AND id > $1 AND id <= $2";
     INSERT = "INSERT INTO services (name) VALUES ($1) RETURNING id";
     LOCK =>
         pg "SELECT id FROM services WHERE id = $1 FOR UPDATE",
@@ -156,18 +152,13 @@ pub async fn users_after(
     after: UserId,
     limit: i64,
 ) -> Result<(IdList, Option<UserId>), StoreError> {
-    let users = read!(db, USERS_AFTER, |sql, c| {
+    let found = read!(db, USERS_AFTER, |sql, c| {
         query_scalar::<_, IdList>(sql).bind(id.0).bind(after.0).bind(limit).fetch_one(c).await
     })?;
-    let Some(last) = users.as_slice().last().copied() else { return Ok((users, None)) };
-    let more = i64::try_from(users.as_slice().len()).is_ok_and(|found| found >= limit);
-    let removed = removed(db, after, UserId(last)).await?;
-    Ok((users.without(&removed), more.then_some(UserId(last))))
-}
-
-/// The removed users after one and up to another.
-pub(super) async fn removed(db: &Db, after: UserId, up_to: UserId) -> Result<IdList, StoreError> {
-    read!(db, REMOVED, |sql, c| query_scalar::<_, IdList>(sql).bind(after.0).bind(up_to.0).fetch_one(c).await)
+    let Some(last) = found.as_slice().last().copied() else { return Ok((found, None)) };
+    let more = i64::try_from(found.as_slice().len()).is_ok_and(|found| found >= limit);
+    let removed = users::removed(db, after, UserId(last)).await?;
+    Ok((found.without(&removed), more.then_some(UserId(last))))
 }
 
 /// How many services `page` would give without its limit.

@@ -22,6 +22,27 @@ pub(super) enum Form {
     AsSets,
     /// The same, to be looked up in PostgreSQL's `user_names n`: who is not removed is there, and all else is a set.
     OfNames,
+    /// To be asked of each row while walking along PostgreSQL's `user_names n`.
+    NamesOneByOne,
+    /// To be looked up in SQLite's `users_fts f`, which has the names with a text by id, joined with `users u`.
+    FullText {
+        /// An owner is asked for, too.
+        of_owner: bool,
+    },
+}
+
+impl Form {
+    /// What the conditions are asked of.
+    pub(super) const fn tables(self) -> &'static str {
+        match self {
+            Self::OneByOne { .. } | Self::AsSets => "users u",
+            Self::OfNames | Self::NamesOneByOne => "user_names n",
+            Self::FullText { of_owner: false } => "users_fts f CROSS JOIN users u",
+            // Of a CROSS JOIN, SQLite reads the left side first. Left to itself it looks each match up in `users`, which
+            // takes four times as long as in the owner's part of an index, and six times if the users are not in memory.
+            Self::FullText { of_owner: true } => "users_fts f CROSS JOIN users u INDEXED BY users_live_owner",
+        }
+    }
 }
 
 impl UserFilter {
@@ -37,9 +58,24 @@ impl UserFilter {
         (engine == Engine::Sqlite && alone && !has_wildcards(text)).then(|| full_text(text)).flatten()
     }
 
-    /// Whether PostgreSQL finds them by parts of their names.
-    pub(super) fn is_of_names(&self, engine: Engine) -> bool {
-        engine == Engine::Postgres && matches!(self.names, Names::Containing(_))
+    /// Whether it is a search for a part of the name, among everybody's or one owner's users, and nothing besides.
+    pub(super) fn asks_for_names_alone(&self) -> bool {
+        let alone = Self { names: self.names.clone(), owner: self.owner, ..Self::default() };
+        matches!(self.names, Names::Containing(_)) && *self == alone
+    }
+
+    /// Whether SQLite's index of trigrams finds the names.
+    pub(super) fn is_full_text(&self) -> bool {
+        matches!(&self.names, Names::Containing(text) if full_text(text).is_some())
+    }
+
+    /// The form in which they are looked up.
+    pub(super) fn form(&self, engine: Engine) -> Form {
+        match (engine, &self.names) {
+            (Engine::Postgres, Names::Containing(_)) => Form::OfNames,
+            (Engine::Sqlite, _) if self.owner.is_some() && self.is_full_text() => Form::FullText { of_owner: true },
+            _ => Form::AsSets,
+        }
     }
 }
 
@@ -57,9 +93,10 @@ pub(super) fn push_conditions<DB: Database>(
     let now = now.micros();
     // Who is removed has no name: along the names, that is known without reading rows.
     sql.push(match form {
-        Form::OfNames => "TRUE",
+        Form::OfNames | Form::NamesOneByOne => "TRUE",
         Form::OneByOne { sort: UserSort::Username } => "u.username IS NOT NULL",
         Form::OneByOne { .. } | Form::AsSets => "u.removed = FALSE",
+        Form::FullText { .. } => "u.id = f.rowid AND u.removed = FALSE",
     });
     match &filter.names {
         Names::Any => {}
@@ -72,13 +109,13 @@ pub(super) fn push_conditions<DB: Database>(
             sql.push(")");
         }
     }
-    let id = if form == Form::OfNames { "n.id" } else { "u.id" };
+    let id = if matches!(form, Form::OfNames | Form::NamesOneByOne) { "n.id" } else { "u.id" };
     if let Some(owner) = filter.owner {
         // A plus keeps SQLite from the owner's index. PostgreSQL weighs it against the limit, and needs to know the
         // column for that.
         let along_another = matches!(form, Form::OneByOne { sort } if sort != UserSort::Id);
         sql.push(match form {
-            Form::OfNames => " AND n.owner_id = ",
+            Form::OfNames | Form::NamesOneByOne => " AND n.owner_id = ",
             _ if engine == Engine::Sqlite && along_another => " AND +u.owner_id = ",
             _ => " AND u.owner_id = ",
         });
@@ -89,7 +126,7 @@ pub(super) fn push_conditions<DB: Database>(
             Form::OneByOne { .. } => {
                 sql.push(" AND EXISTS (SELECT 1 FROM users_services s WHERE s.user_id = u.id AND s.service_id = ")
             }
-            Form::AsSets | Form::OfNames => {
+            Form::AsSets | Form::OfNames | Form::NamesOneByOne | Form::FullText { .. } => {
                 sql.push(" AND ").push(id).push(" IN (SELECT s.user_id FROM users_services s WHERE s.service_id = ")
             }
         };
@@ -97,8 +134,8 @@ pub(super) fn push_conditions<DB: Database>(
     }
     match form {
         Form::OneByOne { .. } => push_flags_one_by_one(sql, filter, now),
-        Form::AsSets => push_flags_as_sets(sql, filter, now),
-        Form::OfNames => push_flags_of_names(sql, filter, now),
+        Form::AsSets | Form::FullText { .. } => push_flags_as_sets(sql, filter, now),
+        Form::OfNames | Form::NamesOneByOne => push_flags_of_names(sql, filter, now),
     }
 }
 
@@ -147,7 +184,7 @@ where
         None => sql,
     };
     match filter.data_limit_reached {
-        Some(true) => sql.push(" AND u.id IN (").push(SPENT).push(")"),
+        Some(true) => push_union(sql.push(" AND u.id IN ("), "", &[Few::Spent], now).push(")"),
         Some(false) => sql.push(" AND ").push(NOT_SPENT),
         None => sql,
     };
@@ -164,11 +201,11 @@ where
     for<'q> i64: Encode<'q, DB> + Type<DB>,
 {
     let not = |flag: Option<bool>| flag.map(|is| !is);
-    let sets: [(Option<bool>, &[&str]); 5] = [
-        (not(filter.enabled), &[DISABLED]),
-        (not(filter.activated), &[NOT_ACTIVATED]),
-        (filter.expired, &[EXPIRED_BEFORE]),
-        (filter.data_limit_reached, &[SPENT]),
+    let sets: [(Option<bool>, &[Few]); 5] = [
+        (not(filter.enabled), &[Few::Disabled]),
+        (not(filter.activated), &[Few::NotActivated]),
+        (filter.expired, &[Few::Expired]),
+        (filter.data_limit_reached, &[Few::Spent]),
         (not(filter.is_active), INACTIVE),
     ];
     for (wanted, few) in sets {
@@ -179,28 +216,47 @@ where
     }
 }
 
-const DISABLED: &str = "SELECT o.id FROM users o WHERE o.removed = FALSE AND o.enabled = FALSE";
-const NOT_ACTIVATED: &str = "SELECT a.id FROM users a WHERE a.removed = FALSE AND a.activated = FALSE";
-/// To be followed by the moment.
-const EXPIRED_BEFORE: &str = "SELECT e.id FROM users e WHERE e.removed = FALSE AND e.expire_date < ";
-const SPENT: &str = "SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE";
-const INACTIVE: &[&str] = &[DISABLED, EXPIRED_BEFORE, SPENT];
+/// What few users are: a small index each.
+#[derive(Clone, Copy)]
+enum Few {
+    Disabled,
+    NotActivated,
+    Expired,
+    Spent,
+}
+
+const INACTIVE: &[Few] = &[Few::Disabled, Few::Expired, Few::Spent];
+
+impl Few {
+    /// Pushes a query for their ids.
+    fn push<DB: Database>(self, sql: &mut QueryBuilder<DB>, now: i64)
+    where
+        for<'q> i64: Encode<'q, DB> + Type<DB>,
+    {
+        match self {
+            Self::Disabled => sql.push("SELECT o.id FROM users o WHERE o.removed = FALSE AND o.enabled = FALSE"),
+            Self::NotActivated => sql.push("SELECT a.id FROM users a WHERE a.removed = FALSE AND a.activated = FALSE"),
+            Self::Expired => {
+                sql.push("SELECT e.id FROM users e WHERE e.removed = FALSE AND e.expire_date < ").push_bind(now)
+            }
+            Self::Spent => sql.push("SELECT r.user_id FROM user_traffic r WHERE r.data_limit_reached = TRUE"),
+        };
+    }
+}
 
 /// `union` may keep duplicates for whoever only asks whether an id is not there.
 fn push_union<'s, DB: Database>(
     sql: &'s mut QueryBuilder<DB>,
     union: &str,
-    sets: &[&str],
+    sets: &[Few],
     now: i64,
 ) -> &'s mut QueryBuilder<DB>
 where
     for<'q> i64: Encode<'q, DB> + Type<DB>,
 {
     for (nth, set) in sets.iter().enumerate() {
-        sql.push(if nth == 0 { "" } else { union }).push(set);
-        if *set == EXPIRED_BEFORE {
-            sql.push_bind(now);
-        }
+        sql.push(if nth == 0 { "" } else { union });
+        set.push(sql, now);
     }
     sql
 }
@@ -218,11 +274,14 @@ fn push_search<DB: Database>(sql: &mut QueryBuilder<DB>, engine: Engine, text: &
 where
     for<'q> String: Encode<'q, DB> + Type<DB>,
 {
-    let indexed = !matches!(form, Form::OneByOne { .. }) && parts(text).next().is_some();
+    let indexed = !matches!(form, Form::OneByOne { .. } | Form::NamesOneByOne) && parts(text).next().is_some();
     let full_text = if engine == Engine::Sqlite && indexed { full_text(text) } else { None };
     if let Some(search) = &full_text {
-        sql.push(" AND u.id IN (SELECT f.rowid FROM users_fts f WHERE f.username MATCH ");
-        sql.push_bind(search.clone()).push(")");
+        let (before, after) = match form {
+            Form::FullText { .. } => (" AND f.username MATCH ", ""),
+            _ => (" AND u.id IN (SELECT f.rowid FROM users_fts f WHERE f.username MATCH ", ")"),
+        };
+        sql.push(before).push_bind(search.clone()).push(after);
     }
     if full_text.is_none() || has_wildcards(text) {
         let (before, after) = match (form, engine) {
@@ -232,9 +291,12 @@ where
             // PostgreSQL can't guess how many a CASE lets pass, and so does not plan anew for each text, which takes it as
             // long as finding the page.
             (Form::OneByOne { .. }, Engine::Postgres) => (" AND CASE WHEN u.username", " THEN TRUE END"),
-            (Form::OneByOne { .. } | Form::AsSets, _) => (" AND u.username", ""),
+            (Form::NamesOneByOne, _) => (" AND CASE WHEN n.username", " THEN TRUE END"),
+            _ => (" AND u.username", ""),
         };
-        sql.push(before).push(" LIKE ").push_bind(containing(text)).push(r" ESCAPE '\'").push(after);
+        sql.push(before).push(" LIKE ").push_bind(containing(text));
+        // PostgreSQL has it so anyway. Said, it is a function that looks through the text again for each row.
+        sql.push(if engine == Engine::Sqlite { r" ESCAPE '\'" } else { "" }).push(after);
     }
 }
 

@@ -3,8 +3,12 @@
 //! SQLite can also give many of them as one text. (sqlx copies each value of each row and hands each row from SQLite's
 //! thread to the caller's, which costs more than finding the rows.)
 
+use std::cmp::Ordering;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use super::user_lists::UserSort;
 use super::{IdList, row_in_order};
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
@@ -18,7 +22,7 @@ macro_rules! user_columns {
     (lite) => {
         $crate::store::user_row::user_columns!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)")
     };
-    // A text of JSON lists, read back by `users_in_text`. It must be followed by the rest of the query and ")".
+    // A text of JSON lists, read back by `rows_in_text`. It must be followed by the rest of the query and ")".
     (lite text) => {
         concat!(
             "SELECT json_group_array(json_array(id, username, key, owner_id, owner_username, owner_prefix, enabled,
@@ -33,11 +37,31 @@ macro_rules! user_columns {
         concat!(
             "SELECT u.id, u.username, u.key, u.owner_id, a.username AS owner_username,
                     a.subscription_url_prefix AS owner_prefix, u.enabled, u.activated, u.removed, u.expire_strategy,
-                    u.expire_date, u.usage_duration, u.activation_deadline, t.data_limit, t.data_limit_reset_strategy,
-                    t.used_traffic, t.lifetime_used_traffic, t.online_at, t.traffic_reset_at, u.note, u.created_at,
-                    u.edit_at, u.sub_revoked_at, f.fetched_at, f.user_agent, ",
+                    u.expire_date, u.usage_duration, u.activation_deadline, ",
+            $crate::store::user_row::traffic_columns!("t"),
+            ", u.note, u.created_at, u.edit_at, u.sub_revoked_at, f.fetched_at, f.user_agent, ",
             $services,
             " AS services"
+        )
+    };
+}
+
+/// Those of its traffic, from a table of this name.
+macro_rules! traffic_columns {
+    ($table:literal) => {
+        concat!(
+            $table,
+            ".data_limit, ",
+            $table,
+            ".data_limit_reset_strategy, ",
+            $table,
+            ".used_traffic, ",
+            $table,
+            ".lifetime_used_traffic, ",
+            $table,
+            ".online_at, ",
+            $table,
+            ".traffic_reset_at"
         )
     };
 }
@@ -45,8 +69,10 @@ macro_rules! user_columns {
 /// What belongs to `users u`.
 macro_rules! user_joins {
     () => {
+        concat!(" JOIN user_traffic t ON t.user_id = u.id", $crate::store::user_row::user_joins!(besides traffic))
+    };
+    (besides traffic) => {
         "
-             JOIN user_traffic t ON t.user_id = u.id
              LEFT JOIN admins a ON a.id = u.owner_id
              LEFT JOIN subscription_fetches f ON f.user_id = u.id"
     };
@@ -65,7 +91,7 @@ macro_rules! select_users {
     };
 }
 
-pub(super) use {select_users, user_columns, user_joins};
+pub(super) use {select_users, traffic_columns, user_columns, user_joins};
 
 // The order is that of `user_columns!`.
 row_in_order! {
@@ -103,9 +129,25 @@ row_in_order! {
     }
 }
 
-/// The users of a text that `user_columns!(lite text)` made, in its order.
-pub(super) fn users_in_text(text: &str) -> serde_json::Result<Vec<User>> {
-    Ok(serde_json::from_str::<Vec<UserRow>>(text)?.into_iter().map(User::from).collect())
+impl UserRow {
+    /// In the order of PostgreSQL: texts by code point, NULL after everything, equal ones by id.
+    pub(super) fn compare(&self, other: &Self, sort: UserSort) -> Ordering {
+        let nulls_last = |one: Option<i64>, other: Option<i64>| (one.is_none(), one).cmp(&(other.is_none(), other));
+        match sort {
+            UserSort::Id => Ordering::Equal,
+            UserSort::Username => self.username.cmp(&other.username),
+            UserSort::UsedTraffic => self.used_traffic.cmp(&other.used_traffic),
+            UserSort::DataLimit => nulls_last(self.data_limit, other.data_limit),
+            UserSort::ExpireDate => nulls_last(self.expire_date, other.expire_date),
+            UserSort::CreatedAt => self.created_at.cmp(&other.created_at),
+        }
+        .then(self.id.cmp(&other.id))
+    }
+}
+
+/// The rows of a text that SQLite made of many, each a list of its columns in their order.
+pub(super) fn rows_in_text<R: DeserializeOwned>(text: &str) -> sqlx::Result<Vec<R>> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// SQLite's booleans are numbers.

@@ -4,7 +4,7 @@
 use sqlx::types::Json;
 use sqlx::{query, query_as, query_scalar};
 
-use super::user_row::{UserRow, select_users, user_columns, user_joins, users_in_text};
+use super::user_row::{UserRow, rows_in_text, select_users, user_columns, user_joins};
 use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
@@ -25,6 +25,10 @@ statements! {
     BY_IDS =>
         pg select_users!(pg "u.id = ANY($1)"),
         lite select_users!(lite "u.id IN (SELECT value FROM json_each($1))");
+    REMOVED =>
+        pg "SELECT ARRAY(SELECT id FROM users WHERE removed = TRUE AND id > $1 AND id <= $2)",
+        lite "SELECT json_group_array(id) FROM users INDEXED BY users_removed
+              WHERE removed = TRUE AND id > $1 AND id <= $2";
     LOCK_BY_USERNAME =>
         pg "SELECT id FROM users WHERE username = $1 FOR UPDATE",
         lite "SELECT id FROM users WHERE username = $1";
@@ -74,17 +78,15 @@ pub async fn by_username(db: &Db, username: &str) -> Result<Option<User>, StoreE
 /// The users of these names, in no particular order.
 pub async fn by_usernames(db: &Db, usernames: &[&str]) -> Result<Vec<User>, StoreError> {
     let usernames: Vec<&str> = usernames.iter().copied().filter(|name| !name.contains('\0')).collect();
-    let found = match db {
-        Db::Pg(pool) => {
-            let rows = query_as::<_, UserRow>(BY_USERNAMES.pg).bind(usernames).fetch_all(pool).await;
-            rows.map(|rows| rows.into_iter().map(User::from).collect())
-        }
+    let rows: sqlx::Result<Vec<UserRow>> = match db {
+        Db::Pg(pool) => query_as(BY_USERNAMES.pg).bind(usernames).fetch_all(pool).await,
         Db::Lite(lite) => {
             let text = query_scalar::<_, String>(BY_USERNAMES.lite).bind(Json(usernames)).fetch_one(&lite.read).await;
-            text.and_then(|text| users_in_text(&text).map_err(|error| sqlx::Error::Decode(error.into())))
+            text.and_then(|text| rows_in_text(&text))
         }
     };
-    found.map_err(|source| StoreError::new(BY_USERNAMES.name, source))
+    let rows = rows.map_err(|source| StoreError::new(BY_USERNAMES.name, source))?;
+    Ok(rows.into_iter().map(User::from).collect())
 }
 
 /// These users, removed ones too, in no particular order.
@@ -99,6 +101,11 @@ pub async fn of_ids(tx: &mut Tx, ids: &IdList) -> Result<Vec<User>, StoreError> 
     let mut users: Vec<User> = rows.into_iter().map(User::from).collect();
     users.sort_unstable_by_key(|user| user.id);
     Ok(users)
+}
+
+/// The removed users after one and up to another.
+pub(super) async fn removed(db: &Db, after: UserId, up_to: UserId) -> Result<IdList, StoreError> {
+    read!(db, REMOVED, |sql, c| query_scalar::<_, IdList>(sql).bind(after.0).bind(up_to.0).fetch_one(c).await)
 }
 
 /// The user of that name, as nobody else can change it before the end of the transaction.

@@ -4,13 +4,17 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{FutureExt, poll};
-use sarban::store::{Db, Engine, OpenOptions};
+use sarban::domain::moment::Moment;
+use sarban::store::{Db, Engine, OpenOptions, admins};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::support::database::{execute, number, on_both_engines};
 
-on_both_engines!(empty a_transaction_that_was_called_off_as_it_began_is_over);
+on_both_engines!(
+    empty a_transaction_that_was_called_off_as_it_began_is_over,
+    an_answer_that_nobody_waits_for_any_more_is_given_to_nobody,
+);
 
 async fn a_transaction_that_was_called_off_as_it_began_is_over(options: OpenOptions) {
     let db = Db::open(&OpenOptions { connections: 2, ..options.clone() }).await.unwrap();
@@ -36,4 +40,28 @@ async fn a_transaction_that_was_called_off_as_it_began_is_over(options: OpenOpti
     assert_eq!(number(&db, "SELECT COUNT(*) FROM t").await, 4);
     db.close().await;
     others.close().await;
+}
+
+async fn an_answer_that_nobody_waits_for_any_more_is_given_to_nobody(options: OpenOptions) {
+    let db = Db::open(&OpenOptions { connections: 2, ..options }).await.unwrap();
+    let names = ["a", "b", "c", "d"];
+    let mut tx = db.begin().await.unwrap();
+    for name in names {
+        admins::insert(&mut tx, name, "", false, Moment::from_micros(1)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    for round in 0..24_usize {
+        {
+            // Some before they are sent, some before they are answered.
+            let mut called_off = pin!(admins::by_username(&db, "a").fuse());
+            for _ in 0..round % 6 {
+                drop(poll!(&mut called_off));
+                yield_now().await;
+            }
+        }
+        let name = names[round % names.len()];
+        let found = admins::by_username(&db, name).await.unwrap().unwrap();
+        assert_eq!(found.username, name, "round {round}");
+    }
+    db.close().await;
 }

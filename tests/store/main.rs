@@ -8,6 +8,7 @@ mod admins;
 mod called_off;
 mod changes;
 mod clock;
+mod connections;
 mod hosts;
 mod lookups;
 mod migrate;

@@ -14,6 +14,7 @@ on_both_engines! {
     each_sort_runs_both_ways,
     traffic_is_ordered_to_the_byte,
     pages_meet_and_end,
+    pages_far_inside_are_those_of_the_same_order,
     a_page_tells_of_a_user_what_is_told_of_it_alone,
     a_name_is_found_as_it_is_now,
     totals_follow_every_change,
@@ -114,8 +115,11 @@ async fn a_search_goes_with_every_other_filter_and_every_sort(db: Db) {
     execute(&db, "UPDATE users SET username = 'some_' || username WHERE removed = FALSE").await;
     let found = |text: &str| UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
     let all = UserFilter::default;
-    let cases: [(UserFilter, &[i64]); 13] = [
+    let cases: [(UserFilter, &[i64]); 16] = [
         (UserFilter { owner: Some(AdminId(7)), ..all() }, &[1, 3]),
+        (UserFilter { owner: Some(AdminId(7)), service: Some(ServiceId(1)), ..all() }, &[]),
+        (UserFilter { owner: Some(AdminId(7)), data_limit_reached: Some(true), ..all() }, &[3]),
+        (UserFilter { owner: Some(AdminId(7)), activated: Some(true), is_active: Some(true), ..all() }, &[1]),
         (UserFilter { service: Some(ServiceId(1)), ..all() }, &[2, 5]),
         (UserFilter { enabled: Some(true), ..all() }, &[1, 2, 3, 5]),
         (UserFilter { enabled: Some(false), ..all() }, &[4]),
@@ -137,6 +141,7 @@ async fn a_search_goes_with_every_other_filter_and_every_sort(db: Db) {
                 page.sort_unstable();
                 assert_eq!(page, *expected, "{filter:?} {sort:?}");
             }
+            assert_eq!(count(&db, &filter, NOW).await.unwrap(), expected.len() as i64, "{filter:?}");
         }
     }
     let of = async |owner: i64| ids(&db, &UserFilter { owner: Some(AdminId(owner)), ..found("some") }, ALL).await;
@@ -171,6 +176,14 @@ async fn each_sort_runs_both_ways(db: Db) {
         assert_eq!(found.len(), 5, "{sort:?}");
         found.retain(|id| ascending.contains(id));
         assert_eq!(found, ascending, "{sort:?}");
+        for descending in [false, true] {
+            let whole = UserWindow { sort, descending, ..ALL };
+            let mut pages = Vec::new();
+            for offset in [0, 2, 4] {
+                pages.extend(ids(&db, &all, UserWindow { offset, limit: 2, ..whole }).await);
+            }
+            assert_eq!(pages, ids(&db, &all, whole).await, "{sort:?} {descending}");
+        }
     }
 }
 
@@ -211,6 +224,31 @@ async fn pages_meet_and_end(db: Db) {
         assert_eq!(seen.len(), 5, "{sort:?}");
         seen.sort_unstable();
         assert_eq!(seen, [1, 2, 3, 4, 5], "{sort:?}");
+    }
+}
+
+async fn pages_far_inside_are_those_of_the_same_order(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, removed, expire_strategy, expire_date, created_at)
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+         SELECT i, CASE WHEN i % 10 > 0 THEN 'u' || (i * 7 % 1500) END, 'k' || i, i % 10 = 0, 'fixed_date',
+                i * 11 % 700, i * 13 % 900 FROM n;
+         INSERT INTO user_traffic (user_id, used_traffic, created_at)
+         SELECT id, id * 17 % 800 * 1000000, 0 FROM users",
+    )
+    .await;
+    for sort in [UserSort::Id, UserSort::Username, UserSort::CreatedAt, UserSort::ExpireDate, UserSort::UsedTraffic] {
+        for (descending, expired) in [(false, None), (true, None), (true, Some(true))] {
+            let filter = UserFilter { expired, ..UserFilter::default() };
+            let whole = ids(&db, &filter, UserWindow { sort, descending, offset: 0, limit: 2_000 }).await;
+            assert_eq!(whole.len(), 1_350, "{sort:?}");
+            for offset in [0, 480, 520, 660, 800, 1_330] {
+                let page = ids(&db, &filter, UserWindow { sort, descending, offset, limit: 30 }).await;
+                let from = usize::try_from(offset).unwrap();
+                assert_eq!(page, whole[from..whole.len().min(from + 30)], "{sort:?} {descending} {offset}");
+            }
+        }
     }
 }
 

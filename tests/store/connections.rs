@@ -1,0 +1,73 @@
+//! How many connections there are to PostgreSQL, and what becomes of whoever finds none.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use sarban::store::{Db, Engine, OpenOptions, StoreError, clock};
+use sqlx::query_scalar;
+use tokio::time::Instant;
+
+use crate::support::database::{Content, TestDatabase, number, with_database};
+
+const MINE: &str = "SELECT COUNT(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'sarban-test-few'";
+
+fn few(options: &OpenOptions, patience: Duration) -> OpenOptions {
+    let application_name = "sarban-test-few".to_owned();
+    OpenOptions { connections: 2, application_name, acquire_timeout: patience, ..options.clone() }
+}
+
+#[test]
+fn reads_and_transactions_share_the_connections_that_there_may_be() {
+    with_database(Engine::Postgres, Content::Schema, async |TestDatabase { db: other, options }| {
+        let db = Db::open(&few(&options, Duration::from_secs(20))).await.expect("it opens");
+        for _ in 0..3 {
+            let work = (0..12).map(async |nth| {
+                if nth % 3 == 0 {
+                    let tx = db.begin().await?;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    tx.commit().await
+                } else {
+                    clock::now(&db).await.map(drop)
+                }
+            });
+            let done: Result<Vec<()>, StoreError> = join_all(work).await.into_iter().collect();
+            done.expect("each has its turn");
+            assert!((1..=2).contains(&number(&other, MINE).await));
+        }
+        db.close().await;
+        assert_eq!(number(&other, MINE).await, 0);
+        assert!(clock::now(&db).await.is_err(), "it is closed");
+    });
+}
+
+#[test]
+fn whoever_finds_no_connection_gives_up_in_time_and_the_next_one_finds_it() {
+    with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options, .. }| {
+        let db = Db::open(&few(&options, Duration::from_millis(200))).await.expect("it opens");
+        let held = (db.begin().await.expect("one"), db.begin().await.expect("two"));
+        let began = Instant::now();
+        assert!(clock::now(&db).await.is_err(), "both are in use");
+        assert!(began.elapsed() < Duration::from_secs(2));
+        held.0.commit().await.expect("it commits");
+        clock::now(&db).await.expect("one is free");
+        drop(held.1);
+        for _ in 0..4 {
+            db.begin().await.expect("both are free").rollback().await.expect("it ends");
+        }
+        db.close().await;
+    });
+}
+
+#[test]
+fn a_statement_that_failed_leaves_its_connection_as_it_was() {
+    with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options, .. }| {
+        let db = Db::open(&few(&options, Duration::from_secs(20))).await.expect("it opens");
+        let Db::Pg(pool) = &db else { panic!("PostgreSQL") };
+        for divisor in [1_i64, 0, 2, 0, 0, 4] {
+            let answer = query_scalar::<_, i64>("SELECT 8 / $1").bind(divisor).fetch_one(pool).await;
+            assert_eq!(answer.ok(), 8_i64.checked_div(divisor));
+        }
+        db.close().await;
+    });
+}
