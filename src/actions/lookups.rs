@@ -8,13 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::domain::user::User;
 use crate::store::{Db, StoreError, users};
-
-/// So many statements at once; whoever comes then waits for the next one.
-const AT_ONCE: usize = 2;
 
 /// A statement that takes longer has lost its server: others must not wait behind it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,8 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const TOGETHER: usize = 64;
 
 /// Who waits to be read for. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Lookups(Arc<Mutex<Line>>);
+#[derive(Clone, Debug)]
+pub struct Lookups {
+    line: Arc<Mutex<Line>>,
+    /// So many statements at once; whoever comes then waits for the next one.
+    at_once: usize,
+}
 
 #[derive(Debug, Default)]
 struct Line {
@@ -47,6 +49,12 @@ struct Place<'a> {
 type Answer = Result<Option<Arc<User>>, StoreError>;
 
 impl Lookups {
+    /// Where so many requests are worked on at once. There are no more statements than hold them all: fewer, and fuller
+    /// ones, cost less.
+    pub fn for_requests(at_once: usize) -> Self {
+        Self { line: Arc::default(), at_once: (at_once / TOGETHER).max(1) }
+    }
+
     /// The user of that name; removed users have none.
     pub async fn user(&self, db: &Db, username: &str) -> Answer {
         let (answer, coming) = oneshot::channel();
@@ -61,13 +69,15 @@ impl Lookups {
     fn queue(&self, waiting: Waiting) -> bool {
         let mut line = self.line();
         line.waiting.push(waiting);
-        let needed = line.under_way < AT_ONCE;
+        let needed = line.under_way < self.at_once;
         line.under_way += usize::from(needed);
         needed
     }
 
     async fn read(self, db: Db) {
         let mut place = Place { lookups: &self, given_back: false };
+        // Whoever is about to ask gets into the same statement.
+        yield_now().await;
         while let Some(asked) = place.next() {
             let mut names: Vec<&str> = asked.iter().map(|one| one.username.as_str()).collect();
             names.sort_unstable();
@@ -89,7 +99,7 @@ impl Lookups {
 
     fn line(&self) -> MutexGuard<'_, Line> {
         // Nothing under this lock can leave the line half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -33,14 +33,14 @@ pub enum Rings {
 pub struct Recent<K, V> {
     max_age: i64,
     rings: Rings,
-    slots: Mutex<HashMap<K, Slot<V>>>,
+    slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
 }
 
 #[derive(Debug)]
 struct Slot<V> {
-    kept: Option<Kept<V>>,
+    kept: Mutex<Option<Kept<V>>>,
     /// Held by whoever reads.
-    reading: Arc<tokio::sync::Mutex<()>>,
+    reading: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ struct Age {
 
 impl<V> Default for Slot<V> {
     fn default() -> Self {
-        Self { kept: None, reading: Arc::default() }
+        Self { kept: Mutex::new(None), reading: tokio::sync::Mutex::new(()) }
     }
 }
 
@@ -74,43 +74,23 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        if let Some(value) = self.fresh(panel, key) {
+        let slot = self.slot(key);
+        if let Some(value) = slot.fresh(self.now(panel), self.max_age) {
             return Ok(value);
         }
-        let reading = self.reading(key);
-        let _turn = reading.lock().await;
-        if let Some(value) = self.fresh(panel, key) {
-            return Ok(value);
-        }
+        let _turn = slot.reading.lock().await;
         let age = self.now(panel);
+        if let Some(value) = slot.fresh(age, self.max_age) {
+            return Ok(value);
+        }
         let value = read().await?;
-        self.with_slot(key, |slot| slot.kept = Some(Kept { value: value.clone(), age }));
+        *slot.kept() = Some(Kept { value: value.clone(), age });
         Ok(value)
-    }
-
-    fn fresh<Q>(&self, panel: &Panel, key: &Q) -> Option<V>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        let now = self.now(panel);
-        let slots = self.slots();
-        let kept = slots.get(key)?.kept.as_ref()?;
-        let fresh = kept.age.rings == now.rings && now.at.micros() - kept.age.at.micros() < self.max_age;
-        fresh.then(|| kept.value.clone())
-    }
-
-    fn reading<Q>(&self, key: &Q) -> Arc<tokio::sync::Mutex<()>>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        self.with_slot(key, |slot| Arc::clone(&slot.reading))
     }
 
     /// The key's slot, a new one if it has none. Whoever reads for a slot that is forgotten meanwhile still gets the
     /// value; the next one to ask reads again.
-    fn with_slot<Q, T>(&self, key: &Q, use_it: impl FnOnce(&mut Slot<V>) -> T) -> T
+    fn slot<Q>(&self, key: &Q) -> Arc<Slot<V>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -118,13 +98,13 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         // Before the lock, so that it goes after it: thousands of values take a while.
         let _forgotten;
         let mut slots = self.slots();
-        if let Some(slot) = slots.get_mut(key) {
-            return use_it(slot);
+        if let Some(slot) = slots.get(key) {
+            return Arc::clone(slot);
         }
         if slots.len() >= CAPACITY {
             _forgotten = std::mem::take(&mut *slots);
         }
-        use_it(slots.entry(key.to_owned()).or_default())
+        Arc::clone(slots.entry(key.to_owned()).or_default())
     }
 
     fn now(&self, panel: &Panel) -> Age {
@@ -135,9 +115,23 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         Age { at: panel.clock.boot(), rings }
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<K, Slot<V>>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<K, Arc<Slot<V>>>> {
         // Nothing under this lock can leave the map half changed.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V: Clone> Slot<V> {
+    fn fresh(&self, now: Age, max_age: i64) -> Option<V> {
+        let kept = self.kept();
+        let Kept { value, age } = kept.as_ref()?;
+        let fresh = age.rings == now.rings && now.at.micros() - age.at.micros() < max_age;
+        fresh.then(|| value.clone())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Kept<V>>> {
+        // It is replaced at one stroke.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,10 +140,7 @@ mod tests {
     use super::*;
 
     fn read(recent: &Recent<String, u32>, key: &str) {
-        recent.reading(key);
-        recent.with_slot(key, |slot| {
-            slot.kept = Some(Kept { value: 1, age: Age { at: BootTime::from_micros(0), rings: 0 } })
-        });
+        *recent.slot(key).kept() = Some(Kept { value: 1, age: Age { at: BootTime::from_micros(0), rings: 0 } });
     }
 
     #[test]
@@ -160,6 +151,6 @@ mod tests {
             assert!(recent.slots().len() <= CAPACITY, "{number}");
         }
         let newest = (3 * CAPACITY - 1).to_string();
-        assert!(recent.slots().get(&newest).is_some_and(|slot| slot.kept.is_some()), "the newest are there");
+        assert!(recent.slots().get(&newest).is_some_and(|slot| slot.kept().is_some()), "the newest are there");
     }
 }

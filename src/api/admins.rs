@@ -1,4 +1,4 @@
-//! `/api/admins`: signing in, and the admins themselves.
+//! `/api/admins`: the admins.
 
 use deserr::Deserr;
 use poem::{Response, handler};
@@ -8,11 +8,9 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::State;
 use super::auth::{CurrentAdmin, Sudo};
 use super::body::{Empty, Json};
-use super::client::Client;
-use super::coerce::{Flag, LooseIds, Word, impl_words};
+use super::coerce::{Flag, LooseIds};
 use super::error::ApiError;
 use super::fields::FieldErrors;
-use super::form::Form;
 use super::input::Both;
 use super::page::{Page, Paging};
 use super::query::{Params, Path, Query};
@@ -20,10 +18,8 @@ use super::routes::{Methods, Routes, get, post};
 use super::service_text;
 use super::services::{self, ServiceResponse};
 use super::short_text::ShortText;
-use super::token::SignError;
+use super::sign_in::token;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
-use crate::actions::passwords::PasswordError;
-use crate::actions::sign_in::{SignInError, sign_in};
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
@@ -32,19 +28,7 @@ use crate::store::{admins::AdminUsage, user_lists::UserFilter};
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(
-    token,
-    current,
-    list,
-    create,
-    read,
-    modify,
-    remove,
-    services_of,
-    users_of,
-    disable_users,
-    enable_users
-))]
+#[openapi(paths(current, list, create, read, modify, remove, services_of, users_of, disable_users, enable_users))]
 pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -138,32 +122,6 @@ pub struct AdminModify {
     subscription_url_prefix: Option<String>,
 }
 
-/// Who signs in.
-#[derive(Deserr, ToSchema)]
-#[deserr(error = FieldErrors)]
-pub struct TokenRequest {
-    #[deserr(default)]
-    #[schema(value_type = Option<String>, pattern = "^password$")]
-    #[expect(dead_code, reason = "only that it is right is looked at")]
-    grant_type: Option<Word<GrantType>>,
-    username: String,
-    password: String,
-}
-
-/// A token.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Token {
-    access_token: String,
-    is_sudo: bool,
-    token_type: &'static str,
-}
-
-/// How a token may be asked for: there is one way.
-#[derive(Clone, Copy, Debug)]
-enum GrantType {
-    Password,
-}
-
 /// An admin in a path.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
@@ -182,21 +140,6 @@ pub struct AdminFilter {
     #[deserr(default)]
     #[param(required = false)]
     username: String,
-}
-
-/// Signs in.
-#[utoipa::path(post, path = "/api/admins/token", tag = "Admin", security(()),
-    request_body(content((TokenRequest = "application/x-www-form-urlencoded"), (TokenRequest = "multipart/form-data"))),
-    responses((status = 200, body = Token), (status = 401, description = "Wrong name or password"),
-              (status = 429, description = "Too many wrong passwords: Retry-After says for how long")))]
-#[handler]
-async fn token(state: &State, client: Client, form: Form<TokenRequest>) -> Result<Json<Token>, ApiError> {
-    let Form(TokenRequest { username, password, .. }) = form;
-    let limited = client.address.filter(|_| !client.is_local());
-    let admin = sign_in(&state.panel, &state.limiter, limited, &username, Secret::new(password)).await?;
-    let now = state.panel.clock.now();
-    let access_token = state.signer.sign(&state.panel.db, &admin, now, state.options.auth.token_minutes).await?;
-    Ok(Json(Token { access_token, is_sudo: admin.is_sudo, token_type: "bearer" }))
 }
 
 /// Who is signed in.
@@ -313,16 +256,6 @@ async fn enable_users(
     Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &at.username, true).await?.into()))
 }
 
-impl_words!(GrantType: Self::Password);
-
-impl GrantType {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Password => "password",
-        }
-    }
-}
-
 impl Params for AdminFilter {}
 
 impl From<Admin> for AdminBody {
@@ -388,35 +321,6 @@ impl From<AdminError> for ApiError {
             AdminError::IsSudo => Self::forbidden(),
             AdminError::Password(error) => error.into(),
             AdminError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<SignInError> for ApiError {
-    fn from(error: SignInError) -> Self {
-        match error {
-            SignInError::Wrong => Self::unauthorized("Wrong name or password"),
-            SignInError::TooMany(too_many) => Self::too_many_requests(too_many.retry_after),
-            SignInError::Password(error) => error.into(),
-            SignInError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<PasswordError> for ApiError {
-    fn from(error: PasswordError) -> Self {
-        match error {
-            PasswordError::Busy => Self::unavailable("Too many people are signing in, try again"),
-            PasswordError::Hash(_) | PasswordError::Thread(_) => Self::internal(error),
-        }
-    }
-}
-
-impl From<SignError> for ApiError {
-    fn from(error: SignError) -> Self {
-        match error {
-            SignError::Store(error) => error.into(),
-            SignError::Encode(_) => Self::internal(error),
         }
     }
 }

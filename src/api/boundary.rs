@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use metrics::SharedString;
 use poem::http::{HeaderValue, Method, StatusCode};
 use poem::{Endpoint, PathPattern, Request, Response};
 use tokio::time::{sleep_until, timeout};
@@ -61,7 +62,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
         }
         response.headers_mut().insert(REQUEST_ID, id);
         let micros = clock.boot().micros() - started.micros();
-        span.in_scope(|| observe(&method, route.as_deref(), response.status(), micros));
+        span.in_scope(|| observe(&method, route, response.status(), micros));
         Ok(response)
     }
 }
@@ -153,13 +154,15 @@ fn request_id(request: &Request) -> HeaderValue {
         (1..=128).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
     });
     given.cloned().unwrap_or_else(|| {
-        HeaderValue::try_from(Uuid::now_v7().to_string()).unwrap_or(HeaderValue::from_static("none"))
+        let mut text = Uuid::encode_buffer();
+        let id = Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("none"))
     })
 }
 
 /// One log line and two metrics. The pattern of the route, never its path: paths hold subscription keys, and labels
 /// must be finite.
-fn observe(method: &Method, route: Option<&str>, status: StatusCode, micros: i64) {
+fn observe(method: &Method, route: Option<Arc<str>>, status: StatusCode, micros: i64) {
     let method = match *method {
         Method::GET => "GET",
         Method::POST => "POST",
@@ -170,7 +173,7 @@ fn observe(method: &Method, route: Option<&str>, status: StatusCode, micros: i64
         Method::PATCH => "PATCH",
         _ => "other",
     };
-    let route = route.unwrap_or("none").to_owned();
+    let route = route.map_or(SharedString::const_str("none"), SharedString::from);
     let class = match status.as_u16() / 100 {
         1 => "1xx",
         2 => "2xx",
@@ -178,7 +181,7 @@ fn observe(method: &Method, route: Option<&str>, status: StatusCode, micros: i64
         4 => "4xx",
         _ => "5xx",
     };
-    tracing::debug!(method, route, status = status.as_u16(), ms = micros / 1_000, "request");
+    tracing::debug!(method, route = &*route, status = status.as_u16(), ms = micros / 1_000, "request");
     metrics::counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => class)
         .increment(1);
     metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route)

@@ -101,6 +101,7 @@ mod service_text;
 pub mod services;
 pub mod settings;
 mod short_text;
+mod sign_in;
 pub mod stats;
 mod subscription;
 pub mod token;
@@ -198,7 +199,7 @@ impl State {
             admission: Admission::new(options.requests_at_once),
             admins: Recent::new(MAX_AGE, Rings::All),
             users: Recent::new(MAX_AGE, Rings::All),
-            lookups: Lookups::default(),
+            lookups: Lookups::for_requests(options.requests_at_once),
             user_counts: Recent::new(2 * SECOND, Rings::Own),
             totals: TotalCache::default(),
             panel,

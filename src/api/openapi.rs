@@ -13,7 +13,7 @@ use super::error::{ApiError, ErrorBody, WrongFields};
 use super::routes::{Routes, get};
 use super::{
     State, admins, cluster, docs, engines, health, home, hosts, inbounds, metrics, nodes, notifications, services,
-    settings, stats, subscription, usage, user_nodes, users,
+    settings, sign_in, stats, subscription, usage, user_nodes, users,
 };
 
 #[derive(OpenApi)]
@@ -66,6 +66,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         notifications::Doc::openapi(),
         services::Doc::openapi(),
         settings::Doc::openapi(),
+        sign_in::Doc::openapi(),
         stats::Doc::openapi(),
         subscription::Doc::openapi(),
         usage::Doc::openapi(),

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deserr::Deserr;
-use poem::http::{StatusCode, header};
-use poem::{Body, Request as HttpRequest, Response, handler};
+use poem::http::{HeaderName, HeaderValue, StatusCode, header};
+use poem::{Body, FromRequest, Request as HttpRequest, RequestBody, Response, handler};
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 use utoipa::{IntoParams, OpenApi};
@@ -16,10 +15,10 @@ use super::body::Json;
 use super::client::Client;
 use super::error::ApiError;
 use super::fields::FieldErrors;
-use super::query::Path;
 use super::routes::{Routes, get};
 use crate::actions::attempt_limiter::Subject;
 use crate::actions::subscriptions::Sources;
+use crate::domain::host_variables::HostVariables;
 use crate::domain::subscription_settings::RuleResult;
 use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
@@ -29,6 +28,9 @@ use crate::subscription::{Format, LeftOut, Request, render};
 
 /// So long after its request a wrong link is answered: longer than finding out what is wrong with it takes.
 const MISS_TIME: Duration = Duration::from_millis(25);
+
+/// Headers of an answer, with those that are added on its way.
+const MOST_HEADERS: usize = 12;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -42,28 +44,44 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .at("/sub/:username/:key/:client_type", get(fetch_as))
 }
 
-/// A subscription.
-#[derive(Deserr, IntoParams)]
-#[deserr(error = FieldErrors)]
+/// A subscription. Any text may be asked for: what is no user's link is answered as one that is wrong.
+#[derive(Clone, Copy, IntoParams)]
 #[into_params(parameter_in = Path)]
-pub(super) struct Link {
+pub(super) struct Link<'a> {
     /// The user's name.
-    pub username: String,
+    pub username: &'a str,
     /// The user's key.
-    pub key: String,
+    pub key: &'a str,
 }
 
 /// A subscription in a given format.
-#[derive(Deserr, IntoParams)]
-#[deserr(error = FieldErrors)]
+#[derive(Clone, Copy, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct LinkAs {
+struct LinkAs<'a> {
     /// The user's name.
-    username: String,
+    username: &'a str,
     /// The user's key.
-    key: String,
+    key: &'a str,
     /// links, v2ray (which is base64 of links), xray, sing-box, clash, clash-meta or wireguard.
-    client_type: String,
+    client_type: &'a str,
+}
+
+impl<'a> FromRequest<'a> for Link<'a> {
+    async fn from_request(request: &'a HttpRequest, _: &mut RequestBody) -> poem::Result<Self> {
+        Ok(Self { username: part(request, "username"), key: part(request, "key") })
+    }
+}
+
+impl<'a> FromRequest<'a> for LinkAs<'a> {
+    async fn from_request(request: &'a HttpRequest, body: &mut RequestBody) -> poem::Result<Self> {
+        let Link { username, key } = Link::from_request(request, body).await?;
+        Ok(Self { username, key, client_type: part(request, "client_type") })
+    }
+}
+
+/// A part of the path, which the route says is there.
+fn part<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
+    request.raw_path_param(name).unwrap_or_default()
 }
 
 /// Fetches a subscription in the format that suits the program: its User-Agent decides. Browsers get a page.
@@ -75,13 +93,8 @@ struct LinkAs {
               (status = 404, description = "No such subscription, or the program is blocked"),
               (status = 429, description = "Too many wrong links from this address")))]
 #[handler]
-async fn fetch(
-    state: &State,
-    client: Client,
-    request: &HttpRequest,
-    Path(link): Path<Link>,
-) -> Result<Response, ApiError> {
-    let user = state.subscriber(&link.username, &link.key, &client).await?;
+async fn fetch(state: &State, client: Client, request: &HttpRequest, link: Link<'_>) -> Result<Response, ApiError> {
+    let user = state.subscriber(link.username, link.key, &client).await?;
     let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
     let agent = user_agent(request);
     if !state.options.http.read_only {
@@ -106,8 +119,8 @@ async fn fetch(
     responses((status = 200, body = UserDocument), (status = 404, description = "No such subscription"),
               (status = 429, description = "Too many wrong links from this address")))]
 #[handler]
-async fn info(state: &State, client: Client, Path(link): Path<Link>) -> Result<Json<UserDocument>, ApiError> {
-    let user = state.subscriber(&link.username, &link.key, &client).await?;
+async fn info(state: &State, client: Client, link: Link<'_>) -> Result<Json<UserDocument>, ApiError> {
+    let user = state.subscriber(link.username, link.key, &client).await?;
     Ok(Json(state.user_document((*user).clone())))
 }
 
@@ -122,12 +135,12 @@ async fn fetch_as(
     state: &State,
     client: Client,
     request: &HttpRequest,
-    Path(link): Path<LinkAs>,
+    link: LinkAs<'_>,
 ) -> Result<Response, ApiError> {
-    let format = Format::from_client_type(&link.client_type).ok_or_else(|| {
+    let format = Format::from_client_type(link.client_type).ok_or_else(|| {
         FieldErrors::one("client_type", "must be one of: links, v2ray, xray, sing-box, clash, clash-meta, wireguard")
     })?;
-    let user = state.subscriber(&link.username, &link.key, &client).await?;
+    let user = state.subscriber(link.username, link.key, &client).await?;
     let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
     Ok(state.subscription(format, &user, &sources, &client, request))
 }
@@ -175,15 +188,19 @@ impl State {
             // A proxy that compresses makes a tag weak.
             known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag)
         });
-        let mut response = Response::builder();
-        for (name, value) in headers(user, &sources.settings, &own_url(client, http)) {
-            response = response.header(name, value);
-        }
-        if let Some(etag) = &etag {
-            response = response.header(header::ETAG, etag);
+        let mut response = Response::default();
+        let said = headers(user, &sources.settings, &own_url(client, http));
+        let said = said.into_iter().map(|(name, value)| (HeaderName::from_static(name), value));
+        response.headers_mut().reserve(MOST_HEADERS);
+        for (name, value) in said.chain(etag.map(|etag| (header::ETAG, etag))) {
+            // All of them are plain ASCII.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
         }
         if known {
-            return response.status(StatusCode::NOT_MODIFIED).finish();
+            response.set_status(StatusCode::NOT_MODIFIED);
+            return response;
         }
         let rendered = render(format, &request, &mut self.chance.fork());
         for LeftOut { host, reason } in rendered.left_out {
@@ -192,21 +209,21 @@ impl State {
         if let Some(error) = rendered.template_error {
             tracing::error!(error = &error as &dyn std::error::Error, "the built-in template is used instead");
         }
-        response.content_type(format.content_type()).body(Body::from_string(rendered.body))
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        response.set_body(Body::from_string(rendered.body));
+        response
     }
 
     /// What a rendering for this user depends on.
     pub(super) fn rendering<'a>(&'a self, user: &'a User, sources: &'a Sources, user_agent: &'a str) -> Request<'a> {
         let surroundings = &self.options.surroundings;
         Request {
-            user,
+            variables: HostVariables::of(user, &surroundings.server_ip, self.panel.clock.now()),
             catalogue: &sources.catalogue,
             settings: &sources.settings,
             templates: &surroundings.templates,
             derivation: surroundings.derivation,
-            server_ip: &surroundings.server_ip,
             user_agent,
-            now: self.panel.clock.now(),
         }
     }
 }

@@ -140,10 +140,11 @@ async fn of_all(
 async fn of_subscription(
     state: &State,
     client: Client,
-    Both(Path(link), Query(query)): Both<Path<Link>, Query<SpanQuery>>,
+    link: Link<'_>,
+    Query(query): Query<SpanQuery>,
 ) -> Result<Json<TrafficSeries>, ApiError> {
     let span = query.span(state)?;
-    let user = state.subscriber(&link.username, &link.key, &client).await?;
+    let user = state.subscriber(link.username, link.key, &client).await?;
     Ok(Json(usage_series::of_subscription(&state.panel, user.id, span).await?.into()))
 }
 

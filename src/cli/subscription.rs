@@ -17,6 +17,7 @@ use crate::actions::subscriptions::SourceCache;
 use crate::clock::Clock;
 use crate::cluster::bell::Bell;
 use crate::config::Settings;
+use crate::domain::host_variables::HostVariables;
 use crate::subscription::{Format, LeftOut, Rendered, Request, render};
 
 /// What to show of a subscription.
@@ -93,14 +94,12 @@ async fn config(
     let surroundings = surroundings(settings)?;
     let sources = SourceCache::default().get(&panel.db, &panel.clock).await?;
     let request = Request {
-        user: &user,
+        variables: HostVariables::of(&user, &surroundings.server_ip, panel.clock.now()),
         catalogue: &sources.catalogue,
         settings: &sources.settings,
         templates: &surroundings.templates,
         derivation: surroundings.derivation,
-        server_ip: &surroundings.server_ip,
         user_agent: "",
-        now: panel.clock.now(),
     };
     // The argument's parser takes no other words.
     let format = Format::from_client_type(&args.format).unwrap_or(Format::Links);

@@ -1,4 +1,7 @@
-//! The values that a host's templates can name: one user's, worked out once for a whole subscription.
+//! The values that a host's templates can name: one user's at one moment. Each is worked out when it is first named, and
+//! once for a whole subscription; most templates name two or three of them.
+
+use std::cell::OnceCell;
 
 use jiff::civil::Date;
 
@@ -12,72 +15,94 @@ const ENDLESS: &str = "∞";
 /// The values of one user at one moment.
 #[derive(Clone, Debug)]
 pub struct HostVariables<'a> {
+    user: &'a User,
     server_ip: &'a str,
-    username: &'a str,
-    data_usage: String,
-    data_limit: String,
-    data_left: String,
-    days_left: String,
-    expire_date: String,
-    jalali_expire_date: String,
-    time_left: String,
-    status_emoji: &'static str,
+    now: Moment,
+    data_usage: OnceCell<String>,
+    data_limit: OnceCell<String>,
+    data_left: OnceCell<String>,
+    days_left: OnceCell<String>,
+    expire_date: OnceCell<String>,
+    jalali_expire_date: OnceCell<String>,
+    time_left: OnceCell<String>,
 }
 
 impl<'a> HostVariables<'a> {
-    /// Works them out.
-    pub fn of(user: &'a User, server_ip: &'a str, now: Moment) -> Self {
-        let endless = || ENDLESS.to_owned();
-        let (days_left, expire_date, jalali_expire_date, time_left) = match user.expiry {
-            Expiry::Never => (endless(), endless(), endless(), endless()),
-            Expiry::FixedDate(at) => {
-                let left = at.since(now);
-                let date = at.civil().date();
-                (
-                    (left.div_euclid(DAY) + 1).to_string(),
-                    iso(date),
-                    jalali::iso(date),
-                    time_left(left.div_euclid(SECOND)),
-                )
-            }
-            Expiry::StartOnFirstUse { duration, .. } => {
-                (duration.div_euclid(86_400).to_string(), "-".to_owned(), "-".to_owned(), time_left(duration))
-            }
-        };
+    /// None of them is worked out yet.
+    pub const fn of(user: &'a User, server_ip: &'a str, now: Moment) -> Self {
         Self {
+            user,
             server_ip,
-            username: user.username.as_deref().unwrap_or_default(),
-            data_usage: readable_bytes(user.used_traffic),
-            data_limit: user.data_limit.map_or_else(endless, readable_bytes),
-            data_left: user
-                .data_limit
-                .map_or_else(endless, |limit| readable_bytes(limit.saturating_sub(user.used_traffic))),
-            days_left,
-            expire_date,
-            jalali_expire_date,
-            time_left,
-            status_emoji: if user.is_active(now) { "✅" } else { "❌" },
+            now,
+            data_usage: OnceCell::new(),
+            data_limit: OnceCell::new(),
+            data_left: OnceCell::new(),
+            days_left: OnceCell::new(),
+            expire_date: OnceCell::new(),
+            jalali_expire_date: OnceCell::new(),
+            time_left: OnceCell::new(),
         }
+    }
+
+    /// Whose they are.
+    pub const fn user(&self) -> &'a User {
+        self.user
+    }
+
+    /// When they are so.
+    pub const fn now(&self) -> Moment {
+        self.now
     }
 
     /// The value of a name; `protocol` and `transport` are the host's.
     pub fn get<'b>(&'b self, name: &str, protocol: Option<&'b str>, transport: Option<&'b str>) -> Option<&'b str> {
+        let user = self.user;
         Some(match name {
             "SERVER_IP" => self.server_ip,
-            "USERNAME" => self.username,
-            "DATA_USAGE" => &self.data_usage,
-            "DATA_LIMIT" => &self.data_limit,
-            "DATA_LEFT" => &self.data_left,
-            "DAYS_LEFT" => &self.days_left,
-            "EXPIRE_DATE" => &self.expire_date,
-            "JALALI_EXPIRE_DATE" => &self.jalali_expire_date,
-            "TIME_LEFT" => &self.time_left,
-            "STATUS_EMOJI" => self.status_emoji,
+            "USERNAME" => user.username.as_deref().unwrap_or_default(),
+            "DATA_USAGE" => self.data_usage.get_or_init(|| readable_bytes(user.used_traffic)),
+            "DATA_LIMIT" => self.data_limit.get_or_init(|| user.data_limit.map_or_else(endless, readable_bytes)),
+            "DATA_LEFT" => self.data_left.get_or_init(|| user.data_left().map_or_else(endless, readable_bytes)),
+            "DAYS_LEFT" => self.days_left.get_or_init(|| self.days_left()),
+            "EXPIRE_DATE" => self.expire_date.get_or_init(|| self.expire_date(iso)),
+            "JALALI_EXPIRE_DATE" => self.jalali_expire_date.get_or_init(|| self.expire_date(jalali::iso)),
+            "TIME_LEFT" => self.time_left.get_or_init(|| self.time_left()),
+            "STATUS_EMOJI" if user.is_active(self.now) => "✅",
+            "STATUS_EMOJI" => "❌",
             "PROTOCOL" => return protocol,
             "TRANSPORT" => return transport,
             _ => return None,
         })
     }
+
+    /// Begun days count.
+    fn days_left(&self) -> String {
+        match self.user.expiry {
+            Expiry::Never => endless(),
+            Expiry::FixedDate(at) => (at.since(self.now).div_euclid(DAY) + 1).to_string(),
+            Expiry::StartOnFirstUse { duration, .. } => duration.div_euclid(86_400).to_string(),
+        }
+    }
+
+    fn expire_date(&self, write: fn(Date) -> String) -> String {
+        match self.user.expiry {
+            Expiry::Never => endless(),
+            Expiry::FixedDate(at) => write(at.civil().date()),
+            Expiry::StartOnFirstUse { .. } => "-".to_owned(),
+        }
+    }
+
+    fn time_left(&self) -> String {
+        match self.user.expiry {
+            Expiry::Never => endless(),
+            Expiry::FixedDate(at) => time_left(at.since(self.now).div_euclid(SECOND)),
+            Expiry::StartOnFirstUse { duration, .. } => time_left(duration),
+        }
+    }
+}
+
+fn endless() -> String {
+    ENDLESS.to_owned()
 }
 
 fn iso(date: Date) -> String {

@@ -100,6 +100,11 @@ impl User {
         matches!(self.expiry, Expiry::FixedDate(date) if date < now)
     }
 
+    /// Bytes until the limit, which may have been passed; `None`: there is no limit.
+    pub fn data_left(&self) -> Option<i64> {
+        self.data_limit.map(|limit| limit.saturating_sub(self.used_traffic))
+    }
+
     /// All traffic is used up.
     pub fn is_data_limit_reached(&self) -> bool {
         self.data_limit.is_some_and(|limit| self.used_traffic >= limit)

@@ -8,7 +8,6 @@ use rand::{Rng, RngExt as _};
 use crate::domain::credentials::Credentials;
 use crate::domain::host::{Alpn, Fingerprint, HostSpec};
 use crate::domain::host_template::HostTemplate;
-use crate::domain::host_variables::HostVariables;
 use crate::domain::inbound::{Network, Protocol, Security};
 
 use super::catalogue::{ReadyHost, said};
@@ -74,10 +73,9 @@ const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
 pub(super) type Reason = &'static str;
 
 /// What all entries of one rendering share.
-struct Rendering<'a, 'b> {
+struct Rendering<'a> {
     format: Format,
-    request: &'b Request<'a>,
-    variables: HostVariables<'a>,
+    request: &'a Request<'a>,
     credentials: &'a Credentials,
     /// What stars become.
     salt: String,
@@ -86,26 +84,20 @@ struct Rendering<'a, 'b> {
 /// A user's entries in a format, in the order to show them, and the hosts that are not among them.
 pub(super) fn entries<'a>(
     format: Format,
-    request: &Request<'a>,
+    request: &'a Request<'a>,
     credentials: &'a Credentials,
     blank: &'a HostSpec,
     chance: &mut dyn Rng,
 ) -> (Vec<Entry<'a>>, Vec<LeftOut>) {
-    let Request { user, settings, now, .. } = *request;
-    let rendering = Rendering {
-        format,
-        request,
-        variables: HostVariables::of(user, request.server_ip, now),
-        credentials,
-        salt: format!("{:016x}", chance.next_u64()),
-    };
-    if settings.placeholder_if_disabled && !user.is_active(now) {
+    let user = request.variables.user();
+    let rendering = Rendering { format, request, credentials, salt: format!("{:016x}", chance.next_u64()) };
+    if request.is_for_placeholder() {
         return (rendering.placeholder(blank).into_iter().collect(), Vec::new());
     }
     let mut shown: Vec<&ReadyHost> = request.catalogue.of_services(&user.service_ids).collect();
     if format.orders_by_id() {
         shown.sort_by_key(|host| host.id);
-    } else if settings.shuffle_configs {
+    } else if request.settings.shuffle_configs {
         shown.shuffle(chance);
     }
     let mut entries = Vec::with_capacity(shown.len());
@@ -119,7 +111,7 @@ pub(super) fn entries<'a>(
     (entries, left_out)
 }
 
-impl<'a> Rendering<'a, '_> {
+impl<'a> Rendering<'a> {
     /// A host with its hops. Without one of the hops traffic would take another way than meant: then there is no entry.
     fn chained(&self, host: &'a ReadyHost, chance: &mut dyn Rng) -> Result<Entry<'a>, Reason> {
         if !host.chain_ids.is_empty() && !self.format.carries_chains() {
@@ -168,7 +160,7 @@ impl<'a> Rendering<'a, '_> {
             client_address: (protocol == Protocol::Wireguard)
                 .then_some(host.network_address)
                 .flatten()
-                .map(|network| client_address(network, self.request.user.id.0)),
+                .map(|network| client_address(network, self.request.variables.user().id.0)),
             security: host.security,
             sni: self.pick(&host.sni, chance),
             host: self.pick(&host.host, chance),
@@ -197,7 +189,7 @@ impl<'a> Rendering<'a, '_> {
             return None;
         }
         let remark = HostTemplate::lenient(&self.request.settings.placeholder_remark)
-            .fill(|name| self.variables.get(name, Some(protocol.word()), Some(network.word())));
+            .fill(|name| self.request.variables.get(name, Some(protocol.word()), Some(network.word())));
         Some(Entry {
             remark: remark.into(),
             address: "127.0.0.1".into(),
@@ -230,7 +222,7 @@ impl<'a> Rendering<'a, '_> {
             Some(text) => Cow::Borrowed(text),
             None => {
                 let (protocol, network) = (host.protocol_word.as_deref(), host.network_word.as_deref());
-                template.fill(|name| self.variables.get(name, protocol, network)).into()
+                template.fill(|name| self.request.variables.get(name, protocol, network)).into()
             }
         }
     }

@@ -36,9 +36,13 @@ fn attachment(name: &str) -> String {
 
 /// A link stays as it is but for what no header can carry, and not every app can read.
 pub fn ascii(link: &str) -> String {
+    let stays = |letter: char| letter.is_ascii_graphic() || letter == ' ';
+    if link.chars().all(stays) {
+        return link.to_owned();
+    }
     let mut safe = String::with_capacity(link.len());
     for letter in link.chars() {
-        if letter.is_ascii_graphic() || letter == ' ' {
+        if stays(letter) {
             safe.push(letter);
         } else {
             percent::push(letter.encode_utf8(&mut [0; 4]), &mut safe);

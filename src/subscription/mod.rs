@@ -26,10 +26,9 @@ use rand::Rng;
 
 use crate::domain::credentials::{Credentials, KeyDerivation};
 use crate::domain::host::HostSpec;
+use crate::domain::host_variables::HostVariables;
 use crate::domain::ids::HostId;
-use crate::domain::moment::Moment;
 use crate::domain::subscription_settings::{RuleResult, SubscriptionSettings};
-use crate::domain::user::User;
 
 use catalogue::Catalogue;
 use clash::Dialect;
@@ -56,10 +55,10 @@ pub enum Format {
 }
 
 /// Everything that a rendering depends on, but chance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// Whose subscription.
-    pub user: &'a User,
+    /// Whose subscription, when, and what hosts' templates can say of that.
+    pub variables: HostVariables<'a>,
     /// The hosts to choose from.
     pub catalogue: &'a Catalogue,
     /// Order and placeholder.
@@ -68,12 +67,15 @@ pub struct Request<'a> {
     pub templates: &'a Templates,
     /// How credentials come from keys.
     pub derivation: KeyDerivation,
-    /// The panel's own address, for hosts that name it.
-    pub server_ip: &'a str,
     /// What the program that asks calls itself. Some need another document than their elders; empty: nothing known.
     pub user_agent: &'a str,
-    /// When.
-    pub now: Moment,
+}
+
+impl Request<'_> {
+    /// Whether all that there is to show is why the account does not work.
+    fn is_for_placeholder(&self) -> bool {
+        self.settings.placeholder_if_disabled && !self.variables.user().is_active(self.variables.now())
+    }
 }
 
 /// A subscription, rendered.
@@ -144,7 +146,7 @@ impl Format {
 /// Renders a user's subscription.
 pub fn render(format: Format, request: &Request<'_>, chance: &mut dyn Rng) -> Rendered {
     let blank = HostSpec::default();
-    let credentials = Credentials::derive(&request.user.key, request.derivation);
+    let credentials = Credentials::derive(&request.variables.user().key, request.derivation);
     let (entries, left_out) = entry::entries(format, request, &credentials, &blank, chance);
     let templates = request.templates;
     let mut template_error = None;

@@ -10,6 +10,9 @@ use sarban::store::{Db, Fault};
 use super::users::{named, panel, root};
 use crate::support::database::on_both_engines;
 
+/// Enough for two statements at once.
+const REQUESTS: usize = 128;
+
 on_both_engines! {
     everybody_gets_the_user_that_was_asked_for,
     whoever_asks_after_a_change_sees_it,
@@ -22,7 +25,7 @@ async fn everybody_gets_the_user_that_was_asked_for(db: Db) {
         let new = NewUser { service_ids: vec![sarban::domain::ids::ServiceId(1)], ..named(&format!("user_{number}")) };
         users::create(&panel, &root(), new).await.unwrap();
     }
-    let lookups = Lookups::default();
+    let lookups = Lookups::for_requests(REQUESTS);
     let mut names: Vec<String> = (0..150).map(|number| format!("user_{number}")).collect();
     // Twice, in another case, not there, and what is no name at all.
     names.extend(["user_7", "USER_7", "nobody", "", "a\0b", "\"'\\,}]", "é\u{1f980}"].map(str::to_owned));
@@ -38,7 +41,7 @@ async fn everybody_gets_the_user_that_was_asked_for(db: Db) {
 async fn whoever_asks_after_a_change_sees_it(db: Db) {
     let panel = panel(&db).await;
     users::create(&panel, &root(), named("ann")).await.unwrap();
-    let lookups = Lookups::default();
+    let lookups = Lookups::for_requests(REQUESTS);
     for round in 0..100 {
         let before = tokio::spawn({
             let (lookups, db) = (lookups.clone(), db.clone());
@@ -57,7 +60,7 @@ async fn whoever_asks_after_a_change_sees_it(db: Db) {
 
 async fn a_database_that_is_gone_is_told_to_all(db: Db) {
     db.close().await;
-    let lookups = Lookups::default();
+    let lookups = Lookups::for_requests(REQUESTS);
     for found in join_all((0..100).map(|_| lookups.user(&db, "ann"))).await {
         assert_eq!(found.unwrap_err().fault(), Fault::Unavailable);
     }

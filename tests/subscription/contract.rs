@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sarban::domain::credentials::KeyDerivation;
+use sarban::domain::host_variables::HostVariables;
 use sarban::domain::inbound::InboundConfig;
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::subscription::catalogue::{Catalogue, HostRow};
@@ -54,14 +55,12 @@ impl Recorded {
     fn rendered(&self, name: &str, format: Format) -> String {
         let (user, now) = rows::user(&self.rows["users"][name]);
         let request = Request {
-            user: &user,
+            variables: HostVariables::of(&user, self.rows["SERVER_IP"].as_str().expect("an address"), now),
             catalogue: &self.catalogue,
             settings: &self.settings,
             templates: &Templates::default(),
             derivation: KeyDerivation::Xxh128,
-            server_ip: self.rows["SERVER_IP"].as_str().expect("an address"),
             user_agent: "",
-            now,
         };
         render(format, &request, &mut StdRng::seed_from_u64(1)).body
     }

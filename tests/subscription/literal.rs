@@ -4,6 +4,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sarban::domain::credentials::KeyDerivation;
 use sarban::domain::host::{Host, HostSpec};
+use sarban::domain::host_variables::HostVariables;
 use sarban::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
 use sarban::domain::inbound::Inbound;
 use sarban::domain::moment::{Moment, SECOND};
@@ -93,14 +94,12 @@ fn rendered_by(
 ) -> Rendered {
     let catalogue = Catalogue::new(rows);
     let request = Request {
-        user,
+        variables: HostVariables::of(user, "192.0.2.2", NOW),
         catalogue: &catalogue,
         settings,
         templates: &Templates::default(),
         derivation: KeyDerivation::Xxh128,
-        server_ip: "192.0.2.2",
         user_agent,
-        now: NOW,
     };
     render(format, &request, &mut StdRng::seed_from_u64(7))
 }

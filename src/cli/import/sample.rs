@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use super::people::NewUser;
 use crate::domain::credentials::KeyDerivation;
 use crate::domain::host::Host;
+use crate::domain::host_variables::HostVariables;
 use crate::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
 use crate::domain::inbound::Inbound;
 use crate::domain::moment::Moment;
@@ -134,14 +135,12 @@ impl Links {
     /// A user's links, one a line.
     pub(super) fn of(&self, user: &User) -> String {
         let request = Request {
-            user,
+            variables: HostVariables::of(user, "127.0.0.1", self.now),
             catalogue: &self.catalogue,
             settings: &self.settings,
             templates: &Templates::default(),
             derivation: KeyDerivation::default(),
-            server_ip: "127.0.0.1",
             user_agent: "",
-            now: self.now,
         };
         render(Format::Links, &request, &mut StdRng::seed_from_u64(0)).body
     }

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{DigitallySignedStruct, DistinguishedName as Name, Error, ServerConfig, SignatureScheme};
+use sarban::domain::node::DEFAULT_PORT;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, copy_bidirectional, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -43,7 +44,11 @@ pub async fn listen(
     options: &Options,
     controls: Controls,
 ) -> anyhow::Result<(SocketAddr, impl Stream<Item = io::Result<DuplexStream>> + use<>, JoinHandle<()>)> {
-    let listener = TcpListener::bind(options.listen).await?;
+    let mut listener = TcpListener::bind(options.listen).await?;
+    // Every new panel looks there for a node: a test's is found by those only that are told of it.
+    if options.listen.port() == 0 && i64::from(listener.local_addr()?.port()) == DEFAULT_PORT {
+        listener = TcpListener::bind(options.listen).await?;
+    }
     let address = listener.local_addr()?;
     let acceptor = if options.tls { Some(acceptor(options)?) } else { None };
     let hangs_up = options.hangs_up;

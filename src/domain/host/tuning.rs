@@ -1,0 +1,148 @@
+//! How a host's connections are tuned: packets split, noise, reuse and several streams in one.
+
+use serde::{Deserialize, Serialize};
+
+use super::NoiseKind;
+
+/// How Xray splits packets. All three are ranges of numbers as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FragmentSettings {
+    /// `tlshello`, or which packets.
+    pub packets: String,
+    /// Bytes.
+    pub length: String,
+    /// Milliseconds.
+    pub interval: String,
+}
+
+/// One packet of noise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noise {
+    /// How `packet` is read.
+    #[serde(rename = "type")]
+    pub kind: NoiseKind,
+    /// A range of lengths, a text, or base64.
+    pub packet: String,
+    /// Milliseconds: `n` or `n-m`.
+    pub delay: String,
+}
+
+/// What splithttp (XHTTP) is tuned with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitHttpSettings {
+    /// `packet-up`, `stream-one`, …
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// Leaves out the header that looks like gRPC.
+    #[serde(default)]
+    pub no_grpc_header: Option<bool>,
+    /// A range.
+    #[serde(default)]
+    pub padding_bytes: Option<String>,
+    /// Connection reuse.
+    #[serde(default)]
+    pub xmux: Option<XMuxSettings>,
+}
+
+/// How splithttp (XHTTP) reuses connections. The texts are `n` or `n-m`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct XMuxSettings {
+    /// Streams at a time.
+    #[serde(default)]
+    pub max_concurrency: Option<String>,
+    /// Connections at a time.
+    #[serde(default)]
+    pub max_connections: Option<String>,
+    /// Streams before a connection is given up.
+    #[serde(default)]
+    pub max_reuse_times: Option<String>,
+    /// Milliseconds before a connection is given up.
+    #[serde(default)]
+    pub max_lifetime: Option<String>,
+    /// Requests before a connection is given up.
+    #[serde(default)]
+    pub max_request_times: Option<String>,
+    /// Seconds.
+    #[serde(default)]
+    pub keep_alive_period: Option<i64>,
+}
+
+/// Several streams in one connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MuxSettings {
+    /// `mux_cool` is Xray's; `h2mux`, `yamux` and `smux` are sing-box's.
+    pub protocol: String,
+    /// For sing-box.
+    #[serde(default)]
+    pub sing_box_mux_settings: Option<SingBoxMuxSettings>,
+    /// For Xray.
+    #[serde(default)]
+    pub mux_cool_settings: Option<MuxCoolSettings>,
+}
+
+/// sing-box's multiplexing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SingBoxMuxSettings {
+    /// Connections at most.
+    #[serde(default)]
+    pub max_connections: Option<i64>,
+    /// Streams in a connection at most.
+    #[serde(default)]
+    pub max_streams: Option<i64>,
+    /// Streams in a connection before another is opened.
+    #[serde(default)]
+    pub min_streams: Option<i64>,
+    /// Hides lengths.
+    #[serde(default)]
+    pub padding: Option<bool>,
+}
+
+/// Xray's multiplexing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MuxCoolSettings {
+    /// Streams in a connection.
+    #[serde(default)]
+    pub concurrency: Option<i64>,
+    /// The same for UDP.
+    #[serde(default)]
+    pub xudp_concurrency: Option<i64>,
+    /// What happens to UDP on port 443: `reject`, `allow` or `skip`.
+    #[serde(default)]
+    pub xudp_proxy_443: Option<String>,
+}
+
+/// `n` or `n-m` with at most ten digits each: delays of noise and the numbers of [`XMuxSettings`].
+pub fn is_range(text: &str) -> bool {
+    let is_number = |part: &str| (1..=10).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    match text.split_once('-') {
+        Some((from, to)) => is_number(from) && is_number(to),
+        None => is_number(text),
+    }
+}
+
+/// One to 32 digits and hyphens: the length and interval of [`FragmentSettings`].
+pub fn is_fragment_range(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+/// `tlshello` or a range: the packets of [`FragmentSettings`]. Old panels took a colon before the word.
+pub fn is_fragment_packets(text: &str) -> bool {
+    matches!(text, "tlshello" | ":tlshello") || is_fragment_range(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        for good in ["0", "1-2", "1234567890-1234567890"] {
+            assert!(is_range(good), "{good}");
+        }
+        for bad in ["", "-", "1-", "-1", "1-2-3", "12345678901", "a", "１"] {
+            assert!(!is_range(bad), "{bad}");
+        }
+        assert!(is_fragment_range("-1-2-") && !is_fragment_range("") && !is_fragment_range(&"1".repeat(33)));
+        assert!(is_fragment_packets("tlshello") && is_fragment_packets("1-3") && !is_fragment_packets("hello"));
+    }
+}
