@@ -29,9 +29,13 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// A hash of all of it.
+    /// A hash of all of it and of the program's version: another one may render differently.
     pub fn revision(&self) -> u128 {
-        xxh3_128(format!("{self:?}").as_bytes())
+        self.revision_in(env!("CARGO_PKG_VERSION"))
+    }
+
+    fn revision_in(&self, version: &str) -> u128 {
+        xxh3_128(format!("{version} {self:?}").as_bytes())
     }
 }
 
@@ -122,5 +126,18 @@ impl SourceCache {
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         // Nothing under this lock can leave the shelf half changed.
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else an app would be told for ever that it has what the program before this one made.
+    #[test]
+    fn another_version_of_the_program_has_other_tags() {
+        let surroundings = Surroundings::default();
+        assert_eq!(surroundings.revision_in("0.1.0"), surroundings.revision_in("0.1.0"));
+        assert_ne!(surroundings.revision_in("0.1.0"), surroundings.revision_in("0.1.1"));
     }
 }
