@@ -132,11 +132,12 @@ impl<'a> PageQuery<'a> {
             // The rows are at hand when their ids are, and to look each up again costs a tenth of the page.
             let with_traffic = self.walks_with_traffic();
             self.push_walk(&mut sql, if with_traffic { concat!("u.*, ", traffic_columns!("t")) } else { "u.*" });
-            sql.push(") AS u").push(if with_traffic {
-                concat!(" CROSS JOIN LATERAL (SELECT ", traffic_columns!("u"), ") AS t", user_joins!(besides traffic))
+            sql.push(") AS u CROSS JOIN LATERAL (").push(if with_traffic {
+                concat!("SELECT ", traffic_columns!("u"))
             } else {
-                user_joins!()
+                "SELECT * FROM user_traffic WHERE user_id = u.id OFFSET 0"
             });
+            sql.push(") AS t").push(user_joins!(looked up));
         } else {
             self.push_ids(&mut sql);
             // Of a CROSS JOIN, SQLite reads the left side first.
