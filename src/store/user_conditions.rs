@@ -138,13 +138,13 @@ pub(super) fn push_conditions<DB: Database>(
         sql.push_bind(service.0).push(")");
     }
     match form {
-        Form::OneByOne { .. } => push_flags_one_by_one(sql, filter, now),
+        Form::OneByOne { sort } => push_flags_one_by_one(sql, filter, sort, now),
         Form::AsSets | Form::FullText { .. } => push_flags_as_sets(sql, filter, now),
         Form::OfNames | Form::NamesOneByOne => push_flags_of_names(sql, filter, now),
     }
 }
 
-fn push_flags_one_by_one<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, now: i64)
+fn push_flags_one_by_one<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, sort: UserSort, now: i64)
 where
     for<'q> i64: Encode<'q, DB> + Type<DB>,
 {
@@ -155,8 +155,15 @@ where
     if let Some(activated) = filter.activated {
         sql.push(not(activated)).push("u.activated");
     }
-    if let Some(expired) = filter.expired {
-        push_not_expired(sql.push(not(!expired)), now);
+    match filter.expired {
+        // Where their dates are walked along, those that have passed are one end of the index.
+        Some(true) if sort == UserSort::ExpireDate => {
+            sql.push(" AND u.expire_date < ").push_bind(now);
+        }
+        Some(expired) => {
+            push_not_expired(sql.push(not(!expired)), now);
+        }
+        None => {}
     }
     if let Some(reached) = filter.data_limit_reached {
         sql.push(not(reached)).push("t.data_limit_reached");

@@ -125,3 +125,16 @@ async fn sqlite_reads_no_more_names_with_a_text_than_the_page_needs() {
         assert!(along && steps[1].starts_with("SEARCH u") && !sorted, "{filter:?}: {steps:#?}");
     }
 }
+
+#[tokio::test]
+async fn sqlite_walks_along_the_dates_that_have_passed_alone() {
+    let (_folder, db) = database().await;
+    let filter = UserFilter { expired: Some(true), ..UserFilter::default() };
+    let reading = Reading { offset: 0, limit: 50, backwards: false };
+    let (engine, sort, now) = (Engine::Sqlite, UserSort::ExpireDate, Moment::from_micros(0));
+    let page = PageQuery { engine, filter: &filter, sort, descending: true, reading, way: Way::Walk, now };
+    let mut ids = QueryBuilder::<sqlx::Sqlite>::new("");
+    page.push_ids(&mut ids);
+    let steps = plan(&db, ids.into_string()).await;
+    assert!(steps[0].contains("users_live_expire (expire_date<?)"), "{steps:#?}");
+}
