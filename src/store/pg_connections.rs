@@ -15,6 +15,9 @@ use tokio::time::{Instant, timeout};
 const PROVEN: Duration = Duration::from_millis(250);
 /// So long one stays out of the pool, which knows its age and tests it; and so long one that nobody needs.
 const OUT: Duration = Duration::from_secs(60);
+/// A million users make PostgreSQL expect much work of a statement, and compiling it takes longer than it saves. Not a
+/// start-up parameter: pgbouncer refuses those that it does not know.
+const SETTINGS: &str = "SET jit = off";
 
 /// The connections. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -52,11 +55,7 @@ impl PgConnections {
         let pool = PgPoolOptions::new()
             .max_connections(most)
             .acquire_timeout(patience)
-            // A million users make PostgreSQL expect much work of a statement, and compiling it takes longer than it saves.
-            // Not as a start-up parameter: pgbouncer refuses those that it does not know.
-            .after_connect(|connection, _| {
-                Box::pin(async move { connection.execute("SET jit = off").await.map(|_| ()) })
-            })
+            .after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(|_| ()) }))
             // It was pinged as it came back; once more is for those that lay idle.
             .test_before_acquire(false)
             .before_acquire(|connection, idle| {
