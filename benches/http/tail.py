@@ -17,7 +17,7 @@ import bench
 import tasks
 
 # connections of each of the two loads, and milliseconds between an answer and the next request
-LOADS = {"full": (16, None), "little": (4, 10)}
+LOADS = {"full": (32, None), "little": (4, 10)}
 LIVE = "activated = TRUE AND removed = FALSE"
 
 
