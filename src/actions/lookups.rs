@@ -1,6 +1,6 @@
 //! Users by name, those that are asked for at the same moment in one statement.
 //!
-//! A lone request is read for at once. Under load, what a statement costs besides its rows (hand-overs between threads
+//! A lone request is read for as soon as all who are ready have been heard. Under load, what a statement costs besides its rows (hand-overs between threads
 //! on SQLite, round trips on PostgreSQL) is shared by all who came while others were being read for.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::domain::user::User;
 use crate::store::{Db, StoreError, users};
 
-/// A statement that takes longer has lost its server: others must not wait behind it.
+/// A statement that takes longer has lost its server, and others wait behind it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// So many names in one statement.
@@ -49,7 +49,7 @@ struct Place<'a> {
 type Answer = Result<Option<Arc<User>>, StoreError>;
 
 impl Lookups {
-    /// Where so many requests are worked on at once. There are no more statements than hold them all: fewer, and fuller
+    /// Where so many requests are worked on at once. There is a statement for each [`TOGETHER`] of them: fewer, and fuller
     /// ones, cost less.
     pub fn for_requests(at_once: usize) -> Self {
         Self { line: Arc::default(), at_once: (at_once / TOGETHER).max(1) }
@@ -119,9 +119,13 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        // After a panic.
+        // After a panic. Without another reader, those who wait would wait for somebody else to come.
         if !self.given_back {
-            self.lookups.line().under_way -= 1;
+            let mut line = self.lookups.line();
+            line.under_way -= 1;
+            if line.under_way == 0 {
+                line.waiting.clear();
+            }
         }
     }
 }

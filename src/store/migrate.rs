@@ -87,8 +87,7 @@ pub async fn migrate(db: &Db) -> Result<usize, MigrationError> {
 
 /// Applies what is pending up to that version: what an older program would have done.
 pub async fn migrate_to(db: &Db, version: i64) -> Result<usize, MigrationError> {
-    // On SQLite there is one lock, and whoever begins has waited for it.
-    let mut attempts = if db.engine() == Engine::Postgres { 1..ATTEMPTS } else { 1..1 };
+    let mut attempts = 1..ATTEMPTS;
     loop {
         match attempt(db, version).await {
             Err(MigrationError::Store(error)) if error.is_retry() && attempts.next().is_some() => {

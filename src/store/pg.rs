@@ -50,7 +50,7 @@ impl Pg {
             // pgbouncer refuses start-up parameters that it does not know, and our floats travel in binary.
             connect = connect.extra_float_digits(None);
         }
-        Ok(Self { connections: PgConnections::open(connect, most, patience).await?, names })
+        Ok(Self { connections: PgConnections::open(connect, most, patience, names).await?, names })
     }
 
     pub(super) async fn begin(&self) -> sqlx::Result<PgTx> {

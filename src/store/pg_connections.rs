@@ -13,13 +13,16 @@ use tokio::time::{Instant, timeout};
 
 /// So long after it was last heard of, a connection is taken to be there still.
 const PROVEN: Duration = Duration::from_millis(250);
+/// So long it has to answer.
+const ANSWER: Duration = Duration::from_secs(1);
 /// So long one stays out of the pool, which knows its age and tests it; and so long one that nobody needs.
 const OUT: Duration = Duration::from_secs(60);
 /// A million users make PostgreSQL expect much work of a statement, and compiling it takes longer than it saves. Not a
-/// start-up parameter: pgbouncer refuses those that it does not know.
+/// start-up parameter: pgbouncer refuses those that it does not know. Nor through a pgbouncer that lends its connections for
+/// a transaction each: it would be said to one of many.
 const SETTINGS: &str = "SET jit = off";
 
-/// The connections. Cheap to clone.
+/// The connections. Cheap to clone. To be dropped on a runtime: sqlx ends connections in tasks.
 #[derive(Clone, Debug)]
 pub(super) struct PgConnections(Arc<Shared>);
 
@@ -40,6 +43,10 @@ struct Ready {
     heard_of: Instant,
 }
 
+/// One that may be lost. Unless it is proven it is closed, also if nobody waits for the answer any more: the pool would ask
+/// it again, and wait for as long as the network tries.
+struct Tested(Option<Ready>);
+
 /// A connection on loan. Dropped, it goes to the pool, which brings to an end what was begun on it, and tests it.
 #[derive(Debug)]
 pub(super) struct Lent {
@@ -49,13 +56,20 @@ pub(super) struct Lent {
 }
 
 impl PgConnections {
-    /// Makes the first of at most `most`. A statement waits for its connection for `patience`.
-    pub(super) async fn open(connect: PgConnectOptions, most: u32, patience: Duration) -> sqlx::Result<Self> {
+    /// Makes the first of at most `most`, each of which is one of the server's own or lent by a pgbouncer. A statement waits for its connection for `patience`.
+    pub(super) async fn open(
+        connect: PgConnectOptions,
+        most: u32,
+        patience: Duration,
+        own: bool,
+    ) -> sqlx::Result<Self> {
         let most = most.max(1);
         let pool = PgPoolOptions::new()
             .max_connections(most)
             .acquire_timeout(patience)
-            .after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(|_| ()) }))
+            .after_connect(move |connection, _| {
+                Box::pin(async move { if own { connection.execute(SETTINGS).await.map(drop) } else { Ok(()) } })
+            })
             // It was pinged as it came back; once more is for those that lay idle.
             .test_before_acquire(false)
             .before_acquire(|connection, idle| {
@@ -89,11 +103,13 @@ impl PgConnections {
 
 impl Shared {
     async fn connection(&self) -> sqlx::Result<Ready> {
-        while let Some(mut ready) = self.take() {
-            if ready.heard_of.elapsed() < PROVEN || ready.connection.ping().await.is_ok() {
+        while let Some(ready) = self.take() {
+            if ready.heard_of.elapsed() < PROVEN {
                 return Ok(ready);
             }
-            ready.connection.close_on_drop();
+            if let Some(ready) = Tested(Some(ready)).proven().await {
+                return Ok(ready);
+            }
         }
         let now = Instant::now();
         Ok(Ready { connection: self.pool.acquire().await?, out_since: now, heard_of: now })
@@ -123,6 +139,21 @@ impl Shared {
     fn ready(&self) -> MutexGuard<'_, Vec<Ready>> {
         // Nothing under this lock can leave the list half changed.
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tested {
+    async fn proven(mut self) -> Option<Ready> {
+        let answer = timeout(ANSWER, self.0.as_mut()?.connection.ping()).await;
+        answer.is_ok_and(|pinged| pinged.is_ok()).then(|| self.0.take()).flatten()
+    }
+}
+
+impl Drop for Tested {
+    fn drop(&mut self) {
+        if let Some(lost) = &mut self.0 {
+            lost.connection.close_on_drop();
+        }
     }
 }
 

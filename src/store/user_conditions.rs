@@ -1,4 +1,4 @@
-//! What a list of users asks for, as conditions on `users u`, in two forms: for one row after another, and as sets that
+//! What a list of users asks for, as conditions on `users u`, to be asked of one row after another or as sets that
 //! indexes know. Which one is right depends on how many match.
 
 use sqlx::{Database, Encode, QueryBuilder, Type};
@@ -286,8 +286,9 @@ fn push_search<DB: Database>(sql: &mut QueryBuilder<DB>, engine: Engine, text: &
 where
     for<'q> String: Encode<'q, DB> + Type<DB>,
 {
-    let indexed = !matches!(form, Form::OneByOne { .. } | Form::NamesOneByOne) && parts(text).next().is_some();
-    let full_text = if engine == Engine::Sqlite && indexed { full_text(text) } else { None };
+    let looked_up = !matches!(form, Form::OneByOne { .. } | Form::NamesOneByOne);
+    let indexed = looked_up && parts(text).next().is_some();
+    let full_text = if engine == Engine::Sqlite && looked_up { full_text(text) } else { None };
     if let Some(search) = &full_text {
         let (before, after) = match form {
             Form::FullText { .. } => (" AND f.username MATCH ", ""),

@@ -264,6 +264,10 @@ impl<'a> PageQuery<'a> {
             (Form::OfNames, UserSort::Username) => ("", "n.id", "n.username"),
             (Form::OfNames, _) if self.is_of_traffic() => (" JOIN user_traffic t ON t.user_id = n.id", "n.id", column),
             (Form::OfNames, _) => (" JOIN users u ON u.id = n.id", "n.id", column),
+            // Last, so that only the traffic of those who match is looked up.
+            (Form::FullText { .. }, _) if self.is_of_traffic() => {
+                (" CROSS JOIN user_traffic t ON t.user_id = u.id", "u.id", column)
+            }
             _ if self.is_of_traffic() => (" JOIN user_traffic t ON t.user_id = u.id", "u.id", column),
             _ => ("", "u.id", column),
         };

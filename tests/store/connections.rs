@@ -1,10 +1,17 @@
 //! How many connections there are to PostgreSQL, and what becomes of whoever finds none.
 
+use std::future::pending;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use sarban::config::database_url::DatabaseUrl;
+use sarban::config::secret::Secret;
 use sarban::store::{Db, Engine, OpenOptions, StoreError, clock};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::query_scalar;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::support::database::{Content, TestDatabase, number, with_database};
@@ -76,4 +83,48 @@ fn a_statement_that_failed_leaves_its_connection_as_it_was() {
         }
         db.close().await;
     });
+}
+
+/// As when a firewall forgets them: nothing arrives any more, and nobody says so. TCP itself tries for a quarter of an hour.
+#[test]
+fn connections_that_are_lost_in_silence_are_replaced() {
+    with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options, .. }| {
+        let DatabaseUrl::Postgres { url } = &options.url else { panic!("a database of PostgreSQL") };
+        let url = url.expose();
+        let server = url.parse::<PgConnectOptions>().expect("a URL");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("it has an address").port();
+        let (lose, lost) = watch::channel(());
+        tokio::spawn(forward(listener, (server.get_host().to_owned(), server.get_port()), lost));
+        let url = url.replace(&format!(":{}/", server.get_port()), &format!(":{port}/"));
+        let options = OpenOptions {
+            url: DatabaseUrl::Postgres { url: Secret::new(url) },
+            ..few(&options, Duration::from_secs(2))
+        };
+        let db = Db::open(&options).await.expect("it opens");
+        for read in join_all((0..4).map(|_| clock::now(&db))).await {
+            read.expect("it reads");
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        lose.send(()).expect("connections are forwarded");
+        let began = Instant::now();
+        while clock::now(&db).await.is_err() {
+            assert!(began.elapsed() < Duration::from_secs(20), "the lost connections are still waited for");
+        }
+    });
+}
+
+/// Connections that came before `lost` changes are held from then on, and nothing goes through them.
+async fn forward(listener: TcpListener, server: (String, u16), lost: watch::Receiver<()>) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        let (server, mut lost) = (server.clone(), lost.clone());
+        lost.mark_unchanged();
+        tokio::spawn(async move {
+            let mut server = TcpStream::connect(server).await.expect("PostgreSQL listens");
+            tokio::select! {
+                _ = copy_bidirectional(&mut client, &mut server) => {}
+                _ = lost.changed() => pending().await,
+            }
+        });
+    }
 }
