@@ -1,7 +1,8 @@
 //! Users by name, those that are asked for at the same moment in one statement.
 //!
-//! A lone request is read for as soon as all who are ready have been heard. Under load, what a statement costs besides its rows (hand-overs between threads
-//! on SQLite, round trips on PostgreSQL) is shared by all who came while others were being read for.
+//! A lone request is read for as soon as all who are ready have been heard. Under load, what a statement costs besides
+//! its rows (hand-overs between threads on SQLite, round trips on PostgreSQL) is shared by all who came while others
+//! were being read for.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

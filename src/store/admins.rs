@@ -161,31 +161,18 @@ row_in_order! {
 
 impl From<ListedRow> for AdminUsage {
     fn from(row: ListedRow) -> Self {
-        let ListedRow {
-            id,
-            username,
-            is_sudo,
-            enabled,
-            all_services_access,
-            modify_users_access,
-            subscription_url_prefix,
-            password_reset_at,
-            service_ids,
-            users_data_usage,
-            total: _,
-        } = row;
         let admin = AdminRow {
-            id,
-            username,
-            is_sudo,
-            enabled,
-            all_services_access,
-            modify_users_access,
-            subscription_url_prefix,
-            password_reset_at,
-            service_ids,
+            id: row.id,
+            username: row.username,
+            is_sudo: row.is_sudo,
+            enabled: row.enabled,
+            all_services_access: row.all_services_access,
+            modify_users_access: row.modify_users_access,
+            subscription_url_prefix: row.subscription_url_prefix,
+            password_reset_at: row.password_reset_at,
+            service_ids: row.service_ids,
         };
-        Self { admin: admin.into(), users_data_usage }
+        Self { admin: admin.into(), users_data_usage: row.users_data_usage }
     }
 }
 
