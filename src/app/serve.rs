@@ -135,7 +135,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         lease_database: database::lease_options(&settings),
         redis: servers.map(|servers| (servers, cluster.to_owned())),
         bell: bell.clone(),
-        supervisor,
+        supervisor: supervisor.clone(),
         courier: notifications::courier(&settings, &audience, clock.clone(), wake(bell.ear()))?,
         deps: Arc::new(Deps {
             db: db.clone(),
@@ -204,6 +204,10 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         coordination.drain();
         if timeout_at(end - LAST_SECOND, coordination.join()).await.is_err() {
             tracing::warn!("the lease was not handed over in time; it will expire");
+        }
+        // Nodes with sends under way are marked, for which the database must be there.
+        if timeout_at(end - LAST_SECOND, supervisor.has_left()).await.is_err() {
+            tracing::warn!("the connections to the nodes were not closed in time");
         }
         collector.shut_down(end - LAST_SECOND).await;
         end

@@ -122,6 +122,11 @@ impl Supervisor {
         self.roster.forget_all();
     }
 
+    /// Waits until a term that has ended has cleared its desk.
+    pub async fn has_left(&self) {
+        drop(self.leading.lock().await);
+    }
+
     async fn watch(&self, context: &Arc<Context>, stop: &CancellationToken) {
         let mut wake = self.wake.clone();
         let mut fleet = Fleet { tasks: HashMap::new(), leaving: Vec::new(), rng: StdRng::seed_from_u64(self.seed) };

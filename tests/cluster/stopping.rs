@@ -4,18 +4,23 @@ use rustix::process::Signal;
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::panel_process::Setup;
-use crate::processes::{call, first_admin};
+use crate::processes::{call, first_admin, setup};
 use crate::support::database::{TestDatabase, number, on_both_engines};
+use crate::test_node::{Options, TestNode};
 
 on_both_engines!(
     a_panel_that_is_watched_says_that_it_stops_before_it_does,
     fetches_of_the_last_moment_are_written_at_the_end,
+    empty nodes_that_are_being_told_something_are_marked_at_the_end,
 );
+
+/// So many that marking them takes a while.
+const NODES: i64 = 20;
 
 async fn a_panel_that_is_watched_says_that_it_stops_before_it_does(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -59,4 +64,45 @@ async fn fetches_of_the_last_moment_are_written_at_the_end(test: TestDatabase) {
     }
     assert!(panel.stop().await.success());
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM subscription_fetches").await, 3);
+}
+
+/// What was sent may still arrive when the next leader is there already: that one must know.
+async fn nodes_that_are_being_told_something_are_marked_at_the_end(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Nothing else holds up the end: no usage is asked for.
+    let rarely = ("TASKS_RECORD_USER_USAGES_INTERVAL", "3600".to_owned());
+    let setup = Setup { more: vec![rarely], ..setup(&test, folder.path()) };
+    let mut panel = setup.start("ann");
+    // Whoever asks whether it is ready is given two seconds at the end.
+    while panel.request(Method::GET, "/health/live").send().await.is_err() {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let token = first_admin(&setup, &panel).await;
+    let mut nodes = Vec::new();
+    for number in 1..=NODES {
+        let node = TestNode::start(Options::default()).await.expect("a node");
+        let body = json!({"name": format!("node {number}"), "address": "127.0.0.1", "port": node.address().port(), "connection_backend": "grpcio"});
+        call(&panel, &token, Method::POST, "/api/nodes", body).await;
+        nodes.push(node);
+    }
+    let healthy = "SELECT COUNT(*) FROM nodes WHERE status = 'healthy'";
+    while number(&test.db, healthy).await < NODES {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let page = call(&panel, &token, Method::GET, "/api/inbounds?size=100", Value::Null).await;
+    let inbounds: Vec<Value> = page["items"].as_array().expect("items").iter().map(|it| it["id"].clone()).collect();
+    let service = json!({"name": "all", "inbound_ids": inbounds});
+    let service = call(&panel, &token, Method::POST, "/api/services", service).await["id"].clone();
+    let user = json!({"username": "ann", "expire_strategy": "never", "service_ids": [service]});
+    call(&panel, &token, Method::POST, "/api/users", user).await;
+    while nodes.iter().any(|node| node.users().is_empty())
+        || number(&test.db, "SELECT COUNT(*) FROM user_change").await > 0
+    {
+        sleep(Duration::from_millis(20)).await;
+    }
+    nodes.iter().for_each(|node| node.hold(Duration::from_secs(30)));
+    call(&panel, &token, Method::POST, "/api/users/ann/disable", Value::Null).await;
+    sleep(Duration::from_secs(1)).await;
+    assert!(panel.stop().await.success());
+    assert_eq!(number(&test.db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, NODES);
 }
