@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Panel;
 use crate::domain::moment::{BootTime, SECOND};
 
-/// How long admins and users are kept.
+/// How long admins and users are kept, in microseconds.
 pub const MAX_AGE: i64 = SECOND;
 
 /// So many are kept; when there are more, all are forgotten. Names come from whoever asks, so that without a bound a
 /// stranger could fill the memory.
-const CAPACITY: usize = 4_096;
+pub(super) const CAPACITY: usize = 4_096;
 
 /// Whose changes end what is kept before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +50,27 @@ struct Kept<V> {
     age: Age,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Age {
+/// When something was read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Age {
     at: BootTime,
     rings: u64,
+}
+
+impl Age {
+    /// What is read from now on is of this age, for whoever minds these rings.
+    pub(super) fn now(panel: &Panel, rings: Rings) -> Self {
+        let rings = match rings {
+            Rings::All => panel.bell.rings(),
+            Rings::Own => panel.bell.rings_here(),
+        };
+        Self { at: panel.clock.boot(), rings }
+    }
+
+    /// Whether what is of this age is still good, where `max_age` is in microseconds.
+    pub(super) fn is_fresh(self, now: Self, max_age: i64) -> bool {
+        self.rings == now.rings && now.at.micros() - self.at.micros() < max_age
+    }
 }
 
 impl<V> Default for Slot<V> {
@@ -75,11 +92,11 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let slot = self.slot(key);
-        if let Some(value) = slot.fresh(self.now(panel), self.max_age) {
+        if let Some(value) = slot.fresh(Age::now(panel, self.rings), self.max_age) {
             return Ok(value);
         }
         let _turn = slot.reading.lock().await;
-        let age = self.now(panel);
+        let age = Age::now(panel, self.rings);
         if let Some(value) = slot.fresh(age, self.max_age) {
             return Ok(value);
         }
@@ -107,14 +124,6 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         Arc::clone(slots.entry(key.to_owned()).or_default())
     }
 
-    fn now(&self, panel: &Panel) -> Age {
-        let rings = match self.rings {
-            Rings::All => panel.bell.rings(),
-            Rings::Own => panel.bell.rings_here(),
-        };
-        Age { at: panel.clock.boot(), rings }
-    }
-
     fn slots(&self) -> MutexGuard<'_, HashMap<K, Arc<Slot<V>>>> {
         // Nothing under this lock can leave the map half changed.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
@@ -125,8 +134,7 @@ impl<V: Clone> Slot<V> {
     fn fresh(&self, now: Age, max_age: i64) -> Option<V> {
         let kept = self.kept();
         let Kept { value, age } = kept.as_ref()?;
-        let fresh = age.rings == now.rings && now.at.micros() - age.at.micros() < max_age;
-        fresh.then(|| value.clone())
+        age.is_fresh(now, max_age).then(|| value.clone())
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Kept<V>>> {
@@ -140,7 +148,7 @@ mod tests {
     use super::*;
 
     fn read(recent: &Recent<String, u32>, key: &str) {
-        *recent.slot(key).kept() = Some(Kept { value: 1, age: Age { at: BootTime::from_micros(0), rings: 0 } });
+        *recent.slot(key).kept() = Some(Kept { value: 1, age: Age::default() });
     }
 
     #[test]

@@ -62,7 +62,6 @@ use crate::config::subscription::SubscriptionSettings;
 use crate::domain::admin::Admin;
 use crate::domain::ids::AdminId;
 use crate::domain::moment::SECOND;
-use crate::domain::user::User;
 use crate::store::stats::UserCounts;
 
 pub mod admins;
@@ -142,9 +141,7 @@ pub struct State {
     /// Admins as requests name them.
     pub admins: Recent<String, Option<Admin>>,
     /// Users as requests name them.
-    pub users: Recent<String, Option<Arc<User>>>,
-    /// Reads those that are not kept.
-    pub lookups: Lookups,
+    pub users: Lookups,
     /// A hash of what subscriptions depend on and no admin changes.
     pub surroundings_revision: u128,
     /// How many users of what kind there are, by owner.
@@ -198,8 +195,7 @@ impl State {
             surroundings_revision: options.surroundings.revision(),
             admission: Admission::new(options.requests_at_once),
             admins: Recent::new(MAX_AGE, Rings::All),
-            users: Recent::new(MAX_AGE, Rings::All),
-            lookups: Lookups::for_requests(options.requests_at_once),
+            users: Lookups::start(&panel, options.requests_at_once),
             user_counts: Recent::new(2 * SECOND, Rings::Own),
             totals: TotalCache::default(),
             panel,

@@ -152,7 +152,7 @@ impl State {
         // Whatever is wrong, the answer comes at the same moment, so that its time tells nothing: not whether there is
         // such a user, nor whether somebody has just asked for it, nor how much of the key is right.
         let due = Instant::now() + MISS_TIME;
-        let user = self.recent_user(username).await?;
+        let user = self.users.recent_user(username).await?;
         let known = user.as_ref().map_or("", |user| user.key.as_str());
         let is_right: bool = known.as_bytes().ct_eq(key.as_bytes()).into();
         // A key that is no hexadecimal text was given by hand, and opens nothing.

@@ -1,7 +1,5 @@
 //! `/api/users`: the users, what is done to one of them, and what to many at once.
 
-use std::sync::Arc;
-
 use poem::http::StatusCode;
 use poem::{Response, handler};
 use rand::Rng as _;
@@ -21,12 +19,8 @@ use super::user_input::{At, ExpiredQuery, OwnerQuery, UserCreate, UserModify, Us
 use crate::actions::users::{self, UserError, bulk};
 use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
-use crate::store::StoreError;
 use crate::store::services::Scope;
 use crate::store::user_lists::{UserFilter, UserSort, UserWindow};
-
-/// Bytes of a name that is kept: 32 letters of any script.
-const MAX_KEPT_NAME: usize = 128;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -101,7 +95,7 @@ async fn create(state: &State, CurrentAdmin(admin): CurrentAdmin, Json(body): Js
               (status = 404, description = "No such user")))]
 #[handler]
 async fn read(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
-    let user = users::visible(&admin, state.recent_user(&at.username).await?)?;
+    let user = users::visible(&admin, state.users.recent_user(&at.username).await?)?;
     Ok(Json(state.user_document((*user).clone())))
 }
 
@@ -229,16 +223,6 @@ impl State {
             UserWindow { sort: UserSort::Id, descending: false, offset: paging.offset(), limit: paging.limit() };
         let (found, total) = users::page(&self.panel, &self.totals, filter, window).await?;
         Ok((self.user_documents(found), total))
-    }
-
-    /// The user of that name as it was at most a moment ago.
-    pub(super) async fn recent_user(&self, username: &str) -> Result<Option<Arc<User>>, StoreError> {
-        let find = async || self.lookups.user(&self.panel.db, username).await;
-        // Nobody can have such a name, and strangers would have their texts kept.
-        if username.len() > MAX_KEPT_NAME {
-            return find().await;
-        }
-        self.users.get(&self.panel, username, find).await
     }
 
     /// A user as answers show it, with what this process alone knows of its last fetch.

@@ -17,7 +17,7 @@ const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 pub struct Moment(i64);
 
 /// A reading of CLOCK_BOOTTIME in microseconds: comparable on one host and in one boot only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootTime(i64);
 
 impl BootTime {

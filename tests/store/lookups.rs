@@ -1,5 +1,7 @@
 //! Users that are asked for at the same moment: everybody gets its own, and one failure is told to all.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use sarban::actions::lookups::Lookups;
 use sarban::actions::users;
@@ -25,11 +27,11 @@ async fn everybody_gets_the_user_that_was_asked_for(db: Db) {
         let new = NewUser { service_ids: vec![sarban::domain::ids::ServiceId(1)], ..named(&format!("user_{number}")) };
         users::create(&panel, &root(), new).await.unwrap();
     }
-    let lookups = Lookups::for_requests(REQUESTS);
+    let lookups = Lookups::start(&panel, REQUESTS);
     let mut names: Vec<String> = (0..150).map(|number| format!("user_{number}")).collect();
     // Twice, in another case, not there, and what is no name at all.
     names.extend(["user_7", "USER_7", "nobody", "", "a\0b", "\"'\\,}]", "é\u{1f980}"].map(str::to_owned));
-    let found = join_all(names.iter().map(|name| lookups.user(&db, name))).await;
+    let found = join_all(names.iter().map(|name| lookups.user(name))).await;
     for (name, found) in names.iter().zip(found) {
         let found = found.unwrap().map(|user| (*user).clone());
         assert_eq!(found, sarban::store::users::by_username(&db, name).await.unwrap(), "{name:?}");
@@ -41,11 +43,11 @@ async fn everybody_gets_the_user_that_was_asked_for(db: Db) {
 async fn whoever_asks_after_a_change_sees_it(db: Db) {
     let panel = panel(&db).await;
     users::create(&panel, &root(), named("ann")).await.unwrap();
-    let lookups = Lookups::for_requests(REQUESTS);
+    let lookups = Arc::new(Lookups::start(&panel, REQUESTS));
     for round in 0..100 {
         let before = tokio::spawn({
-            let (lookups, db) = (lookups.clone(), db.clone());
-            async move { join_all((0..200).map(|_| lookups.user(&db, "ann"))).await }
+            let lookups = lookups.clone();
+            async move { join_all((0..200).map(|_| lookups.user("ann"))).await }
         });
         let note = format!("note {round}");
         let mut tx = db.begin().await.unwrap();
@@ -53,16 +55,16 @@ async fn whoever_asks_after_a_change_sees_it(db: Db) {
         let changed = User { note: Some(note.clone()), ..ann.clone() };
         sarban::store::users::update(&mut tx, &ann, &changed).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(lookups.user(&db, "ann").await.unwrap().unwrap().note, Some(note));
+        assert_eq!(lookups.user("ann").await.unwrap().unwrap().note, Some(note));
         before.await.unwrap();
     }
 }
 
 async fn a_database_that_is_gone_is_told_to_all(db: Db) {
+    let lookups = Lookups::start(&panel(&db).await, REQUESTS);
     db.close().await;
-    let lookups = Lookups::for_requests(REQUESTS);
-    for found in join_all((0..100).map(|_| lookups.user(&db, "ann"))).await {
+    for found in join_all((0..100).map(|_| lookups.user("ann"))).await {
         assert_eq!(found.unwrap_err().fault(), Fault::Unavailable);
     }
-    assert_eq!(lookups.user(&db, "ann").await.unwrap_err().fault(), Fault::Unavailable);
+    assert_eq!(lookups.user("ann").await.unwrap_err().fault(), Fault::Unavailable);
 }
