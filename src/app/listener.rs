@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use poem::listener::{Acceptor, AcceptorExt, BoxAcceptor, TcpAcceptor, UnixAcceptor};
+use poem::listener::{Acceptor, TcpAcceptor, UnixAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, http::uri::Scheme};
 use rustix::net::sockopt::set_tcp_nodelay;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
@@ -29,12 +30,50 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open door, and the socket behind it: to be handed on.
 pub(super) struct Listening {
-    pub(super) acceptor: BoxAcceptor,
+    pub(super) acceptor: Doors,
     pub(super) socket: OwnedFd,
 }
 
+/// A door of one of three kinds. (poem's boxed acceptor makes two halves of each connection, with a lock between them that
+/// is taken for every read and write.)
+pub(super) enum Doors {
+    Tcp(Door<TcpAcceptor>),
+    Unix(Door<UnixAcceptor>),
+    Tls(Handshakes),
+}
+
+impl Acceptor for Doors {
+    type Io = Either<TcpStream, Either<UnixStream, TlsStream<TcpStream>>>;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        match self {
+            Self::Tcp(door) => door.local_addr(),
+            Self::Unix(door) => door.local_addr(),
+            Self::Tls(handshakes) => handshakes.local_addr(),
+        }
+    }
+
+    async fn accept(&mut self) -> std::io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
+        let (io, local, remote, scheme) = match self {
+            Self::Tcp(door) => {
+                let (io, local, remote, scheme) = door.accept().await?;
+                (Either::Left(io), local, remote, scheme)
+            }
+            Self::Unix(door) => {
+                let (io, local, remote, scheme) = door.accept().await?;
+                (Either::Right(Either::Left(io)), local, remote, scheme)
+            }
+            Self::Tls(handshakes) => {
+                let (io, local, remote, scheme) = handshakes.accept().await?;
+                (Either::Right(Either::Right(io)), local, remote, scheme)
+            }
+        };
+        Ok((io, local, remote, scheme))
+    }
+}
+
 /// A door that lets nobody in any more once it is closed, while those who are inside stay.
-struct Door<A> {
+pub(super) struct Door<A> {
     acceptor: A,
     closed: CancellationToken,
 }
@@ -68,8 +107,8 @@ pub(super) async fn listen(
         };
         listener.set_nonblocking(true)?;
         let socket = listener.as_fd().try_clone_to_owned()?;
-        let acceptor = Door { acceptor: UnixAcceptor::from_std(listener)?, closed };
-        return Ok(Listening { acceptor: acceptor.boxed(), socket });
+        let acceptor = Doors::Unix(Door { acceptor: UnixAcceptor::from_std(listener)?, closed });
+        return Ok(Listening { acceptor, socket });
     }
     let listener = match inherited {
         Some(socket) => {
@@ -82,10 +121,10 @@ pub(super) async fn listen(
     send_at_once(&listener)?;
     let socket = listener.as_fd().try_clone_to_owned()?;
     let acceptor = match &settings.tls {
-        None => Door { acceptor: TcpAcceptor::from_tokio(listener)?, closed }.boxed(),
+        None => Doors::Tcp(Door { acceptor: TcpAcceptor::from_tokio(listener)?, closed }),
         Some(files) => {
             let tls = TlsAcceptor::from(Arc::new(server_config(files)?));
-            Handshakes::start(listener, tls, closed)?.boxed()
+            Doors::Tls(Handshakes::start(listener, tls, closed)?)
         }
     };
     Ok(Listening { acceptor, socket })
@@ -119,7 +158,7 @@ fn send_at_once(listener: &TcpListener) -> anyhow::Result<()> {
 
 /// A socket file that nobody listens on any more is left over from a crash; one that answers is somebody's.
 async fn bind_unix(path: &Path) -> anyhow::Result<UnixListener> {
-    if tokio::net::UnixStream::connect(path).await.is_ok() {
+    if UnixStream::connect(path).await.is_ok() {
         bail!("another program listens on {}; check UVICORN_UDS", path.display());
     }
     match std::fs::remove_file(path) {
@@ -149,7 +188,7 @@ fn server_config(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
 
 /// TLS connections that have shaken hands. Each handshake is a task of its own, so that a silent client holds up
 /// nobody else; one that has begun before the door is closed comes in.
-struct Handshakes {
+pub(super) struct Handshakes {
     local: LocalAddr,
     done: mpsc::Receiver<(TlsStream<TcpStream>, std::net::SocketAddr)>,
 }

@@ -3,11 +3,12 @@
 
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::PrometheusHandle;
-use poem::listener::BoxAcceptor;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 
+use super::listener::Doors;
 use super::serve::api_options;
 use super::server::{self, Patience};
 use super::{database, health, shutdown};
@@ -23,7 +24,7 @@ use crate::config::Settings;
 use crate::store::migrate;
 
 /// Serves until a signal.
-pub(super) async fn serve(settings: &Settings, acceptor: BoxAcceptor, metrics: PrometheusHandle) -> anyhow::Result<()> {
+pub(super) async fn serve(settings: &Settings, acceptor: Doors, metrics: PrometheusHandle) -> anyhow::Result<()> {
     let db = database::open_to_read(settings).await?;
     match migrate::is_current(&db).await {
         Ok(true) => {}
