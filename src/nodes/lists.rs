@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::task::yield_now;
 
 use super::full_sync::List;
 use super::session::SessionError;
@@ -16,8 +17,10 @@ use crate::domain::ids::{NodeId, UserId};
 use crate::store::node_users;
 use crate::store::{Db, StoreError};
 
-/// Users per page.
-const PAGE: usize = 2_000;
+/// Users per page: reading one keeps a worker from its requests for a millisecond.
+const PAGE: usize = 500;
+/// So many users are added to lists before others may have the worker.
+const STINT: usize = 1_000;
 /// Room for lists is counted in this many bytes; no list takes less.
 const UNIT: usize = 4 * 1024 * 1024;
 /// As many units for lists on their way, and as many again for those whose nodes are slow.
@@ -126,16 +129,17 @@ async fn read(db: &Db, orders: &[Order]) -> Result<Vec<List>, StoreError> {
     let mut after = UserId(i64::MIN);
     loop {
         let page = node_users::live_page(db, after, PAGE).await?;
-        for user in &page {
-            for (order, list) in orders.iter().zip(&mut lists) {
-                list.add(user, &tags.of(user, order.node), order.renew_after);
+        for stint in page.chunks((STINT / orders.len().max(1)).max(1)) {
+            for user in stint {
+                for (order, list) in orders.iter().zip(&mut lists) {
+                    list.add(user, &tags.of(user, order.node), order.renew_after);
+                }
             }
+            yield_now().await;
         }
         match page.last() {
             Some(last) if page.len() == PAGE => after = last.id,
             _ => return Ok(lists),
         }
-        // Many lists are much work: others want this thread, too.
-        tokio::task::yield_now().await;
     }
 }

@@ -66,7 +66,8 @@ pub struct Context {
     pub deps: Arc<Deps>,
 }
 
-/// Keeps a run from being the only one who writes to SQLite, where others write only while nobody does.
+/// Keeps a run from being the only one who works: others write to SQLite only while nobody else does, and requests share
+/// PostgreSQL's processors with it.
 struct Pace {
     engine: Engine,
     /// When this stint began.
@@ -82,10 +83,13 @@ impl Context {
 impl Pace {
     /// Between two transactions.
     async fn breathe(&mut self) {
-        if self.engine == Engine::Sqlite && self.since.elapsed() >= STINT {
-            sleep(BREATH).await;
-            self.since = Instant::now();
+        let stint = self.since.elapsed();
+        match self.engine {
+            Engine::Sqlite if stint < STINT => return,
+            Engine::Sqlite => sleep(BREATH).await,
+            Engine::Postgres => sleep(BREATH.min(stint)).await,
         }
+        self.since = Instant::now();
     }
 }
 
