@@ -18,7 +18,7 @@ import tasks
 
 # connections of each of the two loads, and milliseconds between an answer and the next request
 LOADS = {"full": (32, None), "little": (4, 10)}
-LIVE = "activated = TRUE AND removed = FALSE"
+CAN_WORK = "enabled = TRUE AND removed = FALSE AND id NOT IN (SELECT user_id FROM user_traffic WHERE data_limit_reached = TRUE)"
 
 
 class Work:
@@ -26,6 +26,12 @@ class Work:
 
     def __init__(self, panel, database):
         self.panel, self.database, self.rounds, self.slot = panel, database, 0, None
+
+    def prepare(self, seconds):
+        """What must be done before the load begins."""
+
+    def leave(self):
+        """Puts everything back after it."""
 
     def run(self, task):
         self.slot = self.panel.ask(f"/api/cluster/tasks/{task}/run", "POST")
@@ -49,22 +55,38 @@ class Usage(Work):
         self.run("record_user_usages")
 
 
+def resync(panel):
+    for node in panel.ask("/api/nodes?size=100")["items"]:
+        if node["status"] == "healthy":
+            panel.ask(f"/api/nodes/{node['id']}/resync", "POST")
+
+
 class Review(Work):
-    """Every tenth user is due, another tenth in each round."""
+    """A tenth of the users after the other comes to its date, so that the window is full of them."""
+
+    def prepare(self, seconds):
+        begin, part = int((time.time() + 5) * 1e6), int(seconds * 1e5)
+        self.database.run(
+            f"UPDATE users SET activated = TRUE, expire_strategy = 'fixed_date', expire_date = {begin} + id % 10 * {part}"
+            f" WHERE {CAN_WORK}")
+        if self.database.engine == "postgres":
+            self.database.run("VACUUM users")
+        time.sleep(max(begin / 1e6 - time.time(), 0))
 
     def begin(self):
-        where = f"{LIVE} AND id % 10 = {self.rounds % 10}"
-        self.database.run(f"UPDATE users SET expire_strategy = 'fixed_date', expire_date = 1 WHERE {where}")
         self.run("review_users")
+
+    def leave(self):
+        self.database.run(f"UPDATE users SET activated = TRUE, expire_strategy = 'never', expire_date = NULL WHERE {CAN_WORK}")
+        resync(self.panel)
+        time.sleep(5)
 
 
 class FullSync(Work):
     """All nodes at once; a round is over when they had two seconds."""
 
     def begin(self):
-        for node in self.panel.ask("/api/nodes?size=100")["items"]:
-            if node["status"] == "healthy":
-                self.panel.ask(f"/api/nodes/{node['id']}/resync", "POST")
+        resync(self.panel)
         self.until = time.monotonic() + 2
 
     def is_over(self):
@@ -78,6 +100,7 @@ def window(args, panel, database, folder, load, kind):
     """Both loads beside one kind of work; a row."""
     work = KINDS[kind](panel, database)
     connections, delay = LOADS[load]
+    work.prepare(args.seconds)
     loads = {
         name: bench.start_wrk(panel.base, bench.paths_of(panel, paths), args.seconds, connections, folder,
                               TOKEN=panel.token, DELAY=delay and str(delay))
@@ -91,6 +114,7 @@ def window(args, panel, database, folder, load, kind):
             work.rounds += 1
             if time.monotonic() - began < args.seconds - 1:
                 work.begin()
+    work.leave()
     row = {"load": load, "work": kind, "rounds": work.rounds}
     for name, wrk in loads.items():
         figures = bench.figures_of(wrk)
@@ -104,7 +128,7 @@ def window(args, panel, database, folder, load, kind):
 def main():
     parser = bench.arguments(__doc__, "performance-tail.json", 100_000)
     parser.add_argument("--nodes", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=15)
+    parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--loads", nargs="+", default=list(LOADS), choices=list(LOADS))
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     args = parser.parse_args()

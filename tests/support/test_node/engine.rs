@@ -46,6 +46,11 @@ pub struct Engine {
     pub replies: Vec<(Instant, u64)>,
     pub configs: BTreeMap<String, (String, i32)>,
     counters: BTreeMap<u32, u64>,
+    /// What every user has moved since the counters were read, besides: a hundred nodes that counted for each of their users
+    /// ten times a second would have no time for anything else.
+    moved: u64,
+    /// How much that was when a user came who was not there then.
+    moved_before: BTreeMap<u32, u64>,
 }
 
 impl Engine {
@@ -64,11 +69,14 @@ impl Engine {
         let event = match self.users.get_mut(&user.id) {
             None if tags.is_empty() => return Ok(()),
             None => {
+                if self.moved > 0 {
+                    self.moved_before.insert(user.id, self.moved);
+                }
                 self.users.insert(user.id, NodeUser { username: user.username, key: user.key.clone(), tags });
                 Event::Added { id: user.id, key: user.key }
             }
             Some(_) if tags.is_empty() => {
-                self.users.remove(&user.id);
+                self.remove(user.id);
                 Event::Removed { id: user.id }
             }
             Some(known) if known.tags == tags => return Ok(()),
@@ -90,7 +98,7 @@ impl Engine {
         let named: BTreeSet<u32> = list.iter().filter_map(|data| data.user.as_ref()).map(|user| user.id).collect();
         let gone: Vec<u32> = self.users.keys().filter(|id| !named.contains(id)).copied().collect();
         for id in gone {
-            self.users.remove(&id);
+            self.remove(id);
             self.events.push(Event::Removed { id });
         }
         Ok(())
@@ -103,14 +111,36 @@ impl Engine {
 
     /// Every user moves so many bytes.
     pub fn produce(&mut self, bytes: u64) {
-        for id in self.users.keys().copied().collect::<Vec<_>>() {
-            self.add_usage(id, bytes);
+        self.moved += bytes;
+        self.totals.produced += bytes * self.users.len() as u64;
+    }
+
+    /// Its counter stays until it is read.
+    fn remove(&mut self, user: u32) {
+        self.users.remove(&user);
+        let moved = self.moved - self.moved_before.remove(&user).unwrap_or(0);
+        if moved > 0 {
+            *self.counters.entry(user).or_default() += moved;
         }
+    }
+
+    /// All counters, which begin anew.
+    fn take_counters(&mut self) -> BTreeMap<u32, u64> {
+        let (moved, before) = (std::mem::take(&mut self.moved), std::mem::take(&mut self.moved_before));
+        let everybody = self.users.keys().map(|id| (*id, moved - before.get(id).unwrap_or(&0)));
+        let mut taken = std::mem::take(&mut self.counters);
+        if taken.is_empty() {
+            return everybody.filter(|(_, bytes)| *bytes > 0).collect();
+        }
+        for (id, bytes) in everybody.filter(|(_, bytes)| *bytes > 0) {
+            *taken.entry(id).or_default() += bytes;
+        }
+        taken
     }
 
     /// Reads and resets all counters; whether the reply arrives, the engine will never know.
     pub fn take_usage(&mut self, reply_is_lost: bool) -> BTreeMap<u32, u64> {
-        let taken = std::mem::take(&mut self.counters);
+        let taken = self.take_counters();
         let bytes: u64 = taken.values().sum();
         if reply_is_lost {
             self.totals.lost += bytes;
@@ -125,8 +155,8 @@ impl Engine {
 
     /// As after a restart of the node: nobody is known, nothing is counted.
     pub fn forget(&mut self) {
-        self.users.clear();
-        let uncounted: u64 = std::mem::take(&mut self.counters).values().sum();
+        let uncounted: u64 = self.take_counters().values().sum();
         self.totals.lost += uncounted;
+        self.users.clear();
     }
 }
