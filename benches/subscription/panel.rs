@@ -1,0 +1,97 @@
+//! The panel that is asked: one user, or many alike, and a mixture of hosts as panels have it.
+
+use sarban::domain::host::{Host, HostSpec};
+use sarban::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
+use sarban::domain::inbound::Inbound;
+use sarban::domain::moment::{DAY, Moment, SECOND};
+use sarban::domain::user::{Expiry, ResetStrategy, User};
+use sarban::subscription::catalogue::HostRow;
+
+/// When everything is asked for.
+pub const NOW: Moment = Moment::from_micros(1_795_466_185 * SECOND);
+
+/// Whose subscription it is.
+pub fn user() -> User {
+    User {
+        id: UserId(7),
+        username: Some("ann".to_owned()),
+        key: "0123456789abcdef0123456789abcdef".to_owned(),
+        owner: None,
+        enabled: true,
+        activated: true,
+        removed: false,
+        expiry: Expiry::FixedDate(NOW.plus(20 * DAY)),
+        usage_duration: None,
+        data_limit: Some(50 << 30),
+        reset_strategy: ResetStrategy::NoReset,
+        used_traffic: 7 << 30,
+        lifetime_used_traffic: 7 << 30,
+        online_at: None,
+        traffic_reset_at: None,
+        note: None,
+        created_at: NOW,
+        edit_at: None,
+        sub_revoked_at: None,
+        sub_updated_at: None,
+        sub_last_user_agent: None,
+        service_ids: vec![ServiceId(1)],
+    }
+}
+
+/// How many names a host chooses from. Where chance chooses, no answer has a tag.
+#[derive(Clone, Copy)]
+pub enum Names {
+    Several,
+    One,
+}
+
+/// A mixture as panels have it: three protocols over four transports, and every tenth one WireGuard or Shadowsocks.
+pub fn hosts(count: i64, names: Names) -> Vec<HostRow> {
+    let (sni, host_header) = match names {
+        Names::Several => (r#""a.example", "b.example""#, "*.cdn.example"),
+        Names::One => (r#""a.example""#, "a.cdn.example"),
+    };
+    let row = |id: i64| {
+        let (protocol, network) = match id % 10 {
+            8 => ("shadowsocks", ""),
+            9 => ("wireguard", ""),
+            other => (
+                ["vless", "vmess", "trojan"][other as usize % 3],
+                ["tcp", "ws", "grpc", "httpupgrade"][other as usize % 4],
+            ),
+        };
+        let path = if protocol == "wireguard" { "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=" } else { "/path" };
+        let config = format!(
+            r#"{{"port": 443, "network": "{network}", "tls": "{}", "sni": [{sni}], "fp": "chrome",
+                "host": ["{host_header}"], "path": "{path}", "address": "10.0.0.1/16",
+                "pbk": "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA", "sid": "aa11"}}"#,
+            if network == "tcp" { "reality" } else { "tls" },
+        );
+        let spec = HostSpec {
+            remark: format!("🇩🇪 {id} {{USERNAME}} [{{PROTOCOL}} - {{TRANSPORT}}] {{DAYS_LEFT}}d {{DATA_LEFT}}"),
+            address: format!("node{id}.example.com"),
+            ..HostSpec::default()
+        };
+        HostRow {
+            host: Host {
+                id: HostId(id),
+                inbound_id: Some(InboundId(id)),
+                is_disabled: false,
+                universal: false,
+                weight: id % 7,
+                spec,
+                service_ids: Vec::new(),
+                chain_ids: Vec::new(),
+            },
+            inbound: Some(Inbound {
+                id: InboundId(id),
+                node_id: NodeId(1),
+                tag: format!("in{id}"),
+                protocol: protocol.to_owned(),
+                config,
+            }),
+            service_ids: vec![ServiceId(1)],
+        }
+    };
+    (1..=count).map(row).collect()
+}

@@ -1,0 +1,178 @@
+//! A whole request, from what the server has read to what it is going to write: its place, its route, its user out of a
+//! SQLite database, the tag, the headers, the text. Neither the text nor the user is kept: another one is asked for each
+//! time, and there are more than are ever kept.
+//!
+//! In CPU time of the whole process (SQLite's threads are part of it) for each of 32 requests at once, on as many workers
+//! as a panel has here.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion};
+use futures_util::future::join_all;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use poem::{Endpoint, Request, Response};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rustix::time::{ClockId, clock_gettime};
+use sarban::actions::Panel;
+use sarban::api::health::{Health, HealthReport, Part, Place, Status};
+use sarban::api::{self, Options, State};
+use sarban::app;
+use sarban::clock::Clock;
+use sarban::cluster::bell::Bell;
+use sarban::cluster::identity::Identity;
+use sarban::cluster::view::ClusterView;
+use sarban::config::Settings;
+use sarban::config::cores::Cores;
+use sarban::config::database_url::DatabaseUrl;
+use sarban::domain::moment::DAY;
+use sarban::domain::workers::Workers;
+use sarban::store::{Db, OpenOptions, Tx, migrate};
+use sqlx::{AssertSqlSafe, query, raw_sql};
+use tokio::runtime::{Builder, Runtime};
+
+use super::FORMATS;
+use super::panel::{Names, hosts};
+
+const USERS: usize = 20_000;
+const AT_ONCE: usize = 32;
+
+pub fn formats(criterion: &mut Criterion) {
+    let workers = Workers::plan(Cores::detect().whole(), None, false).threads;
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
+    PrometheusBuilder::new().install_recorder().unwrap();
+    for hosts in [20, 200] {
+        let folder = tempfile::tempdir().unwrap();
+        let asked = runtime.block_on(Asked::open(&folder.path().join("panel.sqlite3"), hosts));
+        for (name, _) in FORMATS {
+            let mut group = criterion.benchmark_group(format!("route/{name}"));
+            group.bench_function(BenchmarkId::from_parameter(hosts), |bencher| {
+                bencher.iter_custom(|requests| asked.answer(&runtime, name, requests));
+            });
+        }
+        runtime.block_on(asked.db.close());
+    }
+}
+
+/// A panel that is asked for one subscription after the other.
+struct Asked<E> {
+    db: Db,
+    routes: Arc<E>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Asked<()> {
+    async fn open(path: &std::path::Path, hosts: i64) -> Asked<impl Endpoint<Output = Response> + 'static> {
+        let settings = Settings::load(std::iter::empty(), None, "bench").unwrap();
+        let cores = Cores::detect().whole();
+        let db = Db::open(&OpenOptions {
+            url: DatabaseUrl::Sqlite { path: path.to_owned() },
+            connections: settings.database.opened(cores),
+            statement_cache: 100,
+            application_name: "bench".to_owned(),
+            acquire_timeout: Duration::from_secs(30),
+            busy_timeout: Duration::from_secs(5),
+            read_only: false,
+        })
+        .await
+        .unwrap();
+        migrate::migrate(&db).await.unwrap();
+        fill(&db, hosts).await;
+        let clock = Clock::real();
+        let panel = Panel { db: db.clone(), clock, bell: Bell::default(), audience: Default::default() };
+        let options = Options {
+            requests_at_once: settings.requests_at_once(cores),
+            surroundings: app::find_surroundings(&settings).unwrap(),
+            http: settings.http,
+            auth: settings.auth,
+            subscription: settings.subscription,
+            counters: None,
+        };
+        let health = Health::new(|| HealthReport {
+            status: Status::Ok,
+            database: Part::Ok,
+            redis: Part::Off,
+            scheduler: Place::Leader,
+        });
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let cluster = ClusterView::alone("bench".to_owned(), Identity::new("host".to_owned()), Vec::new());
+        let state = State::new(panel, options, cluster, health, metrics, &mut StdRng::seed_from_u64(1));
+        Asked { db, routes: Arc::new(api::routes(state)), next: Arc::default() }
+    }
+}
+
+impl<E: Endpoint<Output = Response> + 'static> Asked<E> {
+    /// So many requests; the CPU time that they took.
+    fn answer(&self, runtime: &Runtime, format: &'static str, requests: u64) -> Duration {
+        let left = Arc::new(AtomicUsize::new(requests as usize));
+        let began = cpu_time();
+        runtime.block_on(join_all((0..AT_ONCE).map(|_| {
+            let (left, next, routes) = (left.clone(), self.next.clone(), self.routes.clone());
+            let asking = async move {
+                while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+                    let id = 1 + next.fetch_add(1, Relaxed) % USERS;
+                    let request = Request::builder().uri_str(format!("/sub/user{id}/{id:032x}/{format}"));
+                    let request = request.header("user-agent", "v2rayNG/1.8.17").header("host", "panel.example");
+                    let response = routes.get_response(request.finish()).await;
+                    assert!(response.is_success(), "{}", response.status());
+                    black_box(response.into_body().into_bytes().await.unwrap());
+                }
+            };
+            async { runtime.spawn(asking).await.unwrap() }
+        })));
+        cpu_time() - began
+    }
+}
+
+/// User and system time of this process.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// A service with everything and users who have it.
+async fn fill(db: &Db, count: i64) {
+    let users = format!(
+        "INSERT INTO services (id, name) VALUES (1, 'all');
+         WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < {USERS})
+         INSERT INTO users (id, username, key, activated, expire_strategy, expire_date, created_at)
+         SELECT id, 'user' || id, printf('%032x', id), TRUE, 'fixed_date', {}, 0 FROM n;
+         INSERT INTO user_traffic (user_id, data_limit, used_traffic, created_at)
+         SELECT id, {}, {}, 0 FROM users;
+         INSERT INTO users_services (user_id, service_id) SELECT id, 1 FROM users;",
+        Clock::real().now().plus(20 * DAY).micros(),
+        50_i64 << 30,
+        7_i64 << 30,
+    );
+    let mut tx = db.begin().await.unwrap();
+    let Tx::Lite { tx: lite, .. } = &mut tx else { unreachable!("it was opened on SQLite") };
+    raw_sql(AssertSqlSafe(users)).execute(&mut **lite).await.unwrap();
+    for row in hosts(count, Names::Several) {
+        let (host, inbound) = (row.host, row.inbound.unwrap());
+        query("INSERT INTO inbounds (id, node_id, tag, protocol, config) VALUES ($1, $2, $3, $4, $5)")
+            .bind(inbound.id.0)
+            .bind(inbound.node_id.0)
+            .bind(inbound.tag)
+            .bind(inbound.protocol)
+            .bind(inbound.config)
+            .execute(&mut **lite)
+            .await
+            .unwrap();
+        query("INSERT INTO hosts (id, inbound_id, weight, spec) VALUES ($1, $2, $3, $4)")
+            .bind(host.id.0)
+            .bind(host.inbound_id.map(|id| id.0))
+            .bind(host.weight)
+            .bind(serde_json::to_string(&host.spec).unwrap())
+            .execute(&mut **lite)
+            .await
+            .unwrap();
+    }
+    raw_sql("INSERT INTO inbounds_services (inbound_id, service_id) SELECT id, 1 FROM inbounds; ANALYZE")
+        .execute(&mut **lite)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
