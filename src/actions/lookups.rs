@@ -5,6 +5,7 @@
 //! were being read for.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -96,6 +97,10 @@ async fn serve(panel: Panel, kept: Shelf, line: Arc<tokio::sync::Mutex<mpsc::Unb
                 asked.push(another);
             }
         }
+        asked.retain(|one| !one.answer.is_closed());
+        if asked.is_empty() {
+            continue;
+        }
         // A panic is a failure for those who asked; the next ones are read for.
         let _ = AssertUnwindSafe(read(&panel, &kept, asked)).catch_unwind().await;
     }
@@ -130,10 +135,10 @@ async fn read(panel: &Panel, kept: &Shelf, mut asked: Vec<Waiting>) {
         answers.push((answer, last.clone()));
         read.push((username, last.clone()));
     }
-    kept.keep(read, age);
     for (answer, found) in answers {
         let _ = answer.send(Ok(found));
     }
+    kept.keep(read, age);
 }
 
 impl Shelf {
@@ -148,11 +153,15 @@ impl Shelf {
         let _forgotten;
         let mut kept = self.lock();
         if kept.len() + read.len() > CAPACITY {
-            _forgotten = std::mem::take(&mut *kept);
+            _forgotten = std::mem::replace(&mut *kept, HashMap::with_capacity(CAPACITY));
         }
-        kept.extend(
-            read.into_iter().filter(|(name, _)| name.len() <= MAX_KEPT_NAME).map(|(name, found)| (name, (found, age))),
-        );
+        for (name, found) in read.into_iter().filter(|(name, _)| name.len() <= MAX_KEPT_NAME) {
+            match kept.entry(name) {
+                // Another reader began later and was quicker.
+                Entry::Occupied(entry) if entry.get().1.is_after(age) => {}
+                entry => drop(entry.insert_entry((found, age))),
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Found, Age)>> {
@@ -164,6 +173,7 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::moment::BootTime;
 
     #[test]
     fn whatever_is_asked_for_only_so_many_are_kept() {
@@ -175,5 +185,25 @@ mod tests {
         let newest = (3 * CAPACITY - 1).to_string();
         assert_eq!(shelf.get(&newest, age), Some(None), "the newest are there");
         assert!(shelf.lock().keys().all(|name| name.len() <= MAX_KEPT_NAME), "no long one is");
+    }
+
+    #[test]
+    fn what_is_kept_is_good_for_a_while_and_until_the_bell_rings() {
+        let shelf = Shelf::default();
+        let age = |micros, rings| Age { at: BootTime::from_micros(micros), rings };
+        shelf.keep(vec![("ann".to_owned(), None)], age(5, 1));
+        assert_eq!(shelf.get("ann", age(4 + MAX_AGE, 1)), Some(None));
+        assert_eq!(shelf.get("ann", age(5 + MAX_AGE, 1)), None, "it is too old");
+        assert_eq!(shelf.get("ann", age(6, 2)), None, "somebody has changed something");
+    }
+
+    #[test]
+    fn an_older_reading_replaces_no_newer_one() {
+        let (shelf, age) = (Shelf::default(), |micros, rings| Age { at: BootTime::from_micros(micros), rings });
+        for older in [age(4, 2), age(9, 1)] {
+            shelf.keep(vec![("ann".to_owned(), None)], age(5, 2));
+            shelf.keep(vec![("ann".to_owned(), None)], older);
+            assert_eq!(shelf.get("ann", age(4 + MAX_AGE, 2)), Some(None), "{older:?}");
+        }
     }
 }

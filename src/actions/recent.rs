@@ -53,8 +53,8 @@ struct Kept<V> {
 /// When something was read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Age {
-    at: BootTime,
-    rings: u64,
+    pub(super) at: BootTime,
+    pub(super) rings: u64,
 }
 
 impl Age {
@@ -65,6 +65,11 @@ impl Age {
             Rings::Own => panel.bell.rings_here(),
         };
         Self { at: panel.clock.boot(), rings }
+    }
+
+    /// Whether this is of a later reading than the other.
+    pub(super) fn is_after(self, other: Self) -> bool {
+        (self.rings, self.at) > (other.rings, other.at)
     }
 
     /// Whether what is of this age is still good, where `max_age` is in microseconds.

@@ -43,7 +43,8 @@ pub(super) enum Doors {
 }
 
 impl Acceptor for Doors {
-    type Io = Either<TcpStream, Either<UnixStream, TlsStream<TcpStream>>>;
+    /// Where most are plain, none should be as large as what TLS remembers.
+    type Io = Either<TcpStream, Either<UnixStream, Box<TlsStream<TcpStream>>>>;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         match self {
@@ -65,7 +66,7 @@ impl Acceptor for Doors {
             }
             Self::Tls(handshakes) => {
                 let (io, local, remote, scheme) = handshakes.accept().await?;
-                (Either::Right(Either::Right(io)), local, remote, scheme)
+                (Either::Right(Either::Right(Box::new(io))), local, remote, scheme)
             }
         };
         Ok((io, local, remote, scheme))

@@ -206,10 +206,12 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
             tracing::warn!("the lease was not handed over in time; it will expire");
         }
         // Nodes with sends under way are marked, for which the database must be there.
-        if timeout_at(end - LAST_SECOND, supervisor.has_left()).await.is_err() {
-            tracing::warn!("the connections to the nodes were not closed in time");
-        }
-        collector.shut_down(end - LAST_SECOND).await;
+        let leaving = async {
+            if timeout_at(end - LAST_SECOND, supervisor.has_left()).await.is_err() {
+                tracing::warn!("the connections to the nodes were not closed in time");
+            }
+        };
+        tokio::join!(leaving, collector.shut_down(end - LAST_SECOND));
         end
     };
     let ((), end) = tokio::join!(serving, handing_over);

@@ -108,6 +108,7 @@ async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let mut told = false;
     loop {
         tokio::select! {
+            // Nearly always it is the connection that has something to do.
             biased;
             // Its errors are the client's: gone, too slow, or not HTTP.
             _ = &mut serving => return,

@@ -3,7 +3,6 @@
 
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::PrometheusHandle;
-
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;

@@ -19,7 +19,7 @@ use crate::store::{Db, StoreError};
 
 /// Users per page: reading one keeps a worker from its requests for a millisecond.
 const PAGE: usize = 500;
-/// So many users are added to lists before others may have the worker.
+/// So many users are added to lists, one to all of them at least, before others may have the worker.
 const STINT: usize = 1_000;
 /// Room for lists is counted in this many bytes; no list takes less.
 const UNIT: usize = 4 * 1024 * 1024;

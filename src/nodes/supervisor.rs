@@ -226,13 +226,15 @@ impl Fleet {
         let delay = spread.mul_f64(self.rng.random_range(0.0..1.0));
         let rng = StdRng::seed_from_u64(self.rng.random());
         let keeping = keep(context.clone(), row.clone(), stop.clone(), resync.clone(), rng);
+        let waiting = stop.clone();
         let handle = tokio::spawn(async move {
             // One session per node at a time.
             if let Some(before) = before {
                 before.await.ok();
             }
-            sleep(delay).await;
-            keeping.await;
+            if waiting.run_until_cancelled(sleep(delay)).await.is_some() {
+                keeping.await;
+            }
         });
         self.tasks.insert(id, NodeTask { row: row.clone(), asked: None, stop, resync, handle });
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::panel_process::Setup;
@@ -86,23 +86,30 @@ async fn nodes_that_are_being_told_something_are_marked_at_the_end(test: TestDat
         nodes.push(node);
     }
     let healthy = "SELECT COUNT(*) FROM nodes WHERE status = 'healthy'";
-    while number(&test.db, healthy).await < NODES {
-        sleep(Duration::from_millis(20)).await;
-    }
+    within_a_minute(async || number(&test.db, healthy).await == NODES).await;
     let page = call(&panel, &token, Method::GET, "/api/inbounds?size=100", Value::Null).await;
     let inbounds: Vec<Value> = page["items"].as_array().expect("items").iter().map(|it| it["id"].clone()).collect();
     let service = json!({"name": "all", "inbound_ids": inbounds});
     let service = call(&panel, &token, Method::POST, "/api/services", service).await["id"].clone();
     let user = json!({"username": "ann", "expire_strategy": "never", "service_ids": [service]});
     call(&panel, &token, Method::POST, "/api/users", user).await;
-    while nodes.iter().any(|node| node.users().is_empty())
-        || number(&test.db, "SELECT COUNT(*) FROM user_change").await > 0
-    {
-        sleep(Duration::from_millis(20)).await;
-    }
+    within_a_minute(async || {
+        nodes.iter().all(|node| !node.users().is_empty())
+            && number(&test.db, "SELECT COUNT(*) FROM user_change").await == 0
+    })
+    .await;
     nodes.iter().for_each(|node| node.hold(Duration::from_secs(30)));
     call(&panel, &token, Method::POST, "/api/users/ann/disable", Value::Null).await;
+    // Five times the longest pause between two looks at what has changed.
     sleep(Duration::from_secs(1)).await;
     assert!(panel.stop().await.success());
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, NODES);
+}
+
+async fn within_a_minute(is_so: impl AsyncFn() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(60);
+    while !is_so().await {
+        assert!(Instant::now() < limit, "it takes too long");
+        sleep(Duration::from_millis(20)).await;
+    }
 }

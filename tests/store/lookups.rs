@@ -47,7 +47,7 @@ async fn whoever_asks_after_a_change_sees_it(db: Db) {
     for round in 0..100 {
         let before = tokio::spawn({
             let lookups = lookups.clone();
-            async move { join_all((0..200).map(|_| lookups.user("ann"))).await }
+            async move { join_all((0..200).map(|_| lookups.recent_user("ann"))).await }
         });
         let note = format!("note {round}");
         let mut tx = db.begin().await.unwrap();
@@ -55,7 +55,10 @@ async fn whoever_asks_after_a_change_sees_it(db: Db) {
         let changed = User { note: Some(note.clone()), ..ann.clone() };
         sarban::store::users::update(&mut tx, &ann, &changed).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(lookups.user("ann").await.unwrap().unwrap().note, Some(note));
+        assert_eq!(lookups.user("ann").await.unwrap().unwrap().note.as_ref(), Some(&note));
+        panel.bell.ring();
+        assert_eq!(lookups.recent_user("ann").await.unwrap().unwrap().note.as_ref(), Some(&note));
+        assert_eq!(lookups.recent_user("ann").await.unwrap().unwrap().note, Some(note), "and it is kept");
         before.await.unwrap();
     }
 }

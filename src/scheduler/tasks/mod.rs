@@ -25,9 +25,10 @@ use crate::store::{Db, Engine, Fault, Fence, FenceError, StoreError};
 
 /// How long a statement may take that first waits for whoever writes the totals of many users.
 const TURN_LIMIT: Duration = Duration::from_secs(60);
-/// How long a task writes to SQLite chunk after chunk,
+/// How long a task writes to SQLite chunk after chunk before it pauses; to PostgreSQL for one chunk.
 const STINT: Duration = Duration::from_millis(100);
-/// and how long it then leaves it to other processes. (Writers of this process take turns with each chunk.)
+/// How long it then leaves SQLite to other processes (writers of this process take turns with each chunk), and at most
+/// PostgreSQL to requests: as long as it has worked.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// What tasks need; the same for every run.
