@@ -2,7 +2,8 @@
 """Measures whether more processes cost more: 1, 2 and 3 panels on one PostgreSQL and one Redis: part of `make bench`.
 
 Each panel has one worker and as many connections as in the other figures, which ask without a pause, so that none is idle;
-what counts is the CPU time per request, of the panels and of the database. (Requests per second say nothing about it on a
+what counts is the CPU time per request, of the panels and of the database. All panels together have the same number of
+connections to the database, so that it is as busy with one as with three. (Requests per second say nothing about it on a
 machine whose cores they share.) One round after another with each number of panels; of the rounds the median, because a
 machine has its moods.
 """
@@ -54,6 +55,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32, help="for each process")
+    parser.add_argument("--database-connections", type=int, default=12, help="of all processes together")
     parser.add_argument("--workers", default="1", help="of each process")
     args = parser.parse_args()
     server, redis = os.environ.get("SARBAN_TEST_POSTGRES_URL"), os.environ.get("SARBAN_TEST_REDIS_URL")
@@ -67,7 +69,10 @@ def main():
                 for nth in range(count):
                     folder = Path(home) / f"{nth_round}.{count}.{nth}"
                     folder.mkdir()
-                    panels.append(bench.Panel(args, database.url, args.workers, str(folder), {"REDIS_URL": redis}))
+                    panels.append(bench.Panel(args, database.url, args.workers, str(folder), {
+                        "REDIS_URL": redis, "SQLALCHEMY_CONNECTION_MAX_OVERFLOW": "0",
+                        "SQLALCHEMY_CONNECTION_POOL_SIZE": str(args.database_connections // count),
+                    }))
                 # What a seeded database has waiting for the tasks is done before.
                 time.sleep(3)
                 tasks.settled(database, "SELECT COUNT(*) FROM task_run WHERE state = 'running'", 120)

@@ -11,6 +11,7 @@ of each the median, because a machine has its moods.
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ class Work:
         """What must be done before the load begins."""
 
     def leave(self):
-        """Puts everything back after it."""
+        """Puts users back to work after it."""
 
     def run(self, task):
         self.slot = self.panel.ask(f"/api/cluster/tasks/{task}/run", "POST")
@@ -67,13 +68,15 @@ class Review(Work):
     """A tenth of the users after the other comes to its date, so that the window is full of them."""
 
     def prepare(self, seconds):
-        begin, part = int((time.time() + 5) * 1e6), int(seconds * 1e5)
+        begin, part = int((time.time() + 12) * 1e6), int(seconds * 1e5)
         self.database.run(
             f"UPDATE users SET activated = TRUE, expire_strategy = 'fixed_date', expire_date = {begin} + id % 10 * {part}"
             f" WHERE {CAN_WORK}")
         if self.database.engine == "postgres":
             self.database.run("VACUUM users")
-        time.sleep(max(begin / 1e6 - time.time(), 0))
+        if time.time() * 1e6 > begin:
+            sys.exit("bench: the users' dates were not written in time: those of several tenths have come already")
+        time.sleep(begin / 1e6 - time.time())
 
     def begin(self):
         self.run("review_users")
