@@ -53,7 +53,7 @@ def main():
     parser = bench.arguments(__doc__, "performance-scale-out.json", 100_000, engines=False)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--connections", type=int, default=32, help="for each process")
     parser.add_argument("--database-connections", type=int, default=12, help="of all processes together")
     parser.add_argument("--workers", default="1", help="of each process")
