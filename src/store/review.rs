@@ -16,12 +16,13 @@ statements! {
         ORDER BY expire_date LIMIT $2";
     DISABLED = "SELECT id FROM users WHERE activated = TRUE AND enabled = FALSE ORDER BY id LIMIT $1";
     // Nearly all of them were deactivated long ago. PostgreSQL takes those away by small indexes whose ids are all that it
-    // reads; SQLite looks each user up, which costs it no more.
+    // reads; SQLite looks each user up, which costs it no more. `OFFSET 0` has PostgreSQL look each one up, too: as a join,
+    // while its statistics still say that nobody is deactivated, it may compare everybody with everybody.
     LIMITED =>
         pg "SELECT t.user_id FROM user_traffic AS t
             WHERE t.data_limit_reached = TRUE AND t.user_id > $1
-              AND NOT EXISTS (SELECT 1 FROM users AS x WHERE x.removed = FALSE AND x.activated = FALSE AND x.id > $1 AND x.id = t.user_id)
-              AND NOT EXISTS (SELECT 1 FROM users AS r WHERE r.removed = TRUE AND r.id > $1 AND r.id = t.user_id)
+              AND NOT EXISTS (SELECT 1 FROM users AS x WHERE x.removed = FALSE AND x.activated = FALSE AND x.id = t.user_id OFFSET 0)
+              AND NOT EXISTS (SELECT 1 FROM users AS r WHERE r.removed = TRUE AND r.id = t.user_id OFFSET 0)
             ORDER BY t.user_id LIMIT $2",
         lite "SELECT u.id FROM user_traffic AS t JOIN users AS u ON u.id = t.user_id
             WHERE t.data_limit_reached = TRUE AND u.activated = TRUE AND t.user_id > $1 ORDER BY t.user_id LIMIT $2";
