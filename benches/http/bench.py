@@ -2,7 +2,7 @@
 """Measures the panel under load, beside a bare route that returns as many bytes: `make bench`.
 
 For each number of users and each engine: a seeded database, a panel, and wrk on each route. Prints a table and writes
-docs/performance.json, docs/performance.svg and the table in docs/performance.md. Needs wrk, PostgreSQL and Redis are
+docs/performance.json, docs/performance.svg and the tables in docs/performance-tables.md. Needs wrk; PostgreSQL and Redis are
 started by tests/support/services.sh, which `make bench` goes through.
 """
 
@@ -356,7 +356,7 @@ def write(args, results):
     output.parent.mkdir(exist_ok=True)
     output.write_text(json.dumps(results, indent=1) + "\n")
     output.with_suffix(".svg").write_text(chart(results))
-    replace(output.with_suffix(".md"), "figures", f"\n![CPU time per request]({output.stem}.svg)\n" + tables(results))
+    replace(output.with_name(f"{output.stem}-tables.md"), "figures", f"\n![CPU time per request]({output.stem}.svg)\n" + tables(results))
 
 
 def replace(document, name, text):

@@ -108,7 +108,7 @@ def main():
             finally:
                 panel.stop()
     Path(args.output).write_text(json.dumps({"users": args.users, "rows": rows}, indent=1) + "\n")
-    bench.replace(Path(args.output).with_name("performance.md"), "overload", table(rows))
+    bench.replace(Path(args.output).with_name("performance-tables.md"), "overload", table(rows))
 
 
 def table(rows):
@@ -122,7 +122,7 @@ def table(rows):
             f"{row['p99_ms']:.0f} | {row['longest_probe_ms']:.0f} | {row['back_after_ms']:.0f} | {row['afterwards']} | {row['resident_mb']} |")
     kept = all(row["terms"] == 0 and row["places"] == ["leader"] for row in rows)
     clean = all(row["without_retry_after"] == row["other"] == row["broken"] == row["failed_probes"] == 0 for row in rows)
-    lines += ["", f"The lease {'stayed where it was' if kept else 'MOVED'} all the time; every refusal was a 503 with `Retry-After`" +
+    lines += ["", f"The lease {'did not move' if kept else 'MOVED'}; every refusal was a 503 with `Retry-After`" +
               (", and no connection broke." if clean else ", EXCEPT SOME: see performance-overload.json.")]
     return "\n".join(lines) + "\n\n"
 

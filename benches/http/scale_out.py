@@ -82,7 +82,7 @@ def main():
                     panel.stop()
     rows = [median(rows, load, count) for load in LOADS for count in args.processes]
     Path(args.output).write_text(json.dumps({"users": args.users, "rounds": args.rounds, "rows": rows}, indent=1) + "\n")
-    bench.replace(Path(args.output).with_name("performance.md"), "scale-out", table(rows))
+    bench.replace(Path(args.output).with_name("performance-tables.md"), "scale-out", table(rows))
 
 
 def median(rows, load, processes):

@@ -70,7 +70,7 @@ def main():
                 finally:
                     panel.stop()
     Path(args.output).write_text(json.dumps(results, indent=1) + "\n")
-    bench.replace(Path(args.output).with_name("performance.md"), "memory", table(results))
+    bench.replace(Path(args.output).with_name("performance-tables.md"), "memory", table(results))
 
 
 def table(results):

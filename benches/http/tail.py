@@ -159,7 +159,7 @@ def main():
                     panel.stop()
             results.append({"users": args.users, "engine": engine, "nodes": args.nodes, "rows": rows})
     Path(args.output).write_text(json.dumps(results, indent=1) + "\n")
-    bench.replace(Path(args.output).with_name("performance.md"), "tail", table(results))
+    bench.replace(Path(args.output).with_name("performance-tables.md"), "tail", table(results))
 
 
 def median(rows):

@@ -165,7 +165,7 @@ def main():
                 database = Database(args, home, engine, users, server)
                 results.append({"users": users, "engine": engine, "rows": tasks(args, database, folder, users)})
     Path(args.output).write_text(json.dumps(results, indent=1) + "\n")
-    bench.replace(Path(args.output).with_name("performance.md"), "tasks", table(results))
+    bench.replace(Path(args.output).with_name("performance-tables.md"), "tasks", table(results))
 
 
 def table(results):
