@@ -14,8 +14,8 @@ run: ## build and start a panel at http://127.0.0.1:8000, on SQLite in this fold
 	@command -v cc >/dev/null || { echo "a C compiler is missing: install one (on Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
 	$(CARGO) build --locked
 	@echo
-	@echo "The panel starts at http://127.0.0.1:8000 and keeps its data in this folder."
-	@echo "Make the first admin from a second terminal, in this folder:"
+	@echo "The panel starts at http://127.0.0.1:8000 and stores its data in this folder."
+	@echo "Create the first admin from a second terminal, in this folder:"
 	@echo
 	@echo "    SARBAN_ADMIN_PASSWORD='a password' $(SARBAN) admin create -u root --sudo"
 	@echo
@@ -24,46 +24,47 @@ run: ## build and start a panel at http://127.0.0.1:8000, on SQLite in this fold
 test: ## run every test, on a Redis and a PostgreSQL started for it
 	@tests/support/services.sh run $(CARGO) test --locked --no-fail-fast
 
-chaos: ## faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour
+chaos: ## inject faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour
 	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
 
-bench: ## measure the panel under load, beside a bare route: docs/performance.md (BENCH="--users 100000" for less)
+bench: ## measure the panel under load and write docs/performance-tables.md (BENCH="--users 100000" measures less)
 	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node
 	@tests/support/services.sh run sh -c "python3 benches/http/bench.py $(BENCH) && python3 benches/http/tasks.py $(TASKS) \
 		&& python3 benches/http/tail.py && python3 benches/http/overload.py && python3 benches/http/scale_out.py"
 
-soak: ## memory through an hour of load: docs/performance.md (SOAK="--users 1000000 --minutes 10" for other figures)
+soak: ## measure memory over an hour of load and write docs/performance-tables.md (SOAK="--users 1000000 --minutes 10")
 	$(CARGO) build --locked --release --bin sarban --example seed
 	@tests/support/services.sh run python3 benches/http/soak.py $(SOAK)
 
-model: ## every order of the steps of the lease's protocol, with three candidates
+model: ## check the lease protocol in every order of its steps, with three candidates
 	@$(CARGO) test --locked --test model -- --candidates 3
 
-lint: ## formatting, clippy with warnings denied, the rules of the house, what deploy/ and the image name
+lint: ## formatting, clippy with warnings denied, layers, and names that deploy/, the image and docs/settings.md use
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --test layers
 	python3 tests/deploy/context.py
 	python3 tests/deploy/metrics.py
+	python3 tests/deploy/settings.py
 
-openapi: ## write openapi.json anew, after a change of the API
+openapi: ## regenerate openapi.json after a change of the API
 	SARBAN_WRITE_OPENAPI=1 $(CARGO) test --locked --test api -- the_committed_document
 
-fuzz-api: ## ask a fresh panel everything that openapi.json allows and more: no 5xx, no answer of another shape (SECONDS=300)
+fuzz-api: ## send a fresh panel valid and invalid requests made from openapi.json, and fail on a 5xx or an undocumented answer (SECONDS=300)
 	$(CARGO) build --locked --bin sarban
 	@tests/support/fuzz_api.sh $(SARBAN) $(or $(SECONDS),300)
 
-deny: ## licences, banned crates and sources of all dependencies (needs cargo-deny)
+deny: ## check licences, bans and sources of all dependencies (needs cargo-deny)
 	cargo-deny --locked check licenses bans sources
 
-deploy-check: ## try everything in deploy/: files by their own tools, proxies and back-ups for real
+deploy-check: ## check the files of deploy/ with their own tools, and run the proxies and the back-ups
 	bash tests/deploy/check.sh
 	$(CARGO) build --locked --bin sarban --example test_node
 	@tests/support/services.sh run python3 tests/deploy/proxies.py
 	@tests/support/services.sh run python3 tests/deploy/backup.py
 
-services: ## leave a Redis and a PostgreSQL running and print the exports: eval "$(make -s services)"
+services: ## start a Redis and a PostgreSQL, leave them running, and print exports: eval "$(make -s services)"
 	@tests/support/services.sh start
 
-services-stop: ## stop them
+services-stop: ## stop the Redis and the PostgreSQL that `make services` started
 	@tests/support/services.sh stop
