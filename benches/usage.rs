@@ -12,9 +12,9 @@ use std::time::Duration;
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::Moment;
 use sarban::domain::usage::UsageReply;
-use sarban::store::usage_batches::{oldest_applied, oldest_staged, stage};
-use sarban::store::usage_hours::fold;
-use sarban::store::usage_totals::{Extras, apply};
+use sarban::store::usage::batches::{oldest_applied, oldest_staged, stage};
+use sarban::store::usage::hours::fold;
+use sarban::store::usage::totals::{ApplyOptions, apply};
 use sarban::store::{Db, Engine};
 use support::database::{Content, execute, number, with_database};
 use tokio::time::Instant;
@@ -86,7 +86,9 @@ async fn all(db: &Db, applying: bool) -> (Duration, Duration) {
         let one = Instant::now();
         let mut tx = db.begin().await.expect("a transaction");
         if applying {
-            apply(&mut tx, &batches, Extras { node_hours: true, remark_at: None }, AT).await.expect("applied");
+            apply(&mut tx, &batches, ApplyOptions { node_hours: true, notify_percent: None }, AT)
+                .await
+                .expect("applied");
         } else {
             fold(&mut tx, &batches, true, AT).await.expect("folded");
         }

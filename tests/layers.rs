@@ -162,7 +162,7 @@ fn a_room_may_use_the_rooms_above_its_line_only() {
     for (path, code) in [
         ("src/domain/user.rs", "use crate::store::Db;"),
         ("src/store/mod.rs", "use crate::{domain::ids, actions::Panel};"),
-        ("src/cluster/bell.rs", "fn f() { crate::nodes::sync() }"),
+        ("src/cluster/wakeup.rs", "fn f() { crate::nodes::sync() }"),
         ("src/config/mod.rs", "use super::clock::Clock;"),
         ("src/clock.rs", "mod tests { use super::super::config; }"),
         ("src/api/users.rs", "pub(crate) use crate::cli as x;"),

@@ -1,6 +1,6 @@
 //! How soon a change of a user reaches all nodes, and what a new leader of many nodes costs: `cargo bench --bench nodes`.
 //!
-//! On SQLite and PostgreSQL. No bell rings: each change is found by looking, as one made on another host without Redis.
+//! On SQLite and PostgreSQL. No wakeup rings: each change is found by looking, as one made on another host without Redis.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 
 mod light_node;

@@ -22,15 +22,16 @@ use sarban::api::health::{Health, HealthReport, Part, Place, Status};
 use sarban::api::{self, Options, State};
 use sarban::app;
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
 use sarban::cluster::identity::Identity;
 use sarban::cluster::view::ClusterView;
+use sarban::cluster::wakeup::Wakeup;
 use sarban::config::Settings;
 use sarban::config::cores::Cores;
 use sarban::config::database_url::DatabaseUrl;
 use sarban::domain::moment::DAY;
 use sarban::domain::workers::Workers;
-use sarban::store::{Db, OpenOptions, Tx, migrate};
+use sarban::store::migrate;
+use sarban::store::{Db, OpenOptions, Tx};
 use sqlx::{AssertSqlSafe, query, raw_sql};
 use tokio::runtime::{Builder, Runtime};
 
@@ -82,10 +83,10 @@ impl Asked<()> {
         migrate::migrate(&db).await.unwrap();
         fill(&db, hosts).await;
         let clock = Clock::real();
-        let panel = Panel { db: db.clone(), clock, bell: Bell::default(), audience: Default::default() };
+        let panel = Panel { db: db.clone(), clock, wakeup: Wakeup::default(), targets: Default::default() };
         let options = Options {
             requests_at_once: settings.requests_at_once(cores),
-            surroundings: app::find_surroundings(&settings).unwrap(),
+            render_context: app::find_surroundings(&settings).unwrap(),
             http: settings.http,
             auth: settings.auth,
             subscription: settings.subscription,

@@ -7,8 +7,9 @@ use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
-use crate::store::admins::AdminUsage;
-use crate::store::{Fault, IdList, StoreError, Tx, admins, retry};
+use crate::store::access::admins;
+use crate::store::access::admins::AdminUsage;
+use crate::store::{Fault, IdList, StoreError, Tx, retry};
 
 /// So many users lose their owner in one transaction: well below a quarter of a second on SQLite.
 const ORPHANS_AT_ONCE: i64 = 10_000;

@@ -4,7 +4,9 @@
 use super::Panel;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::Task;
-use crate::store::{StoreError, clock, runs};
+use crate::store::StoreError;
+use crate::store::clock;
+use crate::store::cluster::runs;
 
 /// Asks for a run of a task. Returns its slot in the ledger.
 pub async fn run_now(panel: &Panel, task: Task) -> Result<Moment, StoreError> {
@@ -22,6 +24,6 @@ async fn ask(panel: &Panel, what: &str) -> Result<Moment, StoreError> {
     let mut tx = panel.db.begin().await?;
     runs::request(&mut tx, what, now).await?;
     tx.commit().await?;
-    panel.bell.ring();
+    panel.wakeup.notify();
     Ok(now)
 }

@@ -12,9 +12,10 @@ use crate::domain::ids::NodeId;
 use crate::domain::moment::SECOND;
 use crate::nodes::link::Link;
 use crate::nodes::link_error::LinkError;
+use crate::nodes::one_off::{VisitError, visit};
 use crate::nodes::proto::BackendConfig;
-use crate::nodes::visit::{VisitError, visit};
-use crate::store::{StoreError, node_edits};
+use crate::store::StoreError;
+use crate::store::nodes::edit_lock;
 
 /// How long an admin waits for another one's change of the same node, and how often one looks.
 const TURN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(100));
@@ -107,7 +108,7 @@ impl Turn {
         let end = Instant::now() + TURN.0;
         // Exists before it holds: whoever goes away meanwhile gives back what may just have been taken.
         let turn = Self { panel: panel.clone(), node, holder: Uuid::now_v7() };
-        while !node_edits::take(&panel.db, node, turn.holder, HOLD).await? {
+        while !edit_lock::take(&panel.db, node, turn.holder, HOLD).await? {
             if Instant::now() >= end {
                 return Err(EngineError::Busy);
             }
@@ -121,7 +122,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let (db, node, holder) = (self.panel.db.clone(), self.node, self.holder);
         tokio::spawn(async move {
-            if let Err(error) = node_edits::give_back(&db, node, holder).await {
+            if let Err(error) = edit_lock::give_back(&db, node, holder).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(node = node.0, error, "a node is held for a change that is over, until its time is up");
             }

@@ -8,7 +8,8 @@ use crate::clock::Clock;
 use crate::domain::ids::UserId;
 use crate::domain::moment::{BootTime, Moment};
 use crate::domain::user::User;
-use crate::store::subscription_fetches::{self, Fetch};
+use crate::store::users::subscription_fetches;
+use crate::store::users::subscription_fetches::Fetch;
 use crate::store::{Db, StoreError, retry};
 
 /// At most so many users between two writes; the fetches of further ones are not noted.

@@ -2,14 +2,14 @@
 
 pub mod admins;
 pub mod attempt_limiter;
-pub mod audience;
 pub mod cluster;
 pub mod engines;
 pub mod fetch_log;
 pub mod hosts;
 pub mod lookups;
 pub mod nodes;
-pub mod notices;
+pub mod notification_targets;
+pub mod notifications;
 pub mod passwords;
 pub mod recent;
 pub mod services;
@@ -21,10 +21,10 @@ pub mod users;
 
 use std::time::Duration;
 
-use audience::Audiences;
+use notification_targets::LiveTargets;
 
 use crate::clock::Clock;
-use crate::cluster::bell::Bell;
+use crate::cluster::wakeup::Wakeup;
 use crate::store::Db;
 
 /// Between two transactions of a large piece of work: SQLite lets others write only while nobody does.
@@ -38,7 +38,7 @@ pub struct Panel {
     /// The host's clock: requests are stamped with it.
     pub clock: Clock,
     /// Rung after every commit that leaves the leader something to do.
-    pub bell: Bell,
+    pub wakeup: Wakeup,
     /// Who is told of what happens to users.
-    pub audience: Audiences,
+    pub targets: LiveTargets,
 }

@@ -1,4 +1,4 @@
-//! What admins do with nodes. The row says what should be; the leader, woken by the bell, makes it so.
+//! What admins do with nodes. The row says what should be; the leader, woken by the wakeup, makes it so.
 
 use super::Panel;
 use crate::domain::ids::NodeId;
@@ -36,7 +36,7 @@ pub async fn create(panel: &Panel, new: NewNode) -> Result<Node, NodeError> {
         Ok(id)
     })
     .await?;
-    panel.bell.ring();
+    panel.wakeup.notify();
     Ok(new.into_node(id))
 }
 
@@ -53,7 +53,7 @@ pub async fn edit(panel: &Panel, id: NodeId, edit: &NodeEdit) -> Result<Option<N
     if !found {
         return Ok(None);
     }
-    panel.bell.ring();
+    panel.wakeup.notify();
     Ok(store::nodes::by_id(&panel.db, id).await?)
 }
 
@@ -85,7 +85,7 @@ enum Change {
     Repin,
 }
 
-/// A transaction with one statement on one node; the bell rings when the node was there.
+/// A transaction with one statement on one node; the wakeup rings when the node was there.
 async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<bool, StoreError> {
     let found = store::retry(StoreError::is_retry, || async {
         let mut tx = panel.db.begin().await?;
@@ -99,7 +99,7 @@ async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<bool, Store
     })
     .await?;
     if found {
-        panel.bell.ring();
+        panel.wakeup.notify();
     }
     Ok(found)
 }

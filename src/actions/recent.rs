@@ -1,8 +1,8 @@
 //! What was read a moment ago, kept for a moment: a thousand requests for the same read the database once.
 //!
-//! What is kept is good until it is too old or the bell has rung: after a change in this process it is read anew at
-//! once, after one elsewhere as soon as the bell carries it, and at the latest when its time is over. So whatever was
-//! revoked stops working everywhere within [`MAX_AGE`], also when the bell is lost.
+//! What is kept is good until it is too old or the wakeup has rung: after a change in this process it is read anew at
+//! once, after one elsewhere as soon as the wakeup carries it, and at the latest when its time is over. So whatever was
+//! revoked stops working everywhere within [`MAX_AGE`], also when the wakeup is lost.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -61,8 +61,8 @@ impl Age {
     /// What is read from now on is of this age, for whoever minds these rings.
     pub(super) fn now(panel: &Panel, rings: Rings) -> Self {
         let rings = match rings {
-            Rings::All => panel.bell.rings(),
-            Rings::Own => panel.bell.rings_here(),
+            Rings::All => panel.wakeup.count(),
+            Rings::Own => panel.wakeup.local_count(),
         };
         Self { at: panel.clock.boot(), rings }
     }

@@ -3,8 +3,10 @@
 use super::{PAUSE, Panel};
 use crate::domain::ids::{InboundId, ServiceId, UserId};
 use crate::domain::service::Service;
-use crate::store::services::{self, Scope};
-use crate::store::{IdList, StoreError, changes, retry};
+use crate::store::hosts::services;
+use crate::store::hosts::services::Scope;
+use crate::store::users::changes;
+use crate::store::{IdList, StoreError, retry};
 
 /// So many users lose a service in one transaction: well below a quarter of a second on SQLite.
 const USERS_AT_ONCE: i64 = 10_000;
@@ -93,7 +95,7 @@ pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Resu
         Ok(tx.commit().await?)
     })
     .await?;
-    panel.bell.ring();
+    panel.wakeup.notify();
     by_id(panel, id).await
 }
 
@@ -105,7 +107,7 @@ pub async fn delete(panel: &Panel, id: ServiceId) -> Result<(), ServiceError> {
     while retry(is_retry, async || delete_part(panel, id).await).await? == Part::More {
         tokio::time::sleep(PAUSE).await;
     }
-    panel.bell.ring();
+    panel.wakeup.notify();
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub async fn set_telegram(panel: &Panel, new: &TelegramSettings) -> Result<(), S
         tx.commit().await
     })
     .await?;
-    panel.audience.follow(Some(new.clone()));
-    panel.bell.ring();
+    panel.targets.follow(Some(new.clone()));
+    panel.wakeup.notify();
     Ok(())
 }

@@ -7,7 +7,8 @@ use super::attempt_limiter::{AttemptLimiter, Subject, TooMany};
 use super::passwords::{self, PasswordError};
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
-use crate::store::{StoreError, admins};
+use crate::store::StoreError;
+use crate::store::access::admins;
 
 /// Why nobody was signed in.
 #[derive(Debug, thiserror::Error)]

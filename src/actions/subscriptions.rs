@@ -9,7 +9,8 @@ use crate::clock::Clock;
 use crate::domain::credentials::KeyDerivation;
 use crate::domain::moment::{BootTime, SECOND};
 use crate::domain::subscription_settings::SubscriptionSettings;
-use crate::store::{Db, StoreError, settings, subscription};
+use crate::store::hosts::subscription_sources;
+use crate::store::{Db, StoreError, settings};
 use crate::subscription::catalogue::Catalogue;
 use crate::subscription::client::ClientRules;
 use crate::subscription::templates::Templates;
@@ -19,7 +20,7 @@ const MAX_AGE: i64 = SECOND;
 
 /// What renderings depend on and what does not change while the process runs.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct RenderContext {
     /// How credentials come from keys.
     pub derivation: KeyDerivation,
     /// The fixed parts of configurations.
@@ -28,7 +29,7 @@ pub struct Surroundings {
     pub server_ip: String,
 }
 
-impl Surroundings {
+impl RenderContext {
     /// A hash of all of it and of the program's version: another one may render differently.
     pub fn revision(&self) -> u128 {
         self.revision_in(env!("CARGO_PKG_VERSION"))
@@ -39,7 +40,7 @@ impl Surroundings {
     }
 }
 
-impl Default for Surroundings {
+impl Default for RenderContext {
     fn default() -> Self {
         Self {
             derivation: KeyDerivation::default(),
@@ -99,7 +100,7 @@ impl SourceCache {
             Some(old) if old.settings.rules == settings.rules => old.rules.clone(),
             _ => ClientRules::new(&settings.rules),
         };
-        let hosts = subscription::hosts(db).await?;
+        let hosts = subscription_sources::hosts(db).await?;
         let revision = xxh3_128(format!("{hosts:?} {settings:?}").as_bytes());
         let catalogue = Catalogue::new(hosts);
         let sources = Arc::new(Sources { catalogue, settings, rules, revision });
@@ -136,8 +137,8 @@ mod tests {
     /// Else an app would be told for ever that it has what the program before this one made.
     #[test]
     fn another_version_of_the_program_has_other_tags() {
-        let surroundings = Surroundings::default();
-        assert_eq!(surroundings.revision_in("0.1.0"), surroundings.revision_in("0.1.0"));
-        assert_ne!(surroundings.revision_in("0.1.0"), surroundings.revision_in("0.1.1"));
+        let render_context = RenderContext::default();
+        assert_eq!(render_context.revision_in("0.1.0"), render_context.revision_in("0.1.0"));
+        assert_ne!(render_context.revision_in("0.1.0"), render_context.revision_in("0.1.1"));
     }
 }

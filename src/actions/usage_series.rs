@@ -5,7 +5,8 @@ use super::users::{self, UserError};
 use crate::domain::admin::Admin;
 use crate::domain::ids::{NodeId, UserId};
 use crate::domain::usage_series::{Series, Span, Step};
-use crate::store::{StoreError, usage_series};
+use crate::store::StoreError;
+use crate::store::usage::series;
 
 /// A user's traffic by the hour on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,29 +20,29 @@ pub struct OnNode {
 /// A user's traffic by the hour, on each node where it had any in the span.
 pub async fn of_user(panel: &Panel, admin: &Admin, username: &str, span: Span) -> Result<Vec<OnNode>, UserError> {
     let user = users::get(panel, admin, username).await?;
-    let nodes = usage_series::of_user_by_node(&panel.db, user.id, span).await?;
+    let nodes = series::of_user_by_node(&panel.db, user.id, span).await?;
     let on_node =
-        |node: usage_series::NodeHours| OnNode { node: node.node, series: Series::new(span, Step::Hour, node.hours) };
+        |node: series::NodeHours| OnNode { node: node.node, series: Series::new(span, Step::Hour, node.hours) };
     Ok(nodes.into_iter().map(on_node).collect())
 }
 
 /// A user's traffic on all nodes together, by the hour, or by the day when the span is long.
 pub async fn of_subscription(panel: &Panel, user: UserId, span: Span) -> Result<Series, StoreError> {
-    Ok(Series::new(span, span.step_for_subscription(), usage_series::of_user(&panel.db, user, span).await?))
+    Ok(Series::new(span, span.step_for_subscription(), series::of_user(&panel.db, user, span).await?))
 }
 
 /// The traffic of all users on a node, by the hour. `None`: there is no such node.
 pub async fn of_node(panel: &Panel, node: NodeId, span: Span) -> Result<Option<Series>, StoreError> {
-    let hours = usage_series::of_node(&panel.db, node, span).await?;
+    let hours = series::of_node(&panel.db, node, span).await?;
     Ok(hours.map(|hours| Series::new(span, Step::Hour, hours)))
 }
 
 /// The traffic of an admin's own users (a sudo: of all users) on all nodes, by the hour.
 pub async fn of_all(panel: &Panel, admin: &Admin, span: Span) -> Result<Series, StoreError> {
     let hours = if admin.is_sudo {
-        usage_series::of_all(&panel.db, span).await?
+        series::of_all(&panel.db, span).await?
     } else {
-        usage_series::of_owner(&panel.db, admin.id, span).await?
+        series::of_owner(&panel.db, admin.id, span).await?
     };
     Ok(Series::new(span, Step::Hour, hours))
 }

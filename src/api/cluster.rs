@@ -8,24 +8,26 @@ use utoipa::openapi::schema::Array;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::State;
-use super::auth::Sudo;
-use super::body::{Empty, Json};
-use super::coerce::Word;
-use super::error::ApiError;
-use super::fields::FieldErrors;
-use super::input::Both;
-use super::page::{Page, Paging};
-use super::query::{Params, Path, Query};
-use super::routes::{Routes, get, post};
-use super::words::words_for;
+use super::http::auth::Sudo;
+use super::http::body::{Empty, Json};
+use super::http::enum_text::words_for;
+use super::http::error::ApiError;
+use super::http::field_errors::FieldErrors;
+use super::http::input::Both;
+use super::http::loose::Word;
+use super::http::paging::{Page, Paging};
+use super::http::query::{Params, Path, Query};
+use super::http::routes::{Routes, get, post};
 use crate::actions::cluster;
-use crate::cluster::gate::RedisState;
+use crate::cluster::redis_lock::RedisState;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::Task;
 use crate::store::clock;
-use crate::store::lease::{self, Lease};
-use crate::store::members::Member;
-use crate::store::runs::{self, LastRun, RunFilter, RunRow, RunState};
+use crate::store::cluster::lease;
+use crate::store::cluster::lease::Lease;
+use crate::store::cluster::members::Member;
+use crate::store::cluster::runs;
+use crate::store::cluster::runs::{LastRun, RunFilter, RunRow, RunState};
 
 /// The operations of this file.
 #[derive(OpenApi)]

@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::OpenApi;
 
 use super::State;
-use super::body::{Empty, Json};
-use super::routes::{Routes, get};
+use super::http::body::{Empty, Json};
+use super::http::routes::{Routes, get};
 
 /// The operations of this file.
 #[derive(OpenApi)]

@@ -4,8 +4,8 @@ use poem::{Response, handler};
 use utoipa::OpenApi;
 
 use super::State;
-use super::pages;
-use super::routes::{Routes, get};
+use super::http::routes::{Routes, get};
+use super::subscription::page;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -41,8 +41,8 @@ const NO_DASHBOARD: &str = r#"<!doctype html>
     responses((status = 200, body = String, content_type = "text/html")))]
 #[handler]
 fn front(state: &State) -> Response {
-    let (page, error) = state.options.surroundings.templates.pages.home();
-    pages::response(page, error)
+    let (page, error) = state.options.render_context.templates.pages.home();
+    page::response(page, error)
 }
 
 #[handler]

@@ -6,19 +6,20 @@ use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::State;
-use super::auth::Sudo;
-use super::body::Json;
-use super::coerce::Int;
-use super::error::ApiError;
-use super::fields::FieldErrors;
-use super::input::Both;
-use super::page::{Page, Paging};
-use super::query::{Params, Path, Query};
-use super::routes::{Routes, get};
-use super::words::word;
+use super::http::auth::Sudo;
+use super::http::body::Json;
+use super::http::enum_text::word;
+use super::http::error::ApiError;
+use super::http::field_errors::FieldErrors;
+use super::http::input::Both;
+use super::http::loose::Int;
+use super::http::paging::{Page, Paging};
+use super::http::query::{Params, Path, Query};
+use super::http::routes::{Routes, get};
 use crate::domain::ids::InboundId;
 use crate::domain::node::ConnectionBackend;
-use crate::store::inbounds::{self, InboundNode, InboundView};
+use crate::store::hosts::inbounds;
+use crate::store::hosts::inbounds::{InboundNode, InboundView};
 
 /// The operations of this file.
 #[derive(OpenApi)]

@@ -4,10 +4,10 @@ use poem::{Request, Response, handler};
 use utoipa::OpenApi;
 
 use super::State;
-use super::auth::bearer_token;
-use super::client::Client;
-use super::error::ApiError;
-use super::routes::{Routes, get};
+use super::http::auth::bearer_token;
+use super::http::client::Client;
+use super::http::error::ApiError;
+use super::http::routes::{Routes, get};
 
 /// The operations of this file.
 #[derive(OpenApi)]

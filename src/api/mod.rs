@@ -27,15 +27,15 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | errors; `StoreError` turns into one | [`error::ApiError`] |
-//! | JSON in and out | [`body::Json`] |
-//! | forms | [`form::Form`] |
-//! | path and query parameters | [`query::Path`], [`query::Query`] |
-//! | several inputs, their errors together | [`input::Both`] |
-//! | integers, booleans, moments, words, as lenient as the contract | [`coerce`] |
-//! | pages | [`page::Paging`], [`page::Page`] |
-//! | who is asking | [`auth::CurrentAdmin`], [`auth::Sudo`] |
-//! | from where, and absolute addresses | [`client::Client`] |
+//! | errors; `StoreError` turns into one | [`http::error::ApiError`] |
+//! | JSON in and out | [`http::body::Json`] |
+//! | forms | [`http::form::Form`] |
+//! | path and query parameters | [`http::query::Path`], [`http::query::Query`] |
+//! | several inputs, their errors together | [`http::input::Both`] |
+//! | integers, booleans, moments, words, as lenient as the contract | [`http::loose`] |
+//! | pages | [`http::paging::Paging`], [`http::paging::Page`] |
+//! | who is asking | [`http::auth::CurrentAdmin`], [`http::auth::Sudo`] |
+//! | from where, and absolute addresses | [`http::client::Client`] |
 //!
 //! Request types derive `Deserr` with `#[deserr(error = FieldErrors)]`; a field that may be missing says
 //! `#[deserr(default)]`; in a change, `Option<T>` is "null or missing = unchanged".
@@ -51,7 +51,7 @@ use crate::actions::attempt_limiter::AttemptLimiter;
 use crate::actions::fetch_log::FetchLog;
 use crate::actions::lookups::Lookups;
 use crate::actions::recent::{MAX_AGE, Recent, Rings};
-use crate::actions::subscriptions::{SourceCache, Surroundings};
+use crate::actions::subscriptions::{RenderContext, SourceCache};
 use crate::actions::users::totals::TotalCache;
 use crate::cluster::shared_counters::SharedCounters;
 use crate::cluster::view::ClusterView;
@@ -65,59 +65,30 @@ use crate::domain::moment::SECOND;
 use crate::store::stats::UserCounts;
 
 pub mod admins;
-mod admission;
-pub mod auth;
-pub mod body;
-mod boundary;
-pub mod chance;
-pub mod client;
 pub mod cluster;
-pub mod coerce;
-mod cors;
-mod docs;
-mod engine_logs;
-pub mod engines;
-pub mod error;
-pub mod fields;
-pub mod form;
+pub mod docs;
 pub mod health;
 mod home;
-mod host_body;
-mod host_parts;
 pub mod hosts;
+pub mod http;
 pub mod inbounds;
-pub mod input;
 mod metrics;
 pub mod nodes;
-mod not_a_number;
 mod notifications;
-pub mod openapi;
-pub mod page;
-mod pages;
-pub mod query;
-pub mod routes;
-mod service_text;
 pub mod services;
 pub mod settings;
-mod short_text;
-mod sign_in;
 pub mod stats;
 mod subscription;
-pub mod token;
 mod usage;
-mod user_fields;
-mod user_input;
-mod user_nodes;
 mod users;
-mod words;
 
-use admission::Admission;
-use boundary::Boundary;
-use chance::Chance;
-use error::ApiError;
 use health::Health;
-use routes::Routes;
-use token::Signer;
+use http::admission::Admission;
+use http::boundary::Boundary;
+use http::error::ApiError;
+use http::rng::SharedRng;
+use http::routes::Routes;
+use http::token::Signer;
 
 /// What the handlers need. Take it as `state: &State`.
 #[derive(Debug)]
@@ -143,7 +114,7 @@ pub struct State {
     /// Users as requests name them.
     pub users: Lookups,
     /// A hash of what subscriptions depend on and no admin changes.
-    pub surroundings_revision: u128,
+    pub render_context_revision: u128,
     /// How many users of what kind there are, by owner.
     pub user_counts: Recent<Option<AdminId>, UserCounts>,
     /// How many users the last lists had.
@@ -153,7 +124,7 @@ pub struct State {
     /// Places for requests.
     pub admission: Admission,
     /// Random digits and choices.
-    pub chance: Chance,
+    pub rng: SharedRng,
     /// How often a password may be wrong.
     pub limiter: AttemptLimiter,
 }
@@ -170,7 +141,7 @@ pub struct Options {
     /// Links and templates.
     pub subscription: SubscriptionSettings,
     /// What was found out about them at the start.
-    pub surroundings: Surroundings,
+    pub render_context: RenderContext,
     /// What all hosts count together; `None`: each counts by itself.
     pub counters: Option<Arc<SharedCounters>>,
 }
@@ -190,9 +161,9 @@ impl State {
         let signer = Signer::new(Secret::new(candidate));
         let misses =
             AttemptLimiter::new("subscription", options.auth.subscription_misses_per_minute, options.counters.clone());
-        let (fetches, sources, chance) = (FetchLog::default(), SourceCache::default(), Chance::new(rng));
+        let (fetches, sources, rng) = (FetchLog::default(), SourceCache::default(), SharedRng::new(rng));
         Arc::new(Self {
-            surroundings_revision: options.surroundings.revision(),
+            render_context_revision: options.render_context.revision(),
             admission: Admission::new(options.requests_at_once),
             admins: Recent::new(MAX_AGE, Rings::All),
             users: Lookups::start(&panel, options.requests_at_once),
@@ -208,7 +179,7 @@ impl State {
             fetches,
             sources,
             misses,
-            chance,
+            rng,
         })
     }
 }
@@ -238,8 +209,8 @@ fn all_routes() -> Routes {
         .and(admins::routes)
         .and(cluster::routes)
         .and(docs::routes)
-        .and(engine_logs::routes)
-        .and(engines::routes)
+        .and(nodes::engine_logs::routes)
+        .and(nodes::engines::routes)
         .and(health::routes)
         .and(home::routes)
         .and(hosts::routes)
@@ -247,12 +218,12 @@ fn all_routes() -> Routes {
         .and(metrics::routes)
         .and(nodes::routes)
         .and(notifications::routes)
-        .and(openapi::routes)
+        .and(docs::openapi::routes)
         .and(services::routes)
         .and(settings::routes)
         .and(stats::routes)
         .and(subscription::routes)
         .and(usage::routes)
-        .and(user_nodes::routes)
+        .and(users::node_status::routes)
         .and(users::routes)
 }

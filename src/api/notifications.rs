@@ -1,4 +1,4 @@
-//! `/api/notifications`: what waits in the outbox, what has arrived, and the dead letters, which can be tried again.
+//! `/api/notifications`: what waits in the outbox, what has arrived, and the dead entries, which can be tried again.
 
 use deserr::Deserr;
 use poem::handler;
@@ -8,20 +8,22 @@ use serde_json::Value;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::State;
-use super::auth::Sudo;
-use super::body::Json;
-use super::coerce::{Int, Word};
-use super::error::ApiError;
-use super::fields::FieldErrors;
-use super::input::Both;
-use super::page::{Page, Paging};
-use super::query::{Params, Path, Query};
-use super::routes::{Routes, get, post};
-use super::words::word_for;
-use crate::actions::notices::{self, NoticeError};
+use super::http::auth::Sudo;
+use super::http::body::Json;
+use super::http::enum_text::word_for;
+use super::http::error::ApiError;
+use super::http::field_errors::FieldErrors;
+use super::http::input::Both;
+use super::http::loose::{Int, Word};
+use super::http::paging::{Page, Paging};
+use super::http::query::{Params, Path, Query};
+use super::http::routes::{Routes, get, post};
+use crate::actions::notifications;
+use crate::actions::notifications::NoticeError;
 use crate::domain::moment::Moment;
-use crate::domain::notice::{Channel, LetterState};
-use crate::store::outbox::{self, Filter, Letter};
+use crate::domain::notification::{Channel, DeliveryState};
+use crate::store::notify::outbox;
+use crate::store::notify::outbox::{Filter, OutboxEntry};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -70,7 +72,7 @@ struct NotificationQuery {
     channel: Option<Word<Channel>>,
     #[deserr(default)]
     #[param(schema_with = state)]
-    state: Option<Word<LetterState>>,
+    state: Option<Word<DeliveryState>>,
 }
 
 /// Which one.
@@ -93,18 +95,18 @@ async fn list(
     Both(Query(query), paging): Both<Query<NotificationQuery>, Paging>,
 ) -> Result<Json<Page<Notification>>, ApiError> {
     let filter = Filter { channel: query.channel.map(|word| word.0), state: query.state.map(|word| word.0) };
-    let letters = outbox::page(&state.panel.db, &filter, paging.offset(), paging.limit()).await?;
+    let entries = outbox::page(&state.panel.db, &filter, paging.offset(), paging.limit()).await?;
     let total = outbox::count(&state.panel.db, &filter).await?;
-    Ok(Json(paging.page(letters.into_iter().map(Notification::from).collect(), total)))
+    Ok(Json(paging.page(entries.into_iter().map(Notification::from).collect(), total)))
 }
 
-/// Has a notification tried again from the beginning, at once: for dead letters, and for those who can't wait.
+/// Has a notification tried again from the beginning, at once: for dead entries, and for those who can't wait.
 #[utoipa::path(post, path = "/api/notifications/{id}/retry", tag = "Notification", params(NotificationPath),
     responses((status = 200, body = Notification), (status = 404, description = "No such notification"),
               (status = 409, description = "It was delivered")))]
 #[handler]
 async fn retry(state: &State, _: Sudo, Path(at): Path<NotificationPath>) -> Result<Json<Notification>, ApiError> {
-    Ok(Json(notices::try_again(&state.panel, at.id.0).await?.into()))
+    Ok(Json(notifications::try_again(&state.panel, at.id.0).await?.into()))
 }
 
 fn channel() -> utoipa::openapi::Object {
@@ -112,27 +114,27 @@ fn channel() -> utoipa::openapi::Object {
 }
 
 fn state() -> utoipa::openapi::Object {
-    word_for::<LetterState>("Those that have come this far.")
+    word_for::<DeliveryState>("Those that have come this far.")
 }
 
 impl Params for NotificationQuery {}
 
-impl From<Letter> for Notification {
-    fn from(letter: Letter) -> Self {
+impl From<OutboxEntry> for Notification {
+    fn from(entry: OutboxEntry) -> Self {
         let iso = |micros: i64| Moment::from_micros(micros).utc_iso();
         Self {
-            id: letter.id,
-            channel: letter.channel,
-            recipient: letter.recipient,
-            action: letter.action,
-            user_id: letter.user_id,
-            next_attempt_at: (letter.state == LetterState::Waiting.word()).then(|| iso(letter.next_attempt_at)),
-            state: letter.state,
-            attempts: letter.attempts,
-            error: letter.error,
-            created_at: iso(letter.created_at),
-            finished_at: letter.finished_at.map(iso),
-            payload: serde_json::from_str(&letter.payload).unwrap_or_default(),
+            id: entry.id,
+            channel: entry.channel,
+            recipient: entry.recipient,
+            action: entry.action,
+            user_id: entry.user_id,
+            next_attempt_at: (entry.state == DeliveryState::Waiting.word()).then(|| iso(entry.next_attempt_at)),
+            state: entry.state,
+            attempts: entry.attempts,
+            error: entry.error,
+            created_at: iso(entry.created_at),
+            finished_at: entry.finished_at.map(iso),
+            payload: serde_json::from_str(&entry.payload).unwrap_or_default(),
         }
     }
 }

@@ -5,10 +5,10 @@ use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
 use super::State;
-use super::auth::{CurrentAdmin, Sudo};
-use super::body::Json;
-use super::error::ApiError;
-use super::routes::{Routes, get};
+use super::http::auth::{CurrentAdmin, Sudo};
+use super::http::body::Json;
+use super::http::error::ApiError;
+use super::http::routes::{Routes, get};
 use crate::store::{self, stats};
 
 /// The operations of this file.
@@ -57,7 +57,7 @@ pub struct UsersStats {
 #[utoipa::path(get, path = "/api/system/stats/admins", tag = "System", responses((status = 200, body = AdminsStats)))]
 #[handler]
 async fn admins(state: &State, _: Sudo) -> Result<Json<AdminsStats>, ApiError> {
-    Ok(Json(AdminsStats { total: store::admins::count(&state.panel.db, "").await? }))
+    Ok(Json(AdminsStats { total: store::access::admins::count(&state.panel.db, "").await? }))
 }
 
 /// Counts nodes.

@@ -13,21 +13,21 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::cluster::bell::Bell;
 use crate::cluster::elector::{Elector, Lead};
-use crate::cluster::gate::{Gate, RedisState, RedisWatch};
 use crate::cluster::identity::{Identity, task_session_name};
-use crate::cluster::leadership::{Leadership, Standing};
+use crate::cluster::leadership::{Leadership, Role};
 use crate::cluster::members::{Members, Seen};
-use crate::cluster::ringing;
-use crate::cluster::servers::RedisServers;
+use crate::cluster::redis::RedisServers;
+use crate::cluster::redis_lock::{RedisLock, RedisState, RedisWatch};
+use crate::cluster::wakeup::Wakeup;
+use crate::cluster::wakeup_relay;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::schedule::Schedule;
 use crate::nodes::supervisor::Supervisor;
-use crate::notify::Courier;
+use crate::notify::Delivery;
 use crate::scheduler::driver::{Driver, MakeFence};
 use crate::scheduler::tasks::Deps;
-use crate::store::members::Member;
+use crate::store::cluster::members::Member;
 use crate::store::{Db, Fence, OpenOptions};
 
 /// What the thread is made of.
@@ -44,12 +44,12 @@ pub struct CoordinationParts {
     pub lease_database: OpenOptions,
     /// The Redis of the cluster and its name there; `None`: the database alone.
     pub redis: Option<(RedisServers, String)>,
-    /// The bell.
-    pub bell: Bell,
+    /// The wakeup.
+    pub wakeup: Wakeup,
     /// The link to the nodes: led by whoever leads.
     pub supervisor: Supervisor,
     /// Delivers notifications, from whoever leads.
-    pub courier: Courier,
+    pub delivery: Delivery,
     /// What tasks need; `deps.db` is also what the thread's connections are siblings of.
     pub deps: Arc<Deps>,
 }
@@ -58,7 +58,7 @@ pub struct CoordinationParts {
 #[derive(Debug)]
 pub struct Coordination {
     /// Where this process stands.
-    pub standing: watch::Receiver<Standing>,
+    pub role: watch::Receiver<Role>,
     /// Who else is there.
     pub members: Seen,
     /// Whether Redis answers.
@@ -72,21 +72,21 @@ impl Coordination {
     pub fn start(parts: CoordinationParts) -> anyhow::Result<Self> {
         let workers = Handle::current();
         let drain = CancellationToken::new();
-        let (standing, standing_seen) = watch::channel(Standing::None);
+        let (role, standing_seen) = watch::channel(Role::None);
         let (members, members_seen) = watch::channel(Arc::default());
         let redis = RedisWatch::new(if parts.redis.is_some() { RedisState::Ok } else { RedisState::Off });
-        let gate = parts.redis.as_ref().map(|(servers, cluster)| {
+        let redis_lock = parts.redis.as_ref().map(|(servers, cluster)| {
             let ttl = Duration::from_micros(parts.timing.ttl.unsigned_abs());
             let limit = Duration::from_micros(parts.timing.operation().unsigned_abs());
-            Gate::new(servers.clone(), cluster, parts.identity.instance, ttl, limit, redis.clone())
+            RedisLock::new(servers.clone(), cluster, parts.identity.instance, ttl, limit, redis.clone())
         });
         let runtime = Builder::new_current_thread().enable_all().build().context("no runtime for the lease")?;
         let (draining, redis_seen) = (drain.clone(), redis.seen());
         let thread = std::thread::Builder::new()
             .name("sarban-lease".to_owned())
-            .spawn(move || runtime.block_on(run(parts, gate, redis, workers, standing, members, draining)))
+            .spawn(move || runtime.block_on(run(parts, redis_lock, redis, workers, role, members, draining)))
             .context("no thread for the lease")?;
-        Ok(Self { standing: standing_seen, members: members_seen, redis: redis_seen, drain, thread })
+        Ok(Self { role: standing_seen, members: members_seen, redis: redis_seen, drain, thread })
     }
 
     /// Hands the lease over, if this process has it, and does not candidate again.
@@ -105,17 +105,17 @@ impl Coordination {
 
 async fn run(
     parts: CoordinationParts,
-    gate: Option<Gate>,
+    redis_lock: Option<RedisLock>,
     redis: RedisWatch,
     workers: Handle,
-    standing: watch::Sender<Standing>,
+    role: watch::Sender<Role>,
     members: watch::Sender<Arc<Vec<Member>>>,
     drain: CancellationToken,
 ) {
     let Some(db) = drain.run_until_cancelled(open(&parts)).await else { return };
     if let Some((servers, cluster)) = &parts.redis {
-        let carrying = ringing::carry(
-            parts.bell.clone(),
+        let carrying = wakeup_relay::carry(
+            parts.wakeup.clone(),
             servers.clone(),
             cluster.clone(),
             parts.identity.instance,
@@ -139,10 +139,10 @@ async fn run(
         timing: parts.timing,
         db: db.clone(),
         clock: parts.deps.clock.clone(),
-        gate,
-        bell: parts.bell,
+        redis_lock,
+        wakeup: parts.wakeup,
         lead,
-        standing,
+        role,
         step_down: Arc::new(Notify::new()),
         yields,
         drain,
@@ -162,17 +162,17 @@ fn leader(parts: &CoordinationParts, db: &Db, workers: Handle) -> Lead {
         db: db.clone(),
         patience: Duration::from_micros(parts.timing.ttl.unsigned_abs() / 2),
         fence: fence.clone(),
-        bell: parts.bell.clone(),
+        wakeup: parts.wakeup.clone(),
         workers: workers.clone(),
         deps: parts.deps.clone(),
     };
-    let (supervisor, courier) = (parts.supervisor.clone(), parts.courier.clone());
+    let (supervisor, delivery) = (parts.supervisor.clone(), parts.delivery.clone());
     Arc::new(move |leadership: Leadership| {
-        let (driver, supervisor, courier) = (driver.clone(), supervisor.clone(), courier.clone());
+        let (driver, supervisor, delivery) = (driver.clone(), supervisor.clone(), delivery.clone());
         let (nodes_fence, letters_fence) = (fence(&driver.deps.db, &leadership), fence(&driver.deps.db, &leadership));
         let (nodes_stop, letters_stop) = (leadership.stop.clone(), leadership.stop.clone());
         workers.spawn(async move { supervisor.lead(nodes_fence, nodes_stop).await });
-        workers.spawn(async move { courier.lead(letters_fence, letters_stop).await });
+        workers.spawn(async move { delivery.lead(letters_fence, letters_stop).await });
         driver.lead(leadership).boxed()
     })
 }

@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::health::{Health, HealthReport, Part, Place, Status};
 use crate::clock::Clock;
-use crate::cluster::gate::RedisState;
-use crate::cluster::leadership::Standing;
+use crate::cluster::leadership::Role;
+use crate::cluster::redis_lock::RedisState;
 use crate::domain::moment::SECOND;
-use crate::store::{Db, clock};
+use crate::store::Db;
+use crate::store::clock;
 
 /// Between two questions to the database.
 const PROBE: Duration = Duration::from_secs(1);
@@ -34,14 +35,14 @@ pub(super) struct Watchers {
 }
 
 impl Watchers {
-    /// The longest time that [`Watchers::notice`] takes out of this grace.
+    /// The longest time that [`Watchers::notification`] takes out of this grace.
     pub(super) fn longest(grace: Duration) -> Duration {
         NOTICE.min(grace / 4)
     }
 
     /// Waits until proxies have seen that this process is not ready, if there are any. A connection that they make
     /// meanwhile is served; one that met a closed door, or a door that just closed, would cost them a request.
-    pub(super) async fn notice(&self, grace: Duration) {
+    pub(super) async fn notification(&self, grace: Duration) {
         if self.clock.boot().micros() - self.asked.load(Ordering::Relaxed) < ASKED_WITHIN {
             sleep(Self::longest(grace)).await;
         }
@@ -52,7 +53,7 @@ impl Watchers {
 pub(super) fn watch(
     db: Db,
     clock: Clock,
-    standing: watch::Receiver<Standing>,
+    role: watch::Receiver<Role>,
     redis: watch::Receiver<RedisState>,
     stopping: CancellationToken,
 ) -> (Health, Watchers) {
@@ -62,7 +63,7 @@ pub(super) fn watch(
     let seen = watchers.clone();
     let health = Health::new(move || {
         seen.asked.store(seen.clock.boot().micros(), Ordering::Relaxed);
-        report(answers.load(Ordering::Relaxed), &standing.borrow(), *redis.borrow(), stopping.is_cancelled())
+        report(answers.load(Ordering::Relaxed), &role.borrow(), *redis.borrow(), stopping.is_cancelled())
     });
     (health, watchers)
 }
@@ -81,7 +82,7 @@ async fn probe(db: Db, answers: Arc<AtomicBool>) {
     }
 }
 
-fn report(database: bool, standing: &Standing, redis: RedisState, stopping: bool) -> HealthReport {
+fn report(database: bool, role: &Role, redis: RedisState, stopping: bool) -> HealthReport {
     let status = match (stopping || !database, redis) {
         (true, _) => Status::Unavailable,
         (false, RedisState::Down) => Status::Degraded,
@@ -95,10 +96,10 @@ fn report(database: bool, standing: &Standing, redis: RedisState, stopping: bool
             RedisState::Ok => Part::Ok,
             RedisState::Down => Part::Down,
         },
-        scheduler: match standing {
-            Standing::Leader => Place::Leader,
-            Standing::Follower => Place::Follower,
-            Standing::None => Place::None,
+        scheduler: match role {
+            Role::Leader => Place::Leader,
+            Role::Follower => Place::Follower,
+            Role::None => Place::None,
         },
     }
 }
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn without_redis_the_panel_is_degraded_and_without_the_database_it_is_unavailable() {
-        let status = |database, redis, stopping| report(database, &Standing::Follower, redis, stopping).status;
+        let status = |database, redis, stopping| report(database, &Role::Follower, redis, stopping).status;
         assert_eq!(status(true, RedisState::Off, false), Status::Ok);
         assert_eq!(status(true, RedisState::Down, false), Status::Degraded);
         assert_eq!(status(false, RedisState::Down, false), Status::Unavailable);

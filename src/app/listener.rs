@@ -30,19 +30,19 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open door, and the socket behind it: to be handed on.
 pub(super) struct Listening {
-    pub(super) acceptor: Doors,
+    pub(super) acceptor: Listeners,
     pub(super) socket: OwnedFd,
 }
 
 /// A door of one of three kinds. (poem's boxed acceptor makes two halves of each connection, with a lock between them that
 /// is taken for every read and write.)
-pub(super) enum Doors {
+pub(super) enum Listeners {
     Tcp(Door<TcpAcceptor>),
     Unix(Door<UnixAcceptor>),
     Tls(Handshakes),
 }
 
-impl Acceptor for Doors {
+impl Acceptor for Listeners {
     /// Where most are plain, none should be as large as what TLS remembers.
     type Io = Either<TcpStream, Either<UnixStream, Box<TlsStream<TcpStream>>>>;
 
@@ -108,7 +108,7 @@ pub(super) async fn listen(
         };
         listener.set_nonblocking(true)?;
         let socket = listener.as_fd().try_clone_to_owned()?;
-        let acceptor = Doors::Unix(Door { acceptor: UnixAcceptor::from_std(listener)?, closed });
+        let acceptor = Listeners::Unix(Door { acceptor: UnixAcceptor::from_std(listener)?, closed });
         return Ok(Listening { acceptor, socket });
     }
     let listener = match inherited {
@@ -122,10 +122,10 @@ pub(super) async fn listen(
     send_at_once(&listener)?;
     let socket = listener.as_fd().try_clone_to_owned()?;
     let acceptor = match &settings.tls {
-        None => Doors::Tcp(Door { acceptor: TcpAcceptor::from_tokio(listener)?, closed }),
+        None => Listeners::Tcp(Door { acceptor: TcpAcceptor::from_tokio(listener)?, closed }),
         Some(files) => {
             let tls = TlsAcceptor::from(Arc::new(server_config(files)?));
-            Doors::Tls(Handshakes::start(listener, tls, closed)?)
+            Listeners::Tls(Handshakes::start(listener, tls, closed)?)
         }
     };
     Ok(Listening { acceptor, socket })

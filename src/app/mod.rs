@@ -3,21 +3,21 @@
 mod coordination;
 mod database;
 mod health;
+mod idle_tracker;
 mod listener;
 mod notifications;
-mod pulse;
+mod read_only;
 mod redis;
+mod render_context;
 mod serve;
 pub mod server;
-mod shadow;
 mod shutdown;
-mod surroundings;
 mod take_over;
 mod telemetry;
 mod templates;
 
 pub use coordination::{Coordination, CoordinationParts};
 pub use database::open as open_database;
+pub use render_context::find as find_surroundings;
 pub use serve::{ServeOptions, serve};
-pub use surroundings::find as find_surroundings;
 pub use telemetry::start_logging;

@@ -6,40 +6,40 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::actions::audience::{Audiences, Environment, Told};
+use crate::actions::notification_targets::{CurrentTargets, Environment, LiveTargets};
 use crate::clock::Clock;
-use crate::cluster::bell::Ear;
+use crate::cluster::wakeup::WakeupReceiver;
 use crate::config::Settings;
 use crate::config::secret::Secret;
-use crate::domain::notice::Destination;
-use crate::notify::{Bot, ClientError, Courier, Telegram, Timing, Webhook};
+use crate::domain::notification::Destination;
+use crate::notify::{Bot, ClientError, Delivery, Telegram, Timing, Webhook};
 use crate::store::{Db, StoreError, settings as stored};
 
-/// What another host has stored is known here after so long when the bell is silent, and not asked for more often than
+/// What another host has stored is known here after so long when the wakeup is silent, and not asked for more often than
 /// this when it rings all the time.
 const POLL: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Who is told of what happens to users.
-pub(super) async fn audiences(settings: &Settings, db: &Db) -> Result<Audiences, StoreError> {
-    let audiences = Audiences::new(Environment {
+pub(super) async fn targets(settings: &Settings, db: &Db) -> Result<LiveTargets, StoreError> {
+    let targets = LiveTargets::new(Environment {
         webhook: settings.notify.webhook_url.as_ref().map(|_| Destination::webhook()),
         telegram: settings.notify.telegram(),
         url_prefix: settings.subscription.url_prefix.clone(),
     });
-    audiences.follow(stored::telegram(db).await?);
-    Ok(audiences)
+    targets.follow(stored::telegram(db).await?);
+    Ok(targets)
 }
 
 /// Keeps to what is stored, whichever host stored it.
-pub(super) async fn keep_up(audiences: Audiences, db: Db, mut ear: Ear) {
+pub(super) async fn keep_up(targets: LiveTargets, db: Db, mut wakeups: WakeupReceiver) {
     loop {
         tokio::select! {
             () = sleep(POLL) => {}
-            () = ear.heard() => sleep(PAUSE).await,
+            () = wakeups.wait() => sleep(PAUSE).await,
         }
         match stored::telegram(&db).await {
-            Ok(stored) => audiences.follow(stored),
+            Ok(stored) => targets.follow(stored),
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "the settings of Telegram can't be read");
             }
@@ -48,12 +48,12 @@ pub(super) async fn keep_up(audiences: Audiences, db: Db, mut ear: Ear) {
 }
 
 /// What delivers to them.
-pub(super) fn courier(
+pub(super) fn delivery(
     settings: &Settings,
-    audiences: &Audiences,
+    targets: &LiveTargets,
     clock: Clock,
     wake: watch::Receiver<()>,
-) -> Result<Courier, ClientError> {
+) -> Result<Delivery, ClientError> {
     let notify = &settings.notify;
     let timing = Timing { retry_after: notify.retry_after, attempts: notify.attempts, ..Timing::default() };
     let webhook = match &notify.webhook_url {
@@ -61,17 +61,17 @@ pub(super) fn courier(
         None => None,
     };
     let (base, proxy) = (notify.telegram_api_url.clone(), notify.telegram_proxy_url.clone());
-    let bot = move |told: &Told| -> Result<Option<Bot>, ClientError> {
+    let bot = move |told: &CurrentTargets| -> Result<Option<Bot>, ClientError> {
         let Some(telegram) = &told.telegram else { return Ok(None) };
         let bot = Telegram::new(&base, &Secret::new(telegram.token.clone()), proxy.as_ref())?;
         Ok(Some((bot, telegram.chats())))
     };
-    let mut changes = audiences.changes();
-    let now: Arc<Told> = changes.borrow_and_update().clone();
+    let mut changes = targets.changes();
+    let now: Arc<CurrentTargets> = changes.borrow_and_update().clone();
     let (sender, bots) = watch::channel(bot(&now)?);
     tokio::spawn(async move {
         while changes.changed().await.is_ok() {
-            let now: Arc<Told> = changes.borrow_and_update().clone();
+            let now: Arc<CurrentTargets> = changes.borrow_and_update().clone();
             match bot(&now) {
                 Ok(bot) => drop(sender.send_replace(bot)),
                 Err(error) => {
@@ -80,5 +80,5 @@ pub(super) fn courier(
             }
         }
     });
-    Ok(Courier::new(clock, wake, timing, webhook, bots))
+    Ok(Delivery::new(clock, wake, timing, webhook, bots))
 }

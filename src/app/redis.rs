@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use crate::cluster::servers::RedisServers;
+use crate::cluster::redis::RedisServers;
 use crate::config::redis::RedisTarget;
 
 /// For the coordination of several hosts; connects when first used.

@@ -16,17 +16,19 @@ use tokio_util::sync::CancellationToken;
 use super::coordination::{Coordination, CoordinationParts};
 use super::health::Watchers;
 use super::listener::Listening;
-use super::server::{self, Patience};
-use super::{database, health, listener, notifications, redis, shadow, shutdown, surroundings, take_over, telemetry};
+use super::server::{self, Timeouts};
+use super::{
+    database, health, listener, notifications, read_only, redis, render_context, shutdown, take_over, telemetry,
+};
 use crate::actions::Panel;
 use crate::actions::fetch_log::FetchLog;
 use crate::api;
 use crate::clock::Clock;
-use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::identity::Identity;
 use crate::cluster::members;
 use crate::cluster::shared_counters::SharedCounters;
 use crate::cluster::view::ClusterView;
+use crate::cluster::wakeup::{Wakeup, WakeupReceiver};
 use crate::config::Settings;
 use crate::config::cores::Cores;
 use crate::config::crash_point::CrashPoint;
@@ -37,8 +39,10 @@ use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
 use crate::nodes::{self, panel_certificate};
 use crate::scheduler::tasks::Deps;
-use crate::store::members::Member;
-use crate::store::{Db, migrate, user_lists};
+use crate::store::Db;
+use crate::store::cluster::members::Member;
+use crate::store::migrate;
+use crate::store::users::list;
 
 /// Kept of the grace for the last writes.
 const LAST_SECOND: Duration = Duration::from_secs(1);
@@ -78,7 +82,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let taken_over = CancellationToken::new();
     let Listening { acceptor, socket } = listener::listen(&settings, inherited, taken_over.clone()).await?;
     if settings.http.read_only {
-        return shadow::serve(&settings, acceptor, metrics).await;
+        return read_only::serve(&settings, acceptor, metrics).await;
     }
     let direct = database::open_direct(&settings).await?;
     let up_to_date = bring_schema_up_to_date(&direct, options.migrate).await;
@@ -86,7 +90,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     up_to_date?;
     let db = database::open(&settings).await?;
 
-    if !user_lists::search_is_indexed(&db).await? {
+    if !list::search_is_indexed(&db).await? {
         tracing::warn!(
             "names are searched without an index, which is slow with many users: as a role that may, run CREATE \
              EXTENSION pg_trgm, then CREATE INDEX user_names_parts ON user_names USING gin (username gin_trgm_ops)"
@@ -96,11 +100,11 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let stopping = shutdown::on_signals().context("no signal handlers")?;
     let identity = Identity::new(settings.instance.name.clone());
     let clock = Clock::real();
-    let bell = Bell::default();
+    let wakeup = Wakeup::default();
     let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng).context("no randomness from the system")?;
     let certificate = panel_certificate::identity(&db, clock.now()).await?;
     let supervisor =
-        Supervisor::new(clock.clone(), certificate, wake(bell.ear()), rng.random(), nodes::Timing::default());
+        Supervisor::new(clock.clone(), certificate, wake(wakeup.subscribe()), rng.random(), nodes::Timing::default());
     let crash = CrashPoint::from_environment();
     let data_dir = &settings.instance.data_dir;
     let collector = Collector::new(db.clone(), clock.clone(), supervisor.clone(), data_dir, identity.instance, crash)
@@ -111,11 +115,11 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let cluster = settings.instance.cluster.as_str();
     let counters = servers.clone().map(|servers| Arc::new(SharedCounters::new(servers, cluster, clock.clone())));
     let schedules = schedules(&settings);
-    let audience = notifications::audiences(&settings, &db).await?;
+    let targets = notifications::targets(&settings, &db).await?;
     tokio::spawn(stopping.clone().run_until_cancelled_owned(notifications::keep_up(
-        audience.clone(),
+        targets.clone(),
         db.clone(),
-        bell.ear(),
+        wakeup.subscribe(),
     )));
     let coordination = Coordination::start(CoordinationParts {
         me: Member {
@@ -134,15 +138,15 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         schedules: schedules.clone(),
         lease_database: database::lease_options(&settings),
         redis: servers.map(|servers| (servers, cluster.to_owned())),
-        bell: bell.clone(),
+        wakeup: wakeup.clone(),
         supervisor: supervisor.clone(),
-        courier: notifications::courier(&settings, &audience, clock.clone(), wake(bell.ear()))?,
+        delivery: notifications::delivery(&settings, &targets, clock.clone(), wake(wakeup.subscribe()))?,
         deps: Arc::new(Deps {
             db: db.clone(),
             clock: clock.clone(),
-            bell: bell.clone(),
+            wakeup: wakeup.clone(),
             collector: collector.clone(),
-            audience: audience.clone(),
+            targets: targets.clone(),
             node_hours: !settings.tasks.without_node_usage,
             usage_percent: settings.notify.usage_percent,
             days_left: settings.notify.days_left,
@@ -153,7 +157,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let (health, watchers) = health::watch(
         db.clone(),
         clock.clone(),
-        coordination.standing.clone(),
+        coordination.role.clone(),
         coordination.redis.clone(),
         stopping.clone(),
     );
@@ -164,7 +168,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         redis: coordination.redis.clone(),
         members: coordination.members.clone(),
     };
-    let panel = Panel { db: db.clone(), clock, bell, audience: audience.clone() };
+    let panel = Panel { db: db.clone(), clock, wakeup, targets: targets.clone() };
     let state = api::State::new(panel, api_options(&settings, counters)?, view, health, metrics, &mut rng);
     let notes = Notes { fetches: state.fetches.clone(), db: db.clone(), clock: state.panel.clock.clone() };
     tokio::spawn(stopping.clone().run_until_cancelled_owned(notes.clone().write_each_second()));
@@ -185,14 +189,14 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     let serving = server::serve(
         acceptor,
         api::routes(state),
-        Patience::default(),
+        Timeouts::default(),
         async {
             stopping.cancelled().await;
             if taken_over.is_cancelled() {
                 // Whoever came in last has said by then what it wants: a connection without a request is closed next.
                 sleep(Watchers::longest(grace)).await;
             } else {
-                watchers.notice(grace).await;
+                watchers.notification(grace).await;
             }
         },
         grace.saturating_sub(2 * LAST_SECOND + Watchers::longest(grace)),
@@ -278,12 +282,12 @@ impl Notes {
     }
 }
 
-/// The bell as the supervisor hears it.
-fn wake(mut ear: Ear) -> watch::Receiver<()> {
+/// The wakeup as the supervisor hears it.
+fn wake(mut wakeups: WakeupReceiver) -> watch::Receiver<()> {
     let (sender, receiver) = watch::channel(());
     tokio::spawn(async move {
         loop {
-            ear.heard().await;
+            wakeups.wait().await;
             if sender.send(()).is_err() {
                 return;
             }
@@ -311,7 +315,7 @@ pub(super) fn api_options(settings: &Settings, counters: Option<Arc<SharedCounte
         requests_at_once: settings.requests_at_once(Cores::detect().whole()),
         auth: settings.auth.clone(),
         subscription: settings.subscription.clone(),
-        surroundings: surroundings::find(settings)?,
+        render_context: render_context::find(settings)?,
         counters,
     })
 }

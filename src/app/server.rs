@@ -18,11 +18,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::pulse::{Pulse, Watched};
+use super::idle_tracker::{IdleTracker, Watched};
 
 /// How long a connection may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// From the end of an answer (or the beginning) to the next request's last header, over HTTP/1. Longer than any
     /// proxy keeps a connection that it does not use: who closes first should be the one that would send next.
     pub request: Duration,
@@ -31,20 +31,20 @@ pub struct Patience {
     pub silence: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self { request: Duration::from_secs(130), silence: Duration::from_secs(130) }
     }
 }
 
 /// After a failure to accept: out of file descriptors, most likely, and it passes.
-const BREATH: Duration = Duration::from_millis(50);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Serves until `stop`, then lets those who are inside finish for at most `grace`.
 pub async fn serve(
     mut acceptor: impl Acceptor + 'static,
     endpoint: impl Endpoint<Output = Response> + 'static,
-    patience: Patience,
+    timeouts: Timeouts,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
@@ -57,11 +57,11 @@ pub async fn serve(
             accepted = acceptor.accept() => accepted,
         };
         let Ok((io, local, remote, scheme)) = accepted else {
-            sleep(BREATH).await;
+            sleep(ACCEPT_BACKOFF).await;
             continue;
         };
-        let ends = Ends { local, remote, scheme };
-        let connection = connection(io, ends, endpoint.clone(), patience, stopping.clone());
+        let info = ConnectionInfo { local, remote, scheme };
+        let connection = connection(io, info, endpoint.clone(), timeouts, stopping.clone());
         connections.spawn(over.clone().run_until_cancelled_owned(connection));
     }
     drop(acceptor);
@@ -76,7 +76,7 @@ pub async fn serve(
 
 /// What a request is told of its connection.
 #[derive(Clone)]
-struct Ends {
+struct ConnectionInfo {
     local: LocalAddr,
     remote: RemoteAddr,
     scheme: Scheme,
@@ -84,24 +84,24 @@ struct Ends {
 
 async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     io: Io,
-    ends: Ends,
+    info: ConnectionInfo,
     endpoint: Arc<impl Endpoint<Output = Response> + 'static>,
-    patience: Patience,
+    timeouts: Timeouts,
     stopping: CancellationToken,
 ) {
-    let pulse = Arc::new(Pulse::default());
-    let io = TokioIo::new(Watched { io, pulse: pulse.clone() });
+    let idle = Arc::new(IdleTracker::default());
+    let io = TokioIo::new(Watched { io, idle: idle.clone() });
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (endpoint, ends, work) = (endpoint.clone(), ends.clone(), pulse.work());
+        let (endpoint, info, work) = (endpoint.clone(), info.clone(), idle.work());
         async move {
-            let request = Request::from((request, ends.local, ends.remote, ends.scheme));
+            let request = Request::from((request, info.local, info.remote, info.scheme));
             let response = endpoint.get_response(request).await;
             drop(work);
             Ok::<_, Infallible>(hyper::Response::from(response))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience.request);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(timeouts.request);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(16 * 1024);
     let serving = builder.serve_connection_with_upgrades(io, service);
     tokio::pin!(serving);
@@ -116,7 +116,7 @@ async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
                 told = true;
                 serving.as_mut().graceful_shutdown();
             }
-            () = pulse.stops_for(patience.silence) => return,
+            () = idle.stops_for(timeouts.silence) => return,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `serve --take-over`: the next process of this host receives the listening socket of the running one, which then
-//! ends. Both hold one and the same socket meanwhile, and with it one queue: no connection is refused or lost.
+//! info. Both hold one and the same socket meanwhile, and with it one queue: no connection is refused or lost.
 //!
 //! The running process offers its socket on a Unix socket in DATA_DIR that only its own user may open. Whoever connects
 //! gets it, and says with one byte that it is ready to serve; without that byte nothing changes.

@@ -7,11 +7,11 @@ use super::{Usage, database, output, terminal};
 use crate::actions::Panel;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
 use crate::clock::Clock;
-use crate::cluster::bell::Bell;
+use crate::cluster::wakeup::Wakeup;
 use crate::config::Settings;
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
-use crate::store::admins::AdminUsage;
+use crate::store::access::admins::AdminUsage;
 
 /// What to do with admins.
 #[derive(Debug, Subcommand)]
@@ -106,7 +106,7 @@ impl SudoChoice {
 
 pub(super) async fn run(command: AdminCommand, settings: &Settings) -> anyhow::Result<()> {
     let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
+    let panel = Panel { db, clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
     let done = match command {
         AdminCommand::Create(args) => create(&panel, settings, args).await,
         AdminCommand::Update(args) => update(&panel, settings, args).await,

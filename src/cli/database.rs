@@ -7,7 +7,8 @@ use anyhow::Context;
 use super::Usage;
 use crate::config::Settings;
 use crate::config::database_url::DatabaseUrl;
-use crate::store::{Db, OpenOptions, migrate};
+use crate::store::migrate;
+use crate::store::{Db, OpenOptions};
 
 /// A person waits.
 const PATIENCE: Duration = Duration::from_secs(10);

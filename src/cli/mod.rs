@@ -27,7 +27,7 @@ pub use self::import::ImportArgs;
 pub use self::plan::{Plan, PlanArgs};
 pub use self::subscription::SubscriptionCommand;
 pub use self::user::UserCommand;
-use crate::actions::subscriptions::Surroundings;
+use crate::actions::subscriptions::RenderContext;
 use crate::config::Settings;
 
 /// What was asked for.
@@ -110,13 +110,13 @@ impl Cli {
 }
 
 /// Finds out what subscriptions depend on besides the database. The app does that.
-pub type FindSurroundings = fn(&Settings) -> anyhow::Result<Surroundings>;
+pub type FindSurroundings = fn(&Settings) -> anyhow::Result<RenderContext>;
 
 /// Does what a tool does. `endpoints` are those of the API.
 pub async fn run(
     tool: Tool,
     settings: &Settings,
-    surroundings: FindSurroundings,
+    render_context: FindSurroundings,
     endpoints: fn() -> Endpoints,
 ) -> anyhow::Result<()> {
     match tool {
@@ -127,7 +127,7 @@ pub async fn run(
         Tool::Check(args) => check::run(args, settings, endpoints()).await,
         Tool::Admin(command) => admin::run(command, settings).await,
         Tool::User(command) => user::run(command, settings).await,
-        Tool::Subscription(command) => subscription::run(command, settings, surroundings).await,
+        Tool::Subscription(command) => subscription::run(command, settings, render_context).await,
         Tool::Healthcheck => healthcheck::run(settings).await,
         Tool::Completions { shell } => completions::run(shell),
     }

@@ -15,7 +15,7 @@ use super::{FindSurroundings, chance, database, output, terminal, user};
 use crate::actions::Panel;
 use crate::actions::subscriptions::SourceCache;
 use crate::clock::Clock;
-use crate::cluster::bell::Bell;
+use crate::cluster::wakeup::Wakeup;
 use crate::config::Settings;
 use crate::domain::host_variables::HostVariables;
 use crate::subscription::{Format, LeftOut, Rendered, Request, render};
@@ -60,13 +60,13 @@ pub struct ConfigArgs {
 pub(super) async fn run(
     command: SubscriptionCommand,
     settings: &Settings,
-    surroundings: FindSurroundings,
+    render_context: FindSurroundings,
 ) -> anyhow::Result<()> {
     let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
+    let panel = Panel { db, clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
     let done = match command {
         SubscriptionCommand::GetLink(args) => link(&panel, settings, args).await,
-        SubscriptionCommand::GetConfig(args) => config(&panel, settings, surroundings, args).await,
+        SubscriptionCommand::GetConfig(args) => config(&panel, settings, render_context, args).await,
     };
     panel.db.close().await;
     done
@@ -86,19 +86,19 @@ async fn link(panel: &Panel, settings: &Settings, args: LinkArgs) -> anyhow::Res
 async fn config(
     panel: &Panel,
     settings: &Settings,
-    surroundings: FindSurroundings,
+    render_context: FindSurroundings,
     args: ConfigArgs,
 ) -> anyhow::Result<()> {
     let username = terminal::username(args.username)?;
     let user = user::find(panel, &username).await?;
-    let surroundings = surroundings(settings)?;
+    let render_context = render_context(settings)?;
     let sources = SourceCache::default().get(&panel.db, &panel.clock).await?;
     let request = Request {
-        variables: HostVariables::of(&user, &surroundings.server_ip, panel.clock.now()),
+        variables: HostVariables::of(&user, &render_context.server_ip, panel.clock.now()),
         catalogue: &sources.catalogue,
         settings: &sources.settings,
-        templates: &surroundings.templates,
-        derivation: surroundings.derivation,
+        templates: &render_context.templates,
+        derivation: render_context.derivation,
         user_agent: "",
     };
     // The argument's parser takes no other words.

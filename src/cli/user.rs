@@ -8,13 +8,13 @@ use crate::actions::Panel;
 use crate::actions::users::totals::TotalCache;
 use crate::actions::users::{self, UserError};
 use crate::clock::Clock;
-use crate::cluster::bell::Bell;
+use crate::cluster::wakeup::Wakeup;
 use crate::config::Settings;
 use crate::domain::admin::Admin;
 use crate::domain::ids::AdminId;
 use crate::domain::user::User;
 use crate::domain::user_document::UserDocument;
-use crate::store::user_lists::{Names, UserFilter, UserSort, UserWindow};
+use crate::store::users::list::{Names, UserFilter, UserSort, UserWindow};
 
 /// What to do with users.
 #[derive(Debug, Subcommand)]
@@ -61,7 +61,7 @@ pub struct SetOwnerArgs {
 
 pub(super) async fn run(command: UserCommand, settings: &Settings) -> anyhow::Result<()> {
     let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
+    let panel = Panel { db, clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
     let done = match command {
         UserCommand::List(args) => list(&panel, settings, args).await,
         UserCommand::SetOwner(args) => set_owner(&panel, args).await,

@@ -15,16 +15,17 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::bell::{Bell, Ear};
-use super::gate::{Gained, Gate};
 use super::identity::{Identity, task_session_name};
-use super::leadership::{Leadership, Standing};
+use super::leadership::{Leadership, Role};
+use super::redis_lock::{Acquired, RedisLock};
+use super::wakeup::{Wakeup, WakeupReceiver};
 use crate::clock::Clock;
 use crate::domain::ids::Epoch;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::moment::BootTime;
 use crate::domain::term::Term;
-use crate::store::lease::{self, Candidate, Lease};
+use crate::store::cluster::lease;
+use crate::store::cluster::lease::{Candidate, Lease};
 use crate::store::{Db, Engine, StoreError};
 
 /// Called with each new term; its future is the leader's work (the scheduler's loop) and ends soon after
@@ -41,14 +42,14 @@ pub struct Elector {
     pub db: Db,
     /// The clock.
     pub clock: Clock,
-    /// The Redis gate, when Redis is configured.
-    pub gate: Option<Gate>,
+    /// The Redis redis_lock, when Redis is configured.
+    pub redis_lock: Option<RedisLock>,
     /// Rung when somebody releases the lease.
-    pub bell: Bell,
+    pub wakeup: Wakeup,
     /// What a leader does.
     pub lead: Lead,
     /// Where we stand, for others to see.
-    pub standing: watch::Sender<Standing>,
+    pub role: watch::Sender<Role>,
     /// Somebody asks us to hand over.
     pub step_down: Arc<Notify>,
     /// A newer version should lead rather than this one.
@@ -62,7 +63,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// How a wait for the lease ended, and what to wait for next.
 enum Turn {
-    /// Wait this long, or until the bell rings.
+    /// Wait this long, or until the wakeup rings.
     Wait(Duration),
     /// We lead.
     Won(Term),
@@ -82,23 +83,23 @@ impl Elector {
             },
         };
         let mut rng = StdRng::seed_from_u64(self.identity.instance.as_u64_pair().1);
-        let mut ear = self.bell.ear();
+        let mut wakeups = self.wakeup.subscribe();
         let drain = self.drain.clone();
         while !drain.is_cancelled() {
             let wait = match self.contend(&me, &mut rng).await {
                 Ok(Turn::Won(term)) => {
                     if self.reign(&me, term, &mut rng).await.is_voluntary() {
-                        // Whoever hands over lets another one have it: deaf to the bell that was rung for the others.
+                        // Whoever hands over lets another one have it: deaf to the wakeup that was rung for the others.
                         // Without Redis they do not hear it, and look again after two seconds at most.
                         let rest = Duration::from_micros(self.timing.ttl.unsigned_abs() / 4);
-                        let rest = if self.gate.is_some() { rest } else { rest.max(LONGEST_WAIT.mul_f64(1.2)) };
+                        let rest = if self.redis_lock.is_some() { rest } else { rest.max(LONGEST_WAIT.mul_f64(1.2)) };
                         let _ = timeout(rest, drain.cancelled()).await;
                     }
                     continue;
                 }
                 Ok(Turn::Wait(wait)) => wait,
                 Err(error) => {
-                    self.stand(Standing::None);
+                    self.stand(Role::None);
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "the lease can't be read or claimed; trying again"
@@ -109,10 +110,10 @@ impl Elector {
             };
             tokio::select! {
                 () = drain.cancelled() => {}
-                () = rest(wait, &mut ear, &mut rng) => {}
+                () = rest(wait, &mut wakeups, &mut rng) => {}
             }
         }
-        self.stand(Standing::None);
+        self.stand(Role::None);
     }
 
     /// One look at the lease, and one attempt to claim it when it is free.
@@ -125,10 +126,10 @@ impl Elector {
             return Ok(Turn::Wait(Duration::ZERO));
         }
         if seen.remaining > 0 {
-            self.stand(Standing::Follower);
+            self.stand(Role::Follower);
             return Ok(Turn::Wait(wait_for(Duration::from_micros(seen.remaining.unsigned_abs()), rng)));
         }
-        self.stand(Standing::None);
+        self.stand(Role::None);
         if self.yields.load(Ordering::Relaxed) {
             return Ok(Turn::Wait(wait_for(Duration::from_secs(1), rng)));
         }
@@ -141,11 +142,11 @@ impl Elector {
             lease::repair(&self.db, &self.clock, me, seen.epoch).await?;
             return Ok(Turn::Wait(Duration::ZERO));
         }
-        if let Some(gate) = &mut self.gate {
-            match gate.acquire().await {
-                Ok(Gained::Busy(remaining)) => return Ok(Turn::Wait(wait_for(remaining, rng))),
+        if let Some(redis_lock) = &mut self.redis_lock {
+            match redis_lock.acquire().await {
+                Ok(Acquired::Busy(remaining)) => return Ok(Turn::Wait(wait_for(remaining, rng))),
                 // Ours; or Redis is away, and the database decides alone.
-                Ok(Gained::Mine) | Err(_) => {}
+                Ok(Acquired::Mine) | Err(_) => {}
             }
         }
         self.claim(me, &seen, rng).await
@@ -204,11 +205,11 @@ impl Elector {
     }
 
     pub(super) async fn let_go_of_gate(&mut self) {
-        if let Some(gate) = &mut self.gate
-            && gate.release().await.is_err()
+        if let Some(redis_lock) = &mut self.redis_lock
+            && redis_lock.release().await.is_err()
         {
             // Best effort, over another connection: it expires by itself, but holds everybody up until then.
-            let _ = gate.release().await;
+            let _ = redis_lock.release().await;
         }
     }
 
@@ -220,11 +221,11 @@ impl Elector {
         Duration::from_micros(micros.unsigned_abs())
     }
 
-    pub(super) fn stand(&self, standing: Standing) {
-        metrics::gauge!("is_leader").set(if standing == Standing::Leader { 1.0 } else { 0.0 });
-        self.standing.send_if_modified(|old| {
-            *old != standing && {
-                *old = standing;
+    pub(super) fn stand(&self, role: Role) {
+        metrics::gauge!("is_leader").set(if role == Role::Leader { 1.0 } else { 0.0 });
+        self.role.send_if_modified(|old| {
+            *old != role && {
+                *old = role;
                 true
             }
         });
@@ -236,9 +237,9 @@ fn wait_for(remaining: Duration, rng: &mut StdRng) -> Duration {
     (remaining + Duration::from_millis(rng.random_range(50..=300))).min(LONGEST_WAIT)
 }
 
-async fn rest(wait: Duration, ear: &mut Ear, rng: &mut StdRng) {
+async fn rest(wait: Duration, wakeups: &mut WakeupReceiver, rng: &mut StdRng) {
     tokio::select! {
         () = sleep(wait) => {}
-        () = ear.heard() => sleep(Duration::from_millis(rng.random_range(0..=50))).await,
+        () = wakeups.wait() => sleep(Duration::from_millis(rng.random_range(0..=50))).await,
     }
 }

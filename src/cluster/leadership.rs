@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::moment::BootTime;
 use crate::domain::term::Term;
 
-/// One term, with the sign to stop and the pulse by which the scheduler shows that it is not stuck.
+/// One term, with the sign to stop and the heartbeat by which the scheduler shows that it is not stuck.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     /// The term.
@@ -17,17 +17,17 @@ pub struct Leadership {
     /// Cancelled when no new work may begin: the term is over, or is being handed over.
     pub stop: CancellationToken,
     /// To be beaten by the scheduler's loop.
-    pub pulse: Pulse,
+    pub heartbeat: LoopHeartbeat,
     /// Notified when somebody asks the leader to hand over.
     pub hand_over: Arc<Notify>,
 }
 
 /// The last sign of life of the scheduler's loop.
 #[derive(Clone, Debug)]
-pub struct Pulse(Arc<AtomicI64>);
+pub struct LoopHeartbeat(Arc<AtomicI64>);
 
-impl Pulse {
-    /// A pulse that beat at `now`.
+impl LoopHeartbeat {
+    /// A heartbeat that beat at `now`.
     pub fn new(now: BootTime) -> Self {
         Self(Arc::new(AtomicI64::new(now.micros())))
     }
@@ -45,7 +45,7 @@ impl Pulse {
 
 /// Where a process stands, for health and the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Role {
     /// Nobody leads as far as this process knows, or it can't tell.
     None,
     /// Somebody else leads.

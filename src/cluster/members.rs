@@ -12,11 +12,13 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::gate::{RedisWatch, key};
-use super::servers::{RedisConnection, RedisServers, within};
+use super::redis::{RedisConnection, RedisServers, within};
+use super::redis_lock::{RedisWatch, key};
 use crate::domain::schedule::{Schedule, Task};
-use crate::store::members::{self, GONE, Member};
-use crate::store::{Db, StoreError, clock};
+use crate::store::clock;
+use crate::store::cluster::members;
+use crate::store::cluster::members::{GONE, Member};
+use crate::store::{Db, StoreError};
 
 /// Between two signs of life.
 const BEAT: Duration = Duration::from_secs(2);

@@ -1,13 +1,13 @@
-//! Who leads, and how others hear of work: lease, fence, members, bell. See ARCHITECTURE.md, "Coordination".
+//! Who leads, and how others hear of work: lease, fence, members, wakeup. See ARCHITECTURE.md, "Coordination".
 
-pub mod bell;
 pub mod elector;
-pub mod gate;
 pub mod identity;
 pub mod leadership;
+mod lease_renewal;
 pub mod members;
-mod reign;
-pub mod ringing;
-pub mod servers;
+pub mod redis;
+pub mod redis_lock;
 pub mod shared_counters;
 pub mod view;
+pub mod wakeup;
+pub mod wakeup_relay;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::{RedisResult, Script};
 
-use super::servers::{RedisConnection, RedisServers, within};
+use super::redis::{RedisConnection, RedisServers, within};
 use crate::clock::Clock;
 use crate::domain::moment::{BootTime, SECOND};
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::gate::RedisState;
 use super::identity::Identity;
 use super::members::Seen;
+use super::redis_lock::RedisState;
 use crate::domain::schedule::Schedule;
 use crate::store::Engine;
 

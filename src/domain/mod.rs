@@ -13,7 +13,7 @@ pub mod lease;
 pub mod moment;
 pub mod node;
 pub mod node_edit;
-pub mod notice;
+pub mod notification;
 pub mod schedule;
 pub mod service;
 pub mod subscription_settings;

@@ -19,7 +19,9 @@ use crate::config::crash_point::{CrashPoint, Place};
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::usage::{UsageReply, raw_total};
-use crate::store::{Db, Fence, StoreError, clock, usage_batches};
+use crate::store::clock;
+use crate::store::usage::batches;
+use crate::store::{Db, Fence, StoreError};
 
 /// Fetches, spools and stages. Cheap to clone.
 #[derive(Clone)]
@@ -171,7 +173,7 @@ impl Collector {
     }
 
     async fn stage(&self, unstaged: Unstaged) {
-        match usage_batches::stage(&self.0.db, unstaged.id, &unstaged.reply).await {
+        match batches::stage(&self.0.db, unstaged.id, &unstaged.reply).await {
             Ok(_) => {
                 self.0.crash.pass(Place::AfterBatch);
                 self.settle(unstaged.id).await;
@@ -214,7 +216,7 @@ impl Collector {
             tracing::error!(records = orphan.too_old, "spooled replies are older than 30 days; set aside, not counted");
         }
         for (id, reply) in &orphan.replies {
-            if let Err(error) = usage_batches::stage(&self.0.db, *id, reply).await {
+            if let Err(error) = batches::stage(&self.0.db, *id, reply).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a spooled reply could not be staged; trying again in a minute"
@@ -241,7 +243,7 @@ impl Collector {
 
     /// Tells the metrics how many batches wait in the database.
     pub async fn report_pending(&self) -> Result<(), StoreError> {
-        let pending = usage_batches::pending(&self.0.db).await?;
+        let pending = batches::pending(&self.0.db).await?;
         for (state, count) in
             [("staged", pending.staged), ("applied", pending.applied), ("set_aside", pending.set_aside)]
         {

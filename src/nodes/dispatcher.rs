@@ -8,11 +8,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::desk::Desk;
+use super::pending_changes::Desk;
 use crate::domain::ids::UserId;
-use crate::store::node_sync;
-use crate::store::node_users::{self, NodeUser};
-use crate::store::{Fence, FenceError, IdList, StoreError, changes};
+use crate::store::nodes::expected_users;
+use crate::store::nodes::expected_users::NodeUser;
+use crate::store::nodes::sync_state;
+use crate::store::users::changes;
+use crate::store::{Fence, FenceError, IdList, StoreError};
 
 /// Marks per page, and per statement that clears.
 const CHUNK: usize = 500;
@@ -76,7 +78,7 @@ fn report(error: &StoreError, failing: &mut bool, what: &str) {
 /// A round that took longer stood still.
 const LONGEST_ROUND: Duration = Duration::from_secs(2);
 
-/// Waits until the bell rings, or rang since the last call.
+/// Waits until the wakeup rings, or rang since the last call.
 pub(super) async fn rang(wake: &mut watch::Receiver<()>) {
     if wake.changed().await.is_err() {
         // Nobody is left who could ring.
@@ -95,8 +97,8 @@ async fn post_all(fence: &Fence, desk: &Arc<Desk>) -> Result<(), StoreError> {
         if !fresh.is_empty() {
             // Marks first, then the state: whatever changes in between has a newer mark.
             let ids = IdList::new(fresh.iter().map(|mark| mark.user_id));
-            let users = node_users::chosen(fence.db(), &ids).await?;
-            let tags = node_users::service_tags(fence.db()).await?;
+            let users = expected_users::chosen(fence.db(), &ids).await?;
+            let tags = expected_users::service_tags(fence.db()).await?;
             let mut users: HashMap<UserId, NodeUser> = users.into_iter().map(|user| (user.id, user)).collect();
             for mark in fresh {
                 let id = UserId(mark.user_id);
@@ -112,7 +114,7 @@ async fn post_all(fence: &Fence, desk: &Arc<Desk>) -> Result<(), StoreError> {
 async fn clear_settled(fence: &Fence, desk: &Arc<Desk>) -> Result<(), FenceError> {
     let (mut settled, lacking) = desk.take_settled();
     if !lacking.is_empty() {
-        let noting = node_sync::out_of_step(fence, &lacking).await;
+        let noting = sync_state::out_of_step(fence, &lacking).await;
         desk.noted(&lacking, noting.is_ok());
         if let Err(error) = noting {
             desk.put_back(settled);

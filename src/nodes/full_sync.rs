@@ -5,8 +5,8 @@ use prost::Message;
 use super::proto::{BackendsResponse, Inbound, User, UserData};
 use crate::domain::ids::NodeId;
 use crate::domain::user_set::UserSet;
-use crate::store::node_sync::{FirstSeen, Offer, OfferedBackend, OfferedInbound};
-use crate::store::node_users::NodeUser;
+use crate::store::nodes::expected_users::NodeUser;
+use crate::store::nodes::sync_state::{FirstSeen, Offer, OfferedBackend, OfferedInbound};
 
 /// Field 1 (`users_data`) of a `UsersData` message, length-delimited.
 const USERS_DATA: u8 = 1 << 3 | 2;

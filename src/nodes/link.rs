@@ -25,9 +25,9 @@ use super::proto::{
     Backend, BackendConfig, BackendLogsRequest, BackendStats, BackendsResponse, Empty, LogLine, RestartBackendRequest,
 };
 use super::tls::{self, Fingerprint, PanelIdentity};
-use super::wire::{News, Transport, Wire};
+use super::transport::{News, Transport, Wire};
 use crate::domain::node::ConnectionBackend;
-use crate::store::node_sync::{FirstSeen, NodeRow};
+use crate::store::nodes::sync_state::{FirstSeen, NodeRow};
 
 /// For the TCP connection, and again for the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,23 +1,23 @@
-//! The link to the nodes: connect, pin, keep users in step, fetch usage. See ARCHITECTURE.md, "Users on their way to nodes".
+//! The link to the nodes: connect, pin, keep users in step, fetch usage. See ARCHITECTURE.md, "Nodes".
 
 pub mod collector;
 mod connected;
-mod desk;
 mod dispatcher;
+mod full_lists;
 mod full_sync;
 pub mod link;
 pub mod link_error;
-mod lists;
+mod node_health;
 mod node_task;
+pub mod one_off;
 pub mod panel_certificate;
-mod roster;
+mod pending_changes;
 mod session;
 pub mod spool;
 pub mod supervisor;
 mod sync_stream;
 mod tls;
-pub mod visit;
-mod wire;
+mod transport;
 
 pub use connected::{ConnectedNode, UsageError};
 pub use supervisor::{Supervisor, Timing};

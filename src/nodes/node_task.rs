@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::link::Target;
 use super::session::{Context, Session, SessionError};
 use crate::domain::ids::NodeId;
-use crate::store::node_sync::{self, NodeRow};
+use crate::store::nodes::sync_state;
+use crate::store::nodes::sync_state::NodeRow;
 
 /// A running task and what it was started for.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ async fn attempt(
     if !context.fence.is_alive() {
         return SessionError::Deposed;
     }
-    let row = match node_sync::node(context.fence.db(), node).await {
+    let row = match sync_state::node(context.fence.db(), node).await {
         Ok(Some(row)) => row,
         Ok(None) => return SessionError::Gone,
         Err(error) => return SessionError::Database(error),

@@ -5,7 +5,8 @@ use rustls::pki_types::pem;
 
 use super::tls::PanelIdentity;
 use crate::domain::moment::{DAY, Moment};
-use crate::store::tls_material::{self, TlsMaterial};
+use crate::store::nodes::tls_material;
+use crate::store::nodes::tls_material::TlsMaterial;
 use crate::store::{Db, StoreError};
 
 const LIFETIME: i64 = 3_650 * DAY;

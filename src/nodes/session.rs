@@ -15,19 +15,20 @@ use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::connected::ConnectedNode;
-use super::desk::{Desk, Letter, Mailbox, Post};
+use super::full_lists::Lists;
 use super::full_sync;
 use super::link::{Link, Target};
 use super::link_error::LinkError;
-use super::lists::Lists;
+use super::node_health::Roster;
+use super::pending_changes::{Desk, Letter, Mailbox, Post};
 use super::proto::UserData;
-use super::roster::Roster;
 use super::supervisor::Timing;
 use super::sync_stream::SyncStream;
 use super::tls::PanelIdentity;
 use crate::clock::Clock;
 use crate::domain::ids::{NodeId, UserId};
-use crate::store::node_sync::{self, FirstSeen};
+use crate::store::nodes::sync_state;
+use crate::store::nodes::sync_state::FirstSeen;
 use crate::store::{Fence, FenceError, StoreError};
 
 /// At most so many changes go over one stream.
@@ -103,7 +104,7 @@ impl<'a> Session<'a> {
             return;
         }
         let renew_from = self.keys.map_or(0, |(before, _)| before);
-        if let Err(error) = node_sync::mark_dirty(self.context.fence.db(), self.node, renew_from).await {
+        if let Err(error) = sync_state::mark_dirty(self.context.fence.db(), self.node, renew_from).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(node = self.node.0, error, "a node with sends under way could not be marked");
         }
@@ -146,7 +147,7 @@ impl<'a> Session<'a> {
         let Context { fence, timing, .. } = self.context;
         let offer = full_sync::offer(self.node, link.fetch_backends().await?, first_seen);
         let gave_up = mailbox.begin_full();
-        let clock = node_sync::begin_sync(fence, self.node, &offer, gave_up).await?.ok_or(SessionError::Gone)?;
+        let clock = sync_state::begin_sync(fence, self.node, &offer, gave_up).await?.ok_or(SessionError::Gone)?;
         mailbox.begun();
         let (before, last) = *self.keys.get_or_insert((clock.synced, clock.synced));
         let renew_after = before.min(clock.synced);
@@ -178,7 +179,7 @@ impl<'a> Session<'a> {
         self.in_flight = false;
         self.renewed.clear();
         self.keys = Some((last, clock.now));
-        node_sync::end_sync(fence, self.node, clock.now, self.context.clock.now()).await?;
+        sync_state::end_sync(fence, self.node, clock.now, self.context.clock.now()).await?;
         metrics::counter!("sarban_node_full_syncs_total").increment(1);
         metrics::histogram!("sarban_node_full_sync_seconds").record(began.elapsed().as_secs_f64());
         Ok((stream, list.count + list.renewed.len()))

@@ -12,17 +12,18 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::connected::ConnectedNode;
-use super::desk::Desk;
 use super::dispatcher::{dispatch, rang};
-use super::lists::Lists;
+use super::full_lists::Lists;
+use super::node_health::Roster;
 use super::node_task::{NodeTask, keep};
-use super::roster::Roster;
+use super::pending_changes::Desk;
 use super::session::Context;
 use super::tls::PanelIdentity;
 use crate::clock::Clock;
 use crate::domain::ids::NodeId;
 use crate::domain::node::NodeStatus;
-use crate::store::node_sync::{self, Health, NodeRow};
+use crate::store::nodes::sync_state;
+use crate::store::nodes::sync_state::{Health, NodeRow};
 use crate::store::{Fence, FenceError};
 
 /// How often and how long. The default is what the service runs with.
@@ -164,7 +165,7 @@ struct Fleet {
 impl Fleet {
     /// Makes the tasks what the table of nodes says, and the table's health what the tasks say.
     async fn reconcile(&mut self, context: &Arc<Context>, stop: &CancellationToken) -> Result<(), FenceError> {
-        let rows = node_sync::nodes(context.fence.db()).await?;
+        let rows = sync_state::nodes(context.fence.db()).await?;
         let enabled = || rows.iter().filter(|row| row.status != NodeStatus::Disabled.word());
         let ids: HashSet<NodeId> = enabled().map(|row| NodeId(row.id)).collect();
         let gone: Vec<NodeId> = self.tasks.keys().filter(|id| !ids.contains(id)).copied().collect();
@@ -193,7 +194,7 @@ impl Fleet {
             );
         }
         if !news.is_empty() {
-            node_sync::set_health(&context.fence, &news, context.clock.now()).await?;
+            sync_state::set_health(&context.fence, &news, context.clock.now()).await?;
         }
         Ok(())
     }

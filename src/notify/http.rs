@@ -21,7 +21,7 @@ pub struct ClientError {
     reason: String,
 }
 
-/// Why a letter did not arrive.
+/// Why a entry did not arrive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// No answer came: nobody is there, or it took too long.
@@ -55,7 +55,7 @@ pub(super) fn refused(status: StatusCode) -> Failure {
 }
 
 impl Failure {
-    /// For the letter's row and the log.
+    /// For the entry's row and the log.
     pub(super) fn reason(&self) -> String {
         match self {
             Self::Silent(reason) | Self::Refused(reason) => reason.clone(),

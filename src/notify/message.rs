@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use crate::domain::notice::Event;
-use crate::store::outbox::Letter;
+use crate::domain::notification::Event;
+use crate::store::notify::outbox::OutboxEntry;
 
 /// Names in a digest, shared by its kinds of events: within the 4,096 characters of a message.
 const NAMES: usize = 80;
 
 /// One event, as Telegram's HTML.
-pub(super) fn one(letter: &Letter) -> String {
-    let told: Value = serde_json::from_str(&letter.payload).unwrap_or_default();
+pub(super) fn one(entry: &OutboxEntry) -> String {
+    let told: Value = serde_json::from_str(&entry.payload).unwrap_or_default();
     let user = &told["user"];
-    let event = Event::from_action(&letter.action);
+    let event = Event::from_action(&entry.action);
     let mut lines = vec![format!("{} <b>{}</b>", sign(event), headline(event)), format!("User: {}", name(user))];
     match event {
         Some(Event::Created | Event::Updated) => {
@@ -43,18 +43,18 @@ pub(super) const fn names_of_each(kinds: usize) -> usize {
     }
 }
 
-/// Many events: how many of each kind, in this order, and the names in `letters`.
-pub(super) fn digest(kinds: &[(String, usize)], letters: &[Letter]) -> String {
+/// Many events: how many of each kind, in this order, and the names in `entries`.
+pub(super) fn digest(kinds: &[(String, usize)], entries: &[OutboxEntry]) -> String {
     let total: usize = kinds.iter().map(|(_, count)| count).sum();
     let mut parts = vec![format!("📋 <b>{total} events</b>")];
     for (action, count) in kinds {
         let event = Event::from_action(action);
-        let names: Vec<String> = letters
+        let names: Vec<String> = entries
             .iter()
-            .filter(|letter| letter.action == *action)
+            .filter(|entry| entry.action == *action)
             .take(names_of_each(kinds.len()))
-            .map(|letter| {
-                let told: Value = serde_json::from_str(&letter.payload).unwrap_or_default();
+            .map(|entry| {
+                let told: Value = serde_json::from_str(&entry.payload).unwrap_or_default();
                 name(&told["user"])
             })
             .collect();
@@ -149,8 +149,8 @@ mod tests {
 
     use super::*;
 
-    fn letter(action: &str, told: &Value) -> Letter {
-        Letter {
+    fn entry(action: &str, told: &Value) -> OutboxEntry {
+        OutboxEntry {
             id: 1,
             channel: "telegram".to_owned(),
             recipient: "1".to_owned(),
@@ -172,21 +172,21 @@ mod tests {
         let user = json!({"username": "ann", "data_limit": 10_737_418_240_i64, "used_traffic": 9_000_000_000_i64,
             "expire_strategy": "fixed_date", "expire_date": "2031-05-06T07:08:09", "owner_username": "a<b",
             "expired": true});
-        let made = one(&letter("user_created", &json!({"user": user, "by": {"username": "root"}})));
+        let made = one(&entry("user_created", &json!({"user": user, "by": {"username": "root"}})));
         assert_eq!(
             made,
             "🆕 <b>New user</b>\nUser: <code>ann</code>\nData: 10 GiB\nEnds: 2031-05-06 07:08 UTC\nOwner: a&lt;b\nBy: root"
         );
-        let soon = one(&letter("reached_usage_percent", &json!({"user": user})));
+        let soon = one(&entry("reached_usage_percent", &json!({"user": user})));
         assert!(soon.contains("Used: 8.38 GiB of 10 GiB"), "{soon}");
-        let stopped = one(&letter("user_deactivated", &json!({"user": user, "by": null})));
+        let stopped = one(&entry("user_deactivated", &json!({"user": user, "by": null})));
         assert!(stopped.contains("Why: its time is over") && !stopped.contains("By:"), "{stopped}");
     }
 
     #[test]
     fn a_digest_counts_and_names_some() {
-        let ann = letter("user_deactivated", &json!({"user": {"username": "ann"}}));
-        let bob = letter("user_created", &json!({"user": {"username": "bob"}}));
+        let ann = entry("user_deactivated", &json!({"user": {"username": "ann"}}));
+        let bob = entry("user_created", &json!({"user": {"username": "bob"}}));
         let kinds = [("user_deactivated".to_owned(), 10_000), ("user_created".to_owned(), 1)];
         assert_eq!(
             digest(&kinds, &[ann, bob]),
@@ -198,13 +198,13 @@ mod tests {
     #[test]
     fn a_digest_of_everything_fits_into_a_message() {
         let long = json!({"user": {"username": "x".repeat(32)}});
-        let (mut kinds, mut letters) = (Vec::new(), Vec::new());
+        let (mut kinds, mut entries) = (Vec::new(), Vec::new());
         for event in Event::ALL {
             kinds.push((event.action().to_owned(), 1_000_000));
-            letters.extend((0..names_of_each(Event::ALL.len())).map(|_| letter(event.action(), &long)));
+            entries.extend((0..names_of_each(Event::ALL.len())).map(|_| entry(event.action(), &long)));
         }
         // Telegram counts after its tags are gone.
-        let text = digest(&kinds, &letters).replace("<code>", "").replace("</code>", "");
+        let text = digest(&kinds, &entries).replace("<code>", "").replace("</code>", "");
         assert!(text.encode_utf16().count() <= 4_096, "{}", text.encode_utf16().count());
     }
 }

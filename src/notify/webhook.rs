@@ -1,4 +1,4 @@
-//! The webhook: one POST per letter, as the panel's users know it, with a key to tell a repetition by and a signature.
+//! The webhook: one POST per entry, as the panel's users know it, with a key to tell a repetition by and a signature.
 
 use aws_lc_rs::hmac;
 use reqwest::Client;
@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 use super::http::{self, ClientError, Failure};
 use crate::config::secret::Secret;
-use crate::store::outbox::Letter;
+use crate::store::notify::outbox::OutboxEntry;
 
 /// Where notifications are posted.
 #[derive(Clone, Debug)]
@@ -22,19 +22,19 @@ impl Webhook {
         Ok(Self { client: http::client(None)?, url, secret })
     }
 
-    /// Posts a letter; any 2xx means that it has arrived.
-    pub(super) async fn send(&self, letter: &Letter) -> Result<(), Failure> {
+    /// Posts a entry; any 2xx means that it has arrived.
+    pub(super) async fn send(&self, entry: &OutboxEntry) -> Result<(), Failure> {
         let mut request = self
             .client
             .post(self.url.expose())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header("idempotency-key", &letter.cause);
+            .header("idempotency-key", &entry.cause);
         if let Some(secret) = &self.secret {
             request = request
                 .header("x-webhook-secret", secret.expose())
-                .header("x-webhook-signature", signature(secret, letter.payload.as_bytes()));
+                .header("x-webhook-signature", signature(secret, entry.payload.as_bytes()));
         }
-        let status = http::send(request.body(letter.payload.clone())).await?.status();
+        let status = http::send(request.body(entry.payload.clone())).await?.status();
         if status.is_success() { Ok(()) } else { Err(http::refused(status)) }
     }
 }

@@ -1,6 +1,6 @@
 //! The scheduler's loop: looks at the database's clock, starts what is due, and enters it in the ledger.
 //!
-//! It runs on the lease's own thread, and beats the pulse by which the renewer knows that it is not stuck. The bodies
+//! It runs on the lease's own thread, and beats the heartbeat by which the renewer knows that it is not stuck. The bodies
 //! of tasks run on the workers.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,14 +14,16 @@ use uuid::Uuid;
 
 use super::ledger::{Asked, Ledger};
 use super::tasks::{self, Context, Deps, TaskError};
-use crate::cluster::bell::{Bell, Ear};
 use crate::cluster::leadership::Leadership;
+use crate::cluster::wakeup::{Wakeup, WakeupReceiver};
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
-use crate::store::runs::{self, Outcome, Run, Trigger};
-use crate::store::{Db, Fence, FenceError, StoreError, clock};
+use crate::store::clock;
+use crate::store::cluster::runs;
+use crate::store::cluster::runs::{Outcome, Run, Trigger};
+use crate::store::{Db, Fence, FenceError, StoreError};
 
-/// The poll behind the bell, and the longest pause of the loop.
+/// The poll behind the wakeup, and the longest pause of the loop.
 const POLL: Duration = Duration::from_millis(200);
 
 /// Slots that nobody ran, entered in one statement: well within its time-out, also on a slow database, or the same
@@ -45,7 +47,7 @@ pub struct Driver {
     /// Makes a fence for a term, on the connections given.
     pub fence: MakeFence,
     /// Rung when there may be a request.
-    pub bell: Bell,
+    pub wakeup: Wakeup,
     /// Where the bodies of tasks run.
     pub workers: Handle,
     /// What the tasks need.
@@ -80,7 +82,7 @@ impl Driver {
         let Some(since) = self.settle(&ledger, &leadership).await else { return };
         let mut state = State { seen: BTreeMap::new(), since, running: BTreeSet::new(), succeeded: BTreeMap::new() };
         let mut under_way = JoinSet::new();
-        let mut ear = self.bell.ear();
+        let mut wakeups = self.wakeup.subscribe();
         while !leadership.stop.is_cancelled() {
             self.beat(&leadership);
             while let Some(ended) = under_way.try_join_next() {
@@ -108,7 +110,7 @@ impl Driver {
             self.deps.crash.pass_loop().await;
             tokio::select! {
                 () = leadership.stop.cancelled() => {}
-                () = rest(pause, &mut ear) => {}
+                () = rest(pause, &mut wakeups) => {}
             }
         }
         // Runs end by themselves: their next fenced transaction is refused. The ledger's row stays "running", and
@@ -300,7 +302,7 @@ impl Driver {
     }
 
     fn beat(&self, leadership: &Leadership) {
-        leadership.pulse.beat(self.deps.clock.boot());
+        leadership.heartbeat.beat(self.deps.clock.boot());
     }
 }
 
@@ -327,9 +329,9 @@ async fn surely<T, F: Future<Output = Result<T, FenceError>>>(
     }
 }
 
-async fn rest(pause: Duration, ear: &mut Ear) {
+async fn rest(pause: Duration, wakeups: &mut WakeupReceiver) {
     tokio::select! {
         () = sleep(pause) => {}
-        () = ear.heard() => {}
+        () = wakeups.wait() => {}
     }
 }

@@ -5,8 +5,10 @@ use uuid::Uuid;
 use crate::domain::ids::Epoch;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::{Schedule, Task};
-use crate::store::runs::{self, Outcome, Run};
-use crate::store::{Fence, FenceError, clock};
+use crate::store::clock;
+use crate::store::cluster::runs;
+use crate::store::cluster::runs::{Outcome, Run};
+use crate::store::{Fence, FenceError};
 
 /// What people ask of the leader.
 #[derive(Clone, Copy, Debug)]

@@ -1,112 +1,65 @@
-//! All SQL, and nothing but SQL: two engines from one text. One file per table family; functions, not objects:
-//! the first argument says whether one reads (`&Db`) or needs a transaction (`&mut Tx`).
+//! All SQL, and nothing but SQL: two engines from one text. A folder per kind of data; functions, not objects:
+//! the first argument is `&Db` for a read and `&mut Tx` for what needs a transaction.
 
-pub mod admins;
-mod by_engine;
-pub mod changes;
-pub mod clock;
-mod db;
-mod error;
-pub mod expiring;
-mod fence;
-mod gate;
+pub mod access;
+pub mod cluster;
+mod engine;
 pub mod hosts;
-mod id_list;
-pub mod inbounds;
-pub mod lease;
-pub mod legacy;
-mod like;
-pub mod members;
-pub mod migrate;
-pub mod node_edits;
-pub mod node_sync;
-pub mod node_users;
+pub mod import;
 pub mod nodes;
-mod online;
-pub mod outbox;
-pub mod owner_totals;
-mod pg;
-mod pg_connections;
-mod readers;
-pub mod resets;
-pub mod review;
-pub mod runs;
-pub mod secrets;
-pub mod services;
+pub mod notify;
 pub mod settings;
-mod statement;
 pub mod stats;
-pub mod subscription;
-pub mod subscription_fetches;
-pub mod tables;
-pub mod tls_material;
-mod traffic_writers;
-pub mod usage_batches;
-pub mod usage_days;
-pub mod usage_hours;
-pub mod usage_series;
-pub mod usage_totals;
-pub mod user_batches;
-mod user_conditions;
-mod user_list_count;
-mod user_list_page;
-pub mod user_lists;
-pub mod user_nodes;
-mod user_row;
+pub mod usage;
 pub mod users;
-mod words;
 
-pub use db::{Db, Engine, OpenOptions, Tx};
-pub use error::{Fault, StoreError, retry};
-pub use fence::{Fence, FenceError, FencedTx};
-pub use id_list::IdList;
-pub use pg::{Pg, PgTx};
-pub use statement::Statement;
+pub use cluster::{Fence, FenceError, FencedTx};
+pub use engine::{Db, Engine, Fault, IdList, OpenOptions, Pg, PgTx, Statement, StoreError, Tx, clock, migrate, retry};
 
-pub(crate) use statement::{read, row, row_in_order, run, statements};
+pub(crate) use engine::statement::{read, row, row_in_order, run, statements};
 
-/// Every SQL text of the house; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
+/// Every SQL text of the crate; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     [
-        admins::STATEMENTS,
-        changes::STATEMENTS,
+        access::admins::STATEMENTS,
+        access::secrets::STATEMENTS,
+        cluster::FENCE_STATEMENTS,
+        cluster::lease::STATEMENTS,
+        cluster::members::STATEMENTS,
+        cluster::runs::STATEMENTS,
         clock::STATEMENTS,
-        expiring::STATEMENTS,
-        fence::STATEMENTS,
         hosts::STATEMENTS,
-        inbounds::STATEMENTS,
-        lease::STATEMENTS,
-        members::STATEMENTS,
+        hosts::inbounds::STATEMENTS,
+        hosts::services::STATEMENTS,
+        hosts::subscription_sources::STATEMENTS,
         migrate::STATEMENTS,
-        node_edits::STATEMENTS,
-        node_sync::STATEMENTS,
-        node_users::STATEMENTS,
         nodes::STATEMENTS,
-        online::STATEMENTS,
-        outbox::STATEMENTS,
-        owner_totals::STATEMENTS,
-        resets::STATEMENTS,
-        review::STATEMENTS,
-        runs::STATEMENTS,
-        secrets::STATEMENTS,
-        services::STATEMENTS,
+        nodes::edit_lock::STATEMENTS,
+        nodes::expected_users::STATEMENTS,
+        nodes::sync_state::STATEMENTS,
+        nodes::tls_material::STATEMENTS,
+        notify::outbox::STATEMENTS,
         settings::STATEMENTS,
         stats::STATEMENTS,
-        subscription::STATEMENTS,
-        subscription_fetches::STATEMENTS,
-        tls_material::STATEMENTS,
-        traffic_writers::STATEMENTS,
-        usage_batches::STATEMENTS,
-        usage_days::STATEMENTS,
-        usage_hours::STATEMENTS,
-        usage_series::STATEMENTS,
-        usage_totals::STATEMENTS,
-        user_batches::STATEMENTS,
-        user_lists::STATEMENTS,
-        user_nodes::STATEMENTS,
+        usage::batches::STATEMENTS,
+        usage::days::STATEMENTS,
+        usage::hours::STATEMENTS,
+        usage::series::STATEMENTS,
+        usage::totals::STATEMENTS,
+        usage::traffic_writers::STATEMENTS,
         users::STATEMENTS,
+        users::bulk::STATEMENTS,
+        users::changes::STATEMENTS,
+        users::expiring::STATEMENTS,
+        users::list::STATEMENTS,
+        users::node_status::STATEMENTS,
+        users::online::STATEMENTS,
+        users::owner_totals::STATEMENTS,
+        users::resets::STATEMENTS,
+        users::review::STATEMENTS,
+        users::subscription_fetches::STATEMENTS,
     ]
     .into_iter()
     .flatten()
-    .chain(tables::all_statements())
+    .chain(import::tables::all_statements())
 }

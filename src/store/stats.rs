@@ -2,7 +2,8 @@
 
 use sqlx::query_as;
 
-use super::{Db, StoreError, online, read, row, statements};
+use super::users::online;
+use super::{Db, StoreError, read, row, statements};
 use crate::domain::ids::AdminId;
 use crate::domain::moment::{Moment, SECOND};
 

@@ -2,7 +2,8 @@
 
 use sarban::clock::Clock;
 use sarban::domain::ids::Epoch;
-use sarban::store::lease::{self, Candidate};
+use sarban::store::cluster::lease;
+use sarban::store::cluster::lease::Candidate;
 use sarban::store::{Db, Engine};
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -10,21 +10,22 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use sarban::actions::Panel;
-use sarban::actions::subscriptions::Surroundings;
+use sarban::actions::subscriptions::RenderContext;
 use sarban::api::health::{Health, HealthReport, Part, Place, Status};
 use sarban::api::{self, Options, State};
 use sarban::app;
-use sarban::app::server::{self, Patience};
+use sarban::app::server::{self, Timeouts};
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
 use sarban::cluster::identity::Identity;
-use sarban::cluster::servers::RedisServers;
+use sarban::cluster::redis::RedisServers;
 use sarban::cluster::shared_counters::SharedCounters;
 use sarban::cluster::view::ClusterView;
+use sarban::cluster::wakeup::Wakeup;
 use sarban::config::Settings;
 use sarban::domain::moment::Moment;
 use sarban::domain::schedule::{Schedule, Task};
-use sarban::store::{Db, admins};
+use sarban::store::Db;
+use sarban::store::access::admins;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -82,17 +83,17 @@ impl TestPanel {
         let variables = settings.iter().map(|(name, value)| (name.into(), value.into()));
         let settings = Settings::load(variables, None, "test").expect("right settings");
         let clock = Clock::fixed(Moment::from_micros(START));
-        let panel = Panel { db, clock, bell: Bell::default(), audience: Default::default() };
-        sarban::store::secrets::jwt(&panel.db, SECRET).await.expect("a secret");
-        let surroundings = app::find_surroundings(&settings).expect("right templates");
+        let panel = Panel { db, clock, wakeup: Wakeup::default(), targets: Default::default() };
+        sarban::store::access::secrets::jwt(&panel.db, SECRET).await.expect("a secret");
+        let render_context = app::find_surroundings(&settings).expect("right templates");
         // Not the address of the machine that runs the test.
-        let surroundings = Surroundings { server_ip: "127.0.0.1".to_owned(), ..surroundings };
+        let render_context = RenderContext { server_ip: "127.0.0.1".to_owned(), ..render_context };
         let options = Options {
             requests_at_once: settings.requests_at_once(2),
             http: settings.http,
             auth: settings.auth,
             subscription: settings.subscription,
-            surroundings,
+            render_context,
             counters: settings.redis.map(|redis| {
                 let servers = RedisServers::new(&redis).expect("an address");
                 Arc::new(SharedCounters::new(servers, settings.instance.cluster.as_str(), panel.clock.clone()))
@@ -111,7 +112,7 @@ impl TestPanel {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let base = acceptor.local_addr()[0].to_string();
         let server =
-            server::serve(acceptor, api::routes(state), Patience::default(), std::future::pending(), Duration::ZERO);
+            server::serve(acceptor, api::routes(state), Timeouts::default(), std::future::pending(), Duration::ZERO);
         let server = tokio::spawn(server);
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
         Self { panel, base, client: client.expect("a client"), server }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
-use sarban::api::openapi::document;
+use sarban::api::docs::openapi::document;
 use sarban::store::Db;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use poem::listener::{Acceptor, Listener, TcpListener};
 use poem::{Body, Endpoint, Request, Response};
-use sarban::app::server::{Patience, serve};
+use sarban::app::server::{Timeouts, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -51,11 +51,11 @@ struct Running {
     server: JoinHandle<()>,
 }
 
-async fn start(patience: Patience, grace: Duration) -> Running {
+async fn start(timeouts: Timeouts, grace: Duration) -> Running {
     let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
     let address = acceptor.local_addr()[0].to_string().trim_start_matches("socket://").to_owned();
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(acceptor, Routes, patience, stop.clone().cancelled_owned(), grace));
+    let server = tokio::spawn(serve(acceptor, Routes, timeouts, stop.clone().cancelled_owned(), grace));
     Running { address, stop, server }
 }
 
@@ -69,11 +69,11 @@ fn request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").into_bytes()
 }
 
-/// What comes until the connection ends.
+/// What comes until the connection info.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     // A reset is an end, too.
-    let _ = timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.expect("the connection ends");
+    let _ = timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.expect("the connection info");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -89,7 +89,7 @@ async fn answer(stream: &mut TcpStream, end: &str) {
 
 #[tokio::test]
 async fn headers_that_never_end_are_not_waited_for() {
-    let server = start(Patience { request: SHORT, silence: LONG }, LONG).await;
+    let server = start(Timeouts { request: SHORT, silence: LONG }, LONG).await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("sent");
     let began = Instant::now();
@@ -102,7 +102,7 @@ async fn headers_that_never_end_are_not_waited_for() {
 
 #[tokio::test]
 async fn a_connection_is_used_again_and_closed_when_it_is_not() {
-    let server = start(Patience { request: SHORT, silence: LONG }, LONG).await;
+    let server = start(Timeouts { request: SHORT, silence: LONG }, LONG).await;
     let mut stream = server.connect().await;
     for _ in 0..3 {
         stream.write_all(&request("/")).await.expect("sent");
@@ -114,13 +114,13 @@ async fn a_connection_is_used_again_and_closed_when_it_is_not() {
 
 #[tokio::test]
 async fn who_says_nothing_is_closed() {
-    let server = start(Patience { request: LONG, silence: SHORT }, LONG).await;
+    let server = start(Timeouts { request: LONG, silence: SHORT }, LONG).await;
     assert_eq!(rest(&mut server.connect().await).await, "");
 }
 
 #[tokio::test]
 async fn who_waits_for_an_answer_is_not_silent() {
-    let server = start(Patience { request: SHORT, silence: SHORT }, LONG).await;
+    let server = start(Timeouts { request: SHORT, silence: SHORT }, LONG).await;
     let mut stream = server.connect().await;
     stream.write_all(&request("/slow")).await.expect("sent");
     answer(&mut stream, "slow").await;
@@ -128,7 +128,7 @@ async fn who_waits_for_an_answer_is_not_silent() {
 
 #[tokio::test]
 async fn an_answer_that_nobody_takes_is_given_up() {
-    let server = start(Patience { request: LONG, silence: SHORT }, DEADLINE).await;
+    let server = start(Timeouts { request: LONG, silence: SHORT }, DEADLINE).await;
     let mut stream = server.connect().await;
     stream.write_all(&request("/endless")).await.expect("sent");
     // The server stops when nobody is connected any more: this answer would never end.
@@ -139,7 +139,7 @@ async fn an_answer_that_nobody_takes_is_given_up() {
 
 #[tokio::test]
 async fn a_broken_answer_is_no_whole_one() {
-    let server = start(Patience { request: LONG, silence: LONG }, LONG).await;
+    let server = start(Timeouts { request: LONG, silence: LONG }, LONG).await;
     let mut stream = server.connect().await;
     stream.write_all(&request("/broken")).await.expect("sent");
     let text = rest(&mut stream).await;
@@ -148,8 +148,8 @@ async fn a_broken_answer_is_no_whole_one() {
 
 #[tokio::test]
 async fn the_end_waits_for_answers_but_not_for_ever() {
-    let patience = Patience { request: LONG, silence: LONG };
-    let server = start(patience, LONG).await;
+    let timeouts = Timeouts { request: LONG, silence: LONG };
+    let server = start(timeouts, LONG).await;
     let (mut idle, mut slow) = (server.connect().await, server.connect().await);
     for (stream, path, end) in [(&mut idle, "/", "quick"), (&mut slow, "/", "quick")] {
         stream.write_all(&request(path)).await.expect("sent");
@@ -160,12 +160,12 @@ async fn the_end_waits_for_answers_but_not_for_ever() {
     server.stop.cancel();
     assert_eq!(rest(&mut idle).await, "");
     assert!(rest(&mut slow).await.ends_with("slow"));
-    timeout(DEADLINE, server.server).await.expect("it ends").expect("no panic");
+    timeout(DEADLINE, server.server).await.expect("it info").expect("no panic");
 
-    let server = start(patience, SHORT).await;
+    let server = start(timeouts, SHORT).await;
     let mut endless = server.connect().await;
     endless.write_all(&request("/endless")).await.expect("sent");
     endless.readable().await.expect("an answer");
     server.stop.cancel();
-    timeout(DEADLINE, server.server).await.expect("it ends").expect("no panic");
+    timeout(DEADLINE, server.server).await.expect("it info").expect("no panic");
 }

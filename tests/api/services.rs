@@ -121,13 +121,13 @@ async fn users_follow_their_services(db: Db) {
     )
     .await;
     let panel = TestPanel::start(db.clone()).await;
-    let mut ear = panel.panel.bell.ear();
+    let mut wakeups = panel.panel.wakeup.subscribe();
     assert_eq!(panel.get("root", "/api/services/1").await.ok()["user_ids"], json!([1, 2, 3]));
     panel.put("root", "/api/services/1", json!({"name": "other", "inbound_ids": []})).await.ok();
     assert_eq!(number(&db, MARKS).await, 0, "the inbounds are the same");
     panel.put("root", "/api/services/1", json!({"inbound_ids": [1]})).await.ok();
     assert_eq!((number(&db, MARKS).await, number(&db, OTHERS).await), (2, 0), "only activated users of the service");
-    ear.heard().await;
+    wakeups.wait().await;
     execute(&db, "DELETE FROM user_change").await;
     panel.delete("root", "/api/services/1").await.ok();
     assert_eq!((number(&db, MARKS).await, number(&db, OTHERS).await), (2, 0));

@@ -4,8 +4,10 @@ use reqwest::Method;
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::Moment;
 use sarban::domain::usage::UsageReply;
-use sarban::store::usage_totals::{self, Extras};
-use sarban::store::{Db, usage_batches};
+use sarban::store::Db;
+use sarban::store::usage::batches;
+use sarban::store::usage::totals;
+use sarban::store::usage::totals::ApplyOptions;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -64,16 +66,16 @@ async fn users_are_counted_by_state_and_owner(db: Db) {
 async fn staged(db: &Db, at: i64, users: &[i64]) {
     let entries = users.iter().map(|user| (UserId(*user), 1));
     let reply = UsageReply::new(NodeId(1), Moment::from_micros(at), 0.1, entries);
-    assert!(usage_batches::stage(db, Uuid::new_v4(), &reply).await.expect("staged"));
+    assert!(batches::stage(db, Uuid::new_v4(), &reply).await.expect("staged"));
 }
 
 /// The same, applied by a run that began before it.
 async fn recorded(db: &Db, at: i64, users: &[i64]) {
     staged(db, at, users).await;
-    let waiting = usage_batches::oldest_staged(db).await.expect("read");
+    let waiting = batches::oldest_staged(db).await.expect("read");
     let mut tx = db.begin().await.expect("a transaction");
     let began = Moment::from_micros(at - 5_000_000);
-    usage_totals::apply(&mut tx, &waiting.batches, Extras { node_hours: true, remark_at: None }, began)
+    totals::apply(&mut tx, &waiting.batches, ApplyOptions { node_hours: true, notify_percent: None }, began)
         .await
         .expect("applied");
     tx.commit().await.expect("a commit");

@@ -305,7 +305,7 @@ async fn what_a_program_has_already_is_not_sent_again(db: Db) {
 async fn what_is_revoked_stops_working_on_every_host(db: Db) {
     let first = start(db).await;
     first.insert_admin("dave", false).await;
-    // No bell between the two: it may be lost.
+    // No wakeup between the two: it may be lost.
     let second = TestPanel::beside(&first, &[]).await;
     let works = async |host: &TestPanel| {
         let dave = host.get("dave", "/api/admins/current").await.status.as_u16();

@@ -260,7 +260,7 @@ async fn workers_blocked(world: &World, panel: &Panel, time: Duration) -> Result
     hold(world, server.id(), threads::WORKERS, time).await
 }
 
-/// The scheduler's loop is stuck and cannot even say so: the workers go on, and must notice.
+/// The scheduler's loop is stuck and cannot even say so: the workers go on, and must notification.
 async fn lease_thread_blocked(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
     let Ok(process) = panel.process.try_lock() else { return Ok(false) };
     let Some(server) = &*process else { return Ok(false) };

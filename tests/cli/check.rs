@@ -1,4 +1,4 @@
-//! `sarban check` on a real panel: what it measures, and that it notices what is wrong.
+//! `sarban check` on a real panel: what it measures, and that it notifications what is wrong.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

@@ -6,9 +6,10 @@ use sarban::config::database_url::DatabaseUrl;
 use sarban::domain::ids::{HostId, UserId};
 use sarban::domain::moment::Moment;
 use sarban::domain::user::{Expiry, ResetStrategy};
-use sarban::store::{
-    Db, Engine, IdList, OpenOptions, admins, hosts, nodes, secrets, services, settings, tls_material, users,
-};
+use sarban::store::access::{admins, secrets};
+use sarban::store::hosts::services;
+use sarban::store::nodes::tls_material;
+use sarban::store::{Db, Engine, IdList, OpenOptions, hosts, nodes, settings, users};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, raw_sql};

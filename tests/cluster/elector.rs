@@ -8,12 +8,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use redis::Client;
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
 use sarban::cluster::elector::Elector;
-use sarban::cluster::gate::{Gate, RedisState, RedisWatch, key};
 use sarban::cluster::identity::Identity;
-use sarban::cluster::leadership::{Leadership, Standing};
-use sarban::cluster::ringing;
+use sarban::cluster::leadership::{Leadership, Role};
+use sarban::cluster::redis_lock::{RedisLock, RedisState, RedisWatch, key};
+use sarban::cluster::wakeup::Wakeup;
+use sarban::cluster::wakeup_relay;
 use sarban::domain::ids::Epoch;
 use sarban::domain::lease::LeaseTiming;
 use sarban::domain::moment::SECOND;
@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::gate::servers;
+use crate::redis_lock::servers;
 use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
@@ -48,7 +48,7 @@ type Diary = Arc<Mutex<Vec<(Epoch, bool)>>>;
 struct Member {
     step_down: Arc<Notify>,
     yields: Arc<AtomicBool>,
-    standing: watch::Receiver<Standing>,
+    role: watch::Receiver<Role>,
     drain: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -58,7 +58,7 @@ struct Cluster {
     name: String,
     redis: bool,
     diary: Diary,
-    /// Whether a leader's loop beats its pulse.
+    /// Whether a leader's loop beats its heartbeat.
     beating: bool,
 }
 
@@ -77,18 +77,18 @@ impl Cluster {
         let identity = Identity::new("test".to_owned());
         let (instance, step_down) = (identity.instance, Arc::new(Notify::new()));
         let timing = LeaseTiming::new(2 * SECOND, None).expect("a good timing");
-        let bell = Bell::default();
+        let wakeup = Wakeup::default();
         let drain = CancellationToken::new();
         let servers = servers(&support::redis_url());
         let redis = RedisWatch::new(RedisState::Ok);
-        let gate = self.redis.then(|| {
+        let redis_lock = self.redis.then(|| {
             let limit = Duration::from_millis(160);
-            Gate::new(servers.clone(), &self.name, identity.instance, Duration::from_secs(2), limit, redis.clone())
+            RedisLock::new(servers.clone(), &self.name, identity.instance, Duration::from_secs(2), limit, redis.clone())
         });
         if self.redis {
-            tokio::spawn(ringing::carry(bell.clone(), servers, self.name.clone(), instance, drain.clone()));
+            tokio::spawn(wakeup_relay::carry(wakeup.clone(), servers, self.name.clone(), instance, drain.clone()));
         }
-        let (standing, seen) = watch::channel(Standing::None);
+        let (role, seen) = watch::channel(Role::None);
         let yields = Arc::new(AtomicBool::new(false));
         let (diary, beating) = (self.diary.clone(), self.beating);
         let elector = Elector {
@@ -96,15 +96,15 @@ impl Cluster {
             timing,
             db,
             clock: Clock::real(),
-            gate,
-            bell,
+            redis_lock,
+            wakeup,
             lead: Arc::new(move |leadership| lead(diary.clone(), leadership, beating).boxed()),
-            standing,
+            role,
             step_down: step_down.clone(),
             yields: yields.clone(),
             drain: drain.clone(),
         };
-        Member { step_down, yields, standing: seen, drain, task: tokio::spawn(elector.run()) }
+        Member { step_down, yields, role: seen, drain, task: tokio::spawn(elector.run()) }
     }
 }
 
@@ -113,7 +113,7 @@ async fn lead(diary: Diary, leadership: Leadership, beating: bool) {
     diary.lock().unwrap().push((epoch, true));
     while !leadership.stop.is_cancelled() {
         if beating {
-            leadership.pulse.beat(Clock::real().boot());
+            leadership.heartbeat.beat(Clock::real().boot());
         }
         let _ = timeout(Duration::from_millis(50), leadership.stop.cancelled()).await;
     }
@@ -123,14 +123,14 @@ async fn lead(diary: Diary, leadership: Leadership, beating: bool) {
 impl Member {
     async fn leads_within(&mut self, limit: Duration) -> Duration {
         let start = Instant::now();
-        let leads = self.standing.wait_for(|standing| *standing == Standing::Leader);
+        let leads = self.role.wait_for(|role| *role == Role::Leader);
         timeout(limit, leads).await.expect("it leads in time").expect("it lives");
         start.elapsed()
     }
 }
 
 fn leads(member: &Member) -> bool {
-    *member.standing.borrow() == Standing::Leader
+    *member.role.borrow() == Role::Leader
 }
 
 async fn a_drained_leader_hands_over_at_once(test: TestDatabase) {
@@ -141,7 +141,7 @@ async fn a_drained_leader_hands_over_at_once(test: TestDatabase) {
     sleep(Duration::from_millis(500)).await;
     assert!(!leads(&second));
     first.drain.cancel();
-    // By the bell: without it the second one would sleep for what is left of the lock.
+    // By the wakeup: without it the second one would sleep for what is left of the lock.
     let took = second.leads_within(Duration::from_secs(1)).await;
     println!("hand-over took {took:?}");
     first.task.await.expect("the first one ends in good order");
@@ -193,7 +193,7 @@ async fn a_stuck_loop_gives_up_the_lease(test: TestDatabase) {
     let stuck = Cluster { beating: false, ..Cluster::new(test, true) };
     let mut first = stuck.join().await;
     first.leads_within(Duration::from_secs(4)).await;
-    let over = first.standing.wait_for(|standing| *standing != Standing::Leader);
+    let over = first.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(2), over).await.expect("0.3 TTL of silence is enough").expect("it lives");
     first.drain.cancel();
     first.task.await.expect("it ends in good order");
@@ -236,7 +236,7 @@ async fn a_leader_whose_lease_is_taken_stops(test: TestDatabase) {
     first.leads_within(Duration::from_secs(4)).await;
     execute(&cluster.test.db, "UPDATE scheduler_lease SET epoch = 9").await;
     execute(&cluster.test.db, "UPDATE scheduler_epoch SET epoch = 9").await;
-    let over = first.standing.wait_for(|standing| *standing != Standing::Leader);
+    let over = first.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(2), over).await.expect("the next renewal tells").expect("it lives");
     sleep(Duration::from_millis(100)).await;
     assert_eq!(cluster.diary.lock().unwrap()[..2], [(Epoch(1), true), (Epoch(1), false)]);
@@ -248,7 +248,7 @@ async fn whoever_steps_down_lets_another_one_lead(test: TestDatabase) {
     first.leads_within(Duration::from_secs(4)).await;
     // Another one would have to look within the rest that the first one takes, TTL/4; alone it comes back after it.
     first.step_down.notify_one();
-    let over = first.standing.wait_for(|standing| *standing != Standing::Leader);
+    let over = first.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(1), over).await.expect("it steps down").expect("it lives");
     let took = first.leads_within(Duration::from_secs(4)).await;
     assert!(took > Duration::from_millis(400), "it came back after {took:?}");
@@ -259,7 +259,7 @@ async fn whoever_yields_to_a_newer_version_hands_over_and_waits(test: TestDataba
     let mut older = cluster.join().await;
     older.leads_within(Duration::from_secs(4)).await;
     older.yields.store(true, Ordering::Relaxed);
-    let over = older.standing.wait_for(|standing| *standing != Standing::Leader);
+    let over = older.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(1), over).await.expect("it hands over").expect("it lives");
     sleep(Duration::from_secs(3)).await;
     assert!(!leads(&older), "although nobody else came");
@@ -277,7 +277,7 @@ async fn a_lease_that_was_claimed_and_forgotten_is_given_back(test: TestDatabase
     first.leads_within(Duration::from_secs(4)).await;
     // As after a release whose commit came to nothing: the term is over and the row says that it is not.
     first.step_down.notify_one();
-    let over = first.standing.wait_for(|standing| *standing != Standing::Leader);
+    let over = first.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(1), over).await.expect("it steps down").expect("it lives");
     sleep(Duration::from_millis(100)).await;
     execute(
@@ -300,7 +300,7 @@ async fn bulk_writing_elsewhere_costs_no_lease(test: TestDatabase) {
     let mut member = cluster.join_on(lease_db).await;
     member.leads_within(Duration::from_secs(4)).await;
 
-    let elsewhere = Db::open(&cluster.test.options).await.expect("pools and a gate of their own");
+    let elsewhere = Db::open(&cluster.test.options).await.expect("pools and a redis_lock of their own");
     let over = CancellationToken::new();
     let bulk = tokio::spawn(over.clone().run_until_cancelled_owned(async move {
         loop {

@@ -6,8 +6,9 @@ use sarban::clock::Clock;
 use sarban::domain::ids::Epoch;
 use sarban::domain::moment::BootTime;
 use sarban::domain::term::Term;
-use sarban::store::runs;
-use sarban::store::{Db, Fence, FenceError, lease};
+use sarban::store::cluster::lease;
+use sarban::store::cluster::runs;
+use sarban::store::{Db, Fence, FenceError};
 
 use super::lease::candidate;
 use crate::support::database::{execute, number, on_both_engines};

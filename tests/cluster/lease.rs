@@ -3,7 +3,8 @@
 use futures_util::future::join_all;
 use sarban::clock::Clock;
 use sarban::domain::ids::Epoch;
-use sarban::store::lease::{self, Candidate};
+use sarban::store::cluster::lease;
+use sarban::store::cluster::lease::Candidate;
 use sarban::store::{Db, Engine};
 use uuid::Uuid;
 

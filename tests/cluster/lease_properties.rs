@@ -8,7 +8,8 @@ use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use sarban::clock::Clock;
 use sarban::domain::ids::Epoch;
-use sarban::store::{Db, FenceError, lease};
+use sarban::store::cluster::lease;
+use sarban::store::{Db, FenceError};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 

@@ -4,7 +4,8 @@ use sarban::domain::ids::Epoch;
 use sarban::domain::moment::{Moment, SECOND};
 use sarban::domain::schedule::{Schedule, Task};
 use sarban::store::Db;
-use sarban::store::runs::{self, Outcome, Run, Trigger};
+use sarban::store::cluster::runs;
+use sarban::store::cluster::runs::{Outcome, Run, Trigger};
 use uuid::Uuid;
 
 use crate::support::database::{execute, number, on_both_engines};

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sarban::cluster::gate::{RedisState, RedisWatch};
 use sarban::cluster::members::{Members, Seen, tasks_of};
-use sarban::cluster::servers::RedisServers;
+use sarban::cluster::redis::RedisServers;
+use sarban::cluster::redis_lock::{RedisState, RedisWatch};
 use sarban::domain::schedule::{Schedule, Task};
 use sarban::store::Db;
-use sarban::store::members::Member;
+use sarban::store::cluster::members::Member;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::gate::servers;
+use crate::redis_lock::servers;
 use crate::support;
 use crate::support::database::{number, on_both_engines};
 

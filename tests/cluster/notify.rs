@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use sarban::actions::{Panel, notices};
+use sarban::actions::{Panel, notifications};
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
+use sarban::cluster::wakeup::Wakeup;
 use sarban::config::secret::Secret;
 use sarban::domain::ids::{Epoch, UserId};
 use sarban::domain::moment::Moment;
-use sarban::domain::notice::{Audience, By, Destination, Event, LetterState};
+use sarban::domain::notification::{By, DeliveryState, Destination, Event, NotificationTargets};
 use sarban::domain::user::{Expiry, ResetStrategy, User};
-use sarban::notify::{Courier, Telegram, Timing, Webhook};
-use sarban::store::outbox::{self, Filter, Letter};
+use sarban::notify::{Delivery, Telegram, Timing, Webhook};
+use sarban::store::notify::outbox;
+use sarban::store::notify::outbox::{Filter, OutboxEntry};
 use sarban::store::{Db, Fence};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -74,11 +75,11 @@ impl Drop for Leading {
 }
 
 fn lead(fence: Fence, webhook: Option<Webhook>, telegram: Option<(Telegram, Vec<i64>)>) -> Leading {
-    let (bell, wake) = tokio::sync::watch::channel(());
-    let courier = Courier::new(Clock::real(), wake, timing(), webhook, tokio::sync::watch::channel(telegram).1);
+    let (wakeup, wake) = tokio::sync::watch::channel(());
+    let delivery = Delivery::new(Clock::real(), wake, timing(), webhook, tokio::sync::watch::channel(telegram).1);
     Leading(tokio::spawn(async move {
-        let _bell = bell;
-        courier.lead(fence, CancellationToken::new()).await;
+        let _bell = wakeup;
+        delivery.lead(fence, CancellationToken::new()).await;
     }))
 }
 
@@ -112,15 +113,17 @@ fn user(id: i64) -> User {
 
 /// Enters news of these users for these destinations.
 async fn enter(db: &Db, to: &[Destination], event: Event, users: impl IntoIterator<Item = i64>, cause: &str) {
-    let audience = Audience { destinations: to.to_vec(), url_prefix: "https://panel.example".to_owned() };
-    let notices: Vec<_> =
-        users.into_iter().map(|id| notices::notice(&audience, event, user(id), cause, By::Task, START)).collect();
+    let targets = NotificationTargets { destinations: to.to_vec(), url_prefix: "https://panel.example".to_owned() };
+    let notifications: Vec<_> = users
+        .into_iter()
+        .map(|id| notifications::notification(&targets, event, user(id), cause, By::Task, START))
+        .collect();
     let mut tx = db.begin().await.unwrap();
-    outbox::enter(&mut tx, to, &notices, START).await.unwrap();
+    outbox::enter(&mut tx, to, &notifications, START).await.unwrap();
     tx.commit().await.unwrap();
 }
 
-async fn letters(db: &Db, state: LetterState) -> Vec<Letter> {
+async fn entries(db: &Db, state: DeliveryState) -> Vec<OutboxEntry> {
     outbox::page(db, &Filter { channel: None, state: Some(state) }, 0, 1_000).await.unwrap()
 }
 
@@ -133,7 +136,7 @@ async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
 }
 
 async fn none_waits(db: &Db) {
-    until("nothing waits", async || letters(db, LetterState::Waiting).await.is_empty()).await;
+    until("nothing waits", async || entries(db, DeliveryState::Waiting).await.is_empty()).await;
 }
 
 fn keys(requests: &[Request]) -> Vec<&str> {
@@ -160,7 +163,7 @@ async fn a_letter_arrives_with_its_secret_its_key_and_its_signature(db: Db) {
     assert_eq!(told["action"], "user_deactivated");
     assert_eq!(told["user"]["username"], "user_7");
     assert_eq!(told.get("by"), Some(&Value::Null));
-    let delivered = letters(&db, LetterState::Delivered).await;
+    let delivered = entries(&db, DeliveryState::Delivered).await;
     assert_eq!((delivered[0].attempts, delivered[0].error.as_deref()), (1, None));
 }
 
@@ -188,17 +191,17 @@ async fn after_so_many_attempts_a_letter_is_dead_and_can_be_brought_back(db: Db)
     enter(&db, &[Destination::webhook()], Event::Deactivated, [1], "x").await;
     let _leading = lead(fence(&db, Epoch(0)), webhook(&receiver), None);
     none_waits(&db).await;
-    let dead = letters(&db, LetterState::Dead).await;
+    let dead = entries(&db, DeliveryState::Dead).await;
     assert_eq!(dead.len(), 1);
     assert_eq!((dead[0].attempts, dead[0].error.as_deref()), (3, Some("the answer was 503 Service Unavailable")));
     assert_eq!(receiver.requests().len(), 3);
-    let panel = Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
-    let again = notices::try_again(&panel, dead[0].id).await.unwrap();
+    let panel = Panel { db: db.clone(), clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
+    let again = notifications::try_again(&panel, dead[0].id).await.unwrap();
     assert_eq!((again.state.as_str(), again.attempts), ("waiting", 0));
     none_waits(&db).await;
-    assert_eq!(letters(&db, LetterState::Delivered).await.len(), 1);
-    assert!(matches!(notices::try_again(&panel, dead[0].id).await, Err(notices::NoticeError::Delivered)));
-    assert!(matches!(notices::try_again(&panel, 99).await, Err(notices::NoticeError::NotFound)));
+    assert_eq!(entries(&db, DeliveryState::Delivered).await.len(), 1);
+    assert!(matches!(notifications::try_again(&panel, dead[0].id).await, Err(notifications::NoticeError::Delivered)));
+    assert!(matches!(notifications::try_again(&panel, 99).await, Err(notifications::NoticeError::NotFound)));
 }
 
 async fn who_does_not_answer_uses_up_few_attempts(db: Db) {
@@ -208,7 +211,7 @@ async fn who_does_not_answer_uses_up_few_attempts(db: Db) {
     let _leading = lead(fence(&db, Epoch(0)), webhook(&receiver), None);
     until("it was tried", async || !receiver.requests().is_empty()).await;
     none_waits(&db).await;
-    assert_eq!(letters(&db, LetterState::Delivered).await.len(), 100);
+    assert_eq!(entries(&db, DeliveryState::Delivered).await.len(), 100);
     assert!(number(&db, "SELECT COUNT(*) FROM outbox WHERE attempts > 1").await <= 8, "those that were under way");
 }
 
@@ -220,7 +223,7 @@ async fn what_a_dead_leader_had_sent_is_sent_again_with_the_same_key(db: Db) {
     let leading = lead(fence(&db, Epoch(0)), webhook(&receiver), None);
     until("it is on its way", async || !receiver.requests().is_empty()).await;
     drop(leading);
-    assert_eq!(letters(&db, LetterState::Waiting).await.len(), 1);
+    assert_eq!(entries(&db, DeliveryState::Waiting).await.len(), 1);
     execute(&db, "UPDATE scheduler_epoch SET epoch = 1").await;
     let _leading = lead(fence(&db, Epoch(1)), webhook(&receiver), None);
     none_waits(&db).await;
@@ -237,8 +240,8 @@ async fn who_hands_over_enters_what_is_under_way_and_sends_no_more(db: Db) {
     enter(&db, &to[1..], Event::Created, 1..=5, "x").await;
     let (stop, fence) = (CancellationToken::new(), fence(&db, Epoch(0)));
     let term = fence.term().clone();
-    let (bell, wake) = tokio::sync::watch::channel(());
-    let courier = Courier::new(
+    let (wakeup, wake) = tokio::sync::watch::channel(());
+    let delivery = Delivery::new(
         Clock::real(),
         wake,
         timing(),
@@ -247,9 +250,9 @@ async fn who_hands_over_enters_what_is_under_way_and_sends_no_more(db: Db) {
     );
     let leading = tokio::spawn({
         let stop = stop.clone();
-        async move { courier.lead(fence, stop).await }
+        async move { delivery.lead(fence, stop).await }
     });
-    until("letters are on their way", async || hook.requests().len() >= 8 && !bot.requests().is_empty()).await;
+    until("entries are on their way", async || hook.requests().len() >= 8 && !bot.requests().is_empty()).await;
     stop.cancel();
     term.close();
     assert!(term.open_work() > 0, "the hand-over waits");
@@ -257,9 +260,9 @@ async fn who_hands_over_enters_what_is_under_way_and_sends_no_more(db: Db) {
     assert_eq!(term.open_work(), 0);
     let sent = hook.requests().len() + bot.requests().len();
     assert!(sent < 45, "no more were sent: {sent}");
-    assert_eq!(letters(&db, LetterState::Delivered).await.len(), sent, "what was under way is entered");
-    assert_eq!(letters(&db, LetterState::Waiting).await.len(), 45 - sent);
-    drop(bell);
+    assert_eq!(entries(&db, DeliveryState::Delivered).await.len(), sent, "what was under way is entered");
+    assert_eq!(entries(&db, DeliveryState::Waiting).await.len(), 45 - sent);
+    drop(wakeup);
 }
 
 async fn a_deposed_leader_sends_nothing(db: Db) {
@@ -288,7 +291,7 @@ async fn a_chat_gets_messages_and_waits_when_told_to(db: Db) {
     let message: Value = serde_json::from_slice(&requests[1].body).unwrap();
     assert_eq!((&message["chat_id"], &message["parse_mode"]), (&"-7".into(), &"HTML".into()));
     assert!(message["text"].as_str().unwrap().contains("<code>user_1</code>"), "{message}");
-    assert_eq!(letters(&db, LetterState::Delivered).await[0].attempts, 1, "to be told to wait is no failure");
+    assert_eq!(entries(&db, DeliveryState::Delivered).await[0].attempts, 1, "to be told to wait is no failure");
 }
 
 async fn a_flood_is_a_digest_on_telegram_and_single_events_on_the_webhook(db: Db) {
@@ -313,10 +316,10 @@ async fn a_chat_that_refuses_holds_up_no_other(db: Db) {
     enter(&db, &to, Event::Created, [5], "x").await;
     let _leading = lead(fence(&db, Epoch(0)), None, telegram(&receiver, &[1, 2]));
     none_waits(&db).await;
-    let dead = letters(&db, LetterState::Dead).await;
+    let dead = entries(&db, DeliveryState::Dead).await;
     assert_eq!((dead.len(), dead[0].recipient.as_str()), (1, "1"));
     assert_eq!(dead[0].error.as_deref(), Some("Telegram says: Forbidden: bot was blocked by the user"));
-    assert_eq!(letters(&db, LetterState::Delivered).await[0].recipient, "2");
+    assert_eq!(entries(&db, DeliveryState::Delivered).await[0].recipient, "2");
 }
 
 /// The receiver plays the proxy: the host itself does not exist.
@@ -326,7 +329,7 @@ async fn telegram_is_reached_through_its_proxy(db: Db) {
     enter(&db, &[Destination::telegram(1)], Event::Created, [5], "x").await;
     let _leading = lead(fence(&db, Epoch(0)), None, Some((bot, vec![1])));
     none_waits(&db).await;
-    assert_eq!(letters(&db, LetterState::Delivered).await.len(), 1);
+    assert_eq!(entries(&db, DeliveryState::Delivered).await.len(), 1);
     assert_eq!(proxy.requests()[0].header("host"), "telegram.invalid");
 }
 
@@ -338,8 +341,8 @@ async fn no_letter_says_where_it_went(db: Db) {
     enter(&db, &[Destination::webhook(), Destination::telegram(1)], Event::Created, [5], "x").await;
     let _leading = lead(fence(&db, Epoch(0)), hook, bot);
     none_waits(&db).await;
-    for letter in letters(&db, LetterState::Dead).await {
-        let error = letter.error.unwrap();
+    for entry in entries(&db, DeliveryState::Dead).await {
+        let error = entry.error.unwrap();
         assert!(!error.contains(TOKEN) && !error.contains("/hook") && !error.contains("127.0.0.1"), "{error}");
     }
 }
@@ -380,7 +383,7 @@ async fn killing_the_leader_loses_no_news(test: TestDatabase) {
     told.sort_unstable();
     told.dedup();
     assert_eq!(told.len(), USERS, "each at least once");
-    assert_eq!(letters(&test.db, LetterState::Delivered).await.len(), USERS);
+    assert_eq!(entries(&test.db, DeliveryState::Delivered).await.len(), USERS);
     println!("{} requests for {USERS} events, the leader killed in between", requests.len());
 }
 

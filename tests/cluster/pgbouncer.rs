@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use sarban::config::database_url::DatabaseUrl;
 use sarban::domain::ids::Epoch;
-use sarban::store::{Db, Engine, FenceError, OpenOptions, clock};
+use sarban::store::clock;
+use sarban::store::{Db, Engine, FenceError, OpenOptions};
 use tokio::time::{Instant, sleep};
 
 use crate::fence::fence;

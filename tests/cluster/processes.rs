@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 use sarban::clock::Clock;
-use sarban::store::{Db, Engine, IdList, Tx, changes};
+use sarban::store::users::changes;
+use sarban::store::{Db, Engine, IdList, Tx};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, raw_sql};
 use tokio::time::{Instant, sleep};
@@ -139,7 +140,7 @@ async fn a_stopped_leader_hands_over_in_good_order(test: TestDatabase) {
     let (status, took) = tokio::join!(stopping, handed_over);
     println!("hand-over took {took:?}, the end of the process {:?}", began.elapsed());
     assert!(status.success(), "{status}");
-    // Without Redis there is no bell between processes: whoever waits looks again after what is left of the lease.
+    // Without Redis there is no wakeup between processes: whoever waits looks again after what is left of the lease.
     assert!(took < Duration::from_millis(if test.db.engine() == Engine::Postgres { 1_000 } else { 3_000 }), "{took:?}");
     let spools = std::fs::read_dir(folder.path().join("spool")).expect("the spool folder").count();
     assert_eq!(spools, panels.len() - 1, "its spool is gone");
@@ -226,7 +227,8 @@ pub async fn call(panel: &PanelProcess, token: &str, method: Method, path: &str,
 }
 
 async fn leader_name(db: &Db) -> Option<String> {
-    let lease = sarban::store::lease::current(db, &Clock::real(), &boot_id(db)).await.expect("the lease is read");
+    let lease =
+        sarban::store::cluster::lease::current(db, &Clock::real(), &boot_id(db)).await.expect("the lease is read");
     lease.host.filter(|_| lease.remaining > 0)
 }
 
@@ -260,7 +262,9 @@ async fn quiet_moment() {
 async fn watch_leaders(db: Db, on: Arc<AtomicBool>) {
     let mut seen = (0, None);
     while on.load(Ordering::Relaxed) {
-        let lease = sarban::store::lease::current(&db, &Clock::real(), &boot_id(&db)).await.expect("the lease is read");
+        let lease = sarban::store::cluster::lease::current(&db, &Clock::real(), &boot_id(&db))
+            .await
+            .expect("the lease is read");
         let now = (lease.epoch.0, lease.holder);
         assert!(now.0 > seen.0 || now == seen, "{seen:?} and then {now:?}");
         seen = now;

@@ -4,7 +4,8 @@ use sarban::domain::ids::{AdminId, NodeId, UserId};
 use sarban::domain::moment::{DAY, HOUR, Moment};
 use sarban::domain::schedule::Task;
 use sarban::domain::usage_series::Span;
-use sarban::store::{Db, usage_days, usage_series};
+use sarban::store::Db;
+use sarban::store::usage::{days, series};
 
 use crate::support::database::{execute, number, on_both_engines};
 use crate::task::Leader;
@@ -59,7 +60,7 @@ async fn chunks_add_up_and_late_hours_too(db: Db) {
     let before = Moment::from_micros(DAY);
     let roll_up = async |limit| {
         let mut tx = db.begin().await.unwrap();
-        let days = usage_days::roll_up_users(&mut tx, before, limit).await.unwrap();
+        let days = days::roll_up_users(&mut tx, before, limit).await.unwrap();
         tx.commit().await.unwrap();
         days
     };
@@ -100,15 +101,15 @@ async fn series_show_days_where_hours_were(db: Db) {
     let span = Span::new(Some(Moment::from_micros(0)), Some(Moment::from_micros(3 * DAY)), Moment::MIN).unwrap();
     let sums = async || {
         let sum = |hours: Vec<(Moment, i64)>| hours.iter().map(|(_, bytes)| bytes).sum::<i64>();
-        let by_node = usage_series::of_user_by_node(&db, UserId(1), span).await.unwrap();
+        let by_node = series::of_user_by_node(&db, UserId(1), span).await.unwrap();
         let named: Vec<bool> = by_node.iter().map(|node| node.node.is_some()).collect();
         assert_eq!(named, [true, false], "those of nodes that are gone come last");
         [
-            sum(usage_series::of_user(&db, UserId(1), span).await.unwrap()),
+            sum(series::of_user(&db, UserId(1), span).await.unwrap()),
             by_node.into_iter().map(|node| sum(node.hours)).sum(),
-            sum(usage_series::of_node(&db, NodeId(2), span).await.unwrap().unwrap()),
-            sum(usage_series::of_all(&db, span).await.unwrap()),
-            sum(usage_series::of_owner(&db, AdminId(1), span).await.unwrap()),
+            sum(series::of_node(&db, NodeId(2), span).await.unwrap().unwrap()),
+            sum(series::of_all(&db, span).await.unwrap()),
+            sum(series::of_owner(&db, AdminId(1), span).await.unwrap()),
         ]
     };
     let before = sums().await;
@@ -118,7 +119,7 @@ async fn series_show_days_where_hours_were(db: Db) {
     leader.run(Task::Prune, Moment::from_micros(62 * DAY + HOUR)).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_days").await, 12);
     assert_eq!(sums().await, before);
-    let hours = usage_series::of_user(&db, UserId(1), span).await.unwrap();
+    let hours = series::of_user(&db, UserId(1), span).await.unwrap();
     let first: i64 = hours.iter().filter(|(hour, _)| hour.micros() == 0).map(|(_, bytes)| bytes).sum();
     assert_eq!(first, 2 * (0..24).sum::<i64>(), "a day counts at its midnight");
 }

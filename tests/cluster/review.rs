@@ -2,7 +2,8 @@
 
 use sarban::domain::moment::{Moment, SECOND};
 use sarban::domain::schedule::Task;
-use sarban::store::review::{self, Search, find};
+use sarban::store::users::review;
+use sarban::store::users::review::{Search, find};
 use sarban::store::{Db, IdList};
 
 use crate::support::database::{execute, number, on_both_engines};

@@ -3,7 +3,9 @@
 use reqwest::Method;
 use sarban::domain::ids::{ServiceId, UserId};
 use sarban::domain::moment::Moment;
-use sarban::store::{Db, Engine, OpenOptions, admins, changes};
+use sarban::store::access::admins;
+use sarban::store::users::changes;
+use sarban::store::{Db, Engine, OpenOptions};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

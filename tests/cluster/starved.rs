@@ -9,19 +9,19 @@ use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use sarban::app::{Coordination, CoordinationParts};
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
 use sarban::cluster::identity::Identity;
-use sarban::cluster::leadership::Standing;
+use sarban::cluster::leadership::Role;
 use sarban::cluster::members;
+use sarban::cluster::wakeup::Wakeup;
 use sarban::config::crash_point::{CrashPoint, STUCK_LOOP};
 use sarban::domain::lease::LeaseTiming;
 use sarban::domain::moment::SECOND;
 use sarban::domain::schedule::{Schedule, Task};
 use sarban::nodes::collector::Collector;
 use sarban::nodes::{PanelIdentity, Supervisor, Timing, panel_certificate};
-use sarban::notify::{self, Courier};
+use sarban::notify::{self, Delivery};
 use sarban::scheduler::tasks::Deps;
-use sarban::store::members::Member;
+use sarban::store::cluster::members::Member;
 use sarban::store::{Db, OpenOptions};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -46,19 +46,19 @@ const EPOCH: &str = "SELECT epoch FROM scheduler_epoch WHERE id = 1";
 async fn workers_that_are_all_blocked_cost_no_lease(test: TestDatabase) {
     let spool = tempfile::tempdir().expect("a folder");
     let mut coordination = coordinate(&test, spool.path()).await;
-    let leads = coordination.standing.wait_for(|standing| *standing == Standing::Leader);
+    let leads = coordination.role.wait_for(|role| *role == Role::Leader);
     timeout(Duration::from_secs(5), leads).await.expect("it leads").expect("it lives");
     // On SQLite a writer whose worker is blocked in the middle keeps the file from everybody: none is at work here.
     while number(&test.db, "SELECT COUNT(*) FROM task_run WHERE state = 'done'").await == 0 {
         sleep(Duration::from_millis(20)).await;
     }
     sleep(Duration::from_millis(500)).await;
-    coordination.standing.mark_unchanged();
+    coordination.role.mark_unchanged();
     // More than there are workers, so that each of them has one at all times.
     let blocked: Vec<_> = (0..6).map(|_| tokio::spawn(async { std::thread::sleep(TTL.mul_f64(2.2)) })).collect();
     // This thread is none of the workers. Their timers do not run, so it sleeps by itself.
     std::thread::sleep(TTL.mul_f64(2.2));
-    assert!(!coordination.standing.has_changed().expect("it lives"), "it led all the while");
+    assert!(!coordination.role.has_changed().expect("it lives"), "it led all the while");
     for one in blocked {
         one.await.expect("no panic");
     }
@@ -68,7 +68,7 @@ async fn workers_that_are_all_blocked_cost_no_lease(test: TestDatabase) {
 }
 
 async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordination {
-    let (db, clock, bell) = (test.db.clone(), Clock::real(), Bell::default());
+    let (db, clock, wakeup) = (test.db.clone(), Clock::real(), Wakeup::default());
     let material = panel_certificate::obtain(&db, clock.now()).await.expect("a certificate");
     let certificate = PanelIdentity::from_pem(&material.certificate, &material.key).expect("a good one");
     let supervisor = Supervisor::new(clock.clone(), certificate, watch::channel(()).1, 7, Timing::default());
@@ -93,9 +93,9 @@ async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordinatio
         schedules,
         lease_database: OpenOptions { connections: 3, ..test.options.clone() },
         redis: None,
-        bell: bell.clone(),
+        wakeup: wakeup.clone(),
         supervisor,
-        courier: Courier::new(
+        delivery: Delivery::new(
             clock.clone(),
             watch::channel(()).1,
             notify::Timing::default(),
@@ -105,9 +105,9 @@ async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordinatio
         deps: Arc::new(Deps {
             db,
             clock,
-            bell,
+            wakeup,
             collector: collector.expect("a spool"),
-            audience: Default::default(),
+            targets: Default::default(),
             node_hours: true,
             usage_percent: 80,
             days_left: 3,
@@ -122,8 +122,8 @@ async fn a_process_whose_workers_stand_still_keeps_the_lease(test: TestDatabase)
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let panels = start(&setup, &test).await;
-    let (_, first, standing) = stand_still(&test.db, &panels, Still::Workers).await;
-    standing.await.expect("no panic").expect("they were held");
+    let (_, first, role) = stand_still(&test.db, &panels, Still::Workers).await;
+    role.await.expect("no panic").expect("they were held");
     assert_eq!(number(&test.db, EPOCH).await, first, "nobody took over");
     sleep(Duration::from_secs(2)).await;
     assert_eq!(number(&test.db, EPOCH).await, first, "and nothing is left of it");
@@ -161,7 +161,7 @@ async fn nothing_is_committed_afterwards(test: TestDatabase, still: Still) {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let mut panels = start(&setup, &test).await;
-    let (leading, first, standing) = stand_still(&test.db, &panels, still).await;
+    let (leading, first, role) = stand_still(&test.db, &panels, still).await;
     let limit = Instant::now() + TTL.mul_f64(2.2) + Duration::from_secs(5);
     while number(&test.db, EPOCH).await == first {
         assert!(Instant::now() < limit, "nobody took over");
@@ -170,7 +170,7 @@ async fn nothing_is_committed_afterwards(test: TestDatabase, still: Still) {
     let written = format!("SELECT COUNT(*) FROM task_run WHERE epoch = {first} AND state <> 'abandoned'").leak();
     let finished = format!("SELECT COUNT(*) FROM task_run WHERE epoch = {first} AND state = 'done'").leak();
     let before = (number(&test.db, written).await, number(&test.db, finished).await);
-    standing.await.expect("no panic").expect("it stood still");
+    role.await.expect("no panic").expect("it stood still");
     panels[leading].ready().await;
     sleep(Duration::from_secs(2)).await;
     let after = (number(&test.db, written).await, number(&test.db, finished).await);
@@ -205,7 +205,7 @@ async fn stand_still(db: &Db, panels: &[PanelProcess], still: Still) -> (usize, 
                 }
             }
         };
-        let standing = tokio::task::spawn_blocking(move || match still {
+        let role = tokio::task::spawn_blocking(move || match still {
             Still::Process => {
                 let id = Pid::from_raw(id.cast_signed()).context("a process")?;
                 kill_process(id, Signal::STOP)?;
@@ -217,11 +217,11 @@ async fn stand_still(db: &Db, panels: &[PanelProcess], still: Still) -> (usize, 
         });
         sleep(Duration::from_millis(200)).await;
         if number(db, EPOCH).await == epoch && is_writable(db).await {
-            return (leading, epoch, standing);
+            return (leading, epoch, role);
         }
         // At once: each slot that goes by is one that nobody ran.
         called_off.store(true, Ordering::Relaxed);
-        standing.await.expect("no panic").expect("it stood still");
+        role.await.expect("no panic").expect("it stood still");
         sleep(Duration::from_millis(100)).await;
         assert!(Instant::now() < limit, "always in the middle of a write");
     }

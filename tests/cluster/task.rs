@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sarban::actions::audience::{Audiences, Environment};
+use sarban::actions::notification_targets::{Environment, LiveTargets};
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
+use sarban::cluster::wakeup::Wakeup;
 use sarban::config::crash_point::CrashPoint;
 use sarban::domain::ids::Epoch;
 use sarban::domain::moment::{BootTime, Moment};
-use sarban::domain::notice::{Channel, Destination};
+use sarban::domain::notification::{Channel, Destination};
 use sarban::domain::schedule::Task;
 use sarban::domain::term::Term;
 use sarban::nodes::collector::Collector;
@@ -49,9 +49,9 @@ pub fn deps(db: &Db, supervisor: Supervisor, spool: &Path) -> Deps {
     Deps {
         db: db.clone(),
         clock: clock.clone(),
-        bell: Bell::default(),
+        wakeup: Wakeup::default(),
         collector: Collector::new(db.clone(), clock, supervisor, spool, Uuid::now_v7(), crash).unwrap(),
-        audience: Default::default(),
+        targets: Default::default(),
         node_hours: true,
         usage_percent: 80,
         days_left: 3,
@@ -84,9 +84,9 @@ impl Leader {
     pub async fn telling(db: &Db) -> Self {
         let mut leader = Self::new(db).await;
         let url_prefix = "https://sub.example".to_owned();
-        let audience = Audiences::new(Environment { webhook: Some(webhook()), telegram: None, url_prefix });
+        let targets = LiveTargets::new(Environment { webhook: Some(webhook()), telegram: None, url_prefix });
         let deps = Arc::get_mut(&mut leader.context.deps).expect("nothing runs");
-        deps.audience = audience;
+        deps.targets = targets;
         leader
     }
 

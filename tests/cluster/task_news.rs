@@ -6,8 +6,10 @@ use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::{DAY, HOUR, Moment, SECOND};
 use sarban::domain::schedule::Task;
 use sarban::domain::usage::UsageReply;
-use sarban::store::outbox::{self, Letter};
-use sarban::store::{Db, usage_batches};
+use sarban::store::Db;
+use sarban::store::notify::outbox;
+use sarban::store::notify::outbox::OutboxEntry;
+use sarban::store::usage::batches;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -24,7 +26,7 @@ on_both_engines!(
 const AT: Moment = Moment::from_micros(500_000 * HOUR);
 
 /// What was told, oldest first: the letter and its payload.
-async fn told(db: &Db) -> Vec<(Letter, Value)> {
+async fn told(db: &Db) -> Vec<(OutboxEntry, Value)> {
     let mut letters = outbox::due(db, &webhook(), Moment::MAX, 1_000).await.unwrap();
     letters.sort_unstable_by_key(|letter| letter.id);
     letters.into_iter().map(|letter| (letter.clone(), serde_json::from_str(&letter.payload).unwrap())).collect()
@@ -37,7 +39,7 @@ async fn deliver(db: &Db) {
 
 async fn use_some(db: &Db, leader: &mut Leader, at: Moment, bytes: u64) {
     let reply = UsageReply::new(NodeId(1), at, 1.0, [(UserId(1), bytes), (UserId(2), bytes)]);
-    usage_batches::stage(db, Uuid::now_v7(), &reply).await.unwrap();
+    batches::stage(db, Uuid::now_v7(), &reply).await.unwrap();
     leader.run(Task::RecordUserUsages, at).await.unwrap();
 }
 
@@ -156,7 +158,7 @@ async fn tasks_do_what_the_old_panel_did(db: Db) {
         UsageReply::new(NodeId(2), AT, 2.5, [(UserId(17), 3), (UserId(23), 10)]),
     ];
     for reply in &replies {
-        usage_batches::stage(&db, Uuid::now_v7(), reply).await.unwrap();
+        batches::stage(&db, Uuid::now_v7(), reply).await.unwrap();
     }
     let mut leader = Leader::telling(&db).await;
     leader.run(Task::RecordUserUsages, AT).await.unwrap();
@@ -178,7 +180,7 @@ async fn tasks_do_what_the_old_panel_did(db: Db) {
     ];
     assert_eq!(nodes, [943_719_405, 13], "without the coefficient");
     assert_eq!(number(&db, "SELECT counted FROM user_usage_hours WHERE user_id = 23 AND node_id = 2").await, 25);
-    let news = |letters: &[(Letter, Value)]| -> Vec<(String, i64)> {
+    let news = |letters: &[(OutboxEntry, Value)]| -> Vec<(String, i64)> {
         letters.iter().map(|(letter, _)| (letter.action.clone(), letter.user_id)).collect()
     };
     assert_eq!(news(&told(&db).await), [("reached_usage_percent".to_owned(), 14)]);

@@ -3,9 +3,10 @@
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::{HOUR, Moment};
 use sarban::domain::usage::UsageReply;
-use sarban::store::usage_batches::{self, oldest_applied, oldest_staged, stage};
-use sarban::store::usage_hours::fold;
-use sarban::store::usage_totals::{Applied, Extras, Outcome, apply};
+use sarban::store::usage::batches;
+use sarban::store::usage::batches::{oldest_applied, oldest_staged, stage};
+use sarban::store::usage::hours::fold;
+use sarban::store::usage::totals::{Applied, ApplyOptions, Outcome, apply};
 use sarban::store::{Db, Engine, Tx};
 use sqlx::query_scalar;
 use uuid::Uuid;
@@ -42,7 +43,7 @@ fn an_ordinary_recording_leaves_the_indexes_of_postgresql_alone() {
         stage(&test.db, Uuid::from_u128(1), &reply(1.0, &entries)).await.unwrap();
         let batches = oldest_staged(&test.db).await.unwrap().batches;
         let mut tx = test.db.begin().await.unwrap();
-        apply(&mut tx, &batches, Extras { node_hours: true, remark_at: None }, AT).await.unwrap();
+        apply(&mut tx, &batches, ApplyOptions { node_hours: true, notify_percent: None }, AT).await.unwrap();
         let Tx::Pg(inside) = &mut tx else { panic!("PostgreSQL") };
         let hot = query_scalar::<_, i64>(HOT).fetch_one(&mut **inside).await.unwrap();
         tx.commit().await.unwrap();
@@ -66,9 +67,9 @@ async fn apply_next(db: &Db, node_hours: bool) -> Vec<Applied> {
     let waiting = oldest_staged(db).await.unwrap();
     assert_eq!(waiting.damaged, []);
     let mut tx = db.begin().await.unwrap();
-    let extras = Extras { node_hours, remark_at: None };
-    let outcome = apply(&mut tx, &waiting.batches, extras, AT).await.unwrap();
-    assert_eq!(apply(&mut tx, &waiting.batches, extras, AT).await.unwrap(), Outcome::default(), "twice is once");
+    let options = ApplyOptions { node_hours, notify_percent: None };
+    let outcome = apply(&mut tx, &waiting.batches, options, AT).await.unwrap();
+    assert_eq!(apply(&mut tx, &waiting.batches, options, AT).await.unwrap(), Outcome::default(), "twice is once");
     tx.commit().await.unwrap();
     outcome.applied
 }
@@ -118,9 +119,9 @@ async fn a_batch_is_applied_and_folded_once(db: Db) {
     assert_eq!(number(&db, "SELECT hour FROM user_usage_hours WHERE user_id = 1").await, AT.hour().micros());
     assert_eq!(number(&db, "SELECT COUNT(*) FROM usage_batch WHERE state = 'folded'").await, 3);
     let mut tx = db.begin().await.unwrap();
-    assert_eq!(usage_batches::drop_payloads(&mut tx, AT.plus(1), 2).await.unwrap(), 2);
-    assert_eq!(usage_batches::drop_payloads(&mut tx, AT.plus(1), 2).await.unwrap(), 1);
-    assert_eq!(usage_batches::forget(&mut tx, AT, 2).await.unwrap(), 0);
+    assert_eq!(batches::drop_payloads(&mut tx, AT.plus(1), 2).await.unwrap(), 2);
+    assert_eq!(batches::drop_payloads(&mut tx, AT.plus(1), 2).await.unwrap(), 1);
+    assert_eq!(batches::forget(&mut tx, AT, 2).await.unwrap(), 0);
     tx.commit().await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM usage_batch WHERE payload IS NULL").await, 3);
 }

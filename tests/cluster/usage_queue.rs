@@ -4,7 +4,7 @@ use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::{HOUR, Moment};
 use sarban::domain::schedule::Task;
 use sarban::domain::usage::UsageReply;
-use sarban::store::usage_batches::{Pending, pending, stage};
+use sarban::store::usage::batches::{Pending, pending, stage};
 use sarban::store::{Db, Engine};
 use uuid::Uuid;
 

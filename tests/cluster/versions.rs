@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use sarban::app::{Coordination, CoordinationParts};
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
 use sarban::cluster::identity::Identity;
-use sarban::cluster::leadership::Standing;
+use sarban::cluster::leadership::Role;
+use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::lease::LeaseTiming;
 use sarban::domain::moment::SECOND;
 use sarban::domain::schedule::{Schedule, Task};
-use sarban::notify::{Courier, Timing};
-use sarban::store::members::Member;
-use sarban::store::{Db, Engine, runs};
+use sarban::notify::{Delivery, Timing};
+use sarban::store::cluster::members::Member;
+use sarban::store::cluster::runs;
+use sarban::store::{Db, Engine};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use crate::gate::servers;
+use crate::redis_lock::servers;
 use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 use crate::task::{deps, supervisor};
@@ -51,7 +52,7 @@ impl Version {
         let known = tasks.iter().map(|task| (task.name().to_owned(), json!(SECOND))).collect();
         let identity = Identity { version: version.to_owned(), ..Identity::new(version.to_owned()) };
         let (data, db) = (tempfile::tempdir().unwrap(), Db::open(&test.options).await.unwrap());
-        let (supervisor, clock, bell) = (supervisor(&db).await, Clock::real(), Bell::default());
+        let (supervisor, clock, wakeup) = (supervisor(&db).await, Clock::real(), Wakeup::default());
         let pause = Duration::from_secs(1);
         let quiet = Timing { retry_after: pause, attempts: 1, poll: pause, silence: pause, gather: pause };
         let coordination = Coordination::start(CoordinationParts {
@@ -71,16 +72,16 @@ impl Version {
             schedules,
             lease_database: test.options.clone(),
             redis: (test.db.engine() == Engine::Postgres).then(|| (servers(&support::redis_url()), cluster.to_owned())),
-            bell: bell.clone(),
+            wakeup: wakeup.clone(),
             supervisor: supervisor.clone(),
-            courier: Courier::new(clock, watch::channel(()).1, quiet, None, watch::channel(None).1),
+            delivery: Delivery::new(clock, watch::channel(()).1, quiet, None, watch::channel(None).1),
             deps: Arc::new(deps(&db, supervisor, data.path())),
         });
         Self { coordination: coordination.unwrap(), _data: data }
     }
 
     async fn leads(&mut self) {
-        let led = self.coordination.standing.wait_for(|standing| *standing == Standing::Leader);
+        let led = self.coordination.role.wait_for(|role| *role == Role::Leader);
         timeout(Duration::from_secs(20), led).await.expect("it leads").unwrap();
     }
 

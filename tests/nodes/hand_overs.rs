@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sarban::store::{Db, IdList, node_users};
+use sarban::store::nodes::expected_users;
+use sarban::store::{Db, IdList};
 use tokio::time::sleep;
 
 use crate::panel::{Panel, add_node, add_users, change, eventually, give, healthy, marks, revoke};
@@ -67,7 +68,7 @@ async fn change_users(db: Db, seed: u64) {
 
 /// Users that the node has wrongly, or has not: the key that it should have, and the one that it has.
 async fn differences(db: &Db, node: &TestNode) -> Vec<(Option<String>, Option<String>)> {
-    let users = node_users::chosen(db, &IdList::new(1..=USERS)).await.unwrap();
+    let users = expected_users::chosen(db, &IdList::new(1..=USERS)).await.unwrap();
     let mut has: BTreeMap<u32, String> = node.users().into_iter().map(|(id, user)| (id, user.key)).collect();
     let pairs = users.into_iter().map(|user| {
         let key = has.remove(&u32::try_from(user.id.0).unwrap());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sarban::actions::{self, engines};
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
+use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::engine_config::{ConfigFormat, EngineConfig};
 use sarban::domain::ids::NodeId;
 use sarban::nodes::Timing;
@@ -109,7 +109,7 @@ async fn another_configuration_is_followed_by_a_full_sync(db: Db) {
     backends[0].inbounds.push(Inbound { tag: "new".into(), config: Some(r#"{"protocol": "vless"}"#.into()) });
     node.set_backends(backends);
     let asked =
-        actions::Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
+        actions::Panel { db: db.clone(), clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
     let config = EngineConfig { text: "{}".to_owned(), format: ConfigFormat::Json };
     engines::reconfigure(&asked, NodeId(1), "xray".to_owned(), config).await.unwrap();
     let new = "SELECT COUNT(*) FROM inbounds WHERE tag = 'new'";

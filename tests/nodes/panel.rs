@@ -9,7 +9,8 @@ use sarban::domain::ids::Epoch;
 use sarban::domain::moment::BootTime;
 use sarban::domain::term::Term;
 use sarban::nodes::{PanelIdentity, Supervisor, Timing, panel_certificate};
-use sarban::store::{Db, Fence, IdList, Tx, changes};
+use sarban::store::users::changes;
+use sarban::store::{Db, Fence, IdList, Tx};
 use sqlx::{AssertSqlSafe, query_scalar, raw_sql};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -49,12 +50,12 @@ impl Panel {
         let (term, clock) = (fence.term().clone(), Clock::real());
         let material = panel_certificate::obtain(db, clock.now()).await.unwrap();
         let identity = PanelIdentity::from_pem(&material.certificate, &material.key).unwrap();
-        let (bell, wake) = watch::channel(());
+        let (wakeup, wake) = watch::channel(());
         let supervisor = Supervisor::new(clock, identity, wake, 7, timing);
         let stop = CancellationToken::new();
         let (leader, until) = (supervisor.clone(), stop.clone());
         let leading = tokio::spawn(async move { leader.lead(fence, until).await });
-        Self { supervisor, term, stop, leading, _bell: bell }
+        Self { supervisor, term, stop, leading, _bell: wakeup }
     }
 
     pub async fn step_down(mut self) {

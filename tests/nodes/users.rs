@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use sarban::actions;
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
+use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::ids::{NodeId, UserId};
-use sarban::store::node_sync::{self, Offer, OfferedInbound};
-use sarban::store::{Db, user_nodes};
+use sarban::store::Db;
+use sarban::store::nodes::sync_state;
+use sarban::store::nodes::sync_state::{Offer, OfferedInbound};
+use sarban::store::users::node_status;
 
 use crate::panel::{
     Panel, add_node, add_users, brisk, change, eventually, give, healthy, in_step, marks, next_term, number, revoke,
@@ -217,7 +219,7 @@ fn full_syncs(node: &TestNode) -> usize {
 /// As an admin does.
 async fn ask_for_a_full_sync(db: &Db) {
     let asked =
-        actions::Panel { db: db.clone(), clock: Clock::real(), bell: Bell::default(), audience: Default::default() };
+        actions::Panel { db: db.clone(), clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
     assert!(actions::nodes::resync(&asked, NodeId(1)).await.unwrap());
 }
 
@@ -276,25 +278,25 @@ async fn a_node_that_lacks_changes_is_in_step_after_the_next_list_only(db: Db) {
     let (fence, id, now) = (next_term(&db).await, NodeId(1), Clock::real().now());
     let inbound = OfferedInbound { tag: "vless".into(), protocol: "vless".into(), config: "{}".into() };
     let offer = Offer { inbounds: vec![inbound], ..Offer::default() };
-    let shown = async || user_nodes::of_user(&db, UserId(1)).await.unwrap()[0].in_step;
-    node_sync::begin_sync(&fence, id, &offer, false).await.unwrap();
+    let shown = async || node_status::of_user(&db, UserId(1)).await.unwrap()[0].in_step;
+    sync_state::begin_sync(&fence, id, &offer, false).await.unwrap();
     sql(&db, "INSERT INTO inbounds_services SELECT id, 1 FROM inbounds; UPDATE nodes SET status = 'healthy'").await;
     assert!(!shown().await);
-    node_sync::end_sync(&fence, id, 0, now).await.unwrap();
+    sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);
-    node_sync::begin_sync(&fence, id, &offer, false).await.unwrap();
+    sync_state::begin_sync(&fence, id, &offer, false).await.unwrap();
     assert!(shown().await, "another list is on its way, and nothing is lacking");
-    node_sync::out_of_step(&fence, &[id]).await.unwrap();
+    sync_state::out_of_step(&fence, &[id]).await.unwrap();
     assert!(!shown().await);
-    node_sync::end_sync(&fence, id, 0, now).await.unwrap();
+    sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(!shown().await, "that list was begun before");
-    node_sync::begin_sync(&fence, id, &offer, false).await.unwrap();
+    sync_state::begin_sync(&fence, id, &offer, false).await.unwrap();
     assert!(!shown().await);
-    node_sync::end_sync(&fence, id, 0, now).await.unwrap();
+    sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);
-    node_sync::begin_sync(&fence, id, &offer, true).await.unwrap();
+    sync_state::begin_sync(&fence, id, &offer, true).await.unwrap();
     assert!(!shown().await, "what was given up is in the list that was begun");
-    node_sync::end_sync(&fence, id, 0, now).await.unwrap();
+    sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);
 }
 

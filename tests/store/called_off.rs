@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, poll};
 use sarban::domain::moment::Moment;
-use sarban::store::{Db, Engine, OpenOptions, admins};
+use sarban::store::access::admins;
+use sarban::store::{Db, Engine, OpenOptions};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 

@@ -1,7 +1,8 @@
 //! Marks of changed users: one for each user, renewed by every change, only for users that exist.
 
 use sarban::domain::moment::Moment;
-use sarban::store::{Db, IdList, changes};
+use sarban::store::users::changes;
+use sarban::store::{Db, IdList};
 
 use crate::support::database::{execute, number, on_both_engines};
 

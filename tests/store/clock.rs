@@ -2,7 +2,8 @@
 
 use sarban::clock::Clock;
 use sarban::domain::moment::SECOND;
-use sarban::store::{Db, clock};
+use sarban::store::Db;
+use sarban::store::clock;
 
 use crate::support::database::on_both_engines;
 

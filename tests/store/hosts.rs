@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use sarban::actions::{self, Panel};
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
+use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::host::{Alpn, Fingerprint, Host, HostSecurity, HostSpec, Noise, NoiseKind};
 use sarban::domain::ids::{HostId, InboundId, NodeId, ServiceId};
 use sarban::domain::moment::Moment;
+use sarban::store::Db;
+use sarban::store::hosts::inbounds;
 use sarban::store::hosts::{self, HostView};
-use sarban::store::{Db, inbounds};
 
 use crate::support::database::{execute, number, on_both_engines};
 
@@ -31,8 +32,8 @@ fn panel(db: &Db) -> Panel {
     Panel {
         db: db.clone(),
         clock: Clock::fixed(Moment::from_micros(0)),
-        bell: Bell::default(),
-        audience: Default::default(),
+        wakeup: Wakeup::default(),
+        targets: Default::default(),
     }
 }
 

@@ -56,7 +56,7 @@ async fn whoever_asks_after_a_change_sees_it(db: Db) {
         sarban::store::users::update(&mut tx, &ann, &changed).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(lookups.user("ann").await.unwrap().unwrap().note.as_ref(), Some(&note));
-        panel.bell.ring();
+        panel.wakeup.notify();
         assert_eq!(lookups.recent_user("ann").await.unwrap().unwrap().note.as_ref(), Some(&note));
         assert_eq!(lookups.recent_user("ann").await.unwrap().unwrap().note, Some(note), "and it is kept");
         before.await.unwrap();

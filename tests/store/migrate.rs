@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sarban::domain::moment::Moment;
 use sarban::store::migrate::{LATEST, MigrationError, migrate, migrate_to, pending};
-use sarban::store::user_lists::{Names, UserFilter, count};
+use sarban::store::users::list::{Names, UserFilter, count};
 use sarban::store::{Db, OpenOptions, Tx};
 use sqlx::raw_sql;
 use tokio::runtime::Handle;

@@ -2,7 +2,7 @@
 
 use sarban::actions::{self, Panel};
 use sarban::clock::Clock;
-use sarban::cluster::bell::Bell;
+use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::ids::{InboundId, NodeId};
 use sarban::domain::moment::Moment;
 use sarban::domain::node::{Backend, ConnectionBackend, Node, NodeStatus};
@@ -36,7 +36,12 @@ fn new(name: &str, address: &str) -> NewNode {
 }
 
 fn panel(db: Db) -> Panel {
-    Panel { db, clock: Clock::fixed(Moment::from_micros(5_000)), bell: Bell::default(), audience: Default::default() }
+    Panel {
+        db,
+        clock: Clock::fixed(Moment::from_micros(5_000)),
+        wakeup: Wakeup::default(),
+        targets: Default::default(),
+    }
 }
 
 async fn a_new_panel_knows_its_own_host(db: Db) {
@@ -132,7 +137,7 @@ async fn every_change_asks_for_a_sync(db: Db) {
     const REMEMBER: &str = "INSERT INTO seen SELECT sync_request FROM nodes WHERE sync_request IS NOT NULL";
     execute(&db, "CREATE TABLE seen AS SELECT sync_request FROM nodes WHERE id = 0").await;
     let panel = panel(db);
-    let mut ear = panel.bell.ear();
+    let mut wakeups = panel.wakeup.subscribe();
     for turn in 1..=4 {
         match turn {
             1 => assert!(actions::nodes::resync(&panel, LOCAL).await.unwrap()),
@@ -145,7 +150,7 @@ async fn every_change_asks_for_a_sync(db: Db) {
         }
         execute(&panel.db, REMEMBER).await;
         assert_eq!(number(&panel.db, "SELECT COUNT(DISTINCT sync_request) FROM seen").await, turn);
-        ear.heard().await;
+        wakeups.wait().await;
     }
     assert!(!actions::nodes::resync(&panel, NodeId(99)).await.unwrap());
     assert!(!actions::nodes::repin(&panel, NodeId(99)).await.unwrap());

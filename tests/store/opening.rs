@@ -30,7 +30,7 @@ fn a_file_that_is_being_closed_is_opened_when_it_is() {
     });
 }
 
-/// As after a restart of PostgreSQL while nothing was asked: the first to ask does not notice.
+/// As after a restart of PostgreSQL while nothing was asked: the first to ask does not notification.
 #[test]
 fn connections_that_were_lost_while_they_lay_idle_are_replaced() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { db, options }| {

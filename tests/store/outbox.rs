@@ -1,13 +1,14 @@
 //! The outbox: each piece of news once for each destination, in order, in the transaction that makes it.
 
-use sarban::actions::audience::{Audiences, Environment};
+use sarban::actions::notification_targets::{Environment, LiveTargets};
 use sarban::actions::users::{self, UserError};
-use sarban::actions::{Panel, notices};
+use sarban::actions::{Panel, notifications};
 use sarban::domain::moment::DAY;
-use sarban::domain::notice::{Audience, By, Channel, Destination, Event, Notice};
+use sarban::domain::notification::{By, Channel, Destination, Event, Notification, NotificationTargets};
 use sarban::domain::user::{Expiry, User};
 use sarban::domain::user_edit::UserEdit;
-use sarban::store::{Db, outbox};
+use sarban::store::Db;
+use sarban::store::notify::outbox;
 
 use super::users::{NOW, alice, named, panel, root};
 use crate::support::database::{execute, number, on_both_engines};
@@ -30,7 +31,7 @@ async fn telling(db: &Db) -> Panel {
         telegram: None,
         url_prefix: "https://panel.example".to_owned(),
     };
-    Panel { audience: Audiences::new(environment), ..panel(db).await }
+    Panel { targets: LiveTargets::new(environment), ..panel(db).await }
 }
 
 async fn what_an_admin_does_is_news(db: Db) {
@@ -86,34 +87,34 @@ async fn what_is_refused_is_no_news(db: Db) {
     assert_eq!(number(&db, ROWS).await, 1);
 }
 
-async fn enter(db: &Db, to: &[Destination], notices: &[Notice]) -> u64 {
+async fn enter(db: &Db, to: &[Destination], notifications: &[Notification]) -> u64 {
     let mut tx = db.begin().await.unwrap();
-    let entered = outbox::enter(&mut tx, to, notices, NOW).await.unwrap();
+    let entered = outbox::enter(&mut tx, to, notifications, NOW).await.unwrap();
     tx.commit().await.unwrap();
     entered
 }
 
-fn notice(user: &User, event: Event, cause: &str) -> Notice {
-    notices::notice(&Audience::default(), event, user.clone(), cause, By::Nobody, NOW)
+fn notification(user: &User, event: Event, cause: &str) -> Notification {
+    notifications::notification(&NotificationTargets::default(), event, user.clone(), cause, By::Nobody, NOW)
 }
 
 async fn a_cause_is_entered_once_for_each_destination(db: Db) {
     let user = users::create(&panel(&db).await, &root(), named("ann")).await.unwrap();
-    let soon = notice(&user, Event::ReachedDaysLeft, "1");
+    let soon = notification(&user, Event::ReachedDaysLeft, "1");
     assert_eq!(enter(&db, &[Destination::webhook()], std::slice::from_ref(&soon)).await, 1);
     assert_eq!(enter(&db, &[Destination::webhook(), Destination::telegram(-7)], std::slice::from_ref(&soon)).await, 1);
     execute(&db, "UPDATE outbox SET state = 'delivered'").await;
     assert_eq!(enter(&db, &[Destination::webhook(), Destination::telegram(-7)], &[soon.clone(), soon]).await, 0);
-    assert_eq!(enter(&db, &[Destination::webhook()], &[notice(&user, Event::ReachedDaysLeft, "2")]).await, 1);
+    assert_eq!(enter(&db, &[Destination::webhook()], &[notification(&user, Event::ReachedDaysLeft, "2")]).await, 1);
 }
 
 async fn news_is_entered_in_order(db: Db) {
     let user = users::create(&panel(&db).await, &root(), named("ann")).await.unwrap();
-    let many: Vec<Notice> = (0..50).map(|nth| notice(&user, Event::Updated, &nth.to_string())).collect();
+    let many: Vec<Notification> = (0..50).map(|nth| notification(&user, Event::Updated, &nth.to_string())).collect();
     assert_eq!(enter(&db, &[Destination::webhook(), Destination::telegram(-7)], &many).await, 100);
     let told = outbox::page(&db, &outbox::Filter { channel: Some(Channel::Telegram), state: None }, 0, 100).await;
     let causes: Vec<String> = told.unwrap().into_iter().rev().map(|row| row.cause).collect();
-    assert_eq!(causes, many.iter().map(|notice| notice.cause.clone()).collect::<Vec<_>>());
+    assert_eq!(causes, many.iter().map(|notification| notification.cause.clone()).collect::<Vec<_>>());
 }
 
 async fn without_anybody_to_tell_nothing_is_entered(db: Db) {

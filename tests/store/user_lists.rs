@@ -2,8 +2,10 @@
 
 use sarban::domain::ids::{AdminId, ServiceId};
 use sarban::domain::moment::Moment;
-use sarban::store::user_lists::{Names, Totals, UserFilter, UserSort, UserWindow, count, page};
-use sarban::store::{Db, admins, owner_totals, users};
+use sarban::store::access::admins;
+use sarban::store::users::list::{Names, Totals, UserFilter, UserSort, UserWindow, count, page};
+use sarban::store::users::owner_totals;
+use sarban::store::{Db, users};
 
 use crate::support::database::{execute, number, on_both_engines};
 

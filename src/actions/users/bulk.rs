@@ -7,7 +7,8 @@ use crate::actions::Panel;
 use crate::domain::admin::Admin;
 use crate::domain::ids::{AdminId, UserId};
 use crate::domain::moment::SECOND;
-use crate::store::{Engine, IdList, StoreError, changes, retry, user_batches};
+use crate::store::users::{bulk, changes};
+use crate::store::{Engine, IdList, StoreError, retry};
 
 /// Users per transaction: on SQLite well below 250 ms.
 const CHUNK: i64 = 1_000;
@@ -26,11 +27,11 @@ pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -
     loop {
         let chunk = retry(UserError::is_retry, || async {
             let mut tx = panel.db.begin().await?;
-            let users = user_batches::lock_expired(&mut tx, cutoff, owner, CHUNK).await?;
+            let users = bulk::lock_expired(&mut tx, cutoff, owner, CHUNK).await?;
             if users.is_empty() {
                 return Ok(0);
             }
-            user_batches::remove(&mut tx, IdList::new(users.iter().map(|user| user.id))).await?;
+            bulk::remove(&mut tx, IdList::new(users.iter().map(|user| user.id))).await?;
             let known = IdList::new(users.iter().filter(|user| user.activated).map(|user| user.id));
             changes::mark(&mut tx, known, panel.clock.now()).await?;
             tx.commit().await?;
@@ -41,7 +42,7 @@ pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -
             break;
         }
         removed += chunk;
-        panel.bell.ring();
+        panel.wakeup.notify();
         breathe(panel).await;
     }
     if removed == 0 { Err(UserError::NoneExpired) } else { Ok(removed) }
@@ -78,13 +79,13 @@ async fn on_owned(panel: &Panel, owner: AdminId, change: Change) -> Result<(), S
     loop {
         let last = retry(StoreError::is_retry, || async {
             let mut tx = panel.db.begin().await?;
-            let users = user_batches::lock_owned(&mut tx, owner, only, after, CHUNK).await?;
+            let users = bulk::lock_owned(&mut tx, owner, only, after, CHUNK).await?;
             let Some(last) = users.as_slice().last().copied() else { return Ok(None) };
             let now = panel.clock.now();
             let differ = match change {
-                Change::ResetTraffic => user_batches::reset_traffic(&mut tx, users, now).await?,
-                Change::Enable => user_batches::enable(&mut tx, users, now).await?,
-                Change::Disable => user_batches::disable(&mut tx, users).await?,
+                Change::ResetTraffic => bulk::reset_traffic(&mut tx, users, now).await?,
+                Change::Enable => bulk::enable(&mut tx, users, now).await?,
+                Change::Disable => bulk::disable(&mut tx, users).await?,
             };
             changes::mark(&mut tx, differ, now).await?;
             tx.commit().await?;
@@ -93,7 +94,7 @@ async fn on_owned(panel: &Panel, owner: AdminId, change: Change) -> Result<(), S
         .await?;
         let Some(last) = last else { return Ok(()) };
         after = UserId(last);
-        panel.bell.ring();
+        panel.wakeup.notify();
         breathe(panel).await;
     }
 }

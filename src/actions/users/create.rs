@@ -1,13 +1,14 @@
 //! A new user.
 
 use super::{UserError, grantable, random_key};
-use crate::actions::{Panel, notices};
+use crate::actions::{Panel, notifications};
 use crate::domain::admin::Admin;
 use crate::domain::ids::UserId;
-use crate::domain::notice::Event;
+use crate::domain::notification::Event;
 use crate::domain::user::User;
 use crate::domain::user_edit::{NewUser, limited};
-use crate::store::{IdList, changes, retry, users};
+use crate::store::users::changes;
+use crate::store::{IdList, retry, users};
 
 /// Makes a user who belongs to the admin. Services that do not exist or that the admin may not give are left out.
 /// The nodes are told, even when the account has expired already.
@@ -45,11 +46,11 @@ pub async fn create(panel: &Panel, admin: &Admin, new: NewUser) -> Result<User, 
         };
         user.id = users::insert(&mut tx, &user).await.map_err(UserError::of_write)?;
         changes::mark(&mut tx, IdList::new([user.id.0]), now).await?;
-        notices::enter(&mut tx, &panel.audience.now().audience, admin, &[Event::Created], &user, now).await?;
+        notifications::enter(&mut tx, &panel.targets.now().targets, admin, &[Event::Created], &user, now).await?;
         tx.commit().await?;
         Ok(user)
     })
     .await?;
-    panel.bell.ring();
+    panel.wakeup.notify();
     Ok(created)
 }

@@ -5,8 +5,10 @@ use super::totals::TotalCache;
 use crate::actions::Panel;
 use crate::domain::admin::Admin;
 use crate::domain::user::User;
-use crate::store::user_lists::{self, Names, UserFilter, UserWindow};
-use crate::store::{StoreError, admins};
+use crate::store::StoreError;
+use crate::store::access::admins;
+use crate::store::users::list;
+use crate::store::users::list::{Names, UserFilter, UserWindow};
 
 /// A page of the users that match, and how many match on all pages. Others than a sudo see their own users, and may
 /// not ask for an owner's; the filter's own `owner` is not looked at.
@@ -40,5 +42,5 @@ pub async fn page(
 ) -> Result<(Vec<User>, i64), StoreError> {
     let now = panel.clock.now();
     let totals = totals.get(panel, filter, now).await?;
-    Ok((user_lists::page(&panel.db, filter, window, totals, now).await?, totals.matching))
+    Ok((list::page(&panel.db, filter, window, totals, now).await?, totals.matching))
 }

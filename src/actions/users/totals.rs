@@ -5,7 +5,8 @@ use crate::actions::Panel;
 use crate::actions::recent::{Recent, Rings};
 use crate::domain::moment::{Moment, SECOND};
 use crate::store::StoreError;
-use crate::store::user_lists::{self, Totals, UserFilter};
+use crate::store::users::list;
+use crate::store::users::list::{Totals, UserFilter};
 
 /// The totals of the last filters.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ impl Default for TotalCache {
 impl TotalCache {
     /// The totals of a filter.
     pub async fn get(&self, panel: &Panel, filter: &UserFilter, now: Moment) -> Result<Totals, StoreError> {
-        let count = |filter| self.0.get(panel, filter, async || user_lists::count(&panel.db, filter, now).await);
+        let count = |filter| self.0.get(panel, filter, async || list::count(&panel.db, filter, now).await);
         let everybody = UserFilter::default();
         let (matching, everybody) = tokio::try_join!(count(filter), count(&everybody))?;
         Ok(Totals { matching, everybody })

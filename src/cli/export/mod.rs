@@ -13,8 +13,10 @@ use crate::config::Settings;
 use crate::config::database_url::DatabaseUrl;
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::store::Tx;
-use crate::store::legacy::{self, OldFile, OldTable};
-use crate::store::tables::{self, Stored};
+use crate::store::import::legacy;
+use crate::store::import::legacy::{OldFile, OldTable};
+use crate::store::import::tables;
+use crate::store::import::tables::Stored;
 
 /// Rows of one statement.
 const CHUNK: usize = 5_000;

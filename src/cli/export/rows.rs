@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::domain::host::Fingerprint;
 use crate::domain::moment::{Moment, SECOND};
-use crate::store::tables::{
+use crate::store::import::tables::{
     AdminRow, AdminServiceRow, BackendRow, HostChainRow, HostRow, HostServiceRow, InboundRow, InboundServiceRow,
     JwtRow, NodeHour, NodeRow, ServiceRow, SettingsRow, TlsRow, UserHour, UserServiceRow, WholeUser,
 };

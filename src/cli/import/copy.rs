@@ -11,9 +11,11 @@ use super::sample::Sample;
 use super::usage::NodeHours;
 use super::{fleet, hosts, people, settings, usage};
 use crate::domain::moment::Moment;
-use crate::store::legacy::{self, OldRow, OldTable, Source};
-use crate::store::tables::{
-    self, AdminServiceRow, HostChainRow, HostServiceRow, InboundServiceRow, TableRow, UserServiceRow,
+use crate::store::import::legacy;
+use crate::store::import::legacy::{OldRow, OldTable, Source};
+use crate::store::import::tables;
+use crate::store::import::tables::{
+    AdminServiceRow, HostChainRow, HostServiceRow, InboundServiceRow, TableRow, UserServiceRow,
 };
 use crate::store::{StoreError, Tx};
 

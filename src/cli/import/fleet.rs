@@ -3,7 +3,7 @@
 use super::reading::Reading;
 use crate::domain::moment::Moment;
 use crate::domain::node::{ConnectionBackend, DEFAULT_PORT, NodeStatus};
-use crate::store::tables::{BackendRow, InboundRow, NodeRow};
+use crate::store::import::tables::{BackendRow, InboundRow, NodeRow};
 
 /// A node. What it lacks gets a stand-in that nothing else has, so that its inbounds and traffic keep their node.
 pub(super) fn node(row: &mut Reading<'_>, now: Moment) -> Option<NodeRow> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::reading::Reading;
 use crate::domain::host::{Alpn, Fingerprint, HostSecurity, HostSpec};
-use crate::store::tables::HostRow;
+use crate::store::import::tables::HostRow;
 
 /// A host that is unbound or whose inbound came.
 pub(super) fn host(row: &mut Reading<'_>, has_inbound: impl Fn(i64) -> bool) -> Option<HostRow> {

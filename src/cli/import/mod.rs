@@ -23,8 +23,8 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::old_database::OldDatabaseUrl;
 use crate::domain::moment::Moment;
-use crate::store::legacy::{Source, SourceError};
-use crate::store::tables::{contents, number_after};
+use crate::store::import::legacy::{Source, SourceError};
+use crate::store::import::tables::{contents, number_after};
 use crate::store::{Db, Tx};
 
 /// What to import.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::reading::Reading;
 use crate::domain::moment::Moment;
 use crate::domain::user::ResetStrategy;
-use crate::store::tables::{AdminRow, FetchRow, ServiceRow, TrafficRow, UserRow};
+use crate::store::import::tables::{AdminRow, FetchRow, ServiceRow, TrafficRow, UserRow};
 
 /// The most that a total can be: recording more must not overflow.
 const MOST_BYTES: i64 = 9_000_000_000_000_000_000;

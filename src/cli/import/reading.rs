@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::findings::Findings;
 use crate::domain::moment::Moment;
-use crate::store::legacy::OldRow;
+use crate::store::import::legacy::OldRow;
 
 /// A row of an old table, and where to note what is wrong with it.
 pub(super) struct Reading<'a> {

@@ -15,7 +15,7 @@ use crate::domain::inbound::Inbound;
 use crate::domain::moment::Moment;
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::user::{Expiry, ResetStrategy, User};
-use crate::store::tables::{HostRow, InboundRow};
+use crate::store::import::tables::{HostRow, InboundRow};
 use crate::subscription::catalogue::{self, Catalogue};
 use crate::subscription::templates::Templates;
 use crate::subscription::{Format, Request, render};

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::reading::Reading;
 use crate::domain::subscription_settings::{RuleResult, SubscriptionSettings};
 use crate::domain::telegram_settings::TelegramSettings;
-use crate::store::tables::{JwtRow, SettingsRow, TlsRow};
+use crate::store::import::tables::{JwtRow, SettingsRow, TlsRow};
 
 /// The one row that such a table has here.
 const ONLY: i64 = 1;

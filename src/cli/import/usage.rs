@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::reading::Reading;
-use crate::store::tables::{NodeHourRow, UserHour};
+use crate::store::import::tables::{NodeHourRow, UserHour};
 
 /// More than nine petabytes in an hour are a mistake of somebody's, and sums of them would not fit.
 const MOST_BYTES_OF_AN_HOUR: i64 = 1 << 53;

@@ -9,9 +9,12 @@ use super::sample::Links;
 use crate::domain::ids::UserId;
 use crate::domain::moment::Moment;
 use crate::domain::user::User;
-use crate::store::legacy::{self, OldTable};
-use crate::store::tables::{self, TableRow};
-use crate::store::{Tx, subscription, users};
+use crate::store::hosts::subscription_sources;
+use crate::store::import::legacy;
+use crate::store::import::legacy::OldTable;
+use crate::store::import::tables;
+use crate::store::import::tables::TableRow;
+use crate::store::{Tx, users};
 
 /// One comparison.
 #[derive(Debug, Serialize)]
@@ -71,7 +74,7 @@ pub(super) async fn verify(tx: &mut Tx, outcome: &Outcome, now: Moment) -> anyho
 async fn sampled(tx: &mut Tx, outcome: &Outcome, now: Moment) -> anyhow::Result<[Check; 2]> {
     let (users, hosts) = outcome.sample.parts();
     let before = Links::new(hosts, now);
-    let after = Links::new(subscription::hosts_within(tx).await?, now);
+    let after = Links::new(subscription_sources::hosts_within(tx).await?, now);
     let (mut same_users, mut links, mut same_links) = (0, 0, 0);
     for user in &users {
         let expected = before.of(user);

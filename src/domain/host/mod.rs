@@ -1,18 +1,18 @@
 //! A host: how one inbound (or one server that no node knows) is shown in subscriptions.
 
+mod text;
 mod tuning;
-mod words;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::{HostId, InboundId, ServiceId};
+pub use text::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 pub use tuning::{
     FragmentSettings, MuxCoolSettings, MuxSettings, Noise, SingBoxMuxSettings, SplitHttpSettings, XMuxSettings,
     is_fragment_packets, is_fragment_range, is_range,
 };
-pub use words::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 
 /// A host as the panel knows it.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,14 +1,15 @@
 //! Tells whose account ends in as many days as are worth telling: once for each date.
 
-use super::{Context, TaskError, news};
-use crate::domain::notice::Event;
+use super::{Context, TaskError, notifications};
+use crate::domain::notification::Event;
 use crate::domain::user::{Expiry, User};
-use crate::store::expiring::{CHUNK, expiring};
-use crate::store::{IdList, retry, review, users};
+use crate::store::users::expiring::{CHUNK, expiring};
+use crate::store::users::review;
+use crate::store::{IdList, retry, users};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let (mut items, mut pace) = (0, context.pace());
-    while news::are_wanted(context) && !context.stop.is_cancelled() {
+    while notifications::are_wanted(context) && !context.stop.is_cancelled() {
         let found = expiring(&context.deps.db, context.deps.days_left, context.now).await?;
         if found.is_empty() {
             break;
@@ -29,9 +30,9 @@ async fn tell(context: &Context, found: &IdList) -> Result<i64, TaskError> {
     review::lock(&mut tx, found).await?;
     let users = users::of_ids(&mut tx, found).await?;
     let count = i64::try_from(users.len()).unwrap_or(i64::MAX);
-    news::enter(context, &mut tx, Event::ReachedDaysLeft, users, date).await?;
+    notifications::enter(context, &mut tx, Event::ReachedDaysLeft, users, date).await?;
     tx.commit().await?;
-    context.deps.bell.ring();
+    context.deps.wakeup.notify();
     Ok(count)
 }
 

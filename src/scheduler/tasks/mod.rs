@@ -1,7 +1,7 @@
 //! The tasks. Each is a reconciler: it takes no input but the database, and its next run is its retry.
 
 mod expire_days_reached;
-mod news;
+mod notifications;
 mod prune;
 mod record_user_usages;
 mod reset_user_data_usage;
@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::actions::audience::Audiences;
+use crate::actions::notification_targets::LiveTargets;
 use crate::clock::Clock;
-use crate::cluster::bell::Bell;
+use crate::cluster::wakeup::Wakeup;
 use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::Task;
@@ -38,11 +38,11 @@ pub struct Deps {
     /// The host's clock, for deadlines. What time it is, a task is told.
     pub clock: Clock,
     /// Rung when users changed.
-    pub bell: Bell,
+    pub wakeup: Wakeup,
     /// Brings home what the nodes counted.
     pub collector: Collector,
     /// Who is told of what happens to users.
-    pub audience: Audiences,
+    pub targets: LiveTargets,
     /// Whether usage is recorded by node and hour (`DISABLE_RECORDING_NODE_USAGE` unset).
     pub node_hours: bool,
     /// Percent of their data limit at which users are told of.

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use super::{Context, TaskError};
 use crate::domain::moment::{DAY, HOUR, Moment};
-use crate::store::{Engine, outbox, owner_totals, retry, runs, usage_batches, usage_days};
+use crate::store::cluster::runs;
+use crate::store::notify::outbox;
+use crate::store::usage::{batches, days};
+use crate::store::users::owner_totals;
+use crate::store::{Engine, retry};
 
 /// Between two transactions, so that no other writer waits long.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -58,12 +62,12 @@ impl Kept {
             Engine::Sqlite => 5_000,
         };
         let gone = match self {
-            Self::Payloads => usage_batches::drop_payloads(&mut tx, context.now.plus(-HOUR), 200).await?,
-            Self::BatchIds => usage_batches::forget(&mut tx, context.now.plus(-90 * DAY), 2_000).await?,
+            Self::Payloads => batches::drop_payloads(&mut tx, context.now.plus(-HOUR), 200).await?,
+            Self::BatchIds => batches::forget(&mut tx, context.now.plus(-90 * DAY), 2_000).await?,
             Self::Runs => runs::prune(&mut tx, context.now.plus(-7 * DAY), 2_000).await?,
             Self::Letters => outbox::prune(&mut tx, context.now, 2_000).await?,
-            Self::UserHours(before) => usage_days::roll_up_users(&mut tx, before, hours).await?,
-            Self::NodeHours(before) => usage_days::roll_up_nodes(&mut tx, before, hours).await?,
+            Self::UserHours(before) => days::roll_up_users(&mut tx, before, hours).await?,
+            Self::NodeHours(before) => days::roll_up_nodes(&mut tx, before, hours).await?,
         };
         tx.commit().await?;
         Ok(gone)

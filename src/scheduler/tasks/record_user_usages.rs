@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Context, TaskError, news};
+use super::{Context, TaskError, notifications};
 use crate::config::crash_point::Place;
 use crate::domain::moment::SECOND;
-use crate::domain::notice::Event;
+use crate::domain::notification::Event;
 use crate::domain::user::User;
-use crate::store::usage_batches::{self, Batch, BatchKey, Waiting};
-use crate::store::usage_totals::Extras;
-use crate::store::{Engine, StoreError, retry, usage_hours, usage_totals};
+use crate::store::usage::batches;
+use crate::store::usage::batches::{Batch, BatchKey, Waiting};
+use crate::store::usage::totals::ApplyOptions;
+use crate::store::usage::{hours, totals};
+use crate::store::{Engine, StoreError, retry};
 
 /// Many users are one large statement; the fence comes after it.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
@@ -87,7 +89,7 @@ async fn together_or_alone(context: &Context, step: Step, batches: &[Batch]) -> 
 
 async fn set_aside(context: &Context, key: BatchKey, trouble: &str) -> Result<(), TaskError> {
     let mut tx = context.fence.begin().await?;
-    let news = usage_batches::set_aside(&mut tx, key, trouble).await?;
+    let news = batches::set_aside(&mut tx, key, trouble).await?;
     tx.commit().await?;
     if news {
         tracing::error!(batch = %key, trouble, "usage can't be counted; it is set aside in usage_batch and not lost");
@@ -99,10 +101,10 @@ impl Step {
     async fn waiting(self, context: &Context) -> Result<Waiting, StoreError> {
         let db = &context.deps.db;
         match self {
-            Self::Apply => usage_batches::oldest_staged(db).await,
+            Self::Apply => batches::oldest_staged(db).await,
             Self::Fold => {
                 let overdue = context.now.plus(-FOLD_AFTER).max(context.now.hour().plus(-1));
-                usage_batches::oldest_applied(db, overdue).await
+                batches::oldest_applied(db, overdue).await
             }
         }
     }
@@ -115,18 +117,18 @@ impl Step {
         let mut tx = context.fence.begin().await?;
         tx.allow(STATEMENT_LIMIT).await?;
         let node_hours = context.deps.node_hours;
-        let remark_at = news::are_wanted(context).then_some(context.deps.usage_percent);
+        let notify_percent = notifications::are_wanted(context).then_some(context.deps.usage_percent);
         let applied = match self {
             Self::Apply => {
-                let extras = Extras { node_hours, remark_at };
-                let outcome = usage_totals::apply(&mut tx, batches, extras, context.now).await?;
+                let options = ApplyOptions { node_hours, notify_percent };
+                let outcome = totals::apply(&mut tx, batches, options, context.now).await?;
                 let cause =
                     |_: &User| batches.first().map_or(context.now, |batch| batch.fetched_at).micros().to_string();
-                news::enter(context, &mut tx, Event::ReachedUsagePercent, outcome.passed, cause).await?;
+                notifications::enter(context, &mut tx, Event::ReachedUsagePercent, outcome.passed, cause).await?;
                 outcome.applied
             }
             Self::Fold => {
-                usage_hours::fold(&mut tx, batches, node_hours, context.now).await?;
+                hours::fold(&mut tx, batches, node_hours, context.now).await?;
                 Vec::new()
             }
         };

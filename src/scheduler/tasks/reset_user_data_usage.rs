@@ -1,8 +1,10 @@
 //! Sets used traffic back to zero where a day, a week, 30 days or 365 days have passed since the last reset.
 
 use super::{Context, TaskError};
-use crate::store::resets::{self, CHUNK};
-use crate::store::{IdList, changes, retry};
+use crate::store::users::changes;
+use crate::store::users::resets;
+use crate::store::users::resets::CHUNK;
+use crate::store::{IdList, retry};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let (mut items, mut pace) = (0, context.pace());
@@ -29,6 +31,6 @@ async fn reset(context: &Context, due: &IdList) -> Result<i64, TaskError> {
     let (reset, back) = resets::reset(&mut tx, due, context.now).await?;
     changes::mark(&mut tx, back, context.now).await?;
     tx.commit().await?;
-    context.deps.bell.ring();
+    context.deps.wakeup.notify();
     Ok(i64::try_from(reset.as_slice().len()).unwrap_or(i64::MAX))
 }

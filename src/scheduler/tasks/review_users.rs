@@ -1,9 +1,11 @@
 //! Deactivates users who expired, used up their data or were disabled, and starts on-hold users who came online.
 
-use super::{Context, TaskError, news};
-use crate::domain::notice::Event;
-use crate::store::review::{self, CHUNK, Search};
-use crate::store::{IdList, changes, retry, users};
+use super::{Context, TaskError, notifications};
+use crate::domain::notification::Event;
+use crate::store::users::changes;
+use crate::store::users::review;
+use crate::store::users::review::{CHUNK, Search};
+use crate::store::{IdList, retry, users};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let (mut items, mut pace) = (0, context.pace());
@@ -36,14 +38,15 @@ async fn settle(context: &Context, search: Search, found: &IdList) -> Result<i64
         Search::Expired | Search::Disabled | Search::Limited(_) => {
             let users = review::deactivate(&mut tx, found, context.now).await?;
             changes::mark(&mut tx, users.clone(), context.now).await?;
-            if news::are_wanted(context) {
+            if notifications::are_wanted(context) {
                 let shown = users::of_ids(&mut tx, &users).await?;
-                news::enter(context, &mut tx, Event::Deactivated, shown, |_| context.now.micros().to_string()).await?;
+                notifications::enter(context, &mut tx, Event::Deactivated, shown, |_| context.now.micros().to_string())
+                    .await?;
             }
             users
         }
     };
     tx.commit().await?;
-    context.deps.bell.ring();
+    context.deps.wakeup.notify();
     Ok(i64::try_from(changed.as_slice().len()).unwrap_or(i64::MAX))
 }

@@ -10,7 +10,8 @@ use anyhow::Context;
 use clap::Parser;
 use sarban::clock::Clock;
 use sarban::config::database_url::DatabaseUrl;
-use sarban::store::{Db, OpenOptions, migrate};
+use sarban::store::migrate;
+use sarban::store::{Db, OpenOptions};
 
 #[derive(Parser)]
 #[command(name = "seed", about = "Fills a fresh database with users")]

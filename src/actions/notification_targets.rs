@@ -1,0 +1,121 @@
+//! Who is told of what happens to users: what the environment says, and above it what admins have stored.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::domain::notification::{Destination, NotificationTargets};
+use crate::domain::telegram_settings::TelegramSettings;
+
+/// Who is told, as it is now. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct LiveTargets(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    environment: Environment,
+    now: watch::Sender<Arc<CurrentTargets>>,
+}
+
+/// What does not change while the process runs.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// The webhook, if there is one.
+    pub webhook: Option<Destination>,
+    /// The bot, unless admins have stored another.
+    pub telegram: Option<TelegramSettings>,
+    /// The prefix of subscription links where the owner has none.
+    pub url_prefix: String,
+}
+
+/// Who is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CurrentTargets {
+    /// All of them.
+    pub targets: NotificationTargets,
+    /// The bot that writes to the chats among them.
+    pub telegram: Option<TelegramSettings>,
+}
+
+impl LiveTargets {
+    /// Those of the environment, until [`LiveTargets::follow`] says more.
+    pub fn new(environment: Environment) -> Self {
+        let now = watch::Sender::new(Arc::new(environment.with(None)));
+        Self(Arc::new(Shared { environment, now }))
+    }
+
+    /// Takes what admins have stored. Stored settings without a token say: as the environment says.
+    pub fn follow(&self, stored: Option<TelegramSettings>) {
+        let told = self.0.environment.with(stored.filter(|stored| !stored.token.is_empty()));
+        self.0.now.send_if_modified(|now| {
+            let changes = **now != told;
+            if changes {
+                *now = Arc::new(told);
+            }
+            changes
+        });
+    }
+
+    /// Who is told now.
+    pub fn now(&self) -> Arc<CurrentTargets> {
+        self.0.now.borrow().clone()
+    }
+
+    /// Tells of changes.
+    pub fn changes(&self) -> watch::Receiver<Arc<CurrentTargets>> {
+        self.0.now.subscribe()
+    }
+}
+
+impl Default for LiveTargets {
+    /// Nobody.
+    fn default() -> Self {
+        Self::new(Environment::default())
+    }
+}
+
+impl Environment {
+    fn with(&self, stored: Option<TelegramSettings>) -> CurrentTargets {
+        let telegram = stored.or_else(|| self.telegram.clone());
+        let chats = telegram.iter().flat_map(TelegramSettings::chats).map(Destination::telegram);
+        let destinations = self.webhook.iter().cloned().chain(chats).collect();
+        CurrentTargets { targets: NotificationTargets { destinations, url_prefix: self.url_prefix.clone() }, telegram }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bot(token: &str, admin: i64) -> TelegramSettings {
+        TelegramSettings { token: token.to_owned(), admin_id: vec![admin, admin], channel_id: Some(-9) }
+    }
+
+    #[test]
+    fn what_is_stored_comes_before_the_environment_until_its_token_is_empty() {
+        let environment = Environment {
+            webhook: Some(Destination::webhook()),
+            telegram: Some(bot("e", 1)),
+            url_prefix: String::new(),
+        };
+        let targets = LiveTargets::new(environment);
+        let mut changes = targets.changes();
+        let expect = |token: &str, admin: i64| {
+            let told = targets.now();
+            let expected = [Destination::webhook(), Destination::telegram(-9), Destination::telegram(admin)];
+            assert_eq!(told.targets.destinations, expected);
+            assert_eq!(told.telegram.as_ref().map(|bot| bot.token.as_str()), Some(token));
+        };
+        expect("e", 1);
+        targets.follow(Some(bot("s", 2)));
+        expect("s", 2);
+        assert!(changes.has_changed().expect("it is there"));
+        changes.mark_unchanged();
+        targets.follow(Some(bot("s", 2)));
+        assert!(!changes.has_changed().expect("it is there"), "the same again is no change");
+        targets.follow(Some(bot("", 3)));
+        expect("e", 1);
+        targets.follow(None);
+        expect("e", 1);
+    }
+}

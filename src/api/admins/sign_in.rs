@@ -1,0 +1,107 @@
+//! `/api/admins/token`: signing in.
+
+use deserr::Deserr;
+use poem::handler;
+use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
+
+use crate::actions::passwords::PasswordError;
+use crate::actions::sign_in::{SignInError, sign_in};
+use crate::api::State;
+use crate::api::http::body::Json;
+use crate::api::http::client::Client;
+use crate::api::http::error::ApiError;
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::form::Form;
+use crate::api::http::loose::{Word, impl_words};
+use crate::api::http::token::SignError;
+use crate::config::secret::Secret;
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(token))]
+pub(in crate::api) struct Doc;
+
+/// Who signs in.
+#[derive(Deserr, ToSchema)]
+#[deserr(error = FieldErrors)]
+pub struct TokenRequest {
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, pattern = "^password$")]
+    #[expect(dead_code, reason = "only that it is right is looked at")]
+    grant_type: Option<Word<GrantType>>,
+    username: String,
+    password: String,
+}
+
+/// A token.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Token {
+    access_token: String,
+    is_sudo: bool,
+    token_type: &'static str,
+}
+
+/// How a token may be asked for: there is one way.
+#[derive(Clone, Copy, Debug)]
+enum GrantType {
+    Password,
+}
+
+/// Signs in.
+#[utoipa::path(post, path = "/api/admins/token", tag = "Admin", security(()),
+    request_body(content((TokenRequest = "application/x-www-form-urlencoded"), (TokenRequest = "multipart/form-data"))),
+    responses((status = 200, body = Token), (status = 401, description = "Wrong name or password"),
+              (status = 429, description = "Too many wrong passwords: Retry-After says for how long")))]
+#[handler]
+pub(in crate::api) async fn token(
+    state: &State,
+    client: Client,
+    form: Form<TokenRequest>,
+) -> Result<Json<Token>, ApiError> {
+    let Form(TokenRequest { username, password, .. }) = form;
+    let limited = client.address.filter(|_| !client.is_local());
+    let admin = sign_in(&state.panel, &state.limiter, limited, &username, Secret::new(password)).await?;
+    let now = state.panel.clock.now();
+    let access_token = state.signer.sign(&state.panel.db, &admin, now, state.options.auth.token_minutes).await?;
+    Ok(Json(Token { access_token, is_sudo: admin.is_sudo, token_type: "bearer" }))
+}
+
+impl_words!(GrantType: Self::Password);
+
+impl GrantType {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+        }
+    }
+}
+
+impl From<SignInError> for ApiError {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Wrong => Self::unauthorized("Wrong name or password"),
+            SignInError::TooMany(too_many) => Self::too_many_requests(too_many.retry_after),
+            SignInError::Password(error) => error.into(),
+            SignInError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::unavailable("Too many people are signing in, try again"),
+            PasswordError::Hash(_) | PasswordError::Thread(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<SignError> for ApiError {
+    fn from(error: SignError) -> Self {
+        match error {
+            SignError::Store(error) => error.into(),
+            SignError::Encode(_) => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A host as clients write it.
+
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use utoipa::ToSchema;
+
+use super::parts::{FragmentBody, Headers, MuxBody, NoiseBody, SplitHttpBody};
+use crate::api::http::enum_text::{word, word_or_null};
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::loose::{Flag, Int, Word};
+use crate::domain::host::{Alpn, Fingerprint, Host, HostSecurity, HostSpec};
+use crate::domain::host_template::HostTemplate;
+use crate::domain::ids::{HostId, ServiceId};
+
+/// A host. What is left out gets its default.
+#[derive(Deserr, ToSchema)]
+#[deserr(error = FieldErrors)]
+pub struct HostBody {
+    /// The entry's name: a template such as `{USERNAME} ({PROTOCOL})`.
+    #[schema(value_type = String)]
+    remark: Template,
+    /// Where clients connect to: a template.
+    #[schema(value_type = String)]
+    address: Template,
+    #[deserr(default)]
+    uuid: Option<String>,
+    #[deserr(default)]
+    password: Option<String>,
+    /// Of a host without an inbound: any text.
+    #[deserr(default)]
+    protocol: Option<String>,
+    #[deserr(default)]
+    network: Option<String>,
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    port: Option<Int>,
+    #[deserr(default)]
+    sni: Option<String>,
+    #[deserr(default)]
+    host: Option<String>,
+    /// A template.
+    #[deserr(default)]
+    #[schema(value_type = Option<String>)]
+    path: Option<Template>,
+    #[deserr(default)]
+    #[schema(schema_with = word::<HostSecurity>, default = "inbound_default")]
+    security: Word<HostSecurity>,
+    #[deserr(default)]
+    #[schema(schema_with = word_or_null::<Alpn>, default = "none")]
+    alpn: Option<LooseAlpn>,
+    #[deserr(default)]
+    #[schema(schema_with = word::<Fingerprint>, default = "")]
+    fingerprint: Word<Fingerprint>,
+    #[deserr(default)]
+    #[schema(value_type = Option<bool>, default = false)]
+    allowinsecure: Option<Flag>,
+    /// Only a change reads it.
+    #[deserr(default)]
+    #[schema(value_type = Option<bool>, default = false)]
+    is_disabled: Option<Flag>,
+    #[deserr(default)]
+    fragment: Option<FragmentBody>,
+    #[deserr(default)]
+    noise: Option<Vec<NoiseBody>>,
+    #[deserr(default = Some(Headers::default()))]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>, default = json!({}))]
+    http_headers: Option<Headers>,
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    mtu: Option<Int>,
+    #[deserr(default)]
+    dns_servers: Option<String>,
+    #[deserr(default)]
+    allowed_ips: Option<String>,
+    #[deserr(default)]
+    header_type: Option<String>,
+    #[deserr(default)]
+    reality_public_key: Option<String>,
+    #[deserr(default)]
+    reality_short_ids: Option<Vec<String>>,
+    #[deserr(default)]
+    flow: Option<String>,
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    shadowtls_version: Option<Int>,
+    #[deserr(default)]
+    shadowsocks_method: Option<String>,
+    #[deserr(default)]
+    splithttp_settings: Option<SplitHttpBody>,
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    early_data: Option<Int>,
+    #[deserr(default)]
+    mux_settings: Option<MuxBody>,
+    /// Of a host without an inbound: for everybody.
+    #[deserr(default)]
+    #[schema(value_type = bool, default = false)]
+    universal: Flag,
+    /// Of a host without an inbound: the services that give it.
+    #[deserr(default)]
+    #[schema(value_type = Vec<i64>, default = json!([]))]
+    service_ids: Vec<Int>,
+    /// Its place in subscriptions: smaller comes first.
+    #[deserr(default = Int(1))]
+    #[schema(value_type = i64, default = 1)]
+    weight: Int,
+    /// The hosts that traffic goes through after this one, in order.
+    #[deserr(default)]
+    #[schema(value_type = Vec<i64>, default = json!([]))]
+    chain_ids: Vec<Int>,
+}
+
+/// A text whose braces can be filled in.
+struct Template(String);
+
+/// The protocols of a TLS handshake; the empty text is none.
+struct LooseAlpn(Alpn);
+
+impl Deserr<FieldErrors> for Template {
+    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+        let text = String::deserialize_from_value(value, place)?;
+        match HostTemplate::parse(&text) {
+            Ok(_) => Ok(Self(text)),
+            Err(error) => Err(FieldErrors::at(place, error.to_string())),
+        }
+    }
+}
+
+impl Deserr<FieldErrors> for LooseAlpn {
+    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+        match value {
+            Value::String(text) if text.is_empty() => Ok(Self(Alpn::None)),
+            other => Word::deserialize_from_value(other, place).map(|Word(alpn)| Self(alpn)),
+        }
+    }
+}
+
+/// An unbound host whose id is not given yet.
+impl From<HostBody> for Host {
+    fn from(body: HostBody) -> Self {
+        Self {
+            id: HostId(0),
+            inbound_id: None,
+            is_disabled: body.is_disabled.is_some_and(|flag| flag.0),
+            universal: body.universal.0,
+            weight: body.weight.0,
+            service_ids: body.service_ids.iter().map(|id| ServiceId(id.0)).collect(),
+            chain_ids: body.chain_ids.iter().map(|id| HostId(id.0)).collect(),
+            spec: HostSpec {
+                remark: body.remark.0,
+                address: body.address.0,
+                uuid: body.uuid,
+                password: body.password,
+                protocol: body.protocol,
+                network: body.network,
+                port: body.port.map(|port| port.0),
+                sni: body.sni,
+                host: body.host,
+                path: body.path.map(|path| path.0),
+                security: body.security.0,
+                alpn: body.alpn.map_or(Alpn::None, |alpn| alpn.0),
+                fingerprint: body.fingerprint.0,
+                allowinsecure: body.allowinsecure.is_some_and(|flag| flag.0),
+                fragment: body.fragment.map(Into::into),
+                noise: body.noise.map(|noise| noise.into_iter().map(Into::into).collect()),
+                http_headers: body.http_headers.map(|headers| headers.0),
+                mtu: body.mtu.map(|mtu| mtu.0),
+                dns_servers: body.dns_servers,
+                allowed_ips: body.allowed_ips,
+                header_type: body.header_type,
+                reality_public_key: body.reality_public_key,
+                reality_short_ids: body.reality_short_ids,
+                flow: body.flow,
+                shadowtls_version: body.shadowtls_version.map(|version| version.0),
+                shadowsocks_method: body.shadowsocks_method,
+                splithttp_settings: body.splithttp_settings.map(Into::into),
+                early_data: body.early_data.map(|bytes| bytes.0),
+                mux_settings: body.mux_settings.map(Into::into),
+            },
+        }
+    }
+}

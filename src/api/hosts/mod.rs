@@ -1,0 +1,176 @@
+//! `/api/inbounds/hosts` and `/api/inbounds/{id}/hosts`: how inbounds are shown in subscriptions.
+
+mod body;
+mod parts;
+
+use deserr::Deserr;
+use poem::handler;
+use serde::Serialize;
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::State;
+use super::inbounds::{self, InboundPath};
+use crate::actions;
+use crate::api::http::auth::Sudo;
+use crate::api::http::body::{Empty, Json};
+use crate::api::http::error::ApiError;
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::input::Both;
+use crate::api::http::loose::Int;
+use crate::api::http::paging::{Page, Paging};
+use crate::api::http::query::Path;
+use crate::api::http::routes::{Routes, get};
+use crate::domain::host::{Host, HostSpec};
+use crate::domain::ids::HostId;
+use crate::store;
+use crate::store::hosts::HostView;
+use body::HostBody;
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(list, list_of_inbound, create_unbound, create_bound, read, replace, remove))]
+pub(in crate::api) struct Doc;
+
+pub(in crate::api) fn routes(routes: Routes) -> Routes {
+    routes
+        .at("/api/inbounds/hosts", get(list).post(create_unbound))
+        .at("/api/inbounds/hosts/:id", get(read).put(replace).delete(remove))
+        .at("/api/inbounds/:id/hosts", get(list_of_inbound).post(create_bound))
+}
+
+/// A host. `protocol` is its inbound's, if it has one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HostResponse {
+    #[serde(flatten)]
+    #[schema(value_type = HostBody)]
+    spec: HostSpec,
+    is_disabled: bool,
+    universal: bool,
+    weight: i64,
+    inbound_id: Option<i64>,
+    service_ids: Vec<i64>,
+    chain_ids: Vec<i64>,
+    id: i64,
+}
+
+/// A host in a path.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Path)]
+pub struct HostPath {
+    /// Its id.
+    #[param(value_type = i64)]
+    id: Int,
+}
+
+/// Lists all hosts.
+#[utoipa::path(get, path = "/api/inbounds/hosts", tag = "Host", params(Paging),
+    responses((status = 200, body = Page<HostResponse>)))]
+#[handler]
+async fn list(state: &State, _: Sudo, paging: Paging) -> Result<Json<Page<HostResponse>>, ApiError> {
+    let hosts = store::hosts::page(&state.panel.db, paging.limit(), paging.offset()).await?;
+    let total = store::hosts::count(&state.panel.db).await?;
+    Ok(Json(paging.page(hosts.into_iter().map(HostResponse::from).collect(), total)))
+}
+
+/// Lists an inbound's hosts.
+#[utoipa::path(get, path = "/api/inbounds/{id}/hosts", tag = "Host", params(InboundPath, Paging),
+    responses((status = 200, body = Page<HostResponse>), (status = 404, description = "No such inbound")))]
+#[handler]
+async fn list_of_inbound(
+    state: &State,
+    _: Sudo,
+    Both(Path(at), paging): Both<Path<InboundPath>, Paging>,
+) -> Result<Json<Page<HostResponse>>, ApiError> {
+    let db = &state.panel.db;
+    if !store::hosts::inbounds::exists(db, at.id()).await? {
+        return Err(inbounds::unknown());
+    }
+    let hosts = store::hosts::page_of_inbound(db, at.id(), paging.limit(), paging.offset()).await?;
+    let total = store::hosts::count_of_inbound(db, at.id()).await?;
+    Ok(Json(paging.page(hosts.into_iter().map(HostResponse::from).collect(), total)))
+}
+
+/// Makes a host without an inbound. It starts enabled.
+#[utoipa::path(post, path = "/api/inbounds/hosts", tag = "Host", request_body = HostBody,
+    responses((status = 200, body = HostResponse)))]
+#[handler]
+async fn create_unbound(state: &State, _: Sudo, Json(body): Json<HostBody>) -> Result<Json<HostResponse>, ApiError> {
+    create(state, body.into()).await
+}
+
+/// Makes a host for an inbound. It starts enabled.
+#[utoipa::path(post, path = "/api/inbounds/{id}/hosts", tag = "Host", params(InboundPath), request_body = HostBody,
+    responses((status = 200, body = HostResponse), (status = 404, description = "No such inbound")))]
+#[handler]
+async fn create_bound(
+    state: &State,
+    _: Sudo,
+    Both(Path(at), Json(body)): Both<Path<InboundPath>, Json<HostBody>>,
+) -> Result<Json<HostResponse>, ApiError> {
+    create(state, Host { inbound_id: Some(at.id()), ..body.into() }).await
+}
+
+async fn create(state: &State, host: Host) -> Result<Json<HostResponse>, ApiError> {
+    let host = Host { is_disabled: false, ..host };
+    let view = actions::hosts::create(&state.panel, &host).await?;
+    Ok(Json(view.ok_or_else(inbounds::unknown)?.into()))
+}
+
+/// Shows a host.
+#[utoipa::path(get, path = "/api/inbounds/hosts/{id}", tag = "Host", params(HostPath),
+    responses((status = 200, body = HostResponse), (status = 404, description = "No such host")))]
+#[handler]
+async fn read(state: &State, _: Sudo, Path(at): Path<HostPath>) -> Result<Json<HostResponse>, ApiError> {
+    let view = store::hosts::by_id(&state.panel.db, at.id()).await?;
+    Ok(Json(view.ok_or_else(unknown)?.into()))
+}
+
+/// Writes a host anew: what the body leaves out gets its default. It keeps its inbound.
+#[utoipa::path(put, path = "/api/inbounds/hosts/{id}", tag = "Host", params(HostPath), request_body = HostBody,
+    responses((status = 200, body = HostResponse), (status = 404, description = "No such host")))]
+#[handler]
+async fn replace(
+    state: &State,
+    _: Sudo,
+    Both(Path(at), Json(body)): Both<Path<HostPath>, Json<HostBody>>,
+) -> Result<Json<HostResponse>, ApiError> {
+    let host = Host { id: at.id(), ..body.into() };
+    let view = actions::hosts::replace(&state.panel, &host).await?;
+    Ok(Json(view.ok_or_else(unknown)?.into()))
+}
+
+/// Deletes a host, also from the chains of others.
+#[utoipa::path(delete, path = "/api/inbounds/hosts/{id}", tag = "Host", params(HostPath),
+    responses((status = 200, body = Empty), (status = 404, description = "No such host")))]
+#[handler]
+async fn remove(state: &State, _: Sudo, Path(at): Path<HostPath>) -> Result<Json<Empty>, ApiError> {
+    let found = actions::hosts::remove(&state.panel, at.id()).await?;
+    if found { Ok(Json(Empty {})) } else { Err(unknown()) }
+}
+
+fn unknown() -> ApiError {
+    ApiError::not_found("The host")
+}
+
+impl HostPath {
+    const fn id(&self) -> HostId {
+        HostId(self.id.0)
+    }
+}
+
+impl From<HostView> for HostResponse {
+    fn from(HostView { host, inbound_protocol }: HostView) -> Self {
+        let protocol = inbound_protocol.or(host.spec.protocol);
+        Self {
+            spec: HostSpec { protocol, ..host.spec },
+            is_disabled: host.is_disabled,
+            universal: host.universal,
+            weight: host.weight,
+            inbound_id: host.inbound_id.map(|id| id.0),
+            service_ids: host.service_ids.iter().map(|id| id.0).collect(),
+            chain_ids: host.chain_ids.iter().map(|id| id.0).collect(),
+            id: host.id.0,
+        }
+    }
+}

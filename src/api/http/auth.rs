@@ -1,0 +1,70 @@
+//! Who is asking: extractors for a signed-in admin. Rights always come from the database, never from the token.
+
+use poem::http::header;
+use poem::{FromRequest, Request, RequestBody};
+
+use super::error::ApiError;
+use crate::api::State;
+use crate::domain::admin::Admin;
+use crate::store;
+
+/// The admin who sent the request.
+#[derive(Clone, Debug)]
+pub struct CurrentAdmin(pub Admin);
+
+/// The same, and it is a sudo.
+#[derive(Clone, Debug)]
+pub struct Sudo(pub Admin);
+
+impl<'a> FromRequest<'a> for CurrentAdmin {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let state = <&State>::from_request(request, body).await?;
+        let refused = || ApiError::unauthorized("Sign in first");
+        let token = bearer_token(request).ok_or_else(refused)?;
+        Ok(Self(state.admin_of_token(token).await?.ok_or_else(refused)?))
+    }
+}
+
+impl<'a> FromRequest<'a> for Sudo {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let CurrentAdmin(admin) = CurrentAdmin::from_request(request, body).await?;
+        if admin.is_sudo { Ok(Self(admin)) } else { Err(ApiError::forbidden().into()) }
+    }
+}
+
+impl State {
+    /// The admin whom a token names, if the token is good and the admin may sign in. For requests that carry their
+    /// token elsewhere than in the header: a websocket's query.
+    pub async fn admin_of_token(&self, token: &str) -> Result<Option<Admin>, ApiError> {
+        let db = &self.panel.db;
+        let Some(bearer) = self.signer.check(db, token, self.panel.clock.now()).await? else { return Ok(None) };
+        let read = async || store::access::admins::by_username(db, &bearer.username).await;
+        let admin = self.admins.get(&self.panel, bearer.username.as_str(), read).await?;
+        Ok(admin.filter(|admin| admin.may_sign_in() && !bearer.is_older_than(admin.password_reset_at)))
+    }
+}
+
+/// The token of `Authorization: Bearer …`; the scheme in any case.
+pub fn bearer_token(request: &Request) -> Option<&str> {
+    let (scheme, token) = request.header(header::AUTHORIZATION)?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_is_bearer_in_any_case() {
+        let token = |value: &str| {
+            let request = Request::builder().header("authorization", value).finish();
+            bearer_token(&request).map(str::to_owned)
+        };
+        assert_eq!(token("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(token("bearer abc").as_deref(), Some("abc"));
+        for refused in ["Basic abc", "Bearer", "Bearer ", "abc"] {
+            assert_eq!(token(refused), None, "{refused}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The one error of the HTTP API: a status, what the client may read, and a cause that only the log sees.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use poem::error::ResponseError;
+use poem::http::{HeaderName, HeaderValue, StatusCode, header};
+use poem::{Body, Response};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::field_errors::FieldErrors;
+use crate::store::{Fault, StoreError};
+
+/// The body of every refusal but a 422.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Error)]
+pub struct ErrorBody {
+    /// What is wrong, for people.
+    detail: Cow<'static, str>,
+}
+
+/// The body of a 422.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct WrongFields {
+    /// A text for each wrong field, by its own name wherever it is nested, by its index in a list, or by `body`.
+    detail: std::collections::BTreeMap<String, String>,
+}
+
+/// Why a request was not served. Its answer is `{"detail": …}`: a text, or for 422 a text per field.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    detail: Detail,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+    due: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Detail {
+    Text(Cow<'static, str>),
+    Fields(FieldErrors),
+}
+
+impl ApiError {
+    /// A status with a text for the client.
+    pub fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, detail: Detail::Text(text.into()), header: None, cause: None, due: None }
+    }
+
+    /// 400: the request can't be read at all.
+    pub fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    /// 401: who is asking is not known.
+    pub fn unauthorized(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, text)
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 403: known, but without the right.
+    pub fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "You are not allowed to do this")
+    }
+
+    /// 404: `what` ("The user") is not there.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("{what} does not exist"))
+    }
+
+    /// 409: it stands in the way of something that is there.
+    pub fn conflict(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, text)
+    }
+
+    /// 422: fields are wrong.
+    pub fn invalid(fields: FieldErrors) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self { status, detail: Detail::Fields(fields), header: None, cause: None, due: None }
+    }
+
+    /// 429: too many attempts; another one may be made after so many seconds.
+    pub fn too_many_requests(retry_after_seconds: u32) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts, try again later")
+            .with_header(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
+    }
+
+    /// Not to be answered before that moment.
+    pub fn not_before(self, due: Instant) -> Self {
+        Self { due: Some(due), ..self }
+    }
+
+    /// When it may be answered, if not at once.
+    pub(in crate::api) const fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// 502: a node did not answer.
+    pub fn bad_gateway(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, text)
+    }
+
+    /// 503: something that is needed can't be had now; the text says what.
+    pub fn unavailable(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, text).with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// 500: a mistake of ours. The cause goes to the log, with the request's id, and never to the client.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong inside the panel").because(cause)
+    }
+
+    /// With a cause for the log.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// With a header of its own.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some(Box::new((name, value)));
+        self
+    }
+
+    /// The status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The cause and its causes, outermost first, on one line; for the log.
+    pub fn causes(&self) -> Option<String> {
+        let first: &dyn StdError = self.cause.as_deref()?;
+        let chain = std::iter::successors(Some(first), |error| (*error).source());
+        Some(chain.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
+
+    /// The answer.
+    pub fn to_response(&self) -> Response {
+        let detail = match &self.detail {
+            Detail::Text(text) => json!(ErrorBody { detail: text.clone() }),
+            Detail::Fields(fields) => json!(WrongFields { detail: fields.as_map().clone() }),
+        };
+        let mut response = Response::builder()
+            .status(self.status)
+            .content_type("application/json")
+            .body(Body::from_string(detail.to_string()));
+        if let Some((name, value)) = self.header.as_deref().cloned() {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.detail {
+            Detail::Text(text) => f.write_str(text),
+            Detail::Fields(fields) => write!(f, "wrong fields: {fields:?}"),
+        }
+    }
+}
+
+impl StdError for ApiError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn as_response(&self) -> Response {
+        self.to_response()
+    }
+}
+
+impl From<FieldErrors> for ApiError {
+    fn from(fields: FieldErrors) -> Self {
+        Self::invalid(fields)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error.fault() {
+            Fault::Unavailable => Self::unavailable("The database can't be reached now").because(error),
+            Fault::Retry => Self::unavailable("The database is busy, try again").because(error),
+            Fault::Unique(_) => Self::conflict("This already exists"),
+            Fault::Reference => Self::conflict("Something that this refers to has just been deleted"),
+            Fault::Data | Fault::Other => Self::internal(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the outside")]
+    struct Outside(#[source] Inside);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the inside")]
+    struct Inside;
+
+    #[tokio::test]
+    async fn causes_are_for_the_log_only() {
+        let error = ApiError::internal(Outside(Inside));
+        assert_eq!(error.causes().as_deref(), Some("the outside: the inside"));
+        let answer = error.to_response().into_body().into_string().await.expect("text");
+        assert!(!answer.contains("side:") && !answer.contains("outside"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn wrong_fields_are_an_object_and_all_else_is_text() {
+        let fields = FieldErrors::one("name", "is missing").and(FieldErrors::one("0", "is null"));
+        let body = ApiError::invalid(fields).to_response().into_body().into_string().await.expect("text");
+        assert_eq!(body, r#"{"detail":{"0":"is null","name":"is missing"}}"#);
+        let response = ApiError::unauthorized("Sign in first").to_response();
+        assert_eq!(response.header("www-authenticate"), Some("Bearer"));
+        assert_eq!(response.into_body().into_string().await.expect("text"), r#"{"detail":"Sign in first"}"#);
+    }
+}

@@ -1,0 +1,21 @@
+//! The foundation under all resources: admission, bodies, errors, paging, who is asking, routes.
+
+pub mod admission;
+pub mod auth;
+pub mod body;
+pub mod boundary;
+pub mod client;
+mod cors;
+pub mod enum_text;
+pub mod error;
+pub mod field_errors;
+pub mod form;
+pub mod input;
+pub mod loose;
+mod not_a_number;
+pub mod paging;
+pub mod query;
+pub mod rng;
+pub mod routes;
+pub mod short_text;
+pub mod token;

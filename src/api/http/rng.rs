@@ -1,0 +1,28 @@
+//! SharedRng for requests: one generator, seeded from outside, that others are taken from.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use rand::rngs::StdRng;
+use rand::{CryptoRng, SeedableRng};
+
+/// Makes generators.
+pub struct SharedRng(Mutex<StdRng>);
+
+impl SharedRng {
+    /// From a seed that `rng` gives.
+    pub fn new(rng: &mut impl CryptoRng) -> Self {
+        Self(Mutex::new(StdRng::from_rng(rng)))
+    }
+
+    /// A generator of one request's own.
+    pub fn fork(&self) -> StdRng {
+        StdRng::from_rng(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for SharedRng {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedRng")
+    }
+}

@@ -1,0 +1,326 @@
+//! `/api/nodes`: the nodes themselves. What a node answers when it is asked (its engines, their logs) is elsewhere.
+
+pub mod engine_logs;
+pub mod engines;
+
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use poem::handler;
+use serde::Serialize;
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::State;
+use crate::actions::nodes::{self, NodeError};
+use crate::api::http::auth::Sudo;
+use crate::api::http::body::{Empty, Json};
+use crate::api::http::enum_text::{word, word_or_null, words_for};
+use crate::api::http::error::ApiError;
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::input::Both;
+use crate::api::http::loose::{Float, Int, Word};
+use crate::api::http::paging::{Page, Paging};
+use crate::api::http::query::{Params, Path, Query};
+use crate::api::http::routes::{Methods, Routes, get, post};
+use crate::api::http::short_text::ShortText;
+use crate::domain::ids::NodeId;
+use crate::domain::node::{Backend, ConnectionBackend, DEFAULT_PORT, Node, NodeStatus};
+use crate::domain::node_edit::{NewNode, NodeEdit};
+use crate::store;
+use crate::store::nodes::NodeFilter;
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(list, create, settings, read, modify, remove, resync, repin))]
+pub(in crate::api) struct Doc;
+
+pub(in crate::api) fn routes(routes: Routes) -> Routes {
+    routes
+        .at("/api/nodes", get(list).post(create))
+        .at("/api/nodes/:node_id", one())
+        .beside("/api/nodes/:node_id", "settings", get(settings), one())
+        .at("/api/nodes/:node_id/resync", post(resync))
+        .at("/api/nodes/:node_id/repin", post(repin))
+}
+
+/// What can be done with one node.
+fn one() -> Methods {
+    get(read).put(modify).delete(remove)
+}
+
+/// A node.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NodeResponse {
+    id: i64,
+    name: String,
+    address: String,
+    port: i64,
+    #[schema(schema_with = word::<ConnectionBackend>)]
+    connection_backend: &'static str,
+    #[schema(minimum = 0)]
+    usage_coefficient: f64,
+    xray_version: Option<String>,
+    #[schema(schema_with = word::<NodeStatus>)]
+    status: &'static str,
+    /// Why it is so.
+    message: Option<String>,
+    inbound_ids: Vec<i64>,
+    backends: Vec<BackendResponse>,
+}
+
+/// An engine of a node.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BackendResponse {
+    name: String,
+    backend_type: String,
+    version: Option<String>,
+    running: bool,
+}
+
+/// What a node needs to let the panel in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NodeSettings {
+    /// Older nodes do not speak the protocol.
+    min_node_version: &'static str,
+    /// The panel's certificate, PEM: the one that a node must trust.
+    certificate: String,
+}
+
+/// A node to be.
+#[derive(Deserr, ToSchema)]
+#[deserr(error = FieldErrors)]
+pub struct NodeCreate {
+    #[schema(value_type = String, max_length = 256)]
+    name: ShortText,
+    #[schema(value_type = String, max_length = 256)]
+    address: ShortText,
+    #[deserr(default = Int(DEFAULT_PORT))]
+    #[schema(value_type = i64, default = 53042)]
+    port: Int,
+    #[deserr(default = Word(ConnectionBackend::Grpclib))]
+    #[schema(schema_with = word::<ConnectionBackend>, default = "grpclib")]
+    connection_backend: Word<ConnectionBackend>,
+    #[deserr(default = Coefficient(1.0))]
+    #[schema(value_type = f64, minimum = 0, default = 1.0)]
+    usage_coefficient: Coefficient,
+}
+
+/// What should become of a node: null or missing means as it is. Every change connects to it again, unless its status
+/// is `disabled`.
+#[derive(Deserr, ToSchema)]
+#[deserr(error = FieldErrors)]
+pub struct NodeModify {
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, max_length = 256)]
+    name: Option<ShortText>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, max_length = 256)]
+    address: Option<ShortText>,
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    port: Option<Int>,
+    #[deserr(default)]
+    #[schema(schema_with = word_or_null::<ConnectionBackend>)]
+    connection_backend: Option<Word<ConnectionBackend>>,
+    /// 0 means as it is.
+    #[deserr(default)]
+    #[schema(value_type = Option<f64>, minimum = 0)]
+    usage_coefficient: Option<Coefficient>,
+    #[deserr(default)]
+    #[schema(schema_with = word_or_null::<NodeStatus>)]
+    status: Option<Word<NodeStatus>>,
+}
+
+/// A node in a path.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Path)]
+pub struct NodePath {
+    /// Its id.
+    #[param(value_type = i64)]
+    pub node_id: Int,
+}
+
+/// Which nodes to list.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Query)]
+pub struct NodeQuery {
+    /// A part of the name in any case; `%` and `_` are wildcards.
+    #[deserr(default)]
+    #[param(required = false)]
+    name: String,
+    #[deserr(default)]
+    #[param(schema_with = statuses)]
+    status: Vec<Word<NodeStatus>>,
+}
+
+/// What users' bytes are counted times: at least 0.
+#[derive(Clone, Copy, Debug)]
+struct Coefficient(f64);
+
+/// Lists nodes.
+#[utoipa::path(get, path = "/api/nodes", tag = "Node", params(NodeQuery, Paging),
+    responses((status = 200, body = Page<NodeResponse>)))]
+#[handler]
+async fn list(
+    state: &State,
+    _: Sudo,
+    Both(Query(query), paging): Both<Query<NodeQuery>, Paging>,
+) -> Result<Json<Page<NodeResponse>>, ApiError> {
+    let statuses = query.status.iter().map(|status| status.0).collect();
+    let filter = NodeFilter { name: query.name, statuses };
+    let nodes = store::nodes::page(&state.panel.db, &filter, paging.limit(), paging.offset()).await?;
+    let total = store::nodes::count(&state.panel.db, &filter).await?;
+    Ok(Json(paging.page(nodes.into_iter().map(NodeResponse::from).collect(), total)))
+}
+
+/// Makes a node.
+#[utoipa::path(post, path = "/api/nodes", tag = "Node", request_body = NodeCreate,
+    responses((status = 200, body = NodeResponse), (status = 409, description = "Name or address and port are taken")))]
+#[handler]
+async fn create(state: &State, _: Sudo, Json(new): Json<NodeCreate>) -> Result<Json<NodeResponse>, ApiError> {
+    Ok(Json(nodes::create(&state.panel, new.into()).await?.into()))
+}
+
+/// Shows what a node needs to let the panel in.
+#[utoipa::path(get, path = "/api/nodes/settings", tag = "Node", responses((status = 200, body = NodeSettings)))]
+#[handler]
+async fn settings(state: &State, _: Sudo) -> Result<Json<NodeSettings>, ApiError> {
+    let certificate = nodes::panel_certificate(&state.panel).await.map_err(ApiError::internal)?;
+    Ok(Json(NodeSettings { min_node_version: "v0.2.0", certificate }))
+}
+
+/// Shows a node.
+#[utoipa::path(get, path = "/api/nodes/{node_id}", tag = "Node", params(NodePath),
+    responses((status = 200, body = NodeResponse), (status = 404, description = "No such node")))]
+#[handler]
+async fn read(state: &State, _: Sudo, Path(at): Path<NodePath>) -> Result<Json<NodeResponse>, ApiError> {
+    let node = store::nodes::by_id(&state.panel.db, at.id()).await?;
+    Ok(Json(node.ok_or_else(unknown)?.into()))
+}
+
+/// Changes a node and connects to it again, or disables it.
+#[utoipa::path(put, path = "/api/nodes/{node_id}", tag = "Node", params(NodePath), request_body = NodeModify,
+    responses((status = 200, body = NodeResponse), (status = 404, description = "No such node"),
+              (status = 409, description = "Name or address and port are taken")))]
+#[handler]
+async fn modify(
+    state: &State,
+    _: Sudo,
+    Both(Path(at), Json(change)): Both<Path<NodePath>, Json<NodeModify>>,
+) -> Result<Json<NodeResponse>, ApiError> {
+    let node = nodes::edit(&state.panel, at.id(), &change.into()).await?;
+    Ok(Json(node.ok_or_else(unknown)?.into()))
+}
+
+/// Deletes a node with its inbounds and their hosts.
+#[utoipa::path(delete, path = "/api/nodes/{node_id}", tag = "Node", params(NodePath),
+    responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
+#[handler]
+async fn remove(state: &State, _: Sudo, Path(at): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
+    done(nodes::remove(&state.panel, at.id()).await?)
+}
+
+/// Sends a node everything anew.
+#[utoipa::path(post, path = "/api/nodes/{node_id}/resync", tag = "Node", params(NodePath),
+    responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
+#[handler]
+async fn resync(state: &State, _: Sudo, Path(at): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
+    done(nodes::resync(&state.panel, at.id()).await?)
+}
+
+/// Forgets a node's certificate, trusts the one that it shows next, and connects again.
+#[utoipa::path(post, path = "/api/nodes/{node_id}/repin", tag = "Node", params(NodePath),
+    responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
+#[handler]
+async fn repin(state: &State, _: Sudo, Path(at): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
+    done(nodes::repin(&state.panel, at.id()).await?)
+}
+
+fn statuses() -> utoipa::openapi::Array {
+    words_for::<NodeStatus>("Those with one of these.")
+}
+
+fn done(found: bool) -> Result<Json<Empty>, ApiError> {
+    if found { Ok(Json(Empty {})) } else { Err(unknown()) }
+}
+
+fn unknown() -> ApiError {
+    ApiError::not_found("The node")
+}
+
+impl NodePath {
+    /// The id.
+    pub const fn id(&self) -> NodeId {
+        NodeId(self.node_id.0)
+    }
+}
+
+impl Params for NodeQuery {
+    const REPEATABLE: &'static [&'static str] = &["status"];
+}
+
+impl Deserr<FieldErrors> for Coefficient {
+    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+        let Float(number) = Float::deserialize_from_value(value, place)?;
+        if number >= 0.0 { Ok(Self(number)) } else { Err(FieldErrors::at(place, "must be at least 0")) }
+    }
+}
+
+impl From<NodeCreate> for NewNode {
+    fn from(body: NodeCreate) -> Self {
+        Self {
+            name: body.name.0,
+            address: body.address.0,
+            port: body.port.0,
+            connection_backend: body.connection_backend.0,
+            usage_coefficient: body.usage_coefficient.0,
+        }
+    }
+}
+
+impl From<NodeModify> for NodeEdit {
+    fn from(body: NodeModify) -> Self {
+        Self {
+            name: body.name.map(|name| name.0),
+            address: body.address.map(|address| address.0),
+            port: body.port.map(|port| port.0),
+            connection_backend: body.connection_backend.map(|kind| kind.0),
+            usage_coefficient: body.usage_coefficient.map(|coefficient| coefficient.0),
+            status: body.status.map(|status| status.0),
+        }
+    }
+}
+
+impl From<Node> for NodeResponse {
+    fn from(node: Node) -> Self {
+        Self {
+            id: node.id.0,
+            name: node.name,
+            address: node.address,
+            port: node.port,
+            connection_backend: node.connection_backend.word(),
+            usage_coefficient: node.usage_coefficient,
+            xray_version: node.xray_version,
+            status: node.status.word(),
+            message: node.message,
+            inbound_ids: node.inbound_ids.iter().map(|id| id.0).collect(),
+            backends: node.backends.into_iter().map(BackendResponse::from).collect(),
+        }
+    }
+}
+
+impl From<Backend> for BackendResponse {
+    fn from(backend: Backend) -> Self {
+        let Backend { name, backend_type, version, running } = backend;
+        Self { name, backend_type, version, running }
+    }
+}
+
+impl From<NodeError> for ApiError {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Taken(_) => Self::conflict("Another node has this name, or this address and port"),
+            NodeError::Store(error) => error.into(),
+        }
+    }
+}

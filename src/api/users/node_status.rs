@@ -1,0 +1,59 @@
+//! `/api/users/{username}/nodes`: whether the nodes have a user's latest state.
+
+use poem::handler;
+use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
+
+use super::input::At;
+use crate::actions::users;
+use crate::api::State;
+use crate::api::http::auth::CurrentAdmin;
+use crate::api::http::body::Json;
+use crate::api::http::error::ApiError;
+use crate::api::http::query::Path;
+use crate::api::http::routes::{Routes, get};
+use crate::domain::moment::Moment;
+use crate::store::users::node_status;
+use crate::store::users::node_status::UserNode;
+
+/// The operations of this file.
+#[derive(OpenApi)]
+#[openapi(paths(nodes_of))]
+pub(in crate::api) struct Doc;
+
+pub(in crate::api) fn routes(routes: Routes) -> Routes {
+    routes.at("/api/users/:username/nodes", get(nodes_of))
+}
+
+/// A node with one of a user's inbounds.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserNodeResponse {
+    node_id: i64,
+    node_name: String,
+    /// The panel is connected to the node, and no change of the user is on its way.
+    in_step: bool,
+    /// The later of the user's last change and the node's last full sync, UTC.
+    since: String,
+}
+
+/// Tells for each of a user's nodes whether it has the user's latest state.
+#[utoipa::path(get, path = "/api/users/{username}/nodes", tag = "User", params(At),
+    responses((status = 200, body = Vec<UserNodeResponse>), (status = 403, description = "Another admin's user"),
+              (status = 404, description = "No such user")))]
+#[handler]
+async fn nodes_of(
+    state: &State,
+    CurrentAdmin(admin): CurrentAdmin,
+    Path(at): Path<At>,
+) -> Result<Json<Vec<UserNodeResponse>>, ApiError> {
+    let user = users::get(&state.panel, &admin, &at.username).await?;
+    let nodes = node_status::of_user(&state.panel.db, user.id).await?;
+    Ok(Json(nodes.into_iter().map(UserNodeResponse::from).collect()))
+}
+
+impl From<UserNode> for UserNodeResponse {
+    fn from(node: UserNode) -> Self {
+        let since = Moment::from_micros(node.since()).utc_iso();
+        Self { node_id: node.node_id, node_name: node.node_name, in_step: node.in_step, since }
+    }
+}

@@ -1,0 +1,289 @@
+//! `admins` and the services that each may give.
+
+use serde::Deserialize;
+use sqlx::{query, query_as, query_scalar};
+
+use crate::domain::admin::Admin;
+use crate::domain::ids::{AdminId, ServiceId};
+use crate::domain::moment::Moment;
+use crate::store::engine::like::containing;
+use crate::store::users::row::{flag, rows_in_text};
+use crate::store::{Db, IdList, StoreError, Tx, read, row, row_in_order, run, statements};
+
+/// An admin and the traffic of all users it ever had, removed ones too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminUsage {
+    /// The admin.
+    pub admin: Admin,
+    /// Bytes.
+    pub users_data_usage: i64,
+}
+
+/// The columns of an admin's row, with `admins` called `a`, then what else is asked for.
+macro_rules! select {
+    (pg $($rest:expr),*) => {
+        concat!(
+            "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
+                    a.subscription_url_prefix, a.password_reset_at,
+                    ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids",
+            $($rest),*
+        )
+    };
+    (lite $($rest:expr),*) => {
+        concat!(
+            "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
+                    a.subscription_url_prefix, a.password_reset_at,
+                    (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id)
+                        AS service_ids",
+            $($rest),*
+        )
+    };
+}
+
+/// `$least`: the lesser of two numbers. Absurd sums end at the largest that the API can say.
+macro_rules! usage {
+    ($least:literal) => {
+        concat!(
+            ", CAST(",
+            $least,
+            "(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
+                 AS BIGINT) AS users_data_usage"
+        )
+    };
+}
+
+statements! {
+    BY_USERNAME =>
+        pg select!(pg " FROM admins a WHERE a.username = $1"),
+        lite select!(lite " FROM admins a WHERE a.username = $1");
+    LOCK_BY_USERNAME =>
+        pg select!(pg " FROM admins a WHERE a.username = $1 FOR UPDATE OF a"),
+        lite select!(lite " FROM admins a WHERE a.username = $1");
+    USAGE_BY_USERNAME =>
+        pg select!(pg usage!("LEAST"), ", CAST(1 AS BIGINT) AS total FROM admins a WHERE a.username = $1"),
+        lite select!(lite usage!("MIN"), ", 1 AS total FROM admins a WHERE a.username = $1");
+    // PostgreSQL sums up once what all admins have; SQLite is quicker at asking for each, and at one text (`user_row`).
+    PAGE =>
+        pg r"WITH sums AS (SELECT owner_id, SUM(traffic) AS traffic FROM owner_totals GROUP BY owner_id),
+                  given AS (SELECT admin_id, ARRAY_AGG(service_id) AS ids FROM admins_services GROUP BY admin_id),
+                  named AS (SELECT *, COUNT(*) OVER () AS total FROM admins
+                            WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3)
+             SELECT n.id, n.username, n.is_sudo, n.enabled, n.all_services_access, n.modify_users_access,
+                    n.subscription_url_prefix, n.password_reset_at, COALESCE(g.ids, '{}') AS service_ids,
+                    CAST(LEAST(COALESCE(s.traffic, 0), 9223372036854775807) AS BIGINT) AS users_data_usage, n.total
+             FROM named n LEFT JOIN sums s ON s.owner_id = n.id LEFT JOIN given g ON g.admin_id = n.id ORDER BY n.id",
+        lite concat!(
+            "SELECT json_group_array(json_array(id, username, is_sudo, enabled, all_services_access, modify_users_access,
+                    subscription_url_prefix, password_reset_at, json(service_ids), users_data_usage, total)) FROM (",
+            select!(lite usage!("MIN"), r", a.total
+                 FROM (SELECT *, COUNT(*) OVER () AS total FROM admins
+                       WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3) AS a
+                 ORDER BY a.id)")
+        );
+    COUNT = r"SELECT COUNT(*) FROM admins WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\'";
+    PASSWORD_HASH = "SELECT hashed_password FROM admins WHERE username = $1";
+    INSERT = "INSERT INTO admins (username, hashed_password, is_sudo, created_at) VALUES ($1, $2, $3, $4)";
+    UPDATE =
+        "UPDATE admins SET is_sudo = $2, enabled = $3, all_services_access = $4, modify_users_access = $5,
+                           subscription_url_prefix = $6, password_reset_at = $7,
+                           hashed_password = COALESCE($8, hashed_password)
+         WHERE id = $1";
+    DELETE = "DELETE FROM admins WHERE id = $1";
+    CLEAR_SERVICES = "DELETE FROM admins_services WHERE admin_id = $1";
+    ADD_SERVICES =>
+        pg "INSERT INTO admins_services (admin_id, service_id)
+            SELECT $1, id FROM (SELECT id FROM services WHERE id = ANY($2) ORDER BY id FOR KEY SHARE) AS known",
+        lite "INSERT INTO admins_services (admin_id, service_id)
+            SELECT $1, id FROM services WHERE id IN (SELECT value FROM json_each($2))";
+    ORPHAN_USERS =>
+        pg "UPDATE users SET owner_id = NULL WHERE id IN
+                (SELECT u.id FROM users u JOIN admins a ON a.id = u.owner_id WHERE a.username = $1
+                 ORDER BY u.id LIMIT $2 FOR UPDATE OF u)",
+        lite "UPDATE users SET owner_id = NULL WHERE id IN
+                (SELECT u.id FROM users u JOIN admins a ON a.id = u.owner_id WHERE a.username = $1
+                 ORDER BY u.id LIMIT $2)";
+    ADOPT_USERS =
+        "UPDATE users SET owner_id = $1 WHERE id IN
+            (SELECT id FROM users WHERE owner_id IS NULL AND removed = FALSE ORDER BY id LIMIT $2)";
+}
+
+row! {
+    struct AdminRow {
+        id: i64,
+        username: String,
+        is_sudo: bool,
+        enabled: bool,
+        all_services_access: bool,
+        modify_users_access: bool,
+        subscription_url_prefix: String,
+        password_reset_at: Option<i64>,
+        service_ids: IdList,
+    }
+}
+
+impl From<AdminRow> for Admin {
+    fn from(row: AdminRow) -> Self {
+        Self {
+            id: AdminId(row.id),
+            username: row.username,
+            is_sudo: row.is_sudo,
+            enabled: row.enabled,
+            all_services_access: row.all_services_access,
+            modify_users_access: row.modify_users_access,
+            service_ids: row.service_ids.as_slice().iter().copied().map(ServiceId).collect(),
+            subscription_url_prefix: row.subscription_url_prefix,
+            password_reset_at: row.password_reset_at.map(Moment::from_micros),
+        }
+    }
+}
+
+row_in_order! {
+    /// The same columns, the traffic, and how many rows there are on all pages.
+    #[derive(Deserialize)]
+    struct ListedRow {
+        id: i64,
+        username: String,
+        #[serde(deserialize_with = "flag")]
+        is_sudo: bool,
+        #[serde(deserialize_with = "flag")]
+        enabled: bool,
+        #[serde(deserialize_with = "flag")]
+        all_services_access: bool,
+        #[serde(deserialize_with = "flag")]
+        modify_users_access: bool,
+        subscription_url_prefix: String,
+        password_reset_at: Option<i64>,
+        service_ids: IdList,
+        users_data_usage: i64,
+        total: i64,
+    }
+}
+
+impl From<ListedRow> for AdminUsage {
+    fn from(row: ListedRow) -> Self {
+        let admin = AdminRow {
+            id: row.id,
+            username: row.username,
+            is_sudo: row.is_sudo,
+            enabled: row.enabled,
+            all_services_access: row.all_services_access,
+            modify_users_access: row.modify_users_access,
+            subscription_url_prefix: row.subscription_url_prefix,
+            password_reset_at: row.password_reset_at,
+            service_ids: row.service_ids,
+        };
+        Self { admin: admin.into(), users_data_usage: row.users_data_usage }
+    }
+}
+
+/// The admin of that name, to the letter.
+pub async fn by_username(db: &Db, username: &str) -> Result<Option<Admin>, StoreError> {
+    let row = read!(db, BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
+    Ok(row.map(Admin::from))
+}
+
+/// The same, locked until the end of the transaction.
+pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<Admin>, StoreError> {
+    let row = run!(tx, LOCK_BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
+    Ok(row.map(Admin::from))
+}
+
+/// The admin of that name with its users' traffic.
+pub async fn usage_by_username(db: &Db, username: &str) -> Result<Option<AdminUsage>, StoreError> {
+    let row =
+        read!(db, USAGE_BY_USERNAME, |sql, c| query_as::<_, ListedRow>(sql).bind(username).fetch_optional(c).await)?;
+    Ok(row.map(AdminUsage::from))
+}
+
+/// Admins by id, with their users' traffic, and how many there would be without the limit. `contains` is a part of the
+/// name in any case, `%` and `_` being wildcards; empty: all.
+pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<(Vec<AdminUsage>, i64), StoreError> {
+    let pattern = containing(contains);
+    let rows: sqlx::Result<Vec<ListedRow>> = match db {
+        Db::Pg(pool) => query_as(PAGE.pg).bind(pattern).bind(limit).bind(offset).fetch_all(pool).await,
+        Db::Lite(lite) => {
+            let text = query_scalar::<_, String>(PAGE.lite).bind(pattern).bind(limit).bind(offset);
+            let text = text.fetch_one(&lite.read).await;
+            text.and_then(|text| rows_in_text(&text))
+        }
+    };
+    let rows = rows.map_err(|source| StoreError::new(PAGE.name, source))?;
+    let total = match rows.first() {
+        Some(row) => row.total,
+        // Behind the last page there is no row to say it.
+        None => count(db, contains).await?,
+    };
+    Ok((rows.into_iter().map(AdminUsage::from).collect(), total))
+}
+
+/// How many admins `page` would give without its limit.
+pub async fn count(db: &Db, contains: &str) -> Result<i64, StoreError> {
+    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(contains)).fetch_one(c).await)
+}
+
+/// The hash of the password of that name.
+pub async fn password_hash(db: &Db, username: &str) -> Result<Option<String>, StoreError> {
+    read!(db, PASSWORD_HASH, |sql, c| query_scalar::<_, String>(sql).bind(username).fetch_optional(c).await)
+}
+
+/// Adds an admin with what is usual, without services.
+pub async fn insert(
+    tx: &mut Tx,
+    username: &str,
+    hashed_password: &str,
+    is_sudo: bool,
+    now: Moment,
+) -> Result<(), StoreError> {
+    run!(tx, INSERT, |sql, c| {
+        query(sql).bind(username).bind(hashed_password).bind(is_sudo).bind(now.micros()).execute(c).await.map(drop)
+    })
+}
+
+/// Writes everything but the name and the services; the password only if there is a new one.
+pub async fn update(tx: &mut Tx, admin: &Admin, hashed_password: Option<&str>) -> Result<(), StoreError> {
+    run!(tx, UPDATE, |sql, c| {
+        query(sql)
+            .bind(admin.id.0)
+            .bind(admin.is_sudo)
+            .bind(admin.enabled)
+            .bind(admin.all_services_access)
+            .bind(admin.modify_users_access)
+            .bind(&admin.subscription_url_prefix)
+            .bind(admin.password_reset_at.map(Moment::micros))
+            .bind(hashed_password)
+            .execute(c)
+            .await
+            .map(drop)
+    })
+}
+
+/// Gives an admin exactly those of the services that exist.
+pub async fn set_services(tx: &mut Tx, id: AdminId, service_ids: IdList) -> Result<(), StoreError> {
+    run!(tx, CLEAR_SERVICES, |sql, c| query(sql).bind(id.0).execute(c).await.map(drop))?;
+    run!(tx, ADD_SERVICES, |sql, c| query(sql).bind(id.0).bind(service_ids).execute(c).await.map(drop))
+}
+
+/// Takes the owner from at most `limit` users of that admin, in a transaction of its own. Returns from how many.
+pub async fn orphan_users(db: &Db, username: &str, limit: i64) -> Result<i64, StoreError> {
+    let mut tx = db.begin().await?;
+    let done = run!(&mut tx, ORPHAN_USERS, |sql, c| {
+        query(sql).bind(username).bind(limit).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    tx.commit().await?;
+    Ok(i64::try_from(done).unwrap_or(i64::MAX))
+}
+
+/// Gives at most `limit` users that have no owner to that admin, in a transaction of its own. Returns how many.
+pub async fn adopt_users(db: &Db, id: AdminId, limit: i64) -> Result<i64, StoreError> {
+    let mut tx = db.begin().await?;
+    let done = run!(&mut tx, ADOPT_USERS, |sql, c| {
+        query(sql).bind(id.0).bind(limit).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    tx.commit().await?;
+    Ok(i64::try_from(done).unwrap_or(i64::MAX))
+}
+
+/// Deletes an admin; users that are still its own stay without an owner.
+pub async fn delete(tx: &mut Tx, id: AdminId) -> Result<(), StoreError> {
+    run!(tx, DELETE, |sql, c| query(sql).bind(id.0).execute(c).await.map(drop))
+}

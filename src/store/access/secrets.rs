@@ -1,0 +1,22 @@
+//! Secrets of which the whole cluster has one each.
+
+use sqlx::{query, query_scalar};
+
+use crate::store::{Db, StoreError, read, run, statements};
+
+statements! {
+    JWT = "SELECT secret_key FROM jwt WHERE id = 1";
+    INSERT_JWT = "INSERT INTO jwt (id, secret_key) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
+}
+
+/// The secret that signs tokens. If there is none, `candidate` becomes it, unless another process comes first.
+pub async fn jwt(db: &Db, candidate: &str) -> Result<String, StoreError> {
+    if let Some(secret) = read!(db, JWT, |sql, c| query_scalar::<_, String>(sql).fetch_optional(c).await)? {
+        return Ok(secret);
+    }
+    let mut tx = db.begin().await?;
+    run!(&mut tx, INSERT_JWT, |sql, c| query(sql).bind(candidate).execute(c).await.map(drop))?;
+    let secret = run!(&mut tx, JWT, |sql, c| query_scalar::<_, String>(sql).fetch_one(c).await)?;
+    tx.commit().await?;
+    Ok(secret)
+}

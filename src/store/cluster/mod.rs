@@ -1,0 +1,9 @@
+//! Coordination of processes: the lease, the fence, the members, and the ledger of task runs.
+
+mod fence;
+pub mod lease;
+pub mod members;
+pub mod runs;
+
+pub(in crate::store) use fence::STATEMENTS as FENCE_STATEMENTS;
+pub use fence::{Fence, FenceError, FencedTx};

@@ -1,0 +1,111 @@
+//! SQL texts as registered constants, and the three small macros that run one body on either engine.
+
+/// One SQL text with its name. Where the engines must differ, two.
+#[derive(Debug)]
+pub struct Statement {
+    /// Where it stands: `sarban::store::users::BY_USERNAME`.
+    pub name: &'static str,
+    /// For PostgreSQL.
+    pub pg: &'static str,
+    /// For SQLite.
+    pub lite: &'static str,
+}
+
+/// Declares statements as constants and lists them in `STATEMENTS`, which `store::all_statements` collects.
+///
+/// `NAME = "text";` for both engines, `NAME => pg "text", lite "text";` where they must differ. Any text may be an
+/// expression of literals such as `concat!(…)`.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident $(= $text:expr)? $(=> pg $pg:expr, lite $lite:expr)?;)*) => {
+        $($(#[$doc])* const $name: $crate::store::Statement = $crate::store::engine::statement::statements!(
+            @one concat!(module_path!(), "::", stringify!($name)), $(= $text)? $(=> $pg, $lite)?);)*
+        pub(in crate::store) const STATEMENTS: &[$crate::store::Statement] = &[$($name),*];
+    };
+    (@one $name:expr, = $text:expr) => {
+        $crate::store::Statement { name: $name, pg: $text, lite: $text }
+    };
+    (@one $name:expr, => $pg:expr, $lite:expr) => {
+        $crate::store::Statement { name: $name, pg: $pg, lite: $lite }
+    };
+}
+
+/// Runs a body against whichever read pool is live: `read!(db, STATEMENT, |sql, c| query(sql).fetch_one(c).await)`.
+/// A failure carries the statement's name.
+macro_rules! read {
+    ($db:expr, $statement:expr, |$sql:ident, $c:ident| $body:expr) => {{
+        let statement = $statement;
+        // rustfmt breaks a long body into a block of one expression.
+        #[allow(unused_braces)]
+        let result = match $db {
+            $crate::store::Db::Pg(pool) => {
+                let ($sql, $c) = (statement.pg, pool);
+                $body
+            }
+            $crate::store::Db::Lite(lite) => {
+                let ($sql, $c) = (statement.lite, &lite.read);
+                $body
+            }
+        };
+        result.map_err(|source| $crate::store::StoreError::new(statement.name, source))
+    }};
+}
+
+/// The same inside a transaction (`&mut Tx`).
+macro_rules! run {
+    ($tx:expr, $statement:expr, |$sql:ident, $c:ident| $body:expr) => {{
+        let statement = $statement;
+        #[allow(unused_braces)]
+        let result = match $tx {
+            $crate::store::Tx::Pg(tx) => {
+                let ($sql, $c) = (statement.pg, &mut *tx);
+                $body
+            }
+            $crate::store::Tx::Lite { tx, .. } => {
+                let ($sql, $c) = (statement.lite, &mut **tx);
+                $body
+            }
+        };
+        result.map_err(|source| $crate::store::StoreError::new(statement.name, source))
+    }};
+}
+
+/// A struct that is read from a row by the names of its fields, on either engine. (sqlx's derive would do the same,
+/// but it brings a second build of both drivers and of SQLite itself.)
+macro_rules! row {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$doc:meta])* $field_vis:vis $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        $vis struct $name { $($(#[$doc])* $field_vis $field: $type,)* }
+
+        impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $name
+        where
+            for<'a> &'a str: sqlx::ColumnIndex<R>,
+            $($type: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)*
+        {
+            fn from_row(row: &'r R) -> sqlx::Result<Self> {
+                Ok(Self { $($field: row.try_get(stringify!($field))?,)* })
+            }
+        }
+    };
+}
+
+/// The same, read by the order of the columns: where many rows have many, to look each name up costs as much as to read
+/// the values.
+macro_rules! row_in_order {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$doc:meta])* $field_vis:vis $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        $vis struct $name { $($(#[$doc])* $field_vis $field: $type,)* }
+
+        impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $name
+        where
+            usize: sqlx::ColumnIndex<R>,
+            $($type: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)*
+        {
+            fn from_row(row: &'r R) -> sqlx::Result<Self> {
+                let mut columns = 0..row.len();
+                Ok(Self { $($field: row.try_get(columns.next().unwrap_or(usize::MAX))?,)* })
+            }
+        }
+    };
+}
+
+pub(crate) use {read, row, row_in_order, run, statements};

@@ -1,0 +1,167 @@
+//! `inbounds` as admins see them: each with its node and its services. Nodes write them when they sync.
+
+use sqlx::{query_as, query_scalar};
+
+use crate::domain::ids::{InboundId, NodeId, ServiceId};
+use crate::domain::inbound::Inbound;
+use crate::domain::node::ConnectionBackend;
+use crate::store::engine::like::containing;
+use crate::store::{Db, IdList, StoreError, read, row, statements};
+
+/// The columns of an inbound with its node and services, then what else is asked for.
+macro_rules! select {
+    (pg $rest:expr) => {
+        concat!(
+            "SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
+                    n.connection_backend, n.usage_coefficient,
+                    ARRAY(SELECT s.service_id FROM inbounds_services s WHERE s.inbound_id = i.id) AS service_ids
+             FROM inbounds i JOIN nodes n ON n.id = i.node_id ",
+            $rest
+        )
+    };
+    (lite $rest:expr) => {
+        concat!(
+            "SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
+                    n.connection_backend, n.usage_coefficient,
+                    (SELECT json_group_array(s.service_id) FROM inbounds_services s WHERE s.inbound_id = i.id)
+                        AS service_ids
+             FROM inbounds i JOIN nodes n ON n.id = i.node_id ",
+            $rest
+        )
+    };
+}
+
+statements! {
+    BY_ID => pg select!(pg "WHERE i.id = $1"), lite select!(lite "WHERE i.id = $1");
+    PAGE =>
+        pg select!(pg r"WHERE LOWER(i.tag) LIKE LOWER($1) ESCAPE '\' ORDER BY i.id LIMIT $2 OFFSET $3"),
+        lite select!(lite r"WHERE LOWER(i.tag) LIKE LOWER($1) ESCAPE '\' ORDER BY i.id LIMIT $2 OFFSET $3");
+    COUNT = r"SELECT COUNT(*) FROM inbounds WHERE LOWER(tag) LIKE LOWER($1) ESCAPE '\'";
+    PAGE_OF_SERVICE =>
+        pg select!(pg "JOIN inbounds_services g ON g.inbound_id = i.id AND g.service_id = $1
+                       ORDER BY i.id LIMIT $2 OFFSET $3"),
+        lite select!(lite "JOIN inbounds_services g ON g.inbound_id = i.id AND g.service_id = $1
+                           ORDER BY i.id LIMIT $2 OFFSET $3");
+    COUNT_OF_SERVICE = "SELECT COUNT(*) FROM inbounds_services WHERE service_id = $1";
+    EXISTS = "SELECT EXISTS (SELECT 1 FROM inbounds WHERE id = $1)";
+}
+
+/// An inbound with what a list shows beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InboundView {
+    /// The inbound.
+    pub inbound: Inbound,
+    /// Where it is.
+    pub node: InboundNode,
+    /// The services that give it, by id.
+    pub service_ids: Vec<ServiceId>,
+}
+
+/// The node of an inbound, as far as lists show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InboundNode {
+    /// The row.
+    pub id: NodeId,
+    /// Unique.
+    pub name: String,
+    /// Host name or address.
+    pub address: String,
+    /// TCP port.
+    pub port: i64,
+    /// How it is reached.
+    pub connection_backend: ConnectionBackend,
+    /// Users' bytes are counted times this.
+    pub usage_coefficient: f64,
+}
+
+row! {
+    struct InboundRow {
+        id: i64,
+        tag: String,
+        protocol: String,
+        config: String,
+        node_id: i64,
+        node_name: String,
+        address: String,
+        port: i64,
+        connection_backend: ConnectionBackend,
+        usage_coefficient: f64,
+        service_ids: IdList,
+    }
+}
+
+/// One inbound.
+pub async fn by_id(db: &Db, id: InboundId) -> Result<Option<InboundView>, StoreError> {
+    read!(db, BY_ID, |sql, c| query_as::<_, InboundRow>(sql).bind(id.0).fetch_optional(c).await)
+        .map(|row| row.map(InboundView::from))
+}
+
+/// Those with a tag that contains `tag`, in any case, with `%` and `_` as wildcards, in the order of their ids.
+pub async fn page(db: &Db, tag: &str, limit: i64, offset: i64) -> Result<Vec<InboundView>, StoreError> {
+    read!(db, PAGE, |sql, c| query_as::<_, InboundRow>(sql)
+        .bind(containing(tag))
+        .bind(limit)
+        .bind(offset)
+        .fetch_all(c)
+        .await)
+    .map(views)
+}
+
+/// How many have a tag that contains `tag`.
+pub async fn count(db: &Db, tag: &str) -> Result<i64, StoreError> {
+    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(tag)).fetch_one(c).await)
+}
+
+/// Those that a service gives, in the order of their ids.
+pub async fn page_of_service(
+    db: &Db,
+    service: ServiceId,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<InboundView>, StoreError> {
+    read!(db, PAGE_OF_SERVICE, |sql, c| query_as::<_, InboundRow>(sql)
+        .bind(service.0)
+        .bind(limit)
+        .bind(offset)
+        .fetch_all(c)
+        .await)
+    .map(views)
+}
+
+/// How many a service gives.
+pub async fn count_of_service(db: &Db, service: ServiceId) -> Result<i64, StoreError> {
+    read!(db, COUNT_OF_SERVICE, |sql, c| query_scalar::<_, i64>(sql).bind(service.0).fetch_one(c).await)
+}
+
+/// Whether an inbound is there.
+pub async fn exists(db: &Db, id: InboundId) -> Result<bool, StoreError> {
+    read!(db, EXISTS, |sql, c| query_scalar::<_, bool>(sql).bind(id.0).fetch_one(c).await)
+}
+
+fn views(rows: Vec<InboundRow>) -> Vec<InboundView> {
+    rows.into_iter().map(InboundView::from).collect()
+}
+
+impl From<InboundRow> for InboundView {
+    fn from(row: InboundRow) -> Self {
+        let node_id = NodeId(row.node_id);
+        Self {
+            inbound: Inbound {
+                id: InboundId(row.id),
+                node_id,
+                tag: row.tag,
+                protocol: row.protocol,
+                config: row.config,
+            },
+            node: InboundNode {
+                id: node_id,
+                name: row.node_name,
+                address: row.address,
+                port: row.port,
+                connection_backend: row.connection_backend,
+                usage_coefficient: row.usage_coefficient,
+            },
+            service_ids: row.service_ids.as_slice().iter().copied().map(ServiceId).collect(),
+        }
+    }
+}

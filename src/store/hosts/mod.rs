@@ -1,0 +1,240 @@
+//! `hosts`, with the services that give them and the chains that they start.
+
+pub mod inbounds;
+pub mod services;
+pub mod subscription_sources;
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::types::Json;
+use sqlx::{query, query_as, query_scalar};
+
+use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
+use crate::domain::host::{Host, HostSpec};
+use crate::domain::ids::{HostId, InboundId, ServiceId};
+
+/// The columns of a host with its services and its inbound's protocol, then what else is asked for.
+macro_rules! select {
+    (pg $rest:literal) => {
+        concat!(
+            "SELECT h.id, h.inbound_id, h.is_disabled, h.universal, h.weight, h.spec, i.protocol AS inbound_protocol,
+                    ARRAY(SELECT s.service_id FROM hosts_services s WHERE s.host_id = h.id) AS service_ids
+             FROM hosts h LEFT JOIN inbounds i ON i.id = h.inbound_id ",
+            $rest
+        )
+    };
+    (lite $rest:literal) => {
+        concat!(
+            "SELECT h.id, h.inbound_id, h.is_disabled, h.universal, h.weight, h.spec, i.protocol AS inbound_protocol,
+                    (SELECT json_group_array(s.service_id) FROM hosts_services s WHERE s.host_id = h.id) AS service_ids
+             FROM hosts h LEFT JOIN inbounds i ON i.id = h.inbound_id ",
+            $rest
+        )
+    };
+}
+
+statements! {
+    BY_ID => pg select!(pg "WHERE h.id = $1"), lite select!(lite "WHERE h.id = $1");
+    PAGE =>
+        pg select!(pg "ORDER BY h.id LIMIT $1 OFFSET $2"),
+        lite select!(lite "ORDER BY h.id LIMIT $1 OFFSET $2");
+    COUNT = "SELECT COUNT(*) FROM hosts";
+    PAGE_OF_INBOUND =>
+        pg select!(pg "WHERE h.inbound_id = $1 ORDER BY h.id LIMIT $2 OFFSET $3"),
+        lite select!(lite "WHERE h.inbound_id = $1 ORDER BY h.id LIMIT $2 OFFSET $3");
+    COUNT_OF_INBOUND = "SELECT COUNT(*) FROM hosts WHERE inbound_id = $1";
+    CHAINS =>
+        pg "SELECT host_id, chained_host_id FROM host_chains WHERE host_id = ANY($1) ORDER BY host_id, seq",
+        lite "SELECT host_id, chained_host_id FROM host_chains WHERE host_id IN (SELECT value FROM json_each($1))
+            ORDER BY host_id, seq";
+    // Nothing is inserted when the inbound is gone; on PostgreSQL it then stays until the commit.
+    INSERT_BOUND =>
+        pg "INSERT INTO hosts (inbound_id, is_disabled, universal, weight, spec)
+            SELECT id, $2, $3, $4, $5 FROM inbounds WHERE id = $1 FOR KEY SHARE RETURNING id",
+        lite "INSERT INTO hosts (inbound_id, is_disabled, universal, weight, spec)
+            SELECT id, $2, $3, $4, $5 FROM inbounds WHERE id = $1 RETURNING id";
+    INSERT_UNBOUND = "INSERT INTO hosts (is_disabled, universal, weight, spec) VALUES ($1, $2, $3, $4) RETURNING id";
+    UPDATE = "UPDATE hosts SET is_disabled = $2, universal = $3, weight = $4, spec = $5 WHERE id = $1";
+    DELETE = "DELETE FROM hosts WHERE id = $1";
+    CLEAR_SERVICES = "DELETE FROM hosts_services WHERE host_id = $1";
+    ADD_SERVICES =>
+        pg "INSERT INTO hosts_services (host_id, service_id)
+            SELECT $1, id FROM services WHERE id = ANY($2) ORDER BY id FOR KEY SHARE",
+        lite "INSERT INTO hosts_services (host_id, service_id)
+            SELECT $1, id FROM services WHERE id IN (SELECT value FROM json_each($2))";
+    CLEAR_CHAIN = "DELETE FROM host_chains WHERE host_id = $1";
+    ADD_CHAIN =>
+        pg "INSERT INTO host_chains (host_id, seq, chained_host_id)
+            SELECT $1, seq, h.id FROM json_array_elements_text(CAST(CAST($2 AS TEXT) AS JSON)) WITH ORDINALITY AS link (id, seq)
+            JOIN hosts h ON h.id = CAST(link.id AS BIGINT) ORDER BY h.id FOR KEY SHARE OF h",
+        lite "INSERT INTO host_chains (host_id, seq, chained_host_id)
+            SELECT $1, link.key + 1, h.id FROM json_each($2) AS link JOIN hosts h ON h.id = link.value";
+}
+
+/// A host with what a list shows beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostView {
+    /// The host.
+    pub host: Host,
+    /// Its inbound's protocol, when it has an inbound.
+    pub inbound_protocol: Option<String>,
+}
+
+row! {
+    struct HostRow {
+        id: i64,
+        inbound_id: Option<i64>,
+        is_disabled: bool,
+        universal: bool,
+        weight: i64,
+        spec: Json<HostSpec>,
+        inbound_protocol: Option<String>,
+        service_ids: IdList,
+    }
+}
+
+/// One host.
+pub async fn by_id(db: &Db, id: HostId) -> Result<Option<HostView>, StoreError> {
+    let row = read!(db, BY_ID, |sql, c| query_as::<_, HostRow>(sql).bind(id.0).fetch_optional(c).await)?;
+    Ok(complete(db, row).await?.pop())
+}
+
+/// Hosts in the order of their ids.
+pub async fn page(db: &Db, limit: i64, offset: i64) -> Result<Vec<HostView>, StoreError> {
+    let rows = read!(db, PAGE, |sql, c| query_as::<_, HostRow>(sql).bind(limit).bind(offset).fetch_all(c).await)?;
+    complete(db, rows).await
+}
+
+/// How many there are.
+pub async fn count(db: &Db) -> Result<i64, StoreError> {
+    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
+}
+
+/// An inbound's hosts in the order of their ids.
+pub async fn page_of_inbound(
+    db: &Db,
+    inbound: InboundId,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<HostView>, StoreError> {
+    let rows = read!(db, PAGE_OF_INBOUND, |sql, c| query_as::<_, HostRow>(sql)
+        .bind(inbound.0)
+        .bind(limit)
+        .bind(offset)
+        .fetch_all(c)
+        .await)?;
+    complete(db, rows).await
+}
+
+/// How many an inbound has.
+pub async fn count_of_inbound(db: &Db, inbound: InboundId) -> Result<i64, StoreError> {
+    read!(db, COUNT_OF_INBOUND, |sql, c| query_scalar::<_, i64>(sql).bind(inbound.0).fetch_one(c).await)
+}
+
+/// Makes a host; its id is given here. Services and chained hosts that are not there are left out, and one that comes
+/// twice counts once. `None`: its inbound is not there.
+pub async fn insert(tx: &mut Tx, host: &Host) -> Result<Option<HostId>, StoreError> {
+    let Host { is_disabled, universal, weight, .. } = *host;
+    let spec = Json(&host.spec);
+    let id = match host.inbound_id {
+        Some(inbound) => run!(tx, INSERT_BOUND, |sql, c| query_scalar::<_, i64>(sql)
+            .bind(inbound.0)
+            .bind(is_disabled)
+            .bind(universal)
+            .bind(weight)
+            .bind(spec)
+            .fetch_optional(c)
+            .await)?,
+        None => run!(tx, INSERT_UNBOUND, |sql, c| query_scalar::<_, i64>(sql)
+            .bind(is_disabled)
+            .bind(universal)
+            .bind(weight)
+            .bind(spec)
+            .fetch_optional(c)
+            .await)?,
+    };
+    let Some(id) = id.map(HostId) else { return Ok(None) };
+    add_services(tx, id, &host.service_ids).await?;
+    add_chain(tx, id, &host.chain_ids).await?;
+    Ok(Some(id))
+}
+
+/// Writes a host anew, all but the inbound that it shows. False: there is no such host.
+pub async fn update(tx: &mut Tx, host: &Host) -> Result<bool, StoreError> {
+    let id = host.id.0;
+    let found = run!(tx, UPDATE, |sql, c| query(sql)
+        .bind(id)
+        .bind(host.is_disabled)
+        .bind(host.universal)
+        .bind(host.weight)
+        .bind(Json(&host.spec))
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected() > 0))?;
+    if found {
+        run!(tx, CLEAR_SERVICES, |sql, c| query(sql).bind(id).execute(c).await.map(drop))?;
+        run!(tx, CLEAR_CHAIN, |sql, c| query(sql).bind(id).execute(c).await.map(drop))?;
+        add_services(tx, host.id, &host.service_ids).await?;
+        add_chain(tx, host.id, &host.chain_ids).await?;
+    }
+    Ok(found)
+}
+
+/// Removes a host, also from the chains of others. False: there is no such host.
+pub async fn delete(tx: &mut Tx, id: HostId) -> Result<bool, StoreError> {
+    run!(tx, DELETE, |sql, c| query(sql).bind(id.0).execute(c).await.map(|done| done.rows_affected() > 0))
+}
+
+async fn add_services(tx: &mut Tx, host: HostId, services: &[ServiceId]) -> Result<(), StoreError> {
+    if services.is_empty() {
+        return Ok(());
+    }
+    let services = IdList::new(services.iter().map(|service| service.0));
+    run!(tx, ADD_SERVICES, |sql, c| query(sql).bind(host.0).bind(services).execute(c).await.map(drop))
+}
+
+async fn add_chain(tx: &mut Tx, host: HostId, chain: &[HostId]) -> Result<(), StoreError> {
+    if chain.is_empty() {
+        return Ok(());
+    }
+    // A JSON text on both engines, because the order matters and an `IdList` has its own.
+    let mut seen = HashSet::new();
+    let links: Vec<i64> = chain.iter().map(|next| next.0).filter(|next| seen.insert(*next)).collect();
+    let links = serde_json::Value::from(links).to_string();
+    run!(tx, ADD_CHAIN, |sql, c| query(sql).bind(host.0).bind(links).execute(c).await.map(drop))
+}
+
+/// Hosts with their chains.
+async fn complete(db: &Db, rows: impl IntoIterator<Item = HostRow>) -> Result<Vec<HostView>, StoreError> {
+    let mut hosts: Vec<HostView> = rows.into_iter().map(HostView::from).collect();
+    if hosts.is_empty() {
+        return Ok(hosts);
+    }
+    let ids = IdList::new(hosts.iter().map(|view| view.host.id.0));
+    let mut chains: HashMap<i64, Vec<HostId>> = HashMap::new();
+    for (host, next) in read!(db, CHAINS, |sql, c| query_as::<_, (i64, i64)>(sql).bind(ids).fetch_all(c).await)? {
+        chains.entry(host).or_default().push(HostId(next));
+    }
+    for HostView { host, .. } in &mut hosts {
+        host.chain_ids = chains.remove(&host.id.0).unwrap_or_default();
+    }
+    Ok(hosts)
+}
+
+impl From<HostRow> for HostView {
+    fn from(row: HostRow) -> Self {
+        Self {
+            host: Host {
+                id: HostId(row.id),
+                inbound_id: row.inbound_id.map(InboundId),
+                is_disabled: row.is_disabled,
+                universal: row.universal,
+                weight: row.weight,
+                spec: row.spec.0,
+                service_ids: row.service_ids.as_slice().iter().copied().map(ServiceId).collect(),
+                chain_ids: Vec::new(),
+            },
+            inbound_protocol: row.inbound_protocol,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! `services` and their inbounds.
+
+use sqlx::{query, query_as, query_scalar};
+
+use crate::domain::ids::{AdminId, InboundId, ServiceId, UserId};
+use crate::domain::service::Service;
+use crate::store::engine::like::containing;
+use crate::store::{Db, IdList, StoreError, Tx, read, row, run, statements, users};
+
+/// Which services are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All.
+    All,
+    /// Those that an admin may give.
+    OfAdmin(AdminId),
+    /// Those that a user has.
+    OfUser(UserId),
+}
+
+/// So many of a service's users come with its row; [`users_after`] has the others.
+pub const FIRST_USERS: i64 = 1_000;
+
+/// The columns of a service's row, with `services` called `s`. The users are those that are not removed: there are few
+/// others, and a small index that knows them. `$first`: how many users at most.
+macro_rules! select {
+    (pg $first:literal $rest:expr) => {
+        concat!(
+            "SELECT s.id, s.name,
+                    ARRAY(SELECT i.inbound_id FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
+                    ARRAY(SELECT m.user_id FROM users_services m
+                          WHERE m.service_id = s.id
+                              AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
+                          ORDER BY m.user_id LIMIT ",
+            $first,
+            ") AS first_users
+             FROM services s ",
+            $rest
+        )
+    };
+    (lite $first:literal $rest:expr) => {
+        concat!(
+            "SELECT s.id, s.name,
+                    (SELECT json_group_array(i.inbound_id) FROM inbounds_services i WHERE i.service_id = s.id)
+                        AS inbound_ids,
+                    (SELECT json_group_array(user_id) FROM (
+                         SELECT m.user_id FROM users_services m
+                         WHERE m.service_id = s.id
+                             AND NOT EXISTS (SELECT 1 FROM users r INDEXED BY users_removed
+                                             WHERE r.removed = TRUE AND r.id = m.user_id)
+                         ORDER BY m.user_id LIMIT ",
+            $first,
+            ")) AS first_users
+             FROM services s ",
+            $rest
+        )
+    };
+}
+
+/// Whose services ($1 an admin, $2 a user, or NULL) and which name ($3). Services without a name match an empty one.
+macro_rules! filter {
+    () => {
+        r"WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
+            AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
+            AND LOWER(COALESCE(s.name, '')) LIKE LOWER($3) ESCAPE '\'"
+    };
+}
+
+statements! {
+    BY_ID => pg select!(pg "$2" "WHERE s.id = $1"), lite select!(lite "$2" "WHERE s.id = $1");
+    PAGE =>
+        pg concat!(select!(pg "$6" filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5"),
+        lite concat!(select!(lite "$6" filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5");
+    COUNT = concat!("SELECT COUNT(*) FROM services s ", filter!());
+    // With removed ones, and those apart: to ask of each costs more than all else.
+    USERS_AFTER =>
+        pg "SELECT ARRAY(SELECT m.user_id FROM users_services m WHERE m.service_id = $1 AND m.user_id > $2
+                         ORDER BY m.user_id LIMIT $3)",
+        lite "SELECT json_group_array(user_id) FROM (
+                  SELECT m.user_id FROM users_services m WHERE m.service_id = $1 AND m.user_id > $2
+                  ORDER BY m.user_id LIMIT $3)";
+    INSERT = "INSERT INTO services (name) VALUES ($1) RETURNING id";
+    LOCK =>
+        pg "SELECT id FROM services WHERE id = $1 FOR UPDATE",
+        lite "SELECT id FROM services WHERE id = $1";
+    RENAME = "UPDATE services SET name = $2 WHERE id = $1";
+    INBOUNDS = "SELECT inbound_id FROM inbounds_services WHERE service_id = $1";
+    CLEAR_INBOUNDS = "DELETE FROM inbounds_services WHERE service_id = $1";
+    ADD_INBOUNDS =>
+        pg "INSERT INTO inbounds_services (service_id, inbound_id)
+            SELECT $1, id FROM (SELECT id FROM inbounds WHERE id = ANY($2) ORDER BY id FOR KEY SHARE) AS known",
+        lite "INSERT INTO inbounds_services (service_id, inbound_id)
+            SELECT $1, id FROM inbounds WHERE id IN (SELECT value FROM json_each($2))";
+    USER_AFTER = "SELECT user_id FROM users_services WHERE service_id = $1 ORDER BY user_id LIMIT 1 OFFSET $2";
+    TAKE_FROM_USERS = "DELETE FROM users_services WHERE service_id = $1 AND user_id <= $2";
+    DELETE = "DELETE FROM services WHERE id = $1";
+}
+
+row! {
+    struct ServiceRow {
+        id: i64,
+        name: Option<String>,
+        inbound_ids: IdList,
+        first_users: IdList,
+    }
+}
+
+impl From<ServiceRow> for Service {
+    fn from(row: ServiceRow) -> Self {
+        Self {
+            id: ServiceId(row.id),
+            name: row.name,
+            inbound_ids: row.inbound_ids.as_slice().iter().copied().map(InboundId).collect(),
+            first_users: row.first_users.as_slice().iter().copied().map(UserId).collect(),
+        }
+    }
+}
+
+impl Scope {
+    /// The admin and the user as binds.
+    const fn binds(self) -> (Option<i64>, Option<i64>) {
+        match self {
+            Self::All => (None, None),
+            Self::OfAdmin(id) => (Some(id.0), None),
+            Self::OfUser(id) => (None, Some(id.0)),
+        }
+    }
+}
+
+/// One service.
+pub async fn by_id(db: &Db, id: ServiceId) -> Result<Option<Service>, StoreError> {
+    let row =
+        read!(db, BY_ID, |sql, c| query_as::<_, ServiceRow>(sql).bind(id.0).bind(FIRST_USERS).fetch_optional(c).await)?;
+    Ok(row.map(Service::from))
+}
+
+/// Services by id. `contains` is a part of the name in any case, `%` and `_` being wildcards; empty: all.
+pub async fn page(db: &Db, scope: Scope, contains: &str, limit: i64, offset: i64) -> Result<Vec<Service>, StoreError> {
+    let (admin, user) = scope.binds();
+    let rows = read!(db, PAGE, |sql, c| {
+        let page = query_as::<_, ServiceRow>(sql).bind(admin).bind(user).bind(containing(contains));
+        page.bind(limit).bind(offset).bind(FIRST_USERS).fetch_all(c).await
+    })?;
+    Ok(rows.into_iter().map(Service::from).collect())
+}
+
+/// The users of a service that are not removed, by id, after one of them. At most `limit` of its rows are looked at; the
+/// last one is given too, if others may follow.
+pub async fn users_after(
+    db: &Db,
+    id: ServiceId,
+    after: UserId,
+    limit: i64,
+) -> Result<(IdList, Option<UserId>), StoreError> {
+    let found = read!(db, USERS_AFTER, |sql, c| {
+        query_scalar::<_, IdList>(sql).bind(id.0).bind(after.0).bind(limit).fetch_one(c).await
+    })?;
+    let Some(last) = found.as_slice().last().copied() else { return Ok((found, None)) };
+    let more = i64::try_from(found.as_slice().len()).is_ok_and(|found| found >= limit);
+    let removed = users::removed(db, after, UserId(last)).await?;
+    Ok((found.without(&removed), more.then_some(UserId(last))))
+}
+
+/// How many services `page` would give without its limit.
+pub async fn count(db: &Db, scope: Scope, contains: &str) -> Result<i64, StoreError> {
+    let (admin, user) = scope.binds();
+    read!(db, COUNT, |sql, c| {
+        query_scalar::<_, i64>(sql).bind(admin).bind(user).bind(containing(contains)).fetch_one(c).await
+    })
+}
+
+/// Adds a service without inbounds.
+pub async fn insert(tx: &mut Tx, name: Option<&str>) -> Result<ServiceId, StoreError> {
+    run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql).bind(name).fetch_one(c).await).map(ServiceId)
+}
+
+/// Locks a service until the end of the transaction. False: there is none.
+pub async fn lock(tx: &mut Tx, id: ServiceId) -> Result<bool, StoreError> {
+    run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).fetch_optional(c).await).map(|id| id.is_some())
+}
+
+/// Gives a service another name.
+pub async fn rename(tx: &mut Tx, id: ServiceId, name: &str) -> Result<(), StoreError> {
+    run!(tx, RENAME, |sql, c| query(sql).bind(id.0).bind(name).execute(c).await.map(drop))
+}
+
+/// The inbounds of a service.
+pub async fn inbounds(tx: &mut Tx, id: ServiceId) -> Result<IdList, StoreError> {
+    run!(tx, INBOUNDS, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).fetch_all(c).await).map(IdList::new)
+}
+
+/// Gives a service exactly those of the inbounds that exist.
+pub async fn set_inbounds(tx: &mut Tx, id: ServiceId, inbounds: IdList) -> Result<(), StoreError> {
+    run!(tx, CLEAR_INBOUNDS, |sql, c| query(sql).bind(id.0).execute(c).await.map(drop))?;
+    run!(tx, ADD_INBOUNDS, |sql, c| query(sql).bind(id.0).bind(inbounds).execute(c).await.map(drop))
+}
+
+/// The user of the service that comes after so many others, if it has so many.
+pub async fn user_after(tx: &mut Tx, id: ServiceId, others: i64) -> Result<Option<UserId>, StoreError> {
+    let user =
+        run!(tx, USER_AFTER, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).bind(others).fetch_optional(c).await)?;
+    Ok(user.map(UserId))
+}
+
+/// Takes a service from its users up to one of them.
+pub async fn take_from_users(tx: &mut Tx, id: ServiceId, up_to: UserId) -> Result<(), StoreError> {
+    run!(tx, TAKE_FROM_USERS, |sql, c| query(sql).bind(id.0).bind(up_to.0).execute(c).await.map(drop))
+}
+
+/// Deletes a service, and with it that admins, users and hosts have it.
+pub async fn delete(tx: &mut Tx, id: ServiceId) -> Result<(), StoreError> {
+    run!(tx, DELETE, |sql, c| query(sql).bind(id.0).execute(c).await.map(drop))
+}

@@ -1,0 +1,95 @@
+//! What subscriptions are rendered from: all hosts with their inbounds, services and chains, in one query.
+
+use sqlx::query_as;
+use sqlx::types::Json;
+
+use crate::domain::host::{Host, HostSpec};
+use crate::domain::ids::{HostId, InboundId, NodeId, ServiceId};
+use crate::domain::inbound::Inbound;
+use crate::store::{Db, IdList, StoreError, Tx, read, row, run, statements};
+use crate::subscription::catalogue;
+
+/// All hosts, with two lists as each engine writes them: the services that give a host (its inbound's when bound, else
+/// its own), and its chain in order.
+macro_rules! select_hosts {
+    ($services:literal, $chain:literal) => {
+        concat!(
+            "SELECT h.id, h.inbound_id, h.is_disabled, h.universal, h.weight, h.spec, i.node_id, i.tag, i.protocol,
+                    i.config, ",
+            $services,
+            " AS service_ids, ",
+            $chain,
+            " AS chain_ids
+             FROM hosts h LEFT JOIN inbounds i ON i.id = h.inbound_id ORDER BY h.id"
+        )
+    };
+}
+
+statements! {
+    HOSTS =>
+        pg select_hosts!(
+            "ARRAY(SELECT b.service_id FROM inbounds_services b WHERE b.inbound_id = h.inbound_id
+                   UNION ALL
+                   SELECT s.service_id FROM hosts_services s WHERE s.host_id = h.id AND h.inbound_id IS NULL)",
+            "(SELECT json_agg(c.chained_host_id ORDER BY c.seq) FROM host_chains c WHERE c.host_id = h.id)"
+        ),
+        lite select_hosts!(
+            "CASE WHEN h.inbound_id IS NULL
+                  THEN (SELECT json_group_array(s.service_id) FROM hosts_services s WHERE s.host_id = h.id)
+                  ELSE (SELECT json_group_array(b.service_id) FROM inbounds_services b WHERE b.inbound_id = h.inbound_id)
+             END",
+            "(SELECT json_group_array(c.chained_host_id ORDER BY c.seq) FROM host_chains c WHERE c.host_id = h.id)"
+        );
+}
+
+row! {
+    struct HostRow {
+        id: i64,
+        inbound_id: Option<i64>,
+        is_disabled: bool,
+        universal: bool,
+        weight: i64,
+        spec: Json<HostSpec>,
+        node_id: Option<i64>,
+        tag: Option<String>,
+        protocol: Option<String>,
+        config: Option<String>,
+        service_ids: IdList,
+        chain_ids: Option<Json<Vec<i64>>>,
+    }
+}
+
+/// All hosts, disabled ones too: others may be chained to them.
+pub async fn hosts(db: &Db) -> Result<Vec<catalogue::HostRow>, StoreError> {
+    read!(db, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
+        .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())
+}
+
+/// The same as a transaction sees them.
+pub async fn hosts_within(tx: &mut Tx) -> Result<Vec<catalogue::HostRow>, StoreError> {
+    run!(tx, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
+        .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())
+}
+
+impl From<HostRow> for catalogue::HostRow {
+    fn from(row: HostRow) -> Self {
+        let service_ids: Vec<_> = row.service_ids.as_slice().iter().copied().map(ServiceId).collect();
+        let inbound = match (row.inbound_id, row.node_id, row.tag, row.protocol, row.config) {
+            (Some(id), Some(node_id), Some(tag), Some(protocol), Some(config)) => {
+                Some(Inbound { id: InboundId(id), node_id: NodeId(node_id), tag, protocol, config })
+            }
+            _ => None,
+        };
+        let host = Host {
+            id: HostId(row.id),
+            inbound_id: row.inbound_id.map(InboundId),
+            is_disabled: row.is_disabled,
+            universal: row.universal,
+            weight: row.weight,
+            spec: row.spec.0,
+            service_ids: if inbound.is_some() { Vec::new() } else { service_ids.clone() },
+            chain_ids: row.chain_ids.map(|ids| ids.0.into_iter().map(HostId).collect()).unwrap_or_default(),
+        };
+        Self { host, inbound, service_ids }
+    }
+}

@@ -1,0 +1,95 @@
+//! Whole tables, ids and all: what `sarban import` writes and `sarban export` reads.
+
+mod check;
+mod full_user_rows;
+mod rows;
+mod usage;
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use sqlx::{query, query_as, query_scalar};
+
+use crate::store::{Statement, StoreError, Tx, run, statements};
+
+pub use check::{Contents, Totals, contents, count, node_hour_totals, user_hour_totals, user_totals};
+pub use full_user_rows::WholeUser;
+pub use rows::{
+    AdminRow, AdminServiceRow, BackendRow, FetchRow, HostChainRow, HostRow, HostServiceRow, InboundRow,
+    InboundServiceRow, JwtRow, NodeHourRow, NodeRow, ServiceRow, SettingsRow, Stored, TableRow, TlsRow, TrafficRow,
+    UserRow, UserServiceRow,
+};
+pub use usage::{NodeHour, UserHour, load_user_hours};
+
+macro_rules! next_id {
+    ($table:literal) => {
+        concat!(
+            "SELECT setval(pg_get_serial_sequence('",
+            $table,
+            "', 'id'), GREATEST(COALESCE(MAX(id), 1), 1), COALESCE(MAX(id), 0) > 0) FROM ",
+            $table
+        )
+    };
+}
+
+statements! {
+    REMOVE_LOCAL_NODE = "DELETE FROM nodes";
+    // SQLite's transactions see one moment anyway.
+    HOLD_STILL => pg "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", lite "SELECT 1";
+    UNFOLDED = "SELECT COUNT(*) FROM usage_batch WHERE state <> 'folded'";
+    // SQLite takes the next id from the largest one by itself.
+    NEXT_ADMIN => pg next_id!("admins"), lite "SELECT 0";
+    NEXT_SERVICE => pg next_id!("services"), lite "SELECT 0";
+    NEXT_USER => pg next_id!("users"), lite "SELECT 0";
+    NEXT_NODE => pg next_id!("nodes"), lite "SELECT 0";
+    NEXT_INBOUND => pg next_id!("inbounds"), lite "SELECT 0";
+    NEXT_HOST => pg next_id!("hosts"), lite "SELECT 0";
+}
+
+/// Every statement of this folder.
+pub(in crate::store) fn all_statements() -> impl Iterator<Item = &'static Statement> {
+    [STATEMENTS, check::STATEMENTS, usage::STATEMENTS, rows::STATEMENTS, full_user_rows::STATEMENTS]
+        .into_iter()
+        .flatten()
+}
+
+/// Writes rows of one table, many in one statement.
+pub async fn insert<R: TableRow>(tx: &mut Tx, rows: &[R]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let document = serde_json::to_string(rows)
+        .map_err(|error| StoreError::new(R::INSERT.name, sqlx::Error::Encode(Box::new(error))))?;
+    run!(tx, R::INSERT, |sql, c| query(sql).bind(document).execute(c).await.map(drop))
+}
+
+/// The rows of a table, as they come.
+pub fn rows<R: Stored + 'static>(tx: &mut Tx) -> BoxStream<'_, Result<R, StoreError>> {
+    let failed = |source| StoreError::new(R::SELECT.name, source);
+    match tx {
+        Tx::Pg(tx) => query_as::<_, R>(R::SELECT.pg).fetch(&mut **tx).map_err(failed).boxed(),
+        Tx::Lite { tx, .. } => query_as::<_, R>(R::SELECT.lite).fetch(&mut **tx).map_err(failed).boxed(),
+    }
+}
+
+/// The first statement of a transaction that reads many tables: all of them are as they were at one moment.
+pub async fn hold_still(tx: &mut Tx) -> Result<(), StoreError> {
+    run!(tx, HOLD_STILL, |sql, c| query(sql).execute(c).await.map(drop))
+}
+
+/// How many replies of nodes are not yet in the users' hours.
+pub async fn unfolded(tx: &mut Tx) -> Result<i64, StoreError> {
+    run!(tx, UNFOLDED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
+}
+
+/// Removes the node that a migration made, before another database's nodes come.
+pub async fn remove_local_node(tx: &mut Tx) -> Result<(), StoreError> {
+    run!(tx, REMOVE_LOCAL_NODE, |sql, c| query(sql).execute(c).await.map(drop))
+}
+
+/// Has new rows numbered after the ones that came.
+pub async fn number_after(tx: &mut Tx) -> Result<(), StoreError> {
+    for statement in [&NEXT_ADMIN, &NEXT_SERVICE, &NEXT_USER, &NEXT_NODE, &NEXT_INBOUND, &NEXT_HOST] {
+        run!(&mut *tx, statement, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! `node_edit`: who is changing the configuration of a node's engine. One at a time, on whichever host.
+
+use sqlx::query;
+use uuid::Uuid;
+
+use crate::domain::ids::NodeId;
+use crate::store::engine::clock;
+use crate::store::{Db, StoreError, retry, run, statements};
+
+statements! {
+    TAKE = "INSERT INTO node_edit (node_id, holder, held_until) VALUES ($1, $2, $4)
+        ON CONFLICT (node_id) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
+        WHERE node_edit.held_until <= $3";
+    GIVE_BACK = "DELETE FROM node_edit WHERE node_id = $1 AND holder = $2";
+}
+
+/// Takes a node for `micros` microseconds from now. False: somebody else has it.
+pub async fn take(db: &Db, node: NodeId, holder: Uuid, micros: i64) -> Result<bool, StoreError> {
+    let now = clock::now(db).await?;
+    retry(StoreError::is_retry, async || {
+        let mut tx = db.begin().await?;
+        let taken = run!(&mut tx, TAKE, |sql, c| {
+            let query = query(sql).bind(node.0).bind(holder).bind(now.micros()).bind(now.plus(micros).micros());
+            query.execute(c).await.map(|done| done.rows_affected() > 0)
+        })?;
+        tx.commit().await?;
+        Ok(taken)
+    })
+    .await
+}
+
+/// Gives it back, if it is still held.
+pub async fn give_back(db: &Db, node: NodeId, holder: Uuid) -> Result<(), StoreError> {
+    retry(StoreError::is_retry, async || {
+        let mut tx = db.begin().await?;
+        run!(&mut tx, GIVE_BACK, |sql, c| query(sql).bind(node.0).bind(holder).execute(c).await.map(drop))?;
+        tx.commit().await
+    })
+    .await
+}

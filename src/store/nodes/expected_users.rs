@@ -1,0 +1,146 @@
+//! What nodes should know about users: who is to be served, with which key, through which inbounds.
+
+use std::collections::HashMap;
+
+use sqlx::{query_as, query_scalar};
+
+use crate::domain::ids::{NodeId, ServiceId, UserId};
+use crate::store::{Db, IdList, StoreError, read, row, statements};
+
+/// Users that nodes should serve: switched on, told to the nodes, not removed. The same words in both statements.
+macro_rules! live {
+    () => {
+        "activated = TRUE AND enabled = TRUE AND removed = FALSE"
+    };
+}
+
+statements! {
+    LIVE_PAGE = concat!(
+        "SELECT u.id, u.username, u.key, u.key_change_seq, TRUE AS live, m.service_id
+         FROM (SELECT id, username, key, key_change_seq FROM users WHERE id > $1 AND ", live!(), " ORDER BY id LIMIT $2) AS u
+         LEFT JOIN users_services AS m ON m.user_id = u.id ORDER BY u.id, m.service_id");
+    CHOSEN => pg concat!(
+        "SELECT u.id, u.username, u.key, u.key_change_seq, (", live!(), ") AS live, m.service_id
+         FROM users AS u LEFT JOIN users_services AS m ON m.user_id = u.id
+         WHERE u.id IN (SELECT UNNEST(CAST($1 AS BIGINT[]))) ORDER BY u.id, m.service_id"),
+        lite concat!(
+        "SELECT u.id, u.username, u.key, u.key_change_seq, (", live!(), ") AS live, m.service_id
+         FROM users AS u LEFT JOIN users_services AS m ON m.user_id = u.id
+         WHERE u.id IN (SELECT value FROM json_each($1)) ORDER BY u.id, m.service_id");
+    NEWEST = "SELECT CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM users";
+    TAGS = "SELECT s.service_id, i.node_id, i.tag FROM inbounds_services AS s JOIN inbounds AS i ON i.id = s.inbound_id
+        ORDER BY s.service_id, i.id";
+}
+
+row! {
+    struct Line {
+        id: i64,
+        username: Option<String>,
+        key: String,
+        key_change_seq: i64,
+        live: bool,
+        service_id: Option<i64>,
+    }
+}
+
+row! {
+    struct TagLine {
+        service_id: i64,
+        node_id: i64,
+        tag: String,
+    }
+}
+
+/// A user as far as nodes are concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeUser {
+    /// The row.
+    pub id: UserId,
+    /// Empty once removed.
+    pub username: String,
+    /// What the credentials derive from.
+    pub key: String,
+    /// When the key last changed, by the clock `key_change`.
+    pub key_change_seq: i64,
+    /// Whether nodes should serve this user at all.
+    pub live: bool,
+    /// The services, by id.
+    pub services: Vec<ServiceId>,
+}
+
+/// Which inbounds each service has, on which nodes.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceTags(HashMap<(ServiceId, NodeId), Vec<String>>);
+
+impl ServiceTags {
+    /// A service with one inbound.
+    #[cfg(test)]
+    pub(crate) fn one(service: ServiceId, node: NodeId, tag: &str) -> Self {
+        Self(HashMap::from([((service, node), vec![tag.to_owned()])]))
+    }
+
+    /// The tags of `user` on `node`, each once and in order; none: the node should not know this user.
+    pub fn of(&self, user: &NodeUser, node: NodeId) -> Vec<&str> {
+        if !user.live {
+            return Vec::new();
+        }
+        let inbounds = user.services.iter().filter_map(|service| self.0.get(&(*service, node)));
+        let mut tags: Vec<&str> = inbounds.flatten().map(String::as_str).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        tags
+    }
+}
+
+impl NodeUser {
+    /// What is left of a user whose row is gone: somebody to remove.
+    pub const fn gone(id: UserId) -> Self {
+        Self { id, username: String::new(), key: String::new(), key_change_seq: 0, live: false, services: Vec::new() }
+    }
+}
+
+/// The inbounds of all services.
+pub async fn service_tags(db: &Db) -> Result<ServiceTags, StoreError> {
+    let lines = read!(db, TAGS, |sql, c| query_as::<_, TagLine>(sql).fetch_all(c).await)?;
+    let mut tags = ServiceTags::default();
+    for line in lines {
+        tags.0.entry((ServiceId(line.service_id), NodeId(line.node_id))).or_default().push(line.tag);
+    }
+    Ok(tags)
+}
+
+/// The newest user, live or not; 0: there is none.
+pub async fn newest(db: &Db) -> Result<UserId, StoreError> {
+    read!(db, NEWEST, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await).map(UserId)
+}
+
+/// The next users after `after` that nodes should serve, at most `limit` of them. Fewer means that these were the last.
+pub async fn live_page(db: &Db, after: UserId, limit: usize) -> Result<Vec<NodeUser>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    read!(db, LIVE_PAGE, |sql, c| query_as::<_, Line>(sql).bind(after.0).bind(limit).fetch_all(c).await).map(fold)
+}
+
+/// The named users, live or not; those whose row is gone are missing.
+pub async fn chosen(db: &Db, users: &IdList) -> Result<Vec<NodeUser>, StoreError> {
+    read!(db, CHOSEN, |sql, c| query_as::<_, Line>(sql).bind(users.clone()).fetch_all(c).await).map(fold)
+}
+
+/// One user from the lines of its services.
+fn fold(lines: Vec<Line>) -> Vec<NodeUser> {
+    let mut users: Vec<NodeUser> = Vec::new();
+    for line in lines {
+        let service = line.service_id.map(ServiceId);
+        match users.last_mut() {
+            Some(user) if user.id.0 == line.id => user.services.extend(service),
+            _ => users.push(NodeUser {
+                id: UserId(line.id),
+                username: line.username.unwrap_or_default(),
+                key: line.key,
+                key_change_seq: line.key_change_seq,
+                live: line.live,
+                services: service.into_iter().collect(),
+            }),
+        }
+    }
+    users
+}

@@ -1,0 +1,245 @@
+//! `nodes` and `backends`: what admins say about nodes. What the nodes say themselves is written elsewhere.
+
+pub mod edit_lock;
+pub mod expected_users;
+pub mod sync_state;
+pub mod tls_material;
+
+use std::collections::HashMap;
+
+use sqlx::{query, query_as, query_scalar};
+use uuid::Uuid;
+
+use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
+use crate::domain::ids::{InboundId, NodeId};
+use crate::domain::moment::Moment;
+use crate::domain::node::{Backend, ConnectionBackend, Node, NodeStatus};
+use crate::domain::node_edit::NewNode;
+use crate::store::engine::like::containing;
+
+/// The columns of a node's row, then what else is asked for.
+macro_rules! select {
+    (pg $rest:literal) => {
+        concat!(
+            "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version,
+                    ARRAY(SELECT i.id FROM inbounds i WHERE i.node_id = nodes.id) AS inbound_ids FROM nodes ",
+            $rest
+        )
+    };
+    (lite $rest:literal) => {
+        concat!(
+            "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version,
+                    (SELECT json_group_array(i.id) FROM inbounds i WHERE i.node_id = nodes.id) AS inbound_ids
+             FROM nodes ",
+            $rest
+        )
+    };
+}
+
+/// What a list shows of all nodes.
+macro_rules! shown {
+    () => {
+        r"WHERE LOWER(name) LIKE LOWER($1) ESCAPE '\' AND status IN ($2, $3, $4)"
+    };
+}
+
+statements! {
+    BY_ID => pg select!(pg "WHERE id = $1"), lite select!(lite "WHERE id = $1");
+    LOCK_BY_ID => pg select!(pg "WHERE id = $1 FOR UPDATE"), lite select!(lite "WHERE id = $1");
+    PAGE =>
+        pg concat!(select!(pg ""), shown!(), " ORDER BY id LIMIT $5 OFFSET $6"),
+        lite concat!(select!(lite ""), shown!(), " ORDER BY id LIMIT $5 OFFSET $6");
+    COUNT = concat!("SELECT COUNT(*) FROM nodes ", shown!());
+    BACKENDS =>
+        pg "SELECT node_id, name, backend_type, version, running FROM backends WHERE node_id = ANY($1)
+            ORDER BY node_id, name",
+        lite "SELECT node_id, name, backend_type, version, running FROM backends
+              WHERE node_id IN (SELECT value FROM json_each($1)) ORDER BY node_id, name";
+    INSERT =
+        "INSERT INTO nodes (name, address, port, connection_backend, usage_coefficient, status, last_status_change,
+                            created_at, sync_request)
+         VALUES ($1, $2, $3, $4, $5, 'unhealthy', $6, $6, $7) RETURNING id";
+    // A certificate is pinned for the place where it was seen: another place, another first time.
+    UPDATE =
+        "UPDATE nodes SET name = $2, address = $3, port = $4, connection_backend = $5, usage_coefficient = $6,
+                          last_status_change = CASE WHEN status = $7 THEN last_status_change ELSE $10 END,
+                          status = $7, message = $8, xray_version = $9,
+                          certificate_pin = CASE WHEN address = $3 AND port = $4 THEN certificate_pin END,
+                          sync_request = $11
+         WHERE id = $1";
+    RESYNC = "UPDATE nodes SET sync_request = $2 WHERE id = $1";
+    REPIN = "UPDATE nodes SET certificate_pin = NULL, sync_request = $2 WHERE id = $1";
+    DELETE = "DELETE FROM nodes WHERE id = $1";
+}
+
+/// Which nodes a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct NodeFilter {
+    /// Part of the name, in any case, with `%` and `_` as wildcards; empty: every name.
+    pub name: String,
+    /// One of these; empty: every status.
+    pub statuses: Vec<NodeStatus>,
+}
+
+row! {
+    struct NodeRow {
+        id: i64,
+        name: String,
+        address: String,
+        port: i64,
+        connection_backend: ConnectionBackend,
+        usage_coefficient: f64,
+        status: NodeStatus,
+        message: Option<String>,
+        xray_version: Option<String>,
+        inbound_ids: IdList,
+    }
+}
+
+row! {
+    struct BackendRow {
+        node_id: i64,
+        name: String,
+        backend_type: String,
+        version: Option<String>,
+        running: bool,
+    }
+}
+
+impl NodeFilter {
+    /// The statuses to show, some twice: as many binds as there are statuses.
+    fn statuses(&self) -> [NodeStatus; 3] {
+        let all = [NodeStatus::Healthy, NodeStatus::Unhealthy, NodeStatus::Disabled];
+        match self.statuses.first() {
+            Some(first) => all.map(|status| if self.statuses.contains(&status) { status } else { *first }),
+            None => all,
+        }
+    }
+}
+
+impl From<NodeRow> for Node {
+    fn from(row: NodeRow) -> Self {
+        Self {
+            id: NodeId(row.id),
+            name: row.name,
+            address: row.address,
+            port: row.port,
+            connection_backend: row.connection_backend,
+            usage_coefficient: row.usage_coefficient,
+            status: row.status,
+            message: row.message,
+            xray_version: row.xray_version,
+            inbound_ids: row.inbound_ids.as_slice().iter().copied().map(InboundId).collect(),
+            backends: Vec::new(),
+        }
+    }
+}
+
+/// One node.
+pub async fn by_id(db: &Db, id: NodeId) -> Result<Option<Node>, StoreError> {
+    let row = read!(db, BY_ID, |sql, c| query_as::<_, NodeRow>(sql).bind(id.0).fetch_optional(c).await)?;
+    Ok(complete(db, row).await?.pop())
+}
+
+/// Those of a list that a filter shows, in the order of their ids.
+pub async fn page(db: &Db, filter: &NodeFilter, limit: i64, offset: i64) -> Result<Vec<Node>, StoreError> {
+    let [first, second, third] = filter.statuses();
+    let rows = read!(db, PAGE, |sql, c| query_as::<_, NodeRow>(sql)
+        .bind(containing(&filter.name))
+        .bind(first)
+        .bind(second)
+        .bind(third)
+        .bind(limit)
+        .bind(offset)
+        .fetch_all(c)
+        .await)?;
+    complete(db, rows).await
+}
+
+/// How many a filter shows.
+pub async fn count(db: &Db, filter: &NodeFilter) -> Result<i64, StoreError> {
+    let [first, second, third] = filter.statuses();
+    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql)
+        .bind(containing(&filter.name))
+        .bind(first)
+        .bind(second)
+        .bind(third)
+        .fetch_one(c)
+        .await)
+}
+
+/// One node without its engines, held until the transaction ends, so that two admins' changes to
+/// different fields both stay.
+pub async fn lock(tx: &mut Tx, id: NodeId) -> Result<Option<Node>, StoreError> {
+    run!(tx, LOCK_BY_ID, |sql, c| query_as::<_, NodeRow>(sql).bind(id.0).fetch_optional(c).await)
+        .map(|row| row.map(Node::from))
+}
+
+/// Makes a node. A name, or an address with its port, that is taken is a [`Fault::Unique`](super::Fault).
+pub async fn insert(tx: &mut Tx, node: &NewNode, now: Moment) -> Result<NodeId, StoreError> {
+    run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
+        .bind(&node.name)
+        .bind(&node.address)
+        .bind(node.port)
+        .bind(node.connection_backend)
+        .bind(node.usage_coefficient)
+        .bind(now.micros())
+        .bind(Uuid::now_v7())
+        .fetch_one(c)
+        .await)
+    .map(NodeId)
+}
+
+/// Writes what an admin may change, and asks for a new connection with a full sync.
+pub async fn update(tx: &mut Tx, node: &Node, now: Moment) -> Result<(), StoreError> {
+    run!(tx, UPDATE, |sql, c| query(sql)
+        .bind(node.id.0)
+        .bind(&node.name)
+        .bind(&node.address)
+        .bind(node.port)
+        .bind(node.connection_backend)
+        .bind(node.usage_coefficient)
+        .bind(node.status)
+        .bind(&node.message)
+        .bind(&node.xray_version)
+        .bind(now.micros())
+        .bind(Uuid::now_v7())
+        .execute(c)
+        .await
+        .map(drop))
+}
+
+/// Asks for a full sync. False: there is no such node.
+pub async fn request_sync(tx: &mut Tx, id: NodeId) -> Result<bool, StoreError> {
+    let request = Uuid::now_v7();
+    run!(tx, RESYNC, |sql, c| query(sql).bind(id.0).bind(request).execute(c).await.map(|done| done.rows_affected() > 0))
+}
+
+/// Forgets the pinned certificate and asks for a new connection with a full sync. False: there is no such node.
+pub async fn forget_pin(tx: &mut Tx, id: NodeId) -> Result<bool, StoreError> {
+    let request = Uuid::now_v7();
+    run!(tx, REPIN, |sql, c| query(sql).bind(id.0).bind(request).execute(c).await.map(|done| done.rows_affected() > 0))
+}
+
+/// Removes a node with its engines, its inbounds and their hosts. False: there is no such node.
+pub async fn delete(tx: &mut Tx, id: NodeId) -> Result<bool, StoreError> {
+    run!(tx, DELETE, |sql, c| query(sql).bind(id.0).execute(c).await.map(|done| done.rows_affected() > 0))
+}
+
+/// Nodes with their engines.
+async fn complete(db: &Db, rows: impl IntoIterator<Item = NodeRow>) -> Result<Vec<Node>, StoreError> {
+    let mut nodes: Vec<Node> = rows.into_iter().map(Node::from).collect();
+    if nodes.is_empty() {
+        return Ok(nodes);
+    }
+    let ids = IdList::new(nodes.iter().map(|node| node.id.0));
+    let mut backends: HashMap<i64, Vec<Backend>> = HashMap::new();
+    for row in read!(db, BACKENDS, |sql, c| query_as::<_, BackendRow>(sql).bind(ids).fetch_all(c).await)? {
+        let BackendRow { node_id, name, backend_type, version, running } = row;
+        backends.entry(node_id).or_default().push(Backend { name, backend_type, version, running });
+    }
+    for node in &mut nodes {
+        node.backends = backends.remove(&node.id.0).unwrap_or_default();
+    }
+    Ok(nodes)
+}

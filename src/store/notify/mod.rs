@@ -1,0 +1,3 @@
+//! Notifications on their way to receivers.
+
+pub mod outbox;

@@ -1,0 +1,235 @@
+//! `outbox`: what people are to be told, entered in the transaction that causes it.
+
+use serde_json::{Value, json};
+use sqlx::{query, query_as, query_scalar};
+
+use crate::domain::moment::{DAY, Moment};
+use crate::domain::notification::{Channel, DeliveryState, Destination, Notification};
+use crate::store::{Db, IdList, StoreError, Tx, read, row, run, statements};
+
+statements! {
+    ENTER =>
+        pg "INSERT INTO outbox (channel, recipient, cause, action, user_id, payload, created_at, next_attempt_at, keep_until)
+            SELECT d.channel, d.recipient, n.cause, n.action, n.user_id, n.payload, $3, $3, n.keep_until
+            FROM json_to_recordset(CAST($1 AS JSON))
+                AS n (nth BIGINT, cause TEXT, action TEXT, user_id BIGINT, payload TEXT, keep_until BIGINT)
+            CROSS JOIN json_to_recordset(CAST($2 AS JSON)) AS d (channel TEXT, recipient TEXT)
+            ORDER BY n.nth
+            ON CONFLICT (cause, channel, recipient) DO NOTHING",
+        lite "INSERT INTO outbox (channel, recipient, cause, action, user_id, payload, created_at, next_attempt_at, keep_until)
+            SELECT d.value ->> 'channel', d.value ->> 'recipient', n.value ->> 'cause', n.value ->> 'action',
+                n.value ->> 'user_id', n.value ->> 'payload', $3, $3, n.value ->> 'keep_until'
+            FROM json_each($1) AS n CROSS JOIN json_each($2) AS d
+            WHERE TRUE ORDER BY n.value ->> 'nth'
+            ON CONFLICT (cause, channel, recipient) DO NOTHING";
+    // Empty texts stand for "any".
+    PAGE =
+        "SELECT id, channel, recipient, cause, action, user_id, payload, created_at, state, attempts, next_attempt_at, finished_at, error
+         FROM outbox WHERE ($1 = '' OR channel = $1) AND ($2 = '' OR state = $2)
+         ORDER BY id DESC LIMIT $3 OFFSET $4";
+    COUNT = "SELECT COUNT(*) FROM outbox WHERE ($1 = '' OR channel = $1) AND ($2 = '' OR state = $2)";
+    BY_ID =
+        "SELECT id, channel, recipient, cause, action, user_id, payload, created_at, state, attempts, next_attempt_at, finished_at, error
+         FROM outbox WHERE id = $1";
+    // Only the oldest of each user: what comes after waits for it, so that order is kept across failures.
+    DUE =
+        "SELECT id, channel, recipient, cause, action, user_id, payload, created_at, state, attempts, next_attempt_at, finished_at, error
+         FROM outbox AS o
+         WHERE o.channel = $1 AND o.recipient = $2 AND o.state = 'waiting' AND o.next_attempt_at <= $3
+           AND NOT EXISTS (SELECT 1 FROM outbox AS e WHERE e.channel = o.channel AND e.recipient = o.recipient
+                               AND e.user_id = o.user_id AND e.state = 'waiting' AND e.id < o.id)
+         ORDER BY o.next_attempt_at, o.id LIMIT $4";
+    ALL_DUE =
+        "SELECT id, action FROM outbox
+         WHERE channel = $1 AND recipient = $2 AND state = 'waiting' AND next_attempt_at <= $3 ORDER BY id LIMIT $4";
+    BY_IDS =>
+        pg "SELECT id, channel, recipient, cause, action, user_id, payload, created_at, state, attempts, next_attempt_at, finished_at, error
+            FROM outbox WHERE id = ANY($1) ORDER BY id",
+        lite "SELECT id, channel, recipient, cause, action, user_id, payload, created_at, state, attempts, next_attempt_at, finished_at, error
+            FROM outbox WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id";
+    DELIVERED =>
+        pg "UPDATE outbox SET state = 'delivered', attempts = attempts + 1, finished_at = $2, error = NULL
+            WHERE id = ANY($1) AND state = 'waiting'",
+        lite "UPDATE outbox SET state = 'delivered', attempts = attempts + 1, finished_at = $2, error = NULL
+            WHERE id IN (SELECT value FROM json_each($1)) AND state = 'waiting'";
+    FAILED =>
+        pg "UPDATE outbox SET attempts = attempts + 1, error = $2, next_attempt_at = $4,
+                state = CASE WHEN attempts + 1 >= $5 THEN 'dead' ELSE 'waiting' END,
+                finished_at = CASE WHEN attempts + 1 >= $5 THEN CAST($3 AS BIGINT) END
+            WHERE id = ANY($1) AND state = 'waiting'",
+        lite "UPDATE outbox SET attempts = attempts + 1, error = $2, next_attempt_at = $4,
+                state = CASE WHEN attempts + 1 >= $5 THEN 'dead' ELSE 'waiting' END,
+                finished_at = CASE WHEN attempts + 1 >= $5 THEN CAST($3 AS BIGINT) END
+            WHERE id IN (SELECT value FROM json_each($1)) AND state = 'waiting'";
+    TRY_AGAIN =
+        "UPDATE outbox SET state = 'waiting', attempts = 0, next_attempt_at = $2, finished_at = NULL
+         WHERE id = $1 AND state <> 'delivered' RETURNING id";
+    PRUNE =
+        "DELETE FROM outbox WHERE id IN
+            (SELECT id FROM outbox WHERE keep_until < $1 AND (state <> 'waiting' OR keep_until < $2) ORDER BY keep_until LIMIT $3)";
+}
+
+row! {
+    /// A piece of news on its way through one channel.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct OutboxEntry {
+        /// In the order of entry.
+        pub id: i64,
+        /// webhook or telegram.
+        pub channel: String,
+        /// On Telegram the chat; else empty.
+        pub recipient: String,
+        /// What it is about: one row per cause and destination.
+        pub cause: String,
+        /// The word of the event.
+        pub action: String,
+        /// Whom it is about.
+        pub user_id: i64,
+        /// The JSON that is posted.
+        pub payload: String,
+        /// When it happened (unix microseconds).
+        pub created_at: i64,
+        /// waiting, delivered or dead.
+        pub state: String,
+        /// Attempts to deliver so far.
+        pub attempts: i64,
+        /// When it is tried next (unix microseconds).
+        pub next_attempt_at: i64,
+        /// When it was delivered or given up.
+        pub finished_at: Option<i64>,
+        /// Why the last attempt failed.
+        pub error: Option<String>,
+    }
+}
+
+/// Which entries a list shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Those of one channel.
+    pub channel: Option<Channel>,
+    /// Those in one state.
+    pub state: Option<DeliveryState>,
+}
+
+impl Filter {
+    fn binds(self) -> (&'static str, &'static str) {
+        (self.channel.map_or("", Channel::word), self.state.map_or("", DeliveryState::word))
+    }
+}
+
+/// Enters news for every destination, in this order. A cause that a destination knows is not entered again. The caller
+/// holds the users' rows, so that the news of one user is in order. Returns how many rows that made.
+pub async fn enter(
+    tx: &mut Tx,
+    to: &[Destination],
+    notifications: &[Notification],
+    now: Moment,
+) -> Result<u64, StoreError> {
+    if to.is_empty() || notifications.is_empty() {
+        return Ok(0);
+    }
+    let entry = |(nth, notification): (usize, &Notification)| {
+        json!({
+            "nth": nth,
+            "cause": notification.cause,
+            "action": notification.event.action(),
+            "user_id": notification.user,
+            "payload": notification.payload,
+            "keep_until": notification.keep_until.micros(),
+        })
+    };
+    let list = Value::from_iter(notifications.iter().enumerate().map(entry)).to_string();
+    let destination = |to: &Destination| json!({"channel": to.channel.word(), "recipient": to.recipient});
+    let to = Value::from_iter(to.iter().map(destination)).to_string();
+    run!(tx, ENTER, |sql, c| {
+        query(sql).bind(list).bind(to).bind(now.micros()).execute(c).await.map(|done| done.rows_affected())
+    })
+}
+
+/// A page of entries, newest first.
+pub async fn page(db: &Db, filter: &Filter, offset: i64, limit: i64) -> Result<Vec<OutboxEntry>, StoreError> {
+    let (channel, state) = filter.binds();
+    read!(db, PAGE, |sql, c| {
+        query_as::<_, OutboxEntry>(sql).bind(channel).bind(state).bind(limit).bind(offset).fetch_all(c).await
+    })
+}
+
+/// How many entries there are on all pages.
+pub async fn count(db: &Db, filter: &Filter) -> Result<i64, StoreError> {
+    let (channel, state) = filter.binds();
+    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(channel).bind(state).fetch_one(c).await)
+}
+
+/// One entry.
+pub async fn by_id(db: &Db, id: i64) -> Result<Option<OutboxEntry>, StoreError> {
+    read!(db, BY_ID, |sql, c| query_as::<_, OutboxEntry>(sql).bind(id).fetch_optional(c).await)
+}
+
+/// What should be sent there now, the longest due first: at most one entry of each user.
+pub async fn due(db: &Db, to: &Destination, now: Moment, limit: i64) -> Result<Vec<OutboxEntry>, StoreError> {
+    read!(db, DUE, |sql, c| {
+        let query = query_as::<_, OutboxEntry>(sql).bind(to.channel.word()).bind(&to.recipient);
+        query.bind(now.micros()).bind(limit).fetch_all(c).await
+    })
+}
+
+row! {
+    /// A entry without what is in it.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Envelope {
+        /// The entry.
+        pub id: i64,
+        /// The word of the event.
+        pub action: String,
+    }
+}
+
+/// Everything that should be sent there now, in the order in which it happened.
+pub async fn all_due(db: &Db, to: &Destination, now: Moment, limit: i64) -> Result<Vec<Envelope>, StoreError> {
+    read!(db, ALL_DUE, |sql, c| {
+        let query = query_as::<_, Envelope>(sql).bind(to.channel.word()).bind(&to.recipient);
+        query.bind(now.micros()).bind(limit).fetch_all(c).await
+    })
+}
+
+/// These entries, in the order in which it happened.
+pub async fn by_ids(db: &Db, ids: IdList) -> Result<Vec<OutboxEntry>, StoreError> {
+    read!(db, BY_IDS, |sql, c| query_as::<_, OutboxEntry>(sql).bind(ids).fetch_all(c).await)
+}
+
+/// Enters that these entries have arrived.
+pub async fn delivered(tx: &mut Tx, ids: IdList, now: Moment) -> Result<(), StoreError> {
+    run!(tx, DELIVERED, |sql, c| query(sql).bind(ids).bind(now.micros()).execute(c).await.map(drop))
+}
+
+/// Enters that an attempt to deliver these entries failed: the next one is at `next`, unless that was the last of so
+/// many attempts.
+pub async fn failed(
+    tx: &mut Tx,
+    ids: IdList,
+    error: &str,
+    now: Moment,
+    next: Moment,
+    attempts: u32,
+) -> Result<(), StoreError> {
+    run!(tx, FAILED, |sql, c| {
+        let query = query(sql).bind(ids).bind(error).bind(now.micros()).bind(next.micros()).bind(i64::from(attempts));
+        query.execute(c).await.map(drop)
+    })
+}
+
+/// Has a entry tried again from the beginning; false when it is delivered already, or is not there.
+pub async fn try_again(tx: &mut Tx, id: i64, now: Moment) -> Result<bool, StoreError> {
+    run!(tx, TRY_AGAIN, |sql, c| {
+        query_scalar::<_, i64>(sql).bind(id).bind(now.micros()).fetch_optional(c).await.map(|id| id.is_some())
+    })
+}
+
+/// Deletes up to `limit` entries that are done and need not be remembered any more, and those that have waited a month
+/// beyond that because their destination is not set up any more. Returns how many.
+pub async fn prune(tx: &mut Tx, now: Moment, limit: i64) -> Result<u64, StoreError> {
+    run!(tx, PRUNE, |sql, c| {
+        let query = query(sql).bind(now.micros()).bind(now.plus(-30 * DAY).micros()).bind(limit);
+        query.execute(c).await.map(|done| done.rows_affected())
+    })
+}

@@ -1,0 +1,85 @@
+//! Rolls hours of usage up to days once nobody needs the hours any more: the totals stay, the rows become a
+//! twenty-fourth. What is folded into an old hour afterwards is rolled up by the next run.
+
+use sqlx::query;
+
+use crate::domain::moment::Moment;
+use crate::store::{StoreError, Tx, run, statements};
+
+statements! {
+    // One statement on PostgreSQL: what is deleted is exactly what is added, whoever else writes to these hours.
+    ROLL_UP_USERS =>
+        pg "WITH gone AS (
+                DELETE FROM user_usage_hours
+                WHERE ctid = ANY(ARRAY(SELECT ctid FROM user_usage_hours WHERE hour < $1 ORDER BY hour LIMIT $2))
+                RETURNING user_id, hour - hour % 86400000000 AS day, node_id, counted)
+            INSERT INTO user_usage_days (user_id, day, node_id, counted)
+            SELECT user_id, day, node_id, CAST(LEAST(SUM(counted), 9000000000000000000) AS BIGINT) FROM gone
+            GROUP BY user_id, day, node_id ORDER BY user_id, day, node_id
+            ON CONFLICT (user_id, day, node_id) DO UPDATE SET
+                counted = LEAST(user_usage_days.counted, 9000000000000000000 - excluded.counted) + excluded.counted",
+        lite "INSERT INTO user_usage_days (user_id, day, node_id, counted)
+            SELECT user_id, hour - hour % 86400000000 AS day, node_id,
+                CAST(MIN(TOTAL(counted), 9000000000000000000) AS INTEGER)
+            FROM (SELECT user_id, hour, node_id, counted FROM user_usage_hours WHERE hour < $1
+                  ORDER BY hour, user_id, node_id LIMIT $2)
+            GROUP BY user_id, day, node_id
+            ON CONFLICT (user_id, day, node_id) DO UPDATE SET
+                counted = MIN(user_usage_days.counted, 9000000000000000000 - excluded.counted) + excluded.counted";
+    DROP_USERS_HOURS =>
+        pg "SELECT $1::BIGINT, $2::BIGINT",
+        lite "DELETE FROM user_usage_hours WHERE (user_id, hour, node_id) IN
+            (SELECT user_id, hour, node_id FROM user_usage_hours WHERE hour < $1 ORDER BY hour, user_id, node_id LIMIT $2)";
+    ROLL_UP_NODES =>
+        pg "WITH gone AS (
+                DELETE FROM node_usage_hours
+                WHERE ctid = ANY(ARRAY(SELECT ctid FROM node_usage_hours WHERE hour < $1 ORDER BY hour LIMIT $2))
+                RETURNING node_id, hour - hour % 86400000000 AS day, uplink, downlink, counted)
+            INSERT INTO node_usage_days (node_id, day, uplink, downlink, counted)
+            SELECT node_id, day, CAST(LEAST(SUM(uplink), 9000000000000000000) AS BIGINT),
+                CAST(LEAST(SUM(downlink), 9000000000000000000) AS BIGINT),
+                CAST(LEAST(SUM(counted), 9000000000000000000) AS BIGINT)
+            FROM gone GROUP BY node_id, day ORDER BY node_id, day
+            ON CONFLICT (node_id, day) DO UPDATE SET
+                uplink = LEAST(node_usage_days.uplink, 9000000000000000000 - excluded.uplink) + excluded.uplink,
+                downlink = LEAST(node_usage_days.downlink, 9000000000000000000 - excluded.downlink) + excluded.downlink,
+                counted = LEAST(node_usage_days.counted, 9000000000000000000 - excluded.counted) + excluded.counted",
+        lite "INSERT INTO node_usage_days (node_id, day, uplink, downlink, counted)
+            SELECT node_id, hour - hour % 86400000000 AS day, CAST(MIN(TOTAL(uplink), 9000000000000000000) AS INTEGER),
+                CAST(MIN(TOTAL(downlink), 9000000000000000000) AS INTEGER),
+                CAST(MIN(TOTAL(counted), 9000000000000000000) AS INTEGER)
+            FROM (SELECT node_id, hour, uplink, downlink, counted FROM node_usage_hours WHERE hour < $1
+                  ORDER BY hour, node_id LIMIT $2)
+            GROUP BY node_id, day
+            ON CONFLICT (node_id, day) DO UPDATE SET
+                uplink = MIN(node_usage_days.uplink, 9000000000000000000 - excluded.uplink) + excluded.uplink,
+                downlink = MIN(node_usage_days.downlink, 9000000000000000000 - excluded.downlink) + excluded.downlink,
+                counted = MIN(node_usage_days.counted, 9000000000000000000 - excluded.counted) + excluded.counted";
+    DROP_NODES_HOURS =>
+        pg "SELECT $1::BIGINT, $2::BIGINT",
+        lite "DELETE FROM node_usage_hours WHERE (node_id, hour) IN
+            (SELECT node_id, hour FROM node_usage_hours WHERE hour < $1 ORDER BY hour, node_id LIMIT $2)";
+}
+
+/// Adds at most `limit` hours of users before `before` (the start of a day) to their days, and deletes them. Returns
+/// how many days were written; 0: there was none.
+pub async fn roll_up_users(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
+    let days = run!(tx, ROLL_UP_USERS, |sql, c| {
+        query(sql).bind(before.micros()).bind(limit).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    if let Tx::Lite { .. } = tx {
+        run!(tx, DROP_USERS_HOURS, |sql, c| query(sql).bind(before.micros()).bind(limit).execute(c).await.map(drop))?;
+    }
+    Ok(days)
+}
+
+/// The same for hours of nodes.
+pub async fn roll_up_nodes(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
+    let days = run!(tx, ROLL_UP_NODES, |sql, c| {
+        query(sql).bind(before.micros()).bind(limit).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    if let Tx::Lite { .. } = tx {
+        run!(tx, DROP_NODES_HOURS, |sql, c| query(sql).bind(before.micros()).bind(limit).execute(c).await.map(drop))?;
+    }
+    Ok(days)
+}

@@ -1,0 +1,8 @@
+//! Usage of nodes and users: staged batches, their totals, and the hours and days that series are read from.
+
+pub mod batches;
+pub mod days;
+pub mod hours;
+pub mod series;
+pub mod totals;
+pub(in crate::store) mod traffic_writers;

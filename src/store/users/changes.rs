@@ -1,0 +1,76 @@
+//! `user_change`: which users may differ from what the nodes have. Whoever changes what a node should know about a
+//! user marks it here in the same transaction; the leader's node supervisor clears the marks.
+
+use sqlx::{query, query_as};
+use uuid::Uuid;
+
+use crate::domain::ids::{ServiceId, UserId};
+use crate::domain::moment::Moment;
+use crate::store::{Db, Fence, FenceError, IdList, StoreError, Tx, read, retry, row, run, statements};
+
+statements! {
+    MARK =>
+        pg "INSERT INTO user_change (user_id, change_id, changed_at) SELECT id, $2, $3 FROM UNNEST(CAST($1 AS BIGINT[])) AS ids (id)
+            ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at",
+        lite "INSERT INTO user_change (user_id, change_id, changed_at) SELECT value, $2, $3 FROM json_each($1) WHERE TRUE
+            ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at";
+    MARK_USERS_OF_SERVICE =
+        "INSERT INTO user_change (user_id, change_id, changed_at)
+         SELECT s.user_id, $2, $3 FROM users_services s JOIN users u ON u.id = s.user_id
+         WHERE s.service_id = $1 AND s.user_id <= $4 AND u.activated = TRUE ORDER BY s.user_id
+         ON CONFLICT (user_id) DO UPDATE SET change_id = excluded.change_id, changed_at = excluded.changed_at";
+    PAGE = "SELECT user_id, change_id FROM user_change WHERE user_id > $1 ORDER BY user_id LIMIT $2";
+    CLEAR =>
+        pg "WITH settled AS (
+                SELECT c.user_id FROM user_change AS c
+                JOIN json_to_recordset(CAST($1 AS JSON)) AS d (user_id BIGINT, change_id UUID)
+                    ON d.user_id = c.user_id AND d.change_id = c.change_id
+                ORDER BY c.user_id FOR UPDATE OF c)
+            DELETE FROM user_change WHERE user_id IN (SELECT user_id FROM settled)",
+        lite "DELETE FROM user_change WHERE (user_id, lower(hex(change_id))) IN
+            (SELECT value ->> 'user_id', value ->> 'change_id' FROM json_each($1))";
+}
+
+row! {
+    /// A user that may differ from what the nodes have.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Mark {
+        /// The user's row.
+        pub user_id: i64,
+        /// Another value with every change.
+        pub change_id: Uuid,
+    }
+}
+
+/// Marks users as changed. A mark that is already there gets a new id, so that whoever is sending the older state
+/// will not clear it.
+pub async fn mark(tx: &mut Tx, users: IdList, now: Moment) -> Result<(), StoreError> {
+    let change_id = Uuid::now_v7();
+    run!(tx, MARK, |sql, c| query(sql).bind(users).bind(change_id).bind(now.micros()).execute(c).await.map(drop))
+}
+
+/// The next marks after `after`, by user, at most `limit`.
+pub async fn page(db: &Db, after: UserId, limit: usize) -> Result<Vec<Mark>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    read!(db, PAGE, |sql, c| query_as::<_, Mark>(sql).bind(after.0).bind(limit).fetch_all(c).await)
+}
+
+/// Clears marks that every node has: a user that changed again meanwhile has another mark, and that one stays.
+pub async fn clear(fence: &Fence, marks: &[Mark]) -> Result<(), FenceError> {
+    let entry = |mark: &Mark| serde_json::json!({"user_id": mark.user_id, "change_id": mark.change_id.simple()});
+    let list = serde_json::Value::from_iter(marks.iter().map(entry)).to_string();
+    retry(FenceError::is_retry, async || {
+        let mut tx = fence.begin().await?;
+        run!(&mut *tx, CLEAR, |sql, c| query(sql).bind(&list).execute(c).await.map(drop))?;
+        tx.commit().await
+    })
+    .await
+}
+
+/// Marks the activated users of a service, up to one of them: before its inbounds change, or before it goes.
+pub async fn mark_users_of(tx: &mut Tx, service: ServiceId, up_to: UserId, now: Moment) -> Result<(), StoreError> {
+    let change_id = Uuid::now_v7();
+    run!(tx, MARK_USERS_OF_SERVICE, |sql, c| {
+        query(sql).bind(service.0).bind(change_id).bind(now.micros()).bind(up_to.0).execute(c).await.map(drop)
+    })
+}

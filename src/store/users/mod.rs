@@ -1,0 +1,283 @@
+//! `users` with `user_traffic` and `users_services`: reading one user, and writing what an admin changed. Rows are
+//! locked in the order of the house: admins, services, users, user_traffic.
+
+pub mod bulk;
+pub mod changes;
+pub mod expiring;
+pub mod list;
+mod list_conditions;
+mod list_count;
+mod list_page;
+pub mod node_status;
+pub(in crate::store) mod online;
+pub mod owner_totals;
+pub mod resets;
+pub mod review;
+pub(in crate::store) mod row;
+pub mod subscription_fetches;
+
+use sqlx::types::Json;
+use sqlx::{query, query_as, query_scalar};
+
+use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
+use crate::domain::ids::{AdminId, ServiceId, UserId};
+use crate::domain::moment::Moment;
+use crate::domain::user::{Expiry, Owner, User};
+use row::{UserRow, rows_in_text, select_users, user_columns, user_joins};
+
+statements! {
+    BY_USERNAME => pg select_users!(pg "u.username = $1"), lite select_users!(lite "u.username = $1");
+    /// In any order. On SQLite they come as one text.
+    BY_USERNAMES =>
+        pg select_users!(pg "u.username = ANY($1)"),
+        lite concat!(
+            user_columns!(lite text),
+            " FROM json_each($1) wanted CROSS JOIN users u",
+            user_joins!(),
+            " WHERE u.username = wanted.value)"
+        );
+    BY_ID => pg select_users!(pg "u.id = $1"), lite select_users!(lite "u.id = $1");
+    BY_IDS =>
+        pg select_users!(pg "u.id = ANY($1)"),
+        lite select_users!(lite "u.id IN (SELECT value FROM json_each($1))");
+    REMOVED =>
+        pg "SELECT ARRAY(SELECT id FROM users WHERE removed = TRUE AND id > $1 AND id <= $2)",
+        lite "SELECT json_group_array(id) FROM users INDEXED BY users_removed
+              WHERE removed = TRUE AND id > $1 AND id <= $2";
+    LOCK_BY_USERNAME =>
+        pg "SELECT id FROM users WHERE username = $1 FOR UPDATE",
+        lite "SELECT id FROM users WHERE username = $1";
+    /// Held, so that the admin outlives the transaction that makes it an owner.
+    HOLD_OWNER =>
+        pg "SELECT id, username, subscription_url_prefix FROM admins WHERE username = $1 FOR KEY SHARE",
+        lite "SELECT id, username, subscription_url_prefix FROM admins WHERE username = $1";
+    HOLD_SERVICES =>
+        pg "SELECT id FROM services WHERE id = ANY($1) ORDER BY id FOR KEY SHARE",
+        lite "SELECT id FROM services WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id";
+    INSERT =
+        "INSERT INTO users (username, key, owner_id, enabled, activated, expire_strategy, expire_date, usage_duration,
+                activation_deadline, note, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         RETURNING id";
+    INSERT_TRAFFIC =
+        "INSERT INTO user_traffic (user_id, data_limit, data_limit_reset_strategy, created_at) VALUES ($1, $2, $3, $4)";
+    UPDATE =
+        "UPDATE users SET username = $2, key = $3, owner_id = $4, enabled = $5, activated = $6, removed = $7,
+                expire_strategy = $8, expire_date = $9, usage_duration = $10, activation_deadline = $11, note = $12,
+                edit_at = $13, sub_revoked_at = $14
+         WHERE id = $1";
+    UPDATE_LIMIT = "UPDATE user_traffic SET data_limit = $2, data_limit_reset_strategy = $3 WHERE user_id = $1";
+    RESET_TRAFFIC = "UPDATE user_traffic SET used_traffic = 0, traffic_reset_at = $2 WHERE user_id = $1";
+    DROP_SERVICES =>
+        pg "DELETE FROM users_services WHERE user_id = $1 AND service_id <> ALL($2)",
+        lite "DELETE FROM users_services WHERE user_id = $1 AND service_id NOT IN (SELECT value FROM json_each($2))";
+    ADD_SERVICES =>
+        pg "INSERT INTO users_services (user_id, service_id) SELECT $1, id FROM UNNEST(CAST($2 AS BIGINT[])) AS ids (id)
+            ON CONFLICT DO NOTHING",
+        lite "INSERT INTO users_services (user_id, service_id) SELECT $1, value FROM json_each($2) WHERE TRUE
+            ON CONFLICT DO NOTHING";
+    TICK_KEY_CHANGE = "UPDATE key_change SET seq = seq + 1 WHERE id = 1 RETURNING seq";
+    SET_KEY_CHANGE = "UPDATE users SET key_change_seq = $2 WHERE id = $1";
+}
+
+/// The user of that name; removed users have none.
+pub async fn by_username(db: &Db, username: &str) -> Result<Option<User>, StoreError> {
+    if username.contains('\0') {
+        // No user has such a name, and PostgreSQL would not even look.
+        return Ok(None);
+    }
+    read!(db, BY_USERNAME, |sql, c| query_as::<_, UserRow>(sql).bind(username).fetch_optional(c).await)
+        .map(|row| row.map(User::from))
+}
+
+/// The users of these names, in no particular order.
+pub async fn by_usernames(db: &Db, usernames: &[&str]) -> Result<Vec<User>, StoreError> {
+    let usernames: Vec<&str> = usernames.iter().copied().filter(|name| !name.contains('\0')).collect();
+    let rows: sqlx::Result<Vec<UserRow>> = match db {
+        Db::Pg(pool) => query_as(BY_USERNAMES.pg).bind(usernames).fetch_all(pool).await,
+        Db::Lite(lite) => {
+            let text = query_scalar::<_, String>(BY_USERNAMES.lite).bind(Json(usernames)).fetch_one(&lite.read).await;
+            text.and_then(|text| rows_in_text(&text))
+        }
+    };
+    let rows = rows.map_err(|source| StoreError::new(BY_USERNAMES.name, source))?;
+    Ok(rows.into_iter().map(User::from).collect())
+}
+
+/// These users, removed ones too, in no particular order.
+pub async fn by_ids(db: &Db, ids: IdList) -> Result<Vec<User>, StoreError> {
+    read!(db, BY_IDS, |sql, c| query_as::<_, UserRow>(sql).bind(ids).fetch_all(c).await)
+        .map(|rows| rows.into_iter().map(User::from).collect())
+}
+
+/// The same as this transaction sees them, ascending by id.
+pub async fn of_ids(tx: &mut Tx, ids: &IdList) -> Result<Vec<User>, StoreError> {
+    let rows = run!(tx, BY_IDS, |sql, c| query_as::<_, UserRow>(sql).bind(ids).fetch_all(c).await)?;
+    let mut users: Vec<User> = rows.into_iter().map(User::from).collect();
+    users.sort_unstable_by_key(|user| user.id);
+    Ok(users)
+}
+
+/// The removed users after one and up to another.
+pub(in crate::store) async fn removed(db: &Db, after: UserId, up_to: UserId) -> Result<IdList, StoreError> {
+    read!(db, REMOVED, |sql, c| query_scalar::<_, IdList>(sql).bind(after.0).bind(up_to.0).fetch_one(c).await)
+}
+
+/// The user of that name, as nobody else can change it before the end of the transaction.
+pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<User>, StoreError> {
+    if username.contains('\0') {
+        return Ok(None);
+    }
+    // Two statements: on PostgreSQL the second one sees what others committed while the first one waited.
+    let id = run!(tx, LOCK_BY_USERNAME, |sql, c| query_scalar::<_, i64>(sql).bind(username).fetch_optional(c).await)?;
+    match id {
+        Some(id) => by_id(tx, UserId(id)).await,
+        None => Ok(None),
+    }
+}
+
+/// The user of that row, removed or not, as this transaction sees it.
+pub async fn by_id(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
+    run!(tx, BY_ID, |sql, c| query_as::<_, UserRow>(sql).bind(id.0).fetch_optional(c).await)
+        .map(|row| row.map(User::from))
+}
+
+row! {
+    struct OwnerRow {
+        id: i64,
+        username: String,
+        subscription_url_prefix: String,
+    }
+}
+
+/// The admin of that name as an owner, who will not be gone before the end of the transaction.
+pub async fn hold_owner(tx: &mut Tx, username: &str) -> Result<Option<Owner>, StoreError> {
+    let row = run!(tx, HOLD_OWNER, |sql, c| query_as::<_, OwnerRow>(sql).bind(username).fetch_optional(c).await)?;
+    Ok(row.map(|row| Owner {
+        id: AdminId(row.id),
+        username: row.username,
+        subscription_url_prefix: row.subscription_url_prefix,
+    }))
+}
+
+/// Those of the services that exist, by id; they will not be gone before the end of the transaction.
+pub async fn hold_services(tx: &mut Tx, wanted: &[ServiceId]) -> Result<Vec<ServiceId>, StoreError> {
+    let wanted = IdList::new(wanted.iter().map(|id| id.0));
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    run!(tx, HOLD_SERVICES, |sql, c| query_scalar::<_, i64>(sql).bind(wanted).fetch_all(c).await)
+        .map(|ids| ids.into_iter().map(ServiceId).collect())
+}
+
+/// Writes a new user (whose id is not looked at). A name or key that is taken is [`super::Fault::Unique`].
+pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
+    let end = End::of(user);
+    let id = run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
+        .bind(user.username.as_deref())
+        .bind(&user.key)
+        .bind(user.owner.as_ref().map(|owner| owner.id.0))
+        .bind(user.enabled)
+        .bind(user.activated)
+        .bind(user.expiry.strategy())
+        .bind(end.date)
+        .bind(end.duration)
+        .bind(end.deadline)
+        .bind(user.note.as_deref())
+        .bind(user.created_at.micros())
+        .fetch_one(c)
+        .await)?;
+    run!(tx, INSERT_TRAFFIC, |sql, c| query(sql)
+        .bind(id)
+        .bind(user.data_limit)
+        .bind(user.reset_strategy.word())
+        .bind(user.created_at.micros())
+        .execute(c)
+        .await
+        .map(drop))?;
+    add_services(tx, UserId(id), &user.service_ids).await?;
+    Ok(UserId(id))
+}
+
+/// Writes what differs between two states of a locked user: only the tables concerned are touched. Usage counters
+/// are written by [`reset_traffic`] alone.
+pub async fn update(tx: &mut Tx, before: &User, after: &User) -> Result<(), StoreError> {
+    let end = End::of(after);
+    run!(tx, UPDATE, |sql, c| query(sql)
+        .bind(after.id.0)
+        .bind(after.username.as_deref())
+        .bind(&after.key)
+        .bind(after.owner.as_ref().map(|owner| owner.id.0))
+        .bind(after.enabled)
+        .bind(after.activated)
+        .bind(after.removed)
+        .bind(after.expiry.strategy())
+        .bind(end.date)
+        .bind(end.duration)
+        .bind(end.deadline)
+        .bind(after.note.as_deref())
+        .bind(after.edit_at.map(Moment::micros))
+        .bind(after.sub_revoked_at.map(Moment::micros))
+        .execute(c)
+        .await
+        .map(drop))?;
+    if (before.data_limit, before.reset_strategy) != (after.data_limit, after.reset_strategy) {
+        run!(tx, UPDATE_LIMIT, |sql, c| query(sql)
+            .bind(after.id.0)
+            .bind(after.data_limit)
+            .bind(after.reset_strategy.word())
+            .execute(c)
+            .await
+            .map(drop))?;
+    }
+    if before.traffic_reset_at != after.traffic_reset_at {
+        run!(tx, RESET_TRAFFIC, |sql, c| query(sql)
+            .bind(after.id.0)
+            .bind(after.traffic_reset_at.map(Moment::micros))
+            .execute(c)
+            .await
+            .map(drop))?;
+    }
+    if before.service_ids != after.service_ids {
+        let kept = IdList::new(after.service_ids.iter().map(|id| id.0));
+        run!(tx, DROP_SERVICES, |sql, c| query(sql).bind(after.id.0).bind(kept).execute(c).await.map(drop))?;
+        add_services(tx, after.id, &after.service_ids).await?;
+    }
+    Ok(())
+}
+
+async fn add_services(tx: &mut Tx, user: UserId, services: &[ServiceId]) -> Result<(), StoreError> {
+    if services.is_empty() {
+        return Ok(());
+    }
+    let services = IdList::new(services.iter().map(|id| id.0));
+    run!(tx, ADD_SERVICES, |sql, c| query(sql).bind(user.0).bind(services).execute(c).await.map(drop))
+}
+
+/// Notes by the clock of keys that this user's key changed: a node synced at an earlier reading has the old one.
+/// The clock stays locked to the end of the transaction, so take this last, before only the mark.
+pub async fn note_key_change(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    let seq = run!(tx, TICK_KEY_CHANGE, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+    run!(tx, SET_KEY_CHANGE, |sql, c| query(sql).bind(user.0).bind(seq).execute(c).await.map(drop))
+}
+
+/// The columns of an account's end.
+struct End {
+    date: Option<i64>,
+    duration: Option<i64>,
+    deadline: Option<i64>,
+}
+
+impl End {
+    fn of(user: &User) -> Self {
+        match user.expiry {
+            Expiry::Never => Self { date: None, duration: user.usage_duration, deadline: None },
+            Expiry::FixedDate(date) => {
+                Self { date: Some(date.micros()), duration: user.usage_duration, deadline: None }
+            }
+            Expiry::StartOnFirstUse { duration, deadline } => {
+                Self { date: None, duration: Some(duration), deadline: deadline.map(Moment::micros) }
+            }
+        }
+    }
+}

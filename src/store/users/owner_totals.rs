@@ -1,0 +1,46 @@
+//! `owner_totals`: how many users each admin has, and what they have used. Triggers keep it in step with `users`;
+//! recordings of usage add to it themselves.
+
+use sqlx::{query, query_scalar};
+
+use crate::domain::ids::AdminId;
+use crate::store::usage::totals::Column;
+use crate::store::{Db, StoreError, Tx, read, run, statements};
+
+statements! {
+    USERS = "SELECT CAST(COALESCE(SUM(users), 0) AS BIGINT) FROM owner_totals
+             WHERE CAST($1 AS BIGINT) IS NULL OR owner_id = $1";
+    // A statement of its own after the one that locks the users' traffic, so that on PostgreSQL it sees an owner that
+    // changed meanwhile. Binds as in `usage_totals::columns`; a float is exact far beyond what a recording brings.
+    ADD_TRAFFIC =>
+        pg "INSERT INTO owner_totals (owner_id, users, traffic)
+            SELECT COALESCE(u.owner_id, 0), 0, SUM(e.counted)
+            FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS e (user_id, counted) JOIN users u ON u.id = e.user_id GROUP BY 1",
+        lite "INSERT INTO owner_totals (owner_id, users, traffic)
+            SELECT COALESCE(u.owner_id, 0), 0, CAST(TOTAL(e.value ->> 1) AS INTEGER)
+            FROM json_each($1) AS e JOIN users u ON u.id = e.value ->> 0 GROUP BY 1
+            ON CONFLICT (owner_id) DO UPDATE SET traffic = traffic + excluded.traffic";
+    FOLD =>
+        pg "WITH taken AS (DELETE FROM owner_totals
+                           WHERE ctid = ANY(ARRAY(SELECT ctid FROM owner_totals FOR UPDATE SKIP LOCKED))
+                           RETURNING owner_id, users, traffic)
+            INSERT INTO owner_totals (owner_id, users, traffic)
+            SELECT owner_id, SUM(users), SUM(traffic) FROM taken GROUP BY owner_id
+            HAVING SUM(users) <> 0 OR SUM(traffic) <> 0",
+        lite "DELETE FROM owner_totals WHERE users = 0 AND traffic = 0";
+}
+
+/// How many users of that admin, or of anybody, are not removed.
+pub async fn users(db: &Db, owner: Option<AdminId>) -> Result<i64, StoreError> {
+    read!(db, USERS, |sql, c| query_scalar::<_, i64>(sql).bind(owner.map(|owner| owner.0)).fetch_one(c).await)
+}
+
+/// Adds what users were charged to their owners' sums, after it was added to the users' own.
+pub(in crate::store) async fn add_traffic(tx: &mut Tx, users: &Column, counted: &Column) -> Result<(), StoreError> {
+    run!(tx, ADD_TRAFFIC, |sql, c| query(sql).bind(users).bind(counted).execute(c).await.map(drop))
+}
+
+/// Makes one row of each owner's rows, so that sums stay quick. Nobody waits for it, and no sum changes.
+pub async fn fold(tx: &mut Tx) -> Result<(), StoreError> {
+    run!(tx, FOLD, |sql, c| query(sql).execute(c).await.map(drop))
+}

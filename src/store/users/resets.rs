@@ -1,0 +1,36 @@
+//! Whose used traffic goes back to zero by itself: the data says when (`user_traffic.next_reset_at`), so a reset that
+//! nobody was there to make is made later, once.
+
+use sqlx::query_scalar;
+
+use super::{bulk, review};
+use crate::domain::moment::Moment;
+use crate::store::{Db, IdList, StoreError, Tx, read, run, statements};
+
+/// Users in one transaction at most.
+pub const CHUNK: i64 = 500;
+
+statements! {
+    DUE = "SELECT user_id FROM user_traffic WHERE next_reset_at <= $1 ORDER BY next_reset_at LIMIT $2";
+    STILL_DUE =>
+        pg "SELECT user_id FROM user_traffic WHERE user_id = ANY(CAST($1 AS BIGINT[])) AND next_reset_at <= $2",
+        lite "SELECT user_id FROM user_traffic WHERE user_id IN (SELECT value FROM json_each($1)) AND next_reset_at <= $2";
+}
+
+/// Up to [`CHUNK`] users whose reset is due, removed ones too: so that they do not stay due for ever.
+pub async fn due(db: &Db, now: Moment) -> Result<IdList, StoreError> {
+    read!(db, DUE, |sql, c| query_scalar::<_, i64>(sql).bind(now.micros()).bind(CHUNK).fetch_all(c).await)
+        .map(IdList::new)
+}
+
+/// Resets those of the users who are still due; the next reset counts from now. Returns them, and those whom only
+/// their used traffic kept from working: these are activated, and the caller marks them as changed.
+pub async fn reset(tx: &mut Tx, users: &IdList, now: Moment) -> Result<(IdList, IdList), StoreError> {
+    review::lock(tx, users).await?;
+    let due = run!(tx, STILL_DUE, |sql, c| {
+        query_scalar::<_, i64>(sql).bind(users).bind(now.micros()).fetch_all(c).await
+    })?;
+    let due = IdList::new(due);
+    let back = bulk::reset_traffic(tx, due.clone(), now).await?;
+    Ok((due, back))
+}

@@ -1,0 +1,136 @@
+//! What `review_users` asks and writes: who ran out, and who started. Candidates are read outside of transactions;
+//! what is written is decided again from the locked rows, so each chunk is harmless to repeat.
+
+use sqlx::query_scalar;
+
+use crate::domain::ids::UserId;
+use crate::domain::moment::Moment;
+use crate::store::{Db, IdList, StoreError, Tx, read, run, statements};
+
+/// Users in one transaction at most.
+pub const CHUNK: i64 = 500;
+
+statements! {
+    // The three ways to run out have an index each; a removed user is not activated.
+    EXPIRED = "SELECT id FROM users WHERE activated = TRUE AND expire_strategy = 'fixed_date' AND expire_date < $1
+        ORDER BY expire_date LIMIT $2";
+    DISABLED = "SELECT id FROM users WHERE activated = TRUE AND enabled = FALSE ORDER BY id LIMIT $1";
+    // Nearly all of them were deactivated long ago. PostgreSQL takes those away by small indexes whose ids are all that it
+    // reads; SQLite looks each user up, which costs it no more. `OFFSET 0` has PostgreSQL look each one up, too: as a join,
+    // while its statistics still say that nobody is deactivated, it may compare everybody with everybody.
+    LIMITED =>
+        pg "SELECT t.user_id FROM user_traffic AS t
+            WHERE t.data_limit_reached = TRUE AND t.user_id > $1
+              AND NOT EXISTS (SELECT 1 FROM users AS x WHERE x.removed = FALSE AND x.activated = FALSE AND x.id = t.user_id OFFSET 0)
+              AND NOT EXISTS (SELECT 1 FROM users AS r WHERE r.removed = TRUE AND r.id = t.user_id OFFSET 0)
+            ORDER BY t.user_id LIMIT $2",
+        lite "SELECT u.id FROM user_traffic AS t JOIN users AS u ON u.id = t.user_id
+            WHERE t.data_limit_reached = TRUE AND u.activated = TRUE AND t.user_id > $1 ORDER BY t.user_id LIMIT $2";
+    // A subquery for each of the few who wait: joined, PostgreSQL would read everybody's traffic.
+    STARTED = "SELECT u.id FROM users AS u
+        WHERE u.removed = FALSE AND u.expire_strategy = 'start_on_first_use' AND u.enabled = TRUE AND u.id > $2
+          AND (SELECT t.data_limit_reached = FALSE
+                      AND (t.online_at >= COALESCE(u.edit_at, u.created_at) OR u.activation_deadline <= $1)
+               FROM user_traffic AS t WHERE t.user_id = u.id)
+        ORDER BY u.id LIMIT $3";
+    LOCK =>
+        pg "SELECT id FROM users WHERE id = ANY(CAST($1 AS BIGINT[])) ORDER BY id FOR UPDATE",
+        lite "SELECT value FROM json_each($1)";
+    DEACTIVATE =>
+        pg "UPDATE users AS u SET activated = FALSE FROM user_traffic AS t
+            WHERE u.id = ANY($1::BIGINT[]) AND t.user_id = u.id AND u.activated = TRUE
+              AND (u.enabled = FALSE OR t.data_limit_reached = TRUE
+                   OR (u.expire_strategy = 'fixed_date' AND u.expire_date < $2))
+            RETURNING u.id",
+        lite "UPDATE users SET activated = FALSE FROM user_traffic AS t
+            WHERE users.id IN (SELECT value FROM json_each($1)) AND t.user_id = users.id AND users.activated = TRUE
+              AND (users.enabled = FALSE OR t.data_limit_reached = TRUE
+                   OR (users.expire_strategy = 'fixed_date' AND users.expire_date < $2))
+            RETURNING users.id";
+    START =>
+        pg "UPDATE users AS u SET expire_strategy = 'fixed_date', expire_date = $2 + COALESCE(u.usage_duration, 0) * 1000000
+            FROM user_traffic AS t
+            WHERE u.id = ANY($1::BIGINT[]) AND t.user_id = u.id AND u.removed = FALSE AND u.enabled = TRUE
+              AND u.expire_strategy = 'start_on_first_use' AND t.data_limit_reached = FALSE
+              AND (t.online_at >= COALESCE(u.edit_at, u.created_at) OR u.activation_deadline <= $2)
+            RETURNING u.id",
+        lite "UPDATE users SET expire_strategy = 'fixed_date', expire_date = $2 + COALESCE(usage_duration, 0) * 1000000
+            FROM user_traffic AS t
+            WHERE users.id IN (SELECT value FROM json_each($1)) AND t.user_id = users.id AND users.removed = FALSE
+              AND users.enabled = TRUE AND users.expire_strategy = 'start_on_first_use' AND t.data_limit_reached = FALSE
+              AND (t.online_at >= COALESCE(users.edit_at, users.created_at) OR users.activation_deadline <= $2)
+            RETURNING users.id";
+}
+
+/// What a review looks for. Where users who were seen to before may still match the index, it goes on behind the last
+/// one instead of looking at all of them again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// Activated users whose fixed date has passed.
+    Expired,
+    /// Activated users who are switched off.
+    Disabled,
+    /// Activated users behind this one who have used up their data.
+    Limited(UserId),
+    /// On-hold users behind this one who were seen online since they were made or edited, or whose deadline has come.
+    Started(UserId),
+}
+
+impl Search {
+    /// All, from the beginning, in the order in which they are done: who ran out does not start.
+    pub const ALL: [Self; 4] = [Self::Expired, Self::Disabled, Self::Limited(UserId(0)), Self::Started(UserId(0))];
+
+    /// The search behind what was found.
+    #[must_use]
+    pub fn behind(self, found: &IdList) -> Self {
+        let Some(last) = found.as_slice().last().copied().map(UserId) else { return self };
+        match self {
+            Self::Expired | Self::Disabled => self,
+            Self::Limited(_) => Self::Limited(last),
+            Self::Started(_) => Self::Started(last),
+        }
+    }
+}
+
+/// Finds up to [`CHUNK`] users.
+pub async fn find(db: &Db, search: Search, now: Moment) -> Result<IdList, StoreError> {
+    let now = now.micros();
+    let found = match search {
+        Search::Expired => {
+            read!(db, EXPIRED, |sql, c| query_scalar::<_, i64>(sql).bind(now).bind(CHUNK).fetch_all(c).await)
+        }
+        Search::Disabled => {
+            read!(db, DISABLED, |sql, c| query_scalar::<_, i64>(sql).bind(CHUNK).fetch_all(c).await)
+        }
+        Search::Limited(behind) => {
+            read!(db, LIMITED, |sql, c| query_scalar::<_, i64>(sql).bind(behind.0).bind(CHUNK).fetch_all(c).await)
+        }
+        Search::Started(behind) => read!(db, STARTED, |sql, c| {
+            query_scalar::<_, i64>(sql).bind(now).bind(behind.0).bind(CHUNK).fetch_all(c).await
+        }),
+    };
+    found.map(IdList::new)
+}
+
+/// Deactivates those of the users who are activated and should not be any more; returns them. The caller marks them as
+/// changed.
+pub async fn deactivate(tx: &mut Tx, users: &IdList, now: Moment) -> Result<IdList, StoreError> {
+    lock(tx, users).await?;
+    let done = run!(tx, DEACTIVATE, |sql, c| {
+        query_scalar::<_, i64>(sql).bind(users).bind(now.micros()).fetch_all(c).await
+    })?;
+    Ok(IdList::new(done))
+}
+
+/// Starts those of the users who should: from now they end after their duration. Returns them.
+pub async fn start_on_hold(tx: &mut Tx, users: &IdList, now: Moment) -> Result<IdList, StoreError> {
+    lock(tx, users).await?;
+    let started =
+        run!(tx, START, |sql, c| { query_scalar::<_, i64>(sql).bind(users).bind(now.micros()).fetch_all(c).await })?;
+    Ok(IdList::new(started))
+}
+
+/// Locks users by id, so that what is decided afterwards is decided from what others committed before.
+pub async fn lock(tx: &mut Tx, users: &IdList) -> Result<(), StoreError> {
+    run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(users).fetch_all(c).await.map(drop))
+}

@@ -1,0 +1,206 @@
+//! A user as one row of a join: the account, its traffic, its owner, its last fetch and its services.
+//!
+//! SQLite can also give many of them as one text. (sqlx copies each value of each row and hands each row from SQLite's
+//! thread to the caller's, which costs more than finding the rows.)
+
+use std::cmp::Ordering;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use super::list::UserSort;
+use crate::domain::ids::{AdminId, ServiceId, UserId};
+use crate::domain::moment::Moment;
+use crate::domain::user::{Expiry, Owner, ResetStrategy, User};
+use crate::store::{IdList, row_in_order};
+
+/// The columns of a whole user, for [`user_joins`].
+macro_rules! user_columns {
+    (pg) => {
+        $crate::store::users::row::user_columns!(@ "ARRAY(SELECT s.service_id FROM users_services s WHERE s.user_id = u.id)")
+    };
+    (lite) => {
+        $crate::store::users::row::user_columns!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)")
+    };
+    // A text of JSON lists, read back by `rows_in_text`. It must be followed by the rest of the query and ")".
+    (lite text) => {
+        concat!(
+            "SELECT json_group_array(json_array(id, username, key, owner_id, owner_username, owner_prefix, enabled,
+                    activated, removed, expire_strategy, expire_date, usage_duration, activation_deadline, data_limit,
+                    data_limit_reset_strategy, used_traffic, lifetime_used_traffic, online_at, traffic_reset_at, note,
+                    created_at, edit_at, sub_revoked_at, fetched_at, user_agent, json(services)))
+             FROM (",
+            $crate::store::users::row::user_columns!(lite)
+        )
+    };
+    (@ $services:literal) => {
+        concat!(
+            "SELECT u.id, u.username, u.key, u.owner_id, a.username AS owner_username,
+                    a.subscription_url_prefix AS owner_prefix, u.enabled, u.activated, u.removed, u.expire_strategy,
+                    u.expire_date, u.usage_duration, u.activation_deadline, ",
+            $crate::store::users::row::traffic_columns!("t"),
+            ", u.note, u.created_at, u.edit_at, u.sub_revoked_at, f.fetched_at, f.user_agent, ",
+            $services,
+            " AS services"
+        )
+    };
+}
+
+/// Those of its traffic, from a table of this name.
+macro_rules! traffic_columns {
+    ($table:literal) => {
+        concat!(
+            $table,
+            ".data_limit, ",
+            $table,
+            ".data_limit_reset_strategy, ",
+            $table,
+            ".used_traffic, ",
+            $table,
+            ".lifetime_used_traffic, ",
+            $table,
+            ".online_at, ",
+            $table,
+            ".traffic_reset_at"
+        )
+    };
+}
+
+/// What belongs to `users u`.
+macro_rules! user_joins {
+    () => {
+        "
+             JOIN user_traffic t ON t.user_id = u.id
+             LEFT JOIN admins a ON a.id = u.owner_id
+             LEFT JOIN subscription_fetches f ON f.user_id = u.id"
+    };
+    // The same for the few rows of a subquery, besides traffic. Left to itself, PostgreSQL would rather read all fetches of
+    // a small panel than look fifty up, which takes twice as long as the whole page; `OFFSET 0` keeps it from that.
+    (looked up) => {
+        "
+             LEFT JOIN admins a ON a.id = u.owner_id
+             LEFT JOIN LATERAL (SELECT * FROM subscription_fetches WHERE user_id = u.id OFFSET 0) AS f ON TRUE"
+    };
+}
+
+/// Selects whole users where a condition holds: `select_users!(pg "u.id = $1")`.
+macro_rules! select_users {
+    ($engine:ident $condition:literal) => {
+        concat!(
+            $crate::store::users::row::user_columns!($engine),
+            " FROM users u",
+            $crate::store::users::row::user_joins!(),
+            " WHERE ",
+            $condition
+        )
+    };
+}
+
+pub(in crate::store) use {select_users, traffic_columns, user_columns, user_joins};
+
+// The order is that of `user_columns!`.
+row_in_order! {
+    #[derive(Deserialize)]
+    pub(in crate::store) struct UserRow {
+        id: i64,
+        username: Option<String>,
+        key: String,
+        owner_id: Option<i64>,
+        owner_username: Option<String>,
+        owner_prefix: Option<String>,
+        #[serde(deserialize_with = "flag")]
+        enabled: bool,
+        #[serde(deserialize_with = "flag")]
+        activated: bool,
+        #[serde(deserialize_with = "flag")]
+        removed: bool,
+        expire_strategy: String,
+        expire_date: Option<i64>,
+        usage_duration: Option<i64>,
+        activation_deadline: Option<i64>,
+        data_limit: Option<i64>,
+        data_limit_reset_strategy: String,
+        used_traffic: i64,
+        lifetime_used_traffic: i64,
+        online_at: Option<i64>,
+        traffic_reset_at: Option<i64>,
+        note: Option<String>,
+        created_at: i64,
+        edit_at: Option<i64>,
+        sub_revoked_at: Option<i64>,
+        fetched_at: Option<i64>,
+        user_agent: Option<String>,
+        services: IdList,
+    }
+}
+
+impl UserRow {
+    /// In the order of PostgreSQL: texts by code point, NULL after everything, equal ones by id.
+    pub(in crate::store) fn compare(&self, other: &Self, sort: UserSort) -> Ordering {
+        let nulls_last = |one: Option<i64>, other: Option<i64>| (one.is_none(), one).cmp(&(other.is_none(), other));
+        match sort {
+            UserSort::Id => Ordering::Equal,
+            UserSort::Username => self.username.cmp(&other.username),
+            UserSort::UsedTraffic => self.used_traffic.cmp(&other.used_traffic),
+            UserSort::DataLimit => nulls_last(self.data_limit, other.data_limit),
+            UserSort::ExpireDate => nulls_last(self.expire_date, other.expire_date),
+            UserSort::CreatedAt => self.created_at.cmp(&other.created_at),
+        }
+        .then(self.id.cmp(&other.id))
+    }
+}
+
+/// The rows of a text that SQLite made of many, each a list of its columns in their order.
+pub(in crate::store) fn rows_in_text<R: DeserializeOwned>(text: &str) -> sqlx::Result<Vec<R>> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// SQLite's booleans are numbers.
+pub(in crate::store) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    i64::deserialize(deserializer).map(|number| number != 0)
+}
+
+impl From<UserRow> for User {
+    fn from(row: UserRow) -> Self {
+        let moment = |micros: Option<i64>| micros.map(Moment::from_micros);
+        // The schema admits no other words, and our own writing no word without its fields; a row of other hands that
+        // lacks them never ends.
+        let expiry = match (row.expire_strategy.as_str(), row.expire_date, row.usage_duration) {
+            ("fixed_date", Some(date), _) => Expiry::FixedDate(Moment::from_micros(date)),
+            ("start_on_first_use", _, Some(duration)) => {
+                Expiry::StartOnFirstUse { duration, deadline: moment(row.activation_deadline) }
+            }
+            _ => Expiry::Never,
+        };
+        let owner = match (row.owner_id, row.owner_username) {
+            (Some(id), Some(username)) => {
+                Some(Owner { id: AdminId(id), username, subscription_url_prefix: row.owner_prefix.unwrap_or_default() })
+            }
+            _ => None,
+        };
+        Self {
+            id: UserId(row.id),
+            username: row.username,
+            key: row.key,
+            owner,
+            enabled: row.enabled,
+            activated: row.activated,
+            removed: row.removed,
+            usage_duration: row.usage_duration.filter(|_| !matches!(expiry, Expiry::StartOnFirstUse { .. })),
+            expiry,
+            data_limit: row.data_limit,
+            reset_strategy: ResetStrategy::from_word(&row.data_limit_reset_strategy).unwrap_or(ResetStrategy::NoReset),
+            used_traffic: row.used_traffic,
+            lifetime_used_traffic: row.lifetime_used_traffic,
+            online_at: moment(row.online_at),
+            traffic_reset_at: moment(row.traffic_reset_at),
+            note: row.note,
+            created_at: Moment::from_micros(row.created_at),
+            edit_at: moment(row.edit_at),
+            sub_revoked_at: moment(row.sub_revoked_at),
+            sub_updated_at: moment(row.fetched_at),
+            sub_last_user_agent: row.user_agent,
+            service_ids: row.services.as_slice().iter().copied().map(ServiceId).collect(),
+        }
+    }
+}
