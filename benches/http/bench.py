@@ -2,8 +2,8 @@
 """Measures the panel under load, beside a bare route that returns as many bytes: `make bench`.
 
 For each number of users and each engine: a seeded database, a panel, and wrk on each route. Prints a table and writes
-docs/performance.json, docs/performance.svg and the tables in docs/performance-tables.md. Needs wrk; PostgreSQL and Redis are
-started by tests/support/services.sh, which `make bench` goes through.
+docs/performance.json, docs/performance.svg and the tables in docs/performance-tables.md. Needs wrk. `make bench` starts a
+PostgreSQL and a Redis with tests/support/services.sh.
 """
 
 import argparse
@@ -27,8 +27,8 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 PASSWORD = "benchmark"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 
-# What a panel in Python took for the same on such a machine, with SQLite and 20 hosts: CPU ms per request at 100,000
-# users. The first column of a route is what the table calls it.
+# Routes by the name in the table. The last value is the CPU time in ms that a panel in Python took per request on such a
+# machine, with SQLite, 20 hosts and 100,000 users.
 ROUTES = {
     # name: (paths, user agent, CPU ms of the Python panel)
     "admins": (["/api/admins"], None, 59),
@@ -38,7 +38,8 @@ ROUTES = {
     "users, searched": (["/api/users?size=50&username=user"], None, 137),
     "users, of one owner": (["/api/users?size=50&owner_username=reseller_7&order_by=created_at"], None, None),
     "users, last page": (["/api/users?size=50&page={last}"], None, None),
-    # Another text each time, so that no total is known: one that 1 user in 26 has, 1 in some hundreds, a few in a million.
+    # Each request searches for another text, so that no total is cached. Common: 1 user in 26 has it; middling: 1 in some
+    # hundreds; rare: a few in a million.
     "search, common": ("common", None, None),
     "search, common, ordered": ("common ordered", None, None),
     "search, common, of one owner": ("common of one owner", None, None),
@@ -61,20 +62,20 @@ ROUTES = {
 
 
 def arguments(doc, output, users, engines=True):
-    """A parser of what all these scripts take: how many users (a number or several), where from, where to, which programs."""
+    """A parser with the arguments of all these scripts: numbers of users, engines, databases, output and programs."""
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--users", type=int, default=users, **({"nargs": "+"} if isinstance(users, list) else {}))
     if engines:
         parser.add_argument("--engines", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
     parser.add_argument("--databases", help="keep the seeded databases in this folder")
-    parser.add_argument("--output", default=str(ROOT / "docs" / output), help="where the figures go")
+    parser.add_argument("--output", default=str(ROOT / "docs" / output), help="file for the figures")
     for program, path in {"binary": "sarban", "seed": "examples/seed", "bare": "examples/bare", "test-node": "examples/test_node"}.items():
         parser.add_argument(f"--{program}", default=str(TARGET / path))
     return parser
 
 
 def cpu_seconds(pid, children=False):
-    """User and system time of a process so far; of its descendants too."""
+    """User and system time of a process so far, with its descendants if `children`."""
     pids, total = [pid], 0.0
     while pids:
         one = pids.pop()
@@ -82,7 +83,7 @@ def cpu_seconds(pid, children=False):
             fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
             total += (int(fields[11]) + int(fields[12])) / TICKS
             if children:
-                # Those that have ended meanwhile, and those that live.
+                # Children that have ended, and those that are running.
                 total += (int(fields[13]) + int(fields[14])) / TICKS
                 pids += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())
         except (FileNotFoundError, ProcessLookupError):
@@ -103,7 +104,7 @@ def free_port():
 def wait_for(url, process):
     for _ in range(600):
         if process.poll() is not None:
-            sys.exit(f"bench: {process.args[0]} ended by itself")
+            sys.exit(f"bench: {process.args[0]} exited unexpectedly")
         try:
             return urllib.request.urlopen(url, timeout=2).read()
         except OSError:
@@ -121,7 +122,7 @@ def start_wrk(base, paths, seconds, connections, folder, script="requests.lua", 
 
 
 def figures_of(process, *marks):
-    """What wrk measured, once it has ended: its lines that begin with these marks."""
+    """Waits for wrk to end and returns the figures of its lines that begin with these marks."""
     output, _ = process.communicate()
     figures = {}
     for mark in marks or ("FIGURES",):
@@ -133,7 +134,7 @@ def figures_of(process, *marks):
 
 
 def wrk(*args, **env):
-    """Runs wrk; its figures."""
+    """Runs wrk and returns its figures."""
     return figures_of(start_wrk(*args, **env))
 
 
@@ -162,7 +163,7 @@ class Panel:
         self.token = json.loads(answer)["access_token"]
 
     def ask(self, path, method="GET"):
-        """The document of an answer."""
+        """The JSON document of the answer."""
         request = urllib.request.Request(self.base + path, headers={"Authorization": f"Bearer {self.token}"}, method=method)
         return json.loads(urllib.request.urlopen(request, timeout=60).read())
 
@@ -172,9 +173,9 @@ class Panel:
 
 
 def searches(kind):
-    """Some hundred texts of three to eight characters and what is asked besides, by how many users have them."""
+    """Paths that search for some hundred texts of three to eight characters, by how many users have them."""
     words = "ali sara reza maryam hossein niloofar amir zahra mehdi fatemeh arash parisa ivan olga dmitry anna sergey".split()
-    # In upper case here and there, which changes nothing but what the panel remembers.
+    # The search ignores case, and the panel's cache does not: each variant is a new search.
     cases = lambda text: ["".join(c.upper() if bits >> i & 1 else c for i, c in enumerate(text)) for bits in range(2 ** min(len(text), 5))]
     how_many, _, besides = kind.partition(" ")
     texts = {
@@ -188,7 +189,7 @@ def searches(kind):
 
 
 def paths_of(panel, kind):
-    """Ten thousand users from all over the list, so that no cache knows them all."""
+    """The paths of a route; where it is for users, of ten thousand from all parts of the list, more than any cache holds."""
     if not hasattr(panel, "users"):
         total = panel.ask("/api/users?size=1")["total"]
         pages = max(total // 100, 1)
@@ -246,7 +247,7 @@ def measure(args, panel, database_pid, folder):
 
 
 def bare(args, count, folder):
-    """The bare route with as many bytes, on as many workers."""
+    """Figures of the bare route with the same number of bytes and workers."""
     known = bare.known.setdefault((args.bare_workers, count // 64), {})
     if not known:
         port = free_port()
@@ -265,13 +266,13 @@ def bare(args, count, folder):
 
 bare.known = {}
 
-# How many users have what is searched for.
+# Kinds of searches, by how many users match.
 SEARCHES = {"common", "middling", "rare", "short"}
 
-# Users where all numbers of workers are measured.
+# The number of users at which all numbers of workers are measured.
 THREADS_AT = 100_000
 
-# Routes that take so long that a few at a time are enough.
+# Slow routes, measured with two connections.
 SLOW = {"services", "token", *(name for name in ROUTES if name.startswith("search"))}
 
 HEAD = f"{'':24}{'req/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>9}{'DB ms':>9}{'bytes':>10}{'of bare':>9}{'× Python':>10}{'RSS MB':>8}"
@@ -295,7 +296,7 @@ def print_row(name, row):
 
 
 def postgres_pid(url):
-    """The server's own process, found by what it says of itself."""
+    """The process id of the PostgreSQL server, read from its data directory."""
     query = "SELECT setting || '/postmaster.pid' FROM pg_settings WHERE name = 'data_directory'"
     path = subprocess.run(["psql", url, "-Atc", query], capture_output=True, text=True, check=True).stdout.strip()
     return int(Path(path).read_text().split()[0])
@@ -319,7 +320,7 @@ def main():
         for users in args.users:
             for engine in args.engines:
                 database, pid = seeded(args, home, engine, users, server)
-                # What threads change shows at one size; the last kind is measured at all.
+                # All numbers of workers at one size; the last one at every size.
                 for workers in args.workers if users == THREADS_AT or len(args.users) == 1 else args.workers[-1:]:
                     cores = os.cpu_count() or 1
                     args.bare_workers = int(workers or (1 if cores == 1 else min(2 * cores + 1, 8)))
@@ -335,7 +336,7 @@ def main():
 
 
 def seeded(args, home, engine, users, server):
-    """The address of a database with so many users, and the process whose time is the database's."""
+    """The URL of a database with that many users, filled if needed, and the PostgreSQL server's process id."""
     if engine == "sqlite":
         path = home / f"bench_{users}.sqlite3"
         url, there, pid = f"sqlite:///{path}", path.exists(), None
@@ -360,7 +361,7 @@ def write(args, results):
 
 
 def replace(document, name, text):
-    """Puts a text between the marks of that name in a document."""
+    """Replaces the text between the marks of that name in a document."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
     old = document.read_text() if document.exists() else ""
     if begin not in old:
@@ -387,7 +388,7 @@ def tables(results):
 
 
 def chart(results):
-    """CPU time per request of each route (server and database), on a logarithmic scale: ours at each size, Python's at 100,000."""
+    """CPU time per request of each route (server and database), on a logarithmic scale: Sarban's at each size, Python's at 100,000."""
     import math
 
     bars = {}

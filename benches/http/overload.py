@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Measures what a panel does under far more load than it can take: part of `make bench`.
+"""Measures a panel under far more load than it can take: part of `make bench`.
 
-Its capacity on an expensive row with a few connections; then thousands of connections that ask again as soon as they are
-answered: what is answered and what is refused (503 with Retry-After), how long a probe of the panel's health takes
-meanwhile, whether the lease stays where it is; then how soon it answers as before. On SQLite alone, and on PostgreSQL
-with Redis.
+First the capacity on an expensive route with a few connections. Then thousands of connections that ask again as soon as
+they are answered: answers and refusals (503 with Retry-After) a second, the duration of health probes, and whether the
+lease moves. Then how soon the panel answers as before. On SQLite without Redis, and on PostgreSQL with Redis.
 """
 
 import json
@@ -23,7 +22,7 @@ ROW = ["/api/users?size=50&username=user"]
 
 
 class Probe(threading.Thread):
-    """Asks for the panel's health ten times a second: the longest answer, and every place in the cluster that it told of."""
+    """Asks for the panel's health ten times a second and stores the longest answer and every role that it reported."""
 
     def __init__(self, panel):
         super().__init__()
@@ -49,14 +48,14 @@ class Probe(threading.Thread):
 
 
 def load(panel, folder, seconds, connections):
-    """wrk on the row; its figures with the outcomes."""
+    """Runs wrk on the route and returns its figures with the outcomes."""
     process = bench.start_wrk(panel.base, ROW, seconds, connections, folder, script="statuses.lua", TOKEN=panel.token,
                               HERE=str(bench.HERE))
     return bench.figures_of(process, "FIGURES", "OUTCOMES")
 
 
 def recovery(panel):
-    """Seconds until one request of the row is answered as it should be."""
+    """Seconds until a request of the route succeeds."""
     began = time.monotonic()
     while True:
         try:
@@ -101,7 +100,7 @@ def main():
             database = tasks.Database(args, home, engine, args.users, server)
             panel = bench.Panel(args, database.url, "", folder, {"REDIS_URL": redis} if engine == "postgres" else {})
             try:
-                # What a seeded database has waiting for the tasks is done before.
+                # Wait until the tasks have done what a seeded database has due.
                 time.sleep(3)
                 tasks.settled(database, "SELECT COUNT(*) FROM task_run WHERE state = 'running'", 120)
                 rows += [measured(args, panel, folder, engine, count) for count in args.connections]

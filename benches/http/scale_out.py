@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures whether more processes cost more: 1, 2 and 3 panels on one PostgreSQL and one Redis: part of `make bench`.
+"""Measures whether a request costs more with more processes: 1, 2 and 3 panels on one PostgreSQL and one Redis: part of `make bench`.
 
-Each panel has one worker and as many connections as in the other figures, which ask without a pause, so that none is idle;
-what counts is the CPU time per request, of the panels and of the database. All panels together have the same number of
-connections to the database, so that it is as busy with one as with three. (Requests per second say nothing about it on a
-machine whose cores they share.) One round after another with each number of panels; of the rounds the median, because a
-machine has its moods.
+Each panel has one worker and as many connections as in the other figures, which ask without a pause, so that no panel is
+idle. The result is the CPU time per request of the panels and of the database; requests per second say little on a machine
+whose cores all processes share. All panels together have the same number of database connections, so that the database is as busy
+with one panel as with three. Several rounds with each number of panels, and the median of the rounds, because single
+measurements vary.
 """
 
 import itertools
@@ -23,7 +23,7 @@ LOADS = {"one user": "users", "links": "links", "users": ["/api/users?size=50"],
 
 
 def measured(args, panels, database_pid, folder, name):
-    """All panels under this load at once; CPU ms per request."""
+    """Puts all panels under this load at once and returns the CPU time in ms per request."""
     paths = bench.paths_of(panels[0], LOADS[name])
     agent = "v2rayNG/1.8.5" if LOADS[name] == "sub" else None
 
@@ -54,9 +54,9 @@ def main():
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--connections", type=int, default=32, help="for each process")
-    parser.add_argument("--database-connections", type=int, default=12, help="of all processes together")
-    parser.add_argument("--workers", default="1", help="of each process")
+    parser.add_argument("--connections", type=int, default=32, help="connections of wrk for each process")
+    parser.add_argument("--database-connections", type=int, default=12, help="database connections of all processes together")
+    parser.add_argument("--workers", default="1", help="UVICORN_WORKERS of each process")
     args = parser.parse_args()
     server, redis = os.environ.get("SARBAN_TEST_POSTGRES_URL"), os.environ.get("SARBAN_TEST_REDIS_URL")
     rows = []
@@ -73,7 +73,7 @@ def main():
                         "REDIS_URL": redis, "SQLALCHEMY_CONNECTION_MAX_OVERFLOW": "0",
                         "SQLALCHEMY_CONNECTION_POOL_SIZE": str(args.database_connections // count),
                     }))
-                # What a seeded database has waiting for the tasks is done before.
+                # Wait until the tasks have done what a seeded database has due.
                 time.sleep(3)
                 tasks.settled(database, "SELECT COUNT(*) FROM task_run WHERE state = 'running'", 120)
                 rows += [measured(args, panels, database.pid, home, name) for name in LOADS]
@@ -86,7 +86,7 @@ def main():
 
 
 def median(rows, load, processes):
-    """The row of all rounds, each figure by itself; failures are summed."""
+    """One row for all rounds: the median of each figure, and the sum of failures."""
     same = [row for row in rows if (row["load"], row["processes"]) == (load, processes)]
     middle = {key: round(statistics.median(row[key] for row in same), 4) for key in ("per_second", "p99_ms", "cpu_ms", "database_cpu_ms")}
     return {"processes": processes, "load": load, **middle, "failed": sum(row["failed"] for row in same)}

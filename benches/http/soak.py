@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""How much memory a panel has after an hour of load: `make soak`.
+"""Measures a panel's memory over an hour of load: `make soak`.
 
-All at once and all the while: pages of users, searches, single users, the list of admins, and subscriptions in each form,
-of ten thousand users in turn; services (the ids of all users) once a minute. Its resident memory is noted each minute.
+All loads run at the same time: pages of users, searches, single users, the list of admins, and subscriptions in each
+format, for ten thousand users in turn; once a minute services with the ids of all users. Resident memory is read each minute.
 """
 
 import argparse
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import bench
 
-# What is asked for beside ten thousand users' own: some answers are large.
+# Requests besides those for single users; some answers are large.
 LISTS = ["/api/users?size=100", "/api/users?size=50&order_by=used_traffic&descending=true", "/api/users?size=50&username=user1",
          "/api/users?size=50&page={last}", "/api/admins", "/api/system/stats/users"]
 LOADS = {"lists": LISTS, "one user": "users", "links": "links", "clash-meta": "clash-meta", "sing-box": "sing-box", "xray": "xray"}
 
 
 def soak(args, panel, folder):
-    """The loads for the given time; resident MB, minute by minute."""
+    """Runs the loads for the given time and returns the resident memory in MB, minute by minute."""
     idle = bench.resident_mb(panel.process.pid)
     seconds = args.minutes * 60
     loads = {
@@ -31,7 +31,7 @@ def soak(args, panel, folder):
     }
     minutes, began = [], time.monotonic()
     for minute in range(1, args.minutes + 1):
-        # A second early: the load is still on.
+        # One second early, while the load is still running.
         time.sleep(max(0, began + 60 * minute - 1 - time.monotonic()))
         panel.ask("/api/services")
         minutes.append(round(bench.resident_mb(panel.process.pid), 1))
@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--users", type=int, nargs="+", default=[100_000])
     parser.add_argument("--engines", nargs="+", default=["sqlite"], choices=["sqlite", "postgres"])
     parser.add_argument("--minutes", type=int, default=60)
-    parser.add_argument("--connections", type=int, default=4, help="of each of the six loads")
+    parser.add_argument("--connections", type=int, default=4, help="connections of each of the six loads")
     parser.add_argument("--delay", type=int, default=20, help="milliseconds between an answer and the next request")
     parser.add_argument("--databases", help="keep the seeded databases in this folder")
     parser.add_argument("--output", default=str(bench.ROOT / "docs" / "performance-memory.json"))

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Measures what apps and dashboards notice of the scheduled work: part of `make bench`.
+"""Measures the effect of scheduled tasks on requests: part of `make bench`.
 
-A load of subscriptions and one of single users, and their p50 and p99: with nothing else going on, while usage is
-recorded, while a tenth of the users is expired, while all nodes get their full list. Each kind of work is begun again as
-soon as it has ended, so that all of the window is spent in it. Once under as much load as the machine carries, and once
-under little, where an answer takes less than the time for which a scheduler leaves a core to a thread. Of several windows
-of each the median, because a machine has its moods.
+A load of subscriptions and one of single users, with p50 and p99: without tasks, while usage is recorded, while a tenth of
+the users expires, while all nodes get their full list. Each kind of work starts again as soon as it has ended, so that it
+runs during the whole window. Once under full load, and once under little load, where an answer takes less time than the
+kernel's scheduler leaves a core to a thread. The median of several windows, because single measurements vary.
 """
 
 import json
@@ -25,16 +24,16 @@ CAN_WORK = "enabled = TRUE AND removed = FALSE AND id NOT IN (SELECT user_id FRO
 
 
 class Work:
-    """What goes on beside the load: `begin` starts it, `is_over` says when to start it again."""
+    """Work beside the load: `begin` starts it, `is_over` tells when to start it again."""
 
     def __init__(self, panel, database):
         self.panel, self.database, self.rounds, self.slot = panel, database, 0, None
 
     def prepare(self, seconds):
-        """What must be done before the load begins."""
+        """Prepares the database before the load begins."""
 
     def leave(self):
-        """Puts users back to work after it."""
+        """Reactivates users after the load."""
 
     def run(self, task):
         self.slot = self.panel.ask(f"/api/cluster/tasks/{task}/run", "POST")
@@ -65,7 +64,7 @@ def resync(panel):
 
 
 class Review(Work):
-    """A tenth of the users after the other comes to its date, so that the window is full of them."""
+    """One tenth of the users after the other expires, throughout the window."""
 
     def prepare(self, seconds):
         begin, part = int((time.time() + 12) * 1e6), int(seconds * 1e5)
@@ -75,7 +74,7 @@ class Review(Work):
         if self.database.engine == "postgres":
             self.database.run("VACUUM users")
         if time.time() * 1e6 > begin:
-            sys.exit("bench: the users' dates were not written in time: those of several tenths have come already")
+            sys.exit("bench: the users' expiry dates were written too late: several tenths have expired already")
         time.sleep(begin / 1e6 - time.time())
 
     def begin(self):
@@ -88,7 +87,7 @@ class Review(Work):
 
 
 class FullSync(Work):
-    """All nodes at once; a round is over when they had two seconds."""
+    """Full lists for all nodes at once; a round is over after two seconds."""
 
     def begin(self):
         resync(self.panel)
@@ -102,7 +101,7 @@ KINDS = {"nothing": Nothing, "recording usage": Usage, "expiring a tenth": Revie
 
 
 def window(args, panel, database, folder, load, kind):
-    """Both loads beside one kind of work; a row."""
+    """Runs both loads beside one kind of work and returns a row."""
     work = KINDS[kind](panel, database)
     connections, delay = LOADS[load]
     work.prepare(args.seconds)
@@ -163,7 +162,7 @@ def main():
 
 
 def median(rows):
-    """One row of several windows: the median of each figure by itself; failures are summed."""
+    """One row for several windows: the median of each figure, and the sum of failures."""
     middle = {"load": rows[0]["load"], "work": rows[0]["work"], "rounds": int(statistics.median(row["rounds"] for row in rows))}
     for name in ("links", "one user"):
         middle[name] = {key: round(statistics.median(row[name][key] for row in rows), 3) for key in ("per_second", "p50_ms", "p99_ms")}

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Measures the scheduled tasks on seeded databases, by the ledger's own times: part of `make bench`.
+"""Measures the scheduled tasks on seeded databases by the times in the ledger: part of `make bench`.
 
-Usage of test nodes that move a little for every user, a review with 1 % and with 10 % due, resets. Wall time is that of
-the runs in `task_run`, CPU time that of the panel from its start on (with the node's bookkeeping in it) and of PostgreSQL.
+Usage of test nodes that report some traffic for every user, a review with 1 % and with 10 % of the users due, resets.
+Durations are those of the runs in `task_run`. CPU times are those of the panel from its start and of PostgreSQL.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from pathlib import Path
 import bench
 
 
-# Users of all nodes: beyond it the test nodes have no room on a small machine.
+# Users of all nodes together, at most: more test users do not fit into a small machine's memory.
 MOST_ENTRIES = 10_000_000
 
 
 class Database:
-    """A copy of a seeded database: tasks change much."""
+    """A copy of a seeded database, because tasks change it."""
 
     def __init__(self, args, home, engine, users, server):
         self.engine = engine
@@ -41,7 +41,7 @@ class Database:
             self.url = original.rsplit("/", 1)[0] + "/" + name
 
     def run(self, sql):
-        """All rows of the last statement, as texts."""
+        """All rows of the last statement as text."""
         if self.engine == "postgres":
             out = subprocess.run(["psql", "-qAt", "-F", "\t", self.url, "-c", sql], capture_output=True, text=True, check=True).stdout
             return [line.split("\t") for line in out.splitlines()]
@@ -54,7 +54,7 @@ class Database:
 
 
 def settled(database, question, limit=900):
-    """Waits until a question is answered with 0."""
+    """Waits until a query returns 0."""
     for _ in range(limit * 5):
         if database.number(question) == 0:
             return
@@ -63,9 +63,9 @@ def settled(database, question, limit=900):
 
 
 def measured(args, database, folder, name, task, question):
-    """Starts a panel, waits for the end of the work; a row of the table."""
+    """Starts a panel, waits until the work is done, and returns a row of the table."""
     database.run("DELETE FROM task_run")
-    # From the start on: what is due may be done before the panel answers its first request.
+    # From the start: the work may be done before the panel answers its first request.
     before = bench.cpu_seconds(database.pid, True) if database.pid else 0
     panel = bench.Panel(args, database.url, "", folder, {
         "TASKS_REVIEW_USERS_INTERVAL": "2", "TASKS_RESET_USER_DATA_USAGE": "2", "TASKS_RECORD_USER_USAGES_INTERVAL": "10",
@@ -73,7 +73,7 @@ def measured(args, database, folder, name, task, question):
     })
     try:
         settled(database, question)
-        # The run that did it comes to its end.
+        # Wait for the end of the run that did the work.
         settled(database, f"SELECT COUNT(*) FROM task_run WHERE state = 'running' AND task = '{task}'")
         cpu = bench.cpu_seconds(panel.process.pid)
         of_database = bench.cpu_seconds(database.pid, True) - before if database.pid else 0
@@ -96,8 +96,8 @@ def measured(args, database, folder, name, task, question):
 
 @contextlib.contextmanager
 def nodes(args, database, folder, count):
-    """So many test nodes, each with all users and moving a little for each of them. They get what the others leave of the
-    processor: nodes are on other machines, and what these do for a hundred thousand users is no work of the panel's."""
+    """Test nodes with all users, which report some traffic for each. They run at the lowest priority, because real nodes are
+    on other machines and their CPU time is not the panel's."""
     started = []
     try:
         for nth in range(count):
@@ -111,7 +111,7 @@ def nodes(args, database, folder, count):
                 database.run(
                     "INSERT INTO nodes (name, address, port, connection_backend, created_at)"
                     f" VALUES ('node {nth}', '127.0.0.1', {port}, 'grpcio', 0) ON CONFLICT (name) DO UPDATE SET port = excluded.port")
-        # Its four inbounds are in a service that everybody has, as soon as it has told of them.
+        # As soon as the node has reported its four inbounds, they are added to a service that all users have.
         row_of_nodes = "(SELECT id FROM nodes WHERE name = 'local' OR name LIKE 'node %')"
         panel = bench.Panel(args, database.url, "", folder, {"LOG_LEVEL": "error"})
         try:
@@ -129,7 +129,7 @@ def nodes(args, database, folder, count):
 
 
 def usage(args, database, folder, count):
-    """A few runs with so many nodes that each count for all active users."""
+    """A few runs with this number of nodes, each of which reports traffic for all active users."""
     with nodes(args, database, folder, count):
         done = "SELECT CASE WHEN COUNT(*) >= 3 THEN 0 ELSE 1 END FROM task_run WHERE task = 'record_user_usages' AND state = 'done' AND items > 0"
         return measured(args, database, folder, f"usage of {count} node{'s' if count > 1 else ''}", "record_user_usages", done)

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Replays the recorded traffic of the old panel against this one, and fails when an answer differs.
+# Replays the recorded requests of the old panel against this one, and fails if an answer differs.
 #
 #   SARBAN_CONTRACT_DIR=… tests/contract/replay.sh [fresh|seeded] [further arguments of replay.py]
 #
-# What differs on purpose is in differs_on_purpose, beside this file.
-# fresh: against a new panel. seeded: against one that imported the recorded database. Without either: both.
-# Two test nodes serve what the recorded ones did, on their ports: one replay at a time on a machine.
+# `fresh` uses a new panel, `seeded` a panel that imported the recorded database; without either, both run.
+# Intended differences are listed in the file differs_on_purpose beside this script.
+# Two test nodes use the ports of the recorded nodes, so only one replay can run at a time on a machine.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-contract=$(realpath "${SARBAN_CONTRACT_DIR:?it must name the folder with replay.py and corpus/}")
+contract=$(realpath "${SARBAN_CONTRACT_DIR:?set it to the folder with replay.py and corpus/}")
 # shellcheck source=tests/support/tools.sh
 . "$root/tests/support/tools.sh"
 
@@ -46,7 +46,7 @@ fail() {
   exit 1
 }
 
-# Python's YAML reader, for this run only where it is not installed.
+# Python's YAML package; if it is not installed, installs it for this run only.
 yaml() {
   python3 -c 'import yaml' 2>/dev/null && return
   export PYTHONPATH=$home/python
@@ -54,13 +54,13 @@ yaml() {
   as_root apt-get update -q >&2 && as_root apt-get install -y -q --no-install-recommends python3 python3-yaml >&2
 }
 
-# wait_for FILE TEXT: until a server has printed that it serves.
+# wait_for FILE TEXT: waits until a server has printed this text.
 wait_for() {
   for _ in {1..600}; do
     if grep -qs "$2" "$1"; then return; fi
     sleep 0.05
   done
-  fail "no \"$2\" in its output:" "$1"
+  fail "the server did not print \"$2\":" "$1"
 }
 
 start() {
@@ -79,7 +79,7 @@ nodes() {
   done
 }
 
-# A panel as the recorded one was: periodic tasks off, nothing limited.
+# Starts a panel like the recorded one: without periodic tasks and rate limits.
 panel() {
   local phase=$1 folder=$home/$1
   mkdir "$folder"
@@ -91,8 +91,8 @@ panel() {
   else
     SARBAN_ADMIN_PASSWORD=rootpass "$built/sarban" admin create -u root --sudo >create.log
   fi
-  # A new panel runs each task at once, whatever the interval: without its row in the ledger no run begins. Forged tokens
-  # need a known secret; the recorded database brings its own.
+  # A new panel runs each task at once, whatever the interval. The trigger prevents the row in the ledger, and so the run.
+  # Forged tokens need a known secret; the recorded database has one.
   python3 - "$secret" <<'PYTHON'
 import sqlite3, sys
 database = sqlite3.connect("panel.sqlite3")
@@ -105,10 +105,10 @@ PYTHON
     if "$built/sarban" healthcheck >/dev/null 2>&1; then return; fi
     sleep 0.05
   done
-  fail "the panel does not start:" panel.log
+  fail "the panel did not start:" panel.log
 }
 
-# Nothing else may differ than what the list says, and all of that must.
+# All listed answers must differ, and no others.
 as_listed() {
   python3 - "$root/tests/contract/differs_on_purpose" report.json <<'PYTHON'
 import json, sys
@@ -117,10 +117,10 @@ records = {record["seq"]: record for record in json.load(open(sys.argv[2]))["rec
 failed = {number for number, record in records.items() if record["result"] == "fail"}
 same = {number for number in listed if number in records and records[number]["result"] == "pass"}
 for number in sorted(failed - listed):
-    print(f"replay: #{number} {records[number]['name']} differs, and the list of differs_on_purpose does not say so")
+    print(f"replay: #{number} {records[number]['name']} differs and is not listed in differs_on_purpose")
 for number in sorted(same):
-    print(f"replay: #{number} {records[number]['name']} is as recorded: take it off the list of differs_on_purpose")
-print(f"replay: {len(failed & listed)} answers differ on purpose, {len(failed - listed)} otherwise")
+    print(f"replay: #{number} {records[number]['name']} does not differ any more: remove it from differs_on_purpose")
+print(f"replay: {len(failed & listed)} answers differ on purpose, {len(failed - listed)} unexpectedly")
 sys.exit(1 if failed - listed or same else 0)
 PYTHON
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Does what docs/operations.md says about back-ups, with its commands, on SQLite and PostgreSQL: backs up a running
-panel, goes on, restores, and finds the panel as it was at the back-up, with tokens and links that still work.
+"""Tests the back-up commands of docs/operations.md on SQLite and PostgreSQL: backs up a running panel, makes changes,
+restores, and checks that the panel is as it was at the back-up, with tokens and links that still work.
 
     tests/support/services.sh run python3 tests/deploy/backup.py
 """
@@ -89,9 +89,9 @@ def story(engine, folder):
         panel.environment["SQLALCHEMY_DATABASE_URL"] = engine.restore()
         panel.start()
         wait_for("the restored panel is ready", panel.ready)
-        assert ask(panel.port, "GET", "/api/users/before", headers=token).status == 200, "the old token is good"
-        assert ask(panel.port, "GET", f"{link}/links").status == 200, "the old link is good"
-        assert ask(panel.port, "GET", f"{later}/links").status == 404, "what came later is gone"
+        assert ask(panel.port, "GET", "/api/users/before", headers=token).status == 200, "the old token must work"
+        assert ask(panel.port, "GET", f"{link}/links").status == 200, "the old link must work"
+        assert ask(panel.port, "GET", f"{later}/links").status == 404, "a user created after the back-up must be gone"
         leads = lambda: ask(panel.port, "GET", "/health/ready").json()["scheduler"] == "leader"
         wait_for("the restored panel leads", leads)
         panel.stop()

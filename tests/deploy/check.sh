@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks everything under deploy/ with the tools that will read it, without starting anything. `make deploy-check`
-# calls this and then proxies.py, which does start things.
+# Checks everything under deploy/ with the tools that will read it, without starting anything. `make deploy-check` runs
+# this script, and then proxies.py and backup.py, which start servers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -25,7 +25,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -su
   -keyout "$work/key.pem" -out "$work/chain.pem" 2>/dev/null
 cat "$work/chain.pem" "$work/key.pem" >"$CERTIFICATE"
 
-# check NAME COMMAND…: runs it, and shows what it says only when it fails.
+# check NAME COMMAND…: runs the command, and shows its output only if it fails.
 failed=0
 check() {
   local name=$1
@@ -39,7 +39,7 @@ check() {
   fi
 }
 
-# The Compose of Debian is older than the top-level `name`, and knows all else that is used here.
+# Debian's Compose does not support the top-level `name`; it supports everything else that is used here.
 compose() {
   local folder=$work/deploy/$1
   shift
@@ -53,18 +53,18 @@ check "deploy/vps/data.yaml with panels.yaml" compose vps -f data.yaml -f panels
 check "deploy/swarm/stack.yaml" \
   env SARBAN_IMAGE=sarban SUBSCRIPTION_URL_PREFIX=https://panel.example.com docker stack config -c deploy/swarm/stack.yaml
 
-# `verify` wants the program to be there: any will do.
+# `verify` requires that the program exists: any program will do.
 unit() {
   sed 's|/usr/local/bin/sarban|/bin/true|' deploy/single/sarban.service >"$work/sarban.service"
   systemd-analyze verify "$work/sarban.service"
 }
 check "deploy/single/sarban.service" unit
-# Tenths: 1.5 of 10 is "OK".
-check "deploy/single/sarban.service gives little away" \
+# The threshold is in tenths: 1.5 of 10 is rated "OK".
+check "deploy/single/sarban.service is rated OK" \
   systemd-analyze security --offline=true --threshold=15 deploy/single/sarban.service
 
 check "deploy/proxies/haproxy.cfg" haproxy -c -f deploy/proxies/haproxy.cfg
-# Its certificate is a secret of the stack.
+# The certificate is a secret of the stack.
 swarm_proxy() {
   sed "s|/run/secrets/sarban_certificate|$CERTIFICATE|" deploy/swarm/haproxy.cfg >"$work/swarm.cfg"
   haproxy -c -f "$work/swarm.cfg"

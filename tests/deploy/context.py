@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What Cargo.toml and the sources name is in the context that the image is built from: .dockerignore leaves none of it out."""
+"""Checks that .dockerignore does not exclude a file that Cargo.toml or the sources name, and excludes secrets."""
 
 import fnmatch
 import pathlib
@@ -11,12 +11,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def left_out(path, rules):
-    """As Docker decides: the last rule that matches the path or a folder above it counts."""
+    """Decides as Docker does: the last rule that matches the path or a folder above it applies."""
     decided = False
     parents = [path, *(str(parent) for parent in pathlib.PurePosixPath(path).parents if str(parent) != ".")]
     for rule in rules:
         back, pattern = rule.startswith("!"), rule.lstrip("!").rstrip("/")
-        # `**/x` is x at any depth; `*` stays within a name.
+        # `**/x` matches x at any depth; `*` does not match a slash.
         anywhere = pattern.startswith("**/")
         pattern = pattern.removeprefix("**/")
         for name in parents:
@@ -43,8 +43,8 @@ def needed():
 rules = [line.strip() for line in (ROOT / ".dockerignore").read_text().splitlines() if line.strip() and line[0] != "#"]
 wrong = [path for path in dict.fromkeys(needed()) if not (ROOT / path).exists() or left_out(path, rules)]
 for path in wrong:
-    print(f".dockerignore leaves out {path}, which the build needs")
+    print(f".dockerignore excludes {path}, which the build needs")
 secrets = [path for path in (".env", "db.sqlite3", "target/debug/sarban", ".git/config") if not left_out(path, rules)]
 for path in secrets:
-    print(f".dockerignore lets {path} into the image's context")
+    print(f".dockerignore does not exclude {path} from the image's context")
 sys.exit(bool(wrong or secrets))

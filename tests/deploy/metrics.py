@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every metric that the dashboard and the alert rules ask for is one that the program counts."""
+"""Checks that the program has every metric that the dashboard and the alert rules use."""
 
 import json
 import pathlib
@@ -8,12 +8,12 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "deploy/monitoring"
-# Prometheus's own.
+# Metrics of Prometheus itself.
 BUILT_IN = {"up"}
 
 
 def expressions():
-    """The PromQL of every panel and rule, with its place."""
+    """The place and the PromQL expression of every panel and rule."""
     for panel in json.loads((MONITORING / "dashboard.json").read_text())["panels"]:
         for target in panel["targets"]:
             yield f"dashboard, {panel['title']}", target["expr"]
@@ -23,13 +23,13 @@ def expressions():
 
 
 def counted():
-    """The names in `counter!("…"`, `gauge!("…"` and `histogram!("…"` of the source."""
+    """The metrics in the source: names in `counter!("…"`, `gauge!("…"` and `histogram!("…"`."""
     source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.rs"))
     return set(re.findall(r'(?:counter|gauge|histogram)!\(\s*"(\w+)"', source))
 
 
 def asked(expression):
-    """The metrics of an expression: names before a selector or a range."""
+    """The metrics of a PromQL expression: names before a selector or a range."""
     without_labels = re.sub(r"(?:by|without|on|ignoring|group_left|group_right) *\([^)]*\)", " ", expression)
     without_strings = re.sub(r'"[^"]*"', '""', without_labels)
     names = re.findall(r"([a-zA-Z_:][\w:]*)\s*[{\[]", without_strings)
@@ -40,5 +40,5 @@ def asked(expression):
 known = counted()
 unknown = [(place, name) for place, text in expressions() for name in sorted(asked(text) - known - BUILT_IN)]
 for place, name in unknown:
-    print(f"{place}: nothing counts {name}")
+    print(f"{place}: the program has no metric {name}")
 sys.exit(bool(unknown))

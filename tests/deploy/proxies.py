@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs HAProxy, Caddy and nginx with the files of deploy/proxies in front of two real panels on one PostgreSQL and one
-Redis: API, subscription, WebSocket, forwarded headers, panels that stop and hang under load.
+"""Tests the files of deploy/proxies: HAProxy, Caddy and nginx in front of two panels on one PostgreSQL and one Redis. Covers
+API, subscriptions, WebSockets, forwarded headers, and panels that stop or hang under load.
 
     tests/support/services.sh run python3 tests/deploy/proxies.py [haproxy|caddy|nginx …]
 """
@@ -49,7 +49,7 @@ def wait_for(what, done, seconds=15):
 
 
 class Panel:
-    """One process, which can be stopped, hung, and started again on its port."""
+    """A panel process that can be stopped, suspended, and started again on its port."""
 
     def ask(self, *request, **more):
         return ask(self.port, *request, **more)
@@ -115,7 +115,7 @@ def ask(port, method, path, body=None, headers=None, tls=False, source="127.0.0.
 
 
 class Proxy:
-    """A proxy with its file of deploy/proxies, on a port of its own."""
+    """A proxy with its file of deploy/proxies on a free port."""
 
     def __init__(self, kind, folder, panels):
         self.kind, self.port, self.tls = kind, free_port(), kind != "caddy"
@@ -192,7 +192,7 @@ def sign_in(proxy):
 
 
 class Load:
-    """Clients that ask without pause, GETs and PUTs, on connections that they keep. Counts what went wrong."""
+    """Clients that send GETs and PUTs without pause on keep-alive connections. Collects failures."""
 
     def __init__(self, proxy, token, username):
         self.proxy, self.token, self.username = proxy, token, username
@@ -238,17 +238,17 @@ def serves_the_api_and_subscriptions(proxy, panels, token):
     link = urllib.parse.urlparse(made.json()["subscription_url"]).path
     assert proxy.ask("GET", f"{link}/links").status == 200
     assert proxy.ask("GET", f"/sub/{name}/wrong").status == 404
-    assert proxy.ask("GET", "/metrics").status == 404, "metrics are not for the world"
-    assert ask(panels[0].port, "GET", "/metrics").status == 200, "but for this machine"
+    assert proxy.ask("GET", "/metrics").status == 404, "a proxy must not serve metrics"
+    assert ask(panels[0].port, "GET", "/metrics").status == 200, "a panel must serve metrics to this machine"
 
 
-def passes_on_who_asks_and_nothing_invented(proxy, panels, _token):
+def passes_on_the_client_address_and_no_forged_headers(proxy, panels, _token):
     invented = {"x-forwarded-proto": "gopher", "x-forwarded-for": "8.8.8.8", "forwarded": "for=8.8.8.8", "host": "panel.example.com"}
     moved = proxy.ask("GET", "/api/users/?size=2", headers=invented)
     scheme = "https" if proxy.tls else "http"
     assert moved.status == 307, moved.status
     assert moved.headers["location"] == f"{scheme}://panel.example.com/api/users?size=2", moved.headers["location"]
-    # The limit counts addresses. One that could be invented anew each time would never reach it.
+    # The limit is per address. A client that could invent an address for each attempt would never reach it.
     number = 10 + KINDS.index(proxy.kind)
     source = f"127.0.1.{number}"
     statuses = []
@@ -259,7 +259,7 @@ def passes_on_who_asks_and_nothing_invented(proxy, panels, _token):
     assert statuses[0] == 401 and statuses[-1] == 429, statuses
     body, headers = form(username=f"nobody-{proxy.kind}", password="wrong")
     other = proxy.ask("POST", "/api/admins/token", body, headers, f"127.0.2.{number}")
-    assert other.status == 401, "another address has attempts of its own"
+    assert other.status == 401, "another address must have its own limit"
 
 
 def carries_websockets(proxy, _panels, token):
@@ -270,7 +270,7 @@ def carries_websockets(proxy, _panels, token):
     secret = token["authorization"].split()[1]
     status, link = websocket(proxy, f"{path}?token={secret}")
     assert status == 101, status
-    # One text frame of the server's: 0x81 and an unmasked length.
+    # A text frame from the server: 0x81 and an unmasked length.
     link.settimeout(20)
     head = link.recv(2)
     assert head[:1] == b"\x81" and 0 < head[1] < 128, head
@@ -284,7 +284,7 @@ def node_backends(proxy, token):
 
 
 def add_node(panel, token, ends):
-    """A node of the tests' own, with engines that have logs, known to the panels."""
+    """Starts a test node whose engines have logs, and adds it to the panels."""
     port = free_port()
     node = subprocess.Popen([TEST_NODE, "--listen", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)
     ends.callback(lambda: (node.kill(), node.wait()))
@@ -292,11 +292,11 @@ def add_node(panel, token, ends):
     made = ask(panel.port, "POST", "/api/nodes", json.dumps(body), token)
     assert made.status == 200, made.body
     path = f"/api/nodes/{made.json()['id']}"
-    wait_for("the node is in step", lambda: ask(panel.port, "GET", path, headers=token).json()["backends"], 30)
+    wait_for("the node is synchronized", lambda: ask(panel.port, "GET", path, headers=token).json()["backends"], 30)
 
 
 def websocket(proxy, path):
-    """Asks for a WebSocket; the status and, if it is 101, the open socket."""
+    """Requests a WebSocket; returns the status and the open socket (status 101)."""
     link = socket.create_connection(("127.0.0.1", proxy.port), 20)
     if proxy.tls:
         link = TLS.wrap_socket(link, server_hostname="panel.example.com")
@@ -318,15 +318,15 @@ def loses_nothing_while_panels_are_replaced(proxy, panels, token):
             panel.stop()
             panel.start()
             wait_for("the panel is ready again", panel.ready)
-            # The proxy needs to see it too before the other one goes.
+            # The proxy must notice before the next panel stops.
             time.sleep(3)
     print(f"    {load.done} requests while both panels were replaced, the slowest {load.slowest * 1000:.0f} ms")
     assert not load.wrong, load.wrong[:5]
 
 
-def goes_round_a_panel_that_hangs(proxy, panels, token):
+def avoids_a_panel_that_hangs(proxy, panels, token):
     if not proxy.checks_health:
-        print("    nginx without a licence asks no /health/ready: not for it")
+        print("    skipped for nginx: the free version has no active health checks")
         return
     panels[0].signal(signal.SIGSTOP)
     try:
@@ -342,10 +342,10 @@ def goes_round_a_panel_that_hangs(proxy, panels, token):
 
 STORIES = [
     serves_the_api_and_subscriptions,
-    passes_on_who_asks_and_nothing_invented,
+    passes_on_the_client_address_and_no_forged_headers,
     carries_websockets,
     loses_nothing_while_panels_are_replaced,
-    goes_round_a_panel_that_hangs,
+    avoids_a_panel_that_hangs,
 ]
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docs/settings.md lists every setting of src/config/names.rs with its default and marks the secrets, and no other setting."""
+"""Checks that docs/settings.md lists exactly the settings of src/config/names.rs, with defaults and marks of secrets."""
 
 import pathlib
 import re

