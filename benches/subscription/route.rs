@@ -18,8 +18,9 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rustix::time::{ClockId, clock_gettime};
 use sarban::actions::Panel;
-use sarban::api::health::{Health, HealthReport, Part, Place, Status};
-use sarban::api::{self, Options, State};
+use sarban::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
+use sarban::api;
+use sarban::api::state::{Options, State};
 use sarban::app;
 use sarban::clock::Clock;
 use sarban::cluster::identity::Identity;
@@ -96,7 +97,7 @@ impl Asked<()> {
             status: Status::Ok,
             database: Part::Ok,
             redis: Part::Off,
-            scheduler: Place::Leader,
+            scheduler: SchedulerRole::Leader,
         });
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let cluster = ClusterView::alone("bench".to_owned(), Identity::new("host".to_owned()), Vec::new());

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::openapi::schema::Array;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::State;
+use super::state::State;
 use super::http::auth::Sudo;
 use super::http::body::{Empty, Json};
 use super::http::enum_text::words_for;

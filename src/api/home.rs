@@ -3,7 +3,7 @@
 use poem::{Response, handler};
 use utoipa::OpenApi;
 
-use super::State;
+use super::state::State;
 use super::http::routes::{Routes, get};
 use super::subscription::page;
 

@@ -5,7 +5,7 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::State;
+use super::state::State;
 use super::http::auth::Sudo;
 use super::http::body::Json;
 use super::http::enum_text::word;

@@ -3,7 +3,7 @@
 use poem::{Request, Response, handler};
 use utoipa::OpenApi;
 
-use super::State;
+use super::state::State;
 use super::http::auth::bearer_token;
 use super::http::client::Client;
 use super::http::error::ApiError;

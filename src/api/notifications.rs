@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::State;
+use super::state::State;
 use super::http::auth::Sudo;
 use super::http::body::Json;
 use super::http::enum_text::word_for;

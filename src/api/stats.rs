@@ -4,7 +4,7 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
-use super::State;
+use super::state::State;
 use super::http::auth::{CurrentAdmin, Sudo};
 use super::http::body::Json;
 use super::http::error::ApiError;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::health::{Health, HealthReport, Part, Place, Status};
+use crate::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
 use crate::clock::Clock;
 use crate::cluster::leadership::Role;
 use crate::cluster::redis_lock::RedisState;
@@ -97,9 +97,9 @@ fn report(database: bool, role: &Role, redis: RedisState, stopping: bool) -> Hea
             RedisState::Down => Part::Down,
         },
         scheduler: match role {
-            Role::Leader => Place::Leader,
-            Role::Follower => Place::Follower,
-            Role::None => Place::None,
+            Role::Leader => SchedulerRole::Leader,
+            Role::Follower => SchedulerRole::Follower,
+            Role::None => SchedulerRole::None,
         },
     }
 }

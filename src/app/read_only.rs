@@ -45,7 +45,7 @@ pub(super) async fn serve(settings: &Settings, acceptor: Listeners, metrics: Pro
     let panel = Panel { db: db.clone(), clock, wakeup: Wakeup::default(), targets: Default::default() };
     let identity = Identity::new(settings.instance.name.clone());
     let view = ClusterView::alone(settings.instance.cluster.as_str().to_owned(), identity, Vec::new());
-    let state = api::State::new(panel, api_options(settings, None)?, view, health, metrics, &mut rng);
+    let state = api::state::State::new(panel, api_options(settings, None)?, view, health, metrics, &mut rng);
     tracing::warn!("SARBAN_READ_ONLY is on: changes are refused, no task runs, no node is spoken to");
     let grace = settings.instance.shutdown_grace;
     let asked_to_stop = async {

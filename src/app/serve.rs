@@ -169,7 +169,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         members: coordination.members.clone(),
     };
     let panel = Panel { db: db.clone(), clock, wakeup, targets: targets.clone() };
-    let state = api::State::new(panel, api_options(&settings, counters)?, view, health, metrics, &mut rng);
+    let state = api::state::State::new(panel, api_options(&settings, counters)?, view, health, metrics, &mut rng);
     let notes = Notes { fetches: state.fetches.clone(), db: db.clone(), clock: state.panel.clock.clone() };
     tokio::spawn(stopping.clone().run_until_cancelled_owned(notes.clone().write_each_second()));
 
@@ -309,8 +309,8 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     ]
 }
 
-pub(super) fn api_options(settings: &Settings, counters: Option<Arc<SharedCounters>>) -> anyhow::Result<api::Options> {
-    Ok(api::Options {
+pub(super) fn api_options(settings: &Settings, counters: Option<Arc<SharedCounters>>) -> anyhow::Result<api::state::Options> {
+    Ok(api::state::Options {
         http: settings.http.clone(),
         requests_at_once: settings.requests_at_once(Cores::detect().whole()),
         auth: settings.auth.clone(),

@@ -11,8 +11,9 @@ use rand::rngs::StdRng;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use sarban::actions::Panel;
 use sarban::actions::subscriptions::RenderContext;
-use sarban::api::health::{Health, HealthReport, Part, Place, Status};
-use sarban::api::{self, Options, State};
+use sarban::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
+use sarban::api;
+use sarban::api::state::{Options, State};
 use sarban::app;
 use sarban::app::server::{self, Timeouts};
 use sarban::clock::Clock;
@@ -103,7 +104,7 @@ impl TestPanel {
             status: Status::Ok,
             database: Part::Ok,
             redis: Part::Off,
-            scheduler: Place::Leader,
+            scheduler: SchedulerRole::Leader,
         });
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let schedules = Task::ALL.map(|task| Schedule { task, period: 30_000_000 }).to_vec();

@@ -7,7 +7,7 @@ use poem::{Response, handler};
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::State;
+use super::state::State;
 use super::services::{self, ServiceResponse};
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
 use crate::api::http::auth::{CurrentAdmin, Sudo};

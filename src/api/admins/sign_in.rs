@@ -7,7 +7,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::actions::passwords::PasswordError;
 use crate::actions::sign_in::{SignInError, sign_in};
-use crate::api::State;
+use crate::api::state::State;
 use crate::api::http::body::Json;
 use crate::api::http::client::Client;
 use crate::api::http::error::ApiError;

@@ -8,7 +8,7 @@ use poem::http::{StatusCode, header};
 use poem::{Body, Response, handler};
 use utoipa::{IntoParams, OpenApi};
 
-use super::State;
+use super::state::State;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::query::Path;

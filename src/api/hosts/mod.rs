@@ -8,7 +8,7 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::State;
+use super::state::State;
 use super::inbounds::{self, InboundPath};
 use crate::actions;
 use crate::api::http::auth::Sudo;

@@ -4,7 +4,7 @@ use poem::http::header;
 use poem::{FromRequest, Request, RequestBody};
 
 use super::error::ApiError;
-use crate::api::State;
+use crate::api::state::State;
 use crate::domain::admin::Admin;
 use crate::store;
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::cors::CrossOrigin;
 use super::error::ApiError;
-use crate::api::State;
+use crate::api::state::State;
 
 const REQUEST_ID: &str = "x-request-id";
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use poem::http::header;
 use poem::{Addr, FromRequest, Request, RequestBody};
 
-use crate::api::State;
+use crate::api::state::State;
 use crate::config::http::Networks;
 
 /// The sender of a request and the address by which it reached the panel.

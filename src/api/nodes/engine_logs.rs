@@ -15,7 +15,7 @@ use tokio::time::{Instant, interval_at, timeout};
 
 use super::engines::EnginePath;
 use crate::actions::engines::{self, EngineError};
-use crate::api::State;
+use crate::api::state::State;
 use crate::api::http::auth::bearer_token;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use crate::actions::engines::{self, EngineError};
-use crate::api::State;
+use crate::api::state::State;
 use crate::api::http::auth::Sudo;
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;

@@ -8,7 +8,7 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::State;
+use super::state::State;
 use crate::actions::nodes::{self, NodeError};
 use crate::api::http::auth::Sudo;
 use crate::api::http::body::{Empty, Json};

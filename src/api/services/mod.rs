@@ -7,7 +7,7 @@ use poem::{Response, handler};
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::State;
+use super::state::State;
 use super::inbounds::InboundResponse;
 use crate::actions::services::{self, NewService, ServiceChange, ServiceError};
 use crate::api::http::auth::{CurrentAdmin, Sudo};

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 use utoipa::{IntoParams, OpenApi};
 
-use super::State;
+use super::state::State;
 use crate::actions::attempt_limiter::Subject;
 use crate::actions::subscriptions::Sources;
 use crate::api::http::body::Json;

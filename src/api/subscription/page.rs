@@ -4,7 +4,7 @@ use poem::http::header;
 use poem::{Body, Response};
 
 use crate::actions::subscriptions::Sources;
-use crate::api::State;
+use crate::api::state::State;
 use crate::api::http::client::Client;
 use crate::domain::user::User;
 use crate::subscription::headers::ascii;

@@ -9,7 +9,7 @@ use poem::{Response, handler};
 use rand::Rng as _;
 use utoipa::OpenApi;
 
-use super::State;
+use super::state::State;
 use super::services::{ServiceResponse, page_of};
 use crate::actions::users::{self, UserError, bulk};
 use crate::api::http::auth::{CurrentAdmin, Sudo};

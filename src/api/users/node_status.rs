@@ -6,7 +6,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use super::input::At;
 use crate::actions::users;
-use crate::api::State;
+use crate::api::state::State;
 use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::Json;
 use crate::api::http::error::ApiError;

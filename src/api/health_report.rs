@@ -1,0 +1,78 @@
+//! The health report that readiness probes receive. The app supplies it; the API publishes it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// A source of health reports. Reading it is cheap: each probe does.
+#[derive(Clone)]
+pub struct Health(Arc<dyn Fn() -> HealthReport + Send + Sync>);
+
+/// Health of this process and of the services it depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct HealthReport {
+    /// Overall status.
+    pub status: Status,
+    /// Status of the database.
+    pub database: Part,
+    /// Status of Redis.
+    pub redis: Part,
+    /// Role of this process among the schedulers.
+    pub scheduler: SchedulerRole,
+}
+
+/// Overall health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// No problems.
+    Ok,
+    /// Requests are served, but something else fails.
+    Degraded,
+    /// Requests must go to another host: the database is unreachable, or this process is stopping.
+    Unavailable,
+}
+
+/// Health of a dependency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The dependency answers.
+    Ok,
+    /// The dependency is not configured.
+    Off,
+    /// The dependency does not answer.
+    Down,
+}
+
+/// Role of this process among the schedulers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Place)]
+pub enum SchedulerRole {
+    /// This process holds the lease.
+    Leader,
+    /// Another process holds the lease.
+    Follower,
+    /// No process is known to hold the lease.
+    None,
+}
+
+impl Health {
+    /// Wraps a function that returns the current report.
+    pub fn new(report: impl Fn() -> HealthReport + Send + Sync + 'static) -> Self {
+        Self(Arc::new(report))
+    }
+
+    /// Returns the current report.
+    pub fn report(&self) -> HealthReport {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Health({:?})", self.report())
+    }
+}
