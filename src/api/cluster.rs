@@ -7,7 +7,6 @@ use serde::Serialize;
 use utoipa::openapi::schema::Array;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::state::State;
 use super::http::auth::Sudo;
 use super::http::body::{Empty, Json};
 use super::http::enum_text::words_for;
@@ -18,6 +17,7 @@ use super::http::loose::Word;
 use super::http::paging::{Page, Paging};
 use super::http::query::{Params, Path, Query};
 use super::http::routes::{Routes, get, post};
+use super::state::State;
 use crate::actions::cluster;
 use crate::cluster::redis_lock::RedisState;
 use crate::domain::moment::{Moment, SECOND};

@@ -3,8 +3,8 @@
 use poem::{Response, handler};
 use utoipa::OpenApi;
 
-use super::state::State;
 use super::http::routes::{Routes, get};
+use super::state::State;
 use super::subscription::page;
 
 /// The operations of this file.

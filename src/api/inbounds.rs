@@ -5,7 +5,6 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::state::State;
 use super::http::auth::Sudo;
 use super::http::body::Json;
 use super::http::enum_text::word;
@@ -16,6 +15,7 @@ use super::http::loose::Int;
 use super::http::paging::{Page, Paging};
 use super::http::query::{Params, Path, Query};
 use super::http::routes::{Routes, get};
+use super::state::State;
 use crate::domain::ids::InboundId;
 use crate::domain::node::ConnectionBackend;
 use crate::store::hosts::inbounds;

@@ -3,11 +3,11 @@
 use poem::{Request, Response, handler};
 use utoipa::OpenApi;
 
-use super::state::State;
 use super::http::auth::bearer_token;
 use super::http::client::Client;
 use super::http::error::ApiError;
 use super::http::routes::{Routes, get};
+use super::state::State;
 
 /// The operations of this file.
 #[derive(OpenApi)]

@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::state::State;
 use super::http::auth::Sudo;
 use super::http::body::Json;
 use super::http::enum_text::word_for;
@@ -18,6 +17,7 @@ use super::http::loose::{Int, Word};
 use super::http::paging::{Page, Paging};
 use super::http::query::{Params, Path, Query};
 use super::http::routes::{Routes, get, post};
+use super::state::State;
 use crate::actions::notifications;
 use crate::actions::notifications::NoticeError;
 use crate::domain::moment::Moment;

@@ -5,7 +5,6 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
-use super::state::State;
 use super::http::auth::Sudo;
 use super::http::body::Json;
 use super::http::enum_text::word;
@@ -13,6 +12,7 @@ use super::http::error::ApiError;
 use super::http::field_errors::FieldErrors;
 use super::http::loose::{Flag, Int, OrNull, Word};
 use super::http::routes::{Routes, get};
+use super::state::State;
 use crate::actions;
 use crate::domain::subscription_settings::{RuleResult, SubscriptionRule, SubscriptionSettings};
 use crate::domain::telegram_settings::TelegramSettings;

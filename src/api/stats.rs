@@ -4,11 +4,11 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
-use super::state::State;
 use super::http::auth::{CurrentAdmin, Sudo};
 use super::http::body::Json;
 use super::http::error::ApiError;
 use super::http::routes::{Routes, get};
+use super::state::State;
 use crate::store::{self, stats};
 
 /// The operations of this file.

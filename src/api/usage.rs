@@ -5,7 +5,6 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::state::State;
 use super::http::auth::{CurrentAdmin, Sudo};
 use super::http::body::Json;
 use super::http::client::Client;
@@ -16,6 +15,7 @@ use super::http::loose::When;
 use super::http::query::{Params, Path, Query};
 use super::http::routes::{Routes, get};
 use super::nodes::NodePath;
+use super::state::State;
 use super::subscription::Link;
 use super::users::input::At;
 use crate::actions::usage_series::{self, OnNode};

@@ -309,7 +309,10 @@ fn schedules(settings: &Settings) -> Vec<Schedule> {
     ]
 }
 
-pub(super) fn api_options(settings: &Settings, counters: Option<Arc<SharedCounters>>) -> anyhow::Result<api::state::Options> {
+pub(super) fn api_options(
+    settings: &Settings,
+    counters: Option<Arc<SharedCounters>>,
+) -> anyhow::Result<api::state::Options> {
     Ok(api::state::Options {
         http: settings.http.clone(),
         requests_at_once: settings.requests_at_once(Cores::detect().whole()),

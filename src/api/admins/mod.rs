@@ -7,8 +7,8 @@ use poem::{Response, handler};
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::state::State;
 use super::services::{self, ServiceResponse};
+use super::state::State;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
 use crate::api::http::auth::{CurrentAdmin, Sudo};
 use crate::api::http::body::{Empty, Json};

@@ -7,7 +7,6 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::actions::passwords::PasswordError;
 use crate::actions::sign_in::{SignInError, sign_in};
-use crate::api::state::State;
 use crate::api::http::body::Json;
 use crate::api::http::client::Client;
 use crate::api::http::error::ApiError;
@@ -15,6 +14,7 @@ use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::form::Form;
 use crate::api::http::loose::{Word, impl_words};
 use crate::api::http::token::SignError;
+use crate::api::state::State;
 use crate::config::secret::Secret;
 
 /// The operations of this file.

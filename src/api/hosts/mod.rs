@@ -8,8 +8,8 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::state::State;
 use super::inbounds::{self, InboundPath};
+use super::state::State;
 use crate::actions;
 use crate::api::http::auth::Sudo;
 use crate::api::http::body::{Empty, Json};

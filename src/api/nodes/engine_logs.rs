@@ -15,7 +15,6 @@ use tokio::time::{Instant, interval_at, timeout};
 
 use super::engines::EnginePath;
 use crate::actions::engines::{self, EngineError};
-use crate::api::state::State;
 use crate::api::http::auth::bearer_token;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
@@ -23,6 +22,7 @@ use crate::api::http::input::{Both, Input};
 use crate::api::http::loose::Flag;
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
+use crate::api::state::State;
 use crate::nodes::link_error::LinkError;
 use crate::nodes::one_off::VisitError;
 

@@ -6,7 +6,6 @@ use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use crate::actions::engines::{self, EngineError};
-use crate::api::state::State;
 use crate::api::http::auth::Sudo;
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
@@ -15,6 +14,7 @@ use crate::api::http::input::Both;
 use crate::api::http::loose::{Int, IntIn};
 use crate::api::http::query::Path;
 use crate::api::http::routes::{Routes, get};
+use crate::api::state::State;
 use crate::domain::engine_config::{ConfigFormat, EngineConfig};
 use crate::domain::ids::NodeId;
 use crate::nodes::one_off::VisitError;

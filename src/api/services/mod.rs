@@ -7,8 +7,8 @@ use poem::{Response, handler};
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::state::State;
 use super::inbounds::InboundResponse;
+use super::state::State;
 use crate::actions::services::{self, NewService, ServiceChange, ServiceError};
 use crate::api::http::auth::{CurrentAdmin, Sudo};
 use crate::api::http::body::{Empty, Json};

@@ -4,8 +4,8 @@ use poem::http::header;
 use poem::{Body, Response};
 
 use crate::actions::subscriptions::Sources;
-use crate::api::state::State;
 use crate::api::http::client::Client;
+use crate::api::state::State;
 use crate::domain::user::User;
 use crate::subscription::headers::ascii;
 use crate::subscription::pages::{PageError, Support};

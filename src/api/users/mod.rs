@@ -9,8 +9,8 @@ use poem::{Response, handler};
 use rand::Rng as _;
 use utoipa::OpenApi;
 
-use super::state::State;
 use super::services::{ServiceResponse, page_of};
+use super::state::State;
 use crate::actions::users::{self, UserError, bulk};
 use crate::api::http::auth::{CurrentAdmin, Sudo};
 use crate::api::http::body::{Empty, Json};

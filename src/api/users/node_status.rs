@@ -6,12 +6,12 @@ use utoipa::{OpenApi, ToSchema};
 
 use super::input::At;
 use crate::actions::users;
-use crate::api::state::State;
 use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::Json;
 use crate::api::http::error::ApiError;
 use crate::api::http::query::Path;
 use crate::api::http::routes::{Routes, get};
+use crate::api::state::State;
 use crate::domain::moment::Moment;
 use crate::store::users::node_status;
 use crate::store::users::node_status::UserNode;
