@@ -6,7 +6,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sarban::domain::credentials::KeyDerivation;
-use sarban::domain::host_variables::HostVariables;
+use sarban::domain::host::variables::HostVariables;
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::domain::user::User;
 use sarban::subscription::catalogue::Catalogue;

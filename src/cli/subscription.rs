@@ -17,7 +17,7 @@ use crate::actions::subscriptions::SourceCache;
 use crate::clock::Clock;
 use crate::cluster::wakeup::Wakeup;
 use crate::config::Settings;
-use crate::domain::host_variables::HostVariables;
+use crate::domain::host::variables::HostVariables;
 use crate::subscription::{Format, LeftOut, Rendered, Request, render};
 
 /// What to show of a subscription.

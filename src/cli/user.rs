@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::domain::admin::Admin;
 use crate::domain::ids::AdminId;
 use crate::domain::user::User;
-use crate::domain::user_document::UserDocument;
+use crate::domain::user::document::UserDocument;
 use crate::store::users::list::{Names, UserFilter, UserSort, UserWindow};
 
 /// What to do with users.

@@ -6,7 +6,7 @@ use super::admin::Admin;
 use super::ids::UserId;
 use super::moment::{DAY, Moment, SECOND};
 use super::user::User;
-use super::user_document::UserDocument;
+use super::user::document::UserDocument;
 
 /// What happened to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,7 @@ use prost::Message;
 
 use super::proto::{BackendsResponse, Inbound, User, UserData};
 use crate::domain::ids::NodeId;
-use crate::domain::user_set::UserSet;
+use crate::domain::user::set::UserSet;
 use crate::store::nodes::expected_users::NodeUser;
 use crate::store::nodes::sync_state::{FirstSeen, Offer, OfferedBackend, OfferedInbound};
 

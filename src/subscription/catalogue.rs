@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use ipnet::IpNet;
 
+use crate::domain::host::template::HostTemplate;
 use crate::domain::host::{Host, HostSecurity, HostSpec};
-use crate::domain::host_template::HostTemplate;
 use crate::domain::ids::{HostId, ServiceId};
 use crate::domain::inbound::{Inbound, InboundConfig, Network, Protocol, Security};
 

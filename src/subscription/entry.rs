@@ -6,8 +6,8 @@ use rand::seq::SliceRandom as _;
 use rand::{Rng, RngExt as _};
 
 use crate::domain::credentials::Credentials;
+use crate::domain::host::template::HostTemplate;
 use crate::domain::host::{Alpn, Fingerprint, HostSpec};
-use crate::domain::host_template::HostTemplate;
 use crate::domain::inbound::{Network, Protocol, Security};
 
 use super::catalogue::{ReadyHost, said};

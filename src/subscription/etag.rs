@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Format, Request};
-use crate::domain::host_template::HostTemplate;
+use crate::domain::host::template::HostTemplate;
 
 /// A name for exactly this rendering: whatever the text depends on is in it. `revision` stands for what comes from
 /// elsewhere than the request: hosts, settings, templates. `None`: chance has a part in the text.

@@ -26,7 +26,7 @@ use rand::Rng;
 
 use crate::domain::credentials::{Credentials, KeyDerivation};
 use crate::domain::host::HostSpec;
-use crate::domain::host_variables::HostVariables;
+use crate::domain::host::variables::HostVariables;
 use crate::domain::ids::HostId;
 use crate::domain::subscription_settings::{RuleResult, SubscriptionSettings};
 

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use sarban::actions::lookups::Lookups;
 use sarban::actions::users;
 use sarban::domain::user::User;
-use sarban::domain::user_edit::NewUser;
+use sarban::domain::user::edit::NewUser;
 use sarban::store::{Db, Fault};
 
 use super::users::{named, panel, root};

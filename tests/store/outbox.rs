@@ -5,8 +5,8 @@ use sarban::actions::users::{self, UserError};
 use sarban::actions::{Panel, notifications};
 use sarban::domain::moment::DAY;
 use sarban::domain::notification::{By, Channel, Destination, Event, Notification, NotificationTargets};
+use sarban::domain::user::edit::UserEdit;
 use sarban::domain::user::{Expiry, User};
-use sarban::domain::user_edit::UserEdit;
 use sarban::store::Db;
 use sarban::store::notify::outbox;
 

@@ -7,9 +7,9 @@ use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::admin::Admin;
 use sarban::domain::ids::{AdminId, ServiceId};
 use sarban::domain::moment::{DAY, Moment, SECOND};
+use sarban::domain::user::edit::{NewUser, UserEdit};
+use sarban::domain::user::username::Username;
 use sarban::domain::user::{Expiry, ResetStrategy, User};
-use sarban::domain::user_edit::{NewUser, UserEdit};
-use sarban::domain::username::Username;
 use sarban::store::{Db, OpenOptions};
 
 use crate::support::database::{execute, number, on_both_engines};

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sarban::domain::credentials::KeyDerivation;
-use sarban::domain::host_variables::HostVariables;
+use sarban::domain::host::variables::HostVariables;
 use sarban::domain::inbound::InboundConfig;
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::subscription::catalogue::{Catalogue, HostRow};

@@ -3,8 +3,8 @@
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sarban::domain::credentials::KeyDerivation;
+use sarban::domain::host::variables::HostVariables;
 use sarban::domain::host::{Host, HostSpec};
-use sarban::domain::host_variables::HostVariables;
 use sarban::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
 use sarban::domain::inbound::Inbound;
 use sarban::domain::moment::{Moment, SECOND};

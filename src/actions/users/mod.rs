@@ -18,7 +18,7 @@ use crate::domain::ids::ServiceId;
 use crate::domain::moment::Moment;
 use crate::domain::notification::Event;
 use crate::domain::user::User;
-use crate::domain::user_edit::UserEdit;
+use crate::domain::user::edit::UserEdit;
 use crate::store::users::changes;
 use crate::store::{IdList, StoreError, Tx, retry, users};
 

@@ -24,7 +24,7 @@ use crate::api::services::response;
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
-use crate::domain::user_document::UserDocument;
+use crate::domain::user::document::UserDocument;
 use crate::store::access::admins::AdminUsage;
 use crate::store::users::list::UserFilter;
 use sign_in::token;

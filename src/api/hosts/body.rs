@@ -7,8 +7,8 @@ use super::parts::{FragmentBody, Headers, MuxBody, NoiseBody, SplitHttpBody};
 use crate::api::http::enum_text::{word, word_or_null};
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::loose::{Flag, Int, Word};
+use crate::domain::host::template::HostTemplate;
 use crate::domain::host::{Alpn, Fingerprint, Host, HostSecurity, HostSpec};
-use crate::domain::host_template::HostTemplate;
 use crate::domain::ids::{HostId, ServiceId};
 
 /// A host. What is left out gets its default.

@@ -7,8 +7,8 @@ use crate::domain::host::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 use crate::domain::node::{ConnectionBackend, NodeStatus};
 use crate::domain::notification::{Channel, DeliveryState};
 use crate::domain::subscription_settings::RuleResult;
+use crate::domain::user::ExpireStrategy;
 use crate::domain::user::ResetStrategy;
-use crate::domain::user_edit::ExpireStrategy;
 use crate::store::cluster::runs::RunState;
 use crate::store::users::list::UserSort;
 

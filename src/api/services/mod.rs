@@ -22,7 +22,7 @@ use crate::api::http::routes::{Routes, get};
 use crate::domain::admin::Admin;
 use crate::domain::ids::{InboundId, ServiceId};
 use crate::domain::service::Service;
-use crate::domain::user_document::UserDocument;
+use crate::domain::user::document::UserDocument;
 use crate::store::hosts::inbounds;
 use crate::store::hosts::services::Scope;
 use crate::store::users::list::UserFilter;

@@ -4,8 +4,8 @@ use deserr::{Deserr, IntoValue, Value, ValueKind, ValuePointerRef};
 
 use crate::api::http::field_errors::{FieldErrors, wrong_kind};
 use crate::api::http::loose::Int;
-use crate::domain::user_edit::{MAX_NOTE, MAX_USAGE_DURATION};
-use crate::domain::username::Username;
+use crate::domain::user::edit::{MAX_NOTE, MAX_USAGE_DURATION};
+use crate::domain::user::username::Username;
 
 /// The most characters of a key: an index entry of PostgreSQL must hold it.
 const MAX_KEY: usize = 500;

@@ -9,8 +9,8 @@ use crate::api::http::loose::{Flag, Int, When, Word};
 use crate::api::http::paging::Paging;
 use crate::api::http::query::Params;
 use crate::domain::ids::ServiceId;
-use crate::domain::user::{Expiry, ResetStrategy};
-use crate::domain::user_edit::{ExpireStrategy, NewUser, UserEdit, expiry};
+use crate::domain::user::edit::{NewUser, UserEdit};
+use crate::domain::user::{ExpireStrategy, Expiry, ResetStrategy};
 use crate::store::users::list::{Names, UserFilter, UserSort, UserWindow};
 
 /// The user that a path names.
@@ -229,7 +229,8 @@ fn end(
     duration: Option<&Duration>,
     deadline: Option<When>,
 ) -> Result<Expiry, FieldErrors> {
-    expiry(strategy, date.map(|date| date.0), duration.map(|duration| duration.0), deadline.map(|deadline| deadline.0))
+    let (date, deadline) = (date.map(|date| date.0), deadline.map(|deadline| deadline.0));
+    Expiry::from_request(strategy, date, duration.map(|duration| duration.0), deadline)
         .map_err(|error| FieldErrors::one(BODY, error.to_string()))
 }
 

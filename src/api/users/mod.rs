@@ -21,7 +21,7 @@ use crate::api::http::query::{Path, Query};
 use crate::api::http::routes::{Methods, Routes, delete, get, post, put};
 use crate::api::services::response;
 use crate::domain::user::User;
-use crate::domain::user_document::UserDocument;
+use crate::domain::user::document::UserDocument;
 use crate::store::hosts::services::Scope;
 use crate::store::users::list::{UserFilter, UserSort, UserWindow};
 use input::{At, ExpiredQuery, OwnerQuery, UserCreate, UserModify, UserQuery};

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::reading::Reading;
 use crate::domain::moment::Moment;
-use crate::domain::user::ResetStrategy;
+use crate::domain::user::{ExpireStrategy, ResetStrategy};
 use crate::store::import::tables::{AdminRow, FetchRow, ServiceRow, TrafficRow, UserRow};
 
 /// The most that a total can be: recording more must not overflow.
@@ -75,7 +75,7 @@ pub(super) fn user(row: &mut Reading<'_>, has_admin: impl Fn(i64) -> bool, now: 
         enabled: row.truth("enabled", true),
         activated: row.truth("activated", true) && !removed,
         removed,
-        expire_strategy: expiry.strategy.to_owned(),
+        expire_strategy: expiry.strategy.word().to_owned(),
         expire_date: expiry.date,
         usage_duration: expiry.duration,
         activation_deadline: expiry.deadline,
@@ -109,7 +109,7 @@ pub(super) fn user(row: &mut Reading<'_>, has_admin: impl Fn(i64) -> bool, now: 
 
 /// When an account ends, in columns.
 struct Expiry {
-    strategy: &'static str,
+    strategy: ExpireStrategy,
     date: Option<i64>,
     duration: Option<i64>,
     deadline: Option<i64>,
@@ -119,20 +119,19 @@ impl Expiry {
     /// The old panel wrote the strategies in capitals. A column that its strategy does not use is emptied, but for the
     /// duration, which is shown after it has started.
     fn read(row: &mut Reading<'_>) -> Self {
-        const NEVER: &str = "never";
-        const FIXED_DATE: &str = "fixed_date";
-        const START_ON_FIRST_USE: &str = "start_on_first_use";
-        let known = |word: &str| {
-            let word = word.to_lowercase();
-            [NEVER, FIXED_DATE, START_ON_FIRST_USE].into_iter().find(|known| *known == word)
-        };
-        let mut strategy = row.word("expire_strategy", known, NEVER, NEVER);
+        let known = |word: &str| ExpireStrategy::from_word(&word.to_lowercase());
+        let mut strategy = row.word("expire_strategy", known, ExpireStrategy::Never, ExpireStrategy::Never.word());
         let duration = row.integer("usage_duration");
-        let date = row.moment("expire_date").filter(|_| strategy == FIXED_DATE);
-        let deadline = row.moment("activation_deadline").filter(|_| strategy == START_ON_FIRST_USE);
-        if (strategy == FIXED_DATE && date.is_none()) || (strategy == START_ON_FIRST_USE && duration.is_none()) {
-            row.changed(format!("expire_strategy was {strategy} without its date or duration: it is never"));
-            strategy = NEVER;
+        let date = row.moment("expire_date").filter(|_| strategy == ExpireStrategy::FixedDate);
+        let deadline = row.moment("activation_deadline").filter(|_| strategy == ExpireStrategy::StartOnFirstUse);
+        let is_incomplete = match strategy {
+            ExpireStrategy::Never => false,
+            ExpireStrategy::FixedDate => date.is_none(),
+            ExpireStrategy::StartOnFirstUse => duration.is_none(),
+        };
+        if is_incomplete {
+            row.changed(format!("expire_strategy was {} without its date or duration: it is never", strategy.word()));
+            strategy = ExpireStrategy::Never;
         }
         Self { strategy, date, duration, deadline }
     }

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use super::people::NewUser;
 use crate::domain::credentials::KeyDerivation;
 use crate::domain::host::Host;
-use crate::domain::host_variables::HostVariables;
+use crate::domain::host::variables::HostVariables;
 use crate::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
 use crate::domain::inbound::Inbound;
 use crate::domain::moment::Moment;
@@ -150,13 +150,12 @@ impl Links {
 fn domain_user(user: &NewUser) -> User {
     let NewUser { account, traffic, fetch } = user;
     let moment = |micros: Option<i64>| micros.map(Moment::from_micros);
-    let expiry = match (account.expire_strategy.as_str(), account.expire_date, account.usage_duration) {
-        ("fixed_date", Some(date), _) => Expiry::FixedDate(Moment::from_micros(date)),
-        ("start_on_first_use", _, Some(duration)) => {
-            Expiry::StartOnFirstUse { duration, deadline: moment(account.activation_deadline) }
-        }
-        _ => Expiry::Never,
-    };
+    let expiry = Expiry::from_columns(
+        &account.expire_strategy,
+        moment(account.expire_date),
+        account.usage_duration,
+        moment(account.activation_deadline),
+    );
     User {
         id: UserId(account.id),
         username: account.username.clone(),

@@ -1,13 +1,16 @@
 //! A host: how one inbound (or one server that no node knows) is shown in subscriptions.
 
+pub mod template;
 mod text;
 mod tuning;
+pub mod variables;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{HostId, InboundId, ServiceId};
+use crate::domain::ids::{HostId, InboundId, ServiceId};
+
 pub use text::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 pub use tuning::{
     FragmentSettings, MuxCoolSettings, MuxSettings, Noise, SingBoxMuxSettings, SplitHttpSettings, XMuxSettings,

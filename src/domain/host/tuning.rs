@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::NoiseKind;
+use super::text::NoiseKind;
 
 /// How Xray splits packets. All three are ranges of numbers as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::domain::ids::UserId;
-use crate::domain::user_set::UserSet;
+use crate::domain::user::set::UserSet;
 use crate::store::nodes::expected_users::NodeUser;
 
 /// What a mailbox brings.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::node_queue::Post;
 use super::tracker::Desk;
 use crate::domain::ids::{NodeId, UserId};
-use crate::domain::user_set::UserSet;
+use crate::domain::user::set::UserSet;
 
 /// While it exists, its node holds up the marks that it does not have; an absent node holds up nothing, because its
 /// next connection begins with everything.

@@ -8,7 +8,7 @@ use super::node_queue::{Letter, Post};
 use super::receiver::Mailbox;
 use super::tracker::{Desk, FEW};
 use crate::domain::ids::{NodeId, ServiceId, UserId};
-use crate::domain::user_set::UserSet;
+use crate::domain::user::set::UserSet;
 use crate::store::nodes::expected_users::{NodeUser, ServiceTags};
 use crate::store::users::changes::Mark;
 

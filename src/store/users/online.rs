@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::ids::{AdminId, UserId};
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::usage::decode_entries;
-use crate::domain::user_set::UserSet;
+use crate::domain::user::set::UserSet;
 use crate::store::nodes::expected_users;
 use crate::store::{Db, IdList, StoreError, read, statements, users};
 

@@ -163,15 +163,12 @@ pub(in crate::store) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
 impl From<UserRow> for User {
     fn from(row: UserRow) -> Self {
         let moment = |micros: Option<i64>| micros.map(Moment::from_micros);
-        // The schema admits no other words, and our own writing no word without its fields; a row of other hands that
-        // lacks them never ends.
-        let expiry = match (row.expire_strategy.as_str(), row.expire_date, row.usage_duration) {
-            ("fixed_date", Some(date), _) => Expiry::FixedDate(Moment::from_micros(date)),
-            ("start_on_first_use", _, Some(duration)) => {
-                Expiry::StartOnFirstUse { duration, deadline: moment(row.activation_deadline) }
-            }
-            _ => Expiry::Never,
-        };
+        let expiry = Expiry::from_columns(
+            &row.expire_strategy,
+            moment(row.expire_date),
+            row.usage_duration,
+            moment(row.activation_deadline),
+        );
         let owner = match (row.owner_id, row.owner_username) {
             (Some(id), Some(username)) => {
                 Some(Owner { id: AdminId(id), username, subscription_url_prefix: row.owner_prefix.unwrap_or_default() })

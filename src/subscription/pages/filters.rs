@@ -6,7 +6,7 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use serde_json::{Map, Value as Json};
 
-use crate::domain::host_template::readable_bytes;
+use crate::domain::host::template::readable_bytes;
 use crate::domain::moment::Moment;
 use crate::subscription::yaml;
 

@@ -14,7 +14,7 @@ pub use sample::nobody;
 use serde::Serialize;
 
 use crate::domain::moment::{DAY, Moment};
-use crate::domain::user_document::UserDocument;
+use crate::domain::user::document::UserDocument;
 
 const USER_PAGE: &str = "built-in/subscription.html";
 const HOME_PAGE: &str = "built-in/home.html";

@@ -1,7 +1,7 @@
 //! Somebody who does not exist: for whom the operator's templates are tried at the start.
 
 use crate::domain::moment::{DAY, Moment, SECOND};
-use crate::domain::user_document::UserDocument;
+use crate::domain::user::document::UserDocument;
 
 /// 2026-11-23T20:36:25.
 pub const NOW: Moment = Moment::from_micros(1_795_466_185 * SECOND);

@@ -1,23 +1,15 @@
 //! A user: when the account runs out, what state it is in, and what of that the nodes should know.
 
-use super::ids::{AdminId, ServiceId, UserId};
-use super::moment::{Moment, SECOND};
+pub mod document;
+pub mod edit;
+mod expiry;
+pub mod set;
+pub mod username;
 
-/// When an account ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
-    /// Never.
-    Never,
-    /// At a moment, which may lie in the past.
-    FixedDate(Moment),
-    /// On hold: a duration that starts with the first use, or at the deadline.
-    StartOnFirstUse {
-        /// Seconds; may be negative.
-        duration: i64,
-        /// When it starts at the latest.
-        deadline: Option<Moment>,
-    },
-}
+use crate::domain::ids::{AdminId, ServiceId, UserId};
+use crate::domain::moment::Moment;
+
+pub use expiry::{ExpireStrategy, Expiry, ExpiryError};
 
 /// How often used traffic goes back to zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,26 +174,6 @@ impl User {
     }
 }
 
-impl Expiry {
-    /// The word of the API and the database.
-    pub const fn strategy(self) -> &'static str {
-        match self {
-            Self::Never => "never",
-            Self::FixedDate(_) => "fixed_date",
-            Self::StartOnFirstUse { .. } => "start_on_first_use",
-        }
-    }
-
-    /// Starts an on-hold account at `now`; other accounts stay as they are.
-    #[must_use]
-    pub const fn started(self, now: Moment) -> Self {
-        match self {
-            Self::StartOnFirstUse { duration, .. } => Self::FixedDate(now.plus(duration.saturating_mul(SECOND))),
-            other => other,
-        }
-    }
-}
-
 impl ResetStrategy {
     /// All, in the API's order.
     pub const ALL: [Self; 5] = [Self::NoReset, Self::Day, Self::Week, Self::Month, Self::Year];
@@ -225,7 +197,7 @@ impl ResetStrategy {
 
 /// A user that works, for the tests of this room.
 #[cfg(test)]
-pub(super) fn sample(now: Moment) -> User {
+pub(in crate::domain) fn sample(now: Moment) -> User {
     User {
         id: UserId(1),
         username: Some("sample".to_owned()),

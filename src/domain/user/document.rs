@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::moment::Moment;
-use super::user::{Expiry, User};
+use crate::domain::moment::Moment;
+
+use super::User;
+use super::expiry::Expiry;
 
 /// A user with everything that is computed for showing it. Moments are UTC and do not say so, as clients expect them:
 /// that is no `date-time`, which has a zone.
@@ -81,7 +83,7 @@ impl UserDocument {
         };
         Self {
             id: user.id.0,
-            expire_strategy: user.expiry.strategy(),
+            expire_strategy: user.expiry.strategy().word(),
             expire_date,
             usage_duration,
             activation_deadline,

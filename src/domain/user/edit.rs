@@ -1,79 +1,23 @@
-//! What an admin writes about a user: when the account ends, a new user, and a change of one.
+//! How an admin creates and edits a user.
 
-use super::ids::ServiceId;
-use super::moment::Moment;
-use super::user::{Expiry, ResetStrategy, User};
+use crate::domain::ids::{ServiceId, UserId};
+use crate::domain::moment::Moment;
+
+use super::expiry::Expiry;
 use super::username::Username;
+use super::{Owner, ResetStrategy, User};
 
 /// The most seconds that an account on hold may be given: 9,999 years' worth.
 pub const MAX_USAGE_DURATION: i64 = 315_328_464_000;
 /// The most characters of a note.
 pub const MAX_NOTE: usize = 500;
 
-/// The kind of an account's end, before its date or duration is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExpireStrategy {
-    /// Never.
-    Never,
-    /// At a date.
-    FixedDate,
-    /// On hold until the first use.
-    StartOnFirstUse,
-}
-
-impl ExpireStrategy {
-    /// All, in the API's order.
-    pub const ALL: [Self; 3] = [Self::Never, Self::FixedDate, Self::StartOnFirstUse];
-
-    /// The word of the API and the database.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Never => "never",
-            Self::FixedDate => "fixed_date",
-            Self::StartOnFirstUse => "start_on_first_use",
-        }
-    }
-
-    /// From the word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|strategy| strategy.word() == word)
-    }
-}
-
-/// Fields that do not agree about the account's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ExpiryError {
-    /// A fixed date without a date.
-    #[error("expire_strategy fixed_date needs an expire_date")]
-    NoDate,
-    /// On hold for no time.
-    #[error("expire_strategy start_on_first_use needs a usage_duration other than 0")]
-    NoDuration,
-}
-
-/// Puts the fields of a request together. Those that the strategy does not need are dropped.
-pub fn expiry(
-    strategy: ExpireStrategy,
-    date: Option<Moment>,
-    duration: Option<i64>,
-    deadline: Option<Moment>,
-) -> Result<Expiry, ExpiryError> {
-    match strategy {
-        ExpireStrategy::Never => Ok(Expiry::Never),
-        ExpireStrategy::FixedDate => date.map(Expiry::FixedDate).ok_or(ExpiryError::NoDate),
-        ExpireStrategy::StartOnFirstUse => match duration {
-            None | Some(0) => Err(ExpiryError::NoDuration),
-            Some(duration) => Ok(Expiry::StartOnFirstUse { duration, deadline }),
-        },
-    }
-}
-
-/// A user to be made.
+/// A user to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewUser {
     /// The name.
     pub username: Username,
-    /// `None`: a random one.
+    /// The subscription key; `None`: a random one.
     pub key: Option<String>,
     /// When the account ends.
     pub expiry: Expiry,
@@ -103,6 +47,34 @@ pub struct UserEdit {
 }
 
 impl User {
+    /// A new user who belongs to `owner`: enabled, activated and without an id, which the database assigns.
+    pub fn new(new: NewUser, owner: Owner, now: Moment, random_key: impl FnOnce() -> String) -> Self {
+        Self {
+            id: UserId(0),
+            username: Some(new.username.into_string()),
+            key: new.key.unwrap_or_else(random_key),
+            owner: Some(owner),
+            enabled: true,
+            activated: true,
+            removed: false,
+            expiry: new.expiry,
+            usage_duration: None,
+            data_limit: new.data_limit.and_then(limited),
+            reset_strategy: new.reset_strategy,
+            used_traffic: 0,
+            lifetime_used_traffic: 0,
+            online_at: None,
+            traffic_reset_at: None,
+            note: new.note,
+            created_at: now,
+            edit_at: None,
+            sub_revoked_at: None,
+            sub_updated_at: None,
+            sub_last_user_agent: None,
+            service_ids: new.service_ids,
+        }
+    }
+
     /// Changes what `edit` names. The nodes are told anew when the account begins or ceases to work, or when its
     /// services change; otherwise they keep what they were told.
     pub fn edit(&mut self, edit: UserEdit, now: Moment) {
@@ -132,35 +104,16 @@ impl User {
 }
 
 /// A data limit as it is stored: 0 is none.
-pub const fn limited(bytes: i64) -> Option<i64> {
+const fn limited(bytes: i64) -> Option<i64> {
     if bytes > 0 { Some(bytes) } else { None }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::user::sample;
+    use super::super::sample;
     use super::*;
 
     const NOW: Moment = Moment::from_micros(1_000_000_000_000_000);
-
-    #[test]
-    fn a_strategy_takes_its_own_fields_and_drops_the_others() {
-        let (date, duration) = (Some(NOW), Some(-5));
-        assert_eq!(expiry(ExpireStrategy::Never, date, duration, date), Ok(Expiry::Never));
-        assert_eq!(expiry(ExpireStrategy::FixedDate, date, duration, date), Ok(Expiry::FixedDate(NOW)));
-        assert_eq!(
-            expiry(ExpireStrategy::StartOnFirstUse, date, duration, date),
-            Ok(Expiry::StartOnFirstUse { duration: -5, deadline: date })
-        );
-    }
-
-    #[test]
-    fn a_strategy_without_what_it_needs_is_refused() {
-        assert_eq!(expiry(ExpireStrategy::FixedDate, None, Some(5), None), Err(ExpiryError::NoDate));
-        for duration in [None, Some(0)] {
-            assert_eq!(expiry(ExpireStrategy::StartOnFirstUse, None, duration, None), Err(ExpiryError::NoDuration));
-        }
-    }
 
     #[test]
     fn an_empty_edit_changes_only_the_time_of_the_edit() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::ids::UserId;
+use crate::domain::ids::UserId;
 
 /// Ids per block; a block is 512 bytes.
 const BLOCK: i64 = 4_096;

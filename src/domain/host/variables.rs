@@ -5,10 +5,11 @@ use std::cell::OnceCell;
 
 use jiff::civil::Date;
 
-use super::host_template::readable_bytes;
-use super::jalali;
-use super::moment::{DAY, Moment, SECOND};
-use super::user::{Expiry, User};
+use crate::domain::jalali;
+use crate::domain::moment::{DAY, Moment, SECOND};
+use crate::domain::user::{Expiry, User};
+
+use super::template::readable_bytes;
 
 const ENDLESS: &str = "∞";
 
