@@ -9,7 +9,7 @@ use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
 use crate::store::access::admins;
 use crate::store::access::admins::AdminUsage;
-use crate::store::{Fault, IdList, StoreError, Tx, retry};
+use crate::store::{Fault, IdList, StoreError, Transient, Tx};
 
 /// So many users lose their owner in one transaction: well below a quarter of a second on SQLite.
 const ORPHANS_AT_ONCE: i64 = 10_000;
@@ -83,6 +83,12 @@ pub enum AdminError {
     Store(#[from] StoreError),
 }
 
+impl Transient for AdminError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+}
+
 impl NewAdmin {
     /// An admin with what is usual: enabled, with the right to change users, and without services.
     pub fn usual(username: impl Into<String>, password: Secret, is_sudo: bool) -> Self {
@@ -119,28 +125,27 @@ pub async fn by_name(panel: &Panel, username: &str) -> Result<AdminUsage, AdminE
 pub async fn create(panel: &Panel, new: NewAdmin) -> Result<Admin, AdminError> {
     let hashed_password = passwords::hash(new.password.clone()).await?;
     let now = panel.clock.now();
-    retry(is_retry, async || {
-        let mut tx = panel.db.begin().await?;
-        let inserted = admins::insert(&mut tx, &new.username, &hashed_password, new.is_sudo, now).await;
-        inserted.map_err(|error| match error.fault() {
-            Fault::Unique(_) => AdminError::NameTaken,
-            _ => AdminError::Store(error),
-        })?;
-        let plain = admins::lock_by_username(&mut tx, &new.username).await?.ok_or(AdminError::NotFound)?;
-        let admin = Admin {
-            enabled: new.enabled,
-            all_services_access: new.all_services_access,
-            modify_users_access: new.modify_users_access,
-            subscription_url_prefix: new.subscription_url_prefix.clone(),
-            ..plain
-        };
-        admins::update(&mut tx, &admin, None).await?;
-        set_services(&mut tx, admin.id, &new.service_ids).await?;
-        let made = admins::lock_by_username(&mut tx, &new.username).await?.ok_or(AdminError::NotFound)?;
-        tx.commit().await?;
-        Ok(made)
-    })
-    .await
+    panel
+        .db
+        .transaction("create admin", async |tx| {
+            let inserted = admins::insert(tx, &new.username, &hashed_password, new.is_sudo, now).await;
+            inserted.map_err(|error| match error.fault() {
+                Fault::Unique(_) => AdminError::NameTaken,
+                _ => AdminError::Store(error),
+            })?;
+            let plain = admins::lock_by_username(tx, &new.username).await?.ok_or(AdminError::NotFound)?;
+            let admin = Admin {
+                enabled: new.enabled,
+                all_services_access: new.all_services_access,
+                modify_users_access: new.modify_users_access,
+                subscription_url_prefix: new.subscription_url_prefix.clone(),
+                ..plain
+            };
+            admins::update(tx, &admin, None).await?;
+            set_services(tx, admin.id, &new.service_ids).await?;
+            admins::lock_by_username(tx, &new.username).await?.ok_or(AdminError::NotFound)
+        })
+        .await
 }
 
 /// Changes an admin.
@@ -157,19 +162,19 @@ pub async fn update(
         None => None,
     };
     let now = panel.clock.now();
-    retry(is_retry, async || {
-        let mut tx = panel.db.begin().await?;
-        let admin = admins::lock_by_username(&mut tx, username).await?.ok_or(AdminError::NotFound)?;
-        may_change(by, &admin)?;
-        let changed = changed(admin, &change, now);
-        admins::update(&mut tx, &changed, hashed_password.as_deref()).await?;
-        if let Some(service_ids) = &change.service_ids {
-            set_services(&mut tx, changed.id, service_ids).await?;
-        }
-        tx.commit().await?;
-        Ok(())
-    })
-    .await?;
+    panel
+        .db
+        .transaction("update admin", async |tx| -> Result<_, AdminError> {
+            let admin = admins::lock_by_username(tx, username).await?.ok_or(AdminError::NotFound)?;
+            may_change(by, &admin)?;
+            let changed = changed(admin, &change, now);
+            admins::update(tx, &changed, hashed_password.as_deref()).await?;
+            if let Some(service_ids) = &change.service_ids {
+                set_services(tx, changed.id, service_ids).await?;
+            }
+            Ok(())
+        })
+        .await?;
     by_name(panel, username).await
 }
 
@@ -178,19 +183,17 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), 
     may_delete(by, &by_name(panel, username).await?.admin)?;
     // An admin may have a hundred thousand users: most of them lose their owner before, in transactions of their own.
     // Whatever breaks off here is finished by deleting once more.
-    let orphan = async || admins::orphan_users(&panel.db, username, ORPHANS_AT_ONCE).await;
-    while retry(StoreError::is_retry, orphan).await? == ORPHANS_AT_ONCE {
+    while admins::orphan_users(&panel.db, username, ORPHANS_AT_ONCE).await? == ORPHANS_AT_ONCE {
         tokio::time::sleep(PAUSE).await;
     }
-    retry(is_retry, async || {
-        let mut tx = panel.db.begin().await?;
-        let admin = admins::lock_by_username(&mut tx, username).await?.ok_or(AdminError::NotFound)?;
-        may_delete(by, &admin)?;
-        admins::delete(&mut tx, admin.id).await?;
-        tx.commit().await?;
-        Ok(())
-    })
-    .await
+    panel
+        .db
+        .transaction("delete admin", async |tx| {
+            let admin = admins::lock_by_username(tx, username).await?.ok_or(AdminError::NotFound)?;
+            may_delete(by, &admin)?;
+            Ok(admins::delete(tx, admin.id).await?)
+        })
+        .await
 }
 
 /// Switches all users of an admin on or off, a transaction per chunk.
@@ -210,9 +213,7 @@ pub async fn set_users_enabled(
 pub async fn adopt_users(panel: &Panel, admin: &Admin) -> Result<i64, AdminError> {
     let mut adopted = 0;
     loop {
-        let some =
-            retry(StoreError::is_retry, async || admins::adopt_users(&panel.db, admin.id, ORPHANS_AT_ONCE).await)
-                .await?;
+        let some = admins::adopt_users(&panel.db, admin.id, ORPHANS_AT_ONCE).await?;
         adopted += some;
         if some < ORPHANS_AT_ONCE {
             return Ok(adopted);
@@ -249,10 +250,6 @@ fn changed(admin: Admin, change: &AdminChange, now: Moment) -> Admin {
 
 async fn set_services(tx: &mut Tx, id: AdminId, service_ids: &[ServiceId]) -> Result<(), StoreError> {
     admins::set_services(tx, id, IdList::new(service_ids.iter().map(|id| id.0))).await
-}
-
-fn is_retry(error: &AdminError) -> bool {
-    matches!(error, AdminError::Store(error) if error.is_retry())
 }
 
 #[cfg(test)]

@@ -21,9 +21,7 @@ pub async fn step_down(panel: &Panel) -> Result<(), StoreError> {
 async fn ask(panel: &Panel, what: &str) -> Result<Moment, StoreError> {
     // By the database's clock, as all slots are.
     let now = clock::now(&panel.db).await?;
-    let mut tx = panel.db.begin().await?;
-    runs::request(&mut tx, what, now).await?;
-    tx.commit().await?;
+    panel.db.transaction("request run", async |tx| runs::request(tx, what, now).await).await?;
     panel.wakeup.notify();
     Ok(now)
 }

@@ -10,7 +10,7 @@ use crate::domain::moment::{BootTime, Moment};
 use crate::domain::user::User;
 use crate::store::users::subscription_fetches;
 use crate::store::users::subscription_fetches::Fetch;
-use crate::store::{Db, StoreError, retry};
+use crate::store::{Db, StoreError};
 
 /// At most so many users between two writes; the fetches of further ones are not noted.
 const CAPACITY: usize = 100_000;
@@ -91,12 +91,8 @@ impl FetchLog {
         let mut fetches: Vec<_> = self.pages().leaving.iter().map(|(user, fetch)| (*user, fetch.clone())).collect();
         fetches.sort_unstable_by_key(|(user, _)| *user);
         for chunk in fetches.chunks(CHUNK) {
-            retry(StoreError::is_retry, || async {
-                let mut tx = db.begin().await?;
-                subscription_fetches::upsert(&mut tx, chunk).await?;
-                tx.commit().await
-            })
-            .await?;
+            db.transaction("write subscription fetches", async |tx| subscription_fetches::upsert(tx, chunk).await)
+                .await?;
         }
         let now = clock.boot();
         let mut pages = self.pages();

@@ -8,37 +8,19 @@ use crate::store::{self, StoreError};
 
 /// Makes a host for its inbound, or an unbound one; its id is given here. `None`: the inbound is not there.
 pub async fn create(panel: &Panel, host: &Host) -> Result<Option<HostView>, StoreError> {
-    let id = store::retry(StoreError::is_retry, || async {
-        let mut tx = panel.db.begin().await?;
-        let id = store::hosts::insert(&mut tx, host).await?;
-        tx.commit().await?;
-        Ok(id)
-    })
-    .await?;
+    let id = panel.db.transaction("create host", async |tx| store::hosts::insert(tx, host).await).await?;
     read_again(panel, id).await
 }
 
 /// Writes a host anew, all but the inbound that it shows. `None`: it is not there.
 pub async fn replace(panel: &Panel, host: &Host) -> Result<Option<HostView>, StoreError> {
-    let found = store::retry(StoreError::is_retry, || async {
-        let mut tx = panel.db.begin().await?;
-        let found = store::hosts::update(&mut tx, host).await?;
-        tx.commit().await?;
-        Ok(found)
-    })
-    .await?;
+    let found = panel.db.transaction("replace host", async |tx| store::hosts::update(tx, host).await).await?;
     read_again(panel, found.then_some(host.id)).await
 }
 
 /// Removes a host, also from the chains of others. False: it is not there.
 pub async fn remove(panel: &Panel, id: HostId) -> Result<bool, StoreError> {
-    store::retry(StoreError::is_retry, || async {
-        let mut tx = panel.db.begin().await?;
-        let found = store::hosts::delete(&mut tx, id).await?;
-        tx.commit().await?;
-        Ok(found)
-    })
-    .await
+    panel.db.transaction("remove host", async |tx| store::hosts::delete(tx, id).await).await
 }
 
 /// The host as it now is: without the services and chained hosts that are not there, with its inbound's protocol.

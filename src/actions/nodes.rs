@@ -29,27 +29,22 @@ impl From<StoreError> for NodeError {
 
 /// Makes a node; it is connected in the background.
 pub async fn create(panel: &Panel, new: NewNode) -> Result<Node, NodeError> {
-    let id = store::retry(StoreError::is_retry, || async {
-        let mut tx = panel.db.begin().await?;
-        let id = store::nodes::insert(&mut tx, &new, panel.clock.now()).await?;
-        tx.commit().await?;
-        Ok(id)
-    })
-    .await?;
+    let id =
+        panel.db.transaction("create node", async |tx| store::nodes::insert(tx, &new, panel.clock.now()).await).await?;
     panel.wakeup.notify();
     Ok(new.into_node(id))
 }
 
 /// Changes a node and connects to it again, or disables it. `None`: there is no such node.
 pub async fn edit(panel: &Panel, id: NodeId, edit: &NodeEdit) -> Result<Option<Node>, NodeError> {
-    let found = store::retry(StoreError::is_retry, || async {
-        let mut tx = panel.db.begin().await?;
-        let Some(node) = store::nodes::lock(&mut tx, id).await? else { return Ok(false) };
-        store::nodes::update(&mut tx, &edit.clone().apply(node), panel.clock.now()).await?;
-        tx.commit().await?;
-        Ok(true)
-    })
-    .await?;
+    let found = panel
+        .db
+        .transaction("edit node", async |tx| -> Result<_, StoreError> {
+            let Some(node) = store::nodes::lock(tx, id).await? else { return Ok(false) };
+            store::nodes::update(tx, &edit.clone().apply(node), panel.clock.now()).await?;
+            Ok(true)
+        })
+        .await?;
     if !found {
         return Ok(None);
     }
@@ -87,17 +82,14 @@ enum Change {
 
 /// A transaction with one statement on one node; the wakeup rings when the node was there.
 async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<bool, StoreError> {
-    let found = store::retry(StoreError::is_retry, || async {
-        let mut tx = panel.db.begin().await?;
-        let found = match change {
-            Change::Remove => store::nodes::delete(&mut tx, id).await?,
-            Change::Resync => store::nodes::request_sync(&mut tx, id).await?,
-            Change::Repin => store::nodes::forget_pin(&mut tx, id).await?,
-        };
-        tx.commit().await?;
-        Ok(found)
-    })
-    .await?;
+    let found = panel
+        .db
+        .transaction("change node", async |tx| match change {
+            Change::Remove => store::nodes::delete(tx, id).await,
+            Change::Resync => store::nodes::request_sync(tx, id).await,
+            Change::Repin => store::nodes::forget_pin(tx, id).await,
+        })
+        .await?;
     if found {
         panel.wakeup.notify();
     }

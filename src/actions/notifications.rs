@@ -33,9 +33,8 @@ pub(super) async fn enter(
 
 /// Has a entry tried again from the beginning, at once. What it is now, or why not.
 pub async fn try_again(panel: &Panel, id: i64) -> Result<OutboxEntry, NoticeError> {
-    let mut tx = panel.db.begin().await?;
-    let found = outbox::try_again(&mut tx, id, panel.clock.now()).await?;
-    tx.commit().await?;
+    let now = panel.clock.now();
+    let found = panel.db.transaction("retry notification", async |tx| outbox::try_again(tx, id, now).await).await?;
     let entry = outbox::by_id(&panel.db, id).await?.ok_or(NoticeError::NotFound)?;
     if !found {
         return Err(NoticeError::Delivered);

@@ -6,7 +6,7 @@ use crate::domain::service::Service;
 use crate::store::hosts::services;
 use crate::store::hosts::services::Scope;
 use crate::store::users::changes;
-use crate::store::{IdList, StoreError, retry};
+use crate::store::{IdList, StoreError, Transient, Tx};
 
 /// So many users lose a service in one transaction: well below a quarter of a second on SQLite.
 const USERS_AT_ONCE: i64 = 10_000;
@@ -43,6 +43,12 @@ pub enum ServiceError {
     Store(#[from] StoreError),
 }
 
+impl Transient for ServiceError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+}
+
 /// One page of services, and how many there are on all. `contains` is a part of the name, `%` and `_` being wildcards;
 /// empty: all.
 pub async fn list(
@@ -63,38 +69,39 @@ pub async fn by_id(panel: &Panel, id: ServiceId) -> Result<Service, ServiceError
 
 /// Makes a service.
 pub async fn create(panel: &Panel, new: NewService) -> Result<Service, ServiceError> {
-    let id = retry(StoreError::is_retry, async || {
-        let mut tx = panel.db.begin().await?;
-        let id = services::insert(&mut tx, new.name.as_deref()).await?;
-        services::set_inbounds(&mut tx, id, ids(&new.inbound_ids)).await?;
-        tx.commit().await?;
-        Ok(id)
-    })
-    .await?;
+    let id = panel
+        .db
+        .transaction("create service", async |tx| -> Result<_, StoreError> {
+            let id = services::insert(tx, new.name.as_deref()).await?;
+            services::set_inbounds(tx, id, ids(&new.inbound_ids)).await?;
+            Ok(id)
+        })
+        .await?;
     by_id(panel, id).await
 }
 
 /// Changes a service. Its users are marked if its inbounds are others than before.
 pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Result<Service, ServiceError> {
     let now = panel.clock.now();
-    retry(is_retry, async || {
-        let mut tx = panel.db.begin().await?;
-        if !services::lock(&mut tx, id).await? {
-            return Err(ServiceError::NotFound);
-        }
-        if let Some(name) = &change.name {
-            services::rename(&mut tx, id, name).await?;
-        }
-        if let Some(inbound_ids) = &change.inbound_ids {
-            let before = services::inbounds(&mut tx, id).await?;
-            services::set_inbounds(&mut tx, id, ids(inbound_ids)).await?;
-            if services::inbounds(&mut tx, id).await? != before {
-                changes::mark_users_of(&mut tx, id, EVERYBODY, now).await?;
+    panel
+        .db
+        .transaction("update service", async |tx| -> Result<_, ServiceError> {
+            if !services::lock(tx, id).await? {
+                return Err(ServiceError::NotFound);
             }
-        }
-        Ok(tx.commit().await?)
-    })
-    .await?;
+            if let Some(name) = &change.name {
+                services::rename(tx, id, name).await?;
+            }
+            if let Some(inbound_ids) = &change.inbound_ids {
+                let before = services::inbounds(tx, id).await?;
+                services::set_inbounds(tx, id, ids(inbound_ids)).await?;
+                if services::inbounds(tx, id).await? != before {
+                    changes::mark_users_of(tx, id, EVERYBODY, now).await?;
+                }
+            }
+            Ok(())
+        })
+        .await?;
     panel.wakeup.notify();
     by_id(panel, id).await
 }
@@ -104,7 +111,7 @@ pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Resu
 /// A service may have a hundred thousand users: all but the last of them lose it before, in transactions of their own,
 /// each with their marks. Whatever breaks off here is finished by deleting once more.
 pub async fn delete(panel: &Panel, id: ServiceId) -> Result<(), ServiceError> {
-    while retry(is_retry, async || delete_part(panel, id).await).await? == Part::More {
+    while panel.db.transaction("delete service", async |tx| delete_part(panel, tx, id).await).await? == Part::More {
         tokio::time::sleep(PAUSE).await;
     }
     panel.wakeup.notify();
@@ -117,32 +124,25 @@ enum Part {
     Last,
 }
 
-async fn delete_part(panel: &Panel, id: ServiceId) -> Result<Part, ServiceError> {
-    let mut tx = panel.db.begin().await?;
-    if !services::lock(&mut tx, id).await? {
+async fn delete_part(panel: &Panel, tx: &mut Tx, id: ServiceId) -> Result<Part, ServiceError> {
+    if !services::lock(tx, id).await? {
         return Err(ServiceError::NotFound);
     }
     let now = panel.clock.now();
-    let part = match services::user_after(&mut tx, id, USERS_AT_ONCE).await? {
+    Ok(match services::user_after(tx, id, USERS_AT_ONCE).await? {
         Some(user) => {
-            changes::mark_users_of(&mut tx, id, user, now).await?;
-            services::take_from_users(&mut tx, id, user).await?;
+            changes::mark_users_of(tx, id, user, now).await?;
+            services::take_from_users(tx, id, user).await?;
             Part::More
         }
         None => {
-            changes::mark_users_of(&mut tx, id, EVERYBODY, now).await?;
-            services::delete(&mut tx, id).await?;
+            changes::mark_users_of(tx, id, EVERYBODY, now).await?;
+            services::delete(tx, id).await?;
             Part::Last
         }
-    };
-    tx.commit().await?;
-    Ok(part)
+    })
 }
 
 fn ids(inbound_ids: &[InboundId]) -> IdList {
     IdList::new(inbound_ids.iter().map(|id| id.0))
-}
-
-fn is_retry(error: &ServiceError) -> bool {
-    matches!(error, ServiceError::Store(error) if error.is_retry())
 }

@@ -26,7 +26,7 @@ use crate::domain::moment::BootTime;
 use crate::domain::term::Term;
 use crate::store::cluster::lease;
 use crate::store::cluster::lease::{Candidate, Lease};
-use crate::store::{Db, Engine, StoreError};
+use crate::store::{Db, Engine, StoreError, Transient};
 
 /// Called with each new term; its future is the leader's work (the scheduler's loop) and ends soon after
 /// `Leadership::stop` is cancelled.
@@ -161,7 +161,7 @@ impl Elector {
             Ok(Ok(won)) => won,
             unclear => {
                 if let Ok(Err(error)) = &unclear
-                    && error.is_retry()
+                    && error.is_transient()
                 {
                     self.terminate_sessions_of(seen).await;
                 }

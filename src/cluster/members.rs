@@ -120,16 +120,12 @@ impl Members {
 
     async fn beat_database(&self) -> Result<Vec<Member>, StoreError> {
         let now = clock::now(&self.db).await?;
-        let mut tx = self.db.begin().await?;
-        members::beat(&mut tx, &self.me, now).await?;
-        tx.commit().await?;
+        self.db.transaction("member heartbeat", async |tx| members::beat(tx, &self.me, now).await).await?;
         members::live(&self.db, now).await
     }
 
     async fn leave_database(&self) -> Result<(), StoreError> {
-        let mut tx = self.db.begin().await?;
-        members::leave(&mut tx, self.me.instance).await?;
-        tx.commit().await
+        self.db.transaction("remove member", async |tx| members::leave(tx, self.me.instance).await).await
     }
 
     fn publish(&self, list: Vec<Member>, told: &mut BTreeSet<Uuid>) {

@@ -21,7 +21,7 @@ use crate::domain::notification::{Channel, Destination};
 use crate::domain::term::OpenWork;
 use crate::store::notify::outbox;
 use crate::store::notify::outbox::OutboxEntry;
-use crate::store::{Fence, FenceError, IdList, retry};
+use crate::store::{Fence, FenceError, IdList};
 
 /// Letters that are sent and then entered together: what is sent twice when a leader dies in between.
 const BATCH: i64 = 50;
@@ -308,12 +308,11 @@ impl Delivery {
         let (channel, now) = (to.channel, self.clock.now());
         for chunk in arrived.chunks(CHUNK) {
             let ids = IdList::new(chunk.iter().copied());
-            retry(FenceError::is_retry, || async {
-                let mut tx = fence.begin_part(work).await?;
-                outbox::delivered(&mut tx, ids.clone(), now).await?;
-                tx.commit().await
-            })
-            .await?;
+            fence
+                .transaction_of(Some(work), "confirm notifications", async |tx| -> Result<_, FenceError> {
+                    Ok(outbox::delivered(tx, ids.clone(), now).await?)
+                })
+                .await?;
         }
         count(channel, "delivered", arrived.len());
         let next = after(now, self.timing.retry_after);
@@ -321,12 +320,11 @@ impl Delivery {
             tracing::warn!(channel = channel.word(), entries = ids.len(), reason, "notifications were not delivered");
             for chunk in ids.chunks(CHUNK) {
                 let ids = IdList::new(chunk.iter().copied());
-                retry(FenceError::is_retry, || async {
-                    let mut tx = fence.begin_part(work).await?;
-                    outbox::failed(&mut tx, ids.clone(), &reason, now, next, self.timing.attempts).await?;
-                    tx.commit().await
-                })
-                .await?;
+                fence
+                    .transaction_of(Some(work), "record failed notifications", async |tx| -> Result<_, FenceError> {
+                        Ok(outbox::failed(tx, ids.clone(), &reason, now, next, self.timing.attempts).await?)
+                    })
+                    .await?;
             }
             count(channel, "failed", ids.len());
         }

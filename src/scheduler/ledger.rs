@@ -8,7 +8,7 @@ use crate::domain::schedule::{Schedule, Task};
 use crate::store::clock;
 use crate::store::cluster::runs;
 use crate::store::cluster::runs::{Outcome, Run};
-use crate::store::{Fence, FenceError};
+use crate::store::{Fence, FenceError, FencedTx};
 
 /// What people ask of the leader.
 #[derive(Clone, Copy, Debug)]
@@ -31,17 +31,19 @@ impl Ledger {
     /// that nobody will take up again. Returns since when each task and period have been so.
     pub(super) async fn settle(&self, schedules: &[Schedule]) -> Result<Vec<(Task, Moment)>, FenceError> {
         let now = clock::now(self.fence.db()).await?;
-        let mut tx = self.fence.begin().await?;
-        runs::forget_requests(&mut tx, now).await?;
-        let (mut since, mut abandoned) = (Vec::with_capacity(schedules.len()), Vec::new());
-        for schedule in schedules {
-            since.push((schedule.task, runs::set_task(&mut tx, *schedule, now).await?));
-            let count = runs::abandon(&mut tx, schedule.task, self.epoch(), schedule.slot(now), now).await?;
-            if count > 0 {
-                abandoned.push((schedule.task.name(), count));
+        let enter = async |tx: &mut FencedTx| -> Result<_, FenceError> {
+            runs::forget_requests(tx, now).await?;
+            let (mut since, mut abandoned) = (Vec::with_capacity(schedules.len()), Vec::new());
+            for schedule in schedules {
+                since.push((schedule.task, runs::set_task(tx, *schedule, now).await?));
+                let count = runs::abandon(tx, schedule.task, self.epoch(), schedule.slot(now), now).await?;
+                if count > 0 {
+                    abandoned.push((schedule.task.name(), count));
+                }
             }
-        }
-        tx.commit().await?;
+            Ok((since, abandoned))
+        };
+        let (since, abandoned) = self.fence.transaction("settle ledger", enter).await?;
         for (task, count) in abandoned {
             tracing::warn!(task, count, "runs of an earlier leader were never finished");
             metrics::counter!("scheduler_slots_total", "task" => task, "state" => "abandoned").increment(count);
@@ -51,30 +53,29 @@ impl Ledger {
 
     /// Gives every slot that nobody ran a row.
     pub(super) async fn coalesce(&self, task: Task, slots: &[Moment], now: Moment) -> Result<u64, FenceError> {
-        let mut tx = self.fence.begin().await?;
-        let entered = runs::coalesce(&mut tx, task, slots, self.epoch(), self.instance, now).await?;
-        tx.commit().await?;
-        Ok(entered)
+        let coalesce =
+            async |tx: &mut FencedTx| Ok(runs::coalesce(tx, task, slots, self.epoch(), self.instance, now).await?);
+        self.fence.transaction("coalesce slots", coalesce).await
     }
 
     /// Starts a run, and takes the request for it off the list; `None` when its slot needs none. May be repeated with
     /// the same `now` after an error.
     pub(super) async fn start(&self, run: Run, request: Option<Uuid>, now: Moment) -> Result<Option<i64>, FenceError> {
-        let mut tx = self.fence.begin().await?;
-        let attempt = runs::start(&mut tx, run, self.epoch(), self.instance, now).await?;
-        if let Some(request) = request {
-            runs::take_request(&mut tx, request).await?;
-        }
-        tx.commit().await?;
-        Ok(attempt)
+        let start = async |tx: &mut FencedTx| {
+            let attempt = runs::start(tx, run, self.epoch(), self.instance, now).await?;
+            if let Some(request) = request {
+                runs::take_request(tx, request).await?;
+            }
+            Ok(attempt)
+        };
+        self.fence.transaction("start run", start).await
     }
 
     /// Enters how a run ended. May be repeated after an error.
     pub(super) async fn finish(&self, run: Run, outcome: &Outcome) -> Result<(), FenceError> {
         let now = clock::now(self.fence.db()).await?;
-        let mut tx = self.fence.begin().await?;
-        runs::finish(&mut tx, run, self.epoch(), outcome, now).await?;
-        tx.commit().await
+        let finish = async |tx: &mut FencedTx| Ok(runs::finish(tx, run, self.epoch(), outcome, now).await?);
+        self.fence.transaction("finish run", finish).await
     }
 
     /// What was asked for, oldest first. A request for a task that this version does not know waits for one that does.
@@ -92,9 +93,7 @@ impl Ledger {
 
     /// Takes a request off the list.
     pub(super) async fn take(&self, request: Uuid) -> Result<(), FenceError> {
-        let mut tx = self.fence.begin().await?;
-        runs::take_request(&mut tx, request).await?;
-        tx.commit().await
+        self.fence.transaction("take request", async |tx| Ok(runs::take_request(tx, request).await?)).await
     }
 
     fn epoch(&self) -> Epoch {

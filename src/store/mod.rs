@@ -14,7 +14,9 @@ pub mod usage;
 pub mod users;
 
 pub use cluster::{Fence, FenceError, FencedTx};
-pub use engine::{Db, Engine, Fault, IdList, OpenOptions, Pg, PgTx, Statement, StoreError, Tx, clock, migrate, retry};
+pub use engine::{
+    Db, Engine, Fault, IdList, OpenOptions, Pg, PgTx, Statement, StoreError, Transient, Tx, clock, migrate,
+};
 
 pub(crate) use engine::statement::{read, row, row_in_order, run, statements};
 

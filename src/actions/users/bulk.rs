@@ -8,7 +8,7 @@ use crate::domain::admin::Admin;
 use crate::domain::ids::{AdminId, UserId};
 use crate::domain::moment::SECOND;
 use crate::store::users::{bulk, changes};
-use crate::store::{Engine, IdList, StoreError, retry};
+use crate::store::{Engine, IdList, StoreError};
 
 /// Users per transaction: on SQLite well below 250 ms.
 const CHUNK: i64 = 1_000;
@@ -25,19 +25,19 @@ pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -
     let owner = (!admin.is_sudo).then_some(admin.id);
     let mut removed = 0;
     loop {
-        let chunk = retry(UserError::is_retry, || async {
-            let mut tx = panel.db.begin().await?;
-            let users = bulk::lock_expired(&mut tx, cutoff, owner, CHUNK).await?;
-            if users.is_empty() {
-                return Ok(0);
-            }
-            bulk::remove(&mut tx, IdList::new(users.iter().map(|user| user.id))).await?;
-            let known = IdList::new(users.iter().filter(|user| user.activated).map(|user| user.id));
-            changes::mark(&mut tx, known, panel.clock.now()).await?;
-            tx.commit().await?;
-            Ok(users.len())
-        })
-        .await?;
+        let chunk = panel
+            .db
+            .transaction("remove expired users", async |tx| -> Result<_, StoreError> {
+                let users = bulk::lock_expired(tx, cutoff, owner, CHUNK).await?;
+                if users.is_empty() {
+                    return Ok(0);
+                }
+                bulk::remove(tx, IdList::new(users.iter().map(|user| user.id))).await?;
+                let known = IdList::new(users.iter().filter(|user| user.activated).map(|user| user.id));
+                changes::mark(tx, known, panel.clock.now()).await?;
+                Ok(users.len())
+            })
+            .await?;
         if chunk == 0 {
             break;
         }
@@ -77,21 +77,21 @@ async fn on_owned(panel: &Panel, owner: AdminId, change: Change) -> Result<(), S
     };
     let mut after = UserId(0);
     loop {
-        let last = retry(StoreError::is_retry, || async {
-            let mut tx = panel.db.begin().await?;
-            let users = bulk::lock_owned(&mut tx, owner, only, after, CHUNK).await?;
-            let Some(last) = users.as_slice().last().copied() else { return Ok(None) };
-            let now = panel.clock.now();
-            let differ = match change {
-                Change::ResetTraffic => bulk::reset_traffic(&mut tx, users, now).await?,
-                Change::Enable => bulk::enable(&mut tx, users, now).await?,
-                Change::Disable => bulk::disable(&mut tx, users).await?,
-            };
-            changes::mark(&mut tx, differ, now).await?;
-            tx.commit().await?;
-            Ok(Some(last))
-        })
-        .await?;
+        let last = panel
+            .db
+            .transaction("change users of admin", async |tx| -> Result<_, StoreError> {
+                let users = bulk::lock_owned(tx, owner, only, after, CHUNK).await?;
+                let Some(last) = users.as_slice().last().copied() else { return Ok(None) };
+                let now = panel.clock.now();
+                let differ = match change {
+                    Change::ResetTraffic => bulk::reset_traffic(tx, users, now).await?,
+                    Change::Enable => bulk::enable(tx, users, now).await?,
+                    Change::Disable => bulk::disable(tx, users).await?,
+                };
+                changes::mark(tx, differ, now).await?;
+                Ok(Some(last))
+            })
+            .await?;
         let Some(last) = last else { return Ok(()) };
         after = UserId(last);
         panel.wakeup.notify();

@@ -1,6 +1,6 @@
 //! Why nothing was done to a user.
 
-use crate::store::{Fault, StoreError};
+use crate::store::{Fault, StoreError, Transient};
 
 /// Why nothing was done to a user.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +43,10 @@ impl UserError {
             _ => Self::Store(error),
         }
     }
+}
 
-    /// True when two transactions were only in each other's way.
-    pub(super) fn is_retry(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_retry())
+impl Transient for UserError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
     }
 }

@@ -20,7 +20,7 @@ use crate::domain::notification::Event;
 use crate::domain::user::User;
 use crate::domain::user::edit::UserEdit;
 use crate::store::users::changes;
-use crate::store::{IdList, StoreError, Tx, retry, users};
+use crate::store::{IdList, StoreError, Tx, users};
 
 /// The user, if the admin may see it.
 pub async fn get(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
@@ -30,22 +30,21 @@ pub async fn get(panel: &Panel, admin: &Admin, username: &str) -> Result<User, U
 /// Changes what `edit` names. Services that do not exist or that the admin may not give are left out.
 pub async fn modify(panel: &Panel, admin: &Admin, username: &str, edit: UserEdit) -> Result<User, UserError> {
     let wanted = edit.service_ids.as_ref().map(|wanted| grantable(admin, wanted));
-    let changed = retry(UserError::is_retry, || async {
-        let mut tx = panel.db.begin().await?;
-        let service_ids = match &wanted {
-            Some(wanted) => Some(users::hold_services(&mut tx, wanted).await?),
-            None => None,
-        };
-        let edit = UserEdit { service_ids, ..edit.clone() };
-        let user = change(panel, &mut tx, admin, username, Some(Event::Updated), |user, now| {
-            user.edit(edit, now);
-            Ok(())
+    let changed = panel
+        .db
+        .transaction("modify user", async |tx| -> Result<_, UserError> {
+            let service_ids = match &wanted {
+                Some(wanted) => Some(users::hold_services(tx, wanted).await?),
+                None => None,
+            };
+            let edit = UserEdit { service_ids, ..edit.clone() };
+            change(panel, tx, admin, username, Some(Event::Updated), |user, now| {
+                user.edit(edit, now);
+                Ok(())
+            })
+            .await
         })
         .await?;
-        tx.commit().await?;
-        Ok(user)
-    })
-    .await?;
     panel.wakeup.notify();
     Ok(changed)
 }
@@ -95,18 +94,17 @@ pub async fn remove(panel: &Panel, admin: &Admin, username: &str) -> Result<User
 
 /// Gives the user to another admin. Only for a sudo, which the caller has checked.
 pub async fn set_owner(panel: &Panel, admin: &Admin, username: &str, owner: &str) -> Result<User, UserError> {
-    let changed = retry(UserError::is_retry, || async {
-        let mut tx = panel.db.begin().await?;
-        let owner = users::hold_owner(&mut tx, owner).await?.ok_or(UserError::NoSuchAdmin)?;
-        let user = change(panel, &mut tx, admin, username, None, |user, _| {
-            user.owner = Some(owner);
-            Ok(())
+    let changed = panel
+        .db
+        .transaction("set owner of user", async |tx| -> Result<_, UserError> {
+            let owner = users::hold_owner(tx, owner).await?.ok_or(UserError::NoSuchAdmin)?;
+            change(panel, tx, admin, username, None, |user, _| {
+                user.owner = Some(owner);
+                Ok(())
+            })
+            .await
         })
         .await?;
-        tx.commit().await?;
-        Ok(user)
-    })
-    .await?;
     panel.wakeup.notify();
     Ok(changed)
 }
@@ -117,15 +115,12 @@ async fn change_alone(
     admin: &Admin,
     username: &str,
     event: Event,
-    decide: impl Fn(&mut User, Moment) -> Result<(), UserError>,
+    decide: impl Fn(&mut User, Moment) -> Result<(), UserError> + Send + Sync,
 ) -> Result<User, UserError> {
-    let changed = retry(UserError::is_retry, || async {
-        let mut tx = panel.db.begin().await?;
-        let user = change(panel, &mut tx, admin, username, Some(event), &decide).await?;
-        tx.commit().await?;
-        Ok(user)
-    })
-    .await?;
+    let changed = panel
+        .db
+        .transaction("change user", async |tx| change(panel, tx, admin, username, Some(event), &decide).await)
+        .await?;
     panel.wakeup.notify();
     Ok(changed)
 }

@@ -5,7 +5,7 @@ use crate::domain::notification::Event;
 use crate::domain::user::{Expiry, User};
 use crate::store::users::expiring::{CHUNK, expiring};
 use crate::store::users::review;
-use crate::store::{IdList, retry, users};
+use crate::store::{IdList, Tx, users};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let (mut items, mut pace) = (0, context.pace());
@@ -14,7 +14,8 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
         if found.is_empty() {
             break;
         }
-        items += retry(TaskError::is_retry, || tell(context, &found)).await?;
+        items += context.fence.transaction("notify of days left", async |tx| tell(context, tx, &found).await).await?;
+        context.deps.wakeup.notify();
         pace.breathe().await;
         if (found.as_slice().len() as i64) < CHUNK {
             break;
@@ -23,16 +24,13 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     Ok(items)
 }
 
-/// One transaction; returns how many users were told of.
-async fn tell(context: &Context, found: &IdList) -> Result<i64, TaskError> {
-    let mut tx = context.fence.begin().await?;
+/// Returns how many users were told of.
+async fn tell(context: &Context, tx: &mut Tx, found: &IdList) -> Result<i64, TaskError> {
     // The news of a user is in order: whoever writes some holds the user's row.
-    review::lock(&mut tx, found).await?;
-    let users = users::of_ids(&mut tx, found).await?;
+    review::lock(tx, found).await?;
+    let users = users::of_ids(tx, found).await?;
     let count = i64::try_from(users.len()).unwrap_or(i64::MAX);
-    notifications::enter(context, &mut tx, Event::ReachedDaysLeft, users, date).await?;
-    tx.commit().await?;
-    context.deps.wakeup.notify();
+    notifications::enter(context, tx, Event::ReachedDaysLeft, users, date).await?;
     Ok(count)
 }
 

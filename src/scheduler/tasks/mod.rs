@@ -21,7 +21,7 @@ use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::Task;
 use crate::nodes::collector::Collector;
-use crate::store::{Db, Engine, Fault, Fence, FenceError, StoreError};
+use crate::store::{Db, Engine, Fault, Fence, FenceError, StoreError, Transient};
 
 /// How long a statement may take that first waits for whoever writes the totals of many users.
 const TURN_LIMIT: Duration = Duration::from_secs(60);
@@ -108,16 +108,17 @@ pub enum TaskError {
     Panicked(#[source] tokio::task::JoinError),
 }
 
-impl TaskError {
-    /// True when the same work should simply be tried again.
-    fn is_retry(&self) -> bool {
+impl Transient for TaskError {
+    fn is_transient(&self) -> bool {
         match self {
-            Self::Fence(error) => error.is_retry(),
-            Self::Store(error) => error.is_retry(),
+            Self::Fence(error) => error.is_transient(),
+            Self::Store(error) => error.is_transient(),
             Self::Panicked(_) => false,
         }
     }
+}
 
+impl TaskError {
     /// True when the values themselves are what the database refuses: the same again would fail again.
     fn is_data(&self) -> bool {
         match self {

@@ -10,7 +10,7 @@ use crate::store::cluster::runs;
 use crate::store::notify::outbox;
 use crate::store::usage::{batches, days};
 use crate::store::users::owner_totals;
-use crate::store::{Engine, retry};
+use crate::store::{Engine, Tx};
 
 /// Between two transactions, so that no other writer waits long.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let mut all = 0;
     for kept in kept {
         while !context.stop.is_cancelled() {
-            let gone = retry(TaskError::is_retry, || kept.drop_some(context)).await?;
+            let gone = context.fence.transaction("prune", async |tx| kept.drop_some(context, tx).await).await?;
             if gone == 0 {
                 break;
             }
@@ -45,31 +45,26 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
             tokio::time::sleep(PAUSE).await;
         }
     }
-    retry(TaskError::is_retry, async || {
-        let mut tx = context.fence.begin().await?;
-        owner_totals::fold(&mut tx).await?;
-        Ok(tx.commit().await?)
-    })
-    .await?;
+    context
+        .fence
+        .transaction("fold owner totals", async |tx| -> Result<_, TaskError> { Ok(owner_totals::fold(tx).await?) })
+        .await?;
     Ok(i64::try_from(all).unwrap_or(i64::MAX))
 }
 
 impl Kept {
-    async fn drop_some(self, context: &Context) -> Result<u64, TaskError> {
-        let mut tx = context.fence.begin().await?;
+    async fn drop_some(self, context: &Context, tx: &mut Tx) -> Result<u64, TaskError> {
         let hours = match tx.engine() {
             Engine::Postgres => 20_000,
             Engine::Sqlite => 5_000,
         };
-        let gone = match self {
-            Self::Payloads => batches::drop_payloads(&mut tx, context.now.plus(-HOUR), 200).await?,
-            Self::BatchIds => batches::forget(&mut tx, context.now.plus(-90 * DAY), 2_000).await?,
-            Self::Runs => runs::prune(&mut tx, context.now.plus(-7 * DAY), 2_000).await?,
-            Self::Letters => outbox::prune(&mut tx, context.now, 2_000).await?,
-            Self::UserHours(before) => days::roll_up_users(&mut tx, before, hours).await?,
-            Self::NodeHours(before) => days::roll_up_nodes(&mut tx, before, hours).await?,
-        };
-        tx.commit().await?;
-        Ok(gone)
+        Ok(match self {
+            Self::Payloads => batches::drop_payloads(tx, context.now.plus(-HOUR), 200).await?,
+            Self::BatchIds => batches::forget(tx, context.now.plus(-90 * DAY), 2_000).await?,
+            Self::Runs => runs::prune(tx, context.now.plus(-7 * DAY), 2_000).await?,
+            Self::Letters => outbox::prune(tx, context.now, 2_000).await?,
+            Self::UserHours(before) => days::roll_up_users(tx, before, hours).await?,
+            Self::NodeHours(before) => days::roll_up_nodes(tx, before, hours).await?,
+        })
     }
 }

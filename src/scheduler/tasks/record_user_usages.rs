@@ -14,9 +14,9 @@ use crate::domain::notification::Event;
 use crate::domain::user::User;
 use crate::store::usage::batches;
 use crate::store::usage::batches::{Batch, BatchKey, Waiting};
-use crate::store::usage::totals::ApplyOptions;
+use crate::store::usage::totals::{Applied, ApplyOptions};
 use crate::store::usage::{hours, totals};
-use crate::store::{Engine, StoreError, retry};
+use crate::store::{Engine, FencedTx, StoreError};
 
 /// Many users are one large statement; the fence comes after it.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
@@ -73,13 +73,13 @@ async fn work_off(context: &Context, step: Step, end: Option<Instant>) -> Result
 /// Batches that the database refuses for what is in them must not hold up the others: each is tried alone then, and
 /// set aside if that is what it is.
 async fn together_or_alone(context: &Context, step: Step, batches: &[Batch]) -> Result<i64, TaskError> {
-    match retry(TaskError::is_retry, || step.take(context, batches)).await {
+    match step.take(context, batches).await {
         Err(error) if error.is_data() => tracing::debug!(error = error.chain(), "trying usage batches one by one"),
         settled => return settled,
     }
     let mut charged = 0;
     for batch in batches {
-        match retry(TaskError::is_retry, || step.take(context, std::slice::from_ref(batch))).await {
+        match step.take(context, std::slice::from_ref(batch)).await {
             Err(error) if error.is_data() => set_aside(context, batch.key, &error.chain()).await?,
             settled => charged += settled?,
         }
@@ -88,10 +88,9 @@ async fn together_or_alone(context: &Context, step: Step, batches: &[Batch]) -> 
 }
 
 async fn set_aside(context: &Context, key: BatchKey, trouble: &str) -> Result<(), TaskError> {
-    let mut tx = context.fence.begin().await?;
-    let news = batches::set_aside(&mut tx, key, trouble).await?;
-    tx.commit().await?;
-    if news {
+    let set_aside =
+        async |tx: &mut FencedTx| -> Result<_, TaskError> { Ok(batches::set_aside(tx, key, trouble).await?) };
+    if context.fence.transaction("quarantine usage batch", set_aside).await? {
         tracing::error!(batch = %key, trouble, "usage can't be counted; it is set aside in usage_batch and not lost");
     }
     Ok(())
@@ -114,28 +113,8 @@ impl Step {
         if batches.is_empty() {
             return Ok(0);
         }
-        let mut tx = context.fence.begin().await?;
-        tx.allow(STATEMENT_LIMIT).await?;
-        let node_hours = context.deps.node_hours;
-        let notify_percent = notifications::are_wanted(context).then_some(context.deps.usage_percent);
-        let applied = match self {
-            Self::Apply => {
-                let options = ApplyOptions { node_hours, notify_percent };
-                let outcome = totals::apply(&mut tx, batches, options, context.now).await?;
-                let cause =
-                    |_: &User| batches.first().map_or(context.now, |batch| batch.fetched_at).micros().to_string();
-                notifications::enter(context, &mut tx, Event::ReachedUsagePercent, outcome.passed, cause).await?;
-                outcome.applied
-            }
-            Self::Fold => {
-                hours::fold(&mut tx, batches, node_hours, context.now).await?;
-                Vec::new()
-            }
-        };
-        if !applied.is_empty() {
-            context.deps.crash.pass(Place::InsideApply);
-        }
-        tx.commit().await?;
+        let work = async |tx: &mut FencedTx| self.write(context, tx, batches).await;
+        let applied = context.fence.transaction("record usage", work).await?;
         if !applied.is_empty() {
             context.deps.crash.pass(Place::AfterCommit);
         }
@@ -148,5 +127,29 @@ impl Step {
             }
         }
         Ok(i64::try_from(applied.iter().map(|done| done.users).sum::<usize>()).unwrap_or(i64::MAX))
+    }
+
+    async fn write(self, context: &Context, tx: &mut FencedTx, batches: &[Batch]) -> Result<Vec<Applied>, TaskError> {
+        tx.allow(STATEMENT_LIMIT).await?;
+        let node_hours = context.deps.node_hours;
+        let notify_percent = notifications::are_wanted(context).then_some(context.deps.usage_percent);
+        let applied = match self {
+            Self::Apply => {
+                let options = ApplyOptions { node_hours, notify_percent };
+                let outcome = totals::apply(tx, batches, options, context.now).await?;
+                let cause =
+                    |_: &User| batches.first().map_or(context.now, |batch| batch.fetched_at).micros().to_string();
+                notifications::enter(context, tx, Event::ReachedUsagePercent, outcome.passed, cause).await?;
+                outcome.applied
+            }
+            Self::Fold => {
+                hours::fold(tx, batches, node_hours, context.now).await?;
+                Vec::new()
+            }
+        };
+        if !applied.is_empty() {
+            context.deps.crash.pass(Place::InsideApply);
+        }
+        Ok(applied)
     }
 }

@@ -4,7 +4,7 @@ use super::{Context, TaskError};
 use crate::store::users::changes;
 use crate::store::users::resets;
 use crate::store::users::resets::CHUNK;
-use crate::store::{IdList, retry};
+use crate::store::{FencedTx, IdList};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let (mut items, mut pace) = (0, context.pace());
@@ -13,7 +13,8 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
         if due.is_empty() {
             break;
         }
-        let done = retry(TaskError::is_retry, || reset(context, &due)).await?;
+        let done = context.fence.transaction("reset users", async |tx| reset(context, tx, &due).await).await?;
+        context.deps.wakeup.notify();
         items += done;
         pace.breathe().await;
         if (due.as_slice().len() as i64) < CHUNK || done == 0 {
@@ -23,14 +24,11 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     Ok(items)
 }
 
-/// One transaction; returns how many users were reset.
-async fn reset(context: &Context, due: &IdList) -> Result<i64, TaskError> {
-    let mut tx = context.fence.begin().await?;
+/// Returns how many users were reset.
+async fn reset(context: &Context, tx: &mut FencedTx, due: &IdList) -> Result<i64, TaskError> {
     // The totals of many users may be being written just now.
     tx.allow(super::TURN_LIMIT).await?;
-    let (reset, back) = resets::reset(&mut tx, due, context.now).await?;
-    changes::mark(&mut tx, back, context.now).await?;
-    tx.commit().await?;
-    context.deps.wakeup.notify();
+    let (reset, back) = resets::reset(tx, due, context.now).await?;
+    changes::mark(tx, back, context.now).await?;
     Ok(i64::try_from(reset.as_slice().len()).unwrap_or(i64::MAX))
 }

@@ -5,7 +5,7 @@ use crate::domain::notification::Event;
 use crate::store::users::changes;
 use crate::store::users::review;
 use crate::store::users::review::{CHUNK, Search};
-use crate::store::{IdList, retry, users};
+use crate::store::{IdList, Tx, users};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let (mut items, mut pace) = (0, context.pace());
@@ -16,7 +16,9 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
             if found.is_empty() {
                 break;
             }
-            let done = retry(TaskError::is_retry, || settle(context, search, &found)).await?;
+            let done =
+                context.fence.transaction("review users", async |tx| settle(context, tx, search, &found).await).await?;
+            context.deps.wakeup.notify();
             items += done;
             pace.breathe().await;
             let next = search.behind(&found);
@@ -29,24 +31,21 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     Ok(items)
 }
 
-/// One transaction; returns how many users were changed.
-async fn settle(context: &Context, search: Search, found: &IdList) -> Result<i64, TaskError> {
-    let mut tx = context.fence.begin().await?;
+/// Returns how many users were changed.
+async fn settle(context: &Context, tx: &mut Tx, search: Search, found: &IdList) -> Result<i64, TaskError> {
     let changed = match search {
         // The nodes are not told: they have an on-hold user already.
-        Search::Started(_) => review::start_on_hold(&mut tx, found, context.now).await?,
+        Search::Started(_) => review::start_on_hold(tx, found, context.now).await?,
         Search::Expired | Search::Disabled | Search::Limited(_) => {
-            let users = review::deactivate(&mut tx, found, context.now).await?;
-            changes::mark(&mut tx, users.clone(), context.now).await?;
+            let users = review::deactivate(tx, found, context.now).await?;
+            changes::mark(tx, users.clone(), context.now).await?;
             if notifications::are_wanted(context) {
-                let shown = users::of_ids(&mut tx, &users).await?;
-                notifications::enter(context, &mut tx, Event::Deactivated, shown, |_| context.now.micros().to_string())
+                let shown = users::of_ids(tx, &users).await?;
+                notifications::enter(context, tx, Event::Deactivated, shown, |_| context.now.micros().to_string())
                     .await?;
             }
             users
         }
     };
-    tx.commit().await?;
-    context.deps.wakeup.notify();
     Ok(i64::try_from(changed.as_slice().len()).unwrap_or(i64::MAX))
 }

@@ -4,7 +4,6 @@
 use super::{Context, TaskError};
 use crate::domain::moment::SECOND;
 use crate::store::nodes::sync_state;
-use crate::store::retry;
 
 /// Sessions sync fully every 15 minutes, give or take a tenth; a large node takes its time.
 const OVERDUE: i64 = 20 * 60 * SECOND;
@@ -12,13 +11,12 @@ const OVERDUE: i64 = 20 * 60 * SECOND;
 const AT_ONCE: i64 = 20;
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let asked = retry(TaskError::is_retry, async || {
-        let mut tx = context.fence.begin().await?;
-        let asked = sync_state::request_overdue(&mut tx, context.now.plus(-OVERDUE), AT_ONCE).await?;
-        tx.commit().await?;
-        Ok::<_, TaskError>(asked)
-    })
-    .await?;
+    let asked = context
+        .fence
+        .transaction("request overdue syncs", async |tx| -> Result<_, TaskError> {
+            Ok(sync_state::request_overdue(tx, context.now.plus(-OVERDUE), AT_ONCE).await?)
+        })
+        .await?;
     if asked > 0 {
         tracing::warn!(nodes = asked, "nodes had no full sync for 20 minutes; they are given one");
         context.deps.wakeup.notify();

@@ -265,22 +265,24 @@ pub async fn set_services(tx: &mut Tx, id: AdminId, service_ids: IdList) -> Resu
 
 /// Takes the owner from at most `limit` users of that admin, in a transaction of its own. Returns from how many.
 pub async fn orphan_users(db: &Db, username: &str, limit: i64) -> Result<i64, StoreError> {
-    let mut tx = db.begin().await?;
-    let done = run!(&mut tx, ORPHAN_USERS, |sql, c| {
-        query(sql).bind(username).bind(limit).execute(c).await.map(|done| done.rows_affected())
-    })?;
-    tx.commit().await?;
-    Ok(i64::try_from(done).unwrap_or(i64::MAX))
+    db.transaction("orphan users of admin", async |tx| {
+        let done = run!(tx, ORPHAN_USERS, |sql, c| {
+            query(sql).bind(username).bind(limit).execute(c).await.map(|done| done.rows_affected())
+        })?;
+        Ok(i64::try_from(done).unwrap_or(i64::MAX))
+    })
+    .await
 }
 
 /// Gives at most `limit` users that have no owner to that admin, in a transaction of its own. Returns how many.
 pub async fn adopt_users(db: &Db, id: AdminId, limit: i64) -> Result<i64, StoreError> {
-    let mut tx = db.begin().await?;
-    let done = run!(&mut tx, ADOPT_USERS, |sql, c| {
-        query(sql).bind(id.0).bind(limit).execute(c).await.map(|done| done.rows_affected())
-    })?;
-    tx.commit().await?;
-    Ok(i64::try_from(done).unwrap_or(i64::MAX))
+    db.transaction("adopt users", async |tx| {
+        let done = run!(tx, ADOPT_USERS, |sql, c| {
+            query(sql).bind(id.0).bind(limit).execute(c).await.map(|done| done.rows_affected())
+        })?;
+        Ok(i64::try_from(done).unwrap_or(i64::MAX))
+    })
+    .await
 }
 
 /// Deletes an admin; users that are still its own stay without an owner.

@@ -14,9 +14,9 @@ pub async fn jwt(db: &Db, candidate: &str) -> Result<String, StoreError> {
     if let Some(secret) = read!(db, JWT, |sql, c| query_scalar::<_, String>(sql).fetch_optional(c).await)? {
         return Ok(secret);
     }
-    let mut tx = db.begin().await?;
-    run!(&mut tx, INSERT_JWT, |sql, c| query(sql).bind(candidate).execute(c).await.map(drop))?;
-    let secret = run!(&mut tx, JWT, |sql, c| query_scalar::<_, String>(sql).fetch_one(c).await)?;
-    tx.commit().await?;
-    Ok(secret)
+    db.transaction("store JWT secret", async |tx| {
+        run!(tx, INSERT_JWT, |sql, c| query(sql).bind(candidate).execute(c).await.map(drop))?;
+        run!(tx, JWT, |sql, c| query_scalar::<_, String>(sql).fetch_one(c).await)
+    })
+    .await
 }

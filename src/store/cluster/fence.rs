@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sqlx::query_scalar;
 
 use crate::clock::Clock;
 use crate::domain::term::{OpenWork, Term};
-use crate::store::{Db, StoreError, Tx, run, statements};
+use crate::store::engine::transaction::{Retries, Work};
+use crate::store::{Db, StoreError, Transient, Tx, run, statements};
 
 statements! {
     LIMITS => pg
@@ -51,10 +53,9 @@ pub enum FenceError {
     Store(#[from] StoreError),
 }
 
-impl FenceError {
-    /// True when the same work should simply be tried again.
-    pub fn is_retry(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_retry())
+impl Transient for FenceError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
     }
 }
 
@@ -85,13 +86,57 @@ impl Fence {
         self.term.begin_work(self.clock.boot()).ok_or(FenceError::Deposed)
     }
 
+    /// Runs `work` in a fenced transaction and commits it; the rules are those of [`Db::transaction`].
+    pub fn transaction<'a, T, E>(
+        &'a self,
+        name: &'static str,
+        work: impl AsyncFnMut(&mut FencedTx) -> Result<T, E> + for<'t> Work<'t, FencedTx, T, E> + 'a,
+    ) -> BoxFuture<'a, Result<T, E>>
+    where
+        T: Send + 'a,
+        E: From<FenceError> + Transient + Send + 'a,
+    {
+        self.transaction_of(None, name, work)
+    }
+
+    /// The same as a part of work that was announced before: it may begin during a hand-over, too.
+    pub fn transaction_of<'a, T, E>(
+        &'a self,
+        announced: Option<&'a OpenWork>,
+        name: &'static str,
+        mut work: impl AsyncFnMut(&mut FencedTx) -> Result<T, E> + for<'t> Work<'t, FencedTx, T, E> + 'a,
+    ) -> BoxFuture<'a, Result<T, E>>
+    where
+        T: Send + 'a,
+        E: From<FenceError> + Transient + Send + 'a,
+    {
+        Box::pin(async move {
+            let mut retries = Retries::of(name);
+            loop {
+                let attempt = async {
+                    let mut tx = match announced {
+                        Some(announced) => self.begin_part(announced).await?,
+                        None => self.begin().await?,
+                    };
+                    let done = work.run(&mut tx).await?;
+                    tx.commit().await?;
+                    Ok(done)
+                };
+                match attempt.await {
+                    Err(error) if retries.allow(&error) => retries.pause().await,
+                    result => return result,
+                }
+            }
+        })
+    }
+
     /// Begins a fenced transaction.
     pub async fn begin(&self) -> Result<FencedTx, FenceError> {
         self.begin_part(&self.open_work()?).await
     }
 
     /// Begins a fenced transaction of work that was announced before; during a hand-over, too.
-    pub async fn begin_part(&self, of: &OpenWork) -> Result<FencedTx, FenceError> {
+    async fn begin_part(&self, of: &OpenWork) -> Result<FencedTx, FenceError> {
         let work = of.part(self.clock.boot()).ok_or(FenceError::Deposed)?;
         let mut tx = self.db.begin().await?;
         if let Tx::Pg(_) = tx {

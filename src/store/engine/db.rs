@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::postgres::{Pg, PgTx};
 use super::sqlite_readers::Readers;
 use super::sqlite_write_lock::{Turn, WriteGate};
+use super::transaction::Transient;
 use crate::config::database_url::DatabaseUrl;
 use crate::store::StoreError;
 
@@ -143,7 +144,7 @@ impl Db {
                     let turn = place.turn().await;
                     match begin_sqlite(lite, turn).await {
                         // The pen is back at the gate meanwhile, so that the lease does not wait behind this one.
-                        Err((busy, turn)) if busy.is_retry() && Instant::now() < until => place = turn.give_back(),
+                        Err((busy, turn)) if busy.is_transient() && Instant::now() < until => place = turn.give_back(),
                         other => return other.map_err(|(error, _)| error),
                     }
                     sleep(BUSY_PAUSE).await;
@@ -162,7 +163,7 @@ impl Db {
             }
             Self::Lite(lite) => loop {
                 match begin_sqlite(lite, lite.gate.first().await).await {
-                    Err((busy, _)) if busy.is_retry() => sleep(BUSY_PAUSE).await,
+                    Err((busy, _)) if busy.is_transient() => sleep(BUSY_PAUSE).await,
                     other => return other.map_err(|(error, _)| error),
                 }
             },
@@ -241,7 +242,7 @@ async fn once_it_may<T, F: Future<Output = sqlx::Result<T>>>(
     let until = Instant::now() + options.busy_timeout;
     loop {
         match open().await.map_err(|source| StoreError::new("opening the SQLite database", source)) {
-            Err(busy) if busy.is_retry() && Instant::now() < until => sleep(BUSY_PAUSE).await,
+            Err(busy) if busy.is_transient() && Instant::now() < until => sleep(BUSY_PAUSE).await,
             other => return other,
         }
     }

@@ -1,7 +1,8 @@
 //! What can go wrong with a statement, sorted by what a caller can do about it.
 
 use std::sync::Arc;
-use std::time::Duration;
+
+use super::transaction::Transient;
 
 /// A statement that failed: its name, and the driver's own error as the source. Cheap to clone: many may have asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -77,24 +78,10 @@ impl StoreError {
         // PostgreSQL's code, MySQL's; SQLite has one for all mistakes in a statement.
         matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
     }
-
-    /// True when the same work should simply be tried again.
-    pub fn is_retry(&self) -> bool {
-        self.fault() == Fault::Retry
-    }
 }
 
-/// Runs `attempt` (a whole transaction) up to four times, as long as `is_retry` says that another one was only in the
-/// way, with a short growing pause.
-pub async fn retry<T, E, F: Future<Output = Result<T, E>>>(
-    is_retry: impl Fn(&E) -> bool,
-    mut attempt: impl FnMut() -> F,
-) -> Result<T, E> {
-    for pause_ms in [5, 25, 100] {
-        match attempt().await {
-            Err(error) if is_retry(&error) => tokio::time::sleep(Duration::from_millis(pause_ms)).await,
-            other => return other,
-        }
+impl Transient for StoreError {
+    fn is_transient(&self) -> bool {
+        self.fault() == Fault::Retry
     }
-    attempt().await
 }

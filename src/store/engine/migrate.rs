@@ -12,7 +12,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, query, query_scalar};
 use tokio::time::sleep;
 
-use crate::store::{Db, Engine, StoreError, Tx, read, run, statements};
+use crate::store::{Db, Engine, StoreError, Transient, Tx, read, run, statements};
 
 /// The newest migration of this program.
 pub const LATEST: i64 = MIGRATIONS.len() as i64;
@@ -90,7 +90,7 @@ pub async fn migrate_to(db: &Db, version: i64) -> Result<usize, MigrationError> 
     let mut attempts = 1..ATTEMPTS;
     loop {
         match attempt(db, version).await {
-            Err(MigrationError::Store(error)) if error.is_retry() && attempts.next().is_some() => {
+            Err(MigrationError::Store(error)) if error.is_transient() && attempts.next().is_some() => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "migrations wait for others who use the tables"

@@ -13,9 +13,11 @@ mod postgres_connections;
 mod sqlite_readers;
 mod sqlite_write_lock;
 pub(crate) mod statement;
+pub(in crate::store) mod transaction;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
-pub use error::{Fault, StoreError, retry};
+pub use error::{Fault, StoreError};
 pub use id_list::IdList;
 pub use postgres::{Pg, PgTx};
 pub use statement::Statement;
+pub use transaction::Transient;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::ids::NodeId;
 use crate::store::engine::clock;
-use crate::store::{Db, StoreError, retry, run, statements};
+use crate::store::{Db, StoreError, run, statements};
 
 statements! {
     TAKE = "INSERT INTO node_edit (node_id, holder, held_until) VALUES ($1, $2, $4)
@@ -17,13 +17,11 @@ statements! {
 /// Takes a node for `micros` microseconds from now. False: somebody else has it.
 pub async fn take(db: &Db, node: NodeId, holder: Uuid, micros: i64) -> Result<bool, StoreError> {
     let now = clock::now(db).await?;
-    retry(StoreError::is_retry, async || {
-        let mut tx = db.begin().await?;
-        let taken = run!(&mut tx, TAKE, |sql, c| {
+    db.transaction("take node edit lock", async |tx| {
+        let taken = run!(tx, TAKE, |sql, c| {
             let query = query(sql).bind(node.0).bind(holder).bind(now.micros()).bind(now.plus(micros).micros());
             query.execute(c).await.map(|done| done.rows_affected() > 0)
         })?;
-        tx.commit().await?;
         Ok(taken)
     })
     .await
@@ -31,10 +29,9 @@ pub async fn take(db: &Db, node: NodeId, holder: Uuid, micros: i64) -> Result<bo
 
 /// Gives it back, if it is still held.
 pub async fn give_back(db: &Db, node: NodeId, holder: Uuid) -> Result<(), StoreError> {
-    retry(StoreError::is_retry, async || {
-        let mut tx = db.begin().await?;
-        run!(&mut tx, GIVE_BACK, |sql, c| query(sql).bind(node.0).bind(holder).execute(c).await.map(drop))?;
-        tx.commit().await
+    db.transaction("release node edit lock", async |tx| {
+        run!(tx, GIVE_BACK, |sql, c| query(sql).bind(node.0).bind(holder).execute(c).await.map(drop))?;
+        Ok(())
     })
     .await
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::node::NodeStatus;
-use crate::store::{Db, Fence, FenceError, StoreError, Tx, read, retry, row, run, statements};
+use crate::store::{Db, Fence, FenceError, StoreError, Tx, read, row, run, statements};
 
 /// The columns of a [`NodeRow`].
 macro_rules! columns {
@@ -167,21 +167,21 @@ pub async fn node(db: &Db, node: NodeId) -> Result<Option<NodeRow>, StoreError> 
 
 /// Writes how nodes are (in the order of their ids); a node that was switched off meanwhile stays off.
 pub async fn set_health(fence: &Fence, news: &[(NodeId, Health)], now: Moment) -> Result<(), FenceError> {
-    retry(FenceError::is_retry, async || {
-        let mut tx = fence.begin().await?;
-        for (node, health) in news {
-            run!(&mut *tx, SET_HEALTH, |sql, c| query(sql)
-                .bind(node.0)
-                .bind(health.status.word())
-                .bind(&health.message)
-                .bind(now.micros())
-                .execute(c)
-                .await
-                .map(drop))?;
-        }
-        tx.commit().await
-    })
-    .await
+    fence
+        .transaction("set node health", async |tx| {
+            for (node, health) in news {
+                run!(&mut **tx, SET_HEALTH, |sql, c| query(sql)
+                    .bind(node.0)
+                    .bind(health.status.word())
+                    .bind(&health.message)
+                    .bind(now.micros())
+                    .execute(c)
+                    .await
+                    .map(drop))?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Begins a full sync: writes what the node offers, pins its certificate if none is, and takes the node for clean: who
@@ -193,73 +193,67 @@ pub async fn begin_sync(
     offer: &Offer,
     lacks: bool,
 ) -> Result<Option<KeyClock>, FenceError> {
-    retry(FenceError::is_retry, async || {
-        let mut tx = fence.begin().await?;
-        let synced = run!(&mut *tx, BEGIN_SYNC, |sql, c| {
-            query_scalar::<_, i64>(sql).bind(node.0).bind(lacks).fetch_optional(c).await
-        })?;
-        let Some(synced) = synced else {
-            tx.rollback().await?;
-            return Ok(None);
-        };
-        if let Some(seen) = &offer.first_seen {
-            write_pin(&mut tx, node, seen).await?;
-        }
-        write_backends(&mut tx, node, &offer.backends).await?;
-        write_inbounds(&mut tx, node, &offer.inbounds).await?;
-        let now = run!(&mut *tx, KEY_CLOCK, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
-        tx.commit().await?;
-        Ok(Some(KeyClock { synced, now }))
-    })
-    .await
+    fence
+        .transaction("begin full sync", async |tx| {
+            let synced = run!(&mut **tx, BEGIN_SYNC, |sql, c| {
+                query_scalar::<_, i64>(sql).bind(node.0).bind(lacks).fetch_optional(c).await
+            })?;
+            let Some(synced) = synced else { return Ok(None) };
+            if let Some(seen) = &offer.first_seen {
+                write_pin(tx, node, seen).await?;
+            }
+            write_backends(tx, node, &offer.backends).await?;
+            write_inbounds(tx, node, &offer.inbounds).await?;
+            let now = run!(&mut **tx, KEY_CLOCK, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+            Ok(Some(KeyClock { synced, now }))
+        })
+        .await
 }
 
 /// Pins the certificate that a node presented, if none is pinned. Not fenced: whoever sees a node first pins it.
 pub async fn pin(db: &Db, node: NodeId, seen: &FirstSeen) -> Result<(), StoreError> {
-    retry(StoreError::is_retry, async || {
-        let mut tx = db.begin().await?;
-        write_pin(&mut tx, node, seen).await?;
-        tx.commit().await
+    db.transaction("pin node certificate", async |tx| {
+        write_pin(tx, node, seen).await?;
+        Ok(())
     })
     .await
 }
 
 /// Ends a full sync that renewed every key changed up to `key_seq`.
 pub async fn end_sync(fence: &Fence, node: NodeId, key_seq: i64, now: Moment) -> Result<(), FenceError> {
-    retry(FenceError::is_retry, async || {
-        let mut tx = fence.begin().await?;
-        run!(&mut *tx, END_SYNC, |sql, c| query(sql)
-            .bind(node.0)
-            .bind(key_seq)
-            .bind(now.micros())
-            .execute(c)
-            .await
-            .map(drop))?;
-        tx.commit().await
-    })
-    .await
+    fence
+        .transaction("end full sync", async |tx| {
+            run!(&mut **tx, END_SYNC, |sql, c| query(sql)
+                .bind(node.0)
+                .bind(key_seq)
+                .bind(now.micros())
+                .execute(c)
+                .await
+                .map(drop))?;
+            Ok(())
+        })
+        .await
 }
 
 /// Says that nodes (in the order of their ids) lack changes whose marks are about to go, until a full sync that begins
 /// later.
 pub async fn out_of_step(fence: &Fence, nodes: &[NodeId]) -> Result<(), FenceError> {
-    retry(FenceError::is_retry, async || {
-        let mut tx = fence.begin().await?;
-        for node in nodes {
-            run!(&mut *tx, OUT_OF_STEP, |sql, c| query(sql).bind(node.0).execute(c).await.map(drop))?;
-        }
-        tx.commit().await
-    })
-    .await
+    fence
+        .transaction("mark nodes out of step", async |tx| {
+            for node in nodes {
+                run!(&mut **tx, OUT_OF_STEP, |sql, c| query(sql).bind(node.0).execute(c).await.map(drop))?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Says that a node may have been sent something old, and how far back changed keys must be renewed. Not fenced: it
 /// is said by who does not lead any more.
 pub async fn mark_dirty(db: &Db, node: NodeId, renew_from: i64) -> Result<(), StoreError> {
-    retry(StoreError::is_retry, async || {
-        let mut tx = db.begin().await?;
-        run!(&mut tx, MARK_DIRTY, |sql, c| query(sql).bind(node.0).bind(renew_from).execute(c).await.map(drop))?;
-        tx.commit().await
+    db.transaction("mark node dirty", async |tx| {
+        run!(tx, MARK_DIRTY, |sql, c| query(sql).bind(node.0).bind(renew_from).execute(c).await.map(drop))?;
+        Ok(())
     })
     .await
 }

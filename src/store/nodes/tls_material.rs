@@ -27,9 +27,10 @@ pub async fn current(db: &Db) -> Result<Option<TlsMaterial>, StoreError> {
 
 /// Offers a certificate and returns the one that counts: this one, or another process's that was first.
 pub async fn offer(db: &Db, own: TlsMaterial) -> Result<TlsMaterial, StoreError> {
-    let mut tx = db.begin().await?;
-    run!(&mut tx, INSERT, |sql, c| query(sql).bind(&own.key).bind(&own.certificate).execute(c).await.map(drop))?;
-    tx.commit().await?;
+    db.transaction("store panel certificate", async |tx| {
+        run!(tx, INSERT, |sql, c| query(sql).bind(&own.key).bind(&own.certificate).execute(c).await.map(drop))
+    })
+    .await?;
     Ok(current(db).await?.unwrap_or(own))
 }
 

@@ -133,23 +133,25 @@ pub struct Waiting {
 /// Stages a reply. Unfenced on purpose: a deposed leader still holds the only copy, and the same batch twice is one.
 /// False: it was there already.
 pub async fn stage(db: &Db, id: Uuid, reply: &UsageReply) -> Result<bool, StoreError> {
-    let mut tx = db.begin().await?;
-    let mut staged = false;
-    for (part, entries) in (0i64..).zip(reply.entries.chunks(size(db.engine()).part)) {
-        let rows = run!(&mut tx, STAGE, |sql, c| {
-            let query = query(sql).bind(id).bind(part).bind(reply.node.0).bind(reply.fetched_at.micros());
-            let query = query.bind(reply.coefficient).bind(i64::try_from(entries.len()).unwrap_or(i64::MAX));
-            let query = query.bind(raw_total(entries)).bind(reply.fetched_at.micros()).bind(encode_entries(entries));
-            query.execute(c).await.map(|done| done.rows_affected())
-        })?;
-        // All parts come and go together; and a program with another part size must not stage them anew.
-        if rows == 0 {
-            break;
+    db.transaction("stage usage", async |tx| {
+        let mut staged = false;
+        for (part, entries) in (0i64..).zip(reply.entries.chunks(size(db.engine()).part)) {
+            let rows = run!(tx, STAGE, |sql, c| {
+                let query = query(sql).bind(id).bind(part).bind(reply.node.0).bind(reply.fetched_at.micros());
+                let query = query.bind(reply.coefficient).bind(i64::try_from(entries.len()).unwrap_or(i64::MAX));
+                let query =
+                    query.bind(raw_total(entries)).bind(reply.fetched_at.micros()).bind(encode_entries(entries));
+                query.execute(c).await.map(|done| done.rows_affected())
+            })?;
+            // All parts come and go together; and a program with another part size must not stage them anew.
+            if rows == 0 {
+                break;
+            }
+            staged = true;
         }
-        staged = true;
-    }
-    tx.commit().await?;
-    Ok(staged)
+        Ok(staged)
+    })
+    .await
 }
 
 /// The oldest batches that are not yet applied: of one moment, from any number of nodes.

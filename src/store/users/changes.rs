@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::ids::{ServiceId, UserId};
 use crate::domain::moment::Moment;
-use crate::store::{Db, Fence, FenceError, IdList, StoreError, Tx, read, retry, row, run, statements};
+use crate::store::{Db, Fence, FenceError, IdList, StoreError, Tx, read, row, run, statements};
 
 statements! {
     MARK =>
@@ -59,12 +59,12 @@ pub async fn page(db: &Db, after: UserId, limit: usize) -> Result<Vec<Mark>, Sto
 pub async fn clear(fence: &Fence, marks: &[Mark]) -> Result<(), FenceError> {
     let entry = |mark: &Mark| serde_json::json!({"user_id": mark.user_id, "change_id": mark.change_id.simple()});
     let list = serde_json::Value::from_iter(marks.iter().map(entry)).to_string();
-    retry(FenceError::is_retry, async || {
-        let mut tx = fence.begin().await?;
-        run!(&mut *tx, CLEAR, |sql, c| query(sql).bind(&list).execute(c).await.map(drop))?;
-        tx.commit().await
-    })
-    .await
+    fence
+        .transaction("clear user changes", async |tx| {
+            run!(&mut **tx, CLEAR, |sql, c| query(sql).bind(&list).execute(c).await.map(drop))?;
+            Ok(())
+        })
+        .await
 }
 
 /// Marks the activated users of a service, up to one of them: before its inbounds change, or before it goes.
