@@ -1,4 +1,4 @@
-//! The clocks of the host, behind one type, so that every test can hold them still.
+//! The host's clocks behind one type, so that tests can fix the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,51 +7,52 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::moment::{BootTime, Moment};
 
-/// Tells the time. Cheap to clone; a fixed clock's clones share one hand.
+/// A source of time. Cheap to clone; the clones of a fixed clock share their time.
 #[derive(Clone, Debug)]
-pub struct Clock(Hands);
+pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
-enum Hands {
+enum Source {
     Real,
+    /// Microseconds.
     Fixed(Arc<AtomicI64>),
 }
 
 impl Clock {
     /// The host's clocks.
     pub const fn real() -> Self {
-        Self(Hands::Real)
+        Self(Source::Real)
     }
 
-    /// A clock that stands at `now` until [`Clock::advance`] moves it.
+    /// A clock that stays at `now` until [`Clock::advance`] moves it.
     pub fn fixed(now: Moment) -> Self {
-        Self(Hands::Fixed(Arc::new(AtomicI64::new(now.micros()))))
+        Self(Source::Fixed(Arc::new(AtomicI64::new(now.micros()))))
     }
 
-    /// Moves a fixed clock by `micros`; the real one does not listen.
+    /// Moves a fixed clock by `micros` microseconds; does nothing to the real one.
     pub fn advance(&self, micros: i64) {
-        if let Hands::Fixed(hand) = &self.0 {
-            hand.fetch_add(micros, Ordering::SeqCst);
+        if let Source::Fixed(now) = &self.0 {
+            now.fetch_add(micros, Ordering::SeqCst);
         }
     }
 
-    /// Wall-clock time (UTC): for what people read and for requests.
+    /// Returns the wall-clock time (UTC).
     pub fn now(&self) -> Moment {
         Moment::from_micros(self.read(ClockId::Realtime))
     }
 
-    /// CLOCK_BOOTTIME: never set back, and it goes on while the machine is suspended, unlike `Instant`. For deadlines.
+    /// Returns CLOCK_BOOTTIME, for deadlines: it never goes back, and unlike `Instant` it includes suspension.
     pub fn boot(&self) -> BootTime {
         BootTime::from_micros(self.read(ClockId::Boottime))
     }
 
     fn read(&self, id: ClockId) -> i64 {
         match &self.0 {
-            Hands::Real => {
+            Source::Real => {
                 let at = clock_gettime(id);
                 at.tv_sec * 1_000_000 + at.tv_nsec / 1_000
             }
-            Hands::Fixed(hand) => hand.load(Ordering::SeqCst),
+            Source::Fixed(micros) => micros.load(Ordering::SeqCst),
         }
     }
 }
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fixed_clock_moves_only_when_told() {
+    fn fixed_clock_moves_only_by_advance() {
         let clock = Clock::fixed(Moment::from_micros(5));
         let same = clock.clone();
         assert_eq!(clock.now(), Moment::from_micros(5));
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_real_clocks_run() {
+    fn real_clocks_run() {
         let clock = Clock::real();
         assert!(clock.now() > Moment::from_micros(1_700_000_000_000_000));
         let before = clock.boot();

@@ -72,7 +72,7 @@ impl Asked<()> {
         let cores = Cores::detect().whole();
         let db = Db::open(&OpenOptions {
             url: DatabaseUrl::Sqlite { path: path.to_owned() },
-            connections: settings.database.opened(cores),
+            connections: settings.database.open_connections(cores),
             statement_cache: 100,
             application_name: "bench".to_owned(),
             acquire_timeout: Duration::from_secs(30),

@@ -16,7 +16,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) fn options(settings: &Settings) -> OpenOptions {
     OpenOptions {
         url: settings.database.url.clone(),
-        connections: settings.database.opened(Cores::detect().whole()),
+        connections: settings.database.open_connections(Cores::detect().whole()),
         statement_cache: settings.database.statement_cache,
         application_name: format!("sarban-{}", settings.instance.name),
         acquire_timeout: ACQUIRE_TIMEOUT,

@@ -92,7 +92,7 @@ impl Plan {
     pub fn new(settings: &Settings, machine: Machine, hosts: u32) -> Self {
         let Machine { cores, memory, .. } = machine;
         let workers = settings.threads.workers(cores.whole());
-        let connections = u64::from(settings.database.opened(cores.whole()));
+        let connections = u64::from(settings.database.open_connections(cores.whole()));
         let (database, connections_mb) = match settings.database.url {
             DatabaseUrl::Sqlite { .. } => ("sqlite", connections * SQLITE_READER_MB + SQLITE_WRITER_MB),
             DatabaseUrl::Postgres { .. } => ("postgresql", connections * POSTGRES_CONNECTION_MB),
@@ -166,7 +166,7 @@ fn warnings(settings: &Settings, machine: Machine, memory_mb: u64, threads: usiz
                         .to_owned(),
                 );
             }
-            let all = (u64::from(database.connections()) + LEASE_CONNECTIONS) * u64::from(hosts);
+            let all = (u64::from(database.max_connections()) + LEASE_CONNECTIONS) * u64::from(hosts);
             if all > POSTGRES_USUAL_CONNECTIONS {
                 warn(format!(
                     "{all} database connections are more than the {POSTGRES_USUAL_CONNECTIONS} that PostgreSQL usually \
@@ -183,11 +183,11 @@ fn warnings(settings: &Settings, machine: Machine, memory_mb: u64, threads: usiz
             }
         }
     }
-    if u64::from(database.connections()) < threads as u64 {
+    if u64::from(database.max_connections()) < threads as u64 {
         warn(format!(
             "{threads} worker threads share {} database connections and wait for them: raise \
              SQLALCHEMY_CONNECTION_POOL_SIZE to {threads} at least",
-            database.connections()
+            database.max_connections()
         ));
     }
     if let Some(available) = memory.available().map(whole_mb).filter(|available| *available < memory_mb) {

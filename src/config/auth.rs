@@ -1,31 +1,31 @@
-//! Settings of signing in, of users' keys, and of who asks too often.
+//! Settings for sign-in, users' credentials and rate limits.
 
 use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::errors::SettingError;
 use super::secret::Secret;
 use super::values::{parsed, whole};
-use super::wrong::SettingError;
 
-/// Who may come in, and how often one may try.
+/// Token lifetime, derivation of credentials, rate limits.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct AuthSettings {
-    /// The lifetime of an admin's token in minutes; 0: it does not end.
+    /// The lifetime of an admin's token, in minutes; 0: it does not expire.
     #[serde(rename = "jwt_access_token_expire_minutes", deserialize_with = "whole::<_, _, 0, 5_256_000>")]
     pub token_minutes: u32,
-    /// How a user's secret is made of the key.
+    /// How a user's credentials are derived from the user's key.
     #[serde(rename = "auth_generation_algorithm", deserialize_with = "parsed")]
     pub generation: AuthGeneration,
-    /// Wrong passwords per address and per name; 0: no limit.
+    /// Wrong passwords per client address and per admin name; 0: no limit.
     #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000>")]
     pub login_attempts_per_minute: u32,
-    /// Wrong subscription links per address; 0: no limit.
+    /// Wrong subscription links per client address; 0: no limit.
     #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000>")]
     pub subscription_misses_per_minute: u32,
 }
 
-/// How a user's secret is made of the key.
+/// How a user's credentials are derived from the user's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthGeneration {
     /// The XXH128 hash of the key.
@@ -46,12 +46,12 @@ impl FromStr for AuthGeneration {
     }
 }
 
-/// Admins' names and passwords from the environment, for the command line.
+/// Names and passwords of admins for the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminSettings {
-    /// For `admin import-from-env`: name and password.
+    /// Name and password for `admin import-from-env`.
     pub sudo: Option<(String, Secret)>,
-    /// For `admin create` and `update` without a terminal.
+    /// Password for `admin create` and `update` without a terminal.
     pub password: Option<Secret>,
 }
 
@@ -68,10 +68,10 @@ impl AdminVariables {
             (Some(username), Some(password)) => Some((username, password)),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(SettingError::new("SUDO_USERNAME is set without SUDO_PASSWORD; set both or none"));
+                return Err(SettingError::new("SUDO_USERNAME is set without SUDO_PASSWORD; set both or neither"));
             }
             (None, Some(_)) => {
-                return Err(SettingError::new("SUDO_PASSWORD is set without SUDO_USERNAME; set both or none"));
+                return Err(SettingError::new("SUDO_PASSWORD is set without SUDO_USERNAME; set both or neither"));
             }
         };
         Ok(AdminSettings { sudo, password: self.sarban_admin_password })

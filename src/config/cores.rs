@@ -1,22 +1,22 @@
-//! The cores that this process may use: its affinity and the quota of its control groups, not what the host has.
+//! The cores that this process may use: its CPU affinity and the quota of its cgroups, not the cores of the host.
 
 use std::fs;
 use std::path::Path;
 
-use super::control_groups::Limit;
+use super::cgroups::Limit;
 use crate::domain::workers;
 
-/// What the kernel lets this process use.
+/// The processors and processor time that the kernel grants this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cores {
-    /// The processors that its threads may run on.
+    /// Number of processors that its threads may run on.
     pub affinity: usize,
-    /// Processor time per period, in microseconds each: the tightest limit of its control groups.
+    /// The tightest quota of its cgroups: processor time per period, both in microseconds.
     pub quota: Option<(u64, u64)>,
 }
 
 impl Cores {
-    /// Asks the kernel. Where it does not answer (no `/proc` in a sandbox) there is no quota.
+    /// Reads affinity and quota from the kernel. Without `/proc`, as in a sandbox, there is no quota.
     pub fn detect() -> Self {
         let affinity = match rustix::thread::sched_getaffinity(None) {
             Ok(set) => usize::try_from(set.count()).unwrap_or(1),
@@ -25,14 +25,13 @@ impl Cores {
         Self { affinity, quota: quota(Path::new("/proc/self"), Path::new("/")) }
     }
 
-    /// How much of the host's processors this is, to the part of a core: for people.
-    #[allow(clippy::cast_precision_loss)]
+    /// Returns the usable cores with fractions, for display.
     pub fn share(self) -> f64 {
         let affinity = self.affinity as f64;
         self.quota.map_or(affinity, |(time, period)| affinity.min(time as f64 / period as f64))
     }
 
-    /// Whole cores; a part of one counts as one.
+    /// Returns the usable cores, rounded up.
     pub fn whole(self) -> usize {
         workers::whole_cores(self.affinity, self.quota)
     }
@@ -40,7 +39,7 @@ impl Cores {
 
 const QUOTA: Limit<(u64, u64)> = Limit { controller: "cpu", read: quota_of_group };
 
-/// The tightest quota on the way from the process's own groups up. `proc_self` is `/proc/self`, `root` is `/`.
+/// Returns the tightest quota of the process's cgroups and their parents. `proc_self` is `/proc/self`, `root` is `/`.
 fn quota(proc_self: &Path, root: &Path) -> Option<(u64, u64)> {
     QUOTA.all(proc_self, root).into_iter().min_by(|a, b| compare(*a, *b))
 }
@@ -49,45 +48,45 @@ fn quota_of_group(folder: &Path, unified: bool) -> Option<(u64, u64)> {
     let (time, period) = if unified {
         let text = fs::read_to_string(folder.join("cpu.max")).ok()?;
         let (time, period) = text.trim().split_once(' ')?;
-        // "max" is no number: no limit.
+        // "max" means no limit, and does not parse.
         (time.parse().ok()?, period.parse().ok()?)
     } else {
         let number = |name| fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok();
-        // -1 is no unsigned number: no limit.
+        // -1 means no limit, and does not parse as an unsigned number.
         (number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?)
     };
     (time > 0 && period > 0).then_some((time, period))
 }
 
-/// Which of two fractions is the smaller.
+/// Compares two fractions without rounding.
 fn compare((time, period): (u64, u64), (other_time, other_period): (u64, u64)) -> std::cmp::Ordering {
     (u128::from(time) * u128::from(other_period)).cmp(&(u128::from(other_time) * u128::from(period)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::control_groups::file_system;
+    use super::super::cgroups::file_system;
     use super::*;
 
     const V2: &str = "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
 
-    /// A file system with these files, and the quota that a process there would see.
+    /// The quota that a process with these files in its file system would see.
     fn quota_of(files: &[(&str, &str)]) -> Option<(u64, u64)> {
         let root = file_system(files);
         quota(&root.path().join("proc/self"), root.path())
     }
 
     #[test]
-    fn reads_the_unified_hierarchy() {
+    fn unified_hierarchy_gives_the_quota() {
         let own = ("proc/self/cgroup", "0::/\n");
         let mount = ("proc/self/mountinfo", V2);
         assert_eq!(quota_of(&[own, mount, ("sys/fs/cgroup/cpu.max", "150000 100000\n")]), Some((150_000, 100_000)));
         assert_eq!(quota_of(&[own, mount, ("sys/fs/cgroup/cpu.max", "max 100000\n")]), None);
-        assert_eq!(quota_of(&[own, mount]), None, "the top group of a host has no file");
+        assert_eq!(quota_of(&[own, mount]), None, "the root cgroup of a host has no cpu.max");
     }
 
     #[test]
-    fn a_parents_limit_counts_when_it_is_tighter() {
+    fn tighter_quota_of_a_parent_applies() {
         let found = quota_of(&[
             ("proc/self/cgroup", "0::/panel.slice/sarban.service/web\n"),
             ("proc/self/mountinfo", V2),
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_old_hierarchy_beside_the_unified_one() {
+    fn version_1_hierarchy_beside_the_unified_one_gives_the_quota() {
         let found = quota_of(&[
             ("proc/self/cgroup", "4:memory:/a\n3:cpu,cpuacct:/docker/0f\n1:name=systemd:/a\n0::/\n"),
             (
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_the_mount_does_not_show_is_the_mount_itself() {
+    fn group_outside_the_mount_is_taken_for_the_mount() {
         for group in ["0::/docker/0f\n", "0::/../../outside\n"] {
             let found = quota_of(&[
                 ("proc/self/cgroup", group),
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_read_is_no_quota() {
+    fn missing_files_mean_no_quota() {
         assert_eq!(quota_of(&[]), None);
         assert!(Cores::detect().whole() >= 1);
     }

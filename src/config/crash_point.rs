@@ -1,42 +1,42 @@
-//! Where a test has the process die, as if by kill -9: `SARBAN_CRASH_AT` names one place. Only programs built for
-//! development look; in a release there is nothing of it.
+//! Crash injection for tests: the process kills itself at the point that `SARBAN_CRASH_AT` names. Only debug builds
+//! read the variable.
 
-/// The places on the way of usage at which it must make no difference, or a difference that is told.
+/// The points on the way of a usage batch, from the node to the committed totals, at which a test can crash the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A node is about to be asked.
+pub enum UsageStep {
+    /// The node has not been asked yet.
     BeforeRpc,
-    /// Its reply is in memory and nowhere else.
+    /// The reply is only in memory.
     AfterReply,
-    /// The reply is spooled.
+    /// The reply is in the spool.
     AfterSpool,
-    /// The batch is in the database, and the spool does not know.
+    /// The batch is staged in the database, and still in the spool.
     AfterBatch,
-    /// The batch is applied, and not committed.
+    /// The batch is applied in a transaction that is not committed.
     InsideApply,
-    /// The batch is applied, and nobody was told.
+    /// The batch is applied and committed; nodes and other hosts have not been notified.
     AfterCommit,
 }
 
-/// In `SARBAN_CRASH_AT`: the process lives, and its scheduler's loop gets stuck after its first round.
+/// Value of `SARBAN_CRASH_AT` that makes the scheduler's loop hang after its first pass, in place of a crash.
 #[cfg(debug_assertions)]
 pub const STUCK_LOOP: &str = "stuck_loop";
 
-/// Where this process is to die, if anywhere.
+/// The point at which this process crashes, if any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CrashPoint {
     #[cfg(debug_assertions)]
-    at: Option<Place>,
+    at: Option<UsageStep>,
     #[cfg(debug_assertions)]
-    loop_sticks: bool,
+    loop_hangs: bool,
 }
 
-impl Place {
-    /// All, in the order in which usage passes them.
+impl UsageStep {
+    /// All steps, in the order in which a batch passes them.
     pub const ALL: [Self; 6] =
         [Self::BeforeRpc, Self::AfterReply, Self::AfterSpool, Self::AfterBatch, Self::InsideApply, Self::AfterCommit];
 
-    /// The name in `SARBAN_CRASH_AT`.
+    /// Its name in `SARBAN_CRASH_AT`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::BeforeRpc => "before_rpc",
@@ -51,23 +51,23 @@ impl Place {
 
 #[cfg(debug_assertions)]
 impl CrashPoint {
-    /// As the environment says.
+    /// Reads `SARBAN_CRASH_AT`.
     pub fn from_environment() -> Self {
-        let name = std::env::vars_os().find(|(name, _)| name == "SARBAN_CRASH_AT").map(|(_, value)| value);
-        let is = |place: &str| name.as_deref() == Some(place.as_ref());
-        Self { at: Place::ALL.into_iter().find(|place| is(place.name())), loop_sticks: is(STUCK_LOOP) }
+        let value = std::env::vars_os().find(|(name, _)| name == "SARBAN_CRASH_AT").map(|(_, value)| value);
+        let is = |name: &str| value.as_deref() == Some(name.as_ref());
+        Self { at: UsageStep::ALL.into_iter().find(|step| is(step.name())), loop_hangs: is(STUCK_LOOP) }
     }
 
-    /// Never comes back where the scheduler's loop is to get stuck.
+    /// Hangs forever when `SARBAN_CRASH_AT` is [`STUCK_LOOP`].
     pub async fn pass_loop(self) {
-        if self.loop_sticks {
+        if self.loop_hangs {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Ends the process if this is the place.
-    pub fn pass(self, place: Place) {
-        if self.at == Some(place) {
+    /// Kills the process (SIGKILL) if this step is the crash point.
+    pub fn pass(self, step: UsageStep) {
+        if self.at == Some(step) {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         }
     }
@@ -75,14 +75,14 @@ impl CrashPoint {
 
 #[cfg(not(debug_assertions))]
 impl CrashPoint {
-    /// Nowhere.
+    /// A release build has no crash point.
     pub const fn from_environment() -> Self {
         Self {}
     }
 
-    /// Goes on.
-    pub const fn pass(self, _: Place) {}
+    /// Does nothing in a release build.
+    pub const fn pass(self, _: UsageStep) {}
 
-    /// Goes on.
+    /// Does nothing in a release build.
     pub async fn pass_loop(self) {}
 }

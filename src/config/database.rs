@@ -1,25 +1,25 @@
-//! Settings of the database.
+//! Settings for the database.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::database_url::DatabaseUrl;
+use super::errors::SettingError;
 use super::values::whole;
-use super::wrong::SettingError;
 
-/// Where the database is, and how many connections it gets.
+/// Address of the database, and limits of its connections.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct DatabaseSettings {
-    /// The database.
+    /// Address of the database.
     #[serde(rename = "sqlalchemy_database_url", deserialize_with = "address")]
     pub url: DatabaseUrl,
-    /// The same past pgbouncer, for migrations and the lease.
+    /// Address of PostgreSQL itself when `url` is pgbouncer's; for migrations and the lease.
     #[serde(rename = "database_direct_url", default, deserialize_with = "some_address")]
     direct: Option<DatabaseUrl>,
-    /// Connections that the pool keeps.
+    /// Connections of the pool.
     #[serde(rename = "sqlalchemy_connection_pool_size", deserialize_with = "whole::<_, _, 1, 10_000>")]
     pool_size: u32,
-    /// Connections beyond it; below zero: none.
+    /// Connections beyond the pool size; negative: none.
     #[serde(rename = "sqlalchemy_connection_max_overflow", deserialize_with = "whole::<_, _, -1, 10_000>")]
     overflow: i32,
     /// Prepared statements per connection; 0 behind pgbouncer.
@@ -28,27 +28,29 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// At most this many connections for the whole process, shared by its threads.
-    pub fn connections(&self) -> u32 {
+    /// Returns the configured maximum of connections of this process, shared by its threads.
+    pub fn max_connections(&self) -> u32 {
         self.pool_size + u32::try_from(self.overflow).unwrap_or(0)
     }
 
-    /// Those of them that are opened on so many cores. SQLite reads on a thread for each, with pages and statements of
-    /// its own: beyond two a core there is more memory and no more speed. (Three at least: one that takes long should
-    /// not leave the others with one.)
-    pub fn opened(&self, cores: usize) -> u32 {
+    /// Returns the number of connections that are opened on a machine with `cores` cores. SQLite is capped at two per
+    /// core: each reader has its own thread, pages and statements, so that more readers need more memory and are not
+    /// faster. The cap is at least three: a slow reader then leaves two for the others.
+    pub fn open_connections(&self, cores: usize) -> u32 {
+        let max = self.max_connections();
         match self.url {
-            DatabaseUrl::Postgres { .. } => self.connections(),
-            DatabaseUrl::Sqlite { .. } => self.connections().min(u32::try_from(2 * cores).unwrap_or(u32::MAX).max(3)),
+            DatabaseUrl::Postgres { .. } => max,
+            DatabaseUrl::Sqlite { .. } => max.min(u32::try_from(2 * cores).unwrap_or(u32::MAX).max(3)),
         }
     }
 
-    /// The address for migrations and the lease, which must not pass a pooler.
+    /// Returns the address for migrations and the lease, which must not go through pgbouncer.
     pub fn direct_url(&self) -> &DatabaseUrl {
         self.direct.as_ref().unwrap_or(&self.url)
     }
 
-    /// Prepared statements per connection to [`DatabaseSettings::direct_url`]: past a pooler they may have names.
+    /// Returns the prepared statements per connection to [`DatabaseSettings::direct_url`]. A setting of 0 is for
+    /// pgbouncer only.
     pub fn direct_statement_cache(&self) -> usize {
         if self.direct.is_some() { self.statement_cache.max(100) } else { self.statement_cache }
     }
@@ -57,9 +59,9 @@ impl DatabaseSettings {
         match (&self.url, &self.direct) {
             (DatabaseUrl::Postgres { .. }, Some(DatabaseUrl::Sqlite { .. }))
             | (DatabaseUrl::Sqlite { .. }, Some(_)) => {
-                let sentence = "DATABASE_DIRECT_URL must name the PostgreSQL database of SQLALCHEMY_DATABASE_URL, past \
-                                pgbouncer; without pgbouncer leave it out";
-                Err(SettingError::new(sentence))
+                let message = "DATABASE_DIRECT_URL must be the direct address of the PostgreSQL database whose \
+                               pgbouncer SQLALCHEMY_DATABASE_URL names; without pgbouncer leave it unset";
+                Err(SettingError::new(message))
             }
             (_, None) | (DatabaseUrl::Postgres { .. }, Some(DatabaseUrl::Postgres { .. })) => Ok(()),
         }
@@ -69,10 +71,10 @@ impl DatabaseSettings {
 fn address<'de, D: Deserializer<'de>>(value: D) -> Result<DatabaseUrl, D::Error> {
     let url = DatabaseUrl::parse(String::deserialize(value)?.trim()).map_err(D::Error::custom)?;
     match &url {
-        // The value is a secret: what is wrong with it is not shown.
+        // The address is a secret, so that the message must not quote it.
         DatabaseUrl::Postgres { url } if !is_postgres(url.expose()) => Err(D::Error::custom(
-            "can't be read as a PostgreSQL address; write postgresql://user:password@host:5432/name, with % codes for \
-             special characters in the password (%40 for @, %2F for /)",
+            "is not a PostgreSQL address; write postgresql://user:password@host:5432/name, and percent-encode special \
+             characters of the password (%40 for @, %2F for /)",
         )),
         _ => Ok(url),
     }
@@ -82,12 +84,13 @@ fn some_address<'de, D: Deserializer<'de>>(value: D) -> Result<Option<DatabaseUr
     address(value).map(Some)
 }
 
-/// Whether user, host and port can be told apart. The host may be missing: `postgresql:///name?host=/run/postgresql`.
+/// Returns true when user, host and port are unambiguous. The host may be missing:
+/// `postgresql:///name?host=/run/postgresql`.
 fn is_postgres(url: &str) -> bool {
     let rest = url.trim_start_matches("postgresql://");
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let port = match place.rsplit_once(':') {
+    let (login, server) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let port = match server.rsplit_once(':') {
         Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => port,
         _ => "",
     };
@@ -100,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_postgres_address_must_be_clear() {
+    fn ambiguous_postgres_addresses_are_refused() {
         for right in
             ["u:p@h:5432/d", "h/d", "u@[::1]/d", "u:p%40@[::1]:5432/d?sslmode=require", "/d?host=/run/postgresql"]
         {

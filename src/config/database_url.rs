@@ -1,4 +1,4 @@
-//! Database addresses in SQLAlchemy's form, as operators have them in their environment.
+//! Database addresses in SQLAlchemy's syntax.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,20 +8,21 @@ use super::secret::Secret;
 /// A database that Sarban can run on.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// A file, relative to the working folder unless absolute.
+    /// A SQLite file.
     Sqlite {
-        /// The file.
+        /// Relative to the working folder unless absolute.
         path: PathBuf,
     },
     /// `postgresql://user:password@host:port/name?options`, without SQLAlchemy's driver suffix.
     Postgres {
-        /// The address; it may hold a password.
+        /// The address, which may contain a password.
         url: Secret,
     },
 }
 
 impl DatabaseUrl {
-    /// Reads `sqlite:///relative`, `sqlite:////absolute` and `postgresql+driver://…`. The error says what would be right.
+    /// Parses `sqlite:///relative`, `sqlite:////absolute` and `postgresql+driver://…`. The error continues a sentence
+    /// that begins with the setting's name.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(
@@ -34,16 +35,21 @@ impl DatabaseUrl {
                 let path = rest.split('?').next().unwrap_or_default();
                 match path.strip_prefix('/') {
                     Some(path) if !path.is_empty() && path != ":memory:" => Ok(Self::Sqlite { path: PathBuf::from(path) }),
-                    Some(_) => Err("names no file; write sqlite:///db.sqlite3 (a database in memory would be lost)".to_owned()),
+                    Some(_) => {
+                        Err("has no file name; write sqlite:///db.sqlite3 (in-memory databases are not supported)"
+                            .to_owned())
+                    }
                     None => Err("needs three slashes: sqlite:///db.sqlite3, or four for an absolute path".to_owned()),
                 }
             }
             "postgres" | "postgresql" => Ok(Self::Postgres { url: Secret::new(format!("postgresql://{rest}")) }),
             "mysql" | "mariadb" => Err(
-                "is a MySQL or MariaDB address, and Sarban runs on SQLite and PostgreSQL: move the data with `sarban import --from URL`"
+                "is a MySQL or MariaDB address, and Sarban needs SQLite or PostgreSQL; copy the data with `sarban import --from URL`"
                     .to_owned(),
             ),
-            other => Err(format!("names the engine {other:?}; write sqlite:///db.sqlite3 or postgresql://user:password@host/name")),
+            other => Err(format!(
+                "has an unsupported engine: {other:?}; write sqlite:///db.sqlite3 or postgresql://user:password@host/name"
+            )),
         }
     }
 }
@@ -53,9 +59,9 @@ impl fmt::Debug for DatabaseUrl {
         match self {
             Self::Sqlite { path } => write!(f, "sqlite:///{}", path.display()),
             Self::Postgres { url } => {
-                // Everything after the last '@' is host and name: neither holds a secret.
-                let place = url.expose().rsplit_once('@').map_or(url.expose(), |(_, place)| place);
-                write!(f, "postgresql://{}", place.trim_start_matches("postgresql://"))
+                // The text after the last '@' is host and name, which are no secrets.
+                let server = url.expose().rsplit_once('@').map_or(url.expose(), |(_, server)| server);
+                write!(f, "postgresql://{}", server.trim_start_matches("postgresql://"))
             }
         }
     }
@@ -66,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_sqlalchemy_reads() {
+    fn sqlalchemy_addresses_are_parsed() {
         let sqlite = |path: &str| Ok(DatabaseUrl::Sqlite { path: PathBuf::from(path) });
         assert_eq!(DatabaseUrl::parse("sqlite:///db.sqlite3"), sqlite("db.sqlite3"));
         assert_eq!(DatabaseUrl::parse("sqlite+aiosqlite:////var/lib/x.db?timeout=5"), sqlite("/var/lib/x.db"));
@@ -76,11 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn says_what_would_be_right() {
+    fn wrong_address_error_says_what_to_write() {
         for (text, hint) in [
             ("mysql+pymysql://u:p@h/d", "sarban import"),
             ("sqlite://", "three slashes"),
-            ("sqlite:///", "names no file"),
+            ("sqlite:///", "no file name"),
             ("oracle://h", "oracle"),
             ("db.sqlite3", "sqlite:///"),
         ] {
@@ -90,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn never_prints_a_password() {
+    fn debug_form_hides_the_password() {
         let url = DatabaseUrl::parse("postgresql://user:s3cret@host:5432/name").expect("a good address");
         assert_eq!(format!("{url:?}"), "postgresql://host:5432/name");
     }

@@ -1,13 +1,13 @@
-//! Reads the text of a `.env` file.
+//! Parser of `.env` files.
 
 use std::collections::HashMap;
 
-use super::wrong::SettingError;
+use super::errors::SettingError;
 
-/// Stands for a dollar sign while dotenvy reads: a character that no text has.
+/// Placeholder for a literal dollar sign while dotenvy parses (a private-use character).
 const DOLLAR: char = '\u{F8FF}';
 
-/// All that the file sets; the last of two lines with one name counts.
+/// Returns the values of the file by name; of two lines with one name, the last one wins.
 pub(super) fn read(text: &str, errors: &mut Vec<SettingError>) -> HashMap<String, String> {
     let text = text.trim_start_matches('\u{FEFF}');
     let mut values = HashMap::new();
@@ -22,7 +22,8 @@ pub(super) fn read(text: &str, errors: &mut Vec<SettingError>) -> HashMap<String
     values
 }
 
-/// `${NAME}` is a variable, and any other dollar sign is one: passwords have them.
+/// Replaces each dollar sign that does not begin `${NAME}`, because dotenvy would expand `$NAME`, and passwords contain
+/// dollar signs.
 fn literal_dollars(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut before = ' ';
@@ -35,14 +36,14 @@ fn literal_dollars(text: &str) -> String {
     result
 }
 
-/// Says where, never what: the line may hold a secret.
+/// Names the line, and never quotes it, because it may contain a secret.
 fn unreadable(text: &str, error: &dotenvy::Error) -> SettingError {
     let dotenvy::Error::LineParse(piece, _) = error else {
-        return SettingError::new(".env can't be read as text");
+        return SettingError::new(".env is not text in UTF-8; save it as UTF-8");
     };
     let piece = piece.lines().next().unwrap_or_default().replace(DOLLAR, "$");
     let found = text.lines().zip(1..).find(|(line, _)| line.contains(&piece));
-    let place = match found {
+    let location = match found {
         Some((line, number)) => match line.split_once('=') {
             Some((name, _)) => format!("line {number} ({})", name.trim()),
             None => format!("line {number}"),
@@ -50,7 +51,7 @@ fn unreadable(text: &str, error: &dotenvy::Error) -> SettingError {
         None => "a line".to_owned(),
     };
     SettingError::new(format!(
-        ".env: {place} can't be read; write NAME=value, and a value with spaces or quotes inside 'single quotes'"
+        ".env: {location} is malformed; write NAME=value, and put a value with spaces or quotes into 'single quotes'"
     ))
 }
 
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_operators_write() {
+    fn comments_quotes_and_line_ends_are_parsed() {
         let mut errors = Vec::new();
         let values = read(
             "\u{FEFF}# a comment\nUVICORN_PORT = 8080  # why\nexport DEBUG=\"true\"\nA='it is'\nB=\nA=again\r\n",
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dollar_sign_in_a_password_stays() {
+    fn dollar_sign_in_a_password_is_literal() {
         let mut errors = Vec::new();
         let text = "HOST=db\nP=pa$word$\nQ=\"$x\"\nR='$y'\nS=\"a\\$b\"\nU=postgresql://${HOST}/name\n";
         let values = read(text, &mut errors);
@@ -86,13 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn names_each_line_that_it_can_not_read_but_not_its_value() {
+    fn malformed_line_is_named_without_its_value() {
         let mut errors = Vec::new();
         let values = read("A=1\nSUDO_PASSWORD=top secret $x\nnonsense\nB=2\n", &mut errors);
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(errors.len(), 2, "{errors:?}");
-        assert!(errors[0].starts_with(".env: line 2 (SUDO_PASSWORD) can't be read"), "{errors:?}");
-        assert!(errors[1].starts_with(".env: line 3 can't be read"), "{errors:?}");
+        assert!(errors[0].starts_with(".env: line 2 (SUDO_PASSWORD) is malformed"), "{errors:?}");
+        assert!(errors[1].starts_with(".env: line 3 is malformed"), "{errors:?}");
         assert!(!errors[0].contains("secret"), "{errors:?}");
         assert_eq!(values.len(), 2);
     }

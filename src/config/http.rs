@@ -1,4 +1,4 @@
-//! Settings of the HTTP side.
+//! Settings for the HTTP server.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -7,56 +7,56 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::errors::SettingError;
 use super::secret::Secret;
 use super::values::{elements, flag, is_url, parsed, some_whole, whole};
-use super::wrong::SettingError;
 
-/// Where to listen and how to answer.
+/// Listening address, paths and access rules of the HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct HttpSettings {
-    /// The address to listen on.
+    /// Address to listen on.
     #[serde(rename = "uvicorn_host")]
     pub host: String,
-    /// The port to listen on.
+    /// Port to listen on.
     #[serde(rename = "uvicorn_port", deserialize_with = "whole::<_, _, 1, 65535>")]
     pub port: u16,
-    /// A Unix socket instead of both.
+    /// Unix socket to listen on, in place of address and port.
     #[serde(rename = "uvicorn_uds")]
     pub uds: Option<PathBuf>,
-    /// Where the dashboard is: begins and ends with a slash.
-    #[serde(deserialize_with = "parsed::<_, Folder>")]
-    pub dashboard_path: Folder,
-    /// Whether to serve the API's documentation.
+    /// Path of the dashboard.
+    #[serde(deserialize_with = "parsed::<_, BasePath>")]
+    pub dashboard_path: BasePath,
+    /// Serve the API documentation.
     #[serde(deserialize_with = "flag")]
     pub docs: bool,
-    /// Only these may set X-Forwarded headers.
+    /// Peers whose X-Forwarded headers are believed.
     #[serde(deserialize_with = "parsed")]
     pub trusted_proxies: Networks,
-    /// Whose pages may call the API.
+    /// Origins whose pages may call the API from a browser.
     #[serde(rename = "cors_allowed_origins", deserialize_with = "parsed")]
     pub allowed_origins: AllowedOrigins,
-    /// The bearer token of `/metrics`.
+    /// Bearer token for `/metrics`.
     pub metrics_token: Option<Secret>,
-    /// Requests that are worked on at once.
+    /// Maximum of concurrent requests; none: calculated, see `Settings::requests_at_once`.
     #[serde(rename = "max_requests_at_once", default, deserialize_with = "some_whole::<_, _, 1, 100_000>")]
     pub requests_at_once: Option<usize>,
-    /// Refuse every change.
+    /// Refuse all changes.
     #[serde(rename = "sarban_read_only", deserialize_with = "flag")]
     pub read_only: bool,
 }
 
-/// A path of the panel that has others below it.
+/// A path of the panel with other paths below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder(String);
+pub struct BasePath(String);
 
-impl Folder {
-    /// With a slash at both ends.
+impl BasePath {
+    /// Returns the path, which begins and ends with a slash.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl FromStr for Folder {
+impl FromStr for BasePath {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -74,7 +74,7 @@ impl FromStr for Folder {
 pub struct Networks(Vec<IpNet>);
 
 impl Networks {
-    /// Whether one of them holds the address. An IPv4 address in IPv6 clothes counts as what it is.
+    /// Returns true when one of the networks contains the address. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
@@ -90,17 +90,17 @@ impl FromStr for Networks {
             Err(_) => element.parse::<IpNet>().map_err(|_| element.to_owned()),
         };
         elements(text).map(network).collect::<Result<_, _>>().map(Self).map_err(|element| {
-            format!("must be a list of networks such as 10.0.0.0/8,192.0.2.7,::1, and {element:?} is none")
+            format!("must be a list of networks such as 10.0.0.0/8,192.0.2.7,::1; not a network: {element:?}")
         })
     }
 }
 
-/// Whose pages may call the API from a browser.
+/// Origins whose pages may call the API from a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigins {
-    /// Everybody's.
+    /// All origins.
     Any,
-    /// Those of these origins.
+    /// Only these origins.
     These(Vec<String>),
 }
 
@@ -116,17 +116,17 @@ impl FromStr for AllowedOrigins {
             if bare && is_url(element, &["http", "https"]) { Ok(element.to_owned()) } else { Err(element.to_owned()) }
         };
         elements(text).map(origin).collect::<Result<_, _>>().map(Self::These).map_err(|element| {
-            format!("must be * or a list of origins such as https://panel.example:8443, and {element:?} is none")
+            format!("must be * or a list of origins such as https://panel.example:8443; not an origin: {element:?}")
         })
     }
 }
 
-/// The files of TLS.
+/// Certificate and key for HTTPS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate chain, PEM.
+    /// File with the certificate chain, in PEM.
     pub certificate: PathBuf,
-    /// The private key, PEM.
+    /// File with the private key, in PEM.
     pub key: PathBuf,
 }
 
@@ -139,7 +139,9 @@ pub(super) struct TlsVariables {
 impl TlsVariables {
     pub(super) fn check(self) -> Result<Option<TlsFiles>, SettingError> {
         let lone = |set: &str, missing: &str| {
-            Err(SettingError::new(format!("{set} is set without {missing}; TLS needs both, and plain HTTP neither")))
+            Err(SettingError::new(format!(
+                "{set} is set without {missing}; set both for HTTPS, neither for plain HTTP"
+            )))
         };
         match (self.uvicorn_ssl_certfile, self.uvicorn_ssl_keyfile) {
             (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
@@ -155,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_is_known_in_either_form() {
+    fn networks_contain_mapped_and_plain_addresses() {
         let networks: Networks = "127.0.0.0/8, ::1,192.0.2.7".parse().expect("networks");
         for inside in ["127.9.9.9", "::1", "192.0.2.7", "::ffff:127.0.0.1"] {
             assert!(networks.contain(inside.parse().expect("an address")), "{inside}");
@@ -167,12 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn paths_and_origins() {
+    fn paths_and_origins_are_checked() {
         for (text, path) in [("/dashboard", "/dashboard/"), ("/a/b//", "/a/b/")] {
-            assert_eq!(text.parse::<Folder>().expect(text).as_str(), path);
+            assert_eq!(text.parse::<BasePath>().expect(text).as_str(), path);
         }
         for text in ["dashboard", "/", "/a b", "/a//b", "/{x}"] {
-            text.parse::<Folder>().expect_err(text);
+            text.parse::<BasePath>().expect_err(text);
         }
         assert_eq!("*".parse(), Ok(AllowedOrigins::Any));
         let two = AllowedOrigins::These(vec!["https://a".to_owned(), "http://b:8".to_owned()]);

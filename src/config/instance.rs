@@ -1,4 +1,4 @@
-//! Settings of this process among others: its name, its folder, its threads, its lease.
+//! Settings of this process as a member of a cluster: names, data folder, worker threads, lease.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -6,33 +6,33 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::errors::SettingError;
 use super::values::{fine_seconds, flag, parsed, seconds, some_fine_seconds, some_whole};
-use super::wrong::SettingError;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::workers::Workers;
 
-/// Who this process is.
+/// Names and data folder of this process.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct InstanceSettings {
-    /// The prefix of every key in Redis: the same on all hosts of a cluster.
+    /// Prefix of all keys in Redis; the same for all panels of one database.
     #[serde(rename = "cluster_name", deserialize_with = "parsed::<_, ClusterName>")]
     pub cluster: ClusterName,
-    /// The label of this host.
+    /// Label of this process in logs and in `GET /api/cluster`.
     #[serde(rename = "instance_name", default)]
     pub name: String,
-    /// The folder of the spool.
+    /// Folder of the usage spool.
     pub data_dir: PathBuf,
-    /// How long a graceful stop may take.
+    /// Time limit for a graceful stop.
     #[serde(rename = "shutdown_grace_seconds", deserialize_with = "seconds::<_, 1, 3_600>")]
     pub shutdown_grace: Duration,
 }
 
-/// A name that is safe in a Redis key.
+/// A cluster's name that is safe in a Redis key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterName(String);
 
 impl ClusterName {
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -42,30 +42,30 @@ impl FromStr for ClusterName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // Braces would make a hash tag of their own.
+        // Redis Cluster reads text in braces as a hash tag.
         let right = text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
         if right {
             Ok(Self(text.to_owned()))
         } else {
-            Err("must be up to 64 letters, digits, '.', '_' or '-'".to_owned())
+            Err("must have at most 64 characters, each a letter, a digit, '.', '_' or '-'".to_owned())
         }
     }
 }
 
-/// How many worker threads were asked for.
+/// Worker threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct ThreadSettings {
     #[serde(rename = "uvicorn_workers", default, deserialize_with = "some_whole::<_, _, 1, 512>")]
-    by_hand: Option<usize>,
-    /// Look for a fault.
+    configured: Option<usize>,
+    /// Run a single worker thread.
     #[serde(deserialize_with = "flag")]
     pub debug: bool,
 }
 
 impl ThreadSettings {
-    /// The worker threads on so many cores.
+    /// Returns the number of worker threads on a machine with `cores` cores.
     pub fn workers(self, cores: usize) -> Workers {
-        Workers::plan(cores, self.by_hand, self.debug)
+        Workers::plan(cores, self.configured, self.debug)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Settings of the log.
+//! Settings for the log.
 
 use std::str::FromStr;
 
@@ -7,30 +7,29 @@ use tracing::level_filters::LevelFilter;
 
 use super::values::parsed;
 
-/// What is logged, and how.
+/// Level and format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct LogSettings {
-    /// What is important enough.
     #[serde(rename = "log_level", deserialize_with = "parsed::<_, Level>")]
     level: Level,
-    /// How a line looks.
+    /// Format of a line.
     #[serde(rename = "log_format", deserialize_with = "parsed")]
     pub format: LogFormat,
 }
 
 impl LogSettings {
-    /// What is important enough.
+    /// Returns the least severe level that is logged.
     pub const fn level(self) -> LevelFilter {
         self.level.0
     }
 }
 
-/// How a line of the log looks.
+/// Format of the log's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Readable text.
     Text,
-    /// For machines.
+    /// One JSON object per line.
     Json,
 }
 

@@ -1,28 +1,28 @@
-//! The memory that this process may use: the limit of its control groups, and what the host has.
+//! The memory that this process may use: the limit of its cgroups and the memory of the host.
 
 use std::fs;
 use std::path::Path;
 
-use super::control_groups::Limit;
+use super::cgroups::Limit;
 
 /// Memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// The tightest limit of its control groups; above it the kernel ends processes.
+    /// The tightest limit of its cgroups, above which the kernel kills processes.
     pub limit: Option<u64>,
-    /// What the host has; nothing where the kernel does not say.
+    /// The memory of the host; none without `/proc`.
     pub host: Option<u64>,
 }
 
 const LIMIT: Limit<u64> = Limit { controller: "memory", read: limit_of_group };
 
 impl Memory {
-    /// Asks the kernel.
+    /// Reads limit and size from the kernel.
     pub fn detect() -> Self {
         Self::read(Path::new("/proc/self"), Path::new("/"))
     }
 
-    /// What there is to use.
+    /// Returns the limit, or else the memory of the host.
     pub fn available(self) -> Option<u64> {
         self.limit.or(self.host)
     }
@@ -30,12 +30,12 @@ impl Memory {
     fn read(proc_self: &Path, root: &Path) -> Self {
         let host = fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| total(&text));
         let limit = LIMIT.all(proc_self, root).into_iter().min();
-        // The first version writes "no limit" as a number that no host has.
+        // Version 1 writes "no limit" as a number larger than any host's memory.
         Self { limit: limit.filter(|limit| host.is_none_or(|host| *limit < host)), host }
     }
 }
 
-/// The line `MemTotal:  1234 kB`.
+/// Parses the line `MemTotal:  1234 kB`; the result is in bytes.
 fn total(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
@@ -43,13 +43,13 @@ fn total(meminfo: &str) -> Option<u64> {
 
 fn limit_of_group(folder: &Path, unified: bool) -> Option<u64> {
     let name = if unified { "memory.max" } else { "memory.limit_in_bytes" };
-    // "max" is no number: no limit.
+    // "max" means no limit, and does not parse.
     fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::control_groups::file_system;
+    use super::super::cgroups::file_system;
     use super::*;
 
     const HOST: (&str, &str) = ("proc/meminfo", "MemTotal:        4194304 kB\nMemFree: 5 kB\n");
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_limit_of_the_unified_hierarchy_counts() {
+    fn tightest_limit_of_the_unified_hierarchy_applies() {
         let own = ("proc/self/cgroup", "0::/panel.slice/sarban.service\n");
         let mount = ("proc/self/mountinfo", "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
         let service = |limit| ("sys/fs/cgroup/panel.slice/sarban.service/memory.max", limit);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_first_version_and_what_it_calls_unlimited() {
+    fn version_1_limit_is_read_and_its_unlimited_value_ignored() {
         let files = |limit| {
             [
                 ("proc/self/cgroup", "9:memory:/docker/0f\n3:cpu,cpuacct:/docker/0f\n0::/\n"),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_read_is_no_limit() {
+    fn missing_files_mean_no_limit() {
         assert_eq!(memory_of(&[]).limit, None);
         assert!(Memory::detect().available() > Some(64 * MB));
     }

@@ -1,13 +1,14 @@
-//! The environment, read once into typed sections. Nothing else reads the environment.
+//! Settings: the environment, read once into typed sections. Only this folder reads the environment.
 
 pub mod auth;
-mod control_groups;
+mod cgroups;
 pub mod cores;
 pub mod crash_point;
 pub mod database;
 pub mod database_url;
 mod dotenv;
 mod env;
+mod errors;
 pub mod http;
 pub mod instance;
 pub mod log;
@@ -22,7 +23,6 @@ mod settings;
 pub mod subscription;
 pub mod tasks;
 mod values;
-mod wrong;
 
+pub use errors::{SettingError, SettingsErrors};
 pub use settings::Settings;
-pub use wrong::{SettingError, SettingsErrors};

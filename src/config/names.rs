@@ -1,17 +1,17 @@
-//! Every name that Sarban reads from its environment: with its default and what it means.
+//! The table of all settings: name, default, meaning.
 
 /// One setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The name in the environment and in `.env`.
     pub name: &'static str,
-    /// A second name for the same; read when the first is not set.
+    /// A second name, which is read when the first is not set.
     pub alias: Option<&'static str>,
-    /// The value when it is not set; empty: none.
+    /// The value of a setting that is not set; empty: none.
     pub default: &'static str,
-    /// What it is for, in one line.
+    /// One line of help; docs/settings.md has more.
     pub meaning: &'static str,
-    /// A secret: its value is never printed, and `NAME_FILE` names a file to read it from.
+    /// True for a secret: the value is never printed, and `NAME_FILE` can name a file that contains it.
     pub secret: bool,
 }
 
@@ -23,70 +23,71 @@ const fn secret(name: &'static str, default: &'static str, meaning: &'static str
     Setting { name, alias: None, default, meaning, secret: true }
 }
 
-const fn either(alias: &'static str, setting: Setting) -> Setting {
+const fn with_alias(alias: &'static str, setting: Setting) -> Setting {
     Setting { alias: Some(alias), ..setting }
 }
 
-/// All of them, by section.
+/// All settings, by section.
 pub const SETTINGS: &[Setting] = &[
-    // Listening and answering.
+    // HTTP server.
     plain("UVICORN_HOST", "0.0.0.0", "address to listen on"),
     plain("UVICORN_PORT", "8000", "port to listen on"),
-    plain("UVICORN_UDS", "", "Unix socket to listen on instead of an address and a port"),
-    plain("UVICORN_SSL_CERTFILE", "", "certificate chain (PEM); together with UVICORN_SSL_KEYFILE"),
-    plain("UVICORN_SSL_KEYFILE", "", "private key (PEM); together with UVICORN_SSL_CERTFILE"),
+    plain("UVICORN_UDS", "", "Unix socket to listen on, in place of address and port"),
+    plain("UVICORN_SSL_CERTFILE", "", "certificate chain (PEM) for HTTPS; needs UVICORN_SSL_KEYFILE"),
+    plain("UVICORN_SSL_KEYFILE", "", "private key (PEM) for HTTPS; needs UVICORN_SSL_CERTFILE"),
     plain("DASHBOARD_PATH", "/dashboard/", "path of the dashboard"),
-    plain("DOCS", "false", "serve the API's documentation"),
+    plain("DOCS", "false", "serves the API documentation"),
     plain("TRUSTED_PROXIES", "127.0.0.0/8,::1", "networks whose X-Forwarded headers are believed"),
-    plain("CORS_ALLOWED_ORIGINS", "*", "origins whose pages may call the API"),
-    secret("METRICS_TOKEN", "", "bearer token of /metrics; without it only this machine may read them"),
+    plain("CORS_ALLOWED_ORIGINS", "*", "origins whose pages may call the API from a browser"),
+    secret("METRICS_TOKEN", "", "bearer token for /metrics; not set: only this machine may read metrics"),
     plain(
         "MAX_REQUESTS_AT_ONCE",
         "",
-        "further ones wait up to a second, then get 503; not set: 8 x (worker threads + database connections)",
+        "requests worked on at once; more wait up to one second, then get 503; not set: 8 x (worker threads + \
+         database connections)",
     ),
-    plain("SARBAN_READ_ONLY", "false", "refuse every change"),
+    plain("SARBAN_READ_ONLY", "false", "the panel answers reads and subscriptions, writes nothing and runs no task"),
     // Threads.
-    plain("UVICORN_WORKERS", "", "worker threads; not set: min(2 x cores + 1, 8), and 1 on one core"),
-    plain("DEBUG", "false", "one worker thread, whatever else is set"),
+    plain("UVICORN_WORKERS", "", "worker threads; not set: min(2 x cores + 1, 8), and 1 on a single core"),
+    plain("DEBUG", "false", "one worker thread, whatever UVICORN_WORKERS says"),
     // Database.
-    either(
+    with_alias(
         "DATABASE_URL",
-        secret("SQLALCHEMY_DATABASE_URL", "sqlite:///db.sqlite3", "the database, SQLite or PostgreSQL"),
+        secret("SQLALCHEMY_DATABASE_URL", "sqlite:///db.sqlite3", "address of the database, SQLite or PostgreSQL"),
     ),
     plain(
         "SQLALCHEMY_CONNECTION_POOL_SIZE",
         "10",
-        "database connections of this process; on SQLite at most two a core, on one core three",
+        "database connections of this process; SQLite: capped at two per core, three on a single core",
     ),
-    plain("SQLALCHEMY_CONNECTION_MAX_OVERFLOW", "-1", "connections beyond the pool; below zero: none"),
-    plain("DATABASE_STATEMENT_CACHE", "100", "prepared statements per connection; 0 behind pgbouncer"),
-    secret("DATABASE_DIRECT_URL", "", "the database past pgbouncer, for migrations and the lease"),
+    plain("SQLALCHEMY_CONNECTION_MAX_OVERFLOW", "-1", "connections beyond the pool size; negative: none"),
+    plain("DATABASE_STATEMENT_CACHE", "100", "prepared statements per connection; 0 behind pgbouncer before 1.21"),
+    secret("DATABASE_DIRECT_URL", "", "address of PostgreSQL itself behind pgbouncer, for migrations and the lease"),
     // Redis.
-    secret("REDIS_URL", "", "Redis of the cluster; not set: one box"),
+    secret("REDIS_URL", "", "address of Redis; not set: one machine"),
     plain("REDIS_CLUSTER", "false", "REDIS_URL names nodes of a Redis Cluster"),
-    // This host among others.
-    plain("CLUSTER_NAME", "sarban", "prefix of every key in Redis"),
-    plain("INSTANCE_NAME", "", "label of this host; not set: its host name"),
+    // This process among others.
+    plain("CLUSTER_NAME", "sarban", "prefix of all keys in Redis; the same for all panels of one database"),
+    plain("INSTANCE_NAME", "", "label of this process; not set: the host name"),
     plain("DATA_DIR", ".", "folder of the usage spool; in a container a volume"),
-    plain("SHUTDOWN_GRACE_SECONDS", "8", "time to finish what is begun after SIGTERM"),
-    // The scheduler's lease.
-    plain("LEASE_TTL_SECONDS", "10", "how long a crashed leader keeps the others waiting"),
-    plain("LEASE_RENEW_SECONDS", "", "time between renewals; not set: a fifth of LEASE_TTL_SECONDS"),
+    plain("SHUTDOWN_GRACE_SECONDS", "8", "after SIGTERM, time to finish requests and hand over the lease"),
+    // Lease of the scheduler.
+    plain("LEASE_TTL_SECONDS", "10", "lifetime of the lease: how long tasks stop after the leader crashes"),
+    plain("LEASE_RENEW_SECONDS", "", "time between renewals of the lease; not set: a fifth of LEASE_TTL_SECONDS"),
     // Tasks.
-    plain("TASKS_RECORD_USER_USAGES_INTERVAL", "30", "seconds between two collections of usage"),
-    plain("TASKS_REVIEW_USERS_INTERVAL", "30", "seconds between two reviews of the users"),
-    plain("TASKS_EXPIRE_DAYS_REACHED_INTERVAL", "30", "seconds between two searches for users about to expire"),
-    plain("TASKS_RESET_USER_DATA_USAGE", "3600", "seconds between two resets of periodic limits"),
-    plain("DISABLE_RECORDING_NODE_USAGE", "false", "do not keep the nodes' hourly usage"),
-    plain("USAGE_HOURLY_RETENTION_DAYS", "60", "days to keep hourly usage; 0: for ever"),
-    // Signing in, and who asks too often.
-    plain("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1440", "lifetime of an admin's token; 0: it does not end"),
-    plain("AUTH_GENERATION_ALGORITHM", "xxh128", "how a user's secret is made of the key: xxh128 or plain"),
-    plain("LOGIN_ATTEMPTS_PER_MINUTE", "10", "wrong passwords per address and per name; 0: no limit"),
-    plain("SUBSCRIPTION_MISSES_PER_MINUTE", "60", "wrong subscription links per address; 0: no limit"),
+    plain("TASKS_RECORD_USER_USAGES_INTERVAL", "30", "seconds between two collections of traffic from the nodes"),
+    plain("TASKS_REVIEW_USERS_INTERVAL", "30", "seconds between two checks of the users"),
+    plain("TASKS_EXPIRE_DAYS_REACHED_INTERVAL", "30", "seconds between two searches for users who expire soon"),
+    plain("TASKS_RESET_USER_DATA_USAGE", "3600", "seconds between two runs of the periodic resets of used traffic"),
+    plain("DISABLE_RECORDING_NODE_USAGE", "false", "does not store the nodes' hourly traffic"),
+    plain("USAGE_HOURLY_RETENTION_DAYS", "60", "days until hourly traffic is summed up into daily traffic; 0: never"),
+    // Sign-in and rate limits.
+    plain("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1440", "lifetime of an admin's token; 0: it does not expire"),
+    plain("AUTH_GENERATION_ALGORITHM", "xxh128", "how credentials are derived from a user's key: xxh128 or plain"),
+    plain("LOGIN_ATTEMPTS_PER_MINUTE", "10", "wrong passwords per client address and per admin name; 0: no limit"),
+    plain("SUBSCRIPTION_MISSES_PER_MINUTE", "60", "wrong subscription links per client address; 0: no limit"),
     // Subscriptions.
-    plain("SUBSCRIPTION_URL_PREFIX", "", "what subscription links begin with; * becomes 16 random hex digits"),
+    plain("SUBSCRIPTION_URL_PREFIX", "", "beginning of subscription links; each * becomes 16 random hex digits"),
     plain("CUSTOM_TEMPLATES_DIRECTORY", "", "folder of templates that replace the built-in ones"),
     plain("HOME_PAGE_TEMPLATE", "home/index.html", "template of the home page"),
     plain("SUBSCRIPTION_PAGE_TEMPLATE", "subscription/index.html", "template of a user's page"),
@@ -95,25 +96,29 @@ pub const SETTINGS: &[Setting] = &[
     plain("XRAY_SUBSCRIPTION_TEMPLATE", "xray/default.json", "template of Xray configurations"),
     // Notifications.
     secret("TELEGRAM_API_TOKEN", "", "token of the Telegram bot"),
-    plain("TELEGRAM_API_URL", "https://api.telegram.org", "where the Bot API is"),
+    plain("TELEGRAM_API_URL", "https://api.telegram.org", "address of the Bot API"),
     plain("TELEGRAM_ADMIN_ID", "", "Telegram ids of the admins, separated by commas"),
-    plain("TELEGRAM_LOGGER_CHANNEL_ID", "", "Telegram channel of the log"),
-    secret("TELEGRAM_PROXY_URL", "", "proxy on the way to Telegram"),
-    secret("WEBHOOK_ADDRESS", "", "address that notifications are posted to"),
-    secret("WEBHOOK_SECRET", "", "sent along as x-webhook-secret, and key of x-webhook-signature"),
-    plain("RECURRENT_NOTIFICATIONS_TIMEOUT", "180", "seconds between two attempts to deliver"),
-    plain("NUMBER_OF_RECURRENT_NOTIFICATIONS", "3", "attempts to deliver, then it is a dead letter"),
-    plain("NOTIFY_REACHED_USAGE_PERCENT", "80", "percent of the data limit that is worth a notification"),
-    plain("NOTIFY_DAYS_LEFT", "3", "days before the end that are worth a notification"),
-    // Moving in.
-    secret("SARBAN_IMPORT_FROM", "", "the old panel's database for `sarban import`, instead of --from"),
-    // Logs.
+    plain("TELEGRAM_LOGGER_CHANNEL_ID", "", "id of a Telegram channel"),
+    secret("TELEGRAM_PROXY_URL", "", "proxy for requests to Telegram"),
+    secret("WEBHOOK_ADDRESS", "", "URL that notifications are posted to"),
+    secret("WEBHOOK_SECRET", "", "sent as x-webhook-secret, and the key of x-webhook-signature"),
+    plain("RECURRENT_NOTIFICATIONS_TIMEOUT", "180", "seconds between two attempts to deliver a notification"),
+    plain(
+        "NUMBER_OF_RECURRENT_NOTIFICATIONS",
+        "3",
+        "attempts to deliver a notification before it becomes a dead letter",
+    ),
+    plain("NOTIFY_REACHED_USAGE_PERCENT", "80", "percentage of the data limit that triggers a notification"),
+    plain("NOTIFY_DAYS_LEFT", "3", "days before the expiry that trigger a notification"),
+    // Import.
+    secret("SARBAN_IMPORT_FROM", "", "the old panel's database for `sarban import`, in place of --from"),
+    // Log.
     plain("LOG_LEVEL", "info", "off, error, warn, info, debug or trace"),
     plain("LOG_FORMAT", "text", "text or json"),
-    // Admins from the environment.
-    plain("SUDO_USERNAME", "", "name for `sarban admin import-from-env`"),
-    secret("SUDO_PASSWORD", "", "password for `sarban admin import-from-env`"),
-    either(
+    // Admins for the command line.
+    plain("SUDO_USERNAME", "", "name of the admin that `sarban admin import-from-env` creates"),
+    secret("SUDO_PASSWORD", "", "password of that admin"),
+    with_alias(
         "MARZBAN_ADMIN_PASSWORD",
         secret("SARBAN_ADMIN_PASSWORD", "", "password for `sarban admin create` and `update` without a terminal"),
     ),
@@ -124,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_stands_for_two_things() {
+    fn names_and_aliases_are_unique() {
         let mut names: Vec<&str> = SETTINGS.iter().flat_map(|it| [Some(it.name), it.alias]).flatten().collect();
         let count = names.len();
         names.sort_unstable();

@@ -1,4 +1,4 @@
-//! Where the database of the old panel is, for `sarban import`.
+//! Address of a Marzneshin database, for `sarban import`.
 
 use std::fmt;
 
@@ -8,29 +8,29 @@ use serde::de::{Deserializer, Error};
 use super::database_url::DatabaseUrl;
 use super::secret::Secret;
 
-/// A database that the old panel ran on: any that this one runs on, and MySQL.
+/// A database that Marzneshin runs on: SQLite, PostgreSQL or MySQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OldDatabaseUrl {
-    /// SQLite or PostgreSQL.
+    /// SQLite or PostgreSQL, which Sarban runs on too.
     Panel(DatabaseUrl),
     /// MySQL or MariaDB.
     MySql(MySqlUrl),
 }
 
-/// `mysql://user:password@host:port/name?options`, without SQLAlchemy's driver suffix. It may hold a password.
+/// `mysql://user:password@host:port/name?options`, without SQLAlchemy's driver suffix; may contain a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MySqlUrl(Secret);
 
-/// What the environment says about it.
+/// Settings for `sarban import`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ImportSettings {
-    /// The address, for those who must not give it as an argument: it may hold a password.
+    /// Address of the database, in place of `--from`, because other users can read the arguments of a process.
     #[serde(rename = "sarban_import_from", default, deserialize_with = "some_address")]
     pub from: Option<OldDatabaseUrl>,
 }
 
 impl OldDatabaseUrl {
-    /// Reads SQLAlchemy's addresses. The error says what would be right.
+    /// Parses an address in SQLAlchemy's syntax. The error continues a sentence that begins with the setting's name.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         match scheme.split('+').next().unwrap_or_default() {
@@ -39,7 +39,7 @@ impl OldDatabaseUrl {
         }
     }
 
-    /// True when the address holds a password.
+    /// Returns true when the address contains a password.
     pub fn has_password(&self) -> bool {
         let url = match self {
             Self::Panel(DatabaseUrl::Sqlite { .. }) => return false,
@@ -52,7 +52,7 @@ impl OldDatabaseUrl {
 }
 
 impl MySqlUrl {
-    /// The address itself: for the place where it is used, never for a message.
+    /// Returns the address with its password; never put it into a message.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
@@ -60,9 +60,9 @@ impl MySqlUrl {
 
 impl fmt::Debug for MySqlUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Everything after the last '@' is host and name: neither holds a secret.
-        let place = self.expose().rsplit_once('@').map_or(self.expose(), |(_, place)| place);
-        write!(f, "mysql://{}", place.trim_start_matches("mysql://"))
+        // The text after the last '@' is host and name, which are no secrets.
+        let server = self.expose().rsplit_once('@').map_or(self.expose(), |(_, server)| server);
+        write!(f, "mysql://{}", server.trim_start_matches("mysql://"))
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mysql_is_read_too_and_its_password_never_printed() {
+    fn mysql_address_is_parsed_and_its_password_hidden() {
         let url = OldDatabaseUrl::parse("mysql+pymysql://root:s3cret@db:3306/panel").expect("an address");
         assert!(matches!(&url, OldDatabaseUrl::MySql(url) if url.expose() == "mysql://root:s3cret@db:3306/panel"));
         assert_eq!(format!("{url:?}"), "MySql(mysql://db:3306/panel)");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_noticed() {
+    fn password_in_an_address_is_detected() {
         let has = |text| OldDatabaseUrl::parse(text).expect("an address").has_password();
         assert!(has("mysql://u:p@h/d") && has("postgresql://u:p@h/d") && has("postgresql:///d?host=/run&password=p"));
         assert!(!has("mysql://u@h:3306/d") && !has("postgresql://h:5432/d") && !has("sqlite:///a:b@c"));

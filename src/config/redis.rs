@@ -1,42 +1,42 @@
-//! Where Redis is: one server, a cluster, or what Sentinel says.
+//! Address of Redis: one server, Redis Cluster, or Sentinel.
 
 use serde::Deserialize;
 
+use super::errors::SettingError;
 use super::secret::Secret;
 use super::values::{elements, flag, is_url};
-use super::wrong::SettingError;
 
-/// The Redis of a cluster of panels.
+/// The Redis that the panels of a cluster share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisTarget {
-    /// One server, as `redis://` or `rediss://`.
+    /// One server.
     Single {
-        /// Its address.
+        /// `redis://…` or `rediss://…`.
         url: Secret,
     },
-    /// Nodes of a Redis Cluster, an address each.
+    /// Redis Cluster.
     Cluster {
-        /// Any of its nodes.
+        /// Addresses of some of its nodes.
         urls: Vec<Secret>,
     },
-    /// Ask these Sentinels where the master is.
+    /// A master that Sentinel names.
     Sentinel(Sentinel),
 }
 
-/// How to find a master through Sentinel.
+/// Sentinels and the master that they watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentinel {
-    /// The Sentinels, as `host:port`.
+    /// The Sentinels, each as `host:port`.
     pub hosts: Vec<String>,
-    /// The master's name.
+    /// Name of the master.
     pub master: String,
-    /// Its database.
+    /// Number of the master's database.
     pub database: u32,
-    /// Its user.
+    /// User name for the master.
     pub username: Option<String>,
-    /// Its password.
+    /// Password for the master.
     pub password: Option<Secret>,
-    /// Whether to speak TLS.
+    /// Connect with TLS.
     pub tls: bool,
 }
 
@@ -62,7 +62,7 @@ impl RedisVariables {
     pub(super) fn check(self) -> Result<Option<RedisTarget>, SettingError> {
         match (self.redis_url, self.redis_cluster) {
             (None, false) => Ok(None),
-            (None, true) => Err(SettingError::new("REDIS_CLUSTER is on without REDIS_URL; set REDIS_URL too")),
+            (None, true) => Err(SettingError::new("REDIS_CLUSTER is true without REDIS_URL; set REDIS_URL too")),
             (Some(Address::Servers(urls)), true) => Ok(Some(RedisTarget::Cluster { urls })),
             (Some(Address::Servers(urls)), false) => match <[Secret; 1]>::try_from(urls) {
                 Ok([url]) => Ok(Some(RedisTarget::Single { url })),
@@ -72,7 +72,7 @@ impl RedisVariables {
             },
             (Some(Address::Sentinel(sentinel)), false) => Ok(Some(RedisTarget::Sentinel(sentinel))),
             (Some(Address::Sentinel(_)), true) => {
-                Err(SettingError::new("REDIS_CLUSTER is on, and REDIS_URL names Sentinels; use one of them"))
+                Err(SettingError::new("REDIS_CLUSTER is true and REDIS_URL names Sentinels; use one of them"))
             }
         }
     }
@@ -93,7 +93,7 @@ impl TryFrom<String> for Address {
     }
 }
 
-/// `user:password@host:port,host:port/database`: who signs in and the database are the same for all of them.
+/// Parses `user:password@host:port,host:port/database`; login and database apply to all servers.
 fn servers(scheme: &str, rest: &str) -> Option<Address> {
     let (login, rest) = split_login(rest);
     let (hosts, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -103,18 +103,19 @@ fn servers(scheme: &str, rest: &str) -> Option<Address> {
         return None;
     }
     let urls: Vec<String> = elements(hosts).map(|host| format!("{scheme}://{login}{host}{path}")).collect();
-    let right = !urls.is_empty() && urls.iter().all(|url| is_url(url, &[scheme])) && elements(hosts).all(has_port);
-    right.then(|| Address::Servers(urls.into_iter().map(Secret::new).collect()))
+    let valid =
+        !urls.is_empty() && urls.iter().all(|url| is_url(url, &[scheme])) && elements(hosts).all(has_valid_port);
+    valid.then(|| Address::Servers(urls.into_iter().map(Secret::new).collect()))
 }
 
-/// `user:password@host:port,host:port/master/database`.
+/// Parses `user:password@host:port,host:port/master/database`.
 fn sentinel(rest: &str, tls: bool) -> Option<Address> {
     let (login, rest) = split_login(rest);
     let mut parts = rest.split('/');
     let hosts: Vec<&str> = elements(parts.next()?).collect();
     let master = parts.next().filter(|name| !name.is_empty())?.to_owned();
     let database = parts.next().filter(|part| !part.is_empty()).map_or(Some(0), |part| part.parse().ok())?;
-    if hosts.is_empty() || parts.next().is_some() || !hosts.iter().all(|host| has_port(host)) {
+    if hosts.is_empty() || parts.next().is_some() || !hosts.iter().all(|host| has_valid_port(host)) {
         return None;
     }
     let (username, password) = match login.map(|login| login.split_once(':').unwrap_or(("", login))) {
@@ -134,14 +135,14 @@ fn split_login(rest: &str) -> (Option<&str>, &str) {
     rest.rsplit_once('@').map_or((None, rest), |(login, rest)| (Some(login), rest))
 }
 
-/// The port of `host:port` or `[::1]:port`, as text.
+/// Returns the port of `host:port` or `[::1]:port`, as text.
 fn port_of(host: &str) -> Option<&str> {
     let (host, port) = host.rsplit_once(':')?;
     (!host.starts_with('[') || host.ends_with(']')).then_some(port)
 }
 
-/// A port, where there is one, is a number.
-fn has_port(host: &str) -> bool {
+/// Returns true when the port is missing or a number from 1 to 65535.
+fn has_valid_port(host: &str) -> bool {
     !host.starts_with(':') && port_of(host).is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_three_kinds() {
+    fn addresses_of_all_kinds_are_parsed() {
         let single = |url: &str| Ok(RedisTarget::Single { url: Secret::new(url) });
         for url in ["redis://localhost", "rediss://:p@ss@h:6380/2", "redis://u:p@[::1]:6379/0?protocol=resp3"] {
             assert_eq!(target(url, false), single(url));
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_would_be_right() {
+    fn wrong_address_error_lists_the_forms() {
         for url in [
             "localhost:6379",
             "http://h",

@@ -1,10 +1,10 @@
-//! Texts that no log may show.
+//! Text that must not appear in a log.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A secret text: its Debug form says nothing.
+/// A secret text; its Debug form hides it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -15,7 +15,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself: for the place where it is used, never for a message.
+    /// Returns the text; never put it into a message.
     pub fn expose(&self) -> &str {
         &self.0
     }

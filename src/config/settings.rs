@@ -1,4 +1,4 @@
-//! All settings of a process, read and checked at once.
+//! All settings of a process, read and checked together.
 
 use std::ffi::OsString;
 use std::{env, fs, io};
@@ -6,6 +6,7 @@ use std::{env, fs, io};
 use super::auth::{AdminSettings, AdminVariables, AuthSettings};
 use super::database::DatabaseSettings;
 use super::env::Values;
+use super::errors::{SettingError, SettingsErrors};
 use super::http::{HttpSettings, TlsFiles, TlsVariables};
 use super::instance::{InstanceSettings, LeaseVariables, ThreadSettings};
 use super::log::LogSettings;
@@ -15,48 +16,48 @@ use super::redis::{RedisTarget, RedisVariables};
 use super::section;
 use super::subscription::SubscriptionSettings;
 use super::tasks::TaskSettings;
-use super::wrong::{SettingError, SettingsErrors};
 use crate::domain::lease::LeaseTiming;
 use crate::domain::workers::requests_at_once;
 
-/// Everything that the environment says.
+/// The settings of a process, by section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where to listen and how to answer.
+    /// HTTP server.
     pub http: HttpSettings,
-    /// The files of TLS; none: plain HTTP.
+    /// Certificate and key for HTTPS; none: plain HTTP.
     pub tls: Option<TlsFiles>,
     /// Worker threads.
     pub threads: ThreadSettings,
-    /// The database.
+    /// Database.
     pub database: DatabaseSettings,
-    /// Redis; none: one box.
+    /// Redis; none: a single machine.
     pub redis: Option<RedisTarget>,
-    /// Who this process is.
+    /// Names and data folder of this process.
     pub instance: InstanceSettings,
     /// The scheduler's lease.
     pub lease: LeaseTiming,
-    /// Its tasks.
+    /// The scheduler's tasks.
     pub tasks: TaskSettings,
-    /// Signing in.
+    /// Sign-in, credentials and rate limits.
     pub auth: AuthSettings,
     /// Subscriptions.
     pub subscription: SubscriptionSettings,
     /// Notifications.
     pub notify: NotifySettings,
-    /// Moving in.
+    /// `sarban import`.
     pub import: ImportSettings,
-    /// The log.
+    /// Log.
     pub log: LogSettings,
-    /// Admins from the environment.
+    /// Names and passwords of admins for the command line.
     pub admins: AdminSettings,
 }
 
 impl Settings {
-    /// How many requests this process works on at once, on so many cores.
+    /// Returns the maximum of concurrent requests on a machine with `cores` cores.
     pub fn requests_at_once(&self, cores: usize) -> usize {
-        let by_formula = || requests_at_once(self.threads.workers(cores).threads, self.database.opened(cores));
-        self.http.requests_at_once.unwrap_or_else(by_formula)
+        let calculated =
+            || requests_at_once(self.threads.workers(cores).threads, self.database.open_connections(cores));
+        self.http.requests_at_once.unwrap_or_else(calculated)
     }
 
     /// Reads the variables of this process and `.env` in its working folder.
@@ -65,25 +66,24 @@ impl Settings {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                let sentence = format!(".env can't be read: {error}; mend it or take it away");
-                return Err(SettingsErrors(vec![SettingError::new(sentence)]));
+                let message = format!("could not read .env: {error}; fix or remove the file");
+                return Err(SettingsErrors(vec![SettingError::new(message)]));
             }
         };
-        // In a container this is the container's.
+        // In a container this is the host name of the container.
         let host_name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Self::load(env::vars_os(), dotenv.as_deref(), host_name.trim())
     }
 
-    /// Reads the same from what is given. All that is wrong is named at once.
+    /// Reads the settings from the given variables and the text of `.env`. The error names all wrong settings.
     pub fn load(
         variables: impl Iterator<Item = (OsString, OsString)>,
         dotenv: Option<&str>,
         host_name: &str,
     ) -> Result<Self, SettingsErrors> {
         let mut errors = Vec::new();
-        let values = Values::gather(variables, dotenv, &mut errors);
-        let found = Self::read(&values, &mut errors);
-        match found {
+        let values = Values::collect(variables, dotenv, &mut errors);
+        match Self::read(&values, &mut errors) {
             Some(mut settings) if errors.is_empty() => {
                 if settings.instance.name.is_empty() {
                     settings.instance.name = if host_name.is_empty() { "localhost" } else { host_name }.to_owned();
@@ -94,7 +94,7 @@ impl Settings {
         }
     }
 
-    /// None when something is wrong; but only after everything was looked at.
+    /// Returns none when a setting is wrong, after checking all of them.
     fn read(values: &Values, errors: &mut Vec<SettingError>) -> Option<Self> {
         let http = section::read(values, errors);
         let tls = section::read(values, errors).and_then(|it: TlsVariables| checked(it.check(), errors));
@@ -151,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_environment_is_right() {
+    fn empty_environment_gives_the_defaults() {
         let settings = load(&[]).expect("the defaults");
         assert_eq!((settings.http.host.as_str(), settings.http.port), ("0.0.0.0", 8000));
         assert_eq!(settings.http.dashboard_path.as_str(), "/dashboard/");
         assert_eq!(settings.database.url, DatabaseUrl::Sqlite { path: "db.sqlite3".into() });
-        assert_eq!(settings.database.connections(), 10);
+        assert_eq!(settings.database.max_connections(), 10);
         assert_eq!(settings.redis, None);
         assert_eq!(settings.instance.name, "box");
         assert_eq!(settings.lease.ttl, 10_000_000);
@@ -164,11 +164,11 @@ mod tests {
         assert_eq!(settings.auth.token_minutes, 1440);
         assert_eq!(settings.notify.usage_percent, 80);
         assert_eq!(settings.threads.workers(2).threads, 5);
-        assert_eq!(settings.requests_at_once(2), 8 * (5 + 4), "of SQLite's ten, four are opened");
+        assert_eq!(settings.requests_at_once(2), 8 * (5 + 4), "SQLite opens four of the ten");
     }
 
     #[test]
-    fn what_is_set_arrives() {
+    fn variables_reach_their_sections() {
         let settings = load(&[
             ("UVICORN_PORT", "443"),
             ("UVICORN_SSL_CERTFILE", "c.pem"),
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(settings.tls.as_ref().map(|tls| tls.key.clone()), Some("k.pem".into()));
         assert_eq!(settings.threads.workers(64).threads, 3);
         assert_eq!(settings.requests_at_once(64), 7);
-        assert_eq!(settings.database.connections(), 12);
+        assert_eq!(settings.database.max_connections(), 12);
         assert_ne!(settings.database.direct_url(), &settings.database.url);
         assert_eq!((settings.lease.ttl, settings.lease.renew), (4_000_000, 500_000));
         assert_eq!(settings.subscription.url_prefix, "https://*.example");
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_named_at_once() {
+    fn all_wrong_settings_are_reported_together() {
         let wrong = [
             ("UVICORN_PORT", "70000"),
             ("UVICORN_WORKERS", "0"),
@@ -247,12 +247,12 @@ mod tests {
             assert!(!(secret && error.contains(value)), "{error}");
         }
         assert!(
-            errors.iter().any(|error| error == "UVICORN_PORT must be a whole number from 1 to 65535; it has \"70000\"")
+            errors.iter().any(|error| error == "UVICORN_PORT must be a whole number from 1 to 65535; got \"70000\"")
         );
     }
 
     #[test]
-    fn settings_that_do_not_fit_together_are_named() {
+    fn conflicting_settings_are_reported() {
         let errors = load(&[
             ("LEASE_RENEW_SECONDS", "5"),
             ("REDIS_CLUSTER", "true"),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_is_read_by_one_section_and_every_section_reads_known_names() {
+    fn every_setting_is_read_by_exactly_one_section() {
         let mut read = Vec::new();
         read.extend(fields::<HttpSettings>());
         read.extend(fields::<TlsVariables>());
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(read.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), names);
     }
 
-    /// The names that a section asks for.
+    /// Names of the fields of a section.
     fn fields<T: DeserializeOwned>() -> &'static [&'static str] {
         let mut names: &[&str] = &[];
         drop(T::deserialize(FieldNames(&mut names)));
@@ -310,7 +310,7 @@ mod tests {
             _: V,
         ) -> Result<V::Value, Error> {
             *self.0 = fields;
-            Err(de::Error::custom("only the names were wanted"))
+            Err(de::Error::custom("stop after the names"))
         }
 
         serde::forward_to_deserialize_any! {

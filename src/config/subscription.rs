@@ -1,32 +1,32 @@
-//! Settings of subscriptions: the beginning of their links, and the operator's templates.
+//! Settings for subscriptions: prefix of the links, and the operator's templates.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-/// What the environment says about subscriptions.
+/// Prefix of subscription links, and templates.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SubscriptionSettings {
-    /// What links begin with, without a slash at the end; each `*` becomes 16 random hex digits. May be empty.
+    /// Beginning of links, without a final slash, may be empty; each `*` becomes 16 random hex digits.
     #[serde(rename = "subscription_url_prefix", default, deserialize_with = "without_last_slash")]
     pub url_prefix: String,
-    /// The folder of templates that replace the built-in ones.
+    /// Folder of templates that replace the built-in ones.
     #[serde(rename = "custom_templates_directory")]
     pub templates: Option<PathBuf>,
-    /// The home page's, in that folder; so are the others.
+    /// Template of the home page, relative to `templates`.
     #[serde(rename = "home_page_template")]
     pub home_page: String,
-    /// A user's page.
+    /// Template of a user's page, relative to `templates`.
     #[serde(rename = "subscription_page_template")]
     pub page: String,
-    /// Clash.
+    /// Template of Clash configurations, relative to `templates`.
     #[serde(rename = "clash_subscription_template")]
     pub clash: String,
-    /// sing-box.
+    /// Template of sing-box configurations, relative to `templates`.
     #[serde(rename = "singbox_subscription_template")]
     pub singbox: String,
-    /// Xray.
+    /// Template of Xray configurations, relative to `templates`.
     #[serde(rename = "xray_subscription_template")]
     pub xray: String,
 }

@@ -1,11 +1,12 @@
-//! Readers of single values, for `deserialize_with`. Each error goes on after the setting's name: "must be …".
+//! Deserializers of single values, for `deserialize_with`. Each error continues a sentence that begins with the
+//! setting's name: "must be …".
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-/// A whole number from `MIN` to `MAX`.
+/// Parses a whole number from `MIN` to `MAX`.
 pub(super) fn whole<'de, D, T, const MIN: i64, const MAX: i64>(value: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -17,7 +18,7 @@ where
         .ok_or_else(|| D::Error::custom(format_args!("must be a whole number from {MIN} to {MAX}")))
 }
 
-/// The same, for a setting that may be missing.
+/// [`whole`] for a setting that may be missing.
 pub(super) fn some_whole<'de, D, T, const MIN: i64, const MAX: i64>(value: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -26,7 +27,7 @@ where
     whole::<D, T, MIN, MAX>(value).map(Some)
 }
 
-/// Whole seconds from `MIN` to `MAX`.
+/// Parses whole seconds from `MIN` to `MAX`.
 pub(super) fn seconds<'de, D, const MIN: i64, const MAX: i64>(value: D) -> Result<Duration, D::Error>
 where
     D: Deserializer<'de>,
@@ -34,21 +35,20 @@ where
     whole::<D, u64, MIN, MAX>(value).map(Duration::from_secs)
 }
 
-/// Seconds that may have a fraction, as microseconds; the range is somebody else's matter.
+/// Parses seconds that may have a fraction, and returns microseconds. The caller checks the range.
 pub(super) fn fine_seconds<'de, D: Deserializer<'de>>(value: D) -> Result<i64, D::Error> {
     let seconds = String::deserialize(value)?.parse::<f64>().ok().filter(|seconds| seconds.abs() < 1e9);
-    // Within ±10¹⁵: no digit is lost.
-    #[allow(clippy::cast_possible_truncation)]
+    // The product is within ±10¹⁵, which a float holds exactly.
     let micros = seconds.map(|seconds| (seconds * 1e6).round() as i64);
     micros.ok_or_else(|| D::Error::custom("must be a number of seconds, such as 10 or 2.5"))
 }
 
-/// The same, for a setting that may be missing.
+/// [`fine_seconds`] for a setting that may be missing.
 pub(super) fn some_fine_seconds<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
     fine_seconds(value).map(Some)
 }
 
-/// Yes or no, in the words that Python's configuration libraries take.
+/// Parses a flag in the spellings that Python's configuration libraries accept.
 pub(super) fn flag<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     match String::deserialize(value)?.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),
@@ -57,7 +57,7 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error
     }
 }
 
-/// Anything that reads itself from text.
+/// Parses any type that implements [`FromStr`].
 pub(super) fn parsed<'de, D, T>(value: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -66,12 +66,12 @@ where
     String::deserialize(value)?.parse().map_err(D::Error::custom)
 }
 
-/// The elements of a list with commas.
+/// Returns the elements of a list that is separated by commas, without empty ones.
 pub(super) fn elements(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|element| !element.is_empty())
 }
 
-/// Whether a text is an address with one of these schemes and a host. What comes after is the client's matter.
+/// Returns true when the text is a URL with one of the schemes and a host. Path and query are not checked.
 pub(super) fn is_url(text: &str, schemes: &[&str]) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_an_address() {
+    fn only_urls_with_scheme_and_host_are_accepted() {
         for right in ["http://h", "http://u:p@h:80/path?x", "https://[::1]:8/"] {
             assert!(is_url(right, &["http", "https"]), "{right}");
         }

@@ -15,7 +15,7 @@ use super::connected::{ConnectedNode, UsageError};
 use super::spool::{self, Orphan, Spool};
 use super::supervisor::Supervisor;
 use crate::clock::Clock;
-use crate::config::crash_point::{CrashPoint, Place};
+use crate::config::crash_point::{CrashPoint, UsageStep};
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::usage::{UsageReply, raw_total};
@@ -132,7 +132,7 @@ impl Collector {
         if !fence.is_alive() {
             return self.settle(id).await;
         }
-        self.0.crash.pass(Place::BeforeRpc);
+        self.0.crash.pass(UsageStep::BeforeRpc);
         match node.fetch_usage().await {
             Ok(entries) => {
                 let reply = UsageReply::new(node.id, now, node.coefficient, entries);
@@ -151,14 +151,14 @@ impl Collector {
 
     /// Spools a reply, then stages it.
     async fn keep(&self, id: Uuid, reply: UsageReply) {
-        self.0.crash.pass(Place::AfterReply);
+        self.0.crash.pass(UsageStep::AfterReply);
         let reply = Arc::new(reply);
         let spooling = reply.clone();
         let spooled = self.blocking(move |inner| lock(&inner.spool).append(id, &spooling)).await;
         if let Err(error) = &spooled {
             tracing::error!(%error, "a reply could not be spooled; it goes to the database all the same");
         }
-        self.0.crash.pass(Place::AfterSpool);
+        self.0.crash.pass(UsageStep::AfterSpool);
         metrics::gauge!("usage_spool_bytes").set(lock(&self.0.spool).len() as f64);
         let reply = Arc::unwrap_or_clone(reply);
         self.stage(Unstaged { id, reply }).await;
@@ -175,7 +175,7 @@ impl Collector {
     async fn stage(&self, unstaged: Unstaged) {
         match batches::stage(&self.0.db, unstaged.id, &unstaged.reply).await {
             Ok(_) => {
-                self.0.crash.pass(Place::AfterBatch);
+                self.0.crash.pass(UsageStep::AfterBatch);
                 self.settle(unstaged.id).await;
             }
             Err(error) => {

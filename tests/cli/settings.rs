@@ -22,7 +22,7 @@ fn all_that_is_wrong_is_named_and_no_secret_shown() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
     assert_eq!(ran.stderr.lines().count(), 7, "{ran:?}");
     for part in [
-        "UVICORN_PORT must be a whole number from 1 to 65535; it has \"http\"",
+        "UVICORN_PORT must be a whole number from 1 to 65535; got \"http\"",
         "LEASE_TTL_SECONDS must be from 2 to 3600; it has 1",
         "TRUSTED_PROXIES must be",
         "NOTIFY_REACHED_USAGE_PERCENT must be a whole number from 1 to 100",
@@ -75,7 +75,7 @@ fn secrets_may_come_from_files() {
     assert!(error.contains("SQLALCHEMY_DATABASE_URL and SQLALCHEMY_DATABASE_URL_FILE are both set"), "{error}");
 
     let error = place.run(&["plan"], &[("REDIS_URL_FILE", "/nowhere")]).failed(2);
-    assert!(error.contains("REDIS_URL_FILE must name a file that can be read"), "{error}");
+    assert!(error.contains("REDIS_URL_FILE must name a readable file"), "{error}");
 }
 
 #[test]

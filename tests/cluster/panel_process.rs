@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
-use sarban::config::crash_point::Place;
+use sarban::config::crash_point::UsageStep;
 use sarban::config::database_url::DatabaseUrl;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -37,10 +37,10 @@ impl Setup<'_> {
         self.start_in(self.command(), name, free_port(), &[])
     }
 
-    /// Starts a process that dies at a place of its code, as if by kill -9.
-    pub fn start_doomed(&self, name: &str, place: Place) -> PanelProcess {
+    /// Starts a process that kills itself at this step.
+    pub fn start_doomed(&self, name: &str, step: UsageStep) -> PanelProcess {
         let mut command = self.command();
-        command.env("SARBAN_CRASH_AT", place.name());
+        command.env("SARBAN_CRASH_AT", step.name());
         self.start_in(command, name, free_port(), &[])
     }
 

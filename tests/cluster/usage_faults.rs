@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sarban::config::crash_point::Place;
+use sarban::config::crash_point::UsageStep;
 use sarban::store::{Db, Engine};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -73,29 +73,29 @@ async fn a_leader_killed_anywhere_counts_every_byte_once(test: TestDatabase) {
     let node = TestNode::start(Options::default()).await.expect("a node");
     furnish(&test.db, &[&node]).await;
     let (mut produced, mut lost) = (0, 0);
-    for (nth, place) in (1u64..).zip(Place::ALL) {
+    for (nth, step) in (1u64..).zip(UsageStep::ALL) {
         let bytes = 1_000 * nth;
         produce(&node, bytes);
         produced += bytes * u64::from(USERS);
-        let mut doomed = setup.start_doomed(place.name(), place);
+        let mut doomed = setup.start_doomed(step.name(), step);
         let status = timeout(Duration::from_secs(30), doomed.ended()).await.expect("it dies");
-        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{place:?}: {status}");
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{step:?}: {status}");
         let read = node.totals().read;
-        let in_doubt = matches!(place, Place::BeforeRpc | Place::AfterReply);
-        if place == Place::AfterReply {
+        let in_doubt = matches!(step, UsageStep::BeforeRpc | UsageStep::AfterReply);
+        if step == UsageStep::AfterReply {
             // In memory only, and the memory is gone. Nobody can know how much that was, but that it was is told.
             lost += bytes * u64::from(USERS);
         }
-        let mut heir = setup.start(&format!("heir of {}", place.name()));
+        let mut heir = setup.start(&format!("heir of {}", step.name()));
         heir.ready().await;
         applied(&test.db, produced - lost).await;
-        assert_eq!(heir.counter(AMBIGUOUS).await, f64::from(u8::from(in_doubt)), "{place:?}");
+        assert_eq!(heir.counter(AMBIGUOUS).await, f64::from(u8::from(in_doubt)), "{step:?}");
         assert_eq!(node.totals().produced, produced);
-        assert_eq!(node.totals().read, if place == Place::BeforeRpc { produced } else { read }, "{place:?}");
+        assert_eq!(node.totals().read, if step == UsageStep::BeforeRpc { produced } else { read }, "{step:?}");
         assert!(heir.stop().await.success());
-        assert_eq!(number(&test.db, APPLIED).await, i64::try_from(produced - lost).expect("small"), "{place:?}: once");
+        assert_eq!(number(&test.db, APPLIED).await, i64::try_from(produced - lost).expect("small"), "{step:?}: once");
         let left = std::fs::read_dir(folder.path().join("spool")).expect("the spool folder").count();
-        assert_eq!(left, 0, "{place:?}: no file is left");
+        assert_eq!(left, 0, "{step:?}: no file is left");
     }
 }
 

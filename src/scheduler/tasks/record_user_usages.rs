@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Context, TaskError, notifications};
-use crate::config::crash_point::Place;
+use crate::config::crash_point::UsageStep;
 use crate::domain::moment::SECOND;
 use crate::domain::notification::Event;
 use crate::domain::user::User;
@@ -116,7 +116,7 @@ impl Step {
         let work = async |tx: &mut FencedTx| self.write(context, tx, batches).await;
         let applied = context.fence.transaction("record usage", work).await?;
         if !applied.is_empty() {
-            context.deps.crash.pass(Place::AfterCommit);
+            context.deps.crash.pass(UsageStep::AfterCommit);
         }
         for done in &applied {
             let node = done.node.to_string();
@@ -148,7 +148,7 @@ impl Step {
             }
         };
         if !applied.is_empty() {
-            context.deps.crash.pass(Place::InsideApply);
+            context.deps.crash.pass(UsageStep::InsideApply);
         }
         Ok(applied)
     }

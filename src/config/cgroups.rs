@@ -1,27 +1,27 @@
-//! Limits of the control groups that this process is in, whichever version of them the host has.
+//! Limits of this process's control groups (cgroups), in version 1 and version 2.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A kind of limit.
+/// A kind of limit, such as the CPU quota.
 pub(super) struct Limit<T> {
-    /// The controller that has it in the first version.
+    /// The controller of the limit in version 1.
     pub controller: &'static str,
-    /// Reads it from the folder of a group, in the unified version or the first one. `None`: no limit.
+    /// Reads the limit from the folder of a group; `unified` is version 2. `None`: no limit.
     pub read: fn(&Path, unified: bool) -> Option<T>,
 }
 
-/// Where a version of control groups is mounted, and how it writes its limits.
+/// A mounted hierarchy of control groups.
 struct Hierarchy {
-    /// The group that the mount shows as its top.
+    /// The group at the mount point.
     root: PathBuf,
-    /// The folder of that group.
     mount_point: PathBuf,
+    /// Version 2.
     unified: bool,
 }
 
 impl<T> Limit<T> {
-    /// All limits on the way from the process's own groups up. `proc_self` is `/proc/self`, `root` is `/`.
+    /// Returns the limits of the process's groups and of their parents. `proc_self` is `/proc/self`, `root` is `/`.
     pub(super) fn all(&self, proc_self: &Path, root: &Path) -> Vec<T> {
         let read = |name| fs::read_to_string(proc_self.join(name)).unwrap_or_default();
         let (mounts, groups) = (read("mountinfo"), read("cgroup"));
@@ -34,8 +34,8 @@ impl<T> Limit<T> {
     }
 
     fn upwards(&self, hierarchy: &Hierarchy, group: &str, root: &Path) -> Vec<T> {
-        // A container often sees its own group as the top of the mount but its name as on the host. What can't be found
-        // below the mount is then the mount itself.
+        // A container often sees its own group at the mount point, but under the name that the host gives it. A group
+        // that is not below the mount point is therefore taken for the group at the mount point.
         let below = Path::new(group).strip_prefix(&hierarchy.root).unwrap_or(Path::new(""));
         let outside = below.components().any(|part| part.as_os_str() == "..");
         let below = if outside { Path::new("") } else { below };
@@ -44,7 +44,7 @@ impl<T> Limit<T> {
     }
 }
 
-/// Reads a line of `mountinfo`: `id parent device root mount-point options … - type source options`.
+/// Parses a line of `mountinfo`: `id parent device root mount-point options … - type source options`.
 fn hierarchy(line: &str, controller: &str) -> Option<Hierarchy> {
     let (mount, filesystem) = line.split_once(" - ")?;
     let mut mount = mount.split(' ').skip(3);
@@ -58,7 +58,7 @@ fn hierarchy(line: &str, controller: &str) -> Option<Hierarchy> {
     Some(Hierarchy { root, mount_point, unified })
 }
 
-/// Reads a line of `cgroup`: `id:controllers:group`, without controllers for the unified hierarchy.
+/// Parses a line of `cgroup`: `id:controllers:group`; in version 2 the list of controllers is empty.
 fn group_in<'a>(line: &'a str, hierarchy: &Hierarchy, controller: &str) -> Option<&'a str> {
     let mut parts = line.splitn(3, ':').skip(1);
     let (controllers, group) = (parts.next()?, parts.next()?);
@@ -67,7 +67,7 @@ fn group_in<'a>(line: &'a str, hierarchy: &Hierarchy, controller: &str) -> Optio
     ours.then_some(group)
 }
 
-/// For tests: a file system with these files, under a root of its own.
+/// Writes the files below a new temporary root, for tests.
 #[cfg(test)]
 pub(super) fn file_system(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a folder");

@@ -1,25 +1,25 @@
-//! What is wrong with the settings: all of it at once, each with its name and what would be right.
+//! Errors in the settings: all of them together, each with the setting's name and what to write.
 
 use std::fmt;
 
-/// Everything that is wrong; never empty.
+/// All errors in the settings; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsErrors(pub(super) Vec<SettingError>);
 
-/// One thing that is wrong.
+/// An error in one setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError(String);
 
 impl SettingError {
-    /// A sentence about a setting, beginning with its name.
-    pub(super) fn new(sentence: impl Into<String>) -> Self {
-        Self(sentence.into())
+    /// An error with a message that begins with the setting's name.
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
     }
 
-    /// A value that its setting can't have. `problem` goes on after the name: "must be …".
+    /// A wrong value. `problem` continues a sentence that begins with the name: "must be …".
     pub(super) fn value(name: &str, problem: &str, value: Option<&str>) -> Self {
         match value {
-            Some(value) => Self(format!("{name} {problem}; it has {value:?}")),
+            Some(value) => Self(format!("{name} {problem}; got {value:?}")),
             None => Self(format!("{name} {problem}")),
         }
     }
