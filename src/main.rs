@@ -50,7 +50,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Tool(tool) => {
             let runtime = Builder::new_current_thread().enable_all().build().context("the runtime can't be started")?;
-            runtime.block_on(cli::run(tool, &settings, app::find_surroundings, api::endpoints))
+            runtime.block_on(cli::run(tool, &settings, app::read_render_context, api::endpoints))
         }
     }
 }

@@ -17,15 +17,12 @@ use poem::{Endpoint, Request, Response};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rustix::time::{ClockId, clock_gettime};
-use sarban::actions::Panel;
-use sarban::api;
 use sarban::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
-use sarban::api::state::{Options, State};
-use sarban::app;
+use sarban::api;
+use sarban::app::{Machine, Wiring};
 use sarban::clock::Clock;
 use sarban::cluster::identity::Identity;
 use sarban::cluster::view::ClusterView;
-use sarban::cluster::wakeup::Wakeup;
 use sarban::config::Settings;
 use sarban::config::cores::Cores;
 use sarban::config::database_url::DatabaseUrl;
@@ -83,16 +80,9 @@ impl Asked<()> {
         .unwrap();
         migrate::migrate(&db).await.unwrap();
         fill(&db, hosts).await;
-        let clock = Clock::real();
-        let panel = Panel { db: db.clone(), clock, wakeup: Wakeup::default(), targets: Default::default() };
-        let options = Options {
-            requests_at_once: settings.requests_at_once(cores),
-            render_context: app::find_surroundings(&settings).unwrap(),
-            http: settings.http,
-            auth: settings.auth,
-            subscription: settings.subscription,
-            counters: None,
-        };
+        let (clock, rng) = (Clock::real(), StdRng::seed_from_u64(1));
+        let machine = Machine { clock, rng, cores, address: "127.0.0.1".to_owned() };
+        let wiring = Wiring::new(&settings, db.clone(), machine).await.unwrap();
         let health = Health::new(|| HealthReport {
             status: Status::Ok,
             database: Part::Ok,
@@ -101,7 +91,7 @@ impl Asked<()> {
         });
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let cluster = ClusterView::alone("bench".to_owned(), Identity::new("host".to_owned()), Vec::new());
-        let state = State::new(panel, options, cluster, health, metrics, &mut StdRng::seed_from_u64(1));
+        let state = wiring.api(cluster, health, metrics);
         Asked { db, routes: Arc::new(api::routes(state)), next: Arc::default() }
     }
 }

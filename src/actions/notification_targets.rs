@@ -38,14 +38,14 @@ pub struct CurrentTargets {
 }
 
 impl LiveTargets {
-    /// Those of the environment, until [`LiveTargets::follow`] says more.
+    /// Those of the environment, until [`LiveTargets::set_stored`] says more.
     pub fn new(environment: Environment) -> Self {
         let now = watch::Sender::new(Arc::new(environment.with(None)));
         Self(Arc::new(Shared { environment, now }))
     }
 
     /// Takes what admins have stored. Stored settings without a token say: as the environment says.
-    pub fn follow(&self, stored: Option<TelegramSettings>) {
+    pub fn set_stored(&self, stored: Option<TelegramSettings>) {
         let told = self.0.environment.with(stored.filter(|stored| !stored.token.is_empty()));
         self.0.now.send_if_modified(|now| {
             let changes = **now != told;
@@ -107,15 +107,15 @@ mod tests {
             assert_eq!(told.telegram.as_ref().map(|bot| bot.token.as_str()), Some(token));
         };
         expect("e", 1);
-        targets.follow(Some(bot("s", 2)));
+        targets.set_stored(Some(bot("s", 2)));
         expect("s", 2);
         assert!(changes.has_changed().expect("it is there"));
         changes.mark_unchanged();
-        targets.follow(Some(bot("s", 2)));
+        targets.set_stored(Some(bot("s", 2)));
         assert!(!changes.has_changed().expect("it is there"), "the same again is no change");
-        targets.follow(Some(bot("", 3)));
+        targets.set_stored(Some(bot("", 3)));
         expect("e", 1);
-        targets.follow(None);
+        targets.set_stored(None);
         expect("e", 1);
     }
 }

@@ -14,7 +14,7 @@ pub async fn set_subscription(panel: &Panel, new: &SubscriptionSettings) -> Resu
 /// Replaces the settings of Telegram: for this process at once, for others within a second.
 pub async fn set_telegram(panel: &Panel, new: &TelegramSettings) -> Result<(), StoreError> {
     panel.db.transaction("set Telegram settings", async |tx| settings::set_telegram(tx, new).await).await?;
-    panel.targets.follow(Some(new.clone()));
+    panel.targets.set_stored(Some(new.clone()));
     panel.wakeup.notify();
     Ok(())
 }

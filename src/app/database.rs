@@ -1,4 +1,4 @@
-//! Opens the database that the settings name, with an error that says what to look at.
+//! Opens the database of the settings; an error says what to check.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::config::cores::Cores;
 use crate::config::database_url::DatabaseUrl;
 use crate::store::{Db, OpenOptions};
 
-/// How long a request waits for a connection before it is told that the database is unavailable.
+/// Longest time that a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How this process opens its database.
+/// Options for the connections of requests and tasks.
 pub(super) fn options(settings: &Settings) -> OpenOptions {
     OpenOptions {
         url: settings.database.url.clone(),
@@ -25,10 +25,10 @@ pub(super) fn options(settings: &Settings) -> OpenOptions {
     }
 }
 
-/// How the lease's thread opens it: few connections of its own, past pgbouncer, that wait for nobody.
+/// Options for the lease's thread: a few connections of its own, not through pgbouncer.
 pub(super) fn lease_options(settings: &Settings) -> OpenOptions {
     OpenOptions {
-        // The lease, the ledger, and the clock between them.
+        // One for the lease, one for the ledger, one for the clock.
         connections: 3,
         application_name: format!("sarban-lease-{}", settings.instance.name),
         acquire_timeout: Duration::from_secs(2),
@@ -36,7 +36,7 @@ pub(super) fn lease_options(settings: &Settings) -> OpenOptions {
     }
 }
 
-/// How migrations open it: past pgbouncer, where statements may have names.
+/// Options for migrations: not through pgbouncer, so that prepared statements work.
 fn direct_options(settings: &Settings) -> OpenOptions {
     OpenOptions {
         url: settings.database.direct_url().clone(),
@@ -46,12 +46,12 @@ fn direct_options(settings: &Settings) -> OpenOptions {
     }
 }
 
-/// Opens the database for a process or a command.
-pub async fn open(settings: &Settings) -> anyhow::Result<Db> {
+/// Opens the database for requests and tasks.
+pub(super) async fn open(settings: &Settings) -> anyhow::Result<Db> {
     open_with(&options(settings)).await
 }
 
-/// Opens it past pgbouncer, for migrations.
+/// Opens the database for migrations, not through pgbouncer.
 pub(super) async fn open_direct(settings: &Settings) -> anyhow::Result<Db> {
     open_with(&direct_options(settings)).await
 }
@@ -60,23 +60,16 @@ async fn open_with(options: &OpenOptions) -> anyhow::Result<Db> {
     Db::open(options).await.with_context(|| hint(&options.url))
 }
 
-/// Opens it for a panel that only looks on: past pgbouncer, which may not pass on that its session is read-only.
+/// Opens the database read-only: not through pgbouncer, which may not pass that setting of the session on.
 pub(super) async fn open_to_read(settings: &Settings) -> anyhow::Result<Db> {
     let options = OpenOptions { url: settings.database.direct_url().clone(), read_only: true, ..options(settings) };
     Db::open(&options).await.with_context(|| hint(&options.url))
 }
 
 fn hint(url: &DatabaseUrl) -> String {
-    match url {
-        DatabaseUrl::Postgres { .. } => {
-            format!(
-                "no database at {url:?}: check SQLALCHEMY_DATABASE_URL, and that PostgreSQL runs and lets this host in"
-            )
-        }
-        DatabaseUrl::Sqlite { .. } => {
-            format!(
-                "no database at {url:?}: check SQLALCHEMY_DATABASE_URL, and that its folder is there and may be written to"
-            )
-        }
-    }
+    let check = match url {
+        DatabaseUrl::Postgres { .. } => "that PostgreSQL is running and that pg_hba.conf allows this machine",
+        DatabaseUrl::Sqlite { .. } => "that its folder exists and is writable",
+    };
+    format!("could not open the database at {url:?}: check SQLALCHEMY_DATABASE_URL, and {check}")
 }

@@ -1,4 +1,4 @@
-//! How the panel is: a probe of the database about each second, and where this process stands.
+//! Health of this process: the database is probed about once a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -16,40 +16,41 @@ use crate::domain::moment::SECOND;
 use crate::store::Db;
 use crate::store::clock;
 
-/// Between two questions to the database.
+/// Pause between two probes of the database.
 const PROBE: Duration = Duration::from_secs(1);
-/// How long it has to answer. Longer than requests wait for its connections under full load: a panel that is only busy
-/// must not be taken for one without a database, or its proxy would send all of its load to the others.
+/// Longest time for a probe. Longer than requests wait for a connection under full load: a busy panel must not look like
+/// one without a database, or its proxy would send all load to the others.
 const ANSWER: Duration = Duration::from_secs(3);
-/// Whoever decides by these reports where to send requests has asked within this time (microseconds).
+/// A proxy that follows the health reports asks at least this often (microseconds).
 const ASKED_WITHIN: i64 = 10 * SECOND;
-/// And has seen within this time that this process is not ready: two looks a second apart, as proxies do.
+/// Time in which such a proxy sees that this process is not ready: two checks, a second apart.
 const NOTICE: Duration = Duration::from_secs(2);
 
-/// Tells whether somebody sends requests here by what the reports say.
+/// Knows whether proxies follow the health reports.
 #[derive(Clone, Debug)]
 pub(super) struct Watchers {
     clock: Clock,
-    /// CLOCK_BOOTTIME of the last report, microseconds.
+    /// Time of the last report, in microseconds since boot.
     asked: Arc<AtomicI64>,
 }
 
 impl Watchers {
-    /// The longest time that [`Watchers::notification`] takes out of this grace.
+    /// Longest time that [`Watchers::notice`] takes out of this grace.
     pub(super) fn longest(grace: Duration) -> Duration {
         NOTICE.min(grace / 4)
     }
 
-    /// Waits until proxies have seen that this process is not ready, if there are any. A connection that they make
-    /// meanwhile is served; one that met a closed door, or a door that just closed, would cost them a request.
-    pub(super) async fn notification(&self, grace: Duration) {
+    /// Waits until proxies have seen that this process is not ready, if any follow the reports. Connections that they
+    /// open meanwhile are served; a connection to a closed socket would cost them a request.
+    pub(super) async fn notice(&self, grace: Duration) {
         if self.clock.boot().micros() - self.asked.load(Ordering::Relaxed) < ASKED_WITHIN {
             sleep(Self::longest(grace)).await;
         }
     }
 }
 
-/// Starts probing, and makes what the API asks. `stopping`: say "unavailable", so that no more requests are sent.
+/// Starts to probe the database. Once `stopping` is cancelled, the reports say "unavailable", so that proxies send no
+/// more requests.
 pub(super) fn watch(
     db: Db,
     clock: Clock,
@@ -73,9 +74,9 @@ async fn probe(db: Db, answers: Arc<AtomicBool>) {
         let alive = matches!(timeout(ANSWER, clock::now(&db)).await, Ok(Ok(_)));
         if answers.swap(alive, Ordering::Relaxed) != alive {
             if alive {
-                tracing::info!("the database answers again");
+                tracing::info!("the database is reachable again");
             } else {
-                tracing::error!("the database does not answer; usage stays on the nodes until it does");
+                tracing::error!("the database does not respond; usage stays on the nodes until it does; check SQLALCHEMY_DATABASE_URL and the server");
             }
         }
         sleep(PROBE).await;
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_redis_the_panel_is_degraded_and_without_the_database_it_is_unavailable() {
+    fn panel_is_degraded_without_redis_and_unavailable_without_database() {
         let status = |database, redis, stopping| report(database, &Role::Follower, redis, stopping).status;
         assert_eq!(status(true, RedisState::Off, false), Status::Ok);
         assert_eq!(status(true, RedisState::Down, false), Status::Degraded);

@@ -1,4 +1,4 @@
-//! Whether a connection still does something: bytes pass, or a request is being worked on.
+//! Tracks when a connection was last active: bytes passed, or a request was being handled.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,45 +10,45 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
 
-/// The signs of life of one connection.
+/// The activity of one connection.
 #[derive(Debug)]
 pub(super) struct IdleTracker {
-    born: Instant,
-    /// Milliseconds after `born`.
-    beat: AtomicU64,
-    working: AtomicUsize,
+    opened: Instant,
+    /// Last activity, in milliseconds after `opened`.
+    active_at: AtomicU64,
+    /// Number of requests that are being handled.
+    requests: AtomicUsize,
 }
 
-/// A request that is being worked on, until it is dropped.
-pub(super) struct Work(Arc<IdleTracker>);
+/// Counts a request as being handled until it is dropped.
+pub(super) struct ActiveRequest(Arc<IdleTracker>);
 
 impl Default for IdleTracker {
     fn default() -> Self {
-        Self { born: Instant::now(), beat: AtomicU64::new(0), working: AtomicUsize::new(0) }
+        Self { opened: Instant::now(), active_at: AtomicU64::new(0), requests: AtomicUsize::new(0) }
     }
 }
 
 impl IdleTracker {
-    /// Something has happened.
-    fn beats(&self) {
-        self.beat.store(self.age(), Ordering::Relaxed);
+    fn touch(&self) {
+        self.active_at.store(self.age(), Ordering::Relaxed);
     }
 
     fn age(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A request is being worked on.
-    pub(super) fn work(self: &Arc<Self>) -> Work {
-        self.working.fetch_add(1, Ordering::Relaxed);
-        Work(self.clone())
+    /// Counts a request until the returned guard is dropped.
+    pub(super) fn begin_request(self: &Arc<Self>) -> ActiveRequest {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        ActiveRequest(self.clone())
     }
 
-    /// Ends when nothing has happened for so long.
-    pub(super) async fn stops_for(&self, silence: Duration) {
+    /// Waits until the connection has been idle for that long.
+    pub(super) async fn wait_until_idle_for(&self, silence: Duration) {
         loop {
-            let since = Duration::from_millis(self.age().saturating_sub(self.beat.load(Ordering::Relaxed)));
-            if self.working.load(Ordering::Relaxed) > 0 {
+            let since = Duration::from_millis(self.age().saturating_sub(self.active_at.load(Ordering::Relaxed)));
+            if self.requests.load(Ordering::Relaxed) > 0 {
                 sleep(silence).await;
             } else if since >= silence {
                 return;
@@ -59,23 +59,23 @@ impl IdleTracker {
     }
 }
 
-impl Drop for Work {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.0.beats();
-        self.0.working.fetch_sub(1, Ordering::Relaxed);
+        self.0.touch();
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// A connection whose bytes are felt.
+/// A connection whose reads and writes count as activity.
 pub(super) struct Watched<Io> {
     pub(super) io: Io,
     pub(super) idle: Arc<IdleTracker>,
 }
 
 impl<Io> Watched<Io> {
-    fn felt<T>(&self, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn touch_if_ok<T>(&self, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if matches!(done, Poll::Ready(Ok(_))) {
-            self.idle.beats();
+            self.idle.touch();
         }
         done
     }
@@ -84,14 +84,14 @@ impl<Io> Watched<Io> {
 impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.io).poll_read(cx, buffer);
-        self.felt(done)
+        self.touch_if_ok(done)
     }
 }
 
 impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.felt(done)
+        self.touch_if_ok(done)
     }
 
     fn poll_write_vectored(
@@ -100,7 +100,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.felt(done)
+        self.touch_if_ok(done)
     }
 
     fn is_write_vectored(&self) -> bool {

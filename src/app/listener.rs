@@ -1,5 +1,7 @@
-//! Where the panel listens: a TCP port, plain or TLS, or a Unix socket.
+//! Listens on a TCP port, plain or with TLS, or on a Unix socket.
 
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -15,53 +17,56 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use super::server::ACCEPT_BACKOFF;
 use crate::config::Settings;
 use crate::config::http::TlsFiles;
 
-/// Who connects must have shaken hands by then.
+/// Longest time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// TLS handshakes at once. Each costs some ten kilobytes; further clients wait in the socket's queue.
+const MAX_HANDSHAKES: usize = 1_024;
 
-/// An open door, and the socket behind it: to be handed on.
-pub(super) struct Listening {
-    pub(super) acceptor: Listeners,
+/// An acceptor, and its socket to be handed over to a successor.
+pub(super) struct BoundListener {
+    pub(super) acceptor: AnyAcceptor,
     pub(super) socket: OwnedFd,
 }
 
-/// A door of one of three kinds. (poem's boxed acceptor makes two halves of each connection, with a lock between them that
-/// is taken for every read and write.)
-pub(super) enum Listeners {
-    Tcp(Door<TcpAcceptor>),
-    Unix(Door<UnixAcceptor>),
-    Tls(Handshakes),
+/// An acceptor of one of three kinds. (poem's boxed acceptor splits each connection into two halves with a lock between
+/// them, which every read and write takes.)
+pub(super) enum AnyAcceptor {
+    Tcp(Closable<TcpAcceptor>),
+    Unix(Closable<UnixAcceptor>),
+    Tls(TlsHandshakes),
 }
 
-impl Acceptor for Listeners {
-    /// Where most are plain, none should be as large as what TLS remembers.
+impl Acceptor for AnyAcceptor {
+    /// The TLS stream is boxed because its state is large and most connections have none.
     type Io = Either<TcpStream, Either<UnixStream, Box<TlsStream<TcpStream>>>>;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         match self {
-            Self::Tcp(door) => door.local_addr(),
-            Self::Unix(door) => door.local_addr(),
+            Self::Tcp(acceptor) => acceptor.local_addr(),
+            Self::Unix(acceptor) => acceptor.local_addr(),
             Self::Tls(handshakes) => handshakes.local_addr(),
         }
     }
 
-    async fn accept(&mut self) -> std::io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
+    async fn accept(&mut self) -> io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
         let (io, local, remote, scheme) = match self {
-            Self::Tcp(door) => {
-                let (io, local, remote, scheme) = door.accept().await?;
+            Self::Tcp(acceptor) => {
+                let (io, local, remote, scheme) = acceptor.accept().await?;
                 (Either::Left(io), local, remote, scheme)
             }
-            Self::Unix(door) => {
-                let (io, local, remote, scheme) = door.accept().await?;
+            Self::Unix(acceptor) => {
+                let (io, local, remote, scheme) = acceptor.accept().await?;
                 (Either::Right(Either::Left(io)), local, remote, scheme)
             }
             Self::Tls(handshakes) => {
@@ -73,20 +78,20 @@ impl Acceptor for Listeners {
     }
 }
 
-/// A door that lets nobody in any more once it is closed, while those who are inside stay.
-pub(super) struct Door<A> {
+/// An acceptor that accepts no connection once it is closed. Accepted connections stay open.
+pub(super) struct Closable<A> {
     acceptor: A,
     closed: CancellationToken,
 }
 
-impl<A: Acceptor> Acceptor for Door<A> {
+impl<A: Acceptor> Acceptor for Closable<A> {
     type Io = A::Io;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         self.acceptor.local_addr()
     }
 
-    async fn accept(&mut self) -> std::io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
+    async fn accept(&mut self) -> io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
         match self.closed.run_until_cancelled(self.acceptor.accept()).await {
             Some(accepted) => accepted,
             None => std::future::pending().await,
@@ -94,13 +99,13 @@ impl<A: Acceptor> Acceptor for Door<A> {
     }
 }
 
-/// Listens where the settings say, or on a socket of that kind that was inherited, until `closed`: from then on, whoever
-/// comes waits for another process that has the socket.
+/// Listens at the address of the settings, or on an inherited socket of that kind. After `closed`, new connections wait
+/// in the socket's queue for another process that has the socket.
 pub(super) async fn listen(
     settings: &Settings,
     inherited: Option<OwnedFd>,
     closed: CancellationToken,
-) -> anyhow::Result<Listening> {
+) -> anyhow::Result<BoundListener> {
     if let Some(path) = &settings.http.uds {
         let listener = match inherited {
             Some(socket) => UnixListener::from(socket),
@@ -108,8 +113,8 @@ pub(super) async fn listen(
         };
         listener.set_nonblocking(true)?;
         let socket = listener.as_fd().try_clone_to_owned()?;
-        let acceptor = Listeners::Unix(Door { acceptor: UnixAcceptor::from_std(listener)?, closed });
-        return Ok(Listening { acceptor, socket });
+        let acceptor = AnyAcceptor::Unix(Closable { acceptor: UnixAcceptor::from_std(listener)?, closed });
+        return Ok(BoundListener { acceptor, socket });
     }
     let listener = match inherited {
         Some(socket) => {
@@ -119,57 +124,57 @@ pub(super) async fn listen(
         }
         None => bind_tcp(&settings.http.host, settings.http.port).await?,
     };
-    send_at_once(&listener)?;
+    set_nodelay(&listener)?;
     let socket = listener.as_fd().try_clone_to_owned()?;
     let acceptor = match &settings.tls {
-        None => Listeners::Tcp(Door { acceptor: TcpAcceptor::from_tokio(listener)?, closed }),
+        None => AnyAcceptor::Tcp(Closable { acceptor: TcpAcceptor::from_tokio(listener)?, closed }),
         Some(files) => {
             let tls = TlsAcceptor::from(Arc::new(server_config(files)?));
-            Listeners::Tls(Handshakes::start(listener, tls, closed)?)
+            AnyAcceptor::Tls(TlsHandshakes::start(listener, tls, closed, MAX_HANDSHAKES)?)
         }
     };
-    Ok(Listening { acceptor, socket })
+    Ok(BoundListener { acceptor, socket })
 }
 
-/// The socket that a service manager opened and passed on (`LISTEN_FDS`, as systemd does), if there is one.
+/// Takes the listening socket that a service manager passed on (`LISTEN_FDS`, as systemd does), if any.
 pub(super) fn from_service_manager() -> anyhow::Result<Option<OwnedFd>> {
     let mut passed = listenfd::ListenFd::from_env();
     if passed.len() == 0 {
         return Ok(None);
     }
-    // Which of both is known by asking for either.
+    // The error of one kind tells that the socket is of the other kind.
     if let Ok(listener) = passed.take_tcp_listener(0) {
         return Ok(listener.map(OwnedFd::from));
     }
-    let listener = passed.take_unix_listener(0).context("LISTEN_FDS: the first socket is neither TCP nor Unix")?;
+    let listener = passed.take_unix_listener(0).context("LISTEN_FDS: the first inherited socket is neither TCP nor Unix")?;
     Ok(listener.map(OwnedFd::from))
 }
 
 async fn bind_tcp(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((host, port)).await.with_context(|| {
-        format!("can't listen on {host} port {port}: another program may have it; check UVICORN_HOST and UVICORN_PORT")
+        format!("could not listen on {host} port {port}: another program may have it; check UVICORN_HOST and UVICORN_PORT")
     })
 }
 
-/// Long answers are written in pieces: without this the kernel keeps a small one back until the client has acknowledged
-/// the one before, which takes 40 ms. Whoever is accepted inherits it.
-fn send_at_once(listener: &TcpListener) -> anyhow::Result<()> {
-    set_tcp_nodelay(listener, true).context("TCP_NODELAY can't be set on the listening socket")
+/// Sets TCP_NODELAY, which accepted connections inherit. Long responses are written in pieces; without it the kernel
+/// holds a small piece back until the client has acknowledged the one before, which takes 40 ms.
+fn set_nodelay(listener: &TcpListener) -> anyhow::Result<()> {
+    set_tcp_nodelay(listener, true).context("could not set TCP_NODELAY on the listening socket")
 }
 
-/// A socket file that nobody listens on any more is left over from a crash; one that answers is somebody's.
+/// Binds a Unix socket. An existing socket file without a listener is left over from a crash and is replaced.
 async fn bind_unix(path: &Path) -> anyhow::Result<UnixListener> {
     if UnixStream::connect(path).await.is_ok() {
         bail!("another program listens on {}; check UVICORN_UDS", path.display());
     }
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("{} is in the way; check UVICORN_UDS", path.display()));
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("could not replace {}; check UVICORN_UDS", path.display()));
         }
         _ => {}
     }
     let listener =
-        UnixListener::bind(path).with_context(|| format!("can't listen on {}; check UVICORN_UDS", path.display()))?;
+        UnixListener::bind(path).with_context(|| format!("could not listen on {}; check UVICORN_UDS", path.display()))?;
     Ok(listener)
 }
 
@@ -182,56 +187,64 @@ fn server_config(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(certificates, key)
-        .context("UVICORN_SSL_CERTFILE and UVICORN_SSL_KEYFILE do not fit together")?;
+        .context("the key in UVICORN_SSL_KEYFILE does not belong to the certificate in UVICORN_SSL_CERTFILE")?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
-/// TLS connections that have shaken hands. Each handshake is a task of its own, so that a silent client holds up
-/// nobody else; one that has begun before the door is closed comes in.
-pub(super) struct Handshakes {
+/// Accepts TLS connections after their handshake. Each handshake is a task, so that a silent client delays no other.
+/// A handshake that began before the acceptor is closed is still finished.
+pub(super) struct TlsHandshakes {
     local: LocalAddr,
-    done: mpsc::Receiver<(TlsStream<TcpStream>, std::net::SocketAddr)>,
+    done: mpsc::Receiver<TlsConnection>,
 }
 
-impl Handshakes {
-    fn start(listener: TcpListener, tls: TlsAcceptor, closed: CancellationToken) -> anyhow::Result<Self> {
+type TlsConnection = (TlsStream<TcpStream>, SocketAddr);
+
+impl TlsHandshakes {
+    fn start(listener: TcpListener, tls: TlsAcceptor, closed: CancellationToken, limit: usize) -> anyhow::Result<Self> {
         let local = LocalAddr(Addr::SocketAddr(listener.local_addr()?));
         let (sender, done) = mpsc::channel(64);
         tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    () = closed.cancelled() => return,
-                    () = sender.closed() => return,
-                    accepted = listener.accept() => match accepted {
-                        Ok((stream, peer)) => {
-                            let (tls, sender) = (tls.clone(), sender.clone());
-                            tokio::spawn(async move {
-                                if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                                    // The server is gone: so is the connection.
-                                    let _ = sender.send((stream, peer)).await;
-                                }
-                            });
-                        }
-                        // Out of file descriptors, most likely: it passes.
-                        Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-                    }
-                }
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => {}
+                () = sender.closed() => {}
+                () = shake_hands(listener, tls, sender.clone(), limit) => {}
             }
         });
         Ok(Self { local, done })
     }
 }
 
-impl Acceptor for Handshakes {
+/// Accepts connections and starts their handshakes, at most `limit` at once.
+async fn shake_hands(listener: TcpListener, tls: TlsAcceptor, done: mpsc::Sender<TlsConnection>, limit: usize) {
+    let permits = Arc::new(Semaphore::new(limit));
+    // The semaphore is never closed.
+    while let Ok(permit) = permits.clone().acquire_owned().await {
+        let Ok((stream, peer)) = listener.accept().await else {
+            sleep(ACCEPT_BACKOFF).await;
+            continue;
+        };
+        let (tls, done) = (tls.clone(), done.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                // Without a server the connection is closed.
+                let _ = done.send((stream, peer)).await;
+            }
+        });
+    }
+}
+
+impl Acceptor for TlsHandshakes {
     type Io = TlsStream<TcpStream>;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         vec![self.local.clone()]
     }
 
-    async fn accept(&mut self) -> std::io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
+    async fn accept(&mut self) -> io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
         match self.done.recv().await {
             Some((stream, peer)) => Ok((stream, self.local.clone(), RemoteAddr(Addr::SocketAddr(peer)), Scheme::HTTPS)),
             None => std::future::pending().await,
@@ -244,17 +257,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_accepted_sends_at_once() {
+    async fn accepted_connection_inherits_nodelay() {
         let listener = bind_tcp("127.0.0.1", 0).await.expect("a free port");
-        send_at_once(&listener).expect("it is set");
+        set_nodelay(&listener).expect("it is set");
         let address = listener.local_addr().expect("an address");
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         client.expect("a connection");
         assert!(accepted.expect("a connection").0.nodelay().expect("an answer"));
     }
 
-    #[tokio::test]
-    async fn who_comes_with_tls_after_the_door_is_closed_is_left_to_the_next_process() {
+    /// A TLS acceptor on a free port, and another listener on the same socket, as a successor has it.
+    async fn tls(closed: CancellationToken, limit: usize) -> (TlsHandshakes, TcpListener, SocketAddr) {
         let listener = bind_tcp("127.0.0.1", 0).await.expect("a free port").into_std().expect("a socket");
         let next = TcpListener::from_std(listener.try_clone().expect("a socket")).expect("a listener");
         let address = listener.local_addr().expect("an address");
@@ -262,13 +275,43 @@ mod tests {
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key);
         let tls = TlsAcceptor::from(Arc::new(config.expect("a configuration")));
-        let closed = CancellationToken::new();
         let listener = TcpListener::from_std(listener).expect("a listener");
-        let _handshakes = Handshakes::start(listener, tls, closed.clone()).expect("it starts");
-        tokio::task::yield_now().await;
-        closed.cancel();
+        (TlsHandshakes::start(listener, tls, closed, limit).expect("it starts"), next, address)
+    }
+
+    /// Connects, and checks that the connection stays in the queue, where the successor finds it.
+    async fn connection_reaches(next: &TcpListener, address: SocketAddr) {
         let (client, accepted) = tokio::join!(TcpStream::connect(address), next.accept());
         let client = client.expect("a connection").local_addr().expect("an address");
         assert_eq!(accepted.expect("a connection").1, client);
+    }
+
+    #[tokio::test]
+    async fn tls_client_waiting_at_shutdown_reaches_next_process() {
+        let closed = CancellationToken::new();
+        let (_handshakes, next, address) = tls(closed.clone(), MAX_HANDSHAKES).await;
+        tokio::task::yield_now().await;
+        closed.cancel();
+        connection_reaches(&next, address).await;
+    }
+
+    #[tokio::test]
+    async fn tls_client_beyond_the_limit_of_handshakes_waits_in_the_queue() {
+        let (_handshakes, next, address) = tls(CancellationToken::new(), 1).await;
+        // Silent clients: their handshakes never end.
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            clients.push(TcpStream::connect(address).await.expect("a connection"));
+            settle().await;
+        }
+        let waiting = timeout(Duration::from_secs(5), next.accept()).await.expect("one client waits");
+        assert_eq!(waiting.expect("a connection").1, clients[1].local_addr().expect("an address"));
+    }
+
+    /// Lets the other tasks of this thread work off all events: each sleep polls the reactor once.
+    async fn settle() {
+        for _ in 0..5 {
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 }

@@ -1,11 +1,15 @@
-//! Wiring: builds everything from the settings, and owns start and shutdown.
+//! Starts a panel from its settings, and stops it.
 
+mod background;
 mod coordination;
 mod database;
+mod fetch_writer;
 mod health;
 mod idle_tracker;
 mod listener;
 mod notifications;
+mod own_address;
+mod phases;
 mod read_only;
 mod redis;
 mod render_context;
@@ -15,9 +19,10 @@ mod shutdown;
 mod take_over;
 mod telemetry;
 mod templates;
+mod wiring;
 
 pub use coordination::{Coordination, CoordinationParts};
-pub use database::open as open_database;
-pub use render_context::find as find_surroundings;
+pub use render_context::read as read_render_context;
 pub use serve::{ServeOptions, serve};
 pub use telemetry::start_logging;
+pub use wiring::{Machine, Wiring};

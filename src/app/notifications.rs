@@ -1,4 +1,4 @@
-//! Who is told of what happens to users, and by what means: from the environment and from what admins have stored.
+//! Notification targets and their delivery: from the environment, and from the settings that admins have stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,39 +15,39 @@ use crate::domain::notification::Destination;
 use crate::notify::{Bot, ClientError, Delivery, Telegram, Timing, Webhook};
 use crate::store::{Db, StoreError, settings as stored};
 
-/// What another host has stored is known here after so long when the wakeup is silent, and not asked for more often than
-/// this when it rings all the time.
+/// Longest time until settings that another process stored are read here, without a wake-up.
 const POLL: Duration = Duration::from_secs(1);
+/// Shortest time between two reads, with many wake-ups.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Who is told of what happens to users.
+/// Reads the notification targets.
 pub(super) async fn targets(settings: &Settings, db: &Db) -> Result<LiveTargets, StoreError> {
     let targets = LiveTargets::new(Environment {
         webhook: settings.notify.webhook_url.as_ref().map(|_| Destination::webhook()),
         telegram: settings.notify.telegram(),
         url_prefix: settings.subscription.url_prefix.clone(),
     });
-    targets.follow(stored::telegram(db).await?);
+    targets.set_stored(stored::telegram(db).await?);
     Ok(targets)
 }
 
-/// Keeps to what is stored, whichever host stored it.
-pub(super) async fn keep_up(targets: LiveTargets, db: Db, mut wakeups: WakeupReceiver) {
+/// Follows the stored settings, for ever: other processes change them too.
+pub(super) async fn follow_stored(targets: LiveTargets, db: Db, mut wakeups: WakeupReceiver) {
     loop {
         tokio::select! {
             () = sleep(POLL) => {}
             () = wakeups.wait() => sleep(PAUSE).await,
         }
         match stored::telegram(&db).await {
-            Ok(stored) => targets.follow(stored),
+            Ok(stored) => targets.set_stored(stored),
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the settings of Telegram can't be read");
+                tracing::debug!(error = &error as &dyn std::error::Error, "could not read the Telegram settings");
             }
         }
     }
 }
 
-/// What delivers to them.
+/// Builds the delivery to these targets.
 pub(super) fn delivery(
     settings: &Settings,
     targets: &LiveTargets,
@@ -61,8 +61,8 @@ pub(super) fn delivery(
         None => None,
     };
     let (base, proxy) = (notify.telegram_api_url.clone(), notify.telegram_proxy_url.clone());
-    let bot = move |told: &CurrentTargets| -> Result<Option<Bot>, ClientError> {
-        let Some(telegram) = &told.telegram else { return Ok(None) };
+    let bot = move |targets: &CurrentTargets| -> Result<Option<Bot>, ClientError> {
+        let Some(telegram) = &targets.telegram else { return Ok(None) };
         let bot = Telegram::new(&base, &Secret::new(telegram.token.clone()), proxy.as_ref())?;
         Ok(Some((bot, telegram.chats())))
     };
@@ -75,7 +75,7 @@ pub(super) fn delivery(
             match bot(&now) {
                 Ok(bot) => drop(sender.send_replace(bot)),
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "Telegram can't be written to");
+                    tracing::error!(error = &error as &dyn std::error::Error, "could not use the stored Telegram settings; the previous ones stay in force");
                 }
             }
         }

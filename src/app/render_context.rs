@@ -1,28 +1,22 @@
-//! What subscriptions depend on and what is found out once, at the start: the operator's templates and the panel's own
-//! address.
+//! Reads what subscriptions depend on and what stays the same while the process runs: the operator's templates, the
+//! derivation of credentials and the panel's own address.
 
-use std::net::UdpSocket;
-
-use super::templates;
+use super::{own_address, templates};
 use crate::actions::subscriptions::RenderContext;
 use crate::config::Settings;
 use crate::config::auth::AuthGeneration;
 use crate::domain::credentials::KeyDerivation;
 
-/// Finds it out.
-pub fn find(settings: &Settings) -> anyhow::Result<RenderContext> {
+/// Reads the render context for this machine.
+pub fn read(settings: &Settings) -> anyhow::Result<RenderContext> {
+    with_address(settings, own_address::detect())
+}
+
+/// Reads the render context for a machine with this address.
+pub(super) fn with_address(settings: &Settings, server_ip: String) -> anyhow::Result<RenderContext> {
     let derivation = match settings.auth.generation {
         AuthGeneration::Xxh128 => KeyDerivation::Xxh128,
         AuthGeneration::Plain => KeyDerivation::Plain,
     };
-    let templates = templates::read(&settings.subscription)?;
-    Ok(RenderContext { derivation, templates, server_ip: own_address().unwrap_or_else(|| "127.0.0.1".to_owned()) })
-}
-
-/// The address from which this host would reach the internet. Nothing is sent: to connect a UDP socket is to ask the
-/// routing table.
-fn own_address() -> Option<String> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect("8.8.8.8:53").ok()?;
-    Some(socket.local_addr().ok()?.ip().to_string())
+    Ok(RenderContext { derivation, templates: templates::read(&settings.subscription)?, server_ip })
 }

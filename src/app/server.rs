@@ -1,5 +1,5 @@
-//! The HTTP server: each connection is a task, and one that does nothing for long, or sends its request for ever, is
-//! closed. (poem's own server can't be told when to give up.)
+//! The HTTP server: a task per connection. Connections that are idle or send their request too slowly are closed, which
+//! poem's own server can't do.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,14 +20,13 @@ use tokio_util::task::TaskTracker;
 
 use super::idle_tracker::{IdleTracker, Watched};
 
-/// How long a connection may take.
+/// Time-outs of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// From the end of an answer (or the beginning) to the next request's last header, over HTTP/1. Longer than any
-    /// proxy keeps a connection that it does not use: who closes first should be the one that would send next.
+    /// From the start of the connection, or the end of a response, to the last header of the next request, over HTTP/1.
+    /// Longer than proxies keep idle connections: if the panel closed first, a proxy might just be sending a request.
     pub request: Duration,
-    /// Without a byte in either direction while no request is being worked on: nobody there, or an answer that
-    /// nobody takes.
+    /// Without a byte in either direction while no request is being handled: the client is gone, or does not read.
     pub silence: Duration,
 }
 
@@ -37,10 +36,10 @@ impl Default for Timeouts {
     }
 }
 
-/// After a failure to accept: out of file descriptors, most likely, and it passes.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// Pause after a failed accept: most likely the process is out of file descriptors for a moment.
+pub(super) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Serves until `stop`, then lets those who are inside finish for at most `grace`.
+/// Serves until `stop`, then lets open requests finish for at most `grace`.
 pub async fn serve(
     mut acceptor: impl Acceptor + 'static,
     endpoint: impl Endpoint<Output = Response> + 'static,
@@ -68,13 +67,13 @@ pub async fn serve(
     stopping.cancel();
     connections.close();
     if timeout(grace, connections.wait()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "requests were cut off: they took longer than the grace");
+        tracing::warn!(connections = connections.len(), "requests aborted: they exceeded SHUTDOWN_GRACE_SECONDS");
         over.cancel();
         connections.wait().await;
     }
 }
 
-/// What a request is told of its connection.
+/// The connection that a request came over.
 #[derive(Clone)]
 struct ConnectionInfo {
     local: LocalAddr,
@@ -92,11 +91,11 @@ async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let idle = Arc::new(IdleTracker::default());
     let io = TokioIo::new(Watched { io, idle: idle.clone() });
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (endpoint, info, work) = (endpoint.clone(), info.clone(), idle.work());
+        let (endpoint, info, handling) = (endpoint.clone(), info.clone(), idle.begin_request());
         async move {
             let request = Request::from((request, info.local, info.remote, info.scheme));
             let response = endpoint.get_response(request).await;
-            drop(work);
+            drop(handling);
             Ok::<_, Infallible>(hyper::Response::from(response))
         }
     });
@@ -105,18 +104,18 @@ async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     builder.http2().timer(TokioTimer::new()).max_header_list_size(16 * 1024);
     let serving = builder.serve_connection_with_upgrades(io, service);
     tokio::pin!(serving);
-    let mut told = false;
+    let mut shutting_down = false;
     loop {
         tokio::select! {
-            // Nearly always it is the connection that has something to do.
+            // In this order because nearly always the connection is ready.
             biased;
-            // Its errors are the client's: gone, too slow, or not HTTP.
+            // Errors are the client's: it is gone, too slow, or does not speak HTTP.
             _ = &mut serving => return,
-            () = stopping.cancelled(), if !told => {
-                told = true;
+            () = stopping.cancelled(), if !shutting_down => {
+                shutting_down = true;
                 serving.as_mut().graceful_shutdown();
             }
-            () = idle.stops_for(timeouts.silence) => return,
+            () = idle.wait_until_idle_for(timeouts.silence) => return,
         }
     }
 }

@@ -1,23 +1,56 @@
-//! The signs to stop: the first one is a request, the second one an order.
+//! Reasons to stop: a first signal stops the panel in order, a second one at once; a successor stops it too.
 
+use std::io;
 use std::process::exit;
+use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Cancels the token at the first SIGTERM or SIGINT; the second one ends the process at once.
-pub(super) fn on_signals() -> std::io::Result<CancellationToken> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        let mut next = async || tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} };
-        next().await;
-        tracing::info!("stopping; a second signal stops at once");
-        stopping.cancel();
-        next().await;
-        exit(1);
-    });
-    Ok(stop)
+use super::health::Watchers;
+
+/// The shutdown of this process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Shutdown {
+    /// Cancelled by the first signal and by `taken_over`.
+    pub(super) requested: CancellationToken,
+    /// Cancelled when a successor has taken over the listening socket.
+    taken_over: CancellationToken,
+}
+
+impl Shutdown {
+    /// Stops at the first SIGTERM or SIGINT, or when `taken_over` is cancelled. The second signal exits at once.
+    pub(super) fn on_signals(taken_over: CancellationToken) -> io::Result<Self> {
+        let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let requested = CancellationToken::new();
+        tokio::spawn(follow_signals(term, int, requested.clone()));
+        let shutdown = Self { requested, taken_over };
+        let successor = shutdown.clone();
+        tokio::spawn(async move {
+            successor.taken_over.cancelled().await;
+            successor.requested.cancel();
+        });
+        Ok(shutdown)
+    }
+
+    /// Waits until the panel should accept no more connections: after proxies have seen that it is not ready.
+    pub(super) async fn accepting_ends(&self, watchers: &Watchers, grace: Duration) {
+        self.requested.cancelled().await;
+        if self.taken_over.is_cancelled() {
+            // The last connections that came in here send their requests meanwhile. Those without one are closed next.
+            sleep(Watchers::longest(grace)).await;
+        } else {
+            watchers.notice(grace).await;
+        }
+    }
+}
+
+async fn follow_signals(mut term: Signal, mut int: Signal, requested: CancellationToken) {
+    let mut next = async || tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} };
+    next().await;
+    tracing::info!("stopping; a second signal stops at once");
+    requested.cancel();
+    next().await;
+    exit(1);
 }

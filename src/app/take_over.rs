@@ -1,8 +1,8 @@
-//! `serve --take-over`: the next process of this host receives the listening socket of the running one, which then
-//! info. Both hold one and the same socket meanwhile, and with it one queue: no connection is refused or lost.
+//! `serve --take-over`: a successor receives the listening socket of the running process, which then stops. Meanwhile
+//! both hold the same socket with the same queue, so that no connection is refused or lost.
 //!
-//! The running process offers its socket on a Unix socket in DATA_DIR that only its own user may open. Whoever connects
-//! gets it, and says with one byte that it is ready to serve; without that byte nothing changes.
+//! The running process offers its socket on a Unix socket in DATA_DIR that only its own user may open. A successor that
+//! connects gets the socket, and sends one byte when it is ready to serve. Without that byte nothing changes.
 
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -22,44 +22,44 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 
-/// How long a process that has the socket may take to start, migrations included.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest time for a successor to start, migrations included.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The process whose socket was taken over.
+/// The process that this one takes over from.
 #[derive(Debug)]
 pub(super) struct Predecessor(UnixStream);
 
 impl Predecessor {
-    /// Tells it that it may go.
+    /// Tells the process to stop.
     pub(super) fn dismiss(mut self) -> io::Result<()> {
         self.0.write_all(&[1])
     }
 }
 
-/// The listening socket of the running process; `None` when none offers it.
+/// Receives the listening socket of the running process; `None` if no process offers one.
 pub(super) fn receive(settings: &Settings) -> anyhow::Result<Option<(OwnedFd, Predecessor)>> {
     let path = path(settings);
     let stream = match UnixStream::connect(&path) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            tracing::info!("no running panel offers its socket at {}: starting as usual", path.display());
+            tracing::info!("no running panel offers its socket at {}: starting without a takeover", path.display());
             return Ok(None);
         }
-        Err(error) => return Err(error).with_context(|| format!("--take-over: {} can't be opened", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("--take-over: could not open {}", path.display())),
     };
     let socket = receive_socket(&stream)
-        .with_context(|| format!("--take-over: the running panel gave no socket at {}", path.display()))?;
+        .with_context(|| format!("--take-over: the running panel sent no socket at {}", path.display()))?;
     Ok(Some((socket, Predecessor(stream))))
 }
 
-/// Offers `socket` to whoever takes over, and asks this process to stop when somebody did. Without a place for the
-/// offer, the panel runs all the same.
-pub(super) fn offer(settings: &Settings, socket: OwnedFd, stopping: CancellationToken) {
+/// Offers `socket` to a successor, and cancels `taken_over` when it is ready to serve. A panel that can't offer its socket
+/// runs all the same.
+pub(super) fn offer(settings: &Settings, socket: OwnedFd, taken_over: CancellationToken) {
     let path = path(settings);
     let listener = match listen(&path) {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::warn!(%error, "the listening socket can't be offered at {} for --take-over", path.display());
+            tracing::warn!(%error, "could not offer the listening socket at {}: --take-over will not work", path.display());
             return;
         }
     };
@@ -68,20 +68,20 @@ pub(super) fn offer(settings: &Settings, socket: OwnedFd, stopping: Cancellation
             match stream.and_then(|stream| hand_over(&stream, &socket)) {
                 Ok(()) => {
                     tracing::info!("another process has taken over the listening socket");
-                    stopping.cancel();
+                    taken_over.cancel();
                     return;
                 }
-                Err(error) => tracing::warn!(%error, "a process asked for the listening socket and did not take over"),
+                Err(error) => tracing::warn!(%error, "a process asked for the listening socket, but did not take over"),
             }
         }
     };
-    // A thread that waits, not one of the runtime's: it must not hold up the end.
+    // A thread outside of the runtime: a blocking thread of the runtime would delay its shutdown.
     if let Err(error) = std::thread::Builder::new().name("sarban-take-over".to_owned()).spawn(offering) {
-        tracing::warn!(%error, "no thread to offer the listening socket for --take-over");
+        tracing::warn!(%error, "could not start the thread that offers the listening socket: --take-over will not work");
     }
 }
 
-/// One for each place where panels listen: several may share a DATA_DIR.
+/// Path of the Unix socket for the offer. It depends on the listening address, because panels may share a DATA_DIR.
 fn path(settings: &Settings) -> PathBuf {
     let name = match &settings.http.uds {
         Some(_) => "uds".to_owned(),
@@ -93,7 +93,7 @@ fn path(settings: &Settings) -> PathBuf {
 fn listen(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        // Left over, or of the process whose socket we have.
+        // Removed, or there was none: the file is left over, or of the predecessor.
         _ => {}
     }
     let listener = UnixListener::bind(path)?;
@@ -107,7 +107,7 @@ fn hand_over(mut stream: &UnixStream, socket: &OwnedFd) -> io::Result<()> {
     let sockets = [socket.as_fd()];
     control.push(SendAncillaryMessage::ScmRights(&sockets));
     sendmsg(stream, &[IoSlice::new(&[0])], &mut control, SendFlags::empty())?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(START_TIMEOUT))?;
     stream.read_exact(&mut [0])
 }
 
@@ -121,7 +121,7 @@ fn receive_socket(stream: &UnixStream) -> io::Result<OwnedFd> {
         RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
         _ => None,
     });
-    received.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its answer carries no socket"))
+    received.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer has no socket"))
 }
 
 #[cfg(test)]
@@ -131,20 +131,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_passes_from_one_end_to_the_other_with_its_queue() {
+    fn handed_over_socket_keeps_its_queue() {
         let (here, there) = UnixStream::pair().expect("a pair");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let waiting = TcpStream::connect(listener.local_addr().expect("an address")).expect("a place in the queue");
+        let waiting = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
         let giver = std::thread::spawn(move || hand_over(&here, &OwnedFd::from(listener)));
         let received = TcpListener::from(receive_socket(&there).expect("a socket"));
-        Predecessor(there).dismiss().expect("it hears");
+        Predecessor(there).dismiss().expect("sent");
         giver.join().expect("no panic").expect("handed over");
-        let (_, peer) = received.accept().expect("the one that waited");
+        let (_, peer) = received.accept().expect("the waiting connection");
         assert_eq!(peer, waiting.local_addr().expect("an address"));
     }
 
     #[test]
-    fn whoever_goes_away_without_a_word_has_not_taken_over() {
+    fn successor_that_disconnects_without_a_byte_has_not_taken_over() {
         let (here, there) = UnixStream::pair().expect("a pair");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let giver = std::thread::spawn(move || hand_over(&here, &OwnedFd::from(listener)));

@@ -1,4 +1,4 @@
-//! The operator's templates, read once at the start: afterwards no request opens a file.
+//! Reads the operator's templates once at start, so that no request opens a file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,26 +10,26 @@ use crate::config::subscription::SubscriptionSettings;
 use crate::subscription::pages::{PageNames, Pages};
 use crate::subscription::templates::{ClashTemplate, SingBoxTemplates, Templates, XrayTemplate};
 
-/// Larger files are no templates.
+/// Larger files are skipped.
 const MAX_BYTES: u64 = 1 << 20;
 const MAX_FILES: usize = 1_000;
 const MAX_DEPTH: usize = 8;
 
-/// Reads them. A template that is there and is wrong is an error; one that is not there is the built-in one.
+/// Reads the templates. A missing template is replaced by the built-in one; an invalid one is an error.
 pub(super) fn read(settings: &SubscriptionSettings) -> Result<Templates> {
     let Some(folder) = &settings.templates else { return Ok(Templates::default()) };
     let Ok(root) = folder.canonicalize() else {
-        tracing::warn!(folder = %folder.display(), "CUSTOM_TEMPLATES_DIRECTORY is not there: all templates are built-in");
+        tracing::warn!(folder = %folder.display(), "CUSTOM_TEMPLATES_DIRECTORY does not exist: using the built-in templates");
         return Ok(Templates::default());
     };
     let mut texts = BTreeMap::new();
     collect(&root, &root, 0, &mut texts).with_context(|| format!("reading {}", folder.display()))?;
     let mut templates = Templates::default();
-    let wrong = |name: &str| format!("the template {name} in {} can't be used", folder.display());
+    let wrong = |name: &str| format!("invalid template {name} in {}", folder.display());
     let text = |name: &str| -> Result<Option<&str>> {
         let text = texts.get(name.trim_start_matches("./"));
         if text.is_none() && root.join(name).is_file() {
-            bail!("{}: it must be UTF-8, at most 1 MiB, and inside that folder", wrong(name));
+            bail!("{}: it must be UTF-8, at most 1 MiB and inside that folder", wrong(name));
         }
         Ok(text.map(String::as_str))
     };
@@ -43,17 +43,17 @@ pub(super) fn read(settings: &SubscriptionSettings) -> Result<Templates> {
         |name: &str| -> Result<Option<String>> { Ok(text(name)?.map(|_| name.trim_start_matches("./").to_owned())) };
     let mut names = PageNames { user: named(&settings.page)?, home: named(&settings.home_page)?, clash: None };
     match text(&settings.clash)? {
-        // What holds marks of Jinja is written out for each user; what does not is taken apart once.
+        // With Jinja tags the template is rendered for each user, without them it is parsed once.
         Some(text) if text.contains("{{") || text.contains("{%") => names.clash = named(&settings.clash)?,
         Some(text) => templates.clash = ClashTemplate::parse(text).with_context(|| wrong(&settings.clash))?,
         None => {}
     }
     templates.pages = Pages::new(texts, names);
-    templates.pages.check().with_context(|| format!("a template in {} can't be used", folder.display()))?;
+    templates.pages.check().with_context(|| format!("invalid template in {}", folder.display()))?;
     Ok(templates)
 }
 
-/// All texts below a folder, by their path in the root. Links that lead out of it are not followed.
+/// Collects all texts below a folder by their path relative to the root. Symbolic links out of the root are skipped.
 fn collect(root: &Path, folder: &Path, depth: usize, texts: &mut BTreeMap<String, String>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let Ok(path) = entry?.path().canonicalize() else { continue };
@@ -63,7 +63,7 @@ fn collect(root: &Path, folder: &Path, depth: usize, texts: &mut BTreeMap<String
             collect(root, &path, depth + 1, texts)?;
         } else if about.is_file() && about.len() <= MAX_BYTES {
             if texts.len() == MAX_FILES {
-                bail!("there are more than {MAX_FILES} files: the folder is for templates only");
+                bail!("more than {MAX_FILES} files: the folder is for templates only");
             }
             if let Ok(text) = String::from_utf8(fs::read(&path)?) {
                 texts.insert(name.to_owned(), text);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_replaces_what_is_built_in() {
+    fn templates_in_the_folder_replace_built_in_ones() {
         let files: [(&str, &[u8]); 6] = [
             ("home/index.html", b"{% include 'part.html' %}"),
             ("part.html", b"own home"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_template_is_an_error_that_names_it() {
         for (name, text) in [
             ("xray/default.json", &b"{"[..]),
             ("singbox/default.json", b"[]"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_outside_the_folder_is_read() {
+    fn files_outside_the_folder_are_not_read() {
         let outside = folder(&[("secret.html", b"secret")]);
         let inside = folder(&[("subscription/index.html", b"{% include 'link.html' ignore missing %}")]);
         std::os::unix::fs::symlink(outside.path().join("secret.html"), inside.path().join("link.html")).unwrap();

@@ -1,6 +1,5 @@
 //! A panel for one test, with a sudo called root, and requests to it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -10,23 +9,18 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use sarban::actions::Panel;
-use sarban::actions::subscriptions::RenderContext;
-use sarban::api;
 use sarban::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
-use sarban::api::state::{Options, State};
-use sarban::app;
+use sarban::api;
 use sarban::app::server::{self, Timeouts};
+use sarban::app::{Machine, Wiring};
 use sarban::clock::Clock;
 use sarban::cluster::identity::Identity;
-use sarban::cluster::redis::RedisServers;
-use sarban::cluster::shared_counters::SharedCounters;
 use sarban::cluster::view::ClusterView;
-use sarban::cluster::wakeup::Wakeup;
 use sarban::config::Settings;
 use sarban::domain::moment::Moment;
 use sarban::domain::schedule::{Schedule, Task};
 use sarban::store::Db;
-use sarban::store::access::admins;
+use sarban::store::access::{admins, secrets};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -84,22 +78,11 @@ impl TestPanel {
         let variables = settings.iter().map(|(name, value)| (name.into(), value.into()));
         let settings = Settings::load(variables, None, "test").expect("right settings");
         let clock = Clock::fixed(Moment::from_micros(START));
-        let panel = Panel { db, clock, wakeup: Wakeup::default(), targets: Default::default() };
-        sarban::store::access::secrets::jwt(&panel.db, SECRET).await.expect("a secret");
-        let render_context = app::find_surroundings(&settings).expect("right templates");
+        secrets::jwt(&db, SECRET).await.expect("a secret");
         // Not the address of the machine that runs the test.
-        let render_context = RenderContext { server_ip: "127.0.0.1".to_owned(), ..render_context };
-        let options = Options {
-            requests_at_once: settings.requests_at_once(2),
-            http: settings.http,
-            auth: settings.auth,
-            subscription: settings.subscription,
-            render_context,
-            counters: settings.redis.map(|redis| {
-                let servers = RedisServers::new(&redis).expect("an address");
-                Arc::new(SharedCounters::new(servers, settings.instance.cluster.as_str(), panel.clock.clone()))
-            }),
-        };
+        let machine = Machine { clock, rng: StdRng::seed_from_u64(1), cores: 2, address: "127.0.0.1".to_owned() };
+        let wiring = Wiring::new(&settings, db, machine).await.expect("right settings");
+        let panel = wiring.panel.clone();
         let health = Health::new(|| HealthReport {
             status: Status::Ok,
             database: Part::Ok,
@@ -109,7 +92,7 @@ impl TestPanel {
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let schedules = Task::ALL.map(|task| Schedule { task, period: 30_000_000 }).to_vec();
         let cluster = ClusterView::alone("test".to_owned(), Identity::new("host".to_owned()), schedules);
-        let state = State::new(panel.clone(), options, cluster, health, metrics, &mut StdRng::seed_from_u64(1));
+        let state = wiring.api(cluster, health, metrics);
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let base = acceptor.local_addr()[0].to_string();
         let server =

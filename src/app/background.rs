@@ -1,0 +1,167 @@
+//! The work of a panel besides requests: the lease and its tasks, the nodes, the notifications.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use rand::RngExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, interval, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::coordination::{Coordination, CoordinationParts};
+use super::serve::ServeOptions;
+use super::wiring::Wiring;
+use super::{database, notifications};
+use crate::cluster::identity::Identity;
+use crate::cluster::members;
+use crate::cluster::view::ClusterView;
+use crate::cluster::wakeup::WakeupReceiver;
+use crate::config::Settings;
+use crate::config::crash_point::CrashPoint;
+use crate::domain::moment::{Moment, SECOND};
+use crate::domain::schedule::{Schedule, Task};
+use crate::nodes::collector::Collector;
+use crate::nodes::supervisor::Supervisor;
+use crate::nodes::{self, panel_certificate};
+use crate::scheduler::tasks::Deps;
+use crate::store::cluster::members::Member;
+
+/// The background work of a running panel.
+pub(super) struct Background {
+    pub(super) coordination: Coordination,
+    /// The cluster as this process sees it.
+    pub(super) view: ClusterView,
+    supervisor: Supervisor,
+    collector: Collector,
+}
+
+impl Background {
+    /// Starts the background work. Some of it ends with `stopping`, the rest with [`Background::hand_over`].
+    pub(super) async fn start(
+        settings: &Settings,
+        options: ServeOptions,
+        wiring: &mut Wiring,
+        stopping: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let seed = wiring.rng.random();
+        let panel = &wiring.panel;
+        let (db, clock, wakeup) = (&panel.db, &panel.clock, &panel.wakeup);
+        let identity = Identity::new(settings.instance.name.clone());
+        let certificate = panel_certificate::identity(db, clock.now()).await?;
+        let wakeups = as_watch(wakeup.subscribe());
+        let supervisor = Supervisor::new(clock.clone(), certificate, wakeups, seed, nodes::Timing::default());
+        let crash = CrashPoint::from_environment();
+        let data_dir = &settings.instance.data_dir;
+        let collector =
+            Collector::new(db.clone(), clock.clone(), supervisor.clone(), data_dir, identity.instance, crash)
+                .with_context(|| format!("could not open the spool in {}; check DATA_DIR", data_dir.display()))?;
+        tokio::spawn(replay_each_minute(collector.clone(), stopping.clone()));
+        let following = notifications::follow_stored(panel.targets.clone(), db.clone(), wakeup.subscribe());
+        tokio::spawn(stopping.clone().run_until_cancelled_owned(following));
+        let schedules = schedules(settings);
+        let cluster = settings.instance.cluster.as_str().to_owned();
+        let wakeups = as_watch(wakeup.subscribe());
+        let coordination = Coordination::start(CoordinationParts {
+            me: member(&identity, options, clock.now(), &schedules),
+            identity: identity.clone(),
+            timing: settings.lease,
+            schedules: schedules.clone(),
+            lease_database: database::lease_options(settings),
+            redis: wiring.redis.clone().map(|servers| (servers, cluster.clone())),
+            wakeup: wakeup.clone(),
+            supervisor: supervisor.clone(),
+            delivery: notifications::delivery(settings, &panel.targets, clock.clone(), wakeups)?,
+            deps: Arc::new(deps(settings, wiring, &collector, crash)),
+        })?;
+        let (redis, members) = (coordination.redis.clone(), coordination.members.clone());
+        let view = ClusterView { name: cluster, identity, schedules, redis, members };
+        Ok(Self { coordination, view, supervisor, collector })
+    }
+
+    /// Hands over the lease and closes the connections to the nodes, until `end` at the latest.
+    pub(super) async fn hand_over(self, end: Instant) {
+        self.coordination.drain();
+        if timeout_at(end, self.coordination.join()).await.is_err() {
+            tracing::warn!("the lease was not handed over in time; it expires by itself");
+        }
+        // Nodes that may have missed changes are marked in the database, so it must still be open.
+        let leaving = async {
+            if timeout_at(end, self.supervisor.has_left()).await.is_err() {
+                tracing::warn!("the connections to the nodes were not closed in time");
+            }
+        };
+        tokio::join!(leaving, self.collector.shut_down(end));
+    }
+}
+
+fn deps(settings: &Settings, wiring: &Wiring, collector: &Collector, crash: CrashPoint) -> Deps {
+    let panel = &wiring.panel;
+    Deps {
+        db: panel.db.clone(),
+        clock: panel.clock.clone(),
+        wakeup: panel.wakeup.clone(),
+        collector: collector.clone(),
+        targets: panel.targets.clone(),
+        node_hours: !settings.tasks.without_node_usage,
+        usage_percent: settings.notify.usage_percent,
+        days_left: settings.notify.days_left,
+        crash,
+        hourly_retention: Some(settings.tasks.usage_hourly_retention_days).filter(|days| *days > 0),
+    }
+}
+
+/// This process as the other members of the cluster see it.
+fn member(identity: &Identity, options: ServeOptions, now: Moment, schedules: &[Schedule]) -> Member {
+    Member {
+        instance: identity.instance,
+        host: identity.host.clone(),
+        pid: i64::from(std::process::id()),
+        worker_threads: i64::try_from(options.workers.threads).unwrap_or(i64::MAX),
+        cores: options.cores,
+        version: identity.version.clone(),
+        started_at: now.micros(),
+        last_seen: 0,
+        tasks: members::tasks_of(schedules),
+    }
+}
+
+fn schedules(settings: &Settings) -> Vec<Schedule> {
+    let every =
+        |task, period: Duration| Schedule { task, period: i64::try_from(period.as_micros()).unwrap_or(i64::MAX) };
+    vec![
+        every(Task::RecordUserUsages, settings.tasks.record_user_usages),
+        every(Task::ReviewUsers, settings.tasks.review_users),
+        every(Task::ExpireDaysReached, settings.tasks.expire_days_reached),
+        every(Task::ResetUserDataUsage, settings.tasks.reset_user_data_usage),
+        Schedule { task: Task::SyncNodes, period: 60 * SECOND },
+        Schedule { task: Task::Prune, period: 3_600 * SECOND },
+    ]
+}
+
+/// Replays spooled usage replies, also of other processes of this machine: these must not wait until their process
+/// returns. Every process does so, not only the leader.
+async fn replay_each_minute(collector: Collector, stopping: CancellationToken) {
+    let mut minute = interval(Duration::from_secs(60));
+    // Only the wait may be cancelled: a replay holds replies that are nowhere else.
+    while stopping.run_until_cancelled(minute.tick()).await.is_some() {
+        collector.replay().await;
+        if let Err(error) = collector.report_pending().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "could not count the pending usage batches");
+        }
+    }
+}
+
+/// Turns wake-ups into changes of a watch channel.
+fn as_watch(mut wakeups: WakeupReceiver) -> watch::Receiver<()> {
+    let (sender, receiver) = watch::channel(());
+    tokio::spawn(async move {
+        loop {
+            wakeups.wait().await;
+            if sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

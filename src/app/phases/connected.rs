@@ -1,0 +1,76 @@
+//! Phase 2: the database is open, and nothing runs yet.
+
+use std::path::Path;
+
+use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
+use poem::listener::Acceptor;
+use poem::web::LocalAddr;
+
+use super::Listening;
+use super::running::Running;
+use crate::app::background::Background;
+use crate::app::fetch_writer::FetchWriter;
+use crate::app::serve::ServeOptions;
+use crate::app::shutdown::Shutdown;
+use crate::app::wiring::{Machine, Wiring};
+use crate::app::{health, take_over};
+use crate::config::Settings;
+use crate::store::Db;
+
+/// A process with its listening socket and its database.
+pub(in crate::app) struct Connected {
+    pub(super) listening: Listening,
+    pub(super) db: Db,
+}
+
+impl Connected {
+    /// Starts the background work and builds the API; then dismisses the predecessor, and offers the listening socket
+    /// to a successor.
+    pub(in crate::app) async fn start(
+        self,
+        settings: &Settings,
+        options: ServeOptions,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Running> {
+        let Listening { acceptor, socket, predecessor, taken_over } = self.listening;
+        let shutdown = Shutdown::on_signals(taken_over.clone()).context("could not install the signal handlers")?;
+        let mut wiring = Wiring::new(settings, self.db, Machine::real()?).await?;
+        let panel = wiring.panel.clone();
+        let background = Background::start(settings, options, &mut wiring, &shutdown.requested).await?;
+        let (health, watchers) = health::watch(
+            panel.db.clone(),
+            panel.clock.clone(),
+            background.coordination.role.clone(),
+            background.coordination.redis.clone(),
+            shutdown.requested.clone(),
+        );
+        let state = wiring.api(background.view.clone(), health, metrics);
+        let fetches = FetchWriter { fetches: state.fetches.clone(), db: panel.db, clock: panel.clock };
+        let writing = fetches.clone().write_each_second();
+        tokio::spawn(shutdown.requested.clone().run_until_cancelled_owned(writing));
+
+        take_over::offer(settings, socket, taken_over);
+        if let Some(predecessor) = predecessor
+            && let Err(error) = predecessor.dismiss()
+        {
+            tracing::warn!(%error, "could not tell the previous process to stop");
+        }
+        tracing::info!("the panel is at {}", address(settings, &acceptor.local_addr()));
+        let grace = settings.instance.shutdown_grace;
+        Ok(Running { acceptor, state, background, fetches, watchers, shutdown, grace })
+    }
+}
+
+/// The panel's address for the log. An inherited socket may listen elsewhere than the settings say.
+fn address(settings: &Settings, listening: &[LocalAddr]) -> String {
+    let Some(listening) = listening.iter().find_map(|address| address.as_socket_addr()) else {
+        return settings.http.uds.as_deref().unwrap_or(Path::new("an inherited Unix socket")).display().to_string();
+    };
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    // A panel that listens on all addresses also answers on this one.
+    if listening.ip().is_unspecified() {
+        return format!("{scheme}://127.0.0.1:{}", listening.port());
+    }
+    format!("{scheme}://{listening}")
+}

@@ -1,0 +1,52 @@
+//! Phase 3: the panel serves requests until it is asked to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::stopping::Stopping;
+use crate::api::{self, state::State};
+use crate::app::background::Background;
+use crate::app::fetch_writer::FetchWriter;
+use crate::app::health::Watchers;
+use crate::app::listener::AnyAcceptor;
+use crate::app::server::{self, Timeouts};
+use crate::app::shutdown::Shutdown;
+
+/// Part of the grace that is left for the last writes.
+const LAST_SECOND: Duration = Duration::from_secs(1);
+
+/// A running panel.
+pub(in crate::app) struct Running {
+    pub(super) acceptor: AnyAcceptor,
+    pub(super) state: Arc<State>,
+    pub(super) background: Background,
+    pub(super) fetches: FetchWriter,
+    pub(super) watchers: Watchers,
+    pub(super) shutdown: Shutdown,
+    pub(super) grace: Duration,
+}
+
+impl Running {
+    /// Serves until a signal or a successor ends it, finishes the requests and hands the background work over.
+    pub(in crate::app) async fn serve(self) -> Stopping {
+        let Self { acceptor, state, background, fetches, watchers, shutdown, grace } = self;
+        let serving = server::serve(
+            acceptor,
+            api::routes(state),
+            Timeouts::default(),
+            shutdown.accepting_ends(&watchers, grace),
+            grace.saturating_sub(2 * LAST_SECOND + Watchers::longest(grace)),
+        );
+        // The lease is handed over at the first signal: other processes need not wait for the last request here.
+        let handing_over = async {
+            shutdown.requested.cancelled().await;
+            let end = Instant::now() + grace;
+            background.hand_over(end - LAST_SECOND).await;
+            end
+        };
+        let ((), end) = tokio::join!(serving, handing_over);
+        Stopping { fetches, end }
+    }
+}

@@ -1,0 +1,84 @@
+//! The wiring that the panel, the read-only panel and the tests' panel share: from settings and a database to the API.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
+use rand::SeedableRng;
+use rand::rngs::{StdRng, SysRng};
+
+use super::{notifications, own_address, redis, render_context};
+use crate::actions::Panel;
+use crate::api::health_report::Health;
+use crate::api::state::{Options, State};
+use crate::clock::Clock;
+use crate::cluster::redis::RedisServers;
+use crate::cluster::shared_counters::SharedCounters;
+use crate::cluster::view::ClusterView;
+use crate::cluster::wakeup::Wakeup;
+use crate::config::Settings;
+use crate::config::cores::Cores;
+use crate::store::Db;
+
+/// What a process takes from its machine. A test fixes all of it.
+#[derive(Debug)]
+pub struct Machine {
+    /// The clock that stamps requests.
+    pub clock: Clock,
+    /// The random source.
+    pub rng: StdRng,
+    /// Number of processor cores, which the limit of concurrent requests depends on.
+    pub cores: usize,
+    /// The address that hosts with `{SERVER_IP}` show.
+    pub address: String,
+}
+
+impl Machine {
+    /// The machine that this process runs on.
+    pub fn real() -> anyhow::Result<Self> {
+        Ok(Self {
+            clock: Clock::real(),
+            rng: StdRng::try_from_rng(&mut SysRng).context("could not read the system's random source")?,
+            cores: Cores::detect().whole(),
+            address: own_address::detect(),
+        })
+    }
+}
+
+/// A panel with everything that its API needs.
+#[derive(Debug)]
+pub struct Wiring {
+    /// The panel.
+    pub panel: Panel,
+    /// The Redis of the cluster; `None` without `REDIS_URL`, and in a read-only panel.
+    pub(super) redis: Option<RedisServers>,
+    pub(super) rng: StdRng,
+    options: Options,
+}
+
+impl Wiring {
+    /// Wires a panel on an open database whose schema is up to date.
+    pub async fn new(settings: &Settings, db: Db, machine: Machine) -> anyhow::Result<Self> {
+        let Machine { clock, rng, cores, address } = machine;
+        let target = settings.redis.as_ref().filter(|_| !settings.http.read_only);
+        let redis = target.map(redis::servers).transpose()?;
+        let cluster = settings.instance.cluster.as_str();
+        let counters = redis.clone().map(|servers| Arc::new(SharedCounters::new(servers, cluster, clock.clone())));
+        let targets = notifications::targets(settings, &db).await?;
+        let options = Options {
+            http: settings.http.clone(),
+            requests_at_once: settings.requests_at_once(cores),
+            auth: settings.auth.clone(),
+            subscription: settings.subscription.clone(),
+            render_context: render_context::with_address(settings, address)?,
+            counters,
+        };
+        let panel = Panel { db, clock, wakeup: Wakeup::default(), targets };
+        Ok(Self { panel, redis, rng, options })
+    }
+
+    /// Builds the state of the API.
+    pub fn api(mut self, cluster: ClusterView, health: Health, metrics: PrometheusHandle) -> Arc<State> {
+        State::new(self.panel, self.options, cluster, health, metrics, &mut self.rng)
+    }
+}
