@@ -76,7 +76,9 @@ async fn probe(db: Db, answers: Arc<AtomicBool>) {
             if alive {
                 tracing::info!("the database is reachable again");
             } else {
-                tracing::error!("the database does not respond; usage stays on the nodes until it does; check SQLALCHEMY_DATABASE_URL and the server");
+                tracing::error!(
+                    "the database does not respond; usage stays on the nodes until it does; check SQLALCHEMY_DATABASE_URL and the server"
+                );
             }
         }
         sleep(PROBE).await;

@@ -146,13 +146,16 @@ pub(super) fn from_service_manager() -> anyhow::Result<Option<OwnedFd>> {
     if let Ok(listener) = passed.take_tcp_listener(0) {
         return Ok(listener.map(OwnedFd::from));
     }
-    let listener = passed.take_unix_listener(0).context("LISTEN_FDS: the first inherited socket is neither TCP nor Unix")?;
+    let listener =
+        passed.take_unix_listener(0).context("LISTEN_FDS: the first inherited socket is neither TCP nor Unix")?;
     Ok(listener.map(OwnedFd::from))
 }
 
 async fn bind_tcp(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((host, port)).await.with_context(|| {
-        format!("could not listen on {host} port {port}: another program may have it; check UVICORN_HOST and UVICORN_PORT")
+        format!(
+            "could not listen on {host} port {port}: another program may have it; check UVICORN_HOST and UVICORN_PORT"
+        )
     })
 }
 
@@ -173,8 +176,8 @@ async fn bind_unix(path: &Path) -> anyhow::Result<UnixListener> {
         }
         _ => {}
     }
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("could not listen on {}; check UVICORN_UDS", path.display()))?;
+    let listener = UnixListener::bind(path)
+        .with_context(|| format!("could not listen on {}; check UVICORN_UDS", path.display()))?;
     Ok(listener)
 }
 

@@ -75,7 +75,10 @@ pub(super) fn delivery(
             match bot(&now) {
                 Ok(bot) => drop(sender.send_replace(bot)),
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "could not use the stored Telegram settings; the previous ones stay in force");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "could not use the stored Telegram settings; the previous ones stay in force"
+                    );
                 }
             }
         }

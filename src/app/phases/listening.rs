@@ -6,9 +6,9 @@ use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
 use super::connected::Connected;
+use crate::app::database;
 use crate::app::listener::{self, AnyAcceptor, BoundListener};
 use crate::app::take_over::{self, Predecessor};
-use crate::app::database;
 use crate::config::Settings;
 use crate::store::users::list;
 use crate::store::{Db, migrate};
