@@ -1,6 +1,8 @@
 //! Sarban: a panel for fleets of proxy servers. The rooms of the house, in reading order; a lower room may use a
 //! higher one, never the reverse (`tests/layers.rs` holds this).
 
+pub mod foundation;
+
 pub mod domain;
 
 pub mod subscription;

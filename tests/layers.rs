@@ -11,6 +11,7 @@ use std::path::Path;
 
 /// The rooms from the top down: a room may use those above its line, never its own line or below.
 const LINES: &[&[&str]] = &[
+    &["foundation"],
     &["domain"],
     &["subscription"],
     &["config", "clock"],
@@ -22,7 +23,7 @@ const LINES: &[&[&str]] = &[
 ];
 
 /// Rooms without effects, and the crates that bring effects.
-const PURE: &[&str] = &["domain", "subscription"];
+const PURE: &[&str] = &["foundation", "domain", "subscription"];
 const IMPURE: &[&str] = &["sqlx", "poem", "tokio", "redis", "deadpool_redis", "tonic", "reqwest"];
 
 /// Crates that only these rooms may name, so that replacing one touches nothing else.

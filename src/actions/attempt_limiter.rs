@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::cluster::shared_counters::{Counted, SharedCounters};
 use crate::domain::moment::{BootTime, SECOND};
+use crate::foundation::lock;
 
 const MINUTE: i64 = 60 * SECOND;
 
@@ -140,8 +141,7 @@ impl AttemptLimiter {
     }
 
     fn windows(&self) -> MutexGuard<'_, HashMap<Subject, Window>> {
-        // A panic elsewhere leaves nothing half done here.
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.windows)
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Panel, nodes};
 use crate::domain::engine_config::EngineConfig;
 use crate::domain::ids::NodeId;
 use crate::domain::moment::SECOND;
+use crate::foundation::with_sources;
 use crate::nodes::link::Link;
 use crate::nodes::link_error::LinkError;
 use crate::nodes::one_off::{VisitError, visit};
@@ -123,7 +124,7 @@ impl Drop for Turn {
         let (db, node, holder) = (self.panel.db.clone(), self.node, self.holder);
         tokio::spawn(async move {
             if let Err(error) = edit_lock::give_back(&db, node, holder).await {
-                let error = &error as &dyn std::error::Error;
+                let error = with_sources(&error);
                 tracing::warn!(node = node.0, error, "a node is held for a change that is over, until its time is up");
             }
         });

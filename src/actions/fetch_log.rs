@@ -2,12 +2,13 @@
 //! day and a write per fetch would be most of the database's work. This process sees its own notes at once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::clock::Clock;
 use crate::domain::ids::UserId;
 use crate::domain::moment::{BootTime, Moment};
 use crate::domain::user::User;
+use crate::foundation::lock;
 use crate::store::users::subscription_fetches;
 use crate::store::users::subscription_fetches::Fetch;
 use crate::store::{Db, StoreError};
@@ -105,7 +106,6 @@ impl FetchLog {
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
-        // Nothing under this lock can leave the pages half changed.
-        self.0.pages.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.pages)
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::Panel;
 use super::recent::{Age, CAPACITY, MAX_AGE, Rings};
 use crate::domain::user::User;
+use crate::foundation::lock;
 use crate::store::{StoreError, users};
 
 /// A statement that takes longer has lost its server, and others wait behind it.
@@ -165,8 +166,7 @@ impl Shelf {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Found, Age)>> {
-        // Nothing under this lock can leave the map half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -7,10 +7,11 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Panel;
 use crate::domain::moment::{BootTime, SECOND};
+use crate::foundation::lock;
 
 /// How long admins and users are kept, in microseconds.
 pub const MAX_AGE: i64 = SECOND;
@@ -130,8 +131,7 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<K, Arc<Slot<V>>>> {
-        // Nothing under this lock can leave the map half changed.
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slots)
     }
 }
 
@@ -143,8 +143,7 @@ impl<V: Clone> Slot<V> {
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Kept<V>>> {
-        // It is replaced at one stroke.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What subscriptions are rendered from, kept ready for at most a second: the hosts, the settings, the rules. A fetch
 //! then costs one query, the user's.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::domain::credentials::KeyDerivation;
 use crate::domain::moment::{BootTime, SECOND};
 use crate::domain::subscription_settings::SubscriptionSettings;
+use crate::foundation::lock;
 use crate::store::hosts::subscription_sources;
 use crate::store::{Db, StoreError, settings};
 use crate::subscription::catalogue::Catalogue;
@@ -125,8 +126,7 @@ impl SourceCache {
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        // Nothing under this lock can leave the shelf half changed.
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shelf)
     }
 }
 

@@ -96,7 +96,7 @@ impl State {
         metrics: PrometheusHandle,
         rng: &mut impl CryptoRng,
     ) -> Arc<Self> {
-        let candidate: String = rng.random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let candidate = hex::encode(rng.random::<[u8; 32]>());
         let limiter = AttemptLimiter::new("password", options.auth.login_attempts_per_minute, options.counters.clone());
         let signer = Signer::new(Secret::new(candidate));
         let misses =

@@ -21,6 +21,7 @@ use crate::config::Settings;
 use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::{Schedule, Task};
+use crate::foundation::with_sources;
 use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
 use crate::nodes::{self, panel_certificate};
@@ -147,7 +148,7 @@ async fn replay_each_minute(collector: Collector, stopping: CancellationToken) {
     while stopping.run_until_cancelled(minute.tick()).await.is_some() {
         collector.replay().await;
         if let Err(error) = collector.report_pending().await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "could not count the pending usage batches");
+            tracing::debug!(error = with_sources(&error), "could not count the pending usage batches");
         }
     }
 }

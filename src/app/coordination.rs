@@ -23,6 +23,7 @@ use crate::cluster::wakeup::Wakeup;
 use crate::cluster::wakeup_relay;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::schedule::Schedule;
+use crate::foundation::with_sources;
 use crate::nodes::supervisor::Supervisor;
 use crate::notify::Delivery;
 use crate::scheduler::driver::{Driver, MakeFence};
@@ -192,7 +193,7 @@ async fn open(parts: &CoordinationParts) -> Db {
         match parts.deps.db.open_sibling(&parts.lease_database).await {
             Ok(db) => return db,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no connections for the lease; trying again");
+                tracing::warn!(error = with_sources(&error), "no connections for the lease; trying again");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }

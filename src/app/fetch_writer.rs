@@ -6,6 +6,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::actions::fetch_log::FetchLog;
 use crate::clock::Clock;
+use crate::foundation::with_sources;
 use crate::store::Db;
 
 /// Cheap to clone.
@@ -31,7 +32,7 @@ impl FetchWriter {
     pub(super) async fn write(&self) {
         if let Err(error) = self.fetches.flush(&self.db, &self.clock).await {
             // Nothing is lost: the next call writes these fetches too.
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not save the log of subscription fetches");
+            tracing::warn!(error = with_sources(&error), "could not save the log of subscription fetches");
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::cluster::wakeup::WakeupReceiver;
 use crate::config::Settings;
 use crate::config::secret::Secret;
 use crate::domain::notification::Destination;
+use crate::foundation::with_sources;
 use crate::notify::{Bot, ClientError, Delivery, Telegram, Timing, Webhook};
 use crate::store::{Db, StoreError, settings as stored};
 
@@ -41,7 +42,7 @@ pub(super) async fn follow_stored(targets: LiveTargets, db: Db, mut wakeups: Wak
         match stored::telegram(&db).await {
             Ok(stored) => targets.set_stored(stored),
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "could not read the Telegram settings");
+                tracing::debug!(error = with_sources(&error), "could not read the Telegram settings");
             }
         }
     }
@@ -76,7 +77,7 @@ pub(super) fn delivery(
                 Ok(bot) => drop(sender.send_replace(bot)),
                 Err(error) => {
                     tracing::error!(
-                        error = &error as &dyn std::error::Error,
+                        error = with_sources(&error),
                         "could not use the stored Telegram settings; the previous ones stay in force"
                     );
                 }

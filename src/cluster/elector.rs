@@ -24,6 +24,7 @@ use crate::domain::ids::Epoch;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::moment::BootTime;
 use crate::domain::term::Term;
+use crate::foundation::with_sources;
 use crate::store::cluster::lease;
 use crate::store::cluster::lease::{Candidate, Lease};
 use crate::store::{Db, Engine, StoreError, Transient};
@@ -100,10 +101,7 @@ impl Elector {
                 Ok(Turn::Wait(wait)) => wait,
                 Err(error) => {
                     self.stand(Role::None);
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the lease can't be read or claimed; trying again"
-                    );
+                    tracing::warn!(error = with_sources(&error), "the lease can't be read or claimed; trying again");
                     self.let_go_of_gate().await;
                     Duration::from_micros(self.timing.renew.unsigned_abs())
                 }
@@ -190,7 +188,7 @@ impl Elector {
         match timeout(self.operation(), lease::terminate_sessions(&self.db, &task_session_name(holder))).await {
             Ok(Ok(count)) => tracing::warn!(count, %holder, "terminated the task sessions of the leader before us"),
             Ok(Err(error)) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = with_sources(&error),
                 "could not terminate the task sessions of the leader before us"
             ),
             Err(_) => tracing::warn!("terminating the task sessions of the leader before us took too long"),

@@ -12,6 +12,7 @@ use super::elector::Elector;
 use super::leadership::{Leadership, LoopHeartbeat, Role};
 use crate::domain::moment::SECOND;
 use crate::domain::term::Term;
+use crate::foundation::with_sources;
 use crate::store::cluster::lease;
 use crate::store::cluster::lease::Candidate;
 
@@ -100,7 +101,7 @@ impl Elector {
                 Ok(Ok(_)) => return,
                 Ok(Err(error)) => {
                     if !std::mem::replace(&mut warned, true) {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "the lease could not be released");
+                        tracing::warn!(error = with_sources(&error), "the lease could not be released");
                     }
                     sleep(Duration::from_millis(50)).await;
                 }
@@ -170,7 +171,7 @@ impl Elector {
             }
             Ok(Ok(false)) => (Renewal::Lost, "lost"),
             Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a renewal of the lease failed");
+                tracing::warn!(error = with_sources(&error), "a renewal of the lease failed");
                 (Renewal::Failed, "failed")
             }
             Err(_) => {

@@ -1,7 +1,7 @@
 //! Counters that all hosts share, in Redis. Each counts for a while from its first event on and is then gone. While
 //! Redis is away there are none, and whoever asks goes by what it has counted itself.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use redis::{RedisResult, Script};
@@ -9,6 +9,7 @@ use redis::{RedisResult, Script};
 use super::redis::{RedisConnection, RedisServers, within};
 use crate::clock::Clock;
 use crate::domain::moment::{BootTime, SECOND};
+use crate::foundation::{lock, with_sources};
 
 /// For connecting, and for every answer: a request waits for it.
 const TIMEOUT: Duration = Duration::from_millis(250);
@@ -133,7 +134,7 @@ impl SharedCounters {
     }
 
     fn rest(&self, error: &redis::RedisError) {
-        tracing::debug!(error = error as &dyn std::error::Error, "attempts are counted by this process alone");
+        tracing::debug!(error = with_sources(error), "attempts are counted by this process alone");
         let until = BootTime::from_micros(self.clock.boot().micros() + PAUSE);
         *self.link() = Link { connection: None, rests_until: Some(until) };
     }
@@ -143,8 +144,7 @@ impl SharedCounters {
     }
 
     fn link(&self) -> MutexGuard<'_, Link> {
-        // Nothing under this lock can leave the link half changed.
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.link)
     }
 }
 

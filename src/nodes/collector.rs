@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -19,6 +19,7 @@ use crate::config::crash_point::{CrashPoint, UsageStep};
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::usage::{UsageReply, raw_total};
+use crate::foundation::{lock, with_sources};
 use crate::store::clock;
 use crate::store::usage::batches;
 use crate::store::{Db, Fence, StoreError};
@@ -180,7 +181,7 @@ impl Collector {
             }
             Err(error) => {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = with_sources(&error),
                     node = unstaged.reply.node.0,
                     bytes = raw_total(&unstaged.reply.entries),
                     "a reply could not be staged; it is kept and tried again"
@@ -218,7 +219,7 @@ impl Collector {
         for (id, reply) in &orphan.replies {
             if let Err(error) = batches::stage(&self.0.db, *id, reply).await {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = with_sources(&error),
                     "a spooled reply could not be staged; trying again in a minute"
                 );
                 return;
@@ -281,9 +282,4 @@ impl Collector {
         let inner = self.0.clone();
         tokio::task::spawn_blocking(move || work(&inner)).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
     }
-}
-
-/// A panic elsewhere does not make what is inside worse.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

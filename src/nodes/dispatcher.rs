@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pending_changes::Desk;
 use crate::domain::ids::UserId;
+use crate::foundation::with_sources;
 use crate::store::nodes::expected_users;
 use crate::store::nodes::expected_users::NodeUser;
 use crate::store::nodes::sync_state;
@@ -71,7 +72,7 @@ async fn clear(fence: &Fence, desk: &Arc<Desk>, pause: Duration) {
 
 fn report(error: &StoreError, failing: &mut bool, what: &str) {
     if !std::mem::replace(failing, true) {
-        tracing::warn!(error = error as &dyn std::error::Error, "{what}");
+        tracing::warn!(error = with_sources(error), "{what}");
     }
 }
 

@@ -5,7 +5,7 @@
 //! is room for so many bytes of lists and no more.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
@@ -14,6 +14,7 @@ use tokio::task::yield_now;
 use super::full_sync::List;
 use super::session::SessionError;
 use crate::domain::ids::{NodeId, UserId};
+use crate::foundation::lock;
 use crate::store::nodes::expected_users;
 use crate::store::{Db, StoreError};
 
@@ -110,8 +111,7 @@ impl Lists {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<Order>> {
-        // Nothing in here panics half-way through a change.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 

@@ -4,7 +4,7 @@
 //! after some breaks it is unhealthy, with that as its message, until it has been one way for a while.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::connected::ConnectedNode;
 use crate::domain::ids::NodeId;
 use crate::domain::node::NodeStatus;
+use crate::foundation::lock;
 use crate::store::nodes::sync_state::Health;
 
 /// So many breaks within [`WINDOW`] are flapping.
@@ -107,8 +108,7 @@ impl Roster {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half-way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

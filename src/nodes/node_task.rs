@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::link::Target;
 use super::session::{Context, Session, SessionError};
 use crate::domain::ids::NodeId;
+use crate::foundation::with_sources;
 use crate::store::nodes::sync_state;
 use crate::store::nodes::sync_state::NodeRow;
 
@@ -81,7 +82,7 @@ pub(super) async fn keep(
                 context.roster.failed(node, error.to_string());
             }
             SessionError::Database(error) => {
-                let error = &error as &dyn std::error::Error;
+                let error = with_sources(&error);
                 tracing::warn!(node = row.name, error, "a node could not be synced: the database did not answer");
             }
             SessionError::Deposed => session.step_down().await,

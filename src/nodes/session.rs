@@ -27,6 +27,7 @@ use super::sync_stream::SyncStream;
 use super::tls::PanelIdentity;
 use crate::clock::Clock;
 use crate::domain::ids::{NodeId, UserId};
+use crate::foundation::with_sources;
 use crate::store::nodes::sync_state;
 use crate::store::nodes::sync_state::FirstSeen;
 use crate::store::{Fence, FenceError, StoreError};
@@ -105,7 +106,7 @@ impl<'a> Session<'a> {
         }
         let renew_from = self.keys.map_or(0, |(before, _)| before);
         if let Err(error) = sync_state::mark_dirty(self.context.fence.db(), self.node, renew_from).await {
-            let error = &error as &dyn std::error::Error;
+            let error = with_sources(&error);
             tracing::warn!(node = self.node.0, error, "a node with sends under way could not be marked");
         }
     }

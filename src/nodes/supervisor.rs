@@ -22,6 +22,7 @@ use super::tls::PanelIdentity;
 use crate::clock::Clock;
 use crate::domain::ids::NodeId;
 use crate::domain::node::NodeStatus;
+use crate::foundation::with_sources;
 use crate::store::nodes::sync_state;
 use crate::store::nodes::sync_state::{Health, NodeRow};
 use crate::store::{Fence, FenceError};
@@ -138,7 +139,7 @@ impl Supervisor {
                 Err(FenceError::Deposed) => {}
                 Err(FenceError::Store(error)) => {
                     if !std::mem::replace(&mut failing, true) {
-                        let error = &error as &dyn std::error::Error;
+                        let error = with_sources(&error);
                         tracing::warn!(error, "nodes can't be read, or how they are can't be written");
                     }
                 }

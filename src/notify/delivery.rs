@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::domain::moment::Moment;
 use crate::domain::notification::{Channel, Destination};
 use crate::domain::term::OpenWork;
+use crate::foundation::with_sources;
 use crate::store::notify::outbox;
 use crate::store::notify::outbox::OutboxEntry;
 use crate::store::{Fence, FenceError, IdList};
@@ -169,10 +170,7 @@ impl Delivery {
                 Err(FenceError::Deposed) => self.timing.poll,
                 // It may be that entries were sent and could not be entered: at once they would be sent again and again.
                 Err(FenceError::Store(error)) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the outbox does not answer; trying again"
-                    );
+                    tracing::warn!(error = with_sources(&error), "the outbox does not answer; trying again");
                     stop.run_until_cancelled(sleep(self.timing.silence)).await;
                     continue;
                 }

@@ -1,12 +1,12 @@
 //! The HTTP clients of notifications, and what can go wrong with a request, in words that give no address away.
 
-use std::error::Error;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Proxy, RequestBuilder, Response, StatusCode};
 
 use crate::config::secret::Secret;
+use crate::foundation::chain;
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// From the first byte sent to the last one received.
@@ -38,15 +38,16 @@ pub(super) fn client(proxy: Option<(&'static str, &Secret)>) -> Result<Client, C
     let mut setting = "the TLS of notifications";
     if let Some((name, url)) = proxy {
         setting = name;
-        let proxy = Proxy::all(url.expose()).map_err(|error| ClientError { setting, reason: chain(error) })?;
+        let proxy =
+            Proxy::all(url.expose()).map_err(|error| ClientError { setting, reason: chain_without_address(error) })?;
         builder = builder.proxy(proxy);
     }
-    builder.build().map_err(|error| ClientError { setting, reason: chain(error) })
+    builder.build().map_err(|error| ClientError { setting, reason: chain_without_address(error) })
 }
 
 /// Sends; any answer is one.
 pub(super) async fn send(request: RequestBuilder) -> Result<Response, Failure> {
-    request.send().await.map_err(|error| Failure::Silent(chain(error)))
+    request.send().await.map_err(|error| Failure::Silent(chain_without_address(error)))
 }
 
 /// What an answer other than yes says.
@@ -64,15 +65,7 @@ impl Failure {
     }
 }
 
-/// An error with its causes, without the address: it has the bot's token or the webhook's in it.
-fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+/// The error and its sources without the address, which contains a token.
+fn chain_without_address(error: reqwest::Error) -> String {
+    chain(&error.without_url())
 }

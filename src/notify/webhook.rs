@@ -42,7 +42,7 @@ impl Webhook {
 /// `sha256=` and the HMAC-SHA256 of the body in hex, keyed with the webhook's secret.
 fn signature(secret: &Secret, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-    let digits = hmac::sign(&key, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits = hex::encode(hmac::sign(&key, body));
     format!("sha256={digits}")
 }
 

@@ -18,6 +18,7 @@ use crate::cluster::leadership::Leadership;
 use crate::cluster::wakeup::{Wakeup, WakeupReceiver};
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
+use crate::foundation::{chain, with_sources};
 use crate::store::clock;
 use crate::store::cluster::runs;
 use crate::store::cluster::runs::{Outcome, Run, Trigger};
@@ -99,10 +100,7 @@ impl Driver {
                     break;
                 }
                 Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "a pass of the scheduler failed; trying again"
-                    );
+                    tracing::warn!(error = with_sources(&error), "a pass of the scheduler failed; trying again");
                     POLL
                 }
             };
@@ -130,10 +128,7 @@ impl Driver {
                 Ok(Ok(since)) => return Some(since.into_iter().collect()),
                 Ok(Err(FenceError::Deposed)) => return None,
                 Ok(Err(error)) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the ledger can't be settled; trying again"
-                    );
+                    tracing::warn!(error = with_sources(&error), "the ledger can't be settled; trying again");
                     sleep(POLL).await;
                 }
             }
@@ -272,7 +267,7 @@ impl Driver {
             let outcome = match self.body(leadership, run, now).await {
                 Ok(items) => Outcome::Done(items),
                 Err(TaskError::Fence(FenceError::Deposed)) => return Err(FenceError::Deposed),
-                Err(error) => Outcome::Failed(error.chain()),
+                Err(error) => Outcome::Failed(chain(&error)),
             };
             surely(leadership, || ledger.finish(run, &outcome)).await?;
             let Outcome::Failed(error) = outcome else {
@@ -319,7 +314,7 @@ async fn surely<T, F: Future<Output = Result<T, FenceError>>>(
     loop {
         match entry().await {
             Err(FenceError::Store(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the ledger does not answer; trying again");
+                tracing::warn!(error = with_sources(&error), "the ledger does not answer; trying again");
             }
             settled => return settled,
         }

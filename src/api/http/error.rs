@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::field_errors::FieldErrors;
+use crate::foundation::chain;
 use crate::store::{Fault, StoreError};
 
 /// The body of every refusal but a 422.
@@ -134,9 +135,7 @@ impl ApiError {
 
     /// The cause and its causes, outermost first, on one line; for the log.
     pub fn causes(&self) -> Option<String> {
-        let first: &dyn StdError = self.cause.as_deref()?;
-        let chain = std::iter::successors(Some(first), |error| (*error).source());
-        Some(chain.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+        Some(chain(self.cause.as_deref()?))
     }
 
     /// The answer.

@@ -1,10 +1,12 @@
 //! SharedRng for requests: one generator, seeded from outside, that others are taken from.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use rand::rngs::StdRng;
 use rand::{CryptoRng, SeedableRng};
+
+use crate::foundation::lock;
 
 /// Makes generators.
 pub struct SharedRng(Mutex<StdRng>);
@@ -17,7 +19,7 @@ impl SharedRng {
 
     /// A generator of one request's own.
     pub fn fork(&self) -> StdRng {
-        StdRng::from_rng(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        StdRng::from_rng(&mut *lock(&self.0))
     }
 }
 

@@ -24,6 +24,7 @@ use crate::domain::host::variables::HostVariables;
 use crate::domain::subscription_settings::RuleResult;
 use crate::domain::user::User;
 use crate::domain::user::document::UserDocument;
+use crate::foundation::with_sources;
 use crate::subscription::etag::etag;
 use crate::subscription::headers::headers;
 use crate::subscription::{Format, LeftOut, Request, render};
@@ -214,7 +215,7 @@ impl State {
             tracing::debug!(user = user.id.0, host = host.0, ?format, "the host is left out: {reason}");
         }
         if let Some(error) = rendered.template_error {
-            tracing::error!(error = &error as &dyn std::error::Error, "the built-in template is used instead");
+            tracing::error!(error = with_sources(&error), "the built-in template is used instead");
         }
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
         response.set_body(Body::from_string(rendered.body));

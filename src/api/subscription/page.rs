@@ -7,6 +7,7 @@ use crate::actions::subscriptions::Sources;
 use crate::api::http::client::Client;
 use crate::api::state::State;
 use crate::domain::user::User;
+use crate::foundation::with_sources;
 use crate::subscription::headers::ascii;
 use crate::subscription::pages::{PageError, Support};
 use crate::subscription::{Format, render};
@@ -37,7 +38,7 @@ impl State {
 /// A page; the error is that of the operator's own one, in whose place it is.
 pub(in crate::api) fn response(page: String, error: Option<PageError>) -> Response {
     if let Some(error) = error {
-        tracing::error!(error = &error as &dyn std::error::Error, "the built-in page is shown instead");
+        tracing::error!(error = with_sources(&error), "the built-in page is shown instead");
     }
     // The address of a subscription is a secret: it is told to nobody else and kept nowhere.
     Response::builder()

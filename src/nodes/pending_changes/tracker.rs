@@ -5,12 +5,13 @@
 //! was not, is no letter to that node.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::domain::ids::{NodeId, UserId};
+use crate::foundation::lock;
 use crate::store::nodes::expected_users::{NodeUser, ServiceTags};
 use crate::store::users::changes::Mark;
 
@@ -163,8 +164,7 @@ impl Desk {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half-way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -126,18 +126,6 @@ impl TaskError {
             _ => false,
         }
     }
-
-    /// The error with all its causes in one line, for the ledger.
-    pub(super) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
-    }
 }
 
 /// Runs a task; returns on how many things it worked.

@@ -12,6 +12,7 @@ use crate::config::crash_point::UsageStep;
 use crate::domain::moment::SECOND;
 use crate::domain::notification::Event;
 use crate::domain::user::User;
+use crate::foundation::chain;
 use crate::store::usage::batches;
 use crate::store::usage::batches::{Batch, BatchKey, Waiting};
 use crate::store::usage::totals::{Applied, ApplyOptions};
@@ -74,13 +75,13 @@ async fn work_off(context: &Context, step: Step, end: Option<Instant>) -> Result
 /// set aside if that is what it is.
 async fn together_or_alone(context: &Context, step: Step, batches: &[Batch]) -> Result<i64, TaskError> {
     match step.take(context, batches).await {
-        Err(error) if error.is_data() => tracing::debug!(error = error.chain(), "trying usage batches one by one"),
+        Err(error) if error.is_data() => tracing::debug!(error = chain(&error), "trying usage batches one by one"),
         settled => return settled,
     }
     let mut charged = 0;
     for batch in batches {
         match step.take(context, std::slice::from_ref(batch)).await {
-            Err(error) if error.is_data() => set_aside(context, batch.key, &error.chain()).await?,
+            Err(error) if error.is_data() => set_aside(context, batch.key, &chain(&error)).await?,
             settled => charged += settled?,
         }
     }

@@ -12,6 +12,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, query, query_scalar};
 use tokio::time::sleep;
 
+use crate::foundation::with_sources;
 use crate::store::{Db, Engine, StoreError, Transient, Tx, read, run, statements};
 
 /// The newest migration of this program.
@@ -91,10 +92,7 @@ pub async fn migrate_to(db: &Db, version: i64) -> Result<usize, MigrationError> 
     loop {
         match attempt(db, version).await {
             Err(MigrationError::Store(error)) if error.is_transient() && attempts.next().is_some() => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "migrations wait for others who use the tables"
-                );
+                tracing::warn!(error = with_sources(&error), "migrations wait for others who use the tables");
                 sleep(PAUSE).await;
             }
             other => return other,

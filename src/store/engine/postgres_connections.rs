@@ -2,7 +2,7 @@
 //! message and an answer more for each statement, a third of what a small one costs. It makes, tests and ends the
 //! connections here; those that are in use stay out of it.)
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -10,6 +10,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
+
+use crate::foundation::lock;
 
 /// So long after it was last heard of, a connection is taken to be there still.
 const PROVEN: Duration = Duration::from_millis(250);
@@ -137,8 +139,7 @@ impl Shared {
     }
 
     fn ready(&self) -> MutexGuard<'_, Vec<Ready>> {
-        // Nothing under this lock can leave the list half changed.
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ready)
     }
 }
 

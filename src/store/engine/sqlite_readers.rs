@@ -1,7 +1,7 @@
 //! SQLite's readers: connections that are lent for one statement each. (sqlx's pool pings a connection before and after
 //! that. SQLite can't have broken off meanwhile, and a ping hands over to its thread and back, as the statement does.)
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -13,6 +13,8 @@ use sqlx::{ConnectOptions, Connection, Either, Execute, Executor, SqlStr, Sqlite
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+
+use crate::foundation::lock;
 
 /// The readers. Cheap to clone. A statement runs on `&Readers`.
 #[derive(Clone, Debug)]
@@ -83,8 +85,7 @@ impl Readers {
 
 impl Shared {
     fn free(&self) -> MutexGuard<'_, Vec<SqliteConnection>> {
-        // Nothing under this lock can leave the list half changed.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.free)
     }
 }
 
