@@ -1,4 +1,4 @@
-//! `/api/cluster`: who is there, who leads, what ran and what runs next; to run a task now, and to hand over.
+//! `/api/cluster`: members, leader, tasks and their runs; running a task now, and stepping down.
 
 use deserr::Deserr;
 use poem::http::StatusCode;
@@ -7,13 +7,13 @@ use serde::Serialize;
 use utoipa::openapi::schema::Array;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::http::auth::Sudo;
+use super::http::auth::SudoAdmin;
 use super::http::body::{Empty, Json};
-use super::http::enum_text::words_for;
+use super::http::enum_text::EnumText;
+use super::http::enum_text::text_list_param;
 use super::http::error::ApiError;
 use super::http::field_errors::FieldErrors;
-use super::http::input::Both;
-use super::http::loose::Word;
+use super::http::input::Inputs;
 use super::http::paging::{Page, Paging};
 use super::http::query::{Params, Path, Query};
 use super::http::routes::{Routes, get, post};
@@ -47,31 +47,31 @@ pub(super) fn routes(routes: Routes) -> Routes {
 pub struct ClusterResponse {
     /// `CLUSTER_NAME`.
     cluster: String,
-    /// The process that answers.
+    /// Instance id of the process that answers.
     instance: String,
-    /// `redis`, or `database` where there is none.
+    /// What the scheduler lease is coordinated by: `redis`, or `database` without Redis.
     coordination: &'static str,
-    /// `ok`, `off` or `down`.
+    /// Status of Redis: `ok`, `off` or `down`.
     redis: &'static str,
-    /// Null while nobody leads.
+    /// The leader, or null if there is none.
     leader: Option<LeaderResponse>,
     members: Vec<MemberResponse>,
     tasks: Vec<TaskResponse>,
 }
 
-/// Who leads.
+/// The process that holds the scheduler lease.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LeaderResponse {
     instance: String,
     host: String,
-    /// The number of its term.
+    /// Number of the leader's term.
     epoch: i64,
     acquired_at: String,
-    /// Until when, unless it is renewed.
+    /// When the lease expires unless renewed.
     lease_until: String,
 }
 
-/// A process.
+/// A live process of the cluster.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MemberResponse {
     instance: String,
@@ -82,16 +82,16 @@ pub struct MemberResponse {
     version: String,
     started_at: String,
     last_seen: String,
-    /// Whether it leads.
+    /// True for the leader.
     leader: bool,
 }
 
-/// A task with its newest run.
+/// A scheduled task with its latest run.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TaskResponse {
     name: String,
     period_seconds: f64,
-    /// Whether this process would run it as leader.
+    /// True if the process that answers would run the task as leader.
     enabled: bool,
     last_slot: Option<String>,
     last_state: Option<String>,
@@ -104,7 +104,7 @@ pub struct TaskResponse {
     next_slot: Option<String>,
 }
 
-/// A row of the ledger.
+/// A run of a task.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RunResponse {
     task: String,
@@ -112,7 +112,7 @@ pub struct RunResponse {
     epoch: i64,
     instance: String,
     attempts: i64,
-    /// `schedule` or `request`.
+    /// What started the run: `schedule` or `request`.
     trigger: String,
     state: String,
     started_at: String,
@@ -122,45 +122,47 @@ pub struct RunResponse {
     error: Option<String>,
 }
 
-/// A run that was asked for.
+/// A requested run.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RunRequested {
     task: &'static str,
-    /// Its slot in the ledger.
+    /// Slot of the run.
     slot: String,
 }
 
-/// A task in a path.
+/// The path of a task.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
 pub struct TaskPath {
-    /// Its name.
+    /// Name of the task.
     name: String,
 }
 
-/// Which runs to list.
+/// Filters of a list of runs.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub struct RunQuery {
-    /// Of this task.
+    /// Filter by the name of the task.
     #[deserr(default)]
     #[param(required = false)]
     task: String,
     #[deserr(default)]
     #[param(schema_with = states)]
-    state: Vec<Word<RunState>>,
+    state: Vec<EnumText<RunState>>,
 }
 
 impl Params for RunQuery {
     const REPEATABLE: &'static [&'static str] = &["state"];
 }
 
-/// Shows the cluster.
+/// Returns the state of the cluster.
+///
+/// For sudo admins. Returns the live processes, the leader, and each task with its latest run and next slot.
 #[utoipa::path(get, path = "/api/cluster", tag = "Cluster", responses((status = 200, body = ClusterResponse)))]
 #[handler]
-async fn read(state: &State, _: Sudo) -> Result<Json<ClusterResponse>, ApiError> {
+async fn read(state: &State, _: SudoAdmin) -> Result<Json<ClusterResponse>, ApiError> {
     let (db, view) = (&state.panel.db, &state.cluster);
     let now = clock::now(db).await?;
     let lease = lease::current(db, &state.panel.clock, view.boot_id(db.engine())).await?;
@@ -172,7 +174,7 @@ async fn read(state: &State, _: Sudo) -> Result<Json<ClusterResponse>, ApiError>
     for task in Task::ALL {
         let last = last_runs.iter().find(|last| last.task == task.name());
         let own = view.schedules.iter().find(|schedule| schedule.task == task);
-        // The leader's period counts, and that is the one in the database.
+        // The leader's period applies, and that is the one in the database.
         let period = last.map(|last| last.period).or(own.map(|own| own.period)).unwrap_or(0);
         tasks.push(task_response(task, period, own.is_some(), last, now));
     }
@@ -191,14 +193,16 @@ async fn read(state: &State, _: Sudo) -> Result<Json<ClusterResponse>, ApiError>
     }))
 }
 
-/// Lists the ledger, newest first.
+/// Lists runs of tasks, newest first.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/cluster/runs", tag = "Cluster", params(RunQuery, Paging),
     responses((status = 200, body = Page<RunResponse>)))]
 #[handler]
 async fn list_runs(
     state: &State,
-    _: Sudo,
-    Both(Query(query), paging): Both<Query<RunQuery>, Paging>,
+    _: SudoAdmin,
+    Inputs(Query(query), paging): Inputs<Query<RunQuery>, Paging>,
 ) -> Result<Json<Page<RunResponse>>, ApiError> {
     let filter = RunFilter { task: query.task, states: query.state.iter().map(|state| state.0).collect() };
     let rows = runs::page(&state.panel.db, &filter, paging.limit(), paging.offset()).await?;
@@ -206,27 +210,31 @@ async fn list_runs(
     Ok(Json(paging.page(rows.into_iter().map(RunResponse::from).collect(), total)))
 }
 
-/// Runs a task now, on whichever host leads.
+/// Requests a run of a task.
+///
+/// For sudo admins. The leader runs the task as soon as possible. Returns the slot of the run.
 #[utoipa::path(post, path = "/api/cluster/tasks/{name}/run", tag = "Cluster", params(TaskPath),
     responses((status = 202, body = RunRequested), (status = 404, description = "No such task")))]
 #[handler]
-async fn run_now(state: &State, _: Sudo, Path(at): Path<TaskPath>) -> Result<Response, ApiError> {
-    let task = Task::from_name(&at.name).ok_or_else(|| ApiError::not_found("The task"))?;
+async fn run_now(state: &State, _: SudoAdmin, Path(path): Path<TaskPath>) -> Result<Response, ApiError> {
+    let task = Task::from_name(&path.name).ok_or_else(|| ApiError::not_found("The task"))?;
     let slot = cluster::run_now(&state.panel, task).await?;
     let requested = RunRequested { task: task.name(), slot: slot.utc_iso() };
     Ok(Json(requested).with_status(StatusCode::ACCEPTED).into_response())
 }
 
-/// Asks whoever leads to hand over.
+/// Asks the leader to step down.
+///
+/// For sudo admins. Another process takes over, if there is one.
 #[utoipa::path(post, path = "/api/cluster/step-down", tag = "Cluster", responses((status = 202, body = Empty)))]
 #[handler]
-async fn step_down(state: &State, _: Sudo) -> Result<Response, ApiError> {
+async fn step_down(state: &State, _: SudoAdmin) -> Result<Response, ApiError> {
     cluster::step_down(&state.panel).await?;
     Ok(Json(Empty {}).with_status(StatusCode::ACCEPTED).into_response())
 }
 
 fn states() -> Array {
-    words_for::<RunState>("Those in one of these states.")
+    text_list_param::<RunState>("Filter by state.")
 }
 
 fn leader_response(lease: &Lease, now: Moment) -> Option<LeaderResponse> {

@@ -1,4 +1,4 @@
-//! The pages for people who come by without a link: the front page, and the dashboard's place.
+//! The home page, and the path of the dashboard.
 
 use poem::{Response, handler};
 use utoipa::OpenApi;
@@ -16,7 +16,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.at("/", get(front))
 }
 
-/// The routes whose place is a setting: `dashboard` begins and ends with a slash.
+/// Adds the dashboard at `dashboard`, a path that begins and ends with a slash.
 pub(super) fn routes_at(routes: Routes, dashboard: &str) -> Routes {
     routes.folder(dashboard, get(no_dashboard))
 }
@@ -30,13 +30,13 @@ const NO_DASHBOARD: &str = r#"<!doctype html>
 <title>Sarban</title>
 </head>
 <body>
-<p>This program was built without a dashboard. With <code>DOCS=true</code> its API can be tried at
-<a href="/docs">/docs</a>; a dashboard of your own can call it from any address.</p>
+<p>This build has no dashboard. Set <code>DOCS=true</code> to try the API at <a href="/docs">/docs</a>. A dashboard hosted
+elsewhere can call the API from any origin.</p>
 </body>
 </html>
 "#;
 
-/// The front page.
+/// Returns the home page.
 #[utoipa::path(get, path = "/", tag = "Page", security(()),
     responses((status = 200, body = String, content_type = "text/html")))]
 #[handler]

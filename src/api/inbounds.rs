@@ -1,17 +1,17 @@
-//! `/api/inbounds`: what the nodes offer, as they described it.
+//! `/api/inbounds`: inbounds, as the nodes report them.
 
 use deserr::Deserr;
 use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::http::auth::Sudo;
+use super::http::auth::SudoAdmin;
 use super::http::body::Json;
-use super::http::enum_text::word;
+use super::http::enum_text::text_schema;
 use super::http::error::ApiError;
 use super::http::field_errors::FieldErrors;
-use super::http::input::Both;
-use super::http::loose::Int;
+use super::http::input::Inputs;
+use super::http::loose::LooseInt;
 use super::http::paging::{Page, Paging};
 use super::http::query::{Params, Path, Query};
 use super::http::routes::{Routes, get};
@@ -36,7 +36,7 @@ pub struct InboundResponse {
     id: i64,
     tag: String,
     protocol: String,
-    /// The node's own JSON text.
+    /// Configuration of the inbound as the node sent it, JSON text.
     config: String,
     node: InboundNodeResponse,
     service_ids: Vec<i64>,
@@ -49,41 +49,43 @@ pub struct InboundNodeResponse {
     name: String,
     address: String,
     port: i64,
-    #[schema(schema_with = word::<ConnectionBackend>)]
+    #[schema(schema_with = text_schema::<ConnectionBackend>)]
     connection_backend: &'static str,
     #[schema(minimum = 0)]
     usage_coefficient: f64,
 }
 
-/// An inbound in a path.
+/// The path of an inbound.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
 pub struct InboundPath {
-    /// Its id.
+    /// Id of the inbound.
     #[param(value_type = i64)]
-    pub id: Int,
+    pub id: LooseInt,
 }
 
-/// Which inbounds to list.
+/// Filters of a list of inbounds.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub struct InboundQuery {
-    /// A part of the tag in any case; `%` and `_` are wildcards.
+    /// Filter by a part of the tag, case-insensitive. `%` and `_` are wildcards.
     #[deserr(default)]
     #[param(required = false)]
     tag: String,
 }
 
 /// Lists inbounds.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/inbounds", tag = "Inbound", params(InboundQuery, Paging),
     responses((status = 200, body = Page<InboundResponse>)))]
 #[handler]
 async fn list(
     state: &State,
-    _: Sudo,
-    Both(Query(query), paging): Both<Query<InboundQuery>, Paging>,
+    _: SudoAdmin,
+    Inputs(Query(query), paging): Inputs<Query<InboundQuery>, Paging>,
 ) -> Result<Json<Page<InboundResponse>>, ApiError> {
     let db = &state.panel.db;
     let views = inbounds::page(db, &query.tag, paging.limit(), paging.offset()).await?;
@@ -91,22 +93,24 @@ async fn list(
     Ok(Json(paging.page(views.into_iter().map(InboundResponse::from).collect(), total)))
 }
 
-/// Shows an inbound.
+/// Returns an inbound.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/inbounds/{id}", tag = "Inbound", params(InboundPath),
     responses((status = 200, body = InboundResponse), (status = 404, description = "No such inbound")))]
 #[handler]
-async fn read(state: &State, _: Sudo, Path(at): Path<InboundPath>) -> Result<Json<InboundResponse>, ApiError> {
-    let view = inbounds::by_id(&state.panel.db, at.id()).await?;
-    Ok(Json(view.ok_or_else(unknown)?.into()))
+async fn read(state: &State, _: SudoAdmin, Path(path): Path<InboundPath>) -> Result<Json<InboundResponse>, ApiError> {
+    let view = inbounds::by_id(&state.panel.db, path.id()).await?;
+    Ok(Json(view.ok_or_else(not_found)?.into()))
 }
 
-/// 404: an inbound is not there.
-pub(super) fn unknown() -> ApiError {
+/// 404: the inbound does not exist.
+pub(super) fn not_found() -> ApiError {
     ApiError::not_found("The inbound")
 }
 
 impl InboundPath {
-    /// The id.
+    /// Id of the inbound.
     pub const fn id(&self) -> InboundId {
         InboundId(self.id.0)
     }

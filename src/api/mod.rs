@@ -1,7 +1,7 @@
-//! The HTTP API: one file per resource over a small foundation.
+//! The HTTP API: one file or folder per resource on top of a small foundation, `http`.
 //!
 //! A resource's file holds its request and response types, its handlers, `routes`, which `all_routes` below adds, and
-//! `Doc`, which `openapi.rs` merges (a test compares the two):
+//! `Doc`, which `docs/openapi.rs` merges. A test compares the two:
 //!
 //! ```ignore
 //! #[derive(OpenApi)]
@@ -12,33 +12,35 @@
 //!     routes
 //!         .at("/api/things", get(list).post(create))
 //!         .at("/api/things/:name", one())
-//!         // `/api/things/current` is a route of its own for GET and a thing of that name for all else.
-//!         .beside("/api/things/:name", "current", get(current), one())
+//!         // GET `/api/things/current` has a handler of its own. For other methods `current` is the name of a thing.
+//!         .at_literal_or_param("/api/things/:name", "current", get(current), one())
 //! }
 //!
 //! #[utoipa::path(put, path = "/api/things/{name}", tag = "Thing", params(…), responses(…))] // or security(())
 //! #[handler]
 //! async fn modify(
 //!     state: &State,
-//!     Sudo(by): Sudo,                                      // rights first: 401, 403
-//!     Both(Path(at), Json(change)): Both<Path<ThingName>, Json<ThingChange>>, // then all wrong fields at once: 422
-//! ) -> Result<Json<ThingResponse>, ApiError> { … }         // then 404, 409
+//!     SudoAdmin(by): SudoAdmin, // rights first: 401, 403
+//!     Inputs(Path(path), Json(change)): Inputs<Path<ThingPath>, Json<ThingChange>>, // then all wrong fields at once: 422
+//! ) -> Result<Json<ThingResponse>, ApiError> { … } // then 404, 409
 //! ```
 //!
 //! | for | see |
 //! |---|---|
-//! | errors; `StoreError` turns into one | [`http::error::ApiError`] |
-//! | JSON in and out | [`http::body::Json`] |
+//! | errors, including those of the store | [`http::error::ApiError`] |
+//! | JSON bodies and responses | [`http::body::Json`] |
 //! | forms | [`http::form::Form`] |
 //! | path and query parameters | [`http::query::Path`], [`http::query::Query`] |
-//! | several inputs, their errors together | [`http::input::Both`] |
-//! | integers, booleans, moments, words, as lenient as the contract | [`http::loose`] |
-//! | pages | [`http::paging::Paging`], [`http::paging::Page`] |
-//! | who is asking | [`http::auth::CurrentAdmin`], [`http::auth::Sudo`] |
-//! | from where, and absolute addresses | [`http::client::Client`] |
+//! | several inputs with their errors in one response | [`http::input::Inputs`] |
+//! | integers, booleans and dates in all accepted spellings | [`http::loose`] |
+//! | enums as text | [`http::enum_text`] |
+//! | paged lists | [`http::paging::Paging`], [`http::paging::Page`] |
+//! | the signed-in admin | [`http::auth::CurrentAdmin`], [`http::auth::SudoAdmin`] |
+//! | the client's address, and absolute URLs | [`http::client::Client`] |
+//! | routes exempt from admission | [`http::routes::Methods::without_permit`] |
 //!
-//! Request types derive `Deserr` with `#[deserr(error = FieldErrors)]`; a field that may be missing says
-//! `#[deserr(default)]`; in a change, `Option<T>` is "null or missing = unchanged".
+//! Request types derive `Deserr` with `#[deserr(error = FieldErrors)]`. A field that may be missing has
+//! `#[deserr(default)]`. In a change, null or a missing field leaves the value unchanged: `Option<T>`.
 
 use std::sync::Arc;
 
@@ -68,19 +70,19 @@ use http::boundary::Boundary;
 use http::routes::Routes;
 use state::State;
 
-/// The whole API, ready to be served.
+/// The endpoint of all requests.
 pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
     let routes = home::routes_at(all_routes(), state.options.http.dashboard_path.as_str());
     Boundary { state, routes: routes.into_endpoint() }
 }
 
-/// Method and path of every endpoint, as `(GET, /api/users/:username)`.
+/// Method and path of every endpoint, for example `(GET, /api/users/:username)`.
 pub fn endpoints() -> Vec<(String, String)> {
     let routes = all_routes();
     routes.registered().iter().map(|(method, path)| (method.to_string(), path.clone())).collect()
 }
 
-/// Every route.
+/// The routes of all resources.
 fn all_routes() -> Routes {
     Routes::default()
         .and(admins::routes)
@@ -103,4 +105,57 @@ fn all_routes() -> Routes {
         .and(usage::routes)
         .and(users::node_status::routes)
         .and(users::routes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_registered_route_is_in_the_openapi_document_and_no_other() {
+        let document = serde_json::to_value(docs::openapi::document()).expect("JSON");
+        let registered: BTreeSet<String> = endpoints()
+            .iter()
+            .map(|(method, path)| {
+                let parts = path.split('/').map(|part| match part.strip_prefix(':') {
+                    Some(name) => format!("{{{name}}}"),
+                    None => part.to_owned(),
+                });
+                format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
+            })
+            .collect();
+        let paths = document["paths"].as_object().expect("paths").iter();
+        let described: BTreeSet<String> = paths
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().expect("methods").keys();
+                methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+            })
+            .collect();
+        assert_eq!(described.difference(&registered).collect::<Vec<_>>(), Vec::<&String>::new(), "without a route");
+        assert_eq!(registered.difference(&described).collect::<Vec<_>>(), Vec::<&String>::new(), "not described");
+        assert_eq!(document["openapi"], "3.1.0");
+    }
+
+    #[test]
+    fn probes_sign_in_and_requests_to_nodes_need_no_permit() {
+        let routes = all_routes();
+        let mut exempt: Vec<String> =
+            routes.without_permit().iter().map(|(method, path)| format!("{method} {path}")).collect();
+        exempt.sort();
+        assert_eq!(
+            exempt,
+            [
+                "GET /api/nodes/:node_id/:backend/config",
+                "GET /api/nodes/:node_id/:backend/logs",
+                "GET /api/nodes/:node_id/:backend/stats",
+                "GET /health/live",
+                "GET /health/ready",
+                "GET /metrics",
+                "POST /api/admins/token",
+                "PUT /api/nodes/:node_id/:backend/config",
+            ]
+        );
+    }
 }

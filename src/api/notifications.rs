@@ -1,4 +1,4 @@
-//! `/api/notifications`: what waits in the outbox, what has arrived, and the dead entries, which can be tried again.
+//! `/api/notifications`: the outbox with waiting, delivered and dead notifications, and retrying one.
 
 use deserr::Deserr;
 use poem::handler;
@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::http::auth::Sudo;
+use super::http::auth::SudoAdmin;
 use super::http::body::Json;
-use super::http::enum_text::word_for;
+use super::http::enum_text::{EnumText, text_param};
 use super::http::error::ApiError;
 use super::http::field_errors::FieldErrors;
-use super::http::input::Both;
-use super::http::loose::{Int, Word};
+use super::http::input::Inputs;
+use super::http::loose::LooseInt;
 use super::http::paging::{Page, Paging};
 use super::http::query::{Params, Path, Query};
 use super::http::routes::{Routes, get, post};
@@ -34,87 +34,96 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.at("/api/notifications", get(list)).at("/api/notifications/:id/retry", post(retry))
 }
 
-/// A piece of news on its way to one destination.
+/// A notification for one destination.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Notification {
     id: i64,
-    /// webhook or telegram.
+    /// `webhook` or `telegram`.
     channel: String,
-    /// On Telegram the chat; else empty.
+    /// Chat id on Telegram; empty for the webhook.
     recipient: String,
-    /// What happened, in the words of the webhook.
+    /// Event, by its name in webhooks.
     action: String,
     user_id: i64,
-    /// waiting, delivered or dead.
+    /// `waiting`, `delivered` or `dead`.
     state: String,
-    /// Attempts to deliver so far.
+    /// Number of delivery attempts so far.
     attempts: i64,
-    /// Why the last attempt failed.
+    /// Error of the last attempt.
     error: Option<String>,
-    /// When it happened: UTC, ISO 8601.
+    /// Time of the event. UTC, ISO 8601.
     created_at: String,
-    /// When it is tried next; null when it will not be.
+    /// Time of the next attempt; null if there will be none.
     next_attempt_at: Option<String>,
-    /// When it was delivered or given up.
+    /// Time of the delivery, or when delivery was given up.
     finished_at: Option<String>,
-    /// The webhook's object.
+    /// JSON object that the webhook receives.
     #[schema(value_type = Object)]
     payload: Value,
 }
 
-/// Which ones to list.
+/// Filters of a list of notifications.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 struct NotificationQuery {
     #[deserr(default)]
     #[param(schema_with = channel)]
-    channel: Option<Word<Channel>>,
+    channel: Option<EnumText<Channel>>,
     #[deserr(default)]
     #[param(schema_with = state)]
-    state: Option<Word<DeliveryState>>,
+    state: Option<EnumText<DeliveryState>>,
 }
 
-/// Which one.
+/// The path of a notification.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
 struct NotificationPath {
-    /// Its id.
+    /// Id of the notification.
     #[param(value_type = i64)]
-    id: Int,
+    id: LooseInt,
 }
 
 /// Lists notifications, newest first.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/notifications", tag = "Notification", params(NotificationQuery, Paging),
     responses((status = 200, body = Page<Notification>)))]
 #[handler]
 async fn list(
     state: &State,
-    _: Sudo,
-    Both(Query(query), paging): Both<Query<NotificationQuery>, Paging>,
+    _: SudoAdmin,
+    Inputs(Query(query), paging): Inputs<Query<NotificationQuery>, Paging>,
 ) -> Result<Json<Page<Notification>>, ApiError> {
-    let filter = Filter { channel: query.channel.map(|word| word.0), state: query.state.map(|word| word.0) };
+    let filter =
+        Filter { channel: query.channel.map(|channel| channel.0), state: query.state.map(|channel| channel.0) };
     let entries = outbox::page(&state.panel.db, &filter, paging.offset(), paging.limit()).await?;
     let total = outbox::count(&state.panel.db, &filter).await?;
     Ok(Json(paging.page(entries.into_iter().map(Notification::from).collect(), total)))
 }
 
-/// Has a notification tried again from the beginning, at once: for dead entries, and for those who can't wait.
+/// Retries a notification now with a fresh attempt count.
+///
+/// For sudo admins. Works for dead and for waiting notifications. Returns the notification.
 #[utoipa::path(post, path = "/api/notifications/{id}/retry", tag = "Notification", params(NotificationPath),
     responses((status = 200, body = Notification), (status = 404, description = "No such notification"),
-              (status = 409, description = "It was delivered")))]
+              (status = 409, description = "The notification is already delivered")))]
 #[handler]
-async fn retry(state: &State, _: Sudo, Path(at): Path<NotificationPath>) -> Result<Json<Notification>, ApiError> {
-    Ok(Json(notifications::try_again(&state.panel, at.id.0).await?.into()))
+async fn retry(
+    state: &State,
+    _: SudoAdmin,
+    Path(path): Path<NotificationPath>,
+) -> Result<Json<Notification>, ApiError> {
+    Ok(Json(notifications::try_again(&state.panel, path.id.0).await?.into()))
 }
 
 fn channel() -> utoipa::openapi::Object {
-    word_for::<Channel>("Those that go this way.")
+    text_param::<Channel>("Only notifications on this channel.")
 }
 
 fn state() -> utoipa::openapi::Object {
-    word_for::<DeliveryState>("Those that have come this far.")
+    text_param::<DeliveryState>("Only notifications in this state.")
 }
 
 impl Params for NotificationQuery {}
@@ -143,7 +152,7 @@ impl From<NoticeError> for ApiError {
     fn from(error: NoticeError) -> Self {
         match error {
             NoticeError::NotFound => Self::not_found("The notification"),
-            NoticeError::Delivered => Self::new(StatusCode::CONFLICT, "The notification was delivered"),
+            NoticeError::Delivered => Self::new(StatusCode::CONFLICT, "The notification is already delivered"),
             NoticeError::Store(error) => error.into(),
         }
     }

@@ -1,16 +1,16 @@
-//! `/api/system/settings`: what admins set while the panel runs.
+//! `/api/system/settings`: settings that admins change at run time.
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use poem::handler;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
-use super::http::auth::Sudo;
+use super::http::auth::SudoAdmin;
 use super::http::body::Json;
-use super::http::enum_text::word;
+use super::http::enum_text::{EnumText, text_schema};
 use super::http::error::ApiError;
 use super::http::field_errors::FieldErrors;
-use super::http::loose::{Flag, Int, OrNull, Word};
+use super::http::loose::{LooseBool, LooseInt, Nullable};
 use super::http::routes::{Routes, get};
 use super::state::State;
 use crate::actions;
@@ -30,146 +30,153 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .at("/api/system/settings/telegram", get(telegram).put(set_telegram))
 }
 
-/// The settings of all subscriptions.
+/// Settings of all subscriptions.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SubscriptionSettingsResponse {
-    /// Browsers get the web page instead of a configuration.
+    /// True to send browsers a web page instead of a configuration.
     template_on_acceptance: bool,
-    /// What apps call the subscription.
+    /// Name of the subscription in client apps.
     profile_title: String,
-    /// Where apps send people for help.
+    /// Support link in client apps.
     support_link: String,
-    /// Hours between the apps' fetches.
+    /// Update interval of client apps in hours.
     update_interval: i64,
-    /// A new random order for each fetch.
+    /// True to put the entries into a new random order for each fetch.
     shuffle_configs: bool,
-    /// Users that are not active get one entry that says so.
+    /// True to send inactive users a placeholder entry.
     placeholder_if_disabled: bool,
-    /// A template: that entry's name.
+    /// Name of the placeholder entry. A template.
     placeholder_remark: String,
-    /// Which program gets which format: the first rule that matches.
+    /// Formats by client. The first rule that matches applies.
     rules: Vec<RuleResponse>,
 }
 
-/// Programs whose User-Agent matches get this.
+/// The format for clients whose User-Agent matches.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RuleResponse {
-    /// A regular expression, matched from the start of the User-Agent.
+    /// Regular expression, matched from the start of the User-Agent.
     pattern: String,
-    /// What they get.
-    #[schema(schema_with = word::<RuleResult>)]
+    /// Format that the clients get.
+    #[schema(schema_with = text_schema::<RuleResult>)]
     result: &'static str,
 }
 
-/// The settings of all subscriptions: all of them are replaced.
+/// New settings of all subscriptions. They replace all current ones.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct SubscriptionSettingsRequest {
-    /// Browsers get the web page instead of a configuration.
+    /// True to send browsers a web page instead of a configuration.
     #[schema(value_type = bool)]
-    template_on_acceptance: Flag,
-    /// What apps call the subscription.
+    template_on_acceptance: LooseBool,
+    /// Name of the subscription in client apps.
     profile_title: String,
-    /// Where apps send people for help.
+    /// Support link in client apps.
     support_link: String,
-    /// Hours between the apps' fetches.
+    /// Update interval of client apps in hours.
     #[schema(value_type = i64)]
-    update_interval: Int,
-    /// A new random order for each fetch.
+    update_interval: LooseInt,
+    /// True to put the entries into a new random order for each fetch.
     #[deserr(default)]
     #[schema(value_type = bool, default = false)]
-    shuffle_configs: Flag,
-    /// Users that are not active get one entry that says so.
-    #[deserr(default = Flag(true))]
+    shuffle_configs: LooseBool,
+    /// True to send inactive users a placeholder entry.
+    #[deserr(default = LooseBool(true))]
     #[schema(value_type = bool, default = true)]
-    placeholder_if_disabled: Flag,
-    /// A template: that entry's name.
+    placeholder_if_disabled: LooseBool,
+    /// Name of the placeholder entry. A template.
     #[deserr(default = "disabled".to_owned())]
     #[schema(default = "disabled")]
     placeholder_remark: String,
-    /// Which program gets which format: the first rule that matches.
+    /// Formats by client. The first rule that matches applies.
     rules: Vec<RuleRequest>,
 }
 
-/// Programs whose User-Agent matches get this.
+/// The format for clients whose User-Agent matches.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct RuleRequest {
-    /// A regular expression, matched from the start of the User-Agent.
+    /// Regular expression, matched from the start of the User-Agent.
     #[schema(value_type = String, format = Regex)]
     pattern: Pattern,
-    /// What they get.
-    #[schema(schema_with = word::<RuleResult>)]
-    result: Word<RuleResult>,
+    /// Format that the clients get.
+    #[schema(schema_with = text_schema::<RuleResult>)]
+    result: EnumText<RuleResult>,
 }
 
-/// A text that is a regular expression.
+/// A valid regular expression.
 #[derive(Debug)]
 struct Pattern(String);
 
-/// A bot and whom it writes to.
+/// Telegram bot and the chats it writes to.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TelegramSettingsResponse {
-    /// The bot's token.
+    /// Token of the bot.
     token: String,
-    /// The chats of admins.
+    /// Chat ids of admins.
     admin_id: Vec<i64>,
-    /// A channel that gets everything, too.
+    /// Id of a channel that also gets all notifications.
     channel_id: Option<i64>,
 }
 
-/// A bot and whom it writes to: all of it is replaced.
+/// New Telegram bot and chats. They replace all current settings.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct TelegramSettingsRequest {
-    /// The bot's token.
+    /// Token of the bot.
     token: String,
-    /// The chats of admins.
+    /// Chat ids of admins.
     #[schema(value_type = Vec<i64>)]
-    admin_id: Vec<Int>,
-    /// A channel that gets everything, too; null: none.
+    admin_id: Vec<LooseInt>,
+    /// Id of a channel that also gets all notifications, or null.
     #[schema(value_type = Option<i64>, required)]
-    channel_id: OrNull<Int>,
+    channel_id: Nullable<LooseInt>,
 }
 
-/// Shows the settings of subscriptions.
+/// Returns the settings of subscriptions.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/system/settings/subscription", tag = "System",
     responses((status = 200, body = SubscriptionSettingsResponse)))]
 #[handler]
-async fn subscription(state: &State, _: Sudo) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
+async fn subscription(state: &State, _: SudoAdmin) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
     Ok(Json(settings::subscription(&state.panel.db).await?.into()))
 }
 
-/// Replaces the settings of subscriptions. The other processes of a cluster follow within a second.
+/// Replaces the settings of subscriptions.
+///
+/// For sudo admins. All processes of the cluster apply them within a second. Returns the new settings.
 #[utoipa::path(put, path = "/api/system/settings/subscription", tag = "System",
     request_body = SubscriptionSettingsRequest, responses((status = 200, body = SubscriptionSettingsResponse)))]
 #[handler]
 async fn set_subscription(
     state: &State,
-    _: Sudo,
+    _: SudoAdmin,
     Json(new): Json<SubscriptionSettingsRequest>,
 ) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
     let new = SubscriptionSettings::from(new);
-    // This process's own cache is dropped by the boundary, after the answer of every such request.
     actions::settings::set_subscription(&state.panel, &new).await?;
     Ok(Json(new.into()))
 }
 
-/// Shows the settings of Telegram; null when there are none.
+/// Returns the settings of Telegram.
+///
+/// For sudo admins. Returns null if none are stored.
 #[utoipa::path(get, path = "/api/system/settings/telegram", tag = "System",
     responses((status = 200, body = Option<TelegramSettingsResponse>)))]
 #[handler]
-async fn telegram(state: &State, _: Sudo) -> Result<Json<Option<TelegramSettingsResponse>>, ApiError> {
+async fn telegram(state: &State, _: SudoAdmin) -> Result<Json<Option<TelegramSettingsResponse>>, ApiError> {
     Ok(Json(settings::telegram(&state.panel.db).await?.map(TelegramSettingsResponse::from)))
 }
 
 /// Replaces the settings of Telegram.
+///
+/// For sudo admins. Returns the new settings.
 #[utoipa::path(put, path = "/api/system/settings/telegram", tag = "System", request_body = TelegramSettingsRequest,
     responses((status = 200, body = TelegramSettingsResponse)))]
 #[handler]
 async fn set_telegram(
     state: &State,
-    _: Sudo,
+    _: SudoAdmin,
     Json(new): Json<TelegramSettingsRequest>,
 ) -> Result<Json<TelegramSettingsResponse>, ApiError> {
     let new = TelegramSettings::from(new);
@@ -178,11 +185,14 @@ async fn set_telegram(
 }
 
 impl Deserr<FieldErrors> for Pattern {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
-        let pattern = String::deserialize_from_value(value, place)?;
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        let pattern = String::deserialize_from_value(value, location)?;
         match check_pattern(&pattern) {
             Ok(()) => Ok(Self(pattern)),
-            Err(_) => Err(FieldErrors::at(place, "must be a regular expression")),
+            Err(_) => Err(FieldErrors::at(location, "must be a valid regular expression")),
         }
     }
 }

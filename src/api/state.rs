@@ -30,64 +30,64 @@ use super::http::error::ApiError;
 use super::http::rng::SharedRng;
 use super::http::token::Signer;
 
-/// What the handlers need. Take it as `state: &State`.
+/// The state of all handlers, which take it as `state: &State`.
 #[derive(Debug)]
 pub struct State {
-    /// The panel itself.
+    /// Database, clock, nodes and notifications.
     pub panel: Panel,
     /// Settings.
     pub options: Options,
-    /// The others.
+    /// Members, leader and tasks of the cluster.
     pub cluster: ClusterView,
-    /// How the panel is.
+    /// Source of the health report.
     pub health: Health,
-    /// Renders what was counted and measured.
+    /// Renders the metrics.
     pub metrics: PrometheusHandle,
-    /// Tokens.
+    /// Signs and checks tokens.
     pub signer: Signer,
-    /// Fetches of subscriptions that the database may not have yet: the app flushes it.
+    /// Subscription fetches that are not in the database yet. The app flushes it.
     pub fetches: FetchLog,
-    /// What subscriptions are rendered from; `forget` it after every change of hosts, inbounds, services or settings.
+    /// Cached hosts, inbounds and settings that subscriptions are rendered from.
     pub sources: SourceCache,
-    /// Admins as requests name them.
+    /// Cached admins, by username.
     pub admins: Recent<String, Option<Admin>>,
-    /// Users as requests name them.
+    /// Cached users, by username, and batched reads of them.
     pub users: Lookups,
-    /// A hash of what subscriptions depend on and no admin changes.
+    /// Hash of the templates and settings that subscriptions depend on and no admin can change.
     pub render_context_revision: u128,
-    /// How many users of what kind there are, by owner.
+    /// Cached user counts, by owner.
     pub user_counts: Recent<Option<AdminId>, UserCounts>,
-    /// How many users the last lists had.
+    /// Cached totals of user lists.
     pub totals: TotalCache,
-    /// How often a subscription's link may be wrong.
+    /// Limits wrong subscription links.
     pub misses: AttemptLimiter,
-    /// Places for requests.
+    /// Limits concurrent requests.
     pub admission: Admission,
-    /// Random digits and choices.
+    /// Random number generators of requests.
     pub rng: SharedRng,
-    /// How often a password may be wrong.
+    /// Limits wrong passwords.
     pub limiter: AttemptLimiter,
 }
 
-/// The settings that the API needs, and what was made of them.
+/// The settings of the API, and values derived from them.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How to answer.
+    /// HTTP settings.
     pub http: HttpSettings,
-    /// So many requests are worked on at once.
+    /// Maximum number of concurrent requests.
     pub requests_at_once: usize,
-    /// Signing in.
+    /// Settings of tokens and rate limits.
     pub auth: AuthSettings,
-    /// Links and templates.
+    /// Settings of subscription links and templates.
     pub subscription: SubscriptionSettings,
-    /// What was found out about them at the start.
+    /// Templates and addresses that were read at start.
     pub render_context: RenderContext,
-    /// What all hosts count together; `None`: each counts by itself.
+    /// Attempt counters shared by all hosts; `None` if each host counts by itself.
     pub counters: Option<Arc<SharedCounters>>,
 }
 
 impl State {
-    /// `rng` makes the secret that signs tokens, if the database has none yet.
+    /// Creates the state. `rng` makes the secret that signs tokens, if the database has none.
     pub fn new(
         panel: Panel,
         options: Options,
@@ -122,11 +122,15 @@ impl State {
             rng,
         })
     }
+
+    /// Returns the state that the boundary attached to a request.
+    pub(in crate::api) fn of(request: &Request) -> Result<&Arc<Self>, ApiError> {
+        request.data().ok_or_else(|| ApiError::internal("a route outside of the boundary"))
+    }
 }
 
 impl<'a> FromRequest<'a> for &'a State {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let state = request.data::<Arc<State>>();
-        Ok(state.map(AsRef::as_ref).ok_or_else(|| ApiError::internal("a route outside the boundary"))?)
+        Ok(State::of(request)?)
     }
 }

@@ -1,10 +1,10 @@
-//! `/api/system/stats`: how many there are of what. Traffic over time is in [`super::usage`].
+//! `/api/system/stats`: counts of admins, nodes and users. Traffic over time is in [`super::usage`].
 
 use poem::handler;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
-use super::http::auth::{CurrentAdmin, Sudo};
+use super::http::auth::{CurrentAdmin, SudoAdmin};
 use super::http::body::Json;
 use super::http::error::ApiError;
 use super::http::routes::{Routes, get};
@@ -23,13 +23,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .at("/api/system/stats/users", get(users))
 }
 
-/// How many admins there are.
+/// Number of admins.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AdminsStats {
     total: i64,
 }
 
-/// How many nodes there are; those that are neither healthy nor unhealthy are disabled.
+/// Numbers of nodes. Nodes that are neither healthy nor unhealthy are disabled.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NodesStats {
     total: i64,
@@ -37,38 +37,44 @@ pub struct NodesStats {
     unhealthy: i64,
 }
 
-/// How many users there are. A user may be counted in several ways.
+/// Numbers of users. A user may be counted in several fields.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UsersStats {
     total: i64,
-    /// Whose account works.
+    /// Users with `is_active`.
     active: i64,
-    /// Who wait for their first use.
+    /// Users whose time starts with their first use, which has not happened yet.
     on_hold: i64,
-    /// Whose fixed date has passed.
+    /// Users whose fixed expiry date has passed.
     expired: i64,
-    /// Who have used up their traffic.
+    /// Users that have reached their data limit.
     limited: i64,
-    /// With traffic within the last 30 seconds.
+    /// Users with traffic within the last 30 seconds.
     online: i64,
 }
 
 /// Counts admins.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/system/stats/admins", tag = "System", responses((status = 200, body = AdminsStats)))]
 #[handler]
-async fn admins(state: &State, _: Sudo) -> Result<Json<AdminsStats>, ApiError> {
+async fn admins(state: &State, _: SudoAdmin) -> Result<Json<AdminsStats>, ApiError> {
     Ok(Json(AdminsStats { total: store::access::admins::count(&state.panel.db, "").await? }))
 }
 
-/// Counts nodes.
+/// Counts nodes by status.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/system/stats/nodes", tag = "System", responses((status = 200, body = NodesStats)))]
 #[handler]
-async fn nodes(state: &State, _: Sudo) -> Result<Json<NodesStats>, ApiError> {
+async fn nodes(state: &State, _: SudoAdmin) -> Result<Json<NodesStats>, ApiError> {
     let stats::NodeCounts { total, healthy, unhealthy } = stats::nodes(&state.panel.db).await?;
     Ok(Json(NodesStats { total, healthy, unhealthy }))
 }
 
-/// Counts users: a sudo all of them, others their own.
+/// Counts users by state.
+///
+/// Counts all users for sudo admins, and the own users of other admins.
 #[utoipa::path(get, path = "/api/system/stats/users", tag = "System", responses((status = 200, body = UsersStats)))]
 #[handler]
 async fn users(state: &State, CurrentAdmin(by): CurrentAdmin) -> Result<Json<UsersStats>, ApiError> {

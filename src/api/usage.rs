@@ -1,29 +1,29 @@
-//! Traffic over time: of a user, of a node, of all, and of a subscription.
+//! Traffic over time: of a user, a node, all users, or a subscription.
 
 use deserr::Deserr;
 use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::http::auth::{CurrentAdmin, Sudo};
+use super::http::auth::{CurrentAdmin, SudoAdmin};
 use super::http::body::Json;
 use super::http::client::Client;
 use super::http::error::ApiError;
 use super::http::field_errors::FieldErrors;
-use super::http::input::Both;
-use super::http::loose::When;
+use super::http::input::Inputs;
+use super::http::loose::LooseMoment;
 use super::http::query::{Params, Path, Query};
 use super::http::routes::{Routes, get};
 use super::nodes::NodePath;
 use super::state::State;
-use super::subscription::Link;
-use super::users::input::At;
+use super::subscription::link::Link;
+use super::users::input::UserPath;
 use crate::actions::usage_series::{self, OnNode};
 use crate::domain::moment::Moment;
 use crate::domain::usage_series::{Series, Span};
 
-/// What the nodes that are gone are called together.
-const GONE: &str = "deleted nodes";
+/// Name under which the traffic of all deleted nodes is reported.
+const DELETED_NODES: &str = "deleted nodes";
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -41,11 +41,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Traffic over time.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TrafficSeries {
-    /// Seconds from point to point.
+    /// Seconds between points.
     step: i64,
-    /// Bytes of all points.
+    /// Sum of all points in bytes.
     total: i64,
-    /// Unix seconds and bytes, in order of time and without gaps.
+    /// Pairs of unix seconds and bytes, in order of time and without gaps.
     #[schema(value_type = Vec<[i64; 2]>)]
     usages: Vec<(i64, i64)>,
 }
@@ -54,72 +54,78 @@ pub struct TrafficSeries {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserTraffic {
     username: String,
-    /// Only nodes where there was any.
+    /// Traffic by node. Nodes without traffic are left out.
     node_usages: Vec<NodeTraffic>,
-    /// Bytes on all nodes.
+    /// Sum of all nodes in bytes.
     total: i64,
 }
 
-/// A user's traffic on a node, by the hour.
+/// A user's traffic on a node, by hour.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NodeTraffic {
-    /// Null: the nodes that are gone.
+    /// Id of the node; null for the total of all deleted nodes.
     node_id: Option<i64>,
     node_name: String,
-    /// Unix seconds and bytes, in order of time and without gaps.
+    /// Pairs of unix seconds and bytes, in order of time and without gaps.
     #[schema(value_type = Vec<[i64; 2]>)]
     usages: Vec<(i64, i64)>,
 }
 
-/// From when to when, as texts: an empty one says nothing.
+/// A range of time. An empty text counts as a missing one.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 struct SpanQuery {
-    /// The first moment, ISO 8601, UTC unless it says otherwise. Without: 30 days ago.
+    /// Start of the range. ISO 8601, UTC if it has no offset. Default: 30 days ago.
     #[deserr(default)]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-11-23T15:00:00Z")]
-    start: Maybe,
-    /// The last moment. Without: now.
+    start: OptionalMoment,
+    /// End of the range. ISO 8601, UTC if it has no offset. Default: now.
     #[deserr(default)]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-11-24T15:00:00Z")]
-    end: Maybe,
+    end: OptionalMoment,
 }
 
-/// A moment, or nothing at all.
+/// A moment, or none for an empty text.
 #[derive(Debug, Default)]
-struct Maybe(Option<Moment>);
+struct OptionalMoment(Option<Moment>);
 
-/// Shows a user's traffic by the hour, node by node.
-#[utoipa::path(get, path = "/api/users/{username}/usage", operation_id = "usage", tag = "User", params(At, SpanQuery),
+/// Returns a user's traffic by node and hour.
+///
+/// For sudo admins and the owner.
+#[utoipa::path(get, path = "/api/users/{username}/usage", operation_id = "usage", tag = "User", params(UserPath, SpanQuery),
     responses((status = 200, body = UserTraffic), (status = 404, description = "No such user")))]
 #[handler]
 async fn of_user(
     state: &State,
     CurrentAdmin(by): CurrentAdmin,
-    Both(Path(at), Query(query)): Both<Path<At>, Query<SpanQuery>>,
+    Inputs(Path(path), Query(query)): Inputs<Path<UserPath>, Query<SpanQuery>>,
 ) -> Result<Json<UserTraffic>, ApiError> {
     let span = query.span(state)?;
-    let nodes = usage_series::of_user(&state.panel, &by, &at.username, span).await?;
+    let nodes = usage_series::of_user(&state.panel, &by, &path.username, span).await?;
     let total = nodes.iter().fold(0i64, |sum, node| sum.saturating_add(node.series.total));
-    Ok(Json(UserTraffic { username: at.username, node_usages: nodes.into_iter().map(Into::into).collect(), total }))
+    Ok(Json(UserTraffic { username: path.username, node_usages: nodes.into_iter().map(Into::into).collect(), total }))
 }
 
-/// Shows the traffic of all users on a node, by the hour.
+/// Returns the traffic of all users on a node by hour.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/nodes/{node_id}/usage", operation_id = "usage", tag = "Node",
     params(NodePath, SpanQuery),
     responses((status = 200, body = TrafficSeries), (status = 404, description = "No such node")))]
 #[handler]
 async fn of_node(
     state: &State,
-    _: Sudo,
-    Both(Path(at), Query(query)): Both<Path<NodePath>, Query<SpanQuery>>,
+    _: SudoAdmin,
+    Inputs(Path(path), Query(query)): Inputs<Path<NodePath>, Query<SpanQuery>>,
 ) -> Result<Json<TrafficSeries>, ApiError> {
-    let series = usage_series::of_node(&state.panel, at.id(), query.span(state)?).await?;
+    let series = usage_series::of_node(&state.panel, path.id(), query.span(state)?).await?;
     Ok(Json(series.ok_or_else(|| ApiError::not_found("The node"))?.into()))
 }
 
-/// Shows the traffic of all users by the hour; to others than a sudo, of their own.
+/// Returns the traffic of users by hour.
+///
+/// The traffic of all users for sudo admins, and of the own users for other admins.
 #[utoipa::path(get, path = "/api/system/stats/traffic", operation_id = "traffic", tag = "System", params(SpanQuery),
     responses((status = 200, body = TrafficSeries)))]
 #[handler]
@@ -131,11 +137,13 @@ async fn of_all(
     Ok(Json(usage_series::of_all(&state.panel, &by, query.span(state)?).await?.into()))
 }
 
-/// Shows a subscription's own traffic: by the hour, or by the day when more than three days are asked for.
+/// Returns the traffic of a subscription.
+///
+/// Needs no token. By hour, or by day for a range of more than three days.
 #[utoipa::path(get, path = "/sub/{username}/{key}/usage", operation_id = "usage", tag = "Subscription", security(()),
     params(Link, SpanQuery),
     responses((status = 200, body = TrafficSeries), (status = 404, description = "No such subscription"),
-              (status = 429, description = "Too many wrong links from this address")))]
+              (status = 429, description = "Too many wrong links from this address; Retry-After has the number of seconds to wait")))]
 #[handler]
 async fn of_subscription(
     state: &State,
@@ -157,14 +165,14 @@ impl SpanQuery {
 
 impl Params for SpanQuery {}
 
-impl Deserr<FieldErrors> for Maybe {
+impl Deserr<FieldErrors> for OptionalMoment {
     fn deserialize_from_value<V: deserr::IntoValue>(
         value: deserr::Value<V>,
-        place: deserr::ValuePointerRef<'_>,
+        location: deserr::ValuePointerRef<'_>,
     ) -> Result<Self, FieldErrors> {
         match value {
             deserr::Value::String(text) if text.is_empty() => Ok(Self(None)),
-            value => When::deserialize_from_value(value, place).map(|When(moment)| Self(Some(moment))),
+            value => LooseMoment::deserialize_from_value(value, location).map(|LooseMoment(moment)| Self(Some(moment))),
         }
     }
 }
@@ -179,7 +187,7 @@ impl From<OnNode> for NodeTraffic {
     fn from(on: OnNode) -> Self {
         let (node_id, node_name) = match on.node {
             Some((id, name)) => (Some(id.0), name),
-            None => (None, GONE.to_owned()),
+            None => (None, DELETED_NODES.to_owned()),
         };
         Self { node_id, node_name, usages: on.series.points }
     }

@@ -120,9 +120,10 @@ async fn beyond_its_places_a_panel_refuses_and_recovers_at_once(db: Db) {
     };
     refused.refused(503);
     assert_eq!(refused.header("retry-after"), Some("1"));
-    for path in ["/health/live", "/health/ready"] {
-        send(panel.request(Method::GET, path)).await.ok();
+    for path in ["/health/live", "/health/ready", "/metrics"] {
+        assert_eq!(send(panel.request(Method::GET, path)).await.status, 200, "{path}");
     }
+    panel.get("root", "/api/nodes/999/xray/stats").await.refused(404);
     let login = [("username", "root"), ("password", "rootpass")];
     send(panel.request(Method::POST, "/api/admins/token").form(&login)).await.ok();
     let waiting = panel.get("root", "/api/services");

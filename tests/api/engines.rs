@@ -268,5 +268,5 @@ async fn a_quiet_log_waits_and_a_broken_one_says_so(db: Db) {
     let end = timeout(Duration::from_secs(10), socket.next()).await.expect("in time");
     let Some(Ok(Message::Close(Some(close)))) = end else { panic!("{end:?}") };
     assert_eq!(u16::from(close.code), 1011);
-    assert!(close.reason.starts_with("The node broke off"), "{}", close.reason);
+    assert!(close.reason.starts_with("The node closed the log"), "{}", close.reason);
 }

@@ -1,4 +1,4 @@
-//! `/api/admins`: the admins.
+//! `/api/admins`: admins and their users and services.
 
 pub mod sign_in;
 
@@ -7,20 +7,20 @@ use poem::{Response, handler};
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::services::{self, ServiceResponse};
+use super::services;
 use super::state::State;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
-use crate::api::http::auth::{CurrentAdmin, Sudo};
+use crate::api::http::auth::{CurrentAdmin, SudoAdmin};
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
-use crate::api::http::input::Both;
-use crate::api::http::loose::{Flag, LooseIds};
+use crate::api::http::input::Inputs;
+use crate::api::http::loose::{LooseBool, LooseIds};
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Methods, Routes, get, post};
 use crate::api::http::short_text::ShortText;
-use crate::api::services::response;
+use crate::api::services::response::{self, ServiceResponse};
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
@@ -42,11 +42,11 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
         .at("/api/admins/:username/users", get(users_of))
         .at("/api/admins/:username/disable_users", post(disable_users))
         .at("/api/admins/:username/enable_users", post(enable_users))
-        .beside("/api/admins/:username", "current", get(current), one())
-        .beside("/api/admins/:username", "token", post(token), one())
+        .at_literal_or_param("/api/admins/:username", "current", get(current), one())
+        .at_literal_or_param("/api/admins/:username", "token", post(token).without_permit(), one())
 }
 
-/// What can be done with one admin.
+/// The operations on one admin.
 fn one() -> Methods {
     get(read).put(modify).delete(remove)
 }
@@ -64,16 +64,16 @@ pub struct AdminBody {
     subscription_url_prefix: String,
 }
 
-/// An admin with its users' traffic.
+/// An admin with the traffic of its users.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AdminResponse {
     #[serde(flatten)]
     admin: AdminBody,
-    /// Bytes of all users that it owns, removed ones too.
+    /// Lifetime traffic of all users the admin owns, including removed ones, in bytes.
     users_data_usage: i64,
 }
 
-/// An admin to be.
+/// A new admin.
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct AdminCreate {
@@ -82,16 +82,16 @@ pub struct AdminCreate {
     username: ShortText,
     password: String,
     #[schema(value_type = bool)]
-    is_sudo: Flag,
-    #[deserr(default = Flag(true))]
+    is_sudo: LooseBool,
+    #[deserr(default = LooseBool(true))]
     #[schema(value_type = bool, default = true)]
-    enabled: Flag,
+    enabled: LooseBool,
     #[deserr(default)]
     #[schema(value_type = bool, default = false)]
-    all_services_access: Flag,
-    #[deserr(default = Flag(true))]
+    all_services_access: LooseBool,
+    #[deserr(default = LooseBool(true))]
     #[schema(value_type = bool, default = true)]
-    modify_users_access: Flag,
+    modify_users_access: LooseBool,
     #[deserr(default)]
     #[schema(value_type = Vec<i64>, default = json!([]))]
     service_ids: LooseIds,
@@ -100,7 +100,7 @@ pub struct AdminCreate {
     subscription_url_prefix: String,
 }
 
-/// What should become of an admin: null or missing means as it is.
+/// Changes of an admin. A field that is null or missing is not changed.
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct AdminModify {
@@ -108,16 +108,16 @@ pub struct AdminModify {
     password: Option<String>,
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
-    is_sudo: Option<Flag>,
+    is_sudo: Option<LooseBool>,
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
-    enabled: Option<Flag>,
+    enabled: Option<LooseBool>,
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
-    all_services_access: Option<Flag>,
+    all_services_access: Option<LooseBool>,
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
-    modify_users_access: Option<Flag>,
+    modify_users_access: Option<LooseBool>,
     #[deserr(default)]
     #[schema(value_type = Option<Vec<i64>>)]
     service_ids: Option<LooseIds>,
@@ -125,27 +125,27 @@ pub struct AdminModify {
     subscription_url_prefix: Option<String>,
 }
 
-/// An admin in a path.
+/// The path of an admin.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
-pub struct AdminName {
-    /// To the letter.
+pub struct AdminPath {
+    /// Username. Exact, case-sensitive match.
     pub username: String,
 }
 
-/// Which admins to list.
+/// Filters of a list of admins.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub struct AdminFilter {
-    /// A part of the name in any case; `%` and `_` are wildcards.
+    /// Filter by a part of the username, case-insensitive. `%` and `_` are wildcards.
     #[deserr(default)]
     #[param(required = false)]
     username: String,
 }
 
-/// Who is signed in.
+/// Returns the signed-in admin.
 #[utoipa::path(get, path = "/api/admins/current", tag = "Admin", responses((status = 200, body = AdminBody)))]
 #[handler]
 async fn current(CurrentAdmin(admin): CurrentAdmin) -> Json<AdminBody> {
@@ -153,110 +153,129 @@ async fn current(CurrentAdmin(admin): CurrentAdmin) -> Json<AdminBody> {
 }
 
 /// Lists admins.
+///
+/// For sudo admins. Returns a page of admins, without links to other pages.
 #[utoipa::path(get, path = "/api/admins", tag = "Admin", params(AdminFilter, Paging),
     responses((status = 200, body = Page<AdminResponse>)))]
 #[handler]
 async fn list(
     state: &State,
-    _: Sudo,
-    Both(Query(filter), paging): Both<Query<AdminFilter>, Paging>,
+    _: SudoAdmin,
+    Inputs(Query(filter), paging): Inputs<Query<AdminFilter>, Paging>,
 ) -> Result<Json<Page<AdminResponse>>, ApiError> {
     let (admins, total) = admins::list(&state.panel, &filter.username, paging.limit(), paging.offset()).await?;
     Ok(Json(paging.page_without_links(admins.into_iter().map(AdminResponse::from).collect(), total)))
 }
 
-/// Makes an admin.
+/// Creates an admin.
+///
+/// For sudo admins. Returns the new admin.
 #[utoipa::path(post, path = "/api/admins", tag = "Admin", request_body = AdminCreate,
-    responses((status = 200, body = AdminBody), (status = 409, description = "The name is taken")))]
+    responses((status = 200, body = AdminBody), (status = 409, description = "The username is in use")))]
 #[handler]
-async fn create(state: &State, _: Sudo, Json(new): Json<AdminCreate>) -> Result<Json<AdminBody>, ApiError> {
+async fn create(state: &State, _: SudoAdmin, Json(new): Json<AdminCreate>) -> Result<Json<AdminBody>, ApiError> {
     Ok(Json(admins::create(&state.panel, new.into()).await?.into()))
 }
 
-/// Shows an admin.
-#[utoipa::path(get, path = "/api/admins/{username}", tag = "Admin", params(AdminName),
+/// Returns an admin.
+///
+/// For sudo admins.
+#[utoipa::path(get, path = "/api/admins/{username}", tag = "Admin", params(AdminPath),
     responses((status = 200, body = AdminResponse), (status = 404, description = "No such admin")))]
 #[handler]
-async fn read(state: &State, _: Sudo, Path(at): Path<AdminName>) -> Result<Json<AdminResponse>, ApiError> {
-    Ok(Json(admins::by_name(&state.panel, &at.username).await?.into()))
+async fn read(state: &State, _: SudoAdmin, Path(path): Path<AdminPath>) -> Result<Json<AdminResponse>, ApiError> {
+    Ok(Json(admins::by_name(&state.panel, &path.username).await?.into()))
 }
 
 /// Changes an admin.
-#[utoipa::path(put, path = "/api/admins/{username}", tag = "Admin", params(AdminName), request_body = AdminModify,
-    responses((status = 200, body = AdminResponse), (status = 403, description = "Another sudo"),
+///
+/// For sudo admins. Another sudo admin can't be changed. A new password revokes the admin's tokens. Returns the changed
+/// admin.
+#[utoipa::path(put, path = "/api/admins/{username}", tag = "Admin", params(AdminPath), request_body = AdminModify,
+    responses((status = 200, body = AdminResponse), (status = 403, description = "The admin is another sudo admin"),
               (status = 404, description = "No such admin")))]
 #[handler]
 async fn modify(
     state: &State,
-    Sudo(by): Sudo,
-    Both(Path(at), Json(change)): Both<Path<AdminName>, Json<AdminModify>>,
+    SudoAdmin(by): SudoAdmin,
+    Inputs(Path(path), Json(change)): Inputs<Path<AdminPath>, Json<AdminModify>>,
 ) -> Result<Json<AdminResponse>, ApiError> {
-    Ok(Json(admins::update(&state.panel, Actor::Admin(&by), &at.username, change.into()).await?.into()))
+    Ok(Json(admins::update(&state.panel, Actor::Admin(&by), &path.username, change.into()).await?.into()))
 }
 
-/// Deletes an admin; its users stay, without an owner.
-#[utoipa::path(delete, path = "/api/admins/{username}", tag = "Admin", params(AdminName),
-    responses((status = 200, body = Empty), (status = 403, description = "A sudo"),
+/// Deletes an admin.
+///
+/// For sudo admins. Sudo admins can't be deleted. The admin's users remain, without an owner.
+#[utoipa::path(delete, path = "/api/admins/{username}", tag = "Admin", params(AdminPath),
+    responses((status = 200, body = Empty), (status = 403, description = "The admin is a sudo admin"),
               (status = 404, description = "No such admin")))]
 #[handler]
-async fn remove(state: &State, Sudo(by): Sudo, Path(at): Path<AdminName>) -> Result<Json<Empty>, ApiError> {
-    admins::delete(&state.panel, Actor::Admin(&by), &at.username).await?;
+async fn remove(state: &State, SudoAdmin(by): SudoAdmin, Path(path): Path<AdminPath>) -> Result<Json<Empty>, ApiError> {
+    admins::delete(&state.panel, Actor::Admin(&by), &path.username).await?;
     Ok(Json(Empty {}))
 }
 
-/// Lists the services that an admin may give.
-#[utoipa::path(get, path = "/api/admins/{username}/services", tag = "Admin", params(AdminName, Paging),
+/// Lists the services that an admin may assign to users.
+///
+/// For sudo admins. Returns a page of services, without links to other pages.
+#[utoipa::path(get, path = "/api/admins/{username}/services", tag = "Admin", params(AdminPath, Paging),
     responses((status = 200, body = Page<ServiceResponse>), (status = 404, description = "No such admin")))]
 #[handler]
 async fn services_of(
     state: &State,
-    _: Sudo,
-    Both(Path(at), paging): Both<Path<AdminName>, Paging>,
+    _: SudoAdmin,
+    Inputs(Path(path), paging): Inputs<Path<AdminPath>, Paging>,
 ) -> Result<Response, ApiError> {
-    let admin = admins::by_name(&state.panel, &at.username).await?.admin;
-    let (services, total) = services::page_of(state, services::given_by(&admin), "", &paging).await?;
+    let admin = admins::by_name(&state.panel, &path.username).await?.admin;
+    let (services, total) = services::page_of(state, services::assignable_by(&admin), "", &paging).await?;
     response::page(&state.panel.db, services, &paging.page_without_links(Vec::new(), total)).await
 }
 
-/// Lists an admin's users.
-#[utoipa::path(get, path = "/api/admins/{username}/users", tag = "Admin", params(AdminName, Paging),
+/// Lists the users of an admin.
+///
+/// For sudo admins. Returns a page of users, without links to other pages.
+#[utoipa::path(get, path = "/api/admins/{username}/users", tag = "Admin", params(AdminPath, Paging),
     responses((status = 200, body = Page<UserDocument>), (status = 404, description = "No such admin")))]
 #[handler]
 async fn users_of(
     state: &State,
-    _: Sudo,
-    Both(Path(at), paging): Both<Path<AdminName>, Paging>,
+    _: SudoAdmin,
+    Inputs(Path(path), paging): Inputs<Path<AdminPath>, Paging>,
 ) -> Result<Json<Page<UserDocument>>, ApiError> {
-    let owner = admins::by_name(&state.panel, &at.username).await?.admin.id;
+    let owner = admins::by_name(&state.panel, &path.username).await?.admin.id;
     let filter = UserFilter { owner: Some(owner), ..UserFilter::default() };
     let (items, total) = state.page_of_users(&filter, &paging).await?;
     Ok(Json(paging.page_without_links(items, total)))
 }
 
-/// Switches all users of an admin off.
-#[utoipa::path(post, path = "/api/admins/{username}/disable_users", tag = "Admin", params(AdminName),
-    responses((status = 200, body = AdminResponse), (status = 403, description = "Another sudo"),
+/// Disables all users of an admin.
+///
+/// For sudo admins. The users are removed from the nodes. No notifications are sent. Returns the admin.
+#[utoipa::path(post, path = "/api/admins/{username}/disable_users", tag = "Admin", params(AdminPath),
+    responses((status = 200, body = AdminResponse), (status = 403, description = "The admin is another sudo admin"),
               (status = 404, description = "No such admin")))]
 #[handler]
 async fn disable_users(
     state: &State,
-    Sudo(by): Sudo,
-    Path(at): Path<AdminName>,
+    SudoAdmin(by): SudoAdmin,
+    Path(path): Path<AdminPath>,
 ) -> Result<Json<AdminResponse>, ApiError> {
-    Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &at.username, false).await?.into()))
+    Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &path.username, false).await?.into()))
 }
 
-/// Switches all users of an admin on.
-#[utoipa::path(post, path = "/api/admins/{username}/enable_users", tag = "Admin", params(AdminName),
-    responses((status = 200, body = AdminResponse), (status = 403, description = "Another sudo"),
+/// Enables all users of an admin.
+///
+/// For sudo admins. Users that are active now are added to the nodes. No notifications are sent. Returns the admin.
+#[utoipa::path(post, path = "/api/admins/{username}/enable_users", tag = "Admin", params(AdminPath),
+    responses((status = 200, body = AdminResponse), (status = 403, description = "The admin is another sudo admin"),
               (status = 404, description = "No such admin")))]
 #[handler]
 async fn enable_users(
     state: &State,
-    Sudo(by): Sudo,
-    Path(at): Path<AdminName>,
+    SudoAdmin(by): SudoAdmin,
+    Path(path): Path<AdminPath>,
 ) -> Result<Json<AdminResponse>, ApiError> {
-    Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &at.username, true).await?.into()))
+    Ok(Json(admins::set_users_enabled(&state.panel, Actor::Admin(&by), &path.username, true).await?.into()))
 }
 
 impl Params for AdminFilter {}
@@ -299,13 +318,13 @@ impl From<AdminCreate> for NewAdmin {
 
 impl From<AdminModify> for AdminChange {
     fn from(body: AdminModify) -> Self {
-        let flag = |flag: Option<Flag>| flag.map(|flag| flag.0);
+        let boolean = |value: Option<LooseBool>| value.map(|value| value.0);
         Self {
             password: body.password.map(Secret::new),
-            is_sudo: flag(body.is_sudo),
-            enabled: flag(body.enabled),
-            all_services_access: flag(body.all_services_access),
-            modify_users_access: flag(body.modify_users_access),
+            is_sudo: boolean(body.is_sudo),
+            enabled: boolean(body.enabled),
+            all_services_access: boolean(body.all_services_access),
+            modify_users_access: boolean(body.modify_users_access),
             service_ids: body.service_ids.map(service_ids),
             subscription_url_prefix: body.subscription_url_prefix,
         }
@@ -320,7 +339,7 @@ impl From<AdminError> for ApiError {
     fn from(error: AdminError) -> Self {
         match error {
             AdminError::NotFound => Self::not_found("The admin"),
-            AdminError::NameTaken => Self::conflict("An admin of that name exists already"),
+            AdminError::NameTaken => Self::conflict("Another admin has this username"),
             AdminError::IsSudo => Self::forbidden(),
             AdminError::Password(error) => error.into(),
             AdminError::Store(error) => error.into(),

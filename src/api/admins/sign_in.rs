@@ -1,4 +1,4 @@
-//! `/api/admins/token`: signing in.
+//! `/api/admins/token`: sign-in.
 
 use deserr::Deserr;
 use poem::handler;
@@ -9,10 +9,10 @@ use crate::actions::passwords::PasswordError;
 use crate::actions::sign_in::{SignInError, sign_in};
 use crate::api::http::body::Json;
 use crate::api::http::client::Client;
+use crate::api::http::enum_text::{EnumText, impl_text_enum};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::form::Form;
-use crate::api::http::loose::{Word, impl_words};
 use crate::api::http::token::SignError;
 use crate::api::state::State;
 use crate::config::secret::Secret;
@@ -22,19 +22,19 @@ use crate::config::secret::Secret;
 #[openapi(paths(token))]
 pub(in crate::api) struct Doc;
 
-/// Who signs in.
+/// Credentials of an admin.
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct TokenRequest {
     #[deserr(default)]
     #[schema(value_type = Option<String>, pattern = "^password$")]
-    #[expect(dead_code, reason = "only that it is right is looked at")]
-    grant_type: Option<Word<GrantType>>,
+    #[expect(dead_code, reason = "validated, then ignored")]
+    grant_type: Option<EnumText<GrantType>>,
     username: String,
     password: String,
 }
 
-/// A token.
+/// A bearer token.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Token {
     access_token: String,
@@ -42,17 +42,20 @@ pub struct Token {
     token_type: &'static str,
 }
 
-/// How a token may be asked for: there is one way.
+/// The OAuth 2.0 grant types that are supported.
 #[derive(Clone, Copy, Debug)]
 enum GrantType {
     Password,
 }
 
-/// Signs in.
+/// Signs an admin in.
+///
+/// Returns a bearer token for the `Authorization` header. A disabled admin gets a token too, but may not use it unless it
+/// is a sudo admin.
 #[utoipa::path(post, path = "/api/admins/token", tag = "Admin", security(()),
     request_body(content((TokenRequest = "application/x-www-form-urlencoded"), (TokenRequest = "multipart/form-data"))),
-    responses((status = 200, body = Token), (status = 401, description = "Wrong name or password"),
-              (status = 429, description = "Too many wrong passwords: Retry-After says for how long")))]
+    responses((status = 200, body = Token), (status = 401, description = "Wrong username or password"),
+              (status = 429, description = "Too many wrong passwords; Retry-After has the number of seconds to wait")))]
 #[handler]
 pub(in crate::api) async fn token(
     state: &State,
@@ -67,7 +70,7 @@ pub(in crate::api) async fn token(
     Ok(Json(Token { access_token, is_sudo: admin.is_sudo, token_type: "bearer" }))
 }
 
-impl_words!(GrantType: Self::Password);
+impl_text_enum!(GrantType: Self::Password);
 
 impl GrantType {
     const fn word(self) -> &'static str {
@@ -80,7 +83,7 @@ impl GrantType {
 impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {
         match error {
-            SignInError::Wrong => Self::unauthorized("Wrong name or password"),
+            SignInError::Wrong => Self::unauthorized("Wrong username or password"),
             SignInError::TooMany(too_many) => Self::too_many_requests(too_many.retry_after),
             SignInError::Password(error) => error.into(),
             SignInError::Store(error) => error.into(),
@@ -91,7 +94,7 @@ impl From<SignInError> for ApiError {
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
         match error {
-            PasswordError::Busy => Self::unavailable("Too many people are signing in, try again"),
+            PasswordError::Busy => Self::unavailable("Too many sign-ins at once, try again"),
             PasswordError::Hash(_) | PasswordError::Thread(_) => Self::internal(error),
         }
     }

@@ -1,5 +1,5 @@
-//! `/docs` and `/redoc`: the OpenAPI document for people, when `DOCS` asks for it. Everything that the pages need is in
-//! the program; they load nothing from elsewhere.
+//! `/docs` and `/redoc`: Swagger UI and Redoc, served if `DOCS` is on. Their assets are embedded in the binary, so they
+//! need no internet access.
 
 pub mod openapi;
 
@@ -58,11 +58,11 @@ const REDOC: &str = r##"<!DOCTYPE html>
 </html>
 "##;
 
-/// What a page may load: only what the panel itself serves.
-const ONLY_FROM_HERE: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
+/// The pages may load from the panel only.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
                               img-src 'self' data:; worker-src 'self' blob:";
 
-/// A file that a page needs.
+/// An embedded asset of the pages.
 struct Asset {
     name: &'static str,
     media_type: &'static str,
@@ -83,42 +83,42 @@ const ASSETS: [Asset; 3] = [
     },
 ];
 
-/// A file in a path.
+/// The path of an asset.
 #[derive(Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
 struct AssetPath {
-    /// Its name.
+    /// File name.
     asset: String,
 }
 
-/// The API, to read and to try (Swagger UI).
+/// Returns Swagger UI, in which the API can be read and tried. Available if `DOCS` is on.
 #[utoipa::path(get, path = "/docs", tag = "Documentation", security(()),
     responses((status = 200, body = String, content_type = "text/html"),
-              (status = 404, description = "Not switched on")))]
+              (status = 404, description = "The documentation is off: DOCS is not set")))]
 #[handler]
 fn swagger_ui(state: &State) -> Result<Response, ApiError> {
     page(state, SWAGGER_UI)
 }
 
-/// The API, to read (Redoc).
+/// Returns the API reference as Redoc. Available if `DOCS` is on.
 #[utoipa::path(get, path = "/redoc", tag = "Documentation", security(()),
     responses((status = 200, body = String, content_type = "text/html"),
-              (status = 404, description = "Not switched on")))]
+              (status = 404, description = "The documentation is off: DOCS is not set")))]
 #[handler]
 fn redoc(state: &State) -> Result<Response, ApiError> {
     page(state, REDOC)
 }
 
-/// What these pages are made of. Compressed, whatever the client asks for.
+/// Returns an asset of the documentation pages. It is always gzip-compressed.
 #[utoipa::path(get, path = "/docs/{asset}", tag = "Documentation", security(()), params(AssetPath),
     responses((status = 200, description = "The file",
                content((String = "text/javascript"), (String = "text/css"))),
-              (status = 404, description = "Not switched on, or no such file")))]
+              (status = 404, description = "No such file, or the documentation is off: DOCS is not set")))]
 #[handler]
-fn file(state: &State, Path(at): Path<AssetPath>) -> Result<Response, ApiError> {
-    switched_on(state)?;
-    let asset = ASSETS.iter().find(|asset| asset.name == at.asset);
+fn file(state: &State, Path(path): Path<AssetPath>) -> Result<Response, ApiError> {
+    require_docs(state)?;
+    let asset = ASSETS.iter().find(|asset| asset.name == path.asset);
     let asset = asset.ok_or_else(|| ApiError::not_found("The file"))?;
     Ok(Response::builder()
         .content_type(asset.media_type)
@@ -128,14 +128,14 @@ fn file(state: &State, Path(at): Path<AssetPath>) -> Result<Response, ApiError> 
 }
 
 fn page(state: &State, html: &'static str) -> Result<Response, ApiError> {
-    switched_on(state)?;
+    require_docs(state)?;
     Ok(Response::builder()
         .status(StatusCode::OK)
         .content_type("text/html; charset=utf-8")
-        .header(header::CONTENT_SECURITY_POLICY, ONLY_FROM_HERE)
+        .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
         .body(html))
 }
 
-pub(in crate::api) fn switched_on(state: &State) -> Result<(), ApiError> {
+pub(in crate::api) fn require_docs(state: &State) -> Result<(), ApiError> {
     if state.options.http.docs { Ok(()) } else { Err(ApiError::not_found("The documentation")) }
 }

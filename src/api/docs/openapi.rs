@@ -1,5 +1,5 @@
-//! `/openapi.json`: the API described for machines, when `DOCS` asks for it. What every operation may answer besides its
-//! own is added here, from what it is like.
+//! `/openapi.json`: the OpenAPI document, served if `DOCS` is on. The responses that are common to many operations are
+//! added here.
 
 use poem::handler;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -7,16 +7,17 @@ use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi};
 
-use super::switched_on;
+use super::require_docs;
 use crate::api::admins::sign_in;
 use crate::api::http::body::Json;
 use crate::api::http::error::{ApiError, ErrorBody, WrongFields};
 use crate::api::http::routes::{Routes, get};
 use crate::api::nodes::engines;
+use crate::api::state::State;
 use crate::api::users::node_status;
 use crate::api::{
-    State, admins, cluster, docs, health, home, hosts, inbounds, metrics, nodes, notifications, services, settings,
-    stats, subscription, usage, users,
+    admins, cluster, docs, health, home, hosts, inbounds, metrics, nodes, notifications, services, settings, stats,
+    subscription, usage, users,
 };
 
 #[derive(OpenApi)]
@@ -43,17 +44,17 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
     routes.at("/openapi.json", get(openapi_json))
 }
 
-/// This document.
+/// Returns the OpenAPI document of the API. Available if `DOCS` is on.
 #[utoipa::path(get, path = "/openapi.json", tag = "Documentation", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object),
-              (status = 404, description = "Not switched on")))]
+              (status = 404, description = "The documentation is off: DOCS is not set")))]
 #[handler]
 fn openapi_json(state: &State) -> Result<Json<utoipa::openapi::OpenApi>, ApiError> {
-    switched_on(state)?;
+    require_docs(state)?;
     Ok(Json(document()))
 }
 
-/// The whole document: what every resource says of itself, and what is the same for all.
+/// Builds the document from the parts of all resources.
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = [
         admins::Doc::openapi(),
@@ -79,8 +80,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
     .into_iter()
     .fold(Doc::openapi(), utoipa::openapi::OpenApi::merge_from);
     for operation in document.paths.paths.values_mut().flat_map(operations) {
-        name(operation);
-        add_refusals(operation);
+        set_id(operation);
+        add_error_responses(operation);
     }
     document
 }
@@ -89,28 +90,28 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
 }
 
-/// Ids must be unique, and utoipa takes the handlers' names: `list` of the tag User becomes `user_list`.
-fn name(operation: &mut Operation) {
+/// Prefixes the operation's id, which utoipa takes from its handler, with its tag: `list` of User becomes `user_list`.
+fn set_id(operation: &mut Operation) {
     if let (Some(tag), Some(id)) = (operation.tags.as_ref().and_then(|tags| tags.first()), &operation.operation_id) {
         operation.operation_id = Some(format!("{}_{id}", tag.to_lowercase()));
     }
 }
 
-/// How the boundary and the extractors refuse requests, and the bodies of all refusals that say nothing of theirs.
-fn add_refusals(operation: &mut Operation) {
+/// Adds the error responses of the boundary and the extractors, and a body to each error response that has none.
+fn add_error_responses(operation: &mut Operation) {
     let has_body = operation.request_body.is_some();
     let is_checked = has_body || operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
-    let refusals = [
-        ("400", "The body can't be read", has_body),
-        ("401", "Not signed in", operation.security.is_none()),
-        ("403", "Signed in, but without the right", operation.security.is_none()),
-        ("408", "The body took longer than a minute", has_body),
+    let errors = [
+        ("400", "The body is malformed", has_body),
+        ("401", "Missing or invalid token", operation.security.is_none()),
+        ("403", "The admin lacks the right", operation.security.is_none()),
+        ("408", "The body did not arrive within a minute", has_body),
         ("413", "The body is larger than 4 MiB", has_body),
-        ("422", "Fields are wrong", is_checked),
-        ("503", "The database can't be reached, or the panel is read-only", true),
+        ("422", "Invalid fields", is_checked),
+        ("503", "The database is unreachable, or the panel is overloaded or read-only", true),
     ];
     let responses = &mut operation.responses.responses;
-    for (status, description, _) in refusals.into_iter().filter(|(_, _, applies)| *applies) {
+    for (status, description, _) in errors.into_iter().filter(|(_, _, applies)| *applies) {
         responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(Response::new(description)));
     }
     for (status, response) in responses {
@@ -130,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// `GET /api/users/{username}` and its description for each operation of the document.
+    /// Each operation of the document, with its name such as `GET /api/users/{username}`.
     fn described(document: &Value) -> Vec<(String, &Value)> {
         let paths = document["paths"].as_object().expect("paths").iter();
         paths
@@ -142,27 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_route_is_described_and_nothing_else() {
-        let document = serde_json::to_value(document()).expect("JSON");
-        let registered: BTreeSet<String> = crate::api::all_routes()
-            .registered()
-            .iter()
-            .map(|(method, path)| {
-                let parts = path.split('/').map(|part| match part.strip_prefix(':') {
-                    Some(name) => format!("{{{name}}}"),
-                    None => part.to_owned(),
-                });
-                format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
-            })
-            .collect();
-        let described: BTreeSet<String> = described(&document).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(described.difference(&registered).collect::<Vec<_>>(), Vec::<&String>::new(), "without a route");
-        assert_eq!(registered.difference(&described).collect::<Vec<_>>(), Vec::<&String>::new(), "not described");
-        assert_eq!(document["openapi"], "3.1.0");
-    }
-
-    #[test]
-    fn ids_are_unique() {
+    fn operation_ids_are_unique() {
         let document = serde_json::to_value(document()).expect("JSON");
         let mut seen = BTreeSet::new();
         for (name, operation) in described(&document) {
@@ -172,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_schema_reference_resolves() {
         let document = serde_json::to_value(document()).expect("JSON");
         let text = document.to_string();
         let mut dangling = BTreeSet::new();
@@ -186,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn operations_say_what_they_do_take_and_answer() {
+    fn operations_describe_their_parameters_and_responses() {
         let document = serde_json::to_value(document()).expect("JSON");
-        let mut lacking = Vec::new();
+        let mut missing = Vec::new();
         for (name, operation) in described(&document) {
             let says = |value: &Value| value.as_str().is_some_and(|text| !text.trim().is_empty());
             let mut expect = |good: bool, what: &str| {
                 if !good {
-                    lacking.push(format!("{name}: {what}"));
+                    missing.push(format!("{name}: {what}"));
                 }
             };
             expect(says(&operation["summary"]), "no doc comment");
@@ -205,15 +186,15 @@ mod tests {
             }
             for parameter in &parameters {
                 let described = says(&parameter["description"]) || says(&parameter["schema"]["description"]);
-                expect(described, &format!("no word on {}", parameter["name"]));
+                expect(described, &format!("{} is not described", parameter["name"]));
             }
             let answers = operation["responses"].as_object().expect("responses");
-            expect(answers.keys().any(|status| status.starts_with('2')), "no good answer");
+            expect(answers.keys().any(|status| status.starts_with('2')), "no success response");
             for (status, answer) in answers {
                 expect(answer.get("content").is_some(), &format!("no body for {status}"));
             }
-            expect(operation.get("security").is_some() || answers.contains_key("401"), "a token is needed, and no 401");
+            expect(operation.get("security").is_some() || answers.contains_key("401"), "needs a token but has no 401");
         }
-        assert_eq!(lacking, Vec::<String>::new());
+        assert_eq!(missing, Vec::<String>::new());
     }
 }

@@ -1,62 +1,62 @@
-//! A host as clients write it.
+//! Request body of a host.
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use utoipa::ToSchema;
 
 use super::parts::{FragmentBody, Headers, MuxBody, NoiseBody, SplitHttpBody};
-use crate::api::http::enum_text::{word, word_or_null};
+use crate::api::http::enum_text::{EnumText, nullable_text_schema, text_schema};
 use crate::api::http::field_errors::FieldErrors;
-use crate::api::http::loose::{Flag, Int, Word};
+use crate::api::http::loose::{LooseBool, LooseInt};
 use crate::domain::host::template::HostTemplate;
 use crate::domain::host::{Alpn, Fingerprint, Host, HostSecurity, HostSpec};
 use crate::domain::ids::{HostId, ServiceId};
 
-/// A host. What is left out gets its default.
+/// A host. A missing field gets its default.
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct HostBody {
-    /// The entry's name: a template such as `{USERNAME} ({PROTOCOL})`.
+    /// Name of the entry in subscriptions. A template such as `{USERNAME} ({PROTOCOL})`.
     #[schema(value_type = String)]
     remark: Template,
-    /// Where clients connect to: a template.
+    /// Address that clients connect to. A template.
     #[schema(value_type = String)]
     address: Template,
     #[deserr(default)]
     uuid: Option<String>,
     #[deserr(default)]
     password: Option<String>,
-    /// Of a host without an inbound: any text.
+    /// Protocol of a host without an inbound. Any text.
     #[deserr(default)]
     protocol: Option<String>,
     #[deserr(default)]
     network: Option<String>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    port: Option<Int>,
+    port: Option<LooseInt>,
     #[deserr(default)]
     sni: Option<String>,
     #[deserr(default)]
     host: Option<String>,
-    /// A template.
+    /// Path of the transport. A template.
     #[deserr(default)]
     #[schema(value_type = Option<String>)]
     path: Option<Template>,
     #[deserr(default)]
-    #[schema(schema_with = word::<HostSecurity>, default = "inbound_default")]
-    security: Word<HostSecurity>,
+    #[schema(schema_with = text_schema::<HostSecurity>, default = "inbound_default")]
+    security: EnumText<HostSecurity>,
     #[deserr(default)]
-    #[schema(schema_with = word_or_null::<Alpn>, default = "none")]
+    #[schema(schema_with = nullable_text_schema::<Alpn>, default = "none")]
     alpn: Option<LooseAlpn>,
     #[deserr(default)]
-    #[schema(schema_with = word::<Fingerprint>, default = "")]
-    fingerprint: Word<Fingerprint>,
+    #[schema(schema_with = text_schema::<Fingerprint>, default = "")]
+    fingerprint: EnumText<Fingerprint>,
     #[deserr(default)]
     #[schema(value_type = Option<bool>, default = false)]
-    allowinsecure: Option<Flag>,
-    /// Only a change reads it.
+    allowinsecure: Option<LooseBool>,
+    /// Read on update only: a new host is enabled.
     #[deserr(default)]
     #[schema(value_type = Option<bool>, default = false)]
-    is_disabled: Option<Flag>,
+    is_disabled: Option<LooseBool>,
     #[deserr(default)]
     fragment: Option<FragmentBody>,
     #[deserr(default)]
@@ -66,7 +66,7 @@ pub struct HostBody {
     http_headers: Option<Headers>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    mtu: Option<Int>,
+    mtu: Option<LooseInt>,
     #[deserr(default)]
     dns_servers: Option<String>,
     #[deserr(default)]
@@ -81,60 +81,66 @@ pub struct HostBody {
     flow: Option<String>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    shadowtls_version: Option<Int>,
+    shadowtls_version: Option<LooseInt>,
     #[deserr(default)]
     shadowsocks_method: Option<String>,
     #[deserr(default)]
     splithttp_settings: Option<SplitHttpBody>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    early_data: Option<Int>,
+    early_data: Option<LooseInt>,
     #[deserr(default)]
     mux_settings: Option<MuxBody>,
-    /// Of a host without an inbound: for everybody.
+    /// For a host without an inbound: offered to all users.
     #[deserr(default)]
     #[schema(value_type = bool, default = false)]
-    universal: Flag,
-    /// Of a host without an inbound: the services that give it.
+    universal: LooseBool,
+    /// For a host without an inbound: services whose users get the host.
     #[deserr(default)]
     #[schema(value_type = Vec<i64>, default = json!([]))]
-    service_ids: Vec<Int>,
-    /// Its place in subscriptions: smaller comes first.
-    #[deserr(default = Int(1))]
+    service_ids: Vec<LooseInt>,
+    /// Position in subscriptions. Hosts with smaller weights come first.
+    #[deserr(default = LooseInt(1))]
     #[schema(value_type = i64, default = 1)]
-    weight: Int,
-    /// The hosts that traffic goes through after this one, in order.
+    weight: LooseInt,
+    /// Ids of the hosts that traffic passes through after this one, in order.
     #[deserr(default)]
     #[schema(value_type = Vec<i64>, default = json!([]))]
-    chain_ids: Vec<Int>,
+    chain_ids: Vec<LooseInt>,
 }
 
-/// A text whose braces can be filled in.
+/// A valid host template.
 struct Template(String);
 
-/// The protocols of a TLS handshake; the empty text is none.
+/// ALPN protocols. The empty text is accepted for `none`.
 struct LooseAlpn(Alpn);
 
 impl Deserr<FieldErrors> for Template {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
-        let text = String::deserialize_from_value(value, place)?;
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        let text = String::deserialize_from_value(value, location)?;
         match HostTemplate::parse(&text) {
             Ok(_) => Ok(Self(text)),
-            Err(error) => Err(FieldErrors::at(place, error.to_string())),
+            Err(error) => Err(FieldErrors::at(location, error.to_string())),
         }
     }
 }
 
 impl Deserr<FieldErrors> for LooseAlpn {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
         match value {
             Value::String(text) if text.is_empty() => Ok(Self(Alpn::None)),
-            other => Word::deserialize_from_value(other, place).map(|Word(alpn)| Self(alpn)),
+            other => EnumText::deserialize_from_value(other, location).map(|EnumText(alpn)| Self(alpn)),
         }
     }
 }
 
-/// An unbound host whose id is not given yet.
+/// Builds a host without an inbound, with id 0.
 impl From<HostBody> for Host {
     fn from(body: HostBody) -> Self {
         Self {

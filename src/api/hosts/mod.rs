@@ -1,4 +1,4 @@
-//! `/api/inbounds/hosts` and `/api/inbounds/{id}/hosts`: how inbounds are shown in subscriptions.
+//! `/api/inbounds/hosts` and `/api/inbounds/{id}/hosts`: hosts, the entries of subscriptions.
 
 mod body;
 mod parts;
@@ -11,12 +11,12 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::inbounds::{self, InboundPath};
 use super::state::State;
 use crate::actions;
-use crate::api::http::auth::Sudo;
+use crate::api::http::auth::SudoAdmin;
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
-use crate::api::http::input::Both;
-use crate::api::http::loose::Int;
+use crate::api::http::input::Inputs;
+use crate::api::http::loose::LooseInt;
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::Path;
 use crate::api::http::routes::{Routes, get};
@@ -38,7 +38,7 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
         .at("/api/inbounds/:id/hosts", get(list_of_inbound).post(create_bound))
 }
 
-/// A host. `protocol` is its inbound's, if it has one.
+/// A host. `protocol` is that of its inbound, if it has one.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HostResponse {
     #[serde(flatten)]
@@ -53,103 +53,121 @@ pub struct HostResponse {
     id: i64,
 }
 
-/// A host in a path.
+/// The path of a host.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
 pub struct HostPath {
-    /// Its id.
+    /// Id of the host.
     #[param(value_type = i64)]
-    id: Int,
+    id: LooseInt,
 }
 
 /// Lists all hosts.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/inbounds/hosts", tag = "Host", params(Paging),
     responses((status = 200, body = Page<HostResponse>)))]
 #[handler]
-async fn list(state: &State, _: Sudo, paging: Paging) -> Result<Json<Page<HostResponse>>, ApiError> {
+async fn list(state: &State, _: SudoAdmin, paging: Paging) -> Result<Json<Page<HostResponse>>, ApiError> {
     let hosts = store::hosts::page(&state.panel.db, paging.limit(), paging.offset()).await?;
     let total = store::hosts::count(&state.panel.db).await?;
     Ok(Json(paging.page(hosts.into_iter().map(HostResponse::from).collect(), total)))
 }
 
-/// Lists an inbound's hosts.
+/// Lists the hosts of an inbound.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/inbounds/{id}/hosts", tag = "Host", params(InboundPath, Paging),
     responses((status = 200, body = Page<HostResponse>), (status = 404, description = "No such inbound")))]
 #[handler]
 async fn list_of_inbound(
     state: &State,
-    _: Sudo,
-    Both(Path(at), paging): Both<Path<InboundPath>, Paging>,
+    _: SudoAdmin,
+    Inputs(Path(path), paging): Inputs<Path<InboundPath>, Paging>,
 ) -> Result<Json<Page<HostResponse>>, ApiError> {
     let db = &state.panel.db;
-    if !store::hosts::inbounds::exists(db, at.id()).await? {
-        return Err(inbounds::unknown());
+    if !store::hosts::inbounds::exists(db, path.id()).await? {
+        return Err(inbounds::not_found());
     }
-    let hosts = store::hosts::page_of_inbound(db, at.id(), paging.limit(), paging.offset()).await?;
-    let total = store::hosts::count_of_inbound(db, at.id()).await?;
+    let hosts = store::hosts::page_of_inbound(db, path.id(), paging.limit(), paging.offset()).await?;
+    let total = store::hosts::count_of_inbound(db, path.id()).await?;
     Ok(Json(paging.page(hosts.into_iter().map(HostResponse::from).collect(), total)))
 }
 
-/// Makes a host without an inbound. It starts enabled.
+/// Creates a host without an inbound.
+///
+/// For sudo admins. The host is enabled. Returns the new host.
 #[utoipa::path(post, path = "/api/inbounds/hosts", tag = "Host", request_body = HostBody,
     responses((status = 200, body = HostResponse)))]
 #[handler]
-async fn create_unbound(state: &State, _: Sudo, Json(body): Json<HostBody>) -> Result<Json<HostResponse>, ApiError> {
+async fn create_unbound(
+    state: &State,
+    _: SudoAdmin,
+    Json(body): Json<HostBody>,
+) -> Result<Json<HostResponse>, ApiError> {
     create(state, body.into()).await
 }
 
-/// Makes a host for an inbound. It starts enabled.
+/// Creates a host for an inbound.
+///
+/// For sudo admins. The host is enabled. Returns the new host.
 #[utoipa::path(post, path = "/api/inbounds/{id}/hosts", tag = "Host", params(InboundPath), request_body = HostBody,
     responses((status = 200, body = HostResponse), (status = 404, description = "No such inbound")))]
 #[handler]
 async fn create_bound(
     state: &State,
-    _: Sudo,
-    Both(Path(at), Json(body)): Both<Path<InboundPath>, Json<HostBody>>,
+    _: SudoAdmin,
+    Inputs(Path(path), Json(body)): Inputs<Path<InboundPath>, Json<HostBody>>,
 ) -> Result<Json<HostResponse>, ApiError> {
-    create(state, Host { inbound_id: Some(at.id()), ..body.into() }).await
+    create(state, Host { inbound_id: Some(path.id()), ..body.into() }).await
 }
 
 async fn create(state: &State, host: Host) -> Result<Json<HostResponse>, ApiError> {
     let host = Host { is_disabled: false, ..host };
     let view = actions::hosts::create(&state.panel, &host).await?;
-    Ok(Json(view.ok_or_else(inbounds::unknown)?.into()))
+    Ok(Json(view.ok_or_else(inbounds::not_found)?.into()))
 }
 
-/// Shows a host.
+/// Returns a host.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/inbounds/hosts/{id}", tag = "Host", params(HostPath),
     responses((status = 200, body = HostResponse), (status = 404, description = "No such host")))]
 #[handler]
-async fn read(state: &State, _: Sudo, Path(at): Path<HostPath>) -> Result<Json<HostResponse>, ApiError> {
-    let view = store::hosts::by_id(&state.panel.db, at.id()).await?;
-    Ok(Json(view.ok_or_else(unknown)?.into()))
+async fn read(state: &State, _: SudoAdmin, Path(path): Path<HostPath>) -> Result<Json<HostResponse>, ApiError> {
+    let view = store::hosts::by_id(&state.panel.db, path.id()).await?;
+    Ok(Json(view.ok_or_else(not_found)?.into()))
 }
 
-/// Writes a host anew: what the body leaves out gets its default. It keeps its inbound.
+/// Replaces a host.
+///
+/// For sudo admins. A field that is missing gets its default. The inbound does not change. Returns the new host.
 #[utoipa::path(put, path = "/api/inbounds/hosts/{id}", tag = "Host", params(HostPath), request_body = HostBody,
     responses((status = 200, body = HostResponse), (status = 404, description = "No such host")))]
 #[handler]
 async fn replace(
     state: &State,
-    _: Sudo,
-    Both(Path(at), Json(body)): Both<Path<HostPath>, Json<HostBody>>,
+    _: SudoAdmin,
+    Inputs(Path(path), Json(body)): Inputs<Path<HostPath>, Json<HostBody>>,
 ) -> Result<Json<HostResponse>, ApiError> {
-    let host = Host { id: at.id(), ..body.into() };
+    let host = Host { id: path.id(), ..body.into() };
     let view = actions::hosts::replace(&state.panel, &host).await?;
-    Ok(Json(view.ok_or_else(unknown)?.into()))
+    Ok(Json(view.ok_or_else(not_found)?.into()))
 }
 
-/// Deletes a host, also from the chains of others.
+/// Deletes a host.
+///
+/// For sudo admins. The host is also removed from the chains of other hosts.
 #[utoipa::path(delete, path = "/api/inbounds/hosts/{id}", tag = "Host", params(HostPath),
     responses((status = 200, body = Empty), (status = 404, description = "No such host")))]
 #[handler]
-async fn remove(state: &State, _: Sudo, Path(at): Path<HostPath>) -> Result<Json<Empty>, ApiError> {
-    let found = actions::hosts::remove(&state.panel, at.id()).await?;
-    if found { Ok(Json(Empty {})) } else { Err(unknown()) }
+async fn remove(state: &State, _: SudoAdmin, Path(path): Path<HostPath>) -> Result<Json<Empty>, ApiError> {
+    let found = actions::hosts::remove(&state.panel, path.id()).await?;
+    if found { Ok(Json(Empty {})) } else { Err(not_found()) }
 }
 
-fn unknown() -> ApiError {
+fn not_found() -> ApiError {
     ApiError::not_found("The host")
 }
 

@@ -1,47 +1,47 @@
-//! The objects inside a host as clients write them.
+//! Objects inside the request body of a host.
 
 use std::collections::BTreeMap;
 
 use deserr::{Deserr, IntoValue, Map, Value, ValueKind, ValuePointerRef};
 use utoipa::ToSchema;
 
-use crate::api::http::enum_text::word;
+use crate::api::http::enum_text::{EnumText, text_schema};
 use crate::api::http::field_errors::{FieldErrors, wrong_kind};
-use crate::api::http::loose::{Flag, Int, Word};
+use crate::api::http::loose::{LooseBool, LooseInt};
 use crate::domain::host::{
     FragmentSettings, MuxCoolSettings, MuxSettings, Noise, NoiseKind, SingBoxMuxSettings, SplitHttpSettings,
     XMuxSettings, is_fragment_packets, is_fragment_range, is_range,
 };
 
-/// How Xray splits packets.
+/// Packet fragmentation in Xray.
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct FragmentBody {
-    /// `tlshello`, or which packets.
+    /// Packets to fragment: `tlshello`, or a number or range.
     #[schema(value_type = String, pattern = "^(tlshello|[0-9-]{1,32})$")]
     packets: FragmentPackets,
-    /// Bytes.
+    /// Length of fragments in bytes, a number or range.
     #[schema(value_type = String, pattern = "^[0-9-]{1,32}$")]
     length: FragmentRange,
-    /// Milliseconds.
+    /// Delay between fragments in milliseconds, a number or range.
     #[schema(value_type = String, pattern = "^[0-9-]{1,32}$")]
     interval: FragmentRange,
 }
 
-/// One packet of noise.
+/// A packet of noise.
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct NoiseBody {
     #[deserr(rename = "type")]
-    #[schema(rename = "type", schema_with = word::<NoiseKind>)]
-    kind: Word<NoiseKind>,
+    #[schema(rename = "type", schema_with = text_schema::<NoiseKind>)]
+    kind: EnumText<NoiseKind>,
     packet: String,
-    /// Milliseconds.
+    /// Delay after the packet in milliseconds, a number or range.
     #[schema(value_type = String, pattern = "^[0-9]{1,10}(-[0-9]{1,10})?$")]
     delay: Range,
 }
 
-/// What splithttp (XHTTP) is tuned with.
+/// Settings of splithttp (XHTTP).
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct SplitHttpBody {
@@ -49,14 +49,14 @@ pub struct SplitHttpBody {
     mode: Option<String>,
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
-    no_grpc_header: Option<Flag>,
+    no_grpc_header: Option<LooseBool>,
     #[deserr(default)]
     padding_bytes: Option<String>,
     #[deserr(default)]
     xmux: Option<XMuxBody>,
 }
 
-/// How splithttp (XHTTP) reuses connections.
+/// Connection reuse in splithttp (XHTTP).
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct XMuxBody {
@@ -76,10 +76,10 @@ pub struct XMuxBody {
     max_request_times: Option<String>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    keep_alive_period: Option<Int>,
+    keep_alive_period: Option<LooseInt>,
 }
 
-/// Several streams in one connection.
+/// Multiplexing of streams in one connection.
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct MuxBody {
@@ -91,52 +91,55 @@ pub struct MuxBody {
     mux_cool_settings: Option<MuxCoolBody>,
 }
 
-/// sing-box's multiplexing.
+/// Settings of multiplexing in sing-box.
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct SingBoxMuxBody {
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    max_connections: Option<Int>,
+    max_connections: Option<LooseInt>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    max_streams: Option<Int>,
+    max_streams: Option<LooseInt>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    min_streams: Option<Int>,
+    min_streams: Option<LooseInt>,
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
-    padding: Option<Flag>,
+    padding: Option<LooseBool>,
 }
 
-/// Xray's multiplexing.
+/// Settings of multiplexing in Xray (Mux.Cool).
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct MuxCoolBody {
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    concurrency: Option<Int>,
+    concurrency: Option<LooseInt>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    xudp_concurrency: Option<Int>,
+    xudp_concurrency: Option<LooseInt>,
     #[deserr(default)]
     xudp_proxy_443: Option<String>,
 }
 
-/// Texts by name. (deserr reads a map as well, but forgets what was wrong in it.)
+/// HTTP headers by name. Written here because deserr's reader of maps drops the errors of their values.
 #[derive(Default)]
 pub struct Headers(pub BTreeMap<String, String>);
 
 impl Deserr<FieldErrors> for Headers {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
         let map = match value {
             Value::Map(map) => map,
-            other => return Err(wrong_kind(other, &[ValueKind::Map], place)),
+            other => return Err(wrong_kind(other, &[ValueKind::Map], location)),
         };
         let mut headers = BTreeMap::new();
         let mut wrong = FieldErrors::default();
         for (name, value) in map.into_iter() {
-            match String::deserialize_from_value(value.into_value(), place.push_key(&name)) {
+            match String::deserialize_from_value(value.into_value(), location.push_key(&name)) {
                 Ok(text) => drop(headers.insert(name, text)),
                 Err(fields) => wrong = wrong.and(fields),
             }
@@ -145,27 +148,27 @@ impl Deserr<FieldErrors> for Headers {
     }
 }
 
-/// Texts that a rule of the domain holds for.
+/// Defines readers of texts that a function of the domain validates.
 macro_rules! checked_texts {
-    ($($(#[$doc:meta])* $name:ident if $holds:path, else $message:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident if $is_valid:path, else $message:literal;)*) => {$(
         $(#[$doc])*
         struct $name(String);
 
         impl Deserr<FieldErrors> for $name {
             fn deserialize_from_value<V: IntoValue>(
                 value: Value<V>,
-                place: ValuePointerRef<'_>,
+                location: ValuePointerRef<'_>,
             ) -> Result<Self, FieldErrors> {
-                let text = String::deserialize_from_value(value, place)?;
-                if $holds(&text) { Ok(Self(text)) } else { Err(FieldErrors::at(place, $message)) }
+                let text = String::deserialize_from_value(value, location)?;
+                if $is_valid(&text) { Ok(Self(text)) } else { Err(FieldErrors::at(location, $message)) }
             }
         }
     )*};
 }
 
 checked_texts! {
-    /// `n` or `n-m`.
-    Range if is_range, else "must be a number or two with a hyphen between them, of at most ten digits each";
+    /// A number or a range, `n` or `n-m`.
+    Range if is_range, else "must be a number or a range such as 1-5, of at most ten digits each";
     /// Digits and hyphens.
     FragmentRange if is_fragment_range, else "must be 1 to 32 digits and hyphens";
     /// `tlshello`, or digits and hyphens.

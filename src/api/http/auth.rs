@@ -1,4 +1,4 @@
-//! Who is asking: extractors for a signed-in admin. Rights always come from the database, never from the token.
+//! Authentication: extractors of the signed-in admin. Rights always come from the database, never from the token.
 
 use poem::http::header;
 use poem::{FromRequest, Request, RequestBody};
@@ -8,13 +8,13 @@ use crate::api::state::State;
 use crate::domain::admin::Admin;
 use crate::store;
 
-/// The admin who sent the request.
+/// The signed-in admin; without a valid token the answer is 401.
 #[derive(Clone, Debug)]
 pub struct CurrentAdmin(pub Admin);
 
-/// The same, and it is a sudo.
+/// The signed-in admin, who must be a sudo admin; for others the answer is 403.
 #[derive(Clone, Debug)]
-pub struct Sudo(pub Admin);
+pub struct SudoAdmin(pub Admin);
 
 impl<'a> FromRequest<'a> for CurrentAdmin {
     async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
@@ -25,7 +25,7 @@ impl<'a> FromRequest<'a> for CurrentAdmin {
     }
 }
 
-impl<'a> FromRequest<'a> for Sudo {
+impl<'a> FromRequest<'a> for SudoAdmin {
     async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
         let CurrentAdmin(admin) = CurrentAdmin::from_request(request, body).await?;
         if admin.is_sudo { Ok(Self(admin)) } else { Err(ApiError::forbidden().into()) }
@@ -33,8 +33,8 @@ impl<'a> FromRequest<'a> for Sudo {
 }
 
 impl State {
-    /// The admin whom a token names, if the token is good and the admin may sign in. For requests that carry their
-    /// token elsewhere than in the header: a websocket's query.
+    /// Returns the admin of a token, if the token is valid and the admin may sign in. Extractors call it with the token
+    /// of the header; a websocket may have it in its query.
     pub async fn admin_of_token(&self, token: &str) -> Result<Option<Admin>, ApiError> {
         let db = &self.panel.db;
         let Some(bearer) = self.signer.check(db, token, self.panel.clock.now()).await? else { return Ok(None) };
@@ -44,7 +44,7 @@ impl State {
     }
 }
 
-/// The token of `Authorization: Bearer …`; the scheme in any case.
+/// Returns the token of `Authorization: Bearer …`. The scheme is case-insensitive.
 pub fn bearer_token(request: &Request) -> Option<&str> {
     let (scheme, token) = request.header(header::AUTHORIZATION)?.split_once(' ')?;
     let token = token.trim();
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_is_bearer_in_any_case() {
+    fn token_is_read_from_a_bearer_header_in_any_case() {
         let token = |value: &str| {
             let request = Request::builder().header("authorization", value).finish();
             bearer_token(&request).map(str::to_owned)

@@ -1,4 +1,4 @@
-//! JSON in and out.
+//! JSON request and response bodies.
 
 use std::time::Duration;
 
@@ -12,31 +12,31 @@ use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::field_errors::{BODY, FieldErrors};
-use super::input::{Input, Refused, check, extract};
+use super::input::{Input, InputError, check, extract};
 use super::not_a_number::quoted;
 
-/// Far above the largest honest request (a template with all its hosts), far below what would hurt.
+/// Far more than the largest legitimate request, and little enough to hold in memory.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Enough for the largest body over a slow line; whoever sends more slowly only holds a connection.
+/// Time enough for the largest body over a slow line.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// A JSON body: as an extractor read into `T`, as an answer written from it.
+/// A JSON body: as an extractor it reads a `T`, as a response it writes one.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
-/// An answer that says nothing: `{}`.
+/// An empty response: `{}`.
 #[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
 pub struct Empty {}
 
 impl<T: Deserr<FieldErrors>> Input for Json<T> {
-    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, Refused> {
-        let bytes = read_bytes(body).await.map_err(Refused::AtOnce)?;
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, InputError> {
+        let bytes = read_bytes(body).await.map_err(InputError::Final)?;
         if !is_json(request.content_type()) {
-            return Err(Refused::Fields(FieldErrors::one(BODY, "must be sent as application/json")));
+            return Err(InputError::Fields(FieldErrors::one(BODY, "must be sent as application/json")));
         }
         match parse(&bytes) {
-            Ok(value) => check(value).map(Self).map_err(Refused::Fields),
-            Err(refused) => Err(wrong_numbers::<T>(&bytes).map_or(refused, Refused::Fields)),
+            Ok(value) => check(value).map(Self).map_err(InputError::Fields),
+            Err(refused) => Err(wrong_numbers::<T>(&bytes).map_or(refused, InputError::Fields)),
         }
     }
 }
@@ -56,7 +56,7 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
     }
 }
 
-/// The whole body, if it is not too large and does not take for ever.
+/// Reads the body, up to a maximum size and time.
 pub(in crate::api) async fn read_bytes(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
     read_within(body, MAX_WAIT).await
 }
@@ -68,8 +68,8 @@ async fn read_within(body: &mut RequestBody, wait: Duration) -> Result<Vec<u8>, 
         Ok(Err(ReadBodyError::PayloadTooLarge)) => {
             Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 4 MiB"))
         }
-        Ok(Err(_)) => Err(ApiError::bad_request("The body broke off")),
-        Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not come within a minute")),
+        Ok(Err(_)) => Err(ApiError::bad_request("The connection closed before the end of the body")),
+        Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive within a minute")),
     }
 }
 
@@ -80,33 +80,32 @@ fn is_json(content_type: Option<&str>) -> bool {
     media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, Refused> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|_| Refused::AtOnce(ApiError::bad_request("The body is not UTF-8 text")))?;
-    let missing = || Refused::Fields(FieldErrors::one(BODY, "is missing"));
+fn parse(bytes: &[u8]) -> Result<Value, InputError> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| InputError::Final(ApiError::bad_request("The body is not valid UTF-8")))?;
+    let missing = || InputError::Fields(FieldErrors::one(BODY, "is missing"));
     if text.is_empty() {
         return Err(missing());
     }
     match serde_json::from_str(text) {
         Ok(Value::Null) => Err(missing()),
         Ok(value) => Ok(value),
-        Err(error) => Err(Refused::Fields(FieldErrors::one(
-            offset(text, &error).to_string(),
-            "The body is not JSON from this character on",
-        ))),
+        Err(error) => {
+            Err(InputError::Fields(FieldErrors::one(offset(text, &error).to_string(), "invalid JSON at this position")))
+        }
     }
 }
 
-/// The fields that hold `NaN` or `Infinity`, if these are all that keeps the body from being JSON.
+/// The errors of fields that hold `NaN` or `Infinity`, if nothing else makes the body invalid JSON.
 fn wrong_numbers<T: Deserr<FieldErrors>>(bytes: &[u8]) -> Option<FieldErrors> {
     let text = quoted(std::str::from_utf8(bytes).ok()?)?;
     check::<T>(serde_json::from_str(&text).ok()?).err()
 }
 
-/// The character at which the text stops being JSON.
+/// The position, in characters, at which the text stops being valid JSON.
 fn offset(text: &str, error: &serde_json::Error) -> usize {
     let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    // At the end of the text the column is that of the last character, elsewhere that of the wrong one, from 1.
+    // The column counts from 1. At the end of the text it is that of the last character, otherwise that of the wrong one.
     let bytes = before + if error.is_eof() { error.column() } else { error.column().saturating_sub(1) };
     text.char_indices().take_while(|(at, _)| *at < bytes).count()
 }
@@ -114,7 +113,7 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::http::loose::{Flag, Int};
+    use crate::api::http::loose::{LooseBool, LooseInt};
 
     #[derive(Debug, PartialEq, Deserr)]
     #[deserr(error = FieldErrors)]
@@ -122,9 +121,9 @@ mod tests {
         #[deserr(default)]
         name: Option<String>,
         #[deserr(default)]
-        inbound_ids: Vec<Int>,
-        #[deserr(default = Flag(true))]
-        enabled: Flag,
+        inbound_ids: Vec<LooseInt>,
+        #[deserr(default = LooseBool(true))]
+        enabled: LooseBool,
     }
 
     async fn read(content_type: Option<&str>, body: impl Into<Vec<u8>>) -> Result<Service, ApiError> {
@@ -144,19 +143,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_read_as_json() {
+    async fn json_media_types_and_a_missing_one_are_accepted() {
         for content_type in
             [None, Some("application/json"), Some("application/json; charset=utf-8"), Some("application/vnd.api+json")]
         {
             let service = read(content_type, r#"{"name": "x", "unknown": 1}"#).await.expect("readable");
-            assert_eq!(service, Service { name: Some("x".to_owned()), inbound_ids: Vec::new(), enabled: Flag(true) });
+            assert_eq!(
+                service,
+                Service { name: Some("x".to_owned()), inbound_ids: Vec::new(), enabled: LooseBool(true) }
+            );
         }
         assert_eq!(keys(Some("text/plain"), r#"{"name":"x"}"#).await, ["body"]);
         assert_eq!(keys(Some("application/jsonx"), r#"{"name":"x"}"#).await, ["body"]);
     }
 
     #[tokio::test]
-    async fn the_keys_of_what_is_wrong() {
+    async fn errors_have_the_key_of_the_wrong_field_or_position() {
         for (body, expected) in [
             ("", vec!["body"]),
             ("null", vec!["body"]),
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_text_or_too_much_is_refused_at_once() {
+    async fn invalid_utf8_and_too_large_bodies_are_refused() {
         let error = read(None, vec![b'"', 0xff, b'"']).await.expect_err("not UTF-8");
         assert_eq!(error.status(), StatusCode::BAD_REQUEST);
         let error = read(None, vec![b' '; MAX_BYTES + 1]).await.expect_err("too large");
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_never_ends_is_not_waited_for() {
+    async fn a_body_that_never_ends_times_out() {
         let never = futures_util::stream::pending::<std::io::Result<Vec<u8>>>();
         let mut body = RequestBody::new(Body::from_bytes_stream(never));
         let error = read_within(&mut body, Duration::from_millis(1)).await.expect_err("it never ends");

@@ -1,8 +1,9 @@
-//! What happens to every request, whatever its route: an id, one log line, two metrics, cross-origin headers, and an
-//! answer in the contract's shape for whatever went wrong.
+//! Everything that is common to all requests: an id, a log line, two metrics, cross-origin headers, a time limit, and
+//! error responses of one shape.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use metrics::SharedString;
@@ -12,17 +13,19 @@ use tokio::time::{sleep_until, timeout};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::admission::NotStarted;
 use super::cors::CrossOrigin;
 use super::error::ApiError;
 use crate::api::state::State;
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// With the answer to a request that no handler has seen.
-#[derive(Clone, Copy)]
-struct NotBegun;
+/// Time limit of a request that only reads.
+const READ_TIME_LIMIT: Duration = Duration::from_secs(60);
+/// Time limit of a request that may write: some change a hundred thousand users.
+const WRITE_TIME_LIMIT: Duration = Duration::from_secs(600);
 
-/// All routes, behind the boundary.
+/// The endpoint of all requests, with all routes inside.
 pub(in crate::api) struct Boundary<E> {
     pub(in crate::api) state: Arc<State>,
     pub(in crate::api) routes: E,
@@ -51,103 +54,92 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
                 (route, response)
             }
         };
-        // What was refused at the door has changed nothing; ringing for it would add to the load that it was refused for.
-        let begun = response.data::<NotBegun>().is_none();
-        if begun && changes_sources {
+        // A request that was not admitted has changed nothing, and a wake-up would only add to the load.
+        let started_handler = response.data::<NotStarted>().is_none();
+        if started_handler && changes_sources {
             self.state.sources.forget();
         }
-        if begun && changes {
-            // For whoever keeps what was read before, here and on other hosts.
+        if started_handler && changes {
             self.state.panel.wakeup.notify();
         }
         response.headers_mut().insert(REQUEST_ID, id);
         let micros = clock.boot().micros() - started.micros();
-        span.in_scope(|| observe(&method, route, response.status(), micros));
+        span.in_scope(|| record(&method, route, response.status(), micros));
         Ok(response)
     }
 }
 
 impl<E: Endpoint<Output = Response>> Boundary<E> {
-    /// The route's pattern, if one matched, and the answer.
+    /// Returns the pattern of the matched route, if any, and the response.
     async fn answer(&self, request: Request) -> (Option<Arc<str>>, Response) {
         if self.state.options.http.read_only && writes(&request) {
-            return (
-                None,
-                ApiError::unavailable("The panel is read-only: SARBAN_READ_ONLY is on, so nothing is changed")
-                    .to_response(),
-            );
+            return (None, ApiError::unavailable("The panel is read-only: SARBAN_READ_ONLY is on").to_response());
         }
-        let admitted = match self.state.admission.admit(&request).await {
-            Ok(admitted) => admitted,
-            Err(refused) => {
-                let mut response = refused.to_response();
-                response.set_data(NotBegun);
-                return (None, response);
-            }
-        };
-        let answering = AssertUnwindSafe(timeout(admitted.time, self.routes.call(request)));
+        let limit = if request.method().is_safe() { READ_TIME_LIMIT } else { WRITE_TIME_LIMIT };
+        let answering = AssertUnwindSafe(timeout(limit, self.routes.call(request)));
         match answering.catch_unwind().await {
             Ok(Err(_)) => {
-                tracing::warn!(seconds = admitted.time.as_secs(), "a request was broken off: it took too long");
-                (None, ApiError::unavailable("This took too long, try again").to_response())
+                tracing::warn!(seconds = limit.as_secs(), "request aborted: it exceeded its time limit");
+                (None, ApiError::unavailable("The request took too long, try again").to_response())
             }
             Ok(Ok(Ok(response))) => (response.data().map(|PathPattern(pattern)| pattern.clone()), response),
+            Ok(Ok(Err(error))) if error.data::<NotStarted>().is_some() => {
+                let mut response = error_response(error);
+                response.set_data(NotStarted);
+                (None, response)
+            }
             Ok(Ok(Err(error))) => {
                 let route = error.data().map(|PathPattern(pattern)| pattern.clone());
                 let due = error.downcast_ref::<ApiError>().and_then(ApiError::due);
-                let refusal = refuse(error);
-                // Waiting takes no capacity: others have its place meanwhile.
-                drop(admitted);
+                let response = error_response(error);
                 if let Some(due) = due {
                     sleep_until(due).await;
                 }
-                (route, refusal)
+                (route, response)
             }
             Err(_) => {
-                // The panic itself has been reported by the panic hook, on this thread.
-                tracing::error!("a request was broken off by a panic");
+                // The panic hook has logged the panic itself, on this thread.
+                tracing::error!("request aborted: its handler panicked");
                 (None, ApiError::internal("panic").to_response())
             }
         }
     }
 }
 
-/// Whether a request may change something. Signing in does not.
+/// Returns true if a request may change data. Signing in does not.
 fn writes(request: &Request) -> bool {
-    let only_reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    !only_reads && request.uri().path() != "/api/admins/token"
+    !request.method().is_safe() && request.uri().path() != "/api/admins/token"
 }
 
-/// The answer to an error, and its cause for the log.
-fn refuse(error: poem::Error) -> Response {
+/// Logs the cause of an error and returns the response.
+fn error_response(error: poem::Error) -> Response {
     let error = match error.downcast::<ApiError>() {
         Ok(error) => error,
-        Err(error) if error.status() == StatusCode::NOT_FOUND => {
-            ApiError::new(StatusCode::NOT_FOUND, "There is nothing at this address")
-        }
+        Err(error) if error.status() == StatusCode::NOT_FOUND => ApiError::new(StatusCode::NOT_FOUND, "Not found"),
         Err(error) if error.is_from_response() => return error.into_response(),
         Err(error) if error.status().is_server_error() => ApiError::internal(error.to_string()),
-        Err(error) => ApiError::new(error.status(), "The request can't be served"),
+        Err(error) => ApiError::new(error.status(), "The request was refused"),
     };
     if let Some(causes) = error.causes() {
         if error.status() == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(causes, "a request failed");
+            tracing::error!(causes, "request failed");
         } else {
-            tracing::warn!(causes, status = error.status().as_u16(), "a request was not served");
+            tracing::warn!(causes, status = error.status().as_u16(), "request not served");
         }
     }
     error.to_response()
 }
 
-/// Whether subscriptions may look different afterwards for other reasons than their user. Decided here for all routes:
-/// one that forgot to say so would serve old configurations.
+/// Returns true if a request may change what subscriptions are rendered from, apart from users.
 fn may_change_sources(request: &Request) -> bool {
-    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     let path = request.uri().path();
-    !reads && path.starts_with("/api/") && !path.starts_with("/api/users") && !path.starts_with("/api/admins")
+    !request.method().is_safe()
+        && path.starts_with("/api/")
+        && !path.starts_with("/api/users")
+        && !path.starts_with("/api/admins")
 }
 
-/// The id that the request came with, or a new one.
+/// Returns the id that the client sent, if it is valid, or a new one.
 fn request_id(request: &Request) -> HeaderValue {
     let given = request.headers().get(REQUEST_ID).filter(|id| {
         let bytes = id.as_bytes();
@@ -160,9 +152,9 @@ fn request_id(request: &Request) -> HeaderValue {
     })
 }
 
-/// One log line and two metrics. The pattern of the route, never its path: paths hold subscription keys, and labels
-/// must be finite.
-fn observe(method: &Method, route: Option<Arc<str>>, status: StatusCode, micros: i64) {
+/// Writes the log line and the metrics of a request. They carry the route's pattern and never its path: a path may hold a
+/// subscription key, and labels must have few values.
+fn record(method: &Method, route: Option<Arc<str>>, status: StatusCode, micros: i64) {
     let method = match *method {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -1,4 +1,4 @@
-//! Who sent a request, and how the panel looks from there: through proxies that may be trusted, or directly.
+//! The client of a request: its address, and the panel's own URL as the client sees it, directly or through proxies.
 
 use std::net::IpAddr;
 
@@ -8,31 +8,31 @@ use poem::{Addr, FromRequest, Request, RequestBody};
 use crate::api::state::State;
 use crate::config::http::Networks;
 
-/// The sender of a request and the address by which it reached the panel.
+/// The sender of a request, and the URL under which it reached the panel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// The sender's address; `None` on a Unix socket without a proxy's word.
+    /// The sender's address; `None` on a Unix socket without a proxy header.
     pub address: Option<IpAddr>,
-    /// A proxy header is there, whether or not it was believed.
+    /// The request has a proxy header, trusted or not.
     pub through_proxy: bool,
     scheme: String,
     host: String,
 }
 
 impl Client {
-    /// Reads it from a request. Only peers in `trusted`, and Unix sockets, may say who sent them what.
+    /// Reads the client of a request. Proxy headers are trusted from peers in `trusted` and from Unix sockets only.
     pub fn of(request: &Request, trusted: &Networks) -> Self {
         let peer = match &request.remote_addr().0 {
             Addr::SocketAddr(address) => Some(address.ip().to_canonical()),
             _ => None,
         };
-        Self::behind(peer, request, trusted)
+        Self::from_peer(peer, request, trusted)
     }
 
-    fn behind(peer: Option<IpAddr>, request: &Request, trusted: &Networks) -> Self {
+    fn from_peer(peer: Option<IpAddr>, request: &Request, trusted: &Networks) -> Self {
         let is_trusted = |address: IpAddr| trusted.contain(address);
-        let believed = peer.is_none_or(is_trusted);
-        let header = |name: &str| request.header(name).filter(|_| believed);
+        let peer_is_trusted = peer.is_none_or(is_trusted);
+        let header = |name: &str| request.header(name).filter(|_| peer_is_trusted);
         let address = header("x-forwarded-for").and_then(|list| sender(list, is_trusted)).or(peer);
         let scheme = header("x-forwarded-proto").map(|text| first(text).to_ascii_lowercase());
         let scheme = scheme.filter(|scheme| scheme == "http" || scheme == "https");
@@ -45,12 +45,12 @@ impl Client {
         }
     }
 
-    /// An absolute address of the panel, as this client would write it.
+    /// Returns an absolute URL of the panel, as this client sees it.
     pub fn url(&self, path_and_query: &str) -> String {
         format!("{}://{}{path_and_query}", self.scheme, self.host)
     }
 
-    /// On the same machine, and without a proxy in between.
+    /// Returns true for a client on this machine that did not come through a proxy.
     pub fn is_local(&self) -> bool {
         !self.through_proxy && self.address.is_some_and(|address| address.is_loopback())
     }
@@ -63,7 +63,7 @@ impl<'a> FromRequest<'a> for Client {
     }
 }
 
-/// The last address of the list that no trusted proxy wrote of itself: what stands before it anybody may have invented.
+/// Returns the last address of the list that is not a trusted proxy. Addresses before it may be forged.
 fn sender(list: &str, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let mut sender = None;
     for text in list.rsplit(',') {
@@ -91,18 +91,18 @@ mod tests {
         }
         let peer = peer.parse().expect("an address");
         let trusted = "127.0.0.0/8,10.0.0.0/8".parse().expect("networks");
-        Client::behind(Some(peer), &builder.finish(), &trusted)
+        Client::from_peer(Some(peer), &builder.finish(), &trusted)
     }
 
     #[test]
-    fn only_trusted_proxies_are_believed() {
+    fn proxy_headers_are_trusted_from_trusted_peers_only() {
         let headers = [
             ("host", "panel.example.com"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-for", "1.1.1.1, 8.8.8.8, 10.0.0.7"),
         ];
         let through = client("127.0.0.1", &headers);
-        assert_eq!(through.address, Some([8, 8, 8, 8].into()), "what stands before 8.8.8.8 may be invented");
+        assert_eq!(through.address, Some([8, 8, 8, 8].into()), "addresses before 8.8.8.8 may be forged");
         assert_eq!(through.url("/api/users?size=2"), "https://panel.example.com/api/users?size=2");
         assert!(!through.is_local());
         let direct = client("9.9.9.9", &headers);
@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_not_believed() {
+    fn malformed_proxy_headers_are_ignored() {
         let client = client("127.0.0.1", &[("x-forwarded-for", "1.1.1.1, unknown"), ("x-forwarded-proto", "gopher")]);
         assert_eq!(client.address, Some([127, 0, 0, 1].into()));
         assert_eq!(client.url("/"), "http://localhost/");
     }
 
     #[test]
-    fn local_means_loopback_without_a_proxy() {
+    fn client_is_local_on_loopback_without_a_proxy() {
         assert!(client("127.0.0.1", &[]).is_local());
         assert!(!client("127.0.0.1", &[("forwarded", "for=1.1.1.1")]).is_local());
         assert!(!client("10.0.0.1", &[]).is_local());

@@ -1,12 +1,14 @@
-//! Which web pages of other origins may read the answers. All by default: the API is guarded by bearer tokens, which
-//! browsers never send by themselves.
+//! Cross-origin headers. Written here because poem's `Cors` can't answer `*` to requests without a cookie, and because
+//! preflights are answered before admission and errors get the headers too.
+//!
+//! All origins are allowed by default: the API is protected by bearer tokens, which browsers never send on their own.
 
 use poem::http::{HeaderMap, HeaderValue, Method, header};
 use poem::{Request, Response};
 
 use crate::config::http::AllowedOrigins;
 
-/// What of a request decides on the headers of its answer.
+/// The properties of a request that its cross-origin headers depend on.
 #[derive(Debug)]
 pub(in crate::api) struct CrossOrigin {
     origin: HeaderValue,
@@ -14,19 +16,19 @@ pub(in crate::api) struct CrossOrigin {
 }
 
 impl CrossOrigin {
-    /// Only requests with an origin that is allowed get headers.
+    /// Returns `None` for a request without an origin, or with one that is not allowed: it gets no headers.
     pub(in crate::api) fn of(request: &Request, allowed: &AllowedOrigins) -> Option<Self> {
         let origin = request.headers().get(header::ORIGIN)?.clone();
         let is_allowed = match allowed {
             AllowedOrigins::Any => true,
             AllowedOrigins::These(list) => list.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()),
         };
-        // With a list of origins the answer depends on who asks, so it must always be named.
+        // With a list of origins the response depends on the origin, so it must name it.
         let with_cookie = request.headers().contains_key(header::COOKIE) || *allowed != AllowedOrigins::Any;
         is_allowed.then_some(Self { origin, with_cookie })
     }
 
-    /// The answer to a preflight, if the request is one.
+    /// Returns the response to a preflight request, or `None` if the request is not one.
     pub(in crate::api) fn preflight(&self, request: &Request) -> Option<Response> {
         if request.method() != Method::OPTIONS || !request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
         {
@@ -39,14 +41,14 @@ impl CrossOrigin {
             HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
         );
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-        if let Some(asked) = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        if let Some(requested) = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
         }
         self.allow_this_origin(headers);
         Some(response)
     }
 
-    /// Adds the headers to an ordinary answer.
+    /// Adds the headers to a response.
     pub(in crate::api) fn allow(&self, headers: &mut HeaderMap) {
         if self.with_cookie {
             self.allow_this_origin(headers);
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_makes_the_answer_name_the_origin() {
+    fn response_names_the_origin_if_the_request_has_a_cookie() {
         let origin = ("origin", "https://a.example");
         let plain = allowed(&[origin], &AllowedOrigins::Any).expect("allowed");
         assert_eq!(plain["access-control-allow-origin"], "*");
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_origins_is_exact() {
+    fn listed_origins_are_matched_exactly() {
         let only = AllowedOrigins::These(vec!["https://a.example".to_owned()]);
         let named = allowed(&[("origin", "https://a.example")], &only).expect("allowed");
         assert_eq!(named["access-control-allow-origin"], "https://a.example");
@@ -102,15 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_is_answered_and_plain_options_are_not() {
+    fn preflight_is_answered_and_other_options_requests_are_not() {
         let headers = [
             ("origin", "https://a.example"),
             ("access-control-request-method", "DELETE"),
             ("access-control-request-headers", "authorization,x-foo"),
         ];
-        let asked = request(Method::OPTIONS, &headers);
-        let cross = CrossOrigin::of(&asked, &AllowedOrigins::Any).expect("allowed");
-        let answer = cross.preflight(&asked).expect("a preflight");
+        let preflight = request(Method::OPTIONS, &headers);
+        let cross = CrossOrigin::of(&preflight, &AllowedOrigins::Any).expect("allowed");
+        let answer = cross.preflight(&preflight).expect("a preflight");
         assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,x-foo"));
         assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.example"));
         assert!(cross.preflight(&request(Method::OPTIONS, &headers[..1])).is_none());

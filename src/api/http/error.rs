@@ -1,4 +1,4 @@
-//! The one error of the HTTP API: a status, what the client may read, and a cause that only the log sees.
+//! The error of the HTTP API: a status and a text for the client, and a cause for the log only.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -14,22 +14,22 @@ use super::field_errors::FieldErrors;
 use crate::foundation::chain;
 use crate::store::{Fault, StoreError};
 
-/// The body of every refusal but a 422.
+/// The body of every error response except 422.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 #[schema(as = Error)]
 pub struct ErrorBody {
-    /// What is wrong, for people.
+    /// Human-readable description of the error.
     detail: Cow<'static, str>,
 }
 
-/// The body of a 422.
+/// The body of a 422 response.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct WrongFields {
-    /// A text for each wrong field, by its own name wherever it is nested, by its index in a list, or by `body`.
+    /// Error texts by field: the field's own name wherever it is nested, an index in a list, or `body`.
     detail: std::collections::BTreeMap<String, String>,
 }
 
-/// Why a request was not served. Its answer is `{"detail": …}`: a text, or for 422 a text per field.
+/// An error response. Its body is `{"detail": …}`: a text, or for 422 a text per field.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
@@ -51,28 +51,28 @@ impl ApiError {
         Self { status, detail: Detail::Text(text.into()), header: None, cause: None, due: None }
     }
 
-    /// 400: the request can't be read at all.
+    /// 400: the request can't be read.
     pub fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)
     }
 
-    /// 401: who is asking is not known.
+    /// 401: the request has no valid token.
     pub fn unauthorized(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, text)
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// 403: known, but without the right.
+    /// 403: the admin lacks the right.
     pub fn forbidden() -> Self {
         Self::new(StatusCode::FORBIDDEN, "You are not allowed to do this")
     }
 
-    /// 404: `what` ("The user") is not there.
+    /// 404: `what` ("The user") does not exist.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("{what} does not exist"))
     }
 
-    /// 409: it stands in the way of something that is there.
+    /// 409: the request conflicts with existing data.
     pub fn conflict(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, text)
     }
@@ -83,18 +83,18 @@ impl ApiError {
         Self { status, detail: Detail::Fields(fields), header: None, cause: None, due: None }
     }
 
-    /// 429: too many attempts; another one may be made after so many seconds.
+    /// 429: too many attempts; the next one is allowed after this number of seconds.
     pub fn too_many_requests(retry_after_seconds: u32) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts, try again later")
             .with_header(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
     }
 
-    /// Not to be answered before that moment.
+    /// Delays the response until `due`.
     pub fn not_before(self, due: Instant) -> Self {
         Self { due: Some(due), ..self }
     }
 
-    /// When it may be answered, if not at once.
+    /// The moment before which the response must not be sent, if any.
     pub(in crate::api) const fn due(&self) -> Option<Instant> {
         self.due
     }
@@ -104,24 +104,24 @@ impl ApiError {
         Self::new(StatusCode::BAD_GATEWAY, text)
     }
 
-    /// 503: something that is needed can't be had now; the text says what.
+    /// 503: the panel can't serve the request now; the text says why.
     pub fn unavailable(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, text).with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// 500: a mistake of ours. The cause goes to the log, with the request's id, and never to the client.
+    /// 500: an internal error. The cause is logged with the request's id and never sent to the client.
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong inside the panel").because(cause)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error, see the panel's log").because(cause)
     }
 
-    /// With a cause for the log.
+    /// Adds a cause for the log.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
-    /// With a header of its own.
+    /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some(Box::new((name, value)));
@@ -133,12 +133,12 @@ impl ApiError {
         self.status
     }
 
-    /// The cause and its causes, outermost first, on one line; for the log.
+    /// The chain of causes on one line, outermost first, for the log.
     pub fn causes(&self) -> Option<String> {
         Some(chain(self.cause.as_deref()?))
     }
 
-    /// The answer.
+    /// The response.
     pub fn to_response(&self) -> Response {
         let detail = match &self.detail {
             Detail::Text(text) => json!(ErrorBody { detail: text.clone() }),
@@ -189,10 +189,10 @@ impl From<FieldErrors> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error.fault() {
-            Fault::Unavailable => Self::unavailable("The database can't be reached now").because(error),
+            Fault::Unavailable => Self::unavailable("The database is unreachable, try again").because(error),
             Fault::Retry => Self::unavailable("The database is busy, try again").because(error),
             Fault::Unique(_) => Self::conflict("This already exists"),
-            Fault::Reference => Self::conflict("Something that this refers to has just been deleted"),
+            Fault::Reference => Self::conflict("A referenced object has been deleted"),
             Fault::Data | Fault::Other => Self::internal(error),
         }
     }
@@ -203,23 +203,23 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("the outside")]
-    struct Outside(#[source] Inside);
+    #[error("outer cause")]
+    struct Outer(#[source] Inner);
 
     #[derive(Debug, thiserror::Error)]
-    #[error("the inside")]
-    struct Inside;
+    #[error("inner cause")]
+    struct Inner;
 
     #[tokio::test]
-    async fn causes_are_for_the_log_only() {
-        let error = ApiError::internal(Outside(Inside));
-        assert_eq!(error.causes().as_deref(), Some("the outside: the inside"));
+    async fn causes_are_chained_for_the_log_and_not_sent() {
+        let error = ApiError::internal(Outer(Inner));
+        assert_eq!(error.causes().as_deref(), Some("outer cause: inner cause"));
         let answer = error.to_response().into_body().into_string().await.expect("text");
-        assert!(!answer.contains("side:") && !answer.contains("outside"), "{answer}");
+        assert!(!answer.contains("cause"), "{answer}");
     }
 
     #[tokio::test]
-    async fn wrong_fields_are_an_object_and_all_else_is_text() {
+    async fn detail_is_an_object_for_wrong_fields_and_text_otherwise() {
         let fields = FieldErrors::one("name", "is missing").and(FieldErrors::one("0", "is null"));
         let body = ApiError::invalid(fields).to_response().into_body().into_string().await.expect("text");
         assert_eq!(body, r#"{"detail":{"0":"is null","name":"is missing"}}"#);

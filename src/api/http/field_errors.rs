@@ -1,15 +1,15 @@
-//! What is wrong with a request, field by field: the body of every 422.
+//! Validation errors by field: the body of every 422.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef, take_cf_content};
 
-/// The key of a fault that belongs to no single field.
+/// The key of an error that belongs to no single field.
 pub const BODY: &str = "body";
 
-/// A text per wrong field. The key is the last element of the field's place: its own name however deep it lies, an
-/// index in a list as text, [`BODY`] for the whole. Of equal keys the last text counts.
+/// Error texts by field. The key is the last element of the field's location: its name however deep it is nested, its
+/// index in a list as text, or [`BODY`] for the body itself. The last text of a key wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldErrors(BTreeMap<String, String>);
 
@@ -19,9 +19,9 @@ impl FieldErrors {
         Self(BTreeMap::from([(key.into(), text.into())]))
     }
 
-    /// A fault of a value found at `place` while reading.
-    pub fn at(place: ValuePointerRef<'_>, text: impl Into<String>) -> Self {
-        let key = match place {
+    /// An error of the value at `location`.
+    pub fn at(location: ValuePointerRef<'_>, text: impl Into<String>) -> Self {
+        let key = match location {
             ValuePointerRef::Origin => BODY.to_owned(),
             ValuePointerRef::Key { key, .. } => key.to_owned(),
             ValuePointerRef::Index { index, .. } => index.to_string(),
@@ -29,7 +29,7 @@ impl FieldErrors {
         Self::one(key, text)
     }
 
-    /// Also these.
+    /// Adds other errors.
     #[must_use]
     pub fn and(mut self, more: Self) -> Self {
         self.0.extend(more.0);
@@ -42,13 +42,13 @@ impl FieldErrors {
     }
 }
 
-/// Refuses a value of the wrong kind: for hand-written readers of single values.
+/// The error of a value of the wrong kind, for hand-written readers.
 pub fn wrong_kind<V: IntoValue>(
     actual: deserr::Value<V>,
     accepted: &[ValueKind],
-    place: ValuePointerRef<'_>,
+    location: ValuePointerRef<'_>,
 ) -> FieldErrors {
-    take_cf_content(FieldErrors::error(None, ErrorKind::IncorrectValueKind { actual, accepted }, place))
+    take_cf_content(FieldErrors::error(None, ErrorKind::IncorrectValueKind { actual, accepted }, location))
 }
 
 impl MergeWithError<Self> for FieldErrors {
@@ -61,20 +61,20 @@ impl DeserializeError for FieldErrors {
     fn error<V: IntoValue>(
         errors: Option<Self>,
         error: ErrorKind<'_, V>,
-        place: ValuePointerRef<'_>,
+        location: ValuePointerRef<'_>,
     ) -> ControlFlow<Self, Self> {
         let one = match error {
             ErrorKind::MissingField { field } => Self::one(field, "is missing"),
             ErrorKind::IncorrectValueKind { actual, accepted } => {
                 let accepted: Vec<&str> = accepted.iter().map(|kind| noun(*kind)).collect();
-                Self::at(place, format!("must be {}, and is {}", accepted.join(" or "), noun(actual.kind())))
+                Self::at(location, format!("must be {}, got {}", accepted.join(" or "), noun(actual.kind())))
             }
-            ErrorKind::UnknownKey { key, .. } => Self::one(key, "is not known here"),
+            ErrorKind::UnknownKey { key, .. } => Self::one(key, "unknown field"),
             ErrorKind::UnknownValue { accepted, .. } => {
-                Self::at(place, format!("must be one of: {}", accepted.join(", ")))
+                Self::at(location, format!("must be one of: {}", accepted.join(", ")))
             }
-            ErrorKind::BadSequenceLen { expected, .. } => Self::at(place, format!("must have {expected} elements")),
-            ErrorKind::Unexpected { msg } => Self::at(place, msg),
+            ErrorKind::BadSequenceLen { expected, .. } => Self::at(location, format!("must have {expected} elements")),
+            ErrorKind::Unexpected { msg } => Self::at(location, msg),
         };
         ControlFlow::Continue(errors.unwrap_or_default().and(one))
     }
@@ -102,7 +102,7 @@ mod tests {
 
     #[derive(Debug, Deserr)]
     #[deserr(error = FieldErrors)]
-    #[expect(dead_code, reason = "only what is wrong is looked at")]
+    #[expect(dead_code, reason = "the test looks at errors only")]
     struct Outer {
         name: String,
         ids: Vec<u8>,
@@ -111,18 +111,18 @@ mod tests {
 
     #[derive(Debug, Deserr)]
     #[deserr(error = FieldErrors)]
-    #[expect(dead_code, reason = "only what is wrong is looked at")]
+    #[expect(dead_code, reason = "the test looks at errors only")]
     struct Inner {
         packets: String,
     }
 
     fn keys(value: serde_json::Value) -> Vec<String> {
-        let errors = deserr::deserialize::<Outer, _, FieldErrors>(value).expect_err("something is wrong");
+        let errors = deserr::deserialize::<Outer, _, FieldErrors>(value).expect_err("fields are wrong");
         errors.as_map().keys().cloned().collect()
     }
 
     #[test]
-    fn every_wrong_field_is_named_by_the_last_element_of_its_place() {
+    fn all_wrong_fields_are_reported_by_the_last_element_of_their_location() {
         assert_eq!(keys(json!({"name": 5, "ids": [1, "x", -2], "inner": {}})), ["1", "2", "name", "packets"]);
         assert_eq!(keys(json!([])), ["body"]);
         assert_eq!(keys(json!({})), ["ids", "inner", "name"]);

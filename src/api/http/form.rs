@@ -1,4 +1,4 @@
-//! Forms, as browsers and OAuth clients send them: URL-encoded or in parts.
+//! Forms, URL-encoded or multipart, as browsers and OAuth clients send them.
 
 use deserr::Deserr;
 use poem::web::Multipart;
@@ -8,17 +8,17 @@ use serde_json::Value;
 use super::body::read_bytes;
 use super::error::ApiError;
 use super::field_errors::FieldErrors;
-use super::input::{Input, Refused, check, extract};
+use super::input::{Input, InputError, check, extract};
 use super::query::object;
 
-/// A form, read into `T`. A body of any other type is an empty form.
+/// A form, read into `T`. A body of any other media type counts as an empty form.
 #[derive(Clone, Copy, Debug)]
 pub struct Form<T>(pub T);
 
 impl<T: Deserr<FieldErrors>> Input for Form<T> {
-    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, Refused> {
-        let fields = fields(request, body).await.map_err(Refused::AtOnce)?;
-        check(fields).map(Self).map_err(Refused::Fields)
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, InputError> {
+        let fields = fields(request, body).await.map_err(InputError::Final)?;
+        check(fields).map(Self).map_err(InputError::Fields)
     }
 }
 
@@ -29,7 +29,7 @@ impl<'a, T: Deserr<FieldErrors>> FromRequest<'a> for Form<T> {
 }
 
 async fn fields(request: &Request, body: &mut RequestBody) -> Result<Value, ApiError> {
-    let unreadable = |_| ApiError::bad_request("The form can't be read");
+    let unreadable = |_| ApiError::bad_request("The form is malformed");
     let mut body = RequestBody::new(Body::from_vec(read_bytes(body).await?));
     let media_type = request.content_type().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let mut pairs = Vec::new();
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_kinds_are_read() {
+    async fn url_encoded_and_multipart_forms_are_read() {
         let expected = Login { username: "root".to_owned(), password: "a b".to_owned() };
         let encoded = read("application/x-www-form-urlencoded", "username=root&password=a+b&scope=x").await;
         assert_eq!(encoded.expect("readable"), expected);
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_type_is_an_empty_form() {
+    async fn another_media_type_is_an_empty_form() {
         let error = read("application/json", r#"{"username": "root"}"#).await.expect_err("no form");
         let answer = error.to_response().into_body().into_json::<Value>().await.expect("JSON");
         let keys: Vec<&String> = answer["detail"].as_object().expect("an object").keys().collect();

@@ -1,5 +1,4 @@
-//! What a handler takes from a request. Each input is an extractor of its own; [`Both`] reads two and reports what is
-//! wrong in either at once.
+//! Inputs of a handler. Each is an extractor; [`Inputs`] reads two and reports the wrong fields of both in one answer.
 
 use deserr::{Deserr, ValuePointerRef};
 use poem::{FromRequest, Request, RequestBody};
@@ -8,51 +7,52 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::field_errors::FieldErrors;
 
-/// A part of a request that is read and checked as a whole.
+/// A part of a request that is read and validated on its own.
 pub trait Input: Sized {
-    /// Reads it. Only the JSON body and forms touch `body`.
-    fn read(request: &Request, body: &mut RequestBody) -> impl Future<Output = Result<Self, Refused>> + Send;
+    /// Reads the input. Only the JSON body and forms consume `body`.
+    fn read(request: &Request, body: &mut RequestBody) -> impl Future<Output = Result<Self, InputError>> + Send;
 }
 
-/// Why an input was refused.
+/// The reason why an input was refused.
 #[derive(Debug)]
-pub enum Refused {
-    /// These fields are wrong; others may be wrong too.
+pub enum InputError {
+    /// Fields are wrong. Errors of other inputs are added to these.
     Fields(FieldErrors),
-    /// There is nothing more to be said, whatever the other inputs are.
-    AtOnce(ApiError),
+    /// The request is refused with this error, whatever the other inputs hold.
+    Final(ApiError),
 }
 
-/// Two inputs: path and body, paging and query, …
+/// Two inputs, for example a path and a body, or a query and paging.
 #[derive(Debug)]
-pub struct Both<A, B>(pub A, pub B);
+pub struct Inputs<A, B>(pub A, pub B);
 
-impl<A: Input + Send, B: Input + Send> Input for Both<A, B> {
-    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, Refused> {
+impl<A: Input + Send, B: Input + Send> Input for Inputs<A, B> {
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, InputError> {
         match (A::read(request, body).await, B::read(request, body).await) {
             (Ok(a), Ok(b)) => Ok(Self(a, b)),
-            (Err(Refused::Fields(a)), Err(Refused::Fields(b))) => Err(Refused::Fields(a.and(b))),
-            (Err(Refused::AtOnce(error)), _) | (_, Err(Refused::AtOnce(error))) => Err(Refused::AtOnce(error)),
-            (Err(refused), _) | (_, Err(refused)) => Err(refused),
+            (Err(InputError::Fields(a)), Err(InputError::Fields(b))) => Err(InputError::Fields(a.and(b))),
+            (Err(InputError::Final(error)), _) | (_, Err(InputError::Final(error))) => Err(InputError::Final(error)),
+            (Err(error), _) | (_, Err(error)) => Err(error),
         }
     }
 }
 
-impl<'a, A: Input + Send, B: Input + Send> FromRequest<'a> for Both<A, B> {
+impl<'a, A: Input + Send, B: Input + Send> FromRequest<'a> for Inputs<A, B> {
     async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
         Ok(extract(request, body).await?)
     }
 }
 
-/// Reads one input on its own: what the extractors do.
+/// Reads one input and turns its error into an answer, as the extractors do.
 pub(in crate::api) async fn extract<T: Input>(request: &Request, body: &mut RequestBody) -> Result<T, ApiError> {
-    T::read(request, body).await.map_err(|refused| match refused {
-        Refused::Fields(fields) => ApiError::invalid(fields),
-        Refused::AtOnce(error) => error,
+    T::read(request, body).await.map_err(|error| match error {
+        InputError::Fields(fields) => ApiError::invalid(fields),
+        InputError::Final(error) => error,
     })
 }
 
-/// Checks a value that was parsed, whole: its own NUL characters first (PostgreSQL can't store them), then the fields.
+/// Reads a `T` from parsed JSON. NUL characters are refused in every text, also in fields that `T` ignores, because
+/// PostgreSQL can't store them.
 pub(in crate::api) fn check<T: Deserr<FieldErrors>>(value: Value) -> Result<T, FieldErrors> {
     let mut nuls = FieldErrors::default();
     find_nuls(&value, ValuePointerRef::Origin, &mut nuls);
@@ -63,21 +63,21 @@ pub(in crate::api) fn check<T: Deserr<FieldErrors>>(value: Value) -> Result<T, F
     }
 }
 
-fn find_nuls(value: &Value, place: ValuePointerRef<'_>, found: &mut FieldErrors) {
+fn find_nuls(value: &Value, location: ValuePointerRef<'_>, found: &mut FieldErrors) {
     match value {
         Value::String(text) if text.contains('\0') => {
-            *found = std::mem::take(found).and(FieldErrors::at(place, "must not contain the NUL character"));
+            *found = std::mem::take(found).and(FieldErrors::at(location, "must not contain the NUL character"));
         }
         Value::Array(values) => {
             for (index, value) in values.iter().enumerate() {
-                find_nuls(value, place.push_index(index), found);
+                find_nuls(value, location.push_index(index), found);
             }
         }
         Value::Object(fields) => {
             for (key, value) in fields {
-                find_nuls(value, place.push_key(key), found);
+                find_nuls(value, location.push_key(key), found);
                 if key.contains('\0') {
-                    find_nuls(&Value::String(key.clone()), place.push_key(key), found);
+                    find_nuls(&Value::String(key.clone()), location.push_key(key), found);
                 }
             }
         }

@@ -1,177 +1,156 @@
-//! Values as clients write them: integers as text, booleans as words, moments in every accepted form, words of a list.
+//! Lenient readers, as the recorded API contract asks for: integers as text, several spellings of booleans and dates.
 //!
-//! Plain `String` takes text only (a number is never taken for it), `Option<T>` takes null for `None`. A field that
-//! may be missing needs `#[deserr(default)]`.
+//! Plain `String` accepts text only, never a number. `Option<T>` reads null as `None`. A field that may be missing
+//! needs `#[deserr(default)]`.
 
 use deserr::{Deserr, IntoValue, Sequence, Value, ValueKind, ValuePointerRef};
 
 use super::field_errors::{FieldErrors, wrong_kind};
 use crate::domain::moment::Moment;
 
-/// An integer: a number without a fraction (2.0 too), or the text of one.
+/// An integer: a number without a fraction (also 2.0), or its text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Int(pub i64);
+pub struct LooseInt(pub i64);
 
 /// An integer from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IntIn<const MIN: i64, const MAX: i64>(pub i64);
+pub struct LooseIntIn<const MIN: i64, const MAX: i64>(pub i64);
 
-/// A number: also as text, never NaN or infinite.
+/// A finite number, or its text.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Float(pub f64);
+pub struct LooseFloat(pub f64);
 
-/// A boolean: true, false, 1, 0, or as text true/false/1/0/yes/no/on/off/t/f/y/n in any case.
+/// A boolean: true, false, 1, 0, or the text true/false/1/0/yes/no/on/off/t/f/y/n in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flag(pub bool);
+pub struct LooseBool(pub bool);
 
-/// A moment: ISO text, or unix seconds or milliseconds.
+/// A moment: ISO 8601 text, or a number of unix seconds or milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct When(pub Moment);
+pub struct LooseMoment(pub Moment);
 
-/// A value that may be null and, unlike an `Option`, may not be missing.
+/// A value that may be null but, unlike an `Option`, must not be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrNull<T>(pub Option<T>);
+pub struct Nullable<T>(pub Option<T>);
 
-/// A list of ids, in which what can't be an id (a text, null) is left out, as unknown ids are.
+/// A list of ids. Elements that are not integers (text, null) are dropped, as unknown ids are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LooseIds(pub Vec<i64>);
 
-/// One word of a list, given as text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Word<T>(pub T);
-
-/// A value with a fixed list of words: `impl_words!` makes one from a domain type.
-pub trait Words: Sized + Copy + 'static {
-    /// All values, in the order in which an error names them.
-    const ALL: &'static [Self];
-
-    /// The word of the API.
-    fn word(self) -> &'static str;
-}
-
-/// Makes [`Words`] from a type with `word()`, listing all its values, or naming the list that it has.
-macro_rules! impl_words {
-    ($type:ty: $($value:expr),+ $(,)?) => {
-        $crate::api::http::loose::impl_words!($type = [$($value),+]);
-    };
-    ($type:ty = $all:expr) => {
-        impl $crate::api::http::loose::Words for $type {
-            const ALL: &'static [Self] = &$all;
-
-            fn word(self) -> &'static str {
-                <$type>::word(self)
-            }
-        }
-    };
-}
-
-pub(crate) use impl_words;
-
-impl Deserr<FieldErrors> for Int {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+impl Deserr<FieldErrors> for LooseInt {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
         let number = match value {
             Value::Integer(number) => i64::try_from(number).ok(),
             Value::NegativeInteger(number) => Some(number),
             Value::Float(number) => whole(number),
             Value::String(text) => integer_text(&text),
-            other => return Err(wrong_kind(other, &[ValueKind::Integer], place)),
+            other => return Err(wrong_kind(other, &[ValueKind::Integer], location)),
         };
-        number.map(Self).ok_or_else(|| FieldErrors::at(place, "must be an integer of at most 64 bits"))
+        number.map(Self).ok_or_else(|| FieldErrors::at(location, "must be an integer of at most 64 bits"))
     }
 }
 
-impl<const MIN: i64, const MAX: i64> Deserr<FieldErrors> for IntIn<MIN, MAX> {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
-        match Int::deserialize_from_value(value, place)?.0 {
-            number if number < MIN => Err(FieldErrors::at(place, format!("must be at least {MIN}"))),
-            number if number > MAX => Err(FieldErrors::at(place, format!("must be at most {MAX}"))),
+impl<const MIN: i64, const MAX: i64> Deserr<FieldErrors> for LooseIntIn<MIN, MAX> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        match LooseInt::deserialize_from_value(value, location)?.0 {
+            number if number < MIN => Err(FieldErrors::at(location, format!("must be at least {MIN}"))),
+            number if number > MAX => Err(FieldErrors::at(location, format!("must be at most {MAX}"))),
             number => Ok(Self(number)),
         }
     }
 }
 
-impl Deserr<FieldErrors> for Float {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+impl Deserr<FieldErrors> for LooseFloat {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
         let number = match value {
             Value::Integer(number) => Some(number as f64),
             Value::NegativeInteger(number) => Some(number as f64),
             Value::Float(number) => Some(number),
             Value::String(text) => text.trim().parse().ok(),
-            other => return Err(wrong_kind(other, &[ValueKind::Float], place)),
+            other => return Err(wrong_kind(other, &[ValueKind::Float], location)),
         };
         let number = number.filter(|number| number.is_finite());
-        number.map(Self).ok_or_else(|| FieldErrors::at(place, "must be a number"))
+        number.map(Self).ok_or_else(|| FieldErrors::at(location, "must be a number"))
     }
 }
 
-impl Deserr<FieldErrors> for Flag {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
-        let flag = match value {
-            Value::Boolean(flag) => Some(flag),
-            Value::Integer(number) => flag_number(number as f64),
-            Value::Float(number) => flag_number(number),
-            Value::String(text) => flag_word(&text),
-            other => return Err(wrong_kind(other, &[ValueKind::Boolean], place)),
+impl Deserr<FieldErrors> for LooseBool {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        let boolean = match value {
+            Value::Boolean(boolean) => Some(boolean),
+            Value::Integer(number) => bool_from_number(number as f64),
+            Value::Float(number) => bool_from_number(number),
+            Value::String(text) => bool_from_text(&text),
+            other => return Err(wrong_kind(other, &[ValueKind::Boolean], location)),
         };
-        flag.map(Self).ok_or_else(|| FieldErrors::at(place, "must be true or false"))
+        boolean.map(Self).ok_or_else(|| FieldErrors::at(location, "must be true or false"))
     }
 }
 
-impl Deserr<FieldErrors> for When {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+impl Deserr<FieldErrors> for LooseMoment {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
         let moment = match value {
             Value::Integer(number) => Moment::from_unix_number(number as f64),
             Value::NegativeInteger(number) => Moment::from_unix_number(number as f64),
             Value::Float(number) => Moment::from_unix_number(number),
             Value::String(text) => Moment::parse(&text),
-            other => return Err(wrong_kind(other, &[ValueKind::String, ValueKind::Integer], place)),
+            other => return Err(wrong_kind(other, &[ValueKind::String, ValueKind::Integer], location)),
         };
-        moment.map(Self).ok_or_else(|| FieldErrors::at(place, "must be a date, such as 2030-12-31T23:59:59"))
+        moment.map(Self).ok_or_else(|| FieldErrors::at(location, "must be a date such as 2030-12-31T23:59:59"))
     }
 }
 
-impl<T: Deserr<FieldErrors>> Deserr<FieldErrors> for OrNull<T> {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
-        Option::<T>::deserialize_from_value(value, place).map(Self)
+impl<T: Deserr<FieldErrors>> Deserr<FieldErrors> for Nullable<T> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        Option::<T>::deserialize_from_value(value, location).map(Self)
     }
 }
 
 impl Deserr<FieldErrors> for LooseIds {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
         let list = match value {
             Value::Sequence(list) => list,
-            other => return Err(wrong_kind(other, &[ValueKind::Sequence], place)),
+            other => return Err(wrong_kind(other, &[ValueKind::Sequence], location)),
         };
         let mut ids = Vec::with_capacity(list.len());
         let mut wrong = FieldErrors::default();
         for (index, value) in list.into_iter().enumerate() {
             match value.into_value() {
                 value @ (Value::Map(_) | Value::Sequence(_)) => {
-                    wrong = wrong.and(wrong_kind(value, &[ValueKind::Integer], place.push_index(index)));
+                    wrong = wrong.and(wrong_kind(value, &[ValueKind::Integer], location.push_index(index)));
                 }
-                value => ids.extend(Int::deserialize_from_value(value, place.push_index(index)).ok().map(|id| id.0)),
+                value => {
+                    ids.extend(LooseInt::deserialize_from_value(value, location.push_index(index)).ok().map(|id| id.0))
+                }
             }
         }
         if wrong.as_map().is_empty() { Ok(Self(ids)) } else { Err(wrong) }
     }
 }
 
-impl<T: Words> Deserr<FieldErrors> for Word<T> {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
-        let text = match value {
-            Value::String(text) => text,
-            other => return Err(wrong_kind(other, &[ValueKind::String], place)),
-        };
-        T::ALL.iter().find(|value| value.word() == text).map(|value| Self(*value)).ok_or_else(|| {
-            let words: Vec<&str> = T::ALL.iter().map(|value| value.word()).collect();
-            FieldErrors::at(place, format!("must be one of: {}", words.join(", ")))
-        })
-    }
-}
-
-/// The integer that a float is, if it is one.
+/// Converts a float without a fraction to an integer, if it fits.
 fn whole(number: f64) -> Option<i64> {
-    // 2^63 itself does not fit; comparisons with NaN are false.
+    // 2^63 does not fit into an i64. Comparisons with NaN are false.
     let fits = number >= i64::MIN as f64 && number < i64::MAX as f64;
     (fits && number.fract() == 0.0).then_some(number as i64)
 }
@@ -183,7 +162,7 @@ fn integer_text(text: &str) -> Option<i64> {
     no_fraction.then(|| digits.parse().ok()).flatten()
 }
 
-fn flag_number(number: f64) -> Option<bool> {
+fn bool_from_number(number: f64) -> Option<bool> {
     if number == 1.0 {
         Some(true)
     } else if number == 0.0 {
@@ -193,7 +172,7 @@ fn flag_number(number: f64) -> Option<bool> {
     }
 }
 
-fn flag_word(text: &str) -> Option<bool> {
+fn bool_from_text(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
         "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
@@ -212,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn integers() {
+    fn integers_are_read_from_whole_numbers_and_text_and_nothing_else() {
         for (value, expected) in [
             (json!(5), 5),
             (json!(-5), -5),
@@ -222,7 +201,7 @@ mod tests {
             (json!("1.0"), 1),
             (json!(i64::MAX), i64::MAX),
         ] {
-            assert_eq!(read::<Int>(value.clone()), Some(Int(expected)), "{value}");
+            assert_eq!(read::<LooseInt>(value.clone()), Some(LooseInt(expected)), "{value}");
         }
         for value in [
             json!(1.5),
@@ -236,40 +215,44 @@ mod tests {
             json!(1e20),
             json!("9223372036854775808"),
         ] {
-            assert_eq!(read::<Int>(value.clone()), None, "{value}");
+            assert_eq!(read::<LooseInt>(value.clone()), None, "{value}");
         }
     }
 
     #[test]
-    fn booleans() {
+    fn booleans_are_read_from_all_spellings_and_nothing_else() {
         for word in ["true", "1", "yes", "ON", "t", "Y"] {
-            assert_eq!(read::<Flag>(json!(word)), Some(Flag(true)), "{word}");
+            assert_eq!(read::<LooseBool>(json!(word)), Some(LooseBool(true)), "{word}");
         }
         for word in ["False", "0", "no", "off", "F", "n"] {
-            assert_eq!(read::<Flag>(json!(word)), Some(Flag(false)), "{word}");
+            assert_eq!(read::<LooseBool>(json!(word)), Some(LooseBool(false)), "{word}");
         }
-        assert_eq!(read::<Flag>(json!(1)), Some(Flag(true)));
-        assert_eq!(read::<Flag>(json!(0.0)), Some(Flag(false)));
+        assert_eq!(read::<LooseBool>(json!(1)), Some(LooseBool(true)));
+        assert_eq!(read::<LooseBool>(json!(0.0)), Some(LooseBool(false)));
         for value in [json!(""), json!("maybe"), json!(3), json!(-1), json!(null), json!([])] {
-            assert_eq!(read::<Flag>(value.clone()), None, "{value}");
+            assert_eq!(read::<LooseBool>(value.clone()), None, "{value}");
         }
     }
 
     #[test]
-    fn numbers_and_moments() {
-        assert_eq!(read::<Float>(json!("1.5")), Some(Float(1.5)));
+    fn numbers_are_read_from_text_unless_not_finite() {
+        assert_eq!(read::<LooseFloat>(json!("1.5")), Some(LooseFloat(1.5)));
         for value in [json!("NaN"), json!("inf"), json!("x"), json!(null)] {
-            assert_eq!(read::<Float>(value.clone()), None, "{value}");
+            assert_eq!(read::<LooseFloat>(value.clone()), None, "{value}");
         }
-        let noon = Some(When(Moment::from_micros(1_795_435_200_000_000)));
-        for value in [json!("2026-11-23T12:00:00"), json!(1_795_435_200), json!(1_795_435_200_000_i64)] {
-            assert_eq!(read::<When>(value.clone()), noon, "{value}");
-        }
-        assert_eq!(read::<When>(json!("tomorrow")), None);
     }
 
     #[test]
-    fn loose_ids_leave_out_what_is_none() {
+    fn moments_are_read_from_iso_text_unix_seconds_and_milliseconds() {
+        let noon = Some(LooseMoment(Moment::from_micros(1_795_435_200_000_000)));
+        for value in [json!("2026-11-23T12:00:00"), json!(1_795_435_200), json!(1_795_435_200_000_i64)] {
+            assert_eq!(read::<LooseMoment>(value.clone()), noon, "{value}");
+        }
+        assert_eq!(read::<LooseMoment>(json!("tomorrow")), None);
+    }
+
+    #[test]
+    fn loose_ids_drop_non_integers_and_refuse_nested_values() {
         assert_eq!(read::<LooseIds>(json!([1, "2", "abc", null, 1.5])), Some(LooseIds(vec![1, 2])));
         for value in [json!([{"a": 1}]), json!([[]]), json!("x"), json!({}), json!(null)] {
             assert_eq!(read::<LooseIds>(value.clone()), None, "{value}");
@@ -277,8 +260,8 @@ mod tests {
     }
 
     #[test]
-    fn null_is_nothing_and_numbers_are_no_text() {
-        assert_eq!(read::<Option<Int>>(json!(null)), Some(None));
+    fn null_is_none_and_numbers_are_not_text() {
+        assert_eq!(read::<Option<LooseInt>>(json!(null)), Some(None));
         assert_eq!(read::<String>(json!(5)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The foundation under all resources: admission, bodies, errors, paging, who is asking, routes.
+//! The foundation of all resources: routes, admission, authentication, inputs, errors, paging.
 
 pub mod admission;
 pub mod auth;

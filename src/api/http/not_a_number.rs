@@ -1,7 +1,7 @@
-//! `NaN` and `Infinity`, which are no JSON but what some clients write: the error is to name the field, not a place in
-//! the text.
+//! `NaN` and `Infinity`, which are not JSON but which some clients send. No crate finds them without accepting them; the
+//! scan here lets the error name the field instead of a position in the text.
 
-/// The text with these words as texts, if it has any: to be read for its errors only.
+/// Returns the JSON with each of these words in quotes, or `None` if it has none. Read the result for its errors only.
 pub(in crate::api) fn quoted(json: &str) -> Option<String> {
     const WORDS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
     let mut changed = String::with_capacity(json.len() + 2);
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_outside_texts_become_texts() {
+    fn words_are_quoted_outside_of_strings_only() {
         let json = r#"{"a\"NaN": NaN, "é\\": [-Infinity, Infinity], "b": "\" NaN"}"#;
         let expected = r#"{"a\"NaN": "NaN", "é\\": ["-Infinity", "Infinity"], "b": "\" NaN"}"#;
         assert_eq!(quoted(json).as_deref(), Some(expected));

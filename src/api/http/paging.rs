@@ -1,4 +1,4 @@
-//! Lists in pages.
+//! Paged lists: the page parameters, and pages with links to the others.
 
 use deserr::Deserr;
 use poem::{FromRequest, Request, RequestBody};
@@ -7,16 +7,16 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::field_errors::FieldErrors;
-use super::input::{Input, Refused, extract};
-use super::loose::IntIn;
+use super::input::{Input, InputError, extract};
+use super::loose::LooseIntIn;
 use super::query::{Params, Query};
 
-/// Which page is asked for: `page` from 1, `size` from 1 to 100. Take it beside a query with [`super::input::Both`].
+/// The requested page: `page` from 1, `size` from 1 to 100. Combine it with a query by [`super::input::Inputs`].
 #[derive(Clone, Debug)]
 pub struct Paging {
     page: i64,
     size: i64,
-    /// The request's own path and query, as sent: for links.
+    /// Path and query of the request as sent, for the links.
     path: String,
     query: String,
 }
@@ -24,52 +24,52 @@ pub struct Paging {
 /// One page of a list.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
-    /// What is on it.
+    /// Items of this page.
     pub items: Vec<T>,
-    /// How many there are on all pages.
+    /// Total number of items on all pages.
     pub total: i64,
-    /// Its number, from 1.
+    /// Page number, from 1.
     pub page: i64,
-    /// How many fit on it.
+    /// Maximum number of items per page.
     pub size: i64,
-    /// How many pages there are; 0 when there is nothing.
+    /// Number of pages; 0 if there are no items.
     pub pages: i64,
-    /// Where the others are; lists below `/api/admins` have none.
+    /// Links to other pages. Absent from lists below `/api/admins`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub links: Option<Links>,
 }
 
-/// Links to other pages, relative, with all other query parameters kept.
+/// Relative links to other pages. All other query parameters are preserved.
 #[derive(Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Links {
-    /// The first page.
+    /// First page.
     pub first: String,
-    /// The last page.
+    /// Last page.
     pub last: String,
-    /// The request itself.
+    /// This request.
     #[serde(rename = "self")]
     pub this: String,
-    /// The page after this one.
+    /// Next page; null on the last page.
     pub next: Option<String>,
-    /// The page before this one.
+    /// Previous page; null on the first page.
     pub prev: Option<String>,
 }
 
 #[derive(Deserr)]
 #[deserr(error = FieldErrors)]
-struct Numbers {
-    #[deserr(default = IntIn(1))]
-    page: IntIn<1, { i64::MAX }>,
-    #[deserr(default = IntIn(50))]
-    size: IntIn<1, 100>,
+struct PageParams {
+    #[deserr(default = LooseIntIn(1))]
+    page: LooseIntIn<1, { i64::MAX }>,
+    #[deserr(default = LooseIntIn(50))]
+    size: LooseIntIn<1, 100>,
 }
 
-impl Params for Numbers {}
+impl Params for PageParams {}
 
 impl Input for Paging {
-    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, Refused> {
-        let Query(numbers) = Query::<Numbers>::read(request, body).await?;
-        let (page, size) = (numbers.page.0, numbers.size.0);
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, InputError> {
+        let Query(params) = Query::<PageParams>::read(request, body).await?;
+        let (page, size) = (params.page.0, params.size.0);
         let uri = request.uri();
         Ok(Self { page, size, path: uri.path().to_owned(), query: uri.query().unwrap_or_default().to_owned() })
     }
@@ -83,7 +83,10 @@ impl utoipa::IntoParams for Paging {
             let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
             parameter.description(Some(description)).schema(Some(schema)).build()
         };
-        vec![number("page", "Its number.", 1, None), number("size", "How many fit on it.", 50, Some(100))]
+        vec![
+            number("page", "Page number, from 1.", 1, None),
+            number("size", "Maximum number of items per page.", 50, Some(100)),
+        ]
     }
 }
 
@@ -94,24 +97,24 @@ impl<'a> FromRequest<'a> for Paging {
 }
 
 impl Paging {
-    /// How many rows to read.
+    /// Number of rows to read.
     pub const fn limit(&self) -> i64 {
         self.size
     }
 
-    /// How many rows to leave out before them.
+    /// Number of rows to skip.
     pub const fn offset(&self) -> i64 {
         (self.page - 1).saturating_mul(self.size)
     }
 
-    /// The page with links.
+    /// A page with links.
     pub fn page<T>(&self, items: Vec<T>, total: i64) -> Page<T> {
         let mut page = self.page_without_links(items, total);
         page.links = Some(self.links(page.pages));
         page
     }
 
-    /// The page without links: for the lists below `/api/admins`.
+    /// A page without links, for the lists below `/api/admins`.
     pub fn page_without_links<T>(&self, items: Vec<T>, total: i64) -> Page<T> {
         let pages = total.max(0).saturating_add(self.size - 1) / self.size;
         Page { items, total, page: self.page, size: self.size, pages, links: None }
@@ -127,7 +130,7 @@ impl Paging {
         }
     }
 
-    /// The same request for another page: the other parameters as they were sent, then the page.
+    /// The request's path and query with another page: the other parameters as sent, then `page`.
     fn link(&self, page: i64) -> String {
         let others = self.query.split('&').filter(|part| !part.is_empty() && part.split('=').next() != Some("page"));
         let query: Vec<&str> = others.collect();
@@ -144,13 +147,13 @@ mod tests {
         let request = Request::builder().uri_str(uri).finish();
         match Paging::read(&request, &mut RequestBody::default()).await {
             Ok(paging) => Ok(paging),
-            Err(Refused::Fields(fields)) => Err(fields.as_map().keys().cloned().collect()),
-            Err(Refused::AtOnce(error)) => panic!("{error}"),
+            Err(InputError::Fields(fields)) => Err(fields.as_map().keys().cloned().collect()),
+            Err(InputError::Final(error)) => panic!("{error}"),
         }
     }
 
     #[tokio::test]
-    async fn links_keep_the_other_parameters() {
+    async fn links_preserve_the_other_parameters() {
         let paging = paging("/api/users?page=3&size=2&username=a%20b").await.expect("right");
         assert_eq!((paging.limit(), paging.offset()), (2, 4));
         let page = paging.page(vec![1, 2], 7);
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_list_and_a_page_past_the_end() {
+    async fn links_of_an_empty_list_and_past_the_end_stay_within_the_pages() {
         let first = paging("/api/services").await.expect("right").page(Vec::<i64>::new(), 0);
         assert_eq!(first.pages, 0);
         let expected = Links {
@@ -184,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bounds() {
+    async fn page_and_size_out_of_range_are_refused() {
         assert_eq!(paging("/x?page=1.0").await.expect("right").offset(), 0);
         for (query, expected) in [
             ("page=0&size=0", vec!["page", "size"]),

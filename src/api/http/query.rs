@@ -1,4 +1,4 @@
-//! Path and query parameters: the same readers and the same error keys as for bodies.
+//! Path and query parameters, with the same readers and error keys as bodies.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use poem::{FromRequest, Request, RequestBody};
 use serde_json::{Map, Value};
 
 use super::field_errors::FieldErrors;
-use super::input::{Input, Refused, check, extract};
+use super::input::{Input, InputError, check, extract};
 
-/// The query, read into `T`. Of a repeated parameter the last one counts, unless `T` lists it as repeatable.
+/// The query, read into `T`. The last value of a repeated parameter wins, unless `T` lists it as repeatable.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<T>(pub T);
 
@@ -17,34 +17,34 @@ pub struct Query<T>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct Path<T>(pub T);
 
-/// What a query may hold.
+/// The parameters of a query.
 pub trait Params: Deserr<FieldErrors> {
-    /// The parameters that may be given several times: a `Vec` in the struct, also when given once.
+    /// Parameters that may be repeated. In the struct they are a `Vec`, also when given once.
     const REPEATABLE: &'static [&'static str] = &[];
 }
 
-/// A parameter of the path that stands in the route itself: `/api/users/expired` serves what
-/// `/api/users/:username` serves, too.
+/// The value of a path parameter where the route has a literal instead: `/api/users/expired` also serves the methods of
+/// `/api/users/:username`, with `expired` as the username.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::api) struct FixedParam {
+pub(in crate::api) struct LiteralParam {
     pub(in crate::api) name: &'static str,
     pub(in crate::api) value: &'static str,
 }
 
 impl<T: Params> Input for Query<T> {
-    async fn read(request: &Request, _: &mut RequestBody) -> Result<Self, Refused> {
+    async fn read(request: &Request, _: &mut RequestBody) -> Result<Self, InputError> {
         let pairs: Vec<(String, String)> = request.params().unwrap_or_default();
-        check(object(pairs, T::REPEATABLE)).map(Self).map_err(Refused::Fields)
+        check(object(pairs, T::REPEATABLE)).map(Self).map_err(InputError::Fields)
     }
 }
 
 impl<T: Deserr<FieldErrors>> Input for Path<T> {
-    async fn read(request: &Request, _: &mut RequestBody) -> Result<Self, Refused> {
+    async fn read(request: &Request, _: &mut RequestBody) -> Result<Self, InputError> {
         let mut params: BTreeMap<String, String> = request.path_params().unwrap_or_default();
-        if let Some(fixed) = request.data::<FixedParam>() {
-            params.insert(fixed.name.to_owned(), fixed.value.to_owned());
+        if let Some(literal) = request.data::<LiteralParam>() {
+            params.insert(literal.name.to_owned(), literal.value.to_owned());
         }
-        check(object(params, &[])).map(Self).map_err(Refused::Fields)
+        check(object(params, &[])).map(Self).map_err(InputError::Fields)
     }
 }
 
@@ -60,7 +60,7 @@ impl<'a, T: Deserr<FieldErrors>> FromRequest<'a> for Path<T> {
     }
 }
 
-/// Named texts as one JSON object.
+/// Builds a JSON object from names and texts.
 pub(in crate::api) fn object(pairs: impl IntoIterator<Item = (String, String)>, repeatable: &[&str]) -> Value {
     let mut fields = Map::new();
     for (name, value) in pairs {
@@ -78,7 +78,7 @@ pub(in crate::api) fn object(pairs: impl IntoIterator<Item = (String, String)>, 
 mod tests {
     use super::*;
     use crate::api::http::error::ApiError;
-    use crate::api::http::loose::{Flag, Int};
+    use crate::api::http::loose::{LooseBool, LooseInt};
 
     #[derive(Debug, PartialEq, Deserr)]
     #[deserr(error = FieldErrors)]
@@ -86,9 +86,9 @@ mod tests {
         #[deserr(default)]
         username: Vec<String>,
         #[deserr(default)]
-        is_active: Option<Flag>,
-        #[deserr(default = Int(50))]
-        size: Int,
+        is_active: Option<LooseBool>,
+        #[deserr(default = LooseInt(50))]
+        size: LooseInt,
     }
 
     impl Params for Filter {
@@ -101,16 +101,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_of_repeated_parameters_counts_unless_all_do() {
+    async fn the_last_value_of_a_repeated_parameter_wins_unless_it_is_repeatable() {
         let filter = read("username=a&size=2&username=b%20c&size=3&is_active=yes&other=1").await.expect("right");
         let names = vec!["a".to_owned(), "b c".to_owned()];
-        assert_eq!(filter, Filter { username: names, is_active: Some(Flag(true)), size: Int(3) });
+        assert_eq!(filter, Filter { username: names, is_active: Some(LooseBool(true)), size: LooseInt(3) });
         let once = read("username=a").await.expect("right");
-        assert_eq!(once, Filter { username: vec!["a".to_owned()], is_active: None, size: Int(50) });
+        assert_eq!(once, Filter { username: vec!["a".to_owned()], is_active: None, size: LooseInt(50) });
     }
 
     #[tokio::test]
-    async fn wrong_parameters_are_named() {
+    async fn all_wrong_parameters_are_reported_by_name() {
         let error = read("size=abc&is_active=").await.expect_err("both are wrong");
         let answer = error.to_response().into_body().into_json::<Value>().await.expect("JSON");
         let keys: Vec<&String> = answer["detail"].as_object().expect("an object").keys().collect();

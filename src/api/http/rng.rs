@@ -1,4 +1,4 @@
-//! SharedRng for requests: one generator, seeded from outside, that others are taken from.
+//! The random number generator of requests: one is seeded at start, and each request forks its own from it.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -8,16 +8,16 @@ use rand::{CryptoRng, SeedableRng};
 
 use crate::foundation::lock;
 
-/// Makes generators.
+/// A generator that others are forked from.
 pub struct SharedRng(Mutex<StdRng>);
 
 impl SharedRng {
-    /// From a seed that `rng` gives.
+    /// Takes the seed from `rng`.
     pub fn new(rng: &mut impl CryptoRng) -> Self {
         Self(Mutex::new(StdRng::from_rng(rng)))
     }
 
-    /// A generator of one request's own.
+    /// Returns a generator for one request.
     pub fn fork(&self) -> StdRng {
         StdRng::from_rng(&mut *lock(&self.0))
     }

@@ -1,4 +1,6 @@
-//! How routes are registered, so that the contract's 404s, 405s and redirects hold for each of them.
+//! Registration of routes, so that 404, 405, redirects and admission are the same for all of them.
+
+use std::sync::Arc;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderValue, Method, StatusCode, header};
@@ -6,82 +8,109 @@ use poem::{Endpoint, EndpointExt, FromRequest, IntoEndpoint, Request, Response, 
 
 use super::client::Client;
 use super::error::ApiError;
-use super::query::FixedParam;
+use super::query::LiteralParam;
+use crate::api::state::State;
 
-/// The routes of a resource, or of all.
+/// The routes of a resource, or of all resources.
 #[derive(Default)]
 pub struct Routes {
     route: Route,
     registered: Vec<(Method, String)>,
+    without_permit: Vec<(Method, String)>,
 }
 
-/// The handlers of one path, by method. An unknown method is a 405.
+/// The handlers of one path, by method. Other methods are answered with 405.
 #[derive(Default)]
-pub struct Methods(Vec<(Method, BoxEndpoint<'static>)>);
+pub struct Methods(Vec<Handler>);
 
-/// Starts with a GET.
+struct Handler {
+    method: Method,
+    endpoint: BoxEndpoint<'static>,
+    needs_permit: bool,
+}
+
+/// Starts with a GET handler.
 pub fn get<E: IntoEndpoint<Endpoint: 'static>>(endpoint: E) -> Methods {
     Methods::default().get(endpoint)
 }
 
-/// Starts with a POST.
+/// Starts with a POST handler.
 pub fn post<E: IntoEndpoint<Endpoint: 'static>>(endpoint: E) -> Methods {
     Methods::default().post(endpoint)
 }
 
-/// Starts with a PUT.
+/// Starts with a PUT handler.
 pub fn put<E: IntoEndpoint<Endpoint: 'static>>(endpoint: E) -> Methods {
     Methods::default().put(endpoint)
 }
 
-/// Starts with a DELETE.
+/// Starts with a DELETE handler.
 pub fn delete<E: IntoEndpoint<Endpoint: 'static>>(endpoint: E) -> Methods {
     Methods::default().delete(endpoint)
 }
 
 impl Methods {
-    /// And a GET.
+    /// Adds a GET handler.
     #[must_use]
     pub fn get<E: IntoEndpoint<Endpoint: 'static>>(self, endpoint: E) -> Self {
         self.on(Method::GET, endpoint)
     }
 
-    /// And a POST.
+    /// Adds a POST handler.
     #[must_use]
     pub fn post<E: IntoEndpoint<Endpoint: 'static>>(self, endpoint: E) -> Self {
         self.on(Method::POST, endpoint)
     }
 
-    /// And a PUT.
+    /// Adds a PUT handler.
     #[must_use]
     pub fn put<E: IntoEndpoint<Endpoint: 'static>>(self, endpoint: E) -> Self {
         self.on(Method::PUT, endpoint)
     }
 
-    /// And a DELETE.
+    /// Adds a DELETE handler.
     #[must_use]
     pub fn delete<E: IntoEndpoint<Endpoint: 'static>>(self, endpoint: E) -> Self {
         self.on(Method::DELETE, endpoint)
     }
 
-    fn on<E: IntoEndpoint<Endpoint: 'static>>(mut self, method: Method, endpoint: E) -> Self {
-        self.0.push((method, endpoint.into_endpoint().map_to_response().boxed()));
+    /// Exempts these handlers from admission. For probes, which must be answered under any load, and for requests that
+    /// mostly wait: for a node, or for their turn to hash a password.
+    #[must_use]
+    pub fn without_permit(mut self) -> Self {
+        for handler in &mut self.0 {
+            handler.needs_permit = false;
+        }
         self
     }
 
-    /// And those of `others` for which there is none yet.
+    fn on<E: IntoEndpoint<Endpoint: 'static>>(mut self, method: Method, endpoint: E) -> Self {
+        let endpoint = endpoint.into_endpoint().map_to_response().boxed();
+        self.0.push(Handler { method, endpoint, needs_permit: true });
+        self
+    }
+
+    /// Adds the handlers of `others` for the methods that have none yet.
     fn or(mut self, others: Self) -> Self {
-        for (method, endpoint) in others.0 {
-            if !self.0.iter().any(|(known, _)| *known == method) {
-                self.0.push((method, endpoint));
+        for handler in others.0 {
+            if !self.0.iter().any(|known| known.method == handler.method) {
+                self.0.push(handler);
             }
         }
         self
     }
 
-    /// What the `Allow` header of a 405 says.
+    /// The `Allow` header of a 405.
     fn allow(&self) -> String {
-        self.0.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>().join(", ")
+        self.0.iter().map(|handler| handler.method.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn not_allowed(&self) -> ApiError {
+        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
+        match HeaderValue::try_from(self.allow()) {
+            Ok(allow) => error.with_header(header::ALLOW, allow),
+            Err(_) => error,
+        }
     }
 }
 
@@ -89,57 +118,67 @@ impl Endpoint for Methods {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        if let Some((_, endpoint)) = self.0.iter().find(|(method, _)| method == request.method()) {
-            return endpoint.call(request).await;
+        let handler = self.0.iter().find(|handler| handler.method == request.method());
+        let handler = handler.ok_or_else(|| self.not_allowed())?;
+        if !handler.needs_permit {
+            return handler.endpoint.call(request).await;
         }
-        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "This path does not know the method");
-        Err(match HeaderValue::try_from(self.allow()) {
-            Ok(allow) => error.with_header(header::ALLOW, allow).into(),
-            Err(_) => error.into(),
-        })
+        let state: Arc<State> = Arc::clone(State::of(&request)?);
+        let _permit = state.admission.admit().await?;
+        handler.endpoint.call(request).await
     }
 }
 
 impl Routes {
-    /// One path, such as `/api/users/:username`. With a slash at its end it redirects to itself without.
+    /// Adds a path, such as `/api/users/:username`. With a trailing slash it redirects to the path without.
     #[must_use]
     pub fn at(self, path: &str, methods: Methods) -> Self {
         self.registering(path, &methods).add(path, methods)
     }
 
-    /// A path with a fixed last part beside one that ends with a parameter: `/api/users/expired` beside
-    /// `/api/users/:username`. After its own methods it serves `others`, all methods of its neighbour: to those it is a
-    /// user called `expired`.
+    /// Adds the path that has the literal `value` in place of the last parameter of `path`: `/api/users/expired` next to
+    /// `/api/users/:username`. It serves the methods of `literal`, and then those of `param` with `value` as the parameter.
     #[must_use]
-    pub fn beside(self, path: &'static str, value: &'static str, own: Methods, others: Methods) -> Self {
-        let Some((parent, name)) = path.rsplit_once("/:") else { return self.at(path, own) };
+    pub fn at_literal_or_param(
+        self,
+        path: &'static str,
+        value: &'static str,
+        literal: Methods,
+        param: Methods,
+    ) -> Self {
+        let Some((parent, name)) = path.rsplit_once("/:") else { return self.at(path, literal) };
         let path = format!("{parent}/{value}");
-        self.registering(&path, &own).add(&path, own.or(others).data(FixedParam { name, value }))
+        self.registering(&path, &literal).add(&path, literal.or(param).data(LiteralParam { name, value }))
     }
 
-    /// A path that ends with a slash, such as `/dashboard/`; without it, it redirects to itself with one. Its methods
-    /// are not [`Self::registered`]: its place is an operator's, and not a part of the API.
+    /// Adds a path that ends with a slash, such as `/dashboard/`. Without the slash it redirects to the path with it. The
+    /// path is a setting and no part of the API, so it is not [`Self::registered`].
     #[must_use]
     pub fn folder(mut self, path: &str, methods: Methods) -> Self {
         self.route = self.route.at(path, methods).at(path.trim_end_matches('/'), poem::endpoint::make(with_slash));
         self
     }
 
-    /// A path that the OpenAPI document can't describe.
+    /// Adds a path that OpenAPI can't describe.
     #[must_use]
-    pub fn undescribed(self, path: &str, methods: Methods) -> Self {
-        self.add(path, methods)
+    pub fn hidden(self, path: &str, methods: Methods) -> Self {
+        self.recording_permits(path, &methods).add(path, methods)
     }
 
-    /// And all of these.
+    /// Adds the routes of a resource.
     #[must_use]
     pub fn and(self, more: fn(Self) -> Self) -> Self {
         more(self)
     }
 
-    /// Every method of every path (of fixed paths: their own methods): what the OpenAPI document must describe.
+    /// Method and path of every route that the OpenAPI document must describe.
     pub fn registered(&self) -> &[(Method, String)] {
         &self.registered
+    }
+
+    /// Method and path of every route that is exempt from admission.
+    pub fn without_permit(&self) -> &[(Method, String)] {
+        &self.without_permit
     }
 
     pub(in crate::api) fn into_endpoint(self) -> impl Endpoint<Output = Response> {
@@ -147,7 +186,13 @@ impl Routes {
     }
 
     fn registering(mut self, path: &str, methods: &Methods) -> Self {
-        self.registered.extend(methods.0.iter().map(|(method, _)| (method.clone(), path.to_owned())));
+        self.registered.extend(methods.0.iter().map(|handler| (handler.method.clone(), path.to_owned())));
+        self.recording_permits(path, methods)
+    }
+
+    fn recording_permits(mut self, path: &str, methods: &Methods) -> Self {
+        let exempt = methods.0.iter().filter(|handler| !handler.needs_permit);
+        self.without_permit.extend(exempt.map(|handler| (handler.method.clone(), path.to_owned())));
         self
     }
 
@@ -160,13 +205,13 @@ impl Routes {
     }
 }
 
-/// 307 to the same address without the slash at the end of its path.
+/// Redirects (307) to the path without its trailing slash.
 async fn without_slash(request: Request) -> poem::Result<Response> {
     let path = request.uri().path().trim_end_matches('/').to_owned();
     redirect(request, path).await
 }
 
-/// 307 to the same address with a slash at the end of its path.
+/// Redirects (307) to the path with a trailing slash.
 async fn with_slash(request: Request) -> poem::Result<Response> {
     let path = format!("{}/", request.uri().path());
     redirect(request, path).await

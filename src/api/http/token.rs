@@ -1,4 +1,4 @@
-//! Bearer tokens: JWTs signed with HS256 by a secret that all processes share.
+//! Bearer tokens: JWTs, signed with HS256 and a secret that all processes share.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ use crate::domain::moment::{Moment, SECOND};
 use crate::store::access::secrets;
 use crate::store::{Db, StoreError};
 
-/// Hosts' clocks may differ by so much: a token signed on one must be good on the next at once.
+/// Tolerated difference between the clocks of hosts, in microseconds: a new token must be valid on all of them.
 const CLOCK_SKEW: i64 = 5 * SECOND;
 
-/// Signs and checks tokens. The secret is read from the database at its first use, and made there if need be.
+/// Signs and checks tokens. The secret is read from the database on first use, or stored there if there is none.
 pub struct Signer {
     candidate: Secret,
     keys: OnceCell<Keys>,
@@ -26,16 +26,16 @@ struct Keys {
     decoding: DecodingKey,
 }
 
-/// Who a good token names.
+/// The content of a valid token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bearer {
-    /// The admin's name.
+    /// The admin's username.
     pub username: String,
     issued_at: Option<Moment>,
 }
 
 impl Bearer {
-    /// A token from before the last change of the password is refused, and so is one that does not say when it is from.
+    /// Returns true if the token was issued before the last change of the password, or does not say when.
     pub fn is_older_than(&self, password_reset_at: Option<Moment>) -> bool {
         match (password_reset_at, self.issued_at) {
             (None, _) => false,
@@ -46,12 +46,12 @@ impl Bearer {
 }
 
 impl Signer {
-    /// With a secret (64 random hex digits) that is used if the database has none yet.
+    /// Creates a signer. `candidate` (64 random hex digits) becomes the secret if the database has none.
     pub fn new(candidate: Secret) -> Self {
         Self { candidate, keys: OnceCell::new() }
     }
 
-    /// A token for `admin` that expires after `minutes`; 0: never.
+    /// Signs a token for `admin` that expires after `minutes`, or never if that is 0.
     pub async fn sign(&self, db: &Db, admin: &Admin, now: Moment, minutes: u32) -> Result<String, SignError> {
         let access = if admin.is_sudo { "sudo" } else { "admin" };
         let issued_at = now.seconds();
@@ -63,9 +63,9 @@ impl Signer {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.encoding).map_err(SignError::Encode)
     }
 
-    /// Who a token names, if it is good at `now`.
+    /// Returns the content of a token, if the token is valid at `now`.
     pub async fn check(&self, db: &Db, token: &str, now: Moment) -> Result<Option<Bearer>, StoreError> {
-        // The library would allow an expired token a minute, and knows no time but the system's: claims are ours.
+        // The library tolerates a token that expired a minute ago and reads the system's clock. `bearer` checks the claims.
         let mut validation = Validation::new(Algorithm::HS256);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
@@ -94,19 +94,18 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// Why a token could not be signed.
+/// An error while signing a token.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     /// The secret could not be read.
     #[error(transparent)]
     Store(StoreError),
-    /// The library refused.
-    #[error("signing a token failed")]
+    /// The library failed.
+    #[error("could not sign a token")]
     Encode(#[source] jsonwebtoken::errors::Error),
 }
 
-/// The claims' rules. What a token says about access is not believed (rights come from the database), but it must
-/// be one of the two words.
+/// Checks the claims. `access` must be one of the two texts, but is not used: rights come from the database.
 fn bearer(claims: &Map<String, Value>, now: Moment) -> Option<Bearer> {
     let present = |name: &str| claims.get(name).filter(|value| !value.is_null());
     let username = present("sub")?.as_str()?.to_owned();
@@ -123,11 +122,11 @@ fn bearer(claims: &Map<String, Value>, now: Moment) -> Option<Bearer> {
     Some(Bearer { username, issued_at })
 }
 
-/// A claim of time: whole or fractional unix seconds. `None`: it is there, and is no time.
+/// Reads a time claim in whole or fractional unix seconds. Returns `None` if the claim is present but not a time.
 fn time(claim: Option<&Value>) -> Option<Option<Moment>> {
     let Some(claim) = claim else { return Some(None) };
     let micros = claim.as_f64()? * SECOND as f64;
-    // The cast holds to the nearest end of i64, and the moment to the years 1 to 9999.
+    // The cast saturates, and `from_micros` clamps to the years 1 to 9999.
     micros.is_finite().then(|| Some(Moment::from_micros(micros as i64)))
 }
 
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_accepted() {
+    fn token_is_accepted_with_valid_claims_and_without_times() {
         for claims in [
             json!({"sub": "root", "access": "sudo", "iat": NOW, "exp": NOW + 10}),
             json!({"sub": "root", "access": "admin", "iat": NOW, "exp": NOW + 10}),
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn token_is_refused_with_an_invalid_missing_or_expired_claim() {
         for claims in [
             json!({"sub": "root", "access": "sudo", "iat": NOW - 100, "exp": NOW}),
             json!({"sub": "root", "access": "sudo", "iat": NOW + 3600}),
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_password_refuses_older_tokens() {
+    fn token_older_than_the_password_is_refused() {
         let reset_at = Some(Moment::from_micros(NOW * SECOND));
         let token = |claims: Value| read(claims).expect("a good token");
         assert!(token(json!({"sub": "a", "access": "admin", "iat": NOW - 1})).is_older_than(reset_at));

@@ -1,7 +1,7 @@
-//! `/api/nodes/{node_id}/{backend}/logs`: an engine's log as a websocket, a text frame per line.
+//! `/api/nodes/{node_id}/{backend}/logs`: the log of an engine over a websocket, one text frame per line.
 //!
-//! What is wrong is said before the handshake, as an HTTP status. A log that ends leaves the socket open: clients know
-//! it so, and would only connect again.
+//! Errors are answered before the handshake, with an HTTP status. The socket stays open when the log ends, as existing
+//! clients expect: otherwise they would reconnect.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -18,35 +18,35 @@ use crate::actions::engines::{self, EngineError};
 use crate::api::http::auth::bearer_token;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
-use crate::api::http::input::{Both, Input};
-use crate::api::http::loose::Flag;
+use crate::api::http::input::{Input, Inputs};
+use crate::api::http::loose::LooseBool;
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
 use crate::api::state::State;
 use crate::nodes::link_error::LinkError;
 use crate::nodes::one_off::VisitError;
 
-/// How often a quiet client is asked whether it is there; one that stays quiet until the next time is gone.
+/// Interval of pings. A client that sends nothing between two of them is disconnected.
 const PING: Duration = Duration::from_secs(30);
-/// How long a client may take for a line.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Clients have nothing to say.
-const LARGEST_MESSAGE: usize = 4_096;
+/// Time limit for sending a line to a client.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum size of a message from a client, in bytes. Clients only need control frames.
+const MAX_MESSAGE_SIZE: usize = 4_096;
 
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
-    // OpenAPI has no words for a websocket.
-    routes.undescribed("/api/nodes/:node_id/:backend/logs", get(logs))
+    // OpenAPI can't describe a websocket.
+    routes.hidden("/api/nodes/:node_id/:backend/logs", get(logs).without_permit())
 }
 
 #[derive(Debug, Deserr)]
 #[deserr(error = FieldErrors)]
 struct LogsQuery {
-    /// For browsers, which can't set a header.
+    /// For browsers, which can't set the header.
     #[deserr(default)]
     token: Option<String>,
-    /// Whether to begin with what the node still remembers.
-    #[deserr(default = Flag(true))]
-    include_buffer: Flag,
+    /// True to start with the lines that the node has buffered.
+    #[deserr(default = LooseBool(true))]
+    include_buffer: LooseBool,
 }
 
 impl Params for LogsQuery {}
@@ -54,72 +54,73 @@ impl Params for LogsQuery {}
 #[handler]
 async fn logs(request: &Request, state: &State) -> Result<Response, ApiError> {
     if !request.header(header::UPGRADE).is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket")) {
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "There is nothing at this address"));
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "Not found"));
     }
-    let read = Both::<Path<EnginePath>, Query<LogsQuery>>::read(request, &mut RequestBody::default()).await;
-    let Ok(Both(Path(at), Query(query))) = read else { return Err(ApiError::forbidden()) };
+    let read = Inputs::<Path<EnginePath>, Query<LogsQuery>>::read(request, &mut RequestBody::default()).await;
+    let Ok(Inputs(Path(path), Query(query))) = read else { return Err(ApiError::forbidden()) };
     let Some(token) = query.token.as_deref().or_else(|| bearer_token(request)) else {
         return Err(ApiError::forbidden());
     };
     if !state.admin_of_token(token).await?.is_some_and(|admin| admin.is_sudo) {
         return Err(ApiError::forbidden());
     }
-    let link = engines::for_logs(&state.panel, at.node()).await.map_err(|error| match error {
+    let link = engines::for_logs(&state.panel, path.node()).await.map_err(|error| match error {
         EngineError::Visit(VisitError::Unknown) => ApiError::forbidden(),
         error => error.into(),
     })?;
     let socket = WebSocket::from_request_without_body(request).await;
-    let socket = socket.map_err(|_| ApiError::bad_request("This is no websocket handshake of version 13"))?;
+    let socket = socket.map_err(|_| ApiError::bad_request("Not a websocket handshake of version 13"))?;
     let mut config = WebSocketConfig::default();
-    config.max_message_size = Some(LARGEST_MESSAGE);
-    config.max_frame_size = Some(LARGEST_MESSAGE);
-    let Flag(include_buffer) = query.include_buffer;
-    let forwarding =
-        socket.config(config).on_upgrade(move |socket| forward(socket, link.backend_logs(at.backend, include_buffer)));
-    Ok(forwarding.into_response())
+    config.max_message_size = Some(MAX_MESSAGE_SIZE);
+    config.max_frame_size = Some(MAX_MESSAGE_SIZE);
+    let LooseBool(include_buffer) = query.include_buffer;
+    let response = socket
+        .config(config)
+        .on_upgrade(move |socket| forward(socket, link.backend_logs(path.backend, include_buffer)));
+    Ok(response.into_response())
 }
 
-/// Passes lines on until the client is gone or the node breaks off. A slow client holds the node's stream back.
+/// Forwards lines until the client disconnects or the node's stream fails. A slow client applies backpressure to the node.
 async fn forward(mut socket: WebSocketStream, lines: impl Stream<Item = Result<String, LinkError>> + Send) {
     let mut lines = pin!(lines.fuse());
     let mut pings = interval_at(Instant::now() + PING, PING);
-    let (mut heard, mut over) = (true, false);
+    let (mut is_alive, mut log_ended) = (true, false);
     loop {
         let message = tokio::select! {
-            line = lines.next(), if !over => match line {
+            line = lines.next(), if !log_ended => match line {
                 Some(Ok(line)) => Message::text(line),
                 Some(Err(error)) => {
                     let close = Message::close_with(CloseCode::Error, close_reason(&error));
-                    // Whether it arrives or not, this is the end.
-                    let _ = timeout(PATIENCE, socket.send(close)).await;
+                    // The socket is closed even if the client does not receive the reason.
+                    let _ = timeout(SEND_TIMEOUT, socket.send(close)).await;
                     return;
                 }
                 None => {
-                    over = true;
+                    log_ended = true;
                     continue;
                 }
             },
-            said = socket.next() => match said {
+            received = socket.next() => match received {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 Some(Ok(_)) => {
-                    heard = true;
+                    is_alive = true;
                     continue;
                 }
             },
             _ = pings.tick() => {
-                if !std::mem::take(&mut heard) {
+                if !std::mem::take(&mut is_alive) {
                     return;
                 }
                 Message::ping(Vec::new())
             }
         };
-        if !matches!(timeout(PATIENCE, socket.send(message)).await, Ok(Ok(()))) {
+        if !matches!(timeout(SEND_TIMEOUT, socket.send(message)).await, Ok(Ok(()))) {
             return;
         }
     }
 }
 
-/// A close frame has room for 123 bytes.
+/// Returns the reason for a close frame, which holds up to 123 bytes.
 fn close_reason(error: &LinkError) -> String {
-    format!("The node broke off: {error}").chars().filter(char::is_ascii).take(123).collect()
+    format!("The node closed the log: {error}").chars().filter(char::is_ascii).take(123).collect()
 }

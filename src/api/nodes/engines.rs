@@ -1,4 +1,4 @@
-//! `/api/nodes/{node_id}/{backend}/…`: what a node answers when it is asked about one of its engines.
+//! `/api/nodes/{node_id}/{backend}/…`: status and configuration of a node's engines, read from the node.
 
 use deserr::Deserr;
 use poem::handler;
@@ -6,12 +6,12 @@ use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use crate::actions::engines::{self, EngineError};
-use crate::api::http::auth::Sudo;
+use crate::api::http::auth::SudoAdmin;
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
-use crate::api::http::input::Both;
-use crate::api::http::loose::{Int, IntIn};
+use crate::api::http::input::Inputs;
+use crate::api::http::loose::{LooseInt, LooseIntIn};
 use crate::api::http::query::Path;
 use crate::api::http::routes::{Routes, get};
 use crate::api::state::State;
@@ -26,29 +26,29 @@ pub(in crate::api) struct Doc;
 
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
     routes
-        .at("/api/nodes/:node_id/:backend/stats", get(stats))
-        .at("/api/nodes/:node_id/:backend/config", get(read_config).put(reconfigure))
+        .at("/api/nodes/:node_id/:backend/stats", get(stats).without_permit())
+        .at("/api/nodes/:node_id/:backend/config", get(read_config).put(reconfigure).without_permit())
 }
 
-/// An engine in a path.
+/// The path of an engine.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
 pub struct EnginePath {
-    /// The node's id.
+    /// Id of the node.
     #[param(value_type = i64)]
-    pub node_id: Int,
-    /// The engine's name on its node.
+    pub node_id: LooseInt,
+    /// Name of the engine on the node.
     pub backend: String,
 }
 
-/// How an engine is.
+/// Status of an engine.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BackendStats {
     running: bool,
 }
 
-/// An engine's configuration.
+/// Configuration of an engine.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BackendConfigResponse {
     config: String,
@@ -56,7 +56,7 @@ pub struct BackendConfigResponse {
     format: i32,
 }
 
-/// Another configuration for an engine.
+/// New configuration of an engine.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct BackendConfig {
@@ -64,50 +64,56 @@ pub struct BackendConfig {
     config: String,
     /// 0: plain text, 1: JSON, 2: YAML.
     #[schema(value_type = i64, minimum = 0, maximum = 2)]
-    format: IntIn<0, 2>,
+    format: LooseIntIn<0, 2>,
 }
 
-/// Asks a node whether an engine runs.
+/// Returns the status of an engine.
+///
+/// For sudo admins. The panel asks the node.
 #[utoipa::path(get, path = "/api/nodes/{node_id}/{backend}/stats", tag = "Node", params(EnginePath),
-    responses((status = 200, body = BackendStats), (status = 404, description = "No such node, or it is disabled"),
+    responses((status = 200, body = BackendStats), (status = 404, description = "No such node, or the node is disabled"),
               (status = 502, description = "The node does not answer")))]
 #[handler]
-async fn stats(state: &State, _: Sudo, Path(at): Path<EnginePath>) -> Result<Json<BackendStats>, ApiError> {
-    let running = engines::is_running(&state.panel, at.node(), at.backend).await?;
+async fn stats(state: &State, _: SudoAdmin, Path(path): Path<EnginePath>) -> Result<Json<BackendStats>, ApiError> {
+    let running = engines::is_running(&state.panel, path.node(), path.backend).await?;
     Ok(Json(BackendStats { running }))
 }
 
-/// Asks a node for an engine's configuration.
+/// Returns the configuration of an engine.
+///
+/// For sudo admins. The panel asks the node.
 #[utoipa::path(get, path = "/api/nodes/{node_id}/{backend}/config", tag = "Node", params(EnginePath),
-    responses((status = 200, body = BackendConfigResponse), (status = 404, description = "No such node, or it is disabled"),
+    responses((status = 200, body = BackendConfigResponse), (status = 404, description = "No such node, or the node is disabled"),
               (status = 502, description = "The node does not answer")))]
 #[handler]
 async fn read_config(
     state: &State,
-    _: Sudo,
-    Path(at): Path<EnginePath>,
+    _: SudoAdmin,
+    Path(path): Path<EnginePath>,
 ) -> Result<Json<BackendConfigResponse>, ApiError> {
-    let (config, format) = engines::config(&state.panel, at.node(), at.backend).await?;
+    let (config, format) = engines::config(&state.panel, path.node(), path.backend).await?;
     Ok(Json(BackendConfigResponse { config, format }))
 }
 
-/// Restarts an engine with another configuration, then syncs its node anew.
+/// Restarts an engine with a new configuration.
+///
+/// For sudo admins. The node gets a full user sync afterwards.
 #[utoipa::path(put, path = "/api/nodes/{node_id}/{backend}/config", tag = "Node", params(EnginePath),
     request_body = BackendConfig,
-    responses((status = 200, body = Empty), (status = 404, description = "No such node, or it is disabled"),
+    responses((status = 200, body = Empty), (status = 404, description = "No such node, or the node is disabled"),
               (status = 409, description = "Another admin is changing a configuration of this node"),
               (status = 502, description = "The node does not answer")))]
 #[handler]
 async fn reconfigure(
     state: &State,
-    _: Sudo,
-    Both(Path(at), Json(new)): Both<Path<EnginePath>, Json<BackendConfig>>,
+    _: SudoAdmin,
+    Inputs(Path(path), Json(new)): Inputs<Path<EnginePath>, Json<BackendConfig>>,
 ) -> Result<Json<Empty>, ApiError> {
-    let IntIn(format) = new.format;
+    let LooseIntIn(format) = new.format;
     let format = ConfigFormat::from_number(format).unwrap_or(ConfigFormat::Plain);
     let new = EngineConfig { text: new.config, format };
     new.check().map_err(|fault| FieldErrors::one("config", fault))?;
-    engines::reconfigure(&state.panel, at.node(), at.backend, new).await?;
+    engines::reconfigure(&state.panel, path.node(), path.backend, new).await?;
     Ok(Json(Empty {}))
 }
 
@@ -126,9 +132,7 @@ impl From<EngineError> for ApiError {
                 Self::bad_gateway(format!("The node does not answer: {error}"))
             }
             EngineError::StillRestarting => Self::bad_gateway(format!("The node does not answer: {error}")),
-            EngineError::Busy => {
-                Self::conflict("Another admin is changing a configuration of this node; try again in a moment")
-            }
+            EngineError::Busy => Self::conflict("Another admin is changing a configuration of this node, try again"),
             EngineError::Visit(VisitError::Certificate(_)) | EngineError::Broken(_) => Self::internal(error),
         }
     }

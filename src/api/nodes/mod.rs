@@ -1,4 +1,4 @@
-//! `/api/nodes`: the nodes themselves. What a node answers when it is asked (its engines, their logs) is elsewhere.
+//! `/api/nodes`: nodes. Their engines and logs, which the node itself is asked for, have files of their own.
 
 pub mod engine_logs;
 pub mod engines;
@@ -10,13 +10,13 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::state::State;
 use crate::actions::nodes::{self, NodeError};
-use crate::api::http::auth::Sudo;
+use crate::api::http::auth::SudoAdmin;
 use crate::api::http::body::{Empty, Json};
-use crate::api::http::enum_text::{word, word_or_null, words_for};
+use crate::api::http::enum_text::{EnumText, nullable_text_schema, text_list_param, text_schema};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
-use crate::api::http::input::Both;
-use crate::api::http::loose::{Float, Int, Word};
+use crate::api::http::input::Inputs;
+use crate::api::http::loose::{LooseFloat, LooseInt};
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Methods, Routes, get, post};
@@ -36,12 +36,12 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
     routes
         .at("/api/nodes", get(list).post(create))
         .at("/api/nodes/:node_id", one())
-        .beside("/api/nodes/:node_id", "settings", get(settings), one())
+        .at_literal_or_param("/api/nodes/:node_id", "settings", get(settings), one())
         .at("/api/nodes/:node_id/resync", post(resync))
         .at("/api/nodes/:node_id/repin", post(repin))
 }
 
-/// What can be done with one node.
+/// The operations on one node.
 fn one() -> Methods {
     get(read).put(modify).delete(remove)
 }
@@ -53,14 +53,14 @@ pub struct NodeResponse {
     name: String,
     address: String,
     port: i64,
-    #[schema(schema_with = word::<ConnectionBackend>)]
+    #[schema(schema_with = text_schema::<ConnectionBackend>)]
     connection_backend: &'static str,
     #[schema(minimum = 0)]
     usage_coefficient: f64,
     xray_version: Option<String>,
-    #[schema(schema_with = word::<NodeStatus>)]
+    #[schema(schema_with = text_schema::<NodeStatus>)]
     status: &'static str,
-    /// Why it is so.
+    /// Reason for the status.
     message: Option<String>,
     inbound_ids: Vec<i64>,
     backends: Vec<BackendResponse>,
@@ -75,16 +75,16 @@ pub struct BackendResponse {
     running: bool,
 }
 
-/// What a node needs to let the panel in.
+/// Settings a node needs to accept this panel.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NodeSettings {
-    /// Older nodes do not speak the protocol.
+    /// Oldest node version that supports the protocol.
     min_node_version: &'static str,
-    /// The panel's certificate, PEM: the one that a node must trust.
+    /// The panel's client certificate in PEM format, which the node must trust.
     certificate: String,
 }
 
-/// A node to be.
+/// A new node.
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct NodeCreate {
@@ -92,19 +92,19 @@ pub struct NodeCreate {
     name: ShortText,
     #[schema(value_type = String, max_length = 256)]
     address: ShortText,
-    #[deserr(default = Int(DEFAULT_PORT))]
+    #[deserr(default = LooseInt(DEFAULT_PORT))]
     #[schema(value_type = i64, default = 53042)]
-    port: Int,
-    #[deserr(default = Word(ConnectionBackend::Grpclib))]
-    #[schema(schema_with = word::<ConnectionBackend>, default = "grpclib")]
-    connection_backend: Word<ConnectionBackend>,
+    port: LooseInt,
+    #[deserr(default = EnumText(ConnectionBackend::Grpclib))]
+    #[schema(schema_with = text_schema::<ConnectionBackend>, default = "grpclib")]
+    connection_backend: EnumText<ConnectionBackend>,
     #[deserr(default = Coefficient(1.0))]
     #[schema(value_type = f64, minimum = 0, default = 1.0)]
     usage_coefficient: Coefficient,
 }
 
-/// What should become of a node: null or missing means as it is. Every change connects to it again, unless its status
-/// is `disabled`.
+/// Changes of a node. A field that is null or missing is not changed. The panel reconnects to the node, unless the new
+/// status is `disabled`.
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct NodeModify {
@@ -116,55 +116,57 @@ pub struct NodeModify {
     address: Option<ShortText>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    port: Option<Int>,
+    port: Option<LooseInt>,
     #[deserr(default)]
-    #[schema(schema_with = word_or_null::<ConnectionBackend>)]
-    connection_backend: Option<Word<ConnectionBackend>>,
-    /// 0 means as it is.
+    #[schema(schema_with = nullable_text_schema::<ConnectionBackend>)]
+    connection_backend: Option<EnumText<ConnectionBackend>>,
+    /// 0 leaves the coefficient unchanged.
     #[deserr(default)]
     #[schema(value_type = Option<f64>, minimum = 0)]
     usage_coefficient: Option<Coefficient>,
     #[deserr(default)]
-    #[schema(schema_with = word_or_null::<NodeStatus>)]
-    status: Option<Word<NodeStatus>>,
+    #[schema(schema_with = nullable_text_schema::<NodeStatus>)]
+    status: Option<EnumText<NodeStatus>>,
 }
 
-/// A node in a path.
+/// The path of a node.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
 pub struct NodePath {
-    /// Its id.
+    /// Id of the node.
     #[param(value_type = i64)]
-    pub node_id: Int,
+    pub node_id: LooseInt,
 }
 
-/// Which nodes to list.
+/// Filters of a list of nodes.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub struct NodeQuery {
-    /// A part of the name in any case; `%` and `_` are wildcards.
+    /// Filter by a part of the name, case-insensitive. `%` and `_` are wildcards.
     #[deserr(default)]
     #[param(required = false)]
     name: String,
     #[deserr(default)]
     #[param(schema_with = statuses)]
-    status: Vec<Word<NodeStatus>>,
+    status: Vec<EnumText<NodeStatus>>,
 }
 
-/// What users' bytes are counted times: at least 0.
+/// The factor for the reported usage of users, at least 0.
 #[derive(Clone, Copy, Debug)]
 struct Coefficient(f64);
 
 /// Lists nodes.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/nodes", tag = "Node", params(NodeQuery, Paging),
     responses((status = 200, body = Page<NodeResponse>)))]
 #[handler]
 async fn list(
     state: &State,
-    _: Sudo,
-    Both(Query(query), paging): Both<Query<NodeQuery>, Paging>,
+    _: SudoAdmin,
+    Inputs(Query(query), paging): Inputs<Query<NodeQuery>, Paging>,
 ) -> Result<Json<Page<NodeResponse>>, ApiError> {
     let statuses = query.status.iter().map(|status| status.0).collect();
     let filter = NodeFilter { name: query.name, statuses };
@@ -173,83 +175,98 @@ async fn list(
     Ok(Json(paging.page(nodes.into_iter().map(NodeResponse::from).collect(), total)))
 }
 
-/// Makes a node.
+/// Creates a node.
+///
+/// For sudo admins. The panel connects to the node in the background. Returns the new node.
 #[utoipa::path(post, path = "/api/nodes", tag = "Node", request_body = NodeCreate,
-    responses((status = 200, body = NodeResponse), (status = 409, description = "Name or address and port are taken")))]
+    responses((status = 200, body = NodeResponse), (status = 409, description = "Another node has this name, or this address and port")))]
 #[handler]
-async fn create(state: &State, _: Sudo, Json(new): Json<NodeCreate>) -> Result<Json<NodeResponse>, ApiError> {
+async fn create(state: &State, _: SudoAdmin, Json(new): Json<NodeCreate>) -> Result<Json<NodeResponse>, ApiError> {
     Ok(Json(nodes::create(&state.panel, new.into()).await?.into()))
 }
 
-/// Shows what a node needs to let the panel in.
+/// Returns the settings a node needs to accept this panel.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/nodes/settings", tag = "Node", responses((status = 200, body = NodeSettings)))]
 #[handler]
-async fn settings(state: &State, _: Sudo) -> Result<Json<NodeSettings>, ApiError> {
+async fn settings(state: &State, _: SudoAdmin) -> Result<Json<NodeSettings>, ApiError> {
     let certificate = nodes::panel_certificate(&state.panel).await.map_err(ApiError::internal)?;
     Ok(Json(NodeSettings { min_node_version: "v0.2.0", certificate }))
 }
 
-/// Shows a node.
+/// Returns a node.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/nodes/{node_id}", tag = "Node", params(NodePath),
     responses((status = 200, body = NodeResponse), (status = 404, description = "No such node")))]
 #[handler]
-async fn read(state: &State, _: Sudo, Path(at): Path<NodePath>) -> Result<Json<NodeResponse>, ApiError> {
-    let node = store::nodes::by_id(&state.panel.db, at.id()).await?;
-    Ok(Json(node.ok_or_else(unknown)?.into()))
+async fn read(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<NodeResponse>, ApiError> {
+    let node = store::nodes::by_id(&state.panel.db, path.id()).await?;
+    Ok(Json(node.ok_or_else(not_found)?.into()))
 }
 
-/// Changes a node and connects to it again, or disables it.
+/// Changes a node.
+///
+/// For sudo admins. The panel reconnects to the node, or disconnects if the new status is `disabled`. Returns the changed
+/// node.
 #[utoipa::path(put, path = "/api/nodes/{node_id}", tag = "Node", params(NodePath), request_body = NodeModify,
     responses((status = 200, body = NodeResponse), (status = 404, description = "No such node"),
-              (status = 409, description = "Name or address and port are taken")))]
+              (status = 409, description = "Another node has this name, or this address and port")))]
 #[handler]
 async fn modify(
     state: &State,
-    _: Sudo,
-    Both(Path(at), Json(change)): Both<Path<NodePath>, Json<NodeModify>>,
+    _: SudoAdmin,
+    Inputs(Path(path), Json(change)): Inputs<Path<NodePath>, Json<NodeModify>>,
 ) -> Result<Json<NodeResponse>, ApiError> {
-    let node = nodes::edit(&state.panel, at.id(), &change.into()).await?;
-    Ok(Json(node.ok_or_else(unknown)?.into()))
+    let node = nodes::edit(&state.panel, path.id(), &change.into()).await?;
+    Ok(Json(node.ok_or_else(not_found)?.into()))
 }
 
-/// Deletes a node with its inbounds and their hosts.
+/// Deletes a node, its inbounds and their hosts.
+///
+/// For sudo admins.
 #[utoipa::path(delete, path = "/api/nodes/{node_id}", tag = "Node", params(NodePath),
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
-async fn remove(state: &State, _: Sudo, Path(at): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
-    done(nodes::remove(&state.panel, at.id()).await?)
+async fn remove(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
+    done(nodes::remove(&state.panel, path.id()).await?)
 }
 
-/// Sends a node everything anew.
+/// Starts a full user sync for a node.
+///
+/// For sudo admins. Returns before the sync is done.
 #[utoipa::path(post, path = "/api/nodes/{node_id}/resync", tag = "Node", params(NodePath),
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
-async fn resync(state: &State, _: Sudo, Path(at): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
-    done(nodes::resync(&state.panel, at.id()).await?)
+async fn resync(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
+    done(nodes::resync(&state.panel, path.id()).await?)
 }
 
-/// Forgets a node's certificate, trusts the one that it shows next, and connects again.
+/// Replaces the pinned certificate of a node.
+///
+/// For sudo admins. The panel reconnects and trusts the certificate that the node presents next.
 #[utoipa::path(post, path = "/api/nodes/{node_id}/repin", tag = "Node", params(NodePath),
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
-async fn repin(state: &State, _: Sudo, Path(at): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
-    done(nodes::repin(&state.panel, at.id()).await?)
+async fn repin(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
+    done(nodes::repin(&state.panel, path.id()).await?)
 }
 
 fn statuses() -> utoipa::openapi::Array {
-    words_for::<NodeStatus>("Those with one of these.")
+    text_list_param::<NodeStatus>("Filter by status.")
 }
 
 fn done(found: bool) -> Result<Json<Empty>, ApiError> {
-    if found { Ok(Json(Empty {})) } else { Err(unknown()) }
+    if found { Ok(Json(Empty {})) } else { Err(not_found()) }
 }
 
-fn unknown() -> ApiError {
+fn not_found() -> ApiError {
     ApiError::not_found("The node")
 }
 
 impl NodePath {
-    /// The id.
+    /// Id of the node.
     pub const fn id(&self) -> NodeId {
         NodeId(self.node_id.0)
     }
@@ -260,9 +277,12 @@ impl Params for NodeQuery {
 }
 
 impl Deserr<FieldErrors> for Coefficient {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, place: ValuePointerRef<'_>) -> Result<Self, FieldErrors> {
-        let Float(number) = Float::deserialize_from_value(value, place)?;
-        if number >= 0.0 { Ok(Self(number)) } else { Err(FieldErrors::at(place, "must be at least 0")) }
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        let LooseFloat(number) = LooseFloat::deserialize_from_value(value, location)?;
+        if number >= 0.0 { Ok(Self(number)) } else { Err(FieldErrors::at(location, "must be at least 0")) }
     }
 }
 

@@ -1,21 +1,20 @@
-//! `/api/services`: named sets of inbounds.
+//! `/api/services`: bundles of inbounds that users are assigned to.
 
 pub mod response;
 
 use deserr::Deserr;
 use poem::{Response, handler};
-use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::inbounds::InboundResponse;
 use super::state::State;
 use crate::actions::services::{self, NewService, ServiceChange, ServiceError};
-use crate::api::http::auth::{CurrentAdmin, Sudo};
+use crate::api::http::auth::{CurrentAdmin, SudoAdmin};
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
-use crate::api::http::input::Both;
-use crate::api::http::loose::Int;
+use crate::api::http::input::Inputs;
+use crate::api::http::loose::LooseInt;
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
@@ -26,6 +25,7 @@ use crate::domain::user::document::UserDocument;
 use crate::store::hosts::inbounds;
 use crate::store::hosts::services::Scope;
 use crate::store::users::list::UserFilter;
+use response::ServiceResponse;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -40,18 +40,7 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
         .at("/api/services/:id/inbounds", get(inbounds_of))
 }
 
-/// A service. `user_ids` must stay the last: [`service_text`] writes on from there.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(description = "A service.")]
-pub struct ServiceResponse {
-    id: i64,
-    name: Option<String>,
-    inbound_ids: Vec<i64>,
-    /// Without removed users.
-    user_ids: Vec<i64>,
-}
-
-/// A service to be.
+/// A new service.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct ServiceCreate {
@@ -59,10 +48,10 @@ pub struct ServiceCreate {
     name: Option<String>,
     #[deserr(default)]
     #[schema(value_type = Vec<i64>, default = json!([]))]
-    inbound_ids: Vec<Int>,
+    inbound_ids: Vec<LooseInt>,
 }
 
-/// What should become of a service: null or missing means as it is.
+/// Changes of a service. A field that is null or missing is not changed.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct ServiceModify {
@@ -70,120 +59,134 @@ pub struct ServiceModify {
     name: Option<String>,
     #[deserr(default)]
     #[schema(value_type = Option<Vec<i64>>)]
-    inbound_ids: Option<Vec<Int>>,
+    inbound_ids: Option<Vec<LooseInt>>,
 }
 
-/// A service in a path.
+/// The path of a service.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
 pub struct ServicePath {
-    /// The service's id.
+    /// Id of the service.
     #[param(value_type = i64)]
-    pub id: Int,
+    pub id: LooseInt,
 }
 
-/// Which services to list.
+/// Filters of a list of services.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub struct ServiceFilter {
-    /// A part of the name in any case; `%` and `_` are wildcards.
+    /// Filter by a part of the name, case-insensitive. `%` and `_` are wildcards.
     #[deserr(default)]
     #[param(required = false)]
     name: String,
 }
 
-/// Lists services: those that the admin may give.
+/// Lists services.
+///
+/// Sudo admins and admins with `all_services_access` see all services, other admins those they may assign.
 #[utoipa::path(get, path = "/api/services", tag = "Service", params(ServiceFilter, Paging),
     responses((status = 200, body = Page<ServiceResponse>)))]
 #[handler]
 async fn list(
     state: &State,
     CurrentAdmin(by): CurrentAdmin,
-    Both(Query(filter), paging): Both<Query<ServiceFilter>, Paging>,
+    Inputs(Query(filter), paging): Inputs<Query<ServiceFilter>, Paging>,
 ) -> Result<Response, ApiError> {
-    let (services, total) = page_of(state, given_by(&by), &filter.name, &paging).await?;
+    let (services, total) = page_of(state, assignable_by(&by), &filter.name, &paging).await?;
     response::page(&state.panel.db, services, &paging.page(Vec::new(), total)).await
 }
 
-/// Makes a service.
+/// Creates a service.
+///
+/// For sudo admins. Unknown inbounds are ignored. Returns the new service.
 #[utoipa::path(post, path = "/api/services", tag = "Service", request_body = ServiceCreate,
     responses((status = 200, body = ServiceResponse)))]
 #[handler]
-async fn create(state: &State, _: Sudo, Json(new): Json<ServiceCreate>) -> Result<Response, ApiError> {
+async fn create(state: &State, _: SudoAdmin, Json(new): Json<ServiceCreate>) -> Result<Response, ApiError> {
     let new = NewService { name: new.name, inbound_ids: inbound_ids(new.inbound_ids) };
     response::one(&state.panel.db, services::create(&state.panel, new).await?).await
 }
 
-/// Shows a service, to those who may give it.
+/// Returns a service.
+///
+/// For admins who may assign it.
 #[utoipa::path(get, path = "/api/services/{id}", tag = "Service", params(ServicePath),
     responses((status = 200, body = ServiceResponse), (status = 404, description = "No such service")))]
 #[handler]
 async fn read(
     state: &State,
     CurrentAdmin(by): CurrentAdmin,
-    Path(at): Path<ServicePath>,
+    Path(path): Path<ServicePath>,
 ) -> Result<Response, ApiError> {
-    if !by.may_give_all_services() && !by.service_ids.contains(&at.id()) {
+    if !by.may_give_all_services() && !by.service_ids.contains(&path.id()) {
         return Err(ApiError::forbidden());
     }
-    response::one(&state.panel.db, services::by_id(&state.panel, at.id()).await?).await
+    response::one(&state.panel.db, services::by_id(&state.panel, path.id()).await?).await
 }
 
-/// Changes a service; its users on the nodes follow.
+/// Changes a service.
+///
+/// For sudo admins. Nodes receive the change for all active users of the service. Returns the changed service.
 #[utoipa::path(put, path = "/api/services/{id}", tag = "Service", params(ServicePath), request_body = ServiceModify,
     responses((status = 200, body = ServiceResponse), (status = 404, description = "No such service")))]
 #[handler]
 async fn modify(
     state: &State,
-    _: Sudo,
-    Both(Path(at), Json(change)): Both<Path<ServicePath>, Json<ServiceModify>>,
+    _: SudoAdmin,
+    Inputs(Path(path), Json(change)): Inputs<Path<ServicePath>, Json<ServiceModify>>,
 ) -> Result<Response, ApiError> {
     let change = ServiceChange { name: change.name, inbound_ids: change.inbound_ids.map(inbound_ids) };
-    response::one(&state.panel.db, services::update(&state.panel, at.id(), change).await?).await
+    response::one(&state.panel.db, services::update(&state.panel, path.id(), change).await?).await
 }
 
-/// Deletes a service; its users keep their others.
+/// Deletes a service.
+///
+/// For sudo admins. Its users remain, with their other services.
 #[utoipa::path(delete, path = "/api/services/{id}", tag = "Service", params(ServicePath),
     responses((status = 200, body = Empty), (status = 404, description = "No such service")))]
 #[handler]
-async fn remove(state: &State, _: Sudo, Path(at): Path<ServicePath>) -> Result<Json<Empty>, ApiError> {
-    services::delete(&state.panel, at.id()).await?;
+async fn remove(state: &State, _: SudoAdmin, Path(path): Path<ServicePath>) -> Result<Json<Empty>, ApiError> {
+    services::delete(&state.panel, path.id()).await?;
     Ok(Json(Empty {}))
 }
 
 /// Lists the users of a service.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/services/{id}/users", tag = "Service", params(ServicePath, Paging),
     responses((status = 200, body = Page<UserDocument>), (status = 404, description = "No such service")))]
 #[handler]
 async fn users_of(
     state: &State,
-    _: Sudo,
-    Both(Path(at), paging): Both<Path<ServicePath>, Paging>,
+    _: SudoAdmin,
+    Inputs(Path(path), paging): Inputs<Path<ServicePath>, Paging>,
 ) -> Result<Json<Page<UserDocument>>, ApiError> {
-    let id = services::by_id(&state.panel, at.id()).await?.id;
+    let id = services::by_id(&state.panel, path.id()).await?.id;
     let filter = UserFilter { service: Some(id), ..UserFilter::default() };
     let (items, total) = state.page_of_users(&filter, &paging).await?;
     Ok(Json(paging.page(items, total)))
 }
 
 /// Lists the inbounds of a service.
+///
+/// For sudo admins.
 #[utoipa::path(get, path = "/api/services/{id}/inbounds", tag = "Service", params(ServicePath, Paging),
     responses((status = 200, body = Page<InboundResponse>), (status = 404, description = "No such service")))]
 #[handler]
 async fn inbounds_of(
     state: &State,
-    _: Sudo,
-    Both(Path(at), paging): Both<Path<ServicePath>, Paging>,
+    _: SudoAdmin,
+    Inputs(Path(path), paging): Inputs<Path<ServicePath>, Paging>,
 ) -> Result<Json<Page<InboundResponse>>, ApiError> {
-    let id = services::by_id(&state.panel, at.id()).await?.id;
+    let id = services::by_id(&state.panel, path.id()).await?.id;
     let views = inbounds::page_of_service(&state.panel.db, id, paging.limit(), paging.offset()).await?;
     let total = inbounds::count_of_service(&state.panel.db, id).await?;
     Ok(Json(paging.page(views.into_iter().map(InboundResponse::from).collect(), total)))
 }
 
-/// The services of one page, and how many there are on all.
+/// Returns the services of a page and the total number of matches.
 pub(in crate::api) async fn page_of(
     state: &State,
     scope: Scope,
@@ -193,35 +196,23 @@ pub(in crate::api) async fn page_of(
     Ok(services::list(&state.panel, scope, name, paging.limit(), paging.offset()).await?)
 }
 
-/// The services that an admin may give.
-pub(in crate::api) const fn given_by(admin: &Admin) -> Scope {
+/// The services that an admin may assign to users.
+pub(in crate::api) const fn assignable_by(admin: &Admin) -> Scope {
     if admin.may_give_all_services() { Scope::All } else { Scope::OfAdmin(admin.id) }
 }
 
-fn inbound_ids(ids: Vec<Int>) -> Vec<InboundId> {
+fn inbound_ids(ids: Vec<LooseInt>) -> Vec<InboundId> {
     ids.into_iter().map(|id| InboundId(id.0)).collect()
 }
 
 impl ServicePath {
-    /// The service's id.
+    /// Id of the service.
     pub const fn id(&self) -> ServiceId {
         ServiceId(self.id.0)
     }
 }
 
 impl Params for ServiceFilter {}
-
-impl From<Service> for ServiceResponse {
-    /// With its first users only.
-    fn from(service: Service) -> Self {
-        Self {
-            id: service.id.0,
-            name: service.name,
-            inbound_ids: service.inbound_ids.iter().map(|id| id.0).collect(),
-            user_ids: service.first_users.iter().map(|id| id.0).collect(),
-        }
-    }
-}
 
 impl From<ServiceError> for ApiError {
     fn from(error: ServiceError) -> Self {

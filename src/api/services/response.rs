@@ -1,11 +1,14 @@
-//! Services as they are written: with the ids of all their users. Of those there may be a million, so that a long answer
-//! is read from the database, a part at a time, while it is sent.
+//! Responses with services, which contain the ids of all their users.
+//!
+//! A service may have a million users, so a long response is streamed: its users are read from the database, a batch at a
+//! time, while earlier ones are sent. The JSON around the users is written here, field by field.
 
 use futures_util::stream::{self, StreamExt};
 use poem::{Body, Response};
+use serde::Serialize;
 use tracing::Span;
+use utoipa::ToSchema;
 
-use super::ServiceResponse;
 use crate::api::http::error::ApiError;
 use crate::api::http::paging::Page;
 use crate::domain::ids::{ServiceId, UserId};
@@ -13,110 +16,132 @@ use crate::domain::service::Service;
 use crate::store::Db;
 use crate::store::hosts::services::{FIRST_USERS, users_after};
 
-/// So many users are read at once: a few milliseconds of a connection, however slowly the reader takes them.
-const PART: i64 = 10_000;
-/// A piece of the answer has at least so many bytes, unless it is the last.
-const PIECE: usize = 32 * 1024;
+/// Number of user ids per read: a few milliseconds of a connection, however slowly the client receives them.
+const BATCH: i64 = 10_000;
+/// Minimum size of a chunk of the response, in bytes, except for the last one.
+const CHUNK: usize = 32 * 1024;
 
-/// The ids of the users come last in a service.
-const END_OF_USERS: &str = "]}";
-
-/// One service.
-pub(in crate::api) async fn one(db: &Db, service: Service) -> Result<Response, ApiError> {
-    Writer::new(db, vec![service], "", "").answer().await
+/// A service.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ServiceResponse {
+    id: i64,
+    name: Option<String>,
+    inbound_ids: Vec<i64>,
+    /// Ids of the users, without removed ones.
+    user_ids: Vec<i64>,
 }
 
-/// A page of services: the items are those of `services`, all else is the page's.
+/// Returns one service.
+pub(in crate::api) async fn one(db: &Db, service: Service) -> Result<Response, ApiError> {
+    Writer::new(db, vec![service], String::new(), String::new()).respond().await
+}
+
+/// Returns a page of services. `page` has no items.
 pub(in crate::api) async fn page(
     db: &Db,
     services: Vec<Service>,
     page: &Page<ServiceResponse>,
 ) -> Result<Response, ApiError> {
-    const NO_ITEMS: &str = r#""items":["#;
-    let around = serde_json::to_string(page).map_err(ApiError::internal)?;
-    let Some(at) = around.find(NO_ITEMS) else { return Err(ApiError::internal("a page without items")) };
-    let (before, after) = around.split_at(at + NO_ITEMS.len());
-    Writer::new(db, services, before, after).answer().await
+    let Page { items: _, total, page, size, pages, links } = page;
+    let mut end = format!(r#"],"total":{total},"page":{page},"size":{size},"pages":{pages}"#);
+    if let Some(links) = links {
+        end.push_str(r#","links":"#);
+        end.push_str(&json(links)?);
+    }
+    end.push('}');
+    Writer::new(db, services, r#"{"items":["#.to_owned(), end).respond().await
 }
 
+fn json(value: &impl Serialize) -> Result<String, ApiError> {
+    serde_json::to_string(value).map_err(ApiError::internal)
+}
+
+/// Writes the response in chunks.
 struct Writer {
     db: Db,
-    /// Those that come yet.
+    /// Services that are not written yet.
     services: std::vec::IntoIter<Service>,
-    /// The service whose users are not all written, and the last one that is.
+    /// The service whose users are being written, and the last user that has been.
     open: Option<(ServiceId, UserId)>,
-    /// Between the services.
+    /// Text between services.
     separator: &'static str,
-    /// What comes after the last one, until it is written.
+    /// Text after the last service, until it is written.
     end: Option<String>,
-    /// Written and not sent.
+    /// Text that is written but not sent.
     text: String,
 }
 
 impl Writer {
-    fn new(db: &Db, services: Vec<Service>, before: &str, after: &str) -> Self {
-        let (services, end) = (services.into_iter(), Some(after.to_owned()));
-        Self { db: db.clone(), services, open: None, separator: "", end, text: before.to_owned() }
+    fn new(db: &Db, services: Vec<Service>, start: String, end: String) -> Self {
+        let services = services.into_iter();
+        Self { db: db.clone(), services, open: None, separator: "", end: Some(end), text: start }
     }
 
-    /// Most answers are one piece. What goes wrong before the first one is sent is an error like any other; later, the
-    /// connection breaks off, so that nobody takes a part for the whole.
-    async fn answer(mut self) -> Result<Response, ApiError> {
+    /// Most responses are one chunk. An error before the first chunk is sent gets an error response; a later one closes
+    /// the connection, so that no client takes a part for the complete response.
+    async fn respond(mut self) -> Result<Response, ApiError> {
         let first = self.next().await?.unwrap_or_default();
         let response = Response::builder().content_type("application/json");
         if self.is_done() {
             return Ok(response.body(first));
         }
         let span = Span::current();
-        let others = stream::try_unfold(self, move |mut writer| {
+        let rest = stream::try_unfold(self, move |mut writer| {
             let span = span.clone();
             async move {
                 match writer.next().await {
-                    Ok(piece) => Ok(piece.map(|piece| (piece, writer))),
+                    Ok(chunk) => Ok(chunk.map(|chunk| (chunk, writer))),
                     Err(error) => {
-                        span.in_scope(|| tracing::warn!(causes = error.causes(), "an answer broke off"));
+                        span.in_scope(|| tracing::warn!(causes = error.causes(), "response aborted"));
                         Err(std::io::Error::other(error))
                     }
                 }
             }
         });
-        Ok(response.body(Body::from_bytes_stream(stream::once(async { Ok(first) }).chain(others))))
+        Ok(response.body(Body::from_bytes_stream(stream::once(async { Ok(first) }).chain(rest))))
     }
 
     async fn next(&mut self) -> Result<Option<String>, ApiError> {
-        while self.text.len() < PIECE {
+        while self.text.len() < CHUNK {
             if let Some((service, after)) = self.open {
-                let (users, last) = users_after(&self.db, service, after, PART).await?;
+                let (users, last) = users_after(&self.db, service, after, BATCH).await?;
                 self.open = last.map(|last| (service, last));
                 if !users.is_empty() {
-                    let ids = serde_json::to_string(users.as_slice()).map_err(ApiError::internal)?;
                     self.text.push(',');
-                    self.text.push_str(ids.trim_matches(['[', ']']));
+                    self.text.push_str(json(&users.as_slice())?.trim_matches(['[', ']']));
                 }
                 if self.open.is_none() {
-                    self.text.push_str(END_OF_USERS);
+                    self.close_service();
                 }
             } else if let Some(service) = self.services.next() {
-                self.write(service)?;
+                self.open_service(&service)?;
             } else if let Some(end) = self.end.take() {
                 self.text.push_str(&end);
             } else {
                 break;
             }
         }
-        let piece = std::mem::take(&mut self.text);
-        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+        let chunk = std::mem::take(&mut self.text);
+        Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 
-    /// A service, whole if its first users are all that it has.
-    fn write(&mut self, service: Service) -> Result<(), ApiError> {
-        let (id, last) = (service.id, service.first_users.last().copied());
-        self.open = last.filter(|_| service.first_users.len() as i64 == FIRST_USERS).map(|last| (id, last));
+    /// Writes a service with its first users, and closes it if it has no others.
+    fn open_service(&mut self, service: &Service) -> Result<(), ApiError> {
+        let users = &service.first_users;
+        self.open = users.last().filter(|_| users.len() as i64 == FIRST_USERS).map(|last| (service.id, *last));
         self.text.push_str(std::mem::replace(&mut self.separator, ","));
-        let whole = serde_json::to_string(&ServiceResponse::from(service)).map_err(ApiError::internal)?;
-        let begun = whole.strip_suffix(END_OF_USERS).filter(|_| self.open.is_some());
-        self.text.push_str(begun.unwrap_or(&whole));
+        let (id, name) = (service.id.0, json(&service.name)?);
+        let (inbounds, users) = (json(&service.inbound_ids)?, json(users)?);
+        let users = users.strip_suffix(']').unwrap_or(&users);
+        self.text.push_str(&format!(r#"{{"id":{id},"name":{name},"inbound_ids":{inbounds},"user_ids":{users}"#));
+        if self.open.is_none() {
+            self.close_service();
+        }
         Ok(())
+    }
+
+    fn close_service(&mut self) {
+        self.text.push_str("]}");
     }
 
     const fn is_done(&self) -> bool {
@@ -129,6 +154,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::api::http::paging::Links;
     use crate::config::database_url::DatabaseUrl;
     use crate::domain::ids::InboundId;
     use crate::store::OpenOptions;
@@ -150,7 +176,7 @@ mod tests {
         (folder, db)
     }
 
-    /// With so long numbers that its own row fills a piece, and so many that there may be more users.
+    /// A service whose own row fills a chunk, with enough first users that there may be more.
     fn service() -> Service {
         let numbers = || (0..1_000).map(|id| 1_000_000_000_000_000_000 + id);
         Service {
@@ -162,21 +188,44 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_in_pieces_is_whole_json() {
+    async fn page_has_the_fields_of_its_schema() {
         let (_folder, db) = database().await;
-        let response = one(&db, service()).await.expect("an answer");
+        let service =
+            || Service { name: Some("a \"b\"".to_owned()), first_users: vec![UserId(7), UserId(8)], ..service() };
+        let links = || {
+            let link = || "/api/services?page=1".to_owned();
+            Some(Links { first: link(), last: link(), this: link(), next: Some(link()), prev: None })
+        };
+        for links in [links, || None] {
+            let frame = |items| Page { items, total: 5, page: 1, size: 2, pages: 3, links: links() };
+            let response = page(&db, vec![service(), service()], &frame(Vec::new())).await.expect("a response");
+            let body: serde_json::Value = response.into_body().into_json().await.expect("JSON");
+            let item = || ServiceResponse {
+                id: 1,
+                name: service().name,
+                inbound_ids: service().inbound_ids.iter().map(|id| id.0).collect(),
+                user_ids: vec![7, 8],
+            };
+            assert_eq!(body, serde_json::to_value(frame(vec![item(), item()])).expect("JSON"));
+        }
+    }
+
+    #[tokio::test]
+    async fn streamed_response_is_complete_json() {
+        let (_folder, db) = database().await;
+        let response = one(&db, service()).await.expect("a response");
         let body: serde_json::Value = response.into_body().into_json().await.expect("JSON");
         assert_eq!(body["user_ids"].as_array().map(Vec::len), Some(1_000));
     }
 
     #[tokio::test]
-    async fn an_answer_whose_database_goes_away_breaks_off() {
+    async fn streamed_response_ends_with_an_error_if_the_database_fails() {
         let (_folder, db) = database().await;
-        let response = one(&db, service()).await.expect("an answer");
+        let response = one(&db, service()).await.expect("a response");
         db.close().await;
-        let mut pieces = Box::pin(response.into_body().into_bytes_stream());
-        assert!(pieces.next().await.expect("a piece").is_ok());
-        assert!(pieces.next().await.expect("an end").is_err());
+        let mut chunks = Box::pin(response.into_body().into_bytes_stream());
+        assert!(chunks.next().await.expect("a chunk").is_ok());
+        assert!(chunks.next().await.expect("an end").is_err());
         assert!(one(&db, Service { inbound_ids: Vec::new(), ..service() }).await.is_err(), "before anything is sent");
     }
 }

@@ -1,4 +1,4 @@
-//! The web page that browsers get for a subscription, and how pages are answered.
+//! The web page of a subscription, which browsers get, and responses with pages.
 
 use poem::http::header;
 use poem::{Body, Response};
@@ -13,10 +13,10 @@ use crate::subscription::pages::{PageError, Support};
 use crate::subscription::{Format, render};
 
 impl State {
-    /// A subscription's page.
+    /// Returns the web page of a subscription.
     pub(in crate::api) fn user_page(&self, user: &User, sources: &Sources, client: &Client) -> Response {
         let now = self.panel.clock.now();
-        // A user whose account does not work has no use for them.
+        // Inactive users get no links.
         let links = if user.is_active(now) {
             render(Format::Links, &self.rendering(user, sources, ""), &mut self.rng.fork()).body
         } else {
@@ -26,7 +26,7 @@ impl State {
         let settings = &sources.settings;
         let document = self.user_document(user.clone());
         let link = &document.subscription_url;
-        // Without a prefix in the settings it begins with a slash: nothing that an app could fetch.
+        // Without a prefix in the settings the link is a path, which apps can't fetch.
         let link = if link.starts_with('/') { ascii(&client.url(link)) } else { ascii(link) };
         let (profile_title, support_link) = (&settings.profile_title, &settings.support_link);
         let support = Support { profile_title, support_link, link: &link, now };
@@ -35,12 +35,12 @@ impl State {
     }
 }
 
-/// A page; the error is that of the operator's own one, in whose place it is.
+/// Returns a page. `error` is that of the operator's own page, if the built-in one replaces it.
 pub(in crate::api) fn response(page: String, error: Option<PageError>) -> Response {
     if let Some(error) = error {
-        tracing::error!(error = with_sources(&error), "the built-in page is shown instead");
+        tracing::error!(error = with_sources(&error), "could not use the page template; used the built-in one");
     }
-    // The address of a subscription is a secret: it is told to nobody else and kept nowhere.
+    // The URL of a subscription is a secret, so it must not be cached or sent as referrer.
     Response::builder()
         .content_type("text/html; charset=utf-8")
         .header(header::CACHE_CONTROL, "no-store")

@@ -1,11 +1,11 @@
-//! The requests that write or list users, and what they mean.
+//! Paths, queries and bodies of requests about users, and their conversion to edits and filters.
 
 use deserr::Deserr;
 
-use super::fields::{Duration, Key, Limit, Name, Note};
-use crate::api::http::enum_text::{word, word_for, word_or_null};
+use super::fields::{DataLimitField, KeyField, NoteField, UsageDurationField, UsernameField};
+use crate::api::http::enum_text::{EnumText, nullable_text_schema, text_param, text_schema};
 use crate::api::http::field_errors::{BODY, FieldErrors};
-use crate::api::http::loose::{Flag, Int, When, Word};
+use crate::api::http::loose::{LooseBool, LooseInt, LooseMoment};
 use crate::api::http::paging::Paging;
 use crate::api::http::query::Params;
 use crate::domain::ids::ServiceId;
@@ -13,12 +13,12 @@ use crate::domain::user::edit::{NewUser, UserEdit};
 use crate::domain::user::{ExpireStrategy, Expiry, ResetStrategy};
 use crate::store::users::list::{Names, UserFilter, UserSort, UserWindow};
 
-/// The user that a path names.
+/// The path of a user.
 #[derive(Debug, Deserr, utoipa::IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Path)]
-pub(in crate::api) struct At {
-    /// To the letter: stored names are in lower case.
+pub(in crate::api) struct UserPath {
+    /// Username. Exact, case-sensitive match; stored usernames are lower case.
     pub username: String,
 }
 
@@ -27,104 +27,104 @@ pub(in crate::api) struct At {
 #[deserr(error = FieldErrors)]
 pub(in crate::api) struct UserCreate {
     #[schema(value_type = String, pattern = r"^\w{3,32}$")]
-    username: Name,
-    #[schema(schema_with = word::<ExpireStrategy>)]
-    expire_strategy: Word<ExpireStrategy>,
+    username: UsernameField,
+    #[schema(schema_with = text_schema::<ExpireStrategy>)]
+    expire_strategy: EnumText<ExpireStrategy>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    expire_date: Option<When>,
+    expire_date: Option<LooseMoment>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    usage_duration: Option<Duration>,
+    usage_duration: Option<UsageDurationField>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    activation_deadline: Option<When>,
+    activation_deadline: Option<LooseMoment>,
     #[deserr(default)]
     #[schema(value_type = String, max_length = 500)]
-    key: Key,
+    key: KeyField,
     #[deserr(default)]
     #[schema(value_type = Option<i64>, minimum = 0)]
-    data_limit: Option<Limit>,
-    #[deserr(default = Word(ResetStrategy::NoReset))]
-    #[schema(schema_with = word::<ResetStrategy>, default = "no_reset")]
-    data_limit_reset_strategy: Word<ResetStrategy>,
+    data_limit: Option<DataLimitField>,
+    #[deserr(default = EnumText(ResetStrategy::NoReset))]
+    #[schema(schema_with = text_schema::<ResetStrategy>, default = "no_reset")]
+    data_limit_reset_strategy: EnumText<ResetStrategy>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, max_length = 500)]
-    note: Option<Note>,
+    note: Option<NoteField>,
     #[deserr(default)]
     #[schema(value_type = Vec<i64>, default = json!([]))]
-    service_ids: Vec<Int>,
+    service_ids: Vec<LooseInt>,
 }
 
-/// A change of a user: null or missing leaves a field as it is. The name must be there, and changes nothing.
+/// Changes of a user. A field that is null or missing is not changed. `username` is required but ignored.
 #[derive(Debug, Deserr, utoipa::ToSchema)]
 #[deserr(error = FieldErrors)]
 pub(in crate::api) struct UserModify {
     #[schema(value_type = String, pattern = r"^\w{3,32}$")]
-    #[expect(dead_code, reason = "checked by being read")]
-    username: Name,
+    #[expect(dead_code, reason = "validated, then ignored")]
+    username: UsernameField,
     #[deserr(default)]
-    #[schema(schema_with = word_or_null::<ExpireStrategy>)]
-    expire_strategy: Option<Word<ExpireStrategy>>,
+    #[schema(schema_with = nullable_text_schema::<ExpireStrategy>)]
+    expire_strategy: Option<EnumText<ExpireStrategy>>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    expire_date: Option<When>,
+    expire_date: Option<LooseMoment>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>)]
-    usage_duration: Option<Duration>,
+    usage_duration: Option<UsageDurationField>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    activation_deadline: Option<When>,
+    activation_deadline: Option<LooseMoment>,
     #[deserr(default)]
     #[schema(value_type = Option<i64>, minimum = 0)]
-    data_limit: Option<Limit>,
+    data_limit: Option<DataLimitField>,
     #[deserr(default)]
-    #[schema(schema_with = word_or_null::<ResetStrategy>)]
-    data_limit_reset_strategy: Option<Word<ResetStrategy>>,
+    #[schema(schema_with = nullable_text_schema::<ResetStrategy>)]
+    data_limit_reset_strategy: Option<EnumText<ResetStrategy>>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, max_length = 500)]
-    note: Option<Note>,
+    note: Option<NoteField>,
     #[deserr(default)]
     #[schema(value_type = Option<Vec<i64>>)]
-    service_ids: Option<Vec<Int>>,
+    service_ids: Option<Vec<LooseInt>>,
 }
 
-/// Which users a list shows, in what order.
+/// Filters and order of a list of users.
 #[derive(Debug, Deserr, utoipa::IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct UserQuery {
-    /// One: those whose name contains it. Several: exactly these.
+    /// One value: filter by usernames that contain it. Several values: exactly these usernames.
     #[deserr(default)]
     username: Vec<String>,
     #[deserr(default)]
     #[param(schema_with = order)]
-    order_by: Option<Word<UserSort>>,
-    /// Only together with `order_by`.
+    order_by: Option<EnumText<UserSort>>,
+    /// Descending order. Ignored without `order_by`.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
-    descending: Flag,
-    /// Whose account works, or does not.
+    descending: LooseBool,
+    /// Filter by `is_active`.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
-    is_active: Option<Flag>,
-    /// Whom the nodes were told of, or not.
+    is_active: Option<LooseBool>,
+    /// Filter by `activated`: users that nodes accept.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
-    activated: Option<Flag>,
-    /// Whose fixed date has passed, or not.
+    activated: Option<LooseBool>,
+    /// Filter by `expired`: users whose fixed expiry date has passed.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
-    expired: Option<Flag>,
-    /// Who have used up their traffic, or not.
+    expired: Option<LooseBool>,
+    /// Filter by `data_limit_reached`.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
-    data_limit_reached: Option<Flag>,
-    /// Who are switched on, or off.
+    data_limit_reached: Option<LooseBool>,
+    /// Filter by `enabled`.
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
-    enabled: Option<Flag>,
-    /// Only for a sudo.
+    enabled: Option<LooseBool>,
+    /// Filter by owner. For sudo admins only.
     #[deserr(default)]
     pub owner_username: Option<String>,
 }
@@ -133,38 +133,42 @@ impl Params for UserQuery {
     const REPEATABLE: &'static [&'static str] = &["username"];
 }
 
-/// Whose users shall be deleted.
+/// The expired users to delete.
 #[derive(Debug, Deserr, utoipa::IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct ExpiredQuery {
-    /// Seconds since the fixed date.
+    /// Minimum number of seconds since the fixed expiry date.
     #[param(value_type = i64)]
-    pub passed_time: Int,
+    pub passed_time: LooseInt,
 }
 
 impl Params for ExpiredQuery {}
 
-/// A new owner.
+/// The new owner of a user.
 #[derive(Debug, Deserr, utoipa::IntoParams)]
 #[deserr(error = FieldErrors)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct OwnerQuery {
-    /// The new owner.
+    /// Username of the new owner.
     pub admin_username: String,
 }
 
 impl Params for OwnerQuery {}
 
 impl UserCreate {
-    /// The user that is asked for, unless the fields of its end do not agree.
+    /// Converts the body. Fails if the expiry fields contradict each other.
     pub fn into_new_user(self) -> Result<NewUser, FieldErrors> {
-        let end =
-            end(self.expire_strategy.0, self.expire_date, self.usage_duration.as_ref(), self.activation_deadline)?;
+        let expiry = read_expiry(
+            self.expire_strategy.0,
+            self.expire_date,
+            self.usage_duration.as_ref(),
+            self.activation_deadline,
+        )?;
         Ok(NewUser {
             username: self.username.0,
             key: self.key.0,
-            expiry: end,
+            expiry,
             data_limit: self.data_limit.map(|limit| limit.0),
             reset_strategy: self.data_limit_reset_strategy.0,
             note: self.note.map(|note| note.0),
@@ -174,13 +178,15 @@ impl UserCreate {
 }
 
 impl UserModify {
-    /// The change that is asked for. Without a strategy nothing is said about the account's end.
+    /// Converts the body. Without `expire_strategy` the other expiry fields are ignored. Fails if they contradict each
+    /// other.
     pub fn into_edit(self) -> Result<UserEdit, FieldErrors> {
         let strategy = self.expire_strategy.map(|strategy| strategy.0);
-        let end = strategy
-            .map(|strategy| end(strategy, self.expire_date, self.usage_duration.as_ref(), self.activation_deadline));
+        let expiry = strategy.map(|strategy| {
+            read_expiry(strategy, self.expire_date, self.usage_duration.as_ref(), self.activation_deadline)
+        });
         Ok(UserEdit {
-            expiry: end.transpose()?,
+            expiry: expiry.transpose()?,
             data_limit: self.data_limit.map(|limit| limit.0),
             reset_strategy: self.data_limit_reset_strategy.map(|strategy| strategy.0),
             note: self.note.map(|note| note.0),
@@ -190,25 +196,25 @@ impl UserModify {
 }
 
 impl UserQuery {
-    /// The filter, without an owner.
+    /// Returns the filter, without the owner.
     pub fn filter(&self) -> UserFilter {
-        let flag = |flag: Option<Flag>| flag.map(|flag| flag.0);
+        let boolean = |value: Option<LooseBool>| value.map(|value| value.0);
         UserFilter {
             names: match self.username.as_slice() {
                 [] => Names::Any,
                 [text] => Names::Containing(text.clone()),
                 names => Names::Exactly(names.to_vec()),
             },
-            is_active: flag(self.is_active),
-            activated: flag(self.activated),
-            expired: flag(self.expired),
-            data_limit_reached: flag(self.data_limit_reached),
-            enabled: flag(self.enabled),
+            is_active: boolean(self.is_active),
+            activated: boolean(self.activated),
+            expired: boolean(self.expired),
+            data_limit_reached: boolean(self.data_limit_reached),
+            enabled: boolean(self.enabled),
             ..UserFilter::default()
         }
     }
 
-    /// The order and the part of it. `descending` says nothing without `order_by`.
+    /// Returns the order and the range of rows. `descending` is ignored without `order_by`.
     pub fn window(&self, paging: &Paging) -> UserWindow {
         UserWindow {
             sort: self.order_by.map_or(UserSort::Id, |sort| sort.0),
@@ -220,20 +226,20 @@ impl UserQuery {
 }
 
 fn order() -> utoipa::openapi::Object {
-    word_for::<UserSort>("What to sort by; without: by id.")
+    text_param::<UserSort>("Field to sort by. Default: id.")
 }
 
-fn end(
+fn read_expiry(
     strategy: ExpireStrategy,
-    date: Option<When>,
-    duration: Option<&Duration>,
-    deadline: Option<When>,
+    date: Option<LooseMoment>,
+    duration: Option<&UsageDurationField>,
+    deadline: Option<LooseMoment>,
 ) -> Result<Expiry, FieldErrors> {
     let (date, deadline) = (date.map(|date| date.0), deadline.map(|deadline| deadline.0));
     Expiry::from_request(strategy, date, duration.map(|duration| duration.0), deadline)
         .map_err(|error| FieldErrors::one(BODY, error.to_string()))
 }
 
-fn services(ids: &[Int]) -> Vec<ServiceId> {
+fn services(ids: &[LooseInt]) -> Vec<ServiceId> {
     ids.iter().map(|id| ServiceId(id.0)).collect()
 }

@@ -1,30 +1,28 @@
-//! `/api/users`: the users, what is done to one of them, and what to many at once.
+//! `/api/users`: users, operations on one of them, and bulk operations.
 
+mod documents;
 mod fields;
 pub(in crate::api) mod input;
 pub mod node_status;
 
 use poem::http::StatusCode;
 use poem::{Response, handler};
-use rand::Rng as _;
 use utoipa::OpenApi;
 
-use super::services::{ServiceResponse, page_of};
 use super::state::State;
 use crate::actions::users::{self, UserError, bulk};
-use crate::api::http::auth::{CurrentAdmin, Sudo};
+use crate::api::http::auth::{CurrentAdmin, SudoAdmin};
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
-use crate::api::http::input::Both;
+use crate::api::http::input::Inputs;
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Path, Query};
 use crate::api::http::routes::{Methods, Routes, delete, get, post, put};
-use crate::api::services::response;
-use crate::domain::user::User;
+use crate::api::services::page_of;
+use crate::api::services::response::{self, ServiceResponse};
 use crate::domain::user::document::UserDocument;
 use crate::store::hosts::services::Scope;
-use crate::store::users::list::{UserFilter, UserSort, UserWindow};
-use input::{At, ExpiredQuery, OwnerQuery, UserCreate, UserModify, UserQuery};
+use input::{ExpiredQuery, OwnerQuery, UserCreate, UserModify, UserPath, UserQuery};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -49,8 +47,8 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
     routes
         .at("/api/users", get(list).post(create))
         .at("/api/users/:username", one())
-        .beside("/api/users/:username", "expired", delete(remove_expired), one())
-        .beside("/api/users/:username", "reset", post(reset_own), one())
+        .at_literal_or_param("/api/users/:username", "expired", delete(remove_expired), one())
+        .at_literal_or_param("/api/users/:username", "reset", post(reset_own), one())
         .at("/api/users/:username/enable", post(enable))
         .at("/api/users/:username/disable", post(disable))
         .at("/api/users/:username/reset", post(reset))
@@ -59,22 +57,24 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
         .at("/api/users/:username/services", get(services_of))
 }
 
-/// What can be done with one user.
+/// The operations on one user.
 fn one() -> Methods {
     get(read).put(modify).delete(remove)
 }
 
-type Answer = Result<Json<UserDocument>, ApiError>;
+type UserResult = Result<Json<UserDocument>, ApiError>;
 
-/// Lists users: a sudo all of them, others their own.
+/// Lists users.
+///
+/// Sudo admins see all users, other admins see their own. Returns a page of users; without `order_by` in order of id.
 #[utoipa::path(get, path = "/api/users", tag = "User", params(UserQuery, Paging),
     responses((status = 200, body = Page<UserDocument>),
-              (status = 404, description = "No such owner")))]
+              (status = 404, description = "No admin has the name in `owner_username`")))]
 #[handler]
 async fn list(
     state: &State,
     CurrentAdmin(admin): CurrentAdmin,
-    Both(Query(query), paging): Both<Query<UserQuery>, Paging>,
+    Inputs(Query(query), paging): Inputs<Query<UserQuery>, Paging>,
 ) -> Result<Json<Page<UserDocument>>, ApiError> {
     let window = query.window(&paging);
     let (found, total) =
@@ -83,54 +83,71 @@ async fn list(
     Ok(Json(paging.page(state.user_documents(found), total)))
 }
 
-/// Makes a user, who belongs to the admin that asks. Services that the admin may not give are left out.
+/// Creates a user.
+///
+/// The signed-in admin becomes the owner. Unknown services, and services that the admin may not assign, are ignored.
+/// Returns the new user.
 #[utoipa::path(post, path = "/api/users", tag = "User", request_body = UserCreate,
     responses((status = 200, body = UserDocument),
-              (status = 409, description = "The name or the key is taken")))]
+              (status = 409, description = "The username or the key is in use")))]
 #[handler]
-async fn create(state: &State, CurrentAdmin(admin): CurrentAdmin, Json(body): Json<UserCreate>) -> Answer {
-    let made = users::create(&state.panel, &admin, body.into_new_user()?).await?;
-    Ok(Json(state.user_document(made)))
+async fn create(state: &State, CurrentAdmin(admin): CurrentAdmin, Json(body): Json<UserCreate>) -> UserResult {
+    let user = users::create(&state.panel, &admin, body.into_new_user()?).await?;
+    Ok(Json(state.user_document(user)))
 }
 
-/// Shows a user.
-#[utoipa::path(get, path = "/api/users/{username}", tag = "User", params(At),
+/// Returns a user.
+///
+/// For sudo admins and the owner.
+#[utoipa::path(get, path = "/api/users/{username}", tag = "User", params(UserPath),
     responses((status = 200, body = UserDocument),
               (status = 404, description = "No such user")))]
 #[handler]
-async fn read(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
-    let user = users::visible(&admin, state.users.recent_user(&at.username).await?)?;
+async fn read(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(path): Path<UserPath>) -> UserResult {
+    let user = users::visible(&admin, state.users.recent_user(&path.username).await?)?;
     Ok(Json(state.user_document((*user).clone())))
 }
 
-/// Changes a user: null or missing means as it is. The name must be there, and changes nothing.
-#[utoipa::path(put, path = "/api/users/{username}", tag = "User", params(At), request_body = UserModify,
+/// Changes a user.
+///
+/// For sudo admins, and for the owner if it has `modify_users_access`. A field that is null or missing is not changed.
+/// `username` is required but ignored. Returns the changed user.
+#[utoipa::path(put, path = "/api/users/{username}", tag = "User", params(UserPath), request_body = UserModify,
     responses((status = 200, body = UserDocument),
               (status = 404, description = "No such user")))]
 #[handler]
 async fn modify(
     state: &State,
     CurrentAdmin(admin): CurrentAdmin,
-    Both(Path(at), Json(body)): Both<Path<At>, Json<UserModify>>,
-) -> Answer {
+    Inputs(Path(path), Json(body)): Inputs<Path<UserPath>, Json<UserModify>>,
+) -> UserResult {
     let edit = body.into_edit()?;
-    Ok(Json(state.user_document(users::modify(&state.panel, &admin, &at.username, edit).await?)))
+    Ok(Json(state.user_document(users::modify(&state.panel, &admin, &path.username, edit).await?)))
 }
 
-/// Deletes a user: the name is free again, the key never.
-#[utoipa::path(delete, path = "/api/users/{username}", tag = "User", params(At),
+/// Deletes a user.
+///
+/// For sudo admins, and for the owner if it has `modify_users_access`. The username can be used again, the key can't.
+#[utoipa::path(delete, path = "/api/users/{username}", tag = "User", params(UserPath),
     responses((status = 200, body = Empty),
               (status = 404, description = "No such user")))]
 #[handler]
-async fn remove(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Result<Json<Empty>, ApiError> {
-    users::remove(&state.panel, &admin, &at.username).await?;
+async fn remove(
+    state: &State,
+    CurrentAdmin(admin): CurrentAdmin,
+    Path(path): Path<UserPath>,
+) -> Result<Json<Empty>, ApiError> {
+    users::remove(&state.panel, &admin, &path.username).await?;
     Ok(Json(Empty {}))
 }
 
-/// Deletes one's own users (a sudo: all) whose fixed date passed at least so long ago.
+/// Deletes expired users.
+///
+/// Deletes users whose fixed expiry date passed at least `passed_time` seconds ago: all of them for a sudo admin, its own
+/// for another admin with `modify_users_access`.
 #[utoipa::path(delete, path = "/api/users/expired", tag = "User", params(ExpiredQuery),
     responses((status = 200, body = Empty),
-              (status = 404, description = "No user has been expired for that long")))]
+              (status = 404, description = "No users expired before that date")))]
 #[handler]
 async fn remove_expired(
     state: &State,
@@ -141,105 +158,94 @@ async fn remove_expired(
     Ok(Json(Empty {}))
 }
 
-/// Sets the used traffic of one's own users back to zero.
+/// Resets the used traffic of the signed-in admin's own users to zero.
+///
+/// For sudo admins.
 #[utoipa::path(post, path = "/api/users/reset", tag = "User", responses((status = 200, body = Empty)))]
 #[handler]
-async fn reset_own(state: &State, Sudo(admin): Sudo) -> Result<Json<Empty>, ApiError> {
+async fn reset_own(state: &State, SudoAdmin(admin): SudoAdmin) -> Result<Json<Empty>, ApiError> {
     bulk::reset_own(&state.panel, &admin).await?;
     Ok(Json(Empty {}))
 }
 
-/// Switches a user on.
-#[utoipa::path(post, path = "/api/users/{username}/enable", tag = "User", params(At),
+/// Enables a user.
+///
+/// For sudo admins, and for the owner if it has `modify_users_access`. Returns the user.
+#[utoipa::path(post, path = "/api/users/{username}/enable", tag = "User", params(UserPath),
     responses((status = 200, body = UserDocument),
               (status = 404, description = "No such user"),
-              (status = 409, description = "It is on")))]
+              (status = 409, description = "The user is already enabled")))]
 #[handler]
-async fn enable(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
-    Ok(Json(state.user_document(users::enable(&state.panel, &admin, &at.username).await?)))
+async fn enable(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(path): Path<UserPath>) -> UserResult {
+    Ok(Json(state.user_document(users::enable(&state.panel, &admin, &path.username).await?)))
 }
 
-/// Switches a user off.
-#[utoipa::path(post, path = "/api/users/{username}/disable", tag = "User", params(At),
+/// Disables a user.
+///
+/// For sudo admins, and for the owner if it has `modify_users_access`. The user is removed from the nodes. Returns the user.
+#[utoipa::path(post, path = "/api/users/{username}/disable", tag = "User", params(UserPath),
     responses((status = 200, body = UserDocument),
               (status = 404, description = "No such user"),
-              (status = 409, description = "It is off")))]
+              (status = 409, description = "The user is already disabled")))]
 #[handler]
-async fn disable(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
-    Ok(Json(state.user_document(users::disable(&state.panel, &admin, &at.username).await?)))
+async fn disable(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(path): Path<UserPath>) -> UserResult {
+    Ok(Json(state.user_document(users::disable(&state.panel, &admin, &path.username).await?)))
 }
 
-/// Sets a user's used traffic back to zero.
-#[utoipa::path(post, path = "/api/users/{username}/reset", tag = "User", params(At),
+/// Resets a user's used traffic to zero.
+///
+/// For sudo admins, and for the owner if it has `modify_users_access`. Returns the user.
+#[utoipa::path(post, path = "/api/users/{username}/reset", tag = "User", params(UserPath),
     responses((status = 200, body = UserDocument),
               (status = 404, description = "No such user")))]
 #[handler]
-async fn reset(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
-    Ok(Json(state.user_document(users::reset_traffic(&state.panel, &admin, &at.username).await?)))
+async fn reset(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(path): Path<UserPath>) -> UserResult {
+    Ok(Json(state.user_document(users::reset_traffic(&state.panel, &admin, &path.username).await?)))
 }
 
-/// Gives a user a new key: its links and credentials from before end.
-#[utoipa::path(post, path = "/api/users/{username}/revoke_sub", tag = "User", params(At),
+/// Replaces a user's key.
+///
+/// For sudo admins, and for the owner if it has `modify_users_access`. The previous subscription link and credentials
+/// stop working. Returns the user with its new link.
+#[utoipa::path(post, path = "/api/users/{username}/revoke_sub", tag = "User", params(UserPath),
     responses((status = 200, body = UserDocument),
               (status = 404, description = "No such user")))]
 #[handler]
-async fn revoke_sub(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(at): Path<At>) -> Answer {
-    Ok(Json(state.user_document(users::revoke_subscription(&state.panel, &admin, &at.username).await?)))
+async fn revoke_sub(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(path): Path<UserPath>) -> UserResult {
+    Ok(Json(state.user_document(users::revoke_subscription(&state.panel, &admin, &path.username).await?)))
 }
 
-/// Gives a user to another admin.
-#[utoipa::path(put, path = "/api/users/{username}/set-owner", tag = "User", params(At, OwnerQuery),
+/// Changes the owner of a user.
+///
+/// For sudo admins. Returns the user.
+#[utoipa::path(put, path = "/api/users/{username}/set-owner", tag = "User", params(UserPath, OwnerQuery),
     responses((status = 200, body = UserDocument),
-              (status = 404, description = "No such user, or no such admin")))]
+              (status = 404, description = "No such user or admin")))]
 #[handler]
 async fn set_owner(
     state: &State,
-    Sudo(admin): Sudo,
-    Both(Path(at), Query(query)): Both<Path<At>, Query<OwnerQuery>>,
-) -> Answer {
-    let changed = users::set_owner(&state.panel, &admin, &at.username, &query.admin_username).await?;
+    SudoAdmin(admin): SudoAdmin,
+    Inputs(Path(path), Query(query)): Inputs<Path<UserPath>, Query<OwnerQuery>>,
+) -> UserResult {
+    let changed = users::set_owner(&state.panel, &admin, &path.username, &query.admin_username).await?;
     Ok(Json(state.user_document(changed)))
 }
 
 /// Lists the services of a user.
-#[utoipa::path(get, path = "/api/users/{username}/services", tag = "User", params(At, Paging),
+///
+/// For sudo admins and the owner.
+#[utoipa::path(get, path = "/api/users/{username}/services", tag = "User", params(UserPath, Paging),
     responses((status = 200, body = Page<ServiceResponse>),
               (status = 404, description = "No such user")))]
 #[handler]
 async fn services_of(
     state: &State,
     CurrentAdmin(admin): CurrentAdmin,
-    Both(Path(at), paging): Both<Path<At>, Paging>,
+    Inputs(Path(path), paging): Inputs<Path<UserPath>, Paging>,
 ) -> Result<Response, ApiError> {
-    let user = users::get(&state.panel, &admin, &at.username).await?;
+    let user = users::get(&state.panel, &admin, &path.username).await?;
     let (services, total) = page_of(state, Scope::OfUser(user.id), "", &paging).await?;
     response::page(&state.panel.db, services, &paging.page(Vec::new(), total)).await
-}
-
-impl State {
-    /// A page of the users that match, whoever owns them, and how many match: for lists below other resources.
-    pub(in crate::api) async fn page_of_users(
-        &self,
-        filter: &UserFilter,
-        paging: &Paging,
-    ) -> Result<(Vec<UserDocument>, i64), ApiError> {
-        let window =
-            UserWindow { sort: UserSort::Id, descending: false, offset: paging.offset(), limit: paging.limit() };
-        let (found, total) = users::page(&self.panel, &self.totals, filter, window).await?;
-        Ok((self.user_documents(found), total))
-    }
-
-    /// A user as answers show it, with what this process alone knows of its last fetch.
-    pub(in crate::api) fn user_document(&self, mut user: User) -> UserDocument {
-        self.fetches.overlay(&mut user);
-        let mut chance = self.rng.fork();
-        UserDocument::of(user, &self.options.subscription.url_prefix, self.panel.clock.now(), || chance.next_u64())
-    }
-
-    /// The same for many.
-    pub(in crate::api) fn user_documents(&self, users: Vec<User>) -> Vec<UserDocument> {
-        users.into_iter().map(|user| self.user_document(user)).collect()
-    }
 }
 
 impl From<UserError> for ApiError {
@@ -247,12 +253,12 @@ impl From<UserError> for ApiError {
         match error {
             UserError::NotFound => Self::not_found("The user"),
             UserError::NoSuchAdmin => Self::not_found("The admin"),
-            UserError::NoneExpired => Self::new(StatusCode::NOT_FOUND, "No user has been expired for that long"),
+            UserError::NoneExpired => Self::new(StatusCode::NOT_FOUND, "No users expired before that date"),
             UserError::Forbidden => Self::forbidden(),
-            UserError::NameTaken => Self::conflict("Another user has this name"),
-            UserError::KeyTaken => Self::conflict("This key is in use, or was once"),
-            UserError::AlreadyEnabled => Self::conflict("The user is enabled already"),
-            UserError::AlreadyDisabled => Self::conflict("The user is disabled already"),
+            UserError::NameTaken => Self::conflict("Another user has this username"),
+            UserError::KeyTaken => Self::conflict("This key is or was in use by another user"),
+            UserError::AlreadyEnabled => Self::conflict("The user is already enabled"),
+            UserError::AlreadyDisabled => Self::conflict("The user is already disabled"),
             UserError::Store(error) => error.into(),
         }
     }

@@ -1,10 +1,10 @@
-//! `/api/users/{username}/nodes`: whether the nodes have a user's latest state.
+//! `/api/users/{username}/nodes`: the nodes of a user, and if they have the user's latest state.
 
 use poem::handler;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
-use super::input::At;
+use super::input::UserPath;
 use crate::actions::users;
 use crate::api::http::auth::CurrentAdmin;
 use crate::api::http::body::Json;
@@ -25,28 +25,30 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
     routes.at("/api/users/:username/nodes", get(nodes_of))
 }
 
-/// A node with one of a user's inbounds.
+/// A node that has at least one of the user's inbounds.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserNodeResponse {
     node_id: i64,
     node_name: String,
-    /// The panel is connected to the node, and no change of the user is on its way.
+    /// True if the panel is connected to the node and the node has confirmed all changes of the user.
     in_step: bool,
-    /// The later of the user's last change and the node's last full sync, UTC.
+    /// Time of the user's last change or of the node's last full sync, whichever is later. UTC, ISO 8601.
     since: String,
 }
 
-/// Tells for each of a user's nodes whether it has the user's latest state.
-#[utoipa::path(get, path = "/api/users/{username}/nodes", tag = "User", params(At),
-    responses((status = 200, body = Vec<UserNodeResponse>), (status = 403, description = "Another admin's user"),
+/// Lists a user's nodes with their sync state.
+///
+/// For sudo admins and the owner. Returns for each node if it has the user's latest state.
+#[utoipa::path(get, path = "/api/users/{username}/nodes", tag = "User", params(UserPath),
+    responses((status = 200, body = Vec<UserNodeResponse>), (status = 403, description = "The user belongs to another admin"),
               (status = 404, description = "No such user")))]
 #[handler]
 async fn nodes_of(
     state: &State,
     CurrentAdmin(admin): CurrentAdmin,
-    Path(at): Path<At>,
+    Path(path): Path<UserPath>,
 ) -> Result<Json<Vec<UserNodeResponse>>, ApiError> {
-    let user = users::get(&state.panel, &admin, &at.username).await?;
+    let user = users::get(&state.panel, &admin, &path.username).await?;
     let nodes = node_status::of_user(&state.panel.db, user.id).await?;
     Ok(Json(nodes.into_iter().map(UserNodeResponse::from).collect()))
 }

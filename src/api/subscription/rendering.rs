@@ -1,0 +1,98 @@
+//! Responses with a rendered subscription: its headers, its entity tag, its body.
+
+use std::borrow::Cow;
+
+use poem::http::{HeaderName, HeaderValue, StatusCode, header};
+use poem::{Body, Request as HttpRequest, Response};
+
+use crate::actions::subscriptions::Sources;
+use crate::api::http::client::Client;
+use crate::api::state::State;
+use crate::domain::host::variables::HostVariables;
+use crate::domain::user::User;
+use crate::foundation::with_sources;
+use crate::subscription::etag::etag;
+use crate::subscription::headers::headers;
+use crate::subscription::{Format, LeftOut, Request, render};
+
+/// Headers of a response, including those that are added later.
+const MAX_HEADERS: usize = 12;
+
+impl State {
+    /// Returns a subscription, or 304 if the client has it already.
+    pub(super) fn subscription(
+        &self,
+        format: Format,
+        user: &User,
+        sources: &Sources,
+        client: &Client,
+        http: &HttpRequest,
+    ) -> Response {
+        let agent = user_agent(http);
+        let request = self.rendering(user, sources, &agent);
+        // A subscription that is rendered with random values has no tag.
+        let etag = etag(format, &request, sources.revision.wrapping_add(self.render_context_revision));
+        let is_current = etag.as_ref().is_some_and(|etag| {
+            let known = http.header(header::IF_NONE_MATCH).unwrap_or_default();
+            // Proxies that compress make tags weak.
+            known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag)
+        });
+        let mut response = Response::default();
+        let values = headers(user, &sources.settings, &own_url(client, http));
+        let values = values.into_iter().map(|(name, value)| (HeaderName::from_static(name), value));
+        response.headers_mut().reserve(MAX_HEADERS);
+        for (name, value) in values.chain(etag.map(|etag| (header::ETAG, etag))) {
+            // All values are ASCII, so none is dropped.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        if is_current {
+            response.set_status(StatusCode::NOT_MODIFIED);
+            return response;
+        }
+        let rendered = render(format, &request, &mut self.rng.fork());
+        for LeftOut { host, reason } in rendered.left_out {
+            tracing::debug!(user = user.id.0, host = host.0, ?format, "host left out of a subscription: {reason}");
+        }
+        if let Some(error) = rendered.template_error {
+            tracing::error!(
+                error = with_sources(&error),
+                "could not use the subscription template; used the built-in one"
+            );
+        }
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        response.set_body(Body::from_string(rendered.body));
+        response
+    }
+
+    /// Returns everything that a rendering for this user depends on.
+    pub(in crate::api) fn rendering<'a>(
+        &'a self,
+        user: &'a User,
+        sources: &'a Sources,
+        user_agent: &'a str,
+    ) -> Request<'a> {
+        let render_context = &self.options.render_context;
+        Request {
+            variables: HostVariables::of(user, &render_context.server_ip, self.panel.clock.now()),
+            catalogue: &sources.catalogue,
+            settings: &sources.settings,
+            templates: &render_context.templates,
+            derivation: render_context.derivation,
+            user_agent,
+        }
+    }
+}
+
+/// Returns the URL of the request, as the client sees it.
+fn own_url(client: &Client, request: &HttpRequest) -> String {
+    let uri = request.original_uri();
+    client.url(uri.path_and_query().map_or(uri.path(), |path| path.as_str()))
+}
+
+/// Returns the User-Agent; empty if there is none.
+pub(super) fn user_agent(request: &HttpRequest) -> Cow<'_, str> {
+    let agent = request.headers().get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    agent.unwrap_or_default()
+}
