@@ -19,7 +19,7 @@ use super::http::query::{Params, Path, Query};
 use super::http::routes::{Routes, get, post};
 use super::state::State;
 use crate::actions::cluster;
-use crate::cluster::redis_lock::RedisState;
+use crate::cluster::redis_status::RedisStatus;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::Task;
 use crate::store::clock;
@@ -181,11 +181,11 @@ async fn read(state: &State, _: SudoAdmin) -> Result<Json<ClusterResponse>, ApiE
     Ok(Json(ClusterResponse {
         cluster: view.name.clone(),
         instance: view.identity.instance.to_string(),
-        coordination: if redis == RedisState::Off { "database" } else { "redis" },
+        coordination: if redis == RedisStatus::Off { "database" } else { "redis" },
         redis: match redis {
-            RedisState::Off => "off",
-            RedisState::Ok => "ok",
-            RedisState::Down => "down",
+            RedisStatus::Off => "off",
+            RedisStatus::Ok => "ok",
+            RedisStatus::Down => "down",
         },
         leader: leader_response(&lease, now),
         members: members.iter().map(|member| member_response(member, leads(member))).collect(),

@@ -69,7 +69,7 @@ impl Background {
             timing: settings.lease,
             schedules: schedules.clone(),
             lease_database: database::lease_options(settings),
-            redis: wiring.redis.clone().map(|servers| (servers, cluster.clone())),
+            redis: wiring.redis.clone(),
             wakeup: wakeup.clone(),
             supervisor: supervisor.clone(),
             delivery: notifications::delivery(settings, &panel.targets, clock.clone(), wakeups)?,
@@ -123,7 +123,7 @@ fn member(identity: &Identity, options: ServeOptions, now: Moment, schedules: &[
         version: identity.version.clone(),
         started_at: now.micros(),
         last_seen: 0,
-        tasks: members::tasks_of(schedules),
+        tasks: members::tasks_json(schedules),
     }
 }
 

@@ -1,5 +1,6 @@
-//! The thread of the lease: its own runtime with its own connections, so that nothing that happens on the workers
-//! can cost the lease. The elector runs there, and under it, while this process leads, the scheduler's loop.
+//! The lease's thread: a runtime of its own with its own connections, so that nothing that happens on the workers can cost
+//! the lease. It runs the elector, the member list, the subscription to wake-ups and, while this process leads, the
+//! scheduler's loop.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,13 +13,16 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::redis::report_pool;
 use crate::clock::Clock;
+use crate::cluster::dedicated_connection::DedicatedConnection;
 use crate::cluster::elector::{Elector, Lead};
 use crate::cluster::identity::{Identity, task_session_name};
 use crate::cluster::leadership::{Leadership, Role};
-use crate::cluster::members::{Members, Seen};
-use crate::cluster::redis::RedisServers;
-use crate::cluster::redis_lock::{RedisLock, RedisState, RedisWatch};
+use crate::cluster::members::{LiveMembers, Membership};
+use crate::cluster::panel_redis::PanelRedis;
+use crate::cluster::redis_lock::RedisLock;
+use crate::cluster::redis_status::{RedisMonitor, RedisStatus};
 use crate::cluster::wakeup::Wakeup;
 use crate::cluster::wakeup_relay;
 use crate::domain::lease::LeaseTiming;
@@ -31,66 +35,86 @@ use crate::scheduler::tasks::Deps;
 use crate::store::cluster::members::Member;
 use crate::store::{Db, Fence, OpenOptions};
 
-/// What the thread is made of.
+/// Dependencies and settings of the thread.
 pub struct CoordinationParts {
-    /// Who this process is.
+    /// Identity of this process.
     pub identity: Identity,
-    /// What the others are told of this process.
+    /// Description of this process for the member list.
     pub me: Member,
-    /// The lease's numbers.
+    /// TTL of the lease and the times derived from it.
     pub timing: LeaseTiming,
-    /// When each task runs.
+    /// Period of each task.
     pub schedules: Vec<Schedule>,
-    /// How to open the thread's own connections.
+    /// How to open the thread's own database connections.
     pub lease_database: OpenOptions,
-    /// The Redis of the cluster and its name there; `None`: the database alone.
-    pub redis: Option<(RedisServers, String)>,
-    /// The wakeup.
+    /// Redis; `None`: the database alone.
+    pub redis: Option<PanelRedis>,
+    /// Wake-ups of this process and of the others.
     pub wakeup: Wakeup,
-    /// The link to the nodes: led by whoever leads.
+    /// Connections to the nodes, opened while this process leads.
     pub supervisor: Supervisor,
-    /// Delivers notifications, from whoever leads.
+    /// Delivers notifications while this process leads.
     pub delivery: Delivery,
-    /// What tasks need; `deps.db` is also what the thread's connections are siblings of.
+    /// Dependencies of the tasks. The thread's connections lead to the same database as `deps.db`.
     pub deps: Arc<Deps>,
 }
 
 /// The running thread.
 #[derive(Debug)]
 pub struct Coordination {
-    /// Where this process stands.
+    /// Role of this process.
     pub role: watch::Receiver<Role>,
-    /// Who else is there.
-    pub members: Seen,
-    /// Whether Redis answers.
-    pub redis: watch::Receiver<RedisState>,
+    /// The live members.
+    pub members: LiveMembers,
+    /// Status of Redis.
+    pub redis: watch::Receiver<RedisStatus>,
     drain: CancellationToken,
     thread: JoinHandle<()>,
 }
 
+/// Everything that moves to the thread.
+struct LeaseThread {
+    parts: CoordinationParts,
+    /// The workers' runtime.
+    workers: Handle,
+    monitor: RedisMonitor,
+    role: watch::Sender<Role>,
+    members: watch::Sender<Arc<Vec<Member>>>,
+    drain: CancellationToken,
+}
+
 impl Coordination {
-    /// Starts the thread. Must be called on the workers' runtime: that is where the bodies of tasks will run.
+    /// Starts the thread. Must be called on the workers' runtime: the bodies of tasks run there, and commands over the
+    /// pool of Redis connections.
     pub fn start(parts: CoordinationParts) -> anyhow::Result<Self> {
-        let workers = Handle::current();
         let drain = CancellationToken::new();
-        let (role, standing_seen) = watch::channel(Role::None);
-        let (members, members_seen) = watch::channel(Arc::default());
-        let redis = RedisWatch::new(if parts.redis.is_some() { RedisState::Ok } else { RedisState::Off });
-        let redis_lock = parts.redis.as_ref().map(|(servers, cluster)| {
-            let ttl = Duration::from_micros(parts.timing.ttl.unsigned_abs());
-            let limit = Duration::from_micros(parts.timing.operation().unsigned_abs());
-            RedisLock::new(servers.clone(), cluster, parts.identity.instance, ttl, limit, redis.clone())
-        });
-        let runtime = Builder::new_current_thread().enable_all().build().context("no runtime for the lease")?;
-        let (draining, redis_seen) = (drain.clone(), redis.seen());
+        let (role_sender, role) = watch::channel(Role::None);
+        let (members_sender, members) = watch::channel(Arc::default());
+        let monitor = RedisMonitor::new(if parts.redis.is_some() { RedisStatus::Ok } else { RedisStatus::Off });
+        let redis = monitor.subscribe();
+        if let Some(redis) = &parts.redis {
+            let publishing =
+                wakeup_relay::publish(parts.wakeup.clone(), redis.clone(), parts.identity.instance, drain.clone());
+            tokio::spawn(publishing);
+            tokio::spawn(drain.clone().run_until_cancelled_owned(report_pool(redis.pool.clone())));
+        }
+        let thread = LeaseThread {
+            parts,
+            workers: Handle::current(),
+            monitor,
+            role: role_sender,
+            members: members_sender,
+            drain: drain.clone(),
+        };
+        let runtime = Builder::new_current_thread().enable_all().build().context("can't start the lease's runtime")?;
         let thread = std::thread::Builder::new()
             .name("sarban-lease".to_owned())
-            .spawn(move || runtime.block_on(run(parts, redis_lock, redis, workers, role, members, draining)))
-            .context("no thread for the lease")?;
-        Ok(Self { role: standing_seen, members: members_seen, redis: redis_seen, drain, thread })
+            .spawn(move || runtime.block_on(thread.run()))
+            .context("can't start the lease's thread")?;
+        Ok(Self { role, members, redis, drain, thread })
     }
 
-    /// Hands the lease over, if this process has it, and does not candidate again.
+    /// Hands the lease over if this process holds it, and does not run for leader again.
     pub fn drain(&self) {
         self.drain.cancel();
     }
@@ -99,62 +123,60 @@ impl Coordination {
     pub async fn join(self) {
         let ended = tokio::task::spawn_blocking(move || self.thread.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
-            tracing::error!("the thread of the lease panicked; the lease will expire");
+            tracing::error!("the lease's thread panicked; the lease will expire");
         }
     }
 }
 
-async fn run(
-    parts: CoordinationParts,
-    redis_lock: Option<RedisLock>,
-    redis: RedisWatch,
-    workers: Handle,
-    role: watch::Sender<Role>,
-    members: watch::Sender<Arc<Vec<Member>>>,
-    drain: CancellationToken,
-) {
-    let Some(db) = drain.run_until_cancelled(open(&parts)).await else { return };
-    if let Some((servers, cluster)) = &parts.redis {
-        let carrying = wakeup_relay::carry(
-            parts.wakeup.clone(),
-            servers.clone(),
-            cluster.clone(),
-            parts.identity.instance,
-            drain.clone(),
-        );
-        tokio::spawn(carrying);
+impl LeaseThread {
+    async fn run(self) {
+        let opening = open_database(&self.parts);
+        let Some(db) = self.drain.run_until_cancelled(opening).await else { return };
+        if let Some(redis) = &self.parts.redis {
+            let (wakeup, instance) = (self.parts.wakeup.clone(), self.parts.identity.instance);
+            tokio::spawn(wakeup_relay::listen(wakeup, redis.clone(), instance, self.drain.clone()));
+        }
+        let redis_lock = self.redis_lock();
+        let superseded = Arc::new(AtomicBool::new(false));
+        let membership = Membership {
+            me: self.parts.me.clone(),
+            db: db.clone(),
+            redis: self.parts.redis.clone(),
+            monitor: self.monitor,
+            members: self.members,
+            superseded: superseded.clone(),
+        };
+        let membership = tokio::spawn(membership.run(self.drain.clone()));
+        let lead = leader(&self.parts, &db, self.workers);
+        let elector = Elector {
+            identity: self.parts.identity,
+            timing: self.parts.timing,
+            db: db.clone(),
+            clock: self.parts.deps.clock.clone(),
+            redis_lock,
+            wakeup: self.parts.wakeup,
+            lead,
+            role: self.role,
+            step_down: Arc::new(Notify::new()),
+            superseded,
+            drain: self.drain,
+        };
+        elector.run().await;
+        // Its last act removes this process from the member list.
+        let _ = membership.await;
+        db.close().await;
     }
-    let yields = Arc::new(AtomicBool::new(false));
-    let keeping = Members {
-        me: parts.me.clone(),
-        db: db.clone(),
-        redis: parts.redis.clone(),
-        state: redis,
-        seen: members,
-        yields: yields.clone(),
-    };
-    let keeping = tokio::spawn(keeping.keep(drain.clone()));
-    let lead = leader(&parts, &db, workers);
-    let elector = Elector {
-        identity: parts.identity,
-        timing: parts.timing,
-        db: db.clone(),
-        clock: parts.deps.clock.clone(),
-        redis_lock,
-        wakeup: parts.wakeup,
-        lead,
-        role,
-        step_down: Arc::new(Notify::new()),
-        yields,
-        drain,
-    };
-    elector.run().await;
-    // It takes leave of the others.
-    let _ = keeping.await;
-    db.close().await;
+
+    fn redis_lock(&self) -> Option<RedisLock> {
+        let redis = self.parts.redis.as_ref()?;
+        let ttl = Duration::from_micros(self.parts.timing.ttl.unsigned_abs());
+        let timeout = Duration::from_micros(self.parts.timing.operation().unsigned_abs());
+        let connection = DedicatedConnection::new(redis.servers.clone(), timeout, self.monitor.clone());
+        Some(RedisLock::new(connection, &redis.cluster, self.parts.identity.instance, ttl))
+    }
 }
 
-/// What a leader does: the scheduler's loop on this thread, the link to the nodes and the notifications on the workers.
+/// The leader's work: the scheduler's loop on this thread; connections to nodes and notifications on the workers.
 fn leader(parts: &CoordinationParts, db: &Db, workers: Handle) -> Lead {
     let fence = fence_maker(parts);
     let driver = Driver {
@@ -170,10 +192,10 @@ fn leader(parts: &CoordinationParts, db: &Db, workers: Handle) -> Lead {
     let (supervisor, delivery) = (parts.supervisor.clone(), parts.delivery.clone());
     Arc::new(move |leadership: Leadership| {
         let (driver, supervisor, delivery) = (driver.clone(), supervisor.clone(), delivery.clone());
-        let (nodes_fence, letters_fence) = (fence(&driver.deps.db, &leadership), fence(&driver.deps.db, &leadership));
-        let (nodes_stop, letters_stop) = (leadership.stop.clone(), leadership.stop.clone());
+        let (nodes_fence, delivery_fence) = (fence(&driver.deps.db, &leadership), fence(&driver.deps.db, &leadership));
+        let (nodes_stop, delivery_stop) = (leadership.stop.clone(), leadership.stop.clone());
         workers.spawn(async move { supervisor.lead(nodes_fence, nodes_stop).await });
-        workers.spawn(async move { delivery.lead(letters_fence, letters_stop).await });
+        workers.spawn(async move { delivery.lead(delivery_fence, delivery_stop).await });
         driver.lead(leadership).boxed()
     })
 }
@@ -187,13 +209,16 @@ fn fence_maker(parts: &CoordinationParts) -> MakeFence {
     })
 }
 
-/// The database may be away for a while: nobody leads then, and nothing is lost.
-async fn open(parts: &CoordinationParts) -> Db {
+/// Opens the thread's connections. Tries until the database answers: until then nobody leads.
+async fn open_database(parts: &CoordinationParts) -> Db {
     loop {
         match parts.deps.db.open_sibling(&parts.lease_database).await {
             Ok(db) => return db,
             Err(error) => {
-                tracing::warn!(error = with_sources(&error), "no connections for the lease; trying again");
+                tracing::warn!(
+                    error = with_sources(&error),
+                    "can't open the database connections of the lease; trying again"
+                );
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }

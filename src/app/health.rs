@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
 use crate::clock::Clock;
 use crate::cluster::leadership::Role;
-use crate::cluster::redis_lock::RedisState;
+use crate::cluster::redis_status::RedisStatus;
 use crate::domain::moment::SECOND;
 use crate::store::Db;
 use crate::store::clock;
@@ -55,7 +55,7 @@ pub(super) fn watch(
     db: Db,
     clock: Clock,
     role: watch::Receiver<Role>,
-    redis: watch::Receiver<RedisState>,
+    redis: watch::Receiver<RedisStatus>,
     stopping: CancellationToken,
 ) -> (Health, Watchers) {
     let answers = Arc::new(AtomicBool::new(true));
@@ -85,19 +85,19 @@ async fn probe(db: Db, answers: Arc<AtomicBool>) {
     }
 }
 
-fn report(database: bool, role: &Role, redis: RedisState, stopping: bool) -> HealthReport {
+fn report(database: bool, role: &Role, redis: RedisStatus, stopping: bool) -> HealthReport {
     let status = match (stopping || !database, redis) {
         (true, _) => Status::Unavailable,
-        (false, RedisState::Down) => Status::Degraded,
-        (false, RedisState::Ok | RedisState::Off) => Status::Ok,
+        (false, RedisStatus::Down) => Status::Degraded,
+        (false, RedisStatus::Ok | RedisStatus::Off) => Status::Ok,
     };
     HealthReport {
         status,
         database: if database { Part::Ok } else { Part::Down },
         redis: match redis {
-            RedisState::Off => Part::Off,
-            RedisState::Ok => Part::Ok,
-            RedisState::Down => Part::Down,
+            RedisStatus::Off => Part::Off,
+            RedisStatus::Ok => Part::Ok,
+            RedisStatus::Down => Part::Down,
         },
         scheduler: match role {
             Role::Leader => SchedulerRole::Leader,
@@ -114,9 +114,9 @@ mod tests {
     #[test]
     fn panel_is_degraded_without_redis_and_unavailable_without_database() {
         let status = |database, redis, stopping| report(database, &Role::Follower, redis, stopping).status;
-        assert_eq!(status(true, RedisState::Off, false), Status::Ok);
-        assert_eq!(status(true, RedisState::Down, false), Status::Degraded);
-        assert_eq!(status(false, RedisState::Down, false), Status::Unavailable);
-        assert_eq!(status(true, RedisState::Ok, true), Status::Unavailable);
+        assert_eq!(status(true, RedisStatus::Off, false), Status::Ok);
+        assert_eq!(status(true, RedisStatus::Down, false), Status::Degraded);
+        assert_eq!(status(false, RedisStatus::Down, false), Status::Unavailable);
+        assert_eq!(status(true, RedisStatus::Ok, true), Status::Unavailable);
     }
 }

@@ -14,7 +14,7 @@ use super::{database, health};
 use crate::api;
 use crate::cluster::identity::Identity;
 use crate::cluster::leadership::Role;
-use crate::cluster::redis_lock::RedisState;
+use crate::cluster::redis_status::RedisStatus;
 use crate::cluster::view::ClusterView;
 use crate::config::Settings;
 use crate::store::{Db, migrate};
@@ -27,7 +27,7 @@ pub(super) async fn serve(settings: &Settings, acceptor: AnyAcceptor, metrics: P
     let shutdown = Shutdown::on_signals(CancellationToken::new()).context("could not install the signal handlers")?;
     let wiring = Wiring::new(settings, db.clone(), Machine::real()?).await?;
     let role = watch::channel(Role::None).1;
-    let redis = watch::channel(RedisState::Off).1;
+    let redis = watch::channel(RedisStatus::Off).1;
     let clock = wiring.panel.clock.clone();
     let (health, watchers) = health::watch(db.clone(), clock, role, redis, shutdown.requested.clone());
     let identity = Identity::new(settings.instance.name.clone());

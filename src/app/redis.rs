@@ -1,11 +1,29 @@
-//! The Redis that the settings ask for.
+//! Access to the Redis of `REDIS_URL`, and the state of its connection pool in the metrics.
+
+use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::cluster::redis::RedisServers;
-use crate::config::redis::RedisTarget;
+use crate::clock::Clock;
+use crate::cluster::panel_redis::PanelRedis;
+use crate::cluster::redis_pool::RedisPool;
+use crate::config::Settings;
 
-/// For the coordination of several hosts; connects when first used.
-pub(super) fn servers(target: &RedisTarget) -> anyhow::Result<RedisServers> {
-    RedisServers::new(target).context("REDIS_URL can't be used")
+/// Sets up access to Redis, if there is a Redis. Opens no connection.
+pub(super) fn access(settings: &Settings, clock: &Clock) -> anyhow::Result<Option<PanelRedis>> {
+    let Some(redis) = &settings.redis else { return Ok(None) };
+    let redis = PanelRedis::new(redis, settings.instance.cluster.as_str(), clock.clone());
+    Ok(Some(redis.context("REDIS_URL can't be used")?))
+}
+
+/// Writes the state of the pool into the metrics each second.
+pub(super) async fn report_pool(pool: RedisPool) {
+    loop {
+        let status = pool.status();
+        metrics::gauge!("redis_pool_max_size").set(status.max_size as f64);
+        metrics::gauge!("redis_pool_size").set(status.size as f64);
+        metrics::gauge!("redis_pool_available").set(status.available as f64);
+        metrics::gauge!("redis_pool_waiting").set(status.waiting as f64);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }

@@ -12,7 +12,7 @@ use crate::actions::Panel;
 use crate::api::health_report::Health;
 use crate::api::state::{Options, State};
 use crate::clock::Clock;
-use crate::cluster::redis::RedisServers;
+use crate::cluster::panel_redis::PanelRedis;
 use crate::cluster::shared_counters::SharedCounters;
 use crate::cluster::view::ClusterView;
 use crate::cluster::wakeup::Wakeup;
@@ -50,8 +50,8 @@ impl Machine {
 pub struct Wiring {
     /// The panel.
     pub panel: Panel,
-    /// The Redis of the cluster; `None` without `REDIS_URL`, and in a read-only panel.
-    pub(super) redis: Option<RedisServers>,
+    /// Access to Redis; `None` without `REDIS_URL`, and in a read-only panel.
+    pub(super) redis: Option<PanelRedis>,
     pub(super) rng: StdRng,
     options: Options,
 }
@@ -60,10 +60,8 @@ impl Wiring {
     /// Wires a panel on an open database whose schema is up to date.
     pub async fn new(settings: &Settings, db: Db, machine: Machine) -> anyhow::Result<Self> {
         let Machine { clock, rng, cores, address } = machine;
-        let target = settings.redis.as_ref().filter(|_| !settings.http.read_only);
-        let redis = target.map(redis::servers).transpose()?;
-        let cluster = settings.instance.cluster.as_str();
-        let counters = redis.clone().map(|servers| Arc::new(SharedCounters::new(servers, cluster, clock.clone())));
+        let redis = if settings.http.read_only { None } else { redis::access(settings, &clock)? };
+        let counters = redis.as_ref().map(|redis| Arc::new(SharedCounters::new(redis.pool.clone(), &redis.cluster)));
         let targets = notifications::targets(settings, &db).await?;
         let options = Options {
             http: settings.http.clone(),

@@ -54,7 +54,7 @@ pub struct Elector {
     /// Somebody asks us to hand over.
     pub step_down: Arc<Notify>,
     /// A newer version should lead rather than this one.
-    pub yields: Arc<AtomicBool>,
+    pub superseded: Arc<AtomicBool>,
     /// The process is going down: hand over, and do not candidate again.
     pub drain: CancellationToken,
 }
@@ -128,7 +128,7 @@ impl Elector {
             return Ok(Turn::Wait(wait_for(Duration::from_micros(seen.remaining.unsigned_abs()), rng)));
         }
         self.stand(Role::None);
-        if self.yields.load(Ordering::Relaxed) {
+        if self.superseded.load(Ordering::Relaxed) {
             return Ok(Turn::Wait(wait_for(Duration::from_secs(1), rng)));
         }
         if seen.epoch != seen.fence_epoch {

@@ -137,7 +137,7 @@ impl Elector {
             if term.has_ended() {
                 return End::Fenced;
             }
-            if self.yields.load(Ordering::Relaxed) {
+            if self.superseded.load(Ordering::Relaxed) {
                 return End::HandOver;
             }
             if heartbeat.silence(now) > self.timing.silence() {

@@ -1,5 +1,8 @@
-//! Who is there: each process says so every two seconds, to Redis and to the database, and hears of the others. Redis's
-//! list is the one that counts while it answers; the database's is the fallback.
+//! The list of live processes: each process reports every two seconds, to Redis and to the database, and reads the list
+//! back. Redis's list counts while Redis answers; otherwise the database's.
+//!
+//! Runs on the lease's thread with connections of its own: a process whose workers are blocked is still a member, and the
+//! elector needs to know in time that a newer version should lead.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,50 +15,51 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::redis::{RedisConnection, RedisServers, within};
-use super::redis_lock::{RedisWatch, key};
+use super::dedicated_connection::DedicatedConnection;
+use super::panel_redis::PanelRedis;
+use super::redis_status::RedisMonitor;
 use crate::domain::schedule::{Schedule, Task};
 use crate::store::clock;
 use crate::store::cluster::members;
 use crate::store::cluster::members::{GONE, Member};
 use crate::store::{Db, StoreError};
 
-/// Between two signs of life.
+/// Time between two beats.
 const BEAT: Duration = Duration::from_secs(2);
-/// For one of them.
+/// Time limit of a beat, in Redis and in the database.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// The members as they were heard of last, oldest first; at most two seconds old, unless nobody can be asked.
-pub type Seen = watch::Receiver<Arc<Vec<Member>>>;
+/// The live members, oldest first. At most two seconds old while Redis or the database answers.
+pub type LiveMembers = watch::Receiver<Arc<Vec<Member>>>;
 
-/// Says that this process is there.
-pub struct Members {
-    /// This process.
+/// Reports this process as a member, and reads who the other members are.
+pub struct Membership {
+    /// Description of this process.
     pub me: Member,
-    /// Connections of the lease's thread.
+    /// Database connections of the lease's thread.
     pub db: Db,
-    /// Where Redis is and the cluster's name there; `None`: the database alone.
-    pub redis: Option<(RedisServers, String)>,
-    /// Whether Redis answers: whoever follows a leader has no other business with it for a long time.
-    pub state: RedisWatch,
-    /// Where the members are published.
-    pub seen: watch::Sender<Arc<Vec<Member>>>,
-    /// Set while a newer version is there that knows tasks which this one does not: it should lead, and not this one.
-    pub yields: Arc<AtomicBool>,
+    /// Redis; `None`: the database alone.
+    pub redis: Option<PanelRedis>,
+    /// Learns whether Redis answers: a follower uses Redis for nothing else for a long time.
+    pub monitor: RedisMonitor,
+    /// Receives the live members.
+    pub members: watch::Sender<Arc<Vec<Member>>>,
+    /// True while a live member of a newer version knows tasks that this version does not: that member should lead.
+    pub superseded: Arc<AtomicBool>,
 }
 
 /// The list in Redis.
-struct Roll<'a> {
-    servers: &'a RedisServers,
-    connection: Option<RedisConnection>,
-    state: &'a RedisWatch,
-    seen: String,
-    about: String,
+struct MemberRegistry {
+    connection: DedicatedConnection,
+    /// Sorted set: instance, by time of its last beat.
+    beats: String,
+    /// Hash: instance to description.
+    descriptions: String,
 }
 
-// Redis's own time, so that no host's clock matters. Returns who is there: moment (ms) and description, one after the
-// other.
-const ROLL_BEAT: &str = "
+// Uses Redis's clock, so that the clocks of the hosts do not matter. Returns the live members: time of the last beat (ms)
+// and description, alternating.
+const REGISTRY_BEAT: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], now, ARGV[1])
@@ -76,44 +80,38 @@ for i = 1, #live, 2 do
 end
 return list";
 
-const ROLL_LEAVE: &str = "
+const REGISTRY_LEAVE: &str = "
 redis.call('ZREM', KEYS[1], ARGV[1])
 return redis.call('HDEL', KEYS[2], ARGV[1])";
 
-/// What `Member::tasks` says of a program that knows all of ours and runs these.
-pub fn tasks_of(schedules: &[Schedule]) -> String {
+/// JSON for `Member::tasks`: every task that this version knows, with its period here (null: not scheduled).
+pub fn tasks_json(schedules: &[Schedule]) -> String {
     let period = |task| schedules.iter().find(|schedule| schedule.task == task).map(|schedule| schedule.period);
     let tasks: serde_json::Map<String, serde_json::Value> =
         Task::ALL.into_iter().map(|task| (task.name().to_owned(), period(task).into())).collect();
     serde_json::Value::Object(tasks).to_string()
 }
 
-impl Members {
-    /// Runs until `stop`, and then takes leave.
-    pub async fn keep(self, stop: CancellationToken) {
-        let mut roll = self.redis.as_ref().map(|(servers, cluster)| Roll {
-            servers,
-            connection: None,
-            state: &self.state,
-            seen: key(cluster, "members"),
-            about: key(cluster, "member"),
-        });
-        let mut told = BTreeSet::new();
+impl Membership {
+    /// Reports until `stop`, then removes this process from the list.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut registry = self.redis.as_ref().map(|redis| MemberRegistry::new(redis, self.monitor.clone()));
+        let mut warned = BTreeSet::new();
         while !stop.is_cancelled() {
             let from_database = timeout(LIMIT, self.beat_database()).await;
-            let from_redis = match &mut roll {
-                Some(roll) => roll.beat(&self.me).await.ok(),
+            let from_redis = match &mut registry {
+                Some(registry) => registry.beat(&self.me).await.ok(),
                 None => None,
             };
-            // Neither answers: what was known is better than nothing.
+            // If neither answers, the last list stays.
             if let Some(list) = from_redis.or_else(|| from_database.ok()?.ok()) {
-                self.publish(list, &mut told);
+                self.publish(list, &mut warned);
             }
             stop.run_until_cancelled(sleep(BEAT)).await;
         }
-        if let Some(roll) = &mut roll {
-            // Best effort: whoever says nothing is gone after ten seconds.
-            let _ = roll.leave(self.me.instance).await;
+        if let Some(registry) = &mut registry {
+            // Best effort: a member without a beat is removed after ten seconds.
+            let _ = registry.leave(self.me.instance).await;
         }
         let _ = timeout(LIMIT, self.leave_database()).await;
     }
@@ -128,51 +126,66 @@ impl Members {
         self.db.transaction("remove member", async |tx| members::leave(tx, self.me.instance).await).await
     }
 
-    fn publish(&self, list: Vec<Member>, told: &mut BTreeSet<Uuid>) {
+    fn publish(&self, list: Vec<Member>, warned: &mut BTreeSet<Uuid>) {
         metrics::gauge!("cluster_members").set(list.len() as f64);
-        let mine = self.me.periods();
-        for member in &list {
-            let differs = member.periods().iter().any(|(task, period)| mine.get(task).is_some_and(|own| own != period));
-            if differs && told.insert(member.instance) {
-                tracing::warn!(
-                    host = member.host,
-                    theirs = member.tasks,
-                    ours = self.me.tasks,
-                    "a member would run tasks at other intervals; the leader's count: give all hosts the same settings"
-                );
-            }
-        }
-        let newer = list.iter().find(|member| yields_to(&self.me, member));
-        if self.yields.swap(newer.is_some(), Ordering::Relaxed) != newer.is_some() {
+        self.warn_of_other_intervals(&list, warned);
+        let newer = list.iter().find(|member| should_lead_instead(&self.me, member));
+        if self.superseded.swap(newer.is_some(), Ordering::Relaxed) != newer.is_some() {
             match newer {
                 Some(member) => tracing::warn!(
                     host = member.host,
                     version = member.version,
-                    "a newer version is there and knows tasks that this one does not: it shall lead"
+                    "a newer version runs tasks that this version does not know; leadership is left to it"
                 ),
-                None => tracing::info!("no newer version is there any more: this one may lead again"),
+                None => tracing::info!("no newer version is running any more; this process may lead again"),
             }
         }
-        self.seen.send_replace(Arc::new(list));
+        self.members.send_replace(Arc::new(list));
+    }
+
+    /// Warns once of each member whose task intervals differ.
+    fn warn_of_other_intervals(&self, list: &[Member], warned: &mut BTreeSet<Uuid>) {
+        let ours = self.me.periods();
+        for member in list {
+            let differs = member.periods().iter().any(|(task, period)| ours.get(task).is_some_and(|own| own != period));
+            if differs && warned.insert(member.instance) {
+                tracing::warn!(
+                    host = member.host,
+                    theirs = member.tasks,
+                    ours = self.me.tasks,
+                    "task intervals differ between hosts; the leader's apply: set TASKS_… alike on all hosts"
+                );
+            }
+        }
     }
 }
 
-/// Whether `other` should lead rather than `me`: it is newer and knows tasks that `me` does not.
-fn yields_to(me: &Member, other: &Member) -> bool {
+/// True if `other` is newer than `me` and knows tasks that `me` does not.
+fn should_lead_instead(me: &Member, other: &Member) -> bool {
     let known = me.periods();
     other.version_numbers() > me.version_numbers() && other.periods().keys().any(|task| !known.contains_key(task))
 }
 
-impl Roll<'_> {
+impl MemberRegistry {
+    fn new(redis: &PanelRedis, monitor: RedisMonitor) -> Self {
+        Self {
+            connection: DedicatedConnection::new(redis.servers.clone(), LIMIT, monitor),
+            beats: redis.key("members"),
+            descriptions: redis.key("member"),
+        }
+    }
+
+    /// Records that `me` is alive; returns the live members.
     async fn beat(&mut self, me: &Member) -> RedisResult<Vec<Member>> {
-        let about = serde_json::to_string(me).unwrap_or_default();
-        let script = Script::new(ROLL_BEAT);
+        let description = serde_json::to_string(me).unwrap_or_default();
+        let script = Script::new(REGISTRY_BEAT);
         let mut call = script.prepare_invoke();
-        call.key(&self.seen).key(&self.about).arg(me.instance.to_string()).arg(about).arg(GONE / 1_000);
-        let list: Vec<(i64, String)> = self.call(&call).await?;
-        let read = |(ms, about): (i64, String)| {
-            // A version to come may describe itself in another way: it is a member all the same, but not for us.
-            serde_json::from_str::<Member>(&about).ok().map(|member| Member { last_seen: ms * 1_000, ..member })
+        call.key(&self.beats).key(&self.descriptions);
+        call.arg(me.instance.to_string()).arg(description).arg(GONE / 1_000);
+        let list: Vec<(i64, String)> = self.connection.invoke(&call).await?;
+        let read = |(ms, description): (i64, String)| {
+            // A later version may use another format: such a member is left out of the list.
+            serde_json::from_str::<Member>(&description).ok().map(|member| Member { last_seen: ms * 1_000, ..member })
         };
         let mut list: Vec<Member> = list.into_iter().filter_map(read).collect();
         list.sort_by_key(|member| (member.started_at, member.instance));
@@ -180,30 +193,10 @@ impl Roll<'_> {
     }
 
     async fn leave(&mut self, instance: Uuid) -> RedisResult<i64> {
-        let script = Script::new(ROLL_LEAVE);
+        let script = Script::new(REGISTRY_LEAVE);
         let mut call = script.prepare_invoke();
-        call.key(&self.seen).key(&self.about).arg(instance.to_string());
-        self.call(&call).await
-    }
-
-    async fn call<T: redis::FromRedisValue>(&mut self, call: &redis::ScriptInvocation<'_>) -> RedisResult<T> {
-        let answer = within(LIMIT, async {
-            let connection = match &mut self.connection {
-                Some(connection) => connection,
-                None => self.connection.insert(self.servers.connect(LIMIT).await?),
-            };
-            call.invoke_async(connection).await
-        })
-        .await;
-        match &answer {
-            Ok(_) => self.state.answers(),
-            Err(error) => {
-                // Whatever it was: the next call connects anew.
-                self.connection = None;
-                self.state.fails(error);
-            }
-        }
-        answer
+        call.key(&self.beats).key(&self.descriptions).arg(instance.to_string());
+        self.connection.invoke(&call).await
     }
 }
 
@@ -226,11 +219,11 @@ mod tests {
     }
 
     #[test]
-    fn an_older_version_yields_to_a_newer_one_that_knows_more() {
+    fn an_older_version_should_lead_instead_a_newer_one_that_knows_more() {
         let me = member("0.1.9", r#"{"a": 1, "b": null}"#);
-        assert!(yields_to(&me, &member("0.2.0", r#"{"a": 1, "b": 1, "c": 1}"#)));
-        assert!(!yields_to(&me, &member("0.2.0", r#"{"a": 2}"#)), "it knows nothing more");
-        assert!(!yields_to(&me, &member("0.1.9", r#"{"c": 1}"#)), "it is not newer");
-        assert!(!yields_to(&me, &me));
+        assert!(should_lead_instead(&me, &member("0.2.0", r#"{"a": 1, "b": 1, "c": 1}"#)));
+        assert!(!should_lead_instead(&me, &member("0.2.0", r#"{"a": 2}"#)), "it knows nothing more");
+        assert!(!should_lead_instead(&me, &member("0.1.9", r#"{"c": 1}"#)), "it is not newer");
+        assert!(!should_lead_instead(&me, &me));
     }
 }

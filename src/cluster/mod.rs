@@ -1,12 +1,16 @@
-//! Who leads, and how others hear of work: lease, fence, members, wakeup. See ARCHITECTURE.md, "Coordination".
+//! Coordination of the processes of one cluster: lease, election, members, wake-ups, and access to Redis.
 
+pub mod dedicated_connection;
 pub mod elector;
 pub mod identity;
 pub mod leadership;
 mod lease_renewal;
 pub mod members;
+pub mod panel_redis;
 pub mod redis;
 pub mod redis_lock;
+pub mod redis_pool;
+pub mod redis_status;
 pub mod shared_counters;
 pub mod view;
 pub mod wakeup;

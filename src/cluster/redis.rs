@@ -1,9 +1,11 @@
-//! Where Redis is: one server, the master that Sentinels name, or a Redis Cluster; and a connection to it, whichever
-//! it is. A connection is made where Redis is at that moment: after any error it is dropped and made anew, so that a
-//! fail-over is followed.
+//! Connections to Redis: one server, the master that Sentinels name, or a Redis Cluster.
+//!
+//! A connection is made to the server that is master at that moment. Its owner drops it after any error and makes another
+//! one, which follows a fail-over.
 
 use std::time::Duration;
 
+use futures_util::future::select_ok;
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
@@ -16,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::config::redis::{RedisTarget, Sentinel as SentinelTarget};
 
-/// The Redis of a cluster. Cheap enough to clone.
+/// Address of Redis with its login. Cheap enough to clone.
 #[derive(Clone)]
 pub struct RedisServers(Kind);
 
@@ -26,12 +28,12 @@ enum Kind {
     Sentinel(SentinelTarget),
     Cluster {
         client: Box<ClusterClient>,
-        /// Each node by itself: a subscription needs any one of them.
+        /// Each node by itself, for subscriptions: a message published on one node reaches all.
         nodes: Vec<Client>,
     },
 }
 
-/// One connection. Clones share it: commands of several may be under way at once.
+/// One connection. Clones share it, and may send commands at the same time.
 #[derive(Clone)]
 pub enum RedisConnection {
     /// To one server.
@@ -40,8 +42,14 @@ pub enum RedisConnection {
     Cluster(ClusterConnection),
 }
 
+/// A Redis key of the scheduler. The name of the cluster of panels is the hash tag, so that a Redis Cluster keeps all
+/// these keys on one node.
+pub fn scheduler_key(cluster: &str, name: &str) -> String {
+    format!("{{{cluster}:scheduler}}:{name}")
+}
+
 impl RedisServers {
-    /// As the settings say; connects when first used.
+    /// The servers of `REDIS_URL`. Opens no connection.
     pub fn new(target: &RedisTarget) -> RedisResult<Self> {
         Ok(Self(match target {
             RedisTarget::Single { url } => Kind::Single(Client::open(url.expose())?),
@@ -53,7 +61,7 @@ impl RedisServers {
         }))
     }
 
-    /// A connection of its own. `limit` bounds making it, and then every answer.
+    /// Opens a connection. `limit` bounds opening it, and then every answer.
     pub async fn connect(&self, limit: Duration) -> RedisResult<RedisConnection> {
         within(limit, async {
             let config =
@@ -67,7 +75,8 @@ impl RedisServers {
                     RedisConnection::Single(master.get_multiplexed_async_connection_with_config(&config).await?)
                 }
                 Kind::Cluster { client, .. } => {
-                    let config = ClusterConfig::new().set_connection_timeout(limit).set_response_timeout(limit);
+                    // The client waits for every node of `REDIS_URL`: one that is down must not use up the limit.
+                    let config = ClusterConfig::new().set_connection_timeout(limit / 2).set_response_timeout(limit);
                     RedisConnection::Cluster(client.get_async_connection_with_config(config).await?)
                 }
             })
@@ -75,22 +84,15 @@ impl RedisServers {
         .await
     }
 
-    /// A subscription to one channel, on a connection of its own.
+    /// Opens a connection that is subscribed to a channel. `limit` bounds opening it.
     pub async fn subscribe(&self, channel: &str, limit: Duration) -> RedisResult<PubSub> {
         within(limit, async {
             match &self.0 {
                 Kind::Single(client) => subscribe(client, channel).await,
                 Kind::Sentinel(sentinel) => subscribe(&master(sentinel).await?, channel).await,
                 Kind::Cluster { nodes, .. } => {
-                    let mut answer = Err(timed_out());
-                    for node in nodes {
-                        // What is published on one node is heard on all.
-                        answer = subscribe(node, channel).await;
-                        if answer.is_ok() {
-                            break;
-                        }
-                    }
-                    answer
+                    let attempts = nodes.iter().map(|node| Box::pin(subscribe(node, channel)));
+                    select_ok(attempts).await.map(|(subscription, _)| subscription)
                 }
             }
         })
@@ -104,11 +106,11 @@ async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
     Ok(subscription)
 }
 
-/// Where the master is now. The Sentinels are asked each time: a remembered answer is the one before the fail-over.
+/// Finds the master. The Sentinels are asked each time, because an earlier answer may predate a fail-over; and all at
+/// once, because one that is down must not use up the time limit.
 async fn master(target: &SentinelTarget) -> RedisResult<Client> {
-    // Sentinels are asked in plain text or TLS as the servers are, and know no passwords of the servers' own.
+    // TLS is for Sentinels and servers alike; the login is for the servers only.
     let scheme = if target.tls { "rediss" } else { "redis" };
-    let mut sentinels = Sentinel::build(target.hosts.iter().map(|host| format!("{scheme}://{host}")).collect())?;
     let mut login = RedisConnectionInfo::default().set_db(i64::from(target.database));
     if let Some(name) = &target.username {
         login = login.set_username(name);
@@ -120,10 +122,17 @@ async fn master(target: &SentinelTarget) -> RedisResult<Client> {
     if target.tls {
         node = node.set_tls_mode(TlsMode::Secure);
     }
-    sentinels.async_master_for(&target.master, Some(&node)).await
+    let node = &node;
+    let lookups = target.hosts.iter().map(|host| {
+        Box::pin(async move {
+            let mut sentinel = Sentinel::build(vec![format!("{scheme}://{host}")])?;
+            sentinel.async_master_for(&target.master, Some(node)).await
+        })
+    });
+    select_ok(lookups).await.map(|(master, _)| master)
 }
 
-/// A server that hangs must not hold up what the database decides.
+/// Fails with an I/O error if `answer` is not there within `limit`.
 pub(super) async fn within<T>(limit: Duration, answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     timeout(limit, answer).await.unwrap_or_else(|_| Err(timed_out()))
 }

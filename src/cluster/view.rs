@@ -1,12 +1,12 @@
-//! What a process knows of its cluster, for the API.
+//! This process's knowledge of its cluster, for the API.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::identity::Identity;
-use super::members::Seen;
-use super::redis_lock::RedisState;
+use super::members::LiveMembers;
+use super::redis_status::RedisStatus;
 use crate::domain::schedule::Schedule;
 use crate::store::Engine;
 
@@ -17,22 +17,22 @@ pub struct ClusterView {
     pub name: String,
     /// This process.
     pub identity: Identity,
-    /// What this process would run as leader.
+    /// Tasks that this process runs when it leads.
     pub schedules: Vec<Schedule>,
-    /// Whether Redis answers.
-    pub redis: watch::Receiver<RedisState>,
-    /// Who is there.
-    pub members: Seen,
+    /// Status of Redis.
+    pub redis: watch::Receiver<RedisStatus>,
+    /// The live members.
+    pub members: LiveMembers,
 }
 
 impl ClusterView {
-    /// Of a process without Redis that has not heard of any member.
+    /// The view of a process without Redis and without a member list.
     pub fn alone(name: String, identity: Identity, schedules: Vec<Schedule>) -> Self {
-        let redis = watch::channel(RedisState::Off).1;
+        let redis = watch::channel(RedisStatus::Off).1;
         Self { name, identity, schedules, redis, members: watch::channel(Arc::default()).1 }
     }
 
-    /// The boot that the lease's times belong to: of this host on SQLite, of none on PostgreSQL.
+    /// Id of the boot that the lease's times are relative to: this host's on SQLite, empty on PostgreSQL.
     pub fn boot_id(&self, engine: Engine) -> &str {
         match engine {
             Engine::Postgres => "",

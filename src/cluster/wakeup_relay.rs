@@ -1,5 +1,5 @@
-//! Carries the wakeup between processes by Redis pub/sub. Without Redis every process hears itself alone, and the polls
-//! behind the wakeup do the rest.
+//! Carries wake-ups between processes by Redis pub/sub. Without Redis, a process receives only its own wake-ups and finds
+//! the rest by polling.
 
 use std::time::Duration;
 
@@ -7,52 +7,45 @@ use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::redis::{RedisConnection, RedisServers};
-use super::redis_lock::key;
+use super::panel_redis::PanelRedis;
 use super::wakeup::Wakeup;
 
-const PAUSE: Duration = Duration::from_secs(1);
+/// Time limit of a subscription, and the pause after one has ended.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// Publishes this process's rings and passes on those of others, until `stop`.
-pub async fn carry(wakeup: Wakeup, servers: RedisServers, cluster: String, instance: Uuid, stop: CancellationToken) {
-    let channel = key(&cluster, "wakeup");
-    let me = instance.to_string();
-    stop.run_until_cancelled(async {
-        tokio::join!(publish(&wakeup, &servers, &channel, &me), listen(&wakeup, &servers, &channel, &me));
-    })
-    .await;
-}
-
-async fn publish(wakeup: &Wakeup, servers: &RedisServers, channel: &str, me: &str) {
+/// Publishes the wake-ups of this process, until `stop`. Runs on the workers' runtime, which drives the pool.
+pub async fn publish(wakeup: Wakeup, redis: PanelRedis, instance: Uuid, stop: CancellationToken) {
     let mut wakeups = wakeup.subscribe();
-    let mut connection: Option<RedisConnection> = None;
-    loop {
-        wakeups.wait_local().await;
-        // A ring that can't be sent is dropped: it is a hint, and the one after it will connect anew.
-        if connection.is_none() {
-            connection = servers.connect(PAUSE).await.ok();
+    let mut message = redis::cmd("PUBLISH");
+    message.arg(redis.key("wakeup")).arg(instance.to_string());
+    let publishing = async {
+        loop {
+            wakeups.wait_local().await;
+            // A wake-up that can't be sent is dropped: it is a hint, and receivers poll.
+            let _ = redis.pool.query::<i64>(&message).await;
         }
-        if let Some(open) = &mut connection {
-            let sent: redis::RedisResult<i64> = redis::cmd("PUBLISH").arg(channel).arg(me).query_async(open).await;
-            if sent.is_err() {
-                connection = None;
-            }
-        }
-    }
+    };
+    stop.run_until_cancelled(publishing).await.unwrap_or(())
 }
 
-async fn listen(wakeup: &Wakeup, servers: &RedisServers, channel: &str, me: &str) {
-    loop {
-        if let Ok(mut subscription) = servers.subscribe(channel, PAUSE).await {
-            // Something may have rung while nobody listened. Said only now: what rings after this is heard.
-            wakeup.notify_remote();
-            let mut messages = subscription.on_message();
-            while let Some(message) = messages.next().await {
-                if message.get_payload::<String>().is_ok_and(|from| from != me) {
-                    wakeup.notify_remote();
+/// Passes on the wake-ups of other processes, until `stop`. Runs on the lease's thread, so that a candidate receives the
+/// leader's last wake-up even if all workers are blocked.
+pub async fn listen(wakeup: Wakeup, redis: PanelRedis, instance: Uuid, stop: CancellationToken) {
+    let (channel, me) = (redis.key("wakeup"), instance.to_string());
+    let listening = async {
+        loop {
+            if let Ok(mut subscription) = redis.servers.subscribe(&channel, RETRY).await {
+                // Others may have sent a wake-up before the subscription began.
+                wakeup.notify_remote();
+                let mut messages = subscription.on_message();
+                while let Some(message) = messages.next().await {
+                    if message.get_payload::<String>().is_ok_and(|from| from != me) {
+                        wakeup.notify_remote();
+                    }
                 }
             }
+            tokio::time::sleep(RETRY).await;
         }
-        tokio::time::sleep(PAUSE).await;
-    }
+    };
+    stop.run_until_cancelled(listening).await.unwrap_or(())
 }

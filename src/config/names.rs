@@ -66,6 +66,8 @@ pub const SETTINGS: &[Setting] = &[
     // Redis.
     secret("REDIS_URL", "", "address of Redis; not set: one machine"),
     plain("REDIS_CLUSTER", "false", "REDIS_URL names nodes of a Redis Cluster"),
+    plain("REDIS_POOL_SIZE", "8", "connections for rate limits and wake-ups; the lease has three more of its own"),
+    plain("REDIS_TIMEOUT_SECONDS", "0.25", "time limit of a command over these connections, 0.01 to 60"),
     // This process among others.
     plain("CLUSTER_NAME", "sarban", "prefix of all keys in Redis; the same for all panels of one database"),
     plain("INSTANCE_NAME", "", "label of this process; not set: the host name"),

@@ -1,42 +1,56 @@
-//! Address of Redis: one server, Redis Cluster, or Sentinel.
+//! Settings of Redis: its address (one server, a Redis Cluster, or a master behind Sentinels) and its connection pool.
+
+use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 
 use super::errors::SettingError;
 use super::secret::Secret;
-use super::values::{elements, flag, is_url};
+use super::values::{elements, fine_seconds, flag, is_url, whole};
 
 /// The Redis that the panels of a cluster share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// The address.
+    pub target: RedisTarget,
+    /// Maximum number of connections in the pool of this process.
+    pub pool_size: usize,
+    /// Time limit of one command, including the wait for a connection.
+    pub timeout: Duration,
+}
+
+/// The address of Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisTarget {
     /// One server.
     Single {
-        /// `redis://…` or `rediss://…`.
+        /// URL of the server.
         url: Secret,
     },
-    /// Redis Cluster.
+    /// A Redis Cluster.
     Cluster {
-        /// Addresses of some of its nodes.
+        /// URLs of some of the nodes; the others are discovered.
         urls: Vec<Secret>,
     },
-    /// A master that Sentinel names.
+    /// A master whose address Sentinels know.
     Sentinel(Sentinel),
 }
 
-/// Sentinels and the master that they watch.
+/// A master behind Sentinels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentinel {
-    /// The Sentinels, each as `host:port`.
+    /// Addresses of the Sentinels, as `host:port`.
     pub hosts: Vec<String>,
     /// Name of the master.
     pub master: String,
     /// Number of the master's database.
     pub database: u32,
-    /// User name for the master.
+    /// User name at the master.
     pub username: Option<String>,
-    /// Password for the master.
+    /// Password at the master.
     pub password: Option<Secret>,
-    /// Connect with TLS.
+    /// True: TLS to the Sentinels and the master.
     pub tls: bool,
 }
 
@@ -48,33 +62,43 @@ pub(super) struct RedisVariables {
     redis_url: Option<Address>,
     #[serde(deserialize_with = "flag")]
     redis_cluster: bool,
+    #[serde(deserialize_with = "whole::<_, _, 1, 1_000>")]
+    redis_pool_size: usize,
+    #[serde(deserialize_with = "timeout")]
+    redis_timeout_seconds: Duration,
 }
 
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 enum Address {
-    /// One or more addresses of the same kind.
+    /// One or more servers with the same scheme.
     Servers(Vec<Secret>),
     Sentinel(Sentinel),
 }
 
 impl RedisVariables {
-    pub(super) fn check(self) -> Result<Option<RedisTarget>, SettingError> {
-        match (self.redis_url, self.redis_cluster) {
-            (None, false) => Ok(None),
-            (None, true) => Err(SettingError::new("REDIS_CLUSTER is true without REDIS_URL; set REDIS_URL too")),
-            (Some(Address::Servers(urls)), true) => Ok(Some(RedisTarget::Cluster { urls })),
-            (Some(Address::Servers(urls)), false) => match <[Secret; 1]>::try_from(urls) {
-                Ok([url]) => Ok(Some(RedisTarget::Single { url })),
-                Err(_) => Err(SettingError::new(
-                    "REDIS_URL names several servers; set REDIS_CLUSTER=true, or write redis+sentinel:// for Sentinel",
-                )),
-            },
-            (Some(Address::Sentinel(sentinel)), false) => Ok(Some(RedisTarget::Sentinel(sentinel))),
-            (Some(Address::Sentinel(_)), true) => {
-                Err(SettingError::new("REDIS_CLUSTER is true and REDIS_URL names Sentinels; use one of them"))
+    pub(super) fn check(self) -> Result<Option<RedisSettings>, SettingError> {
+        let target = match (self.redis_url, self.redis_cluster) {
+            (None, false) => return Ok(None),
+            (None, true) => {
+                return Err(SettingError::new("REDIS_CLUSTER is true without REDIS_URL; set REDIS_URL too"));
             }
-        }
+            (Some(Address::Servers(urls)), true) => RedisTarget::Cluster { urls },
+            (Some(Address::Servers(urls)), false) => match <[Secret; 1]>::try_from(urls) {
+                Ok([url]) => RedisTarget::Single { url },
+                Err(_) => {
+                    return Err(SettingError::new(
+                        "REDIS_URL names several servers; set REDIS_CLUSTER=true, or write redis+sentinel:// for \
+                         Sentinel",
+                    ));
+                }
+            },
+            (Some(Address::Sentinel(sentinel)), false) => RedisTarget::Sentinel(sentinel),
+            (Some(Address::Sentinel(_)), true) => {
+                return Err(SettingError::new("REDIS_CLUSTER is true and REDIS_URL names Sentinels; use one of them"));
+            }
+        };
+        Ok(Some(RedisSettings { target, pool_size: self.redis_pool_size, timeout: self.redis_timeout_seconds }))
     }
 }
 
@@ -93,7 +117,15 @@ impl TryFrom<String> for Address {
     }
 }
 
-/// Parses `user:password@host:port,host:port/database`; login and database apply to all servers.
+/// From 0.01 to 60 seconds.
+fn timeout<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
+    let micros = fine_seconds(value).ok().filter(|micros| (10_000..=60_000_000).contains(micros));
+    micros
+        .map(|micros| Duration::from_micros(micros.unsigned_abs()))
+        .ok_or_else(|| D::Error::custom("must be a number of seconds from 0.01 to 60"))
+}
+
+/// Parses `user:password@host:port,host:port/database`: all servers have the same login and database.
 fn servers(scheme: &str, rest: &str) -> Option<Address> {
     let (login, rest) = split_login(rest);
     let (hosts, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -150,10 +182,14 @@ fn has_valid_port(host: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn variables(redis_url: Option<Address>, redis_cluster: bool) -> RedisVariables {
+        let redis_timeout_seconds = Duration::from_millis(250);
+        RedisVariables { redis_url, redis_cluster, redis_pool_size: 8, redis_timeout_seconds }
+    }
+
     fn target(url: &str, redis_cluster: bool) -> Result<RedisTarget, String> {
-        let redis_url = Some(Address::try_from(url.to_owned())?);
-        let checked = RedisVariables { redis_url, redis_cluster }.check().map_err(|error| error.to_string())?;
-        checked.ok_or_else(|| "no Redis".to_owned())
+        let checked = variables(Some(url.to_owned().try_into()?), redis_cluster).check();
+        checked.map_err(|error| error.to_string())?.map(|redis| redis.target).ok_or_else(|| "no Redis".to_owned())
     }
 
     #[test]
@@ -195,7 +231,6 @@ mod tests {
         assert!(error.contains("REDIS_CLUSTER=true"), "{error}");
         let error = target("redis+sentinel://a/m", true).expect_err("both");
         assert!(error.contains("use one of them"), "{error}");
-        let lonely = RedisVariables { redis_url: None, redis_cluster: true };
-        assert!(lonely.check().is_err());
+        assert!(variables(None, true).check().is_err());
     }
 }

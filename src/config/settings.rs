@@ -12,7 +12,7 @@ use super::instance::{InstanceSettings, LeaseVariables, ThreadSettings};
 use super::log::LogSettings;
 use super::notify::NotifySettings;
 use super::old_database::ImportSettings;
-use super::redis::{RedisTarget, RedisVariables};
+use super::redis::{RedisSettings, RedisVariables};
 use super::section;
 use super::subscription::SubscriptionSettings;
 use super::tasks::TaskSettings;
@@ -31,7 +31,7 @@ pub struct Settings {
     /// Database.
     pub database: DatabaseSettings,
     /// Redis; none: a single machine.
-    pub redis: Option<RedisTarget>,
+    pub redis: Option<RedisSettings>,
     /// Names and data folder of this process.
     pub instance: InstanceSettings,
     /// The scheduler's lease.
@@ -181,6 +181,9 @@ mod tests {
             ("SQLALCHEMY_CONNECTION_MAX_OVERFLOW", "7"),
             ("LEASE_TTL_SECONDS", "4"),
             ("LEASE_RENEW_SECONDS", "0.5"),
+            ("REDIS_URL", "redis://localhost"),
+            ("REDIS_POOL_SIZE", "3"),
+            ("REDIS_TIMEOUT_SECONDS", "0.1"),
             ("SUBSCRIPTION_URL_PREFIX", "https://*.example/"),
             ("TELEGRAM_ADMIN_ID", "1, -2"),
             ("TELEGRAM_LOGGER_CHANNEL_ID", "0"),
@@ -196,6 +199,8 @@ mod tests {
         assert_eq!(settings.database.max_connections(), 12);
         assert_ne!(settings.database.direct_url(), &settings.database.url);
         assert_eq!((settings.lease.ttl, settings.lease.renew), (4_000_000, 500_000));
+        let redis = settings.redis.expect("it is set");
+        assert_eq!((redis.pool_size, redis.timeout), (3, Duration::from_millis(100)));
         assert_eq!(settings.subscription.url_prefix, "https://*.example");
         assert_eq!(settings.notify.telegram_admin_ids, [1, -2]);
         assert_eq!(settings.notify.telegram_channel_id, None);
@@ -217,6 +222,8 @@ mod tests {
             ("SQLALCHEMY_CONNECTION_POOL_SIZE", "ten"),
             ("DATABASE_STATEMENT_CACHE", "-1"),
             ("REDIS_URL", "localhost"),
+            ("REDIS_POOL_SIZE", "0"),
+            ("REDIS_TIMEOUT_SECONDS", "0.001"),
             ("CLUSTER_NAME", "{a}"),
             ("SHUTDOWN_GRACE_SECONDS", "0"),
             ("LEASE_TTL_SECONDS", "1.9"),

@@ -3,11 +3,14 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
 use sarban::store::Db;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::panel::{Answer, TestPanel, send};
 use crate::support;
@@ -17,6 +20,7 @@ on_both_engines!(
     wrong_passwords_are_counted_by_all_hosts_together,
     wrong_links_are_counted_by_all_hosts_together,
     each_host_counts_while_redis_is_away,
+    paused_redis_does_not_hold_up_logins,
 );
 
 /// A Redis of a test's own, which can go away and come back.
@@ -136,4 +140,21 @@ async fn each_host_counts_while_redis_is_away(db: Db) {
         sign_in(host, "other", "wrong").await.refused(401);
     }
     sign_in(&second, "other", "wrong").await.refused(429);
+}
+
+async fn paused_redis_does_not_hold_up_logins(db: Db) {
+    let redis = OwnRedis::start().await;
+    let [host, _] = hosts(db, &redis.url(), ("LOGIN_ATTEMPTS_PER_MINUTE", "100")).await;
+    sign_in(&host, "root", "rootpass").await.ok();
+    let process = Pid::from_child(&redis.server);
+    kill_process(process, Signal::STOP).unwrap();
+    let start = Instant::now();
+    for answer in join_all((0..20).map(|_| sign_in(&host, "root", "rootpass"))).await {
+        answer.ok();
+    }
+    for _ in 0..20 {
+        sign_in(&host, "root", "rootpass").await.ok();
+    }
+    // One time limit of 0.25 s for all together; hashing takes the rest.
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }

@@ -8,10 +8,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use redis::Client;
 use sarban::clock::Clock;
+use sarban::cluster::dedicated_connection::DedicatedConnection;
 use sarban::cluster::elector::Elector;
 use sarban::cluster::identity::Identity;
 use sarban::cluster::leadership::{Leadership, Role};
-use sarban::cluster::redis_lock::{RedisLock, RedisState, RedisWatch, key};
+use sarban::cluster::redis::scheduler_key;
+use sarban::cluster::redis_lock::RedisLock;
+use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
 use sarban::cluster::wakeup::Wakeup;
 use sarban::cluster::wakeup_relay;
 use sarban::domain::ids::Epoch;
@@ -24,7 +27,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::redis_lock::servers;
+use crate::redis_lock::panel_redis;
 use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
@@ -47,7 +50,7 @@ type Diary = Arc<Mutex<Vec<(Epoch, bool)>>>;
 
 struct Member {
     step_down: Arc<Notify>,
-    yields: Arc<AtomicBool>,
+    superseded: Arc<AtomicBool>,
     role: watch::Receiver<Role>,
     drain: CancellationToken,
     task: JoinHandle<()>,
@@ -79,17 +82,18 @@ impl Cluster {
         let timing = LeaseTiming::new(2 * SECOND, None).expect("a good timing");
         let wakeup = Wakeup::default();
         let drain = CancellationToken::new();
-        let servers = servers(&support::redis_url());
-        let redis = RedisWatch::new(RedisState::Ok);
-        let redis_lock = self.redis.then(|| {
-            let limit = Duration::from_millis(160);
-            RedisLock::new(servers.clone(), &self.name, identity.instance, Duration::from_secs(2), limit, redis.clone())
+        let redis = self.redis.then(|| panel_redis(&support::redis_url(), &self.name));
+        let redis_lock = redis.as_ref().map(|redis| {
+            let (limit, monitor) = (Duration::from_millis(160), RedisMonitor::new(RedisStatus::Ok));
+            let connection = DedicatedConnection::new(redis.servers.clone(), limit, monitor);
+            RedisLock::new(connection, &self.name, instance, Duration::from_secs(2))
         });
-        if self.redis {
-            tokio::spawn(wakeup_relay::carry(wakeup.clone(), servers, self.name.clone(), instance, drain.clone()));
+        if let Some(redis) = redis {
+            tokio::spawn(wakeup_relay::publish(wakeup.clone(), redis.clone(), instance, drain.clone()));
+            tokio::spawn(wakeup_relay::listen(wakeup.clone(), redis, instance, drain.clone()));
         }
         let (role, seen) = watch::channel(Role::None);
-        let yields = Arc::new(AtomicBool::new(false));
+        let superseded = Arc::new(AtomicBool::new(false));
         let (diary, beating) = (self.diary.clone(), self.beating);
         let elector = Elector {
             identity,
@@ -101,10 +105,10 @@ impl Cluster {
             lead: Arc::new(move |leadership| lead(diary.clone(), leadership, beating).boxed()),
             role,
             step_down: step_down.clone(),
-            yields: yields.clone(),
+            superseded: superseded.clone(),
             drain: drain.clone(),
         };
-        Member { step_down, yields, role: seen, drain, task: tokio::spawn(elector.run()) }
+        Member { step_down, superseded, role: seen, drain, task: tokio::spawn(elector.run()) }
     }
 }
 
@@ -222,8 +226,11 @@ async fn a_redis_that_loses_everything_changes_nothing(test: TestDatabase) {
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
     for _ in 0..20 {
         // Only this test's keys: other tests use the same Redis.
-        let _: i64 =
-            redis::cmd("DEL").arg(key(&cluster.name, "leader")).query_async(&mut connection).await.expect("deleted");
+        let _: i64 = redis::cmd("DEL")
+            .arg(scheduler_key(&cluster.name, "leader"))
+            .query_async(&mut connection)
+            .await
+            .expect("deleted");
         sleep(Duration::from_millis(150)).await;
     }
     assert!(leads(&first) && !leads(&second));
@@ -258,7 +265,7 @@ async fn whoever_yields_to_a_newer_version_hands_over_and_waits(test: TestDataba
     let cluster = Cluster::new(test, false);
     let mut older = cluster.join().await;
     older.leads_within(Duration::from_secs(4)).await;
-    older.yields.store(true, Ordering::Relaxed);
+    older.superseded.store(true, Ordering::Relaxed);
     let over = older.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(1), over).await.expect("it hands over").expect("it lives");
     sleep(Duration::from_secs(3)).await;
@@ -267,7 +274,7 @@ async fn whoever_yields_to_a_newer_version_hands_over_and_waits(test: TestDataba
     newer.leads_within(Duration::from_secs(4)).await;
     newer.drain.cancel();
     newer.task.await.expect("the newer one ends in good order");
-    older.yields.store(false, Ordering::Relaxed);
+    older.superseded.store(false, Ordering::Relaxed);
     older.leads_within(Duration::from_secs(6)).await;
 }
 

@@ -27,6 +27,7 @@ mod processes;
 mod receiver;
 mod redis_kinds;
 mod redis_lock;
+mod redis_pool;
 mod resets;
 mod retention;
 mod review;

@@ -1,12 +1,12 @@
-//! Who is there: by Redis, and by the database where Redis is not.
+//! The member list in Redis, and in the database while Redis is away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sarban::cluster::members::{Members, Seen, tasks_of};
-use sarban::cluster::redis::RedisServers;
-use sarban::cluster::redis_lock::{RedisState, RedisWatch};
+use sarban::cluster::members::{LiveMembers, Membership, tasks_json};
+use sarban::cluster::panel_redis::PanelRedis;
+use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
 use sarban::domain::schedule::{Schedule, Task};
 use sarban::store::Db;
 use sarban::store::cluster::members::Member;
@@ -16,20 +16,20 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::redis_lock::servers;
+use crate::redis_lock::panel_redis;
 use crate::support;
 use crate::support::database::{number, on_both_engines};
 
 on_both_engines!(
     members_see_each_other_in_redis_and_in_the_database,
-    a_redis_that_is_away_is_made_up_for_by_the_database,
-    whoever_says_nothing_for_ten_seconds_is_gone,
-    an_older_version_hears_of_a_newer_one_that_knows_more
+    members_see_each_other_in_the_database_while_redis_is_away,
+    member_without_a_beat_for_ten_seconds_is_removed,
+    older_version_is_superseded_by_a_newer_one_with_more_tasks
 );
 
 struct Present {
-    seen: Seen,
-    yields: Arc<AtomicBool>,
+    members: LiveMembers,
+    superseded: Arc<AtomicBool>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -44,16 +44,16 @@ fn member(number: u128) -> Member {
         version: "1.0.0".to_owned(),
         started_at: i64::try_from(number).expect("small"),
         last_seen: 0,
-        tasks: tasks_of(&[Schedule { task: Task::Prune, period: 1_000_000 }]),
+        tasks: tasks_json(&[Schedule { task: Task::Prune, period: 1_000_000 }]),
     }
 }
 
-fn join(db: &Db, me: Member, redis: Option<(RedisServers, String)>) -> Present {
-    let (seen, watched) = watch::channel(Arc::default());
-    let (yields, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
-    let state = RedisWatch::new(RedisState::Ok);
-    let members = Members { me, db: db.clone(), redis, state, seen, yields: yields.clone() };
-    Present { seen: watched, yields, stop: stop.clone(), task: tokio::spawn(members.keep(stop)) }
+fn join(db: &Db, me: Member, redis: Option<PanelRedis>) -> Present {
+    let (sender, members) = watch::channel(Arc::default());
+    let (superseded, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+    let monitor = RedisMonitor::new(RedisStatus::Ok);
+    let membership = Membership { me, db: db.clone(), redis, monitor, members: sender, superseded: superseded.clone() };
+    Present { members, superseded, stop: stop.clone(), task: tokio::spawn(membership.run(stop)) }
 }
 
 impl Present {
@@ -61,14 +61,14 @@ impl Present {
     async fn sees(&mut self, hosts: &[&str]) -> Arc<Vec<Member>> {
         let as_expected =
             |list: &Arc<Vec<Member>>| list.iter().map(|member| member.host.as_str()).eq(hosts.iter().copied());
-        let seen = timeout(Duration::from_secs(20), self.seen.wait_for(as_expected)).await;
+        let seen = timeout(Duration::from_secs(20), self.members.wait_for(as_expected)).await;
         seen.unwrap_or_else(|_| panic!("not {hosts:?}")).expect("it lives").clone()
     }
 }
 
 async fn members_see_each_other_in_redis_and_in_the_database(db: Db) {
     let name = format!("test-{}", Uuid::new_v4().simple());
-    let redis = || Some((servers(&support::redis_url()), name.clone()));
+    let redis = || Some(panel_redis(&support::redis_url(), &name));
     let mut ann = join(&db, member(1), redis());
     ann.sees(&["host-1"]).await;
     let mut ben = join(&db, member(2), redis());
@@ -83,17 +83,17 @@ async fn members_see_each_other_in_redis_and_in_the_database(db: Db) {
     assert_eq!(number(&db, "SELECT COUNT(*) FROM cluster_member").await, 1);
 }
 
-async fn a_redis_that_is_away_is_made_up_for_by_the_database(db: Db) {
+async fn members_see_each_other_in_the_database_while_redis_is_away(db: Db) {
     // The discard port: nobody listens.
-    let redis = || Some((servers("redis://127.0.0.1:9"), "test".to_owned()));
+    let redis = || Some(panel_redis("redis://127.0.0.1:9", "test"));
     let mut ann = join(&db, member(1), redis());
     let _ben = join(&db, member(2), None);
     ann.sees(&["host-1", "host-2"]).await;
 }
 
-async fn whoever_says_nothing_for_ten_seconds_is_gone(db: Db) {
+async fn member_without_a_beat_for_ten_seconds_is_removed(db: Db) {
     let name = format!("test-{}", Uuid::new_v4().simple());
-    let redis = || Some((servers(&support::redis_url()), name.clone()));
+    let redis = || Some(panel_redis(&support::redis_url(), &name));
     let mut by_redis = join(&db, member(1), redis());
     let dead = join(&db, member(2), redis());
     by_redis.sees(&["host-1", "host-2"]).await;
@@ -104,18 +104,18 @@ async fn whoever_says_nothing_for_ten_seconds_is_gone(db: Db) {
     by_database.sees(&["host-1", "host-3"]).await;
 }
 
-async fn an_older_version_hears_of_a_newer_one_that_knows_more(db: Db) {
+async fn older_version_is_superseded_by_a_newer_one_with_more_tasks(db: Db) {
     let mut older = join(&db, member(1), None);
     let same_tasks = join(&db, Member { version: "1.1.0".to_owned(), ..member(2) }, None);
     older.sees(&["host-1", "host-2"]).await;
-    assert!(!older.yields.load(Ordering::Relaxed), "it knows nothing more");
+    assert!(!older.superseded.load(Ordering::Relaxed), "it knows nothing more");
     let tasks = member(3).tasks.replace('}', r#", "a_task_to_come": 1000000}"#);
     let newer = join(&db, Member { version: "1.1.0".to_owned(), tasks, ..member(3) }, None);
     older.sees(&["host-1", "host-2", "host-3"]).await;
-    assert!(older.yields.load(Ordering::Relaxed) && !newer.yields.load(Ordering::Relaxed));
+    assert!(older.superseded.load(Ordering::Relaxed) && !newer.superseded.load(Ordering::Relaxed));
     newer.stop.cancel();
     newer.task.await.expect("it takes leave");
     older.sees(&["host-1", "host-2"]).await;
-    assert!(!older.yields.load(Ordering::Relaxed));
+    assert!(!older.superseded.load(Ordering::Relaxed));
     drop(same_tasks);
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
+use reqwest::Method;
 use sarban::store::Engine;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -15,7 +16,9 @@ use crate::servers::{Redis, Sentinels, free_port};
 use crate::support::database::{Content, TestDatabase, number, with_database};
 
 /// A panel that leads, with this Redis. SQLite will do: what matters is on the other side.
-async fn panel(test: &TestDatabase, folder: &Path, url: String, more: Vec<(&'static str, String)>) -> PanelProcess {
+async fn panel(test: &TestDatabase, folder: &Path, url: String, mut more: Vec<(&'static str, String)>) -> PanelProcess {
+    // On a busy machine the default is too short for a handshake.
+    more.push(("REDIS_TIMEOUT_SECONDS", "5".to_owned()));
     let cluster = format!("test-{}", Uuid::new_v4().simple());
     let setup = Setup { database: &test.options.url, redis: Some(url), cluster, folder, more };
     let mut panel = setup.start("ann");
@@ -23,6 +26,20 @@ async fn panel(test: &TestDatabase, folder: &Path, url: String, more: Vec<(&'sta
     health_is(&panel, "redis", "ok").await;
     health_is(&panel, "scheduler", "leader").await;
     panel
+}
+
+/// Signs in with a wrong password, which the pool's connections count in Redis.
+async fn sign_in_wrongly(panel: &PanelProcess) {
+    let form = [("username", "nobody"), ("password", "wrong")];
+    let answer = panel.request(Method::POST, "/api/admins/token").form(&form).send().await.expect("an answer");
+    assert_eq!(answer.status(), 401);
+}
+
+/// Number of failed attempts that Redis has counted for the user name of [`sign_in_wrongly`].
+fn counted(port: u16, more: &[&str]) -> usize {
+    let keys = cli(port, &[more, &["--scan", "--pattern", "*:limits}:password:name:*"][..]].concat());
+    let count = |key| cli(port, &[more, &["GET", key][..]].concat()).parse::<usize>().expect("a number");
+    keys.lines().map(count).sum()
 }
 
 async fn health_is(panel: &PanelProcess, part: &str, expected: &str) {
@@ -37,8 +54,8 @@ async fn health_is(panel: &PanelProcess, part: &str, expected: &str) {
     }
 }
 
-/// What `redis-cli` says.
-fn cli(port: u16, arguments: &[&str]) -> String {
+/// The output of `redis-cli`.
+pub fn cli(port: u16, arguments: &[&str]) -> String {
     let output = Command::new("redis-cli").args(["-p", &port.to_string()]).args(arguments).output().expect("redis-cli");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
@@ -65,8 +82,10 @@ fn with_a_password() {
         let _redis = redis.expect("a Redis");
         let mut panel = panel(&test, folder.path(), format!("redis://:s3cr%25t@127.0.0.1:{port}/1"), vec![]).await;
         keys_are(port, &["-a", "s3cr%t", "-n", "1"], 3).await;
+        sign_in_wrongly(&panel).await;
+        assert_eq!(counted(port, &["-a", "s3cr%t", "-n", "1"]), 1);
         assert!(panel.stop().await.success());
-        // The lock is given back, and the panel has taken leave.
+        // The lock is released, and the panel has left the member list.
         keys_are(port, &["-a", "s3cr%t", "-n", "1"], 0).await;
     });
 }
@@ -101,6 +120,8 @@ fn with_tls() {
         let trust = vec![("SSL_CERT_FILE", certificate.clone())];
         let mut panel = panel(&test, folder.path(), format!("rediss://localhost:{tls}"), trust).await;
         keys_are(plain, &[], 3).await;
+        sign_in_wrongly(&panel).await;
+        assert_eq!(counted(plain, &[]), 1);
         assert!(panel.stop().await.success());
     });
 }
@@ -130,6 +151,8 @@ fn as_a_redis_cluster() {
         let per_node: Vec<usize> = nodes.iter().map(|node| keys(node.port)).collect();
         assert_eq!(per_node.iter().sum::<usize>(), 3, "{per_node:?}");
         assert_eq!(per_node.iter().max(), Some(&3), "all of them in one slot: {per_node:?}");
+        sign_in_wrongly(&panel).await;
+        assert_eq!(nodes.iter().map(|node| counted(node.port, &[])).sum::<usize>(), 1);
         assert!(panel.stop().await.success());
     });
 }
@@ -150,6 +173,7 @@ fn behind_sentinels_a_fail_over_costs_nobody_the_lease() {
         let url = format!("redis+sentinel://{}/main/0", hosts.join(","));
         let mut panel = panel(&test, folder.path(), url, vec![]).await;
         keys_are(master.port, &[], 3).await;
+        sign_in_wrongly(&panel).await;
         // The Sentinels must have found the replica, or nobody could take over.
         let limit = Instant::now() + Duration::from_secs(30);
         while !cli(sentinels.ports[0], &["SENTINEL", "replicas", "main"]).contains(&replica.port.to_string()) {
@@ -166,6 +190,8 @@ fn behind_sentinels_a_fail_over_costs_nobody_the_lease() {
         }
         health_is(&panel, "redis", "ok").await;
         keys_are(replica.port, &[], 3).await;
+        sign_in_wrongly(&panel).await;
+        assert_eq!(counted(replica.port, &[]), 2, "once on each master");
 
         assert_eq!(number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await, 1, "one term throughout");
         assert!(panel.stop().await.success());

@@ -1,32 +1,31 @@
-//! The Redis redis_lock, on a real Redis.
+//! The Redis lock, on a real Redis.
 
 use std::time::Duration;
 
 use redis::Client;
-use sarban::cluster::redis::RedisServers;
-use sarban::cluster::redis_lock::{Acquired, RedisLock, RedisState, RedisWatch, key};
-use sarban::config::redis::RedisTarget;
+use sarban::clock::Clock;
+use sarban::cluster::dedicated_connection::DedicatedConnection;
+use sarban::cluster::panel_redis::PanelRedis;
+use sarban::cluster::redis::scheduler_key;
+use sarban::cluster::redis_lock::{Acquired, RedisLock};
+use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
+use sarban::config::redis::{RedisSettings, RedisTarget};
 use sarban::config::secret::Secret;
 use uuid::Uuid;
 
 use crate::support;
 
-/// One server.
-pub fn servers(url: &str) -> RedisServers {
-    RedisServers::new(&RedisTarget::Single { url: Secret::new(url) }).expect("an address")
+/// Access to one server, for a cluster of panels with this name.
+pub fn panel_redis(url: &str, cluster: &str) -> PanelRedis {
+    let target = RedisTarget::Single { url: Secret::new(url) };
+    let settings = RedisSettings { target, pool_size: 2, timeout: Duration::from_secs(1) };
+    PanelRedis::new(&settings, cluster, Clock::real()).expect("an address")
 }
 
 fn redis_lock(cluster: &str, number: u128, ttl_ms: u64) -> RedisLock {
-    let servers = servers(&support::redis_url());
-    let limit = Duration::from_secs(1);
-    RedisLock::new(
-        servers,
-        cluster,
-        Uuid::from_u128(number),
-        Duration::from_millis(ttl_ms),
-        limit,
-        RedisWatch::new(RedisState::Ok),
-    )
+    let servers = panel_redis(&support::redis_url(), cluster).servers;
+    let connection = DedicatedConnection::new(servers, Duration::from_secs(1), RedisMonitor::new(RedisStatus::Ok));
+    RedisLock::new(connection, cluster, Uuid::from_u128(number), Duration::from_millis(ttl_ms))
 }
 
 fn cluster() -> String {
@@ -34,7 +33,7 @@ fn cluster() -> String {
 }
 
 #[tokio::test]
-async fn one_holds_the_lock_and_the_others_hear_for_how_long() {
+async fn lock_held_by_one_is_busy_for_others_with_remaining_time() {
     let cluster = cluster();
     let (mut ann, mut ben) = (redis_lock(&cluster, 1, 5_000), redis_lock(&cluster, 2, 5_000));
     assert_eq!(ann.acquire().await.unwrap(), Acquired::Mine);
@@ -48,19 +47,20 @@ async fn one_holds_the_lock_and_the_others_hear_for_how_long() {
 }
 
 #[tokio::test]
-async fn a_lock_that_redis_lost_is_taken_back_by_its_holder() {
+async fn lock_lost_by_redis_is_taken_back_by_its_holder() {
     let cluster = cluster();
     let (mut ann, mut ben) = (redis_lock(&cluster, 1, 5_000), redis_lock(&cluster, 2, 5_000));
     assert_eq!(ann.acquire().await.unwrap(), Acquired::Mine);
     let client = Client::open(support::redis_url()).expect("an address");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
-    let _: i64 = redis::cmd("DEL").arg(key(&cluster, "leader")).query_async(&mut connection).await.expect("deleted");
+    let _: i64 =
+        redis::cmd("DEL").arg(scheduler_key(&cluster, "leader")).query_async(&mut connection).await.expect("deleted");
     assert!(ann.renew().await.unwrap());
     assert!(matches!(ben.acquire().await.unwrap(), Acquired::Busy(_)));
 }
 
 #[tokio::test]
-async fn a_lock_expires_by_itself() {
+async fn lock_without_renewal_expires() {
     let cluster = cluster();
     let (mut ann, mut ben) = (redis_lock(&cluster, 1, 100), redis_lock(&cluster, 2, 100));
     assert_eq!(ann.acquire().await.unwrap(), Acquired::Mine);
@@ -69,12 +69,12 @@ async fn a_lock_expires_by_itself() {
 }
 
 #[tokio::test]
-async fn an_absent_redis_is_an_error_and_is_noticed() {
+async fn absent_redis_is_an_error_and_changes_the_status() {
     // The discard port: nobody listens.
-    let nobody = servers("redis://127.0.0.1:9");
-    let state = RedisWatch::new(RedisState::Ok);
-    let limit = Duration::from_millis(300);
-    let mut redis_lock = RedisLock::new(nobody, "c", Uuid::from_u128(1), Duration::from_secs(1), limit, state.clone());
+    let nobody = panel_redis("redis://127.0.0.1:9", "c").servers;
+    let monitor = RedisMonitor::new(RedisStatus::Ok);
+    let connection = DedicatedConnection::new(nobody, Duration::from_millis(300), monitor.clone());
+    let mut redis_lock = RedisLock::new(connection, "c", Uuid::from_u128(1), Duration::from_secs(1));
     assert!(redis_lock.acquire().await.is_err());
-    assert_eq!(*state.seen().borrow(), RedisState::Down);
+    assert_eq!(*monitor.subscribe().borrow(), RedisStatus::Down);
 }

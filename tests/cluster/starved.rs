@@ -86,7 +86,7 @@ async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordinatio
             version: identity.version.clone(),
             started_at: clock.now().micros(),
             last_seen: 0,
-            tasks: members::tasks_of(&schedules),
+            tasks: members::tasks_json(&schedules),
         },
         identity,
         timing: LeaseTiming::new(2 * SECOND, None).expect("a good timing"),

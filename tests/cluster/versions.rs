@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use crate::redis_lock::servers;
+use crate::redis_lock::panel_redis;
 use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 use crate::task::{deps, supervisor};
@@ -71,7 +71,7 @@ impl Version {
             timing: LeaseTiming::new(2 * SECOND, None).unwrap(),
             schedules,
             lease_database: test.options.clone(),
-            redis: (test.db.engine() == Engine::Postgres).then(|| (servers(&support::redis_url()), cluster.to_owned())),
+            redis: (test.db.engine() == Engine::Postgres).then(|| panel_redis(&support::redis_url(), cluster)),
             wakeup: wakeup.clone(),
             supervisor: supervisor.clone(),
             delivery: Delivery::new(clock, watch::channel(()).1, quiet, None, watch::channel(None).1),

@@ -1,4 +1,4 @@
-//! The wakeup between processes, on a real Redis.
+//! Wake-ups between processes, on a real Redis.
 
 use std::time::Duration;
 
@@ -8,18 +8,40 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::redis_lock::servers;
+use crate::redis_lock::panel_redis;
 use crate::support;
 
-/// A process that starts while another one hands over must not sleep through it.
+/// A process that starts while another one hands over must not miss the hand-over.
 #[tokio::test]
-async fn whoever_begins_to_listen_looks_once_for_what_rang_before() {
+async fn new_listener_receives_one_wakeup_without_a_sender() {
     let (wakeup, stop) = (Wakeup::default(), CancellationToken::new());
     let mut wakeups = wakeup.subscribe();
-    let cluster = format!("test-{}", Uuid::new_v4().simple());
-    let carrying = wakeup_relay::carry(wakeup, servers(&support::redis_url()), cluster, Uuid::new_v4(), stop.clone());
-    let carrying = tokio::spawn(carrying);
-    timeout(Duration::from_secs(20), wakeups.wait()).await.expect("a ring, although nobody rings any more");
+    let redis = panel_redis(&support::redis_url(), &format!("test-{}", Uuid::new_v4().simple()));
+    let listening = tokio::spawn(wakeup_relay::listen(wakeup, redis, Uuid::new_v4(), stop.clone()));
+    timeout(Duration::from_secs(20), wakeups.wait()).await.expect("a wake-up, although nobody sent one");
     stop.cancel();
-    carrying.await.expect("it ends");
+    listening.await.expect("it ends");
+}
+
+#[tokio::test]
+async fn wakeup_of_one_process_is_received_by_another_and_not_by_itself() {
+    let redis = panel_redis(&support::redis_url(), &format!("test-{}", Uuid::new_v4().simple()));
+    let stop = CancellationToken::new();
+    let join = async || {
+        let (wakeup, instance) = (Wakeup::default(), Uuid::new_v4());
+        let mut wakeups = wakeup.subscribe();
+        tokio::spawn(wakeup_relay::listen(wakeup.clone(), redis.clone(), instance, stop.clone()));
+        tokio::spawn(wakeup_relay::publish(wakeup.clone(), redis.clone(), instance, stop.clone()));
+        // The one that follows each subscription.
+        timeout(Duration::from_secs(20), wakeups.wait()).await.expect("it subscribes");
+        (wakeup, wakeups)
+    };
+    let (ann, mut to_ann) = join().await;
+    let (_ben, mut to_ben) = join().await;
+    ann.notify();
+    timeout(Duration::from_secs(20), to_ben.wait()).await.expect("a wake-up");
+    timeout(Duration::from_secs(20), to_ann.wait()).await.expect("its own, by itself");
+    let again = timeout(Duration::from_millis(300), to_ann.wait()).await;
+    assert!(again.is_err(), "its own comes back from Redis");
+    stop.cancel();
 }
