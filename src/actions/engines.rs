@@ -11,9 +11,9 @@ use crate::domain::engine_config::EngineConfig;
 use crate::domain::ids::NodeId;
 use crate::domain::moment::SECOND;
 use crate::foundation::with_sources;
-use crate::nodes::link::Link;
-use crate::nodes::link_error::LinkError;
-use crate::nodes::one_off::{VisitError, visit};
+use crate::nodes::connection::NodeConnection;
+use crate::nodes::node_error::NodeError;
+use crate::nodes::one_off::{self, ConnectError};
 use crate::nodes::proto::BackendConfig;
 use crate::store::StoreError;
 use crate::store::nodes::edit_lock;
@@ -32,7 +32,7 @@ const HOLD: i64 = 75 * SECOND;
 pub enum EngineError {
     /// The node can't be asked.
     #[error(transparent)]
-    Visit(#[from] VisitError),
+    Connect(#[from] ConnectError),
     /// Another admin is changing the configuration of this node.
     #[error("the configuration of this node is being changed by somebody else")]
     Busy,
@@ -44,34 +44,34 @@ pub enum EngineError {
     Broken(#[source] tokio::task::JoinError),
 }
 
-impl From<LinkError> for EngineError {
-    fn from(error: LinkError) -> Self {
-        Self::Visit(error.into())
+impl From<NodeError> for EngineError {
+    fn from(error: NodeError) -> Self {
+        Self::Connect(error.into())
     }
 }
 
 impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
-        Self::Visit(error.into())
+        Self::Connect(error.into())
     }
 }
 
 /// Whether an engine runs.
 pub async fn is_running(panel: &Panel, node: NodeId, engine: String) -> Result<bool, EngineError> {
-    let link = visit(&panel.db, panel.clock.now(), node).await?;
-    Ok(link.backend_stats(engine).await?.running)
+    let connection = one_off::connect(&panel.db, panel.clock.now(), node).await?;
+    Ok(connection.backend_stats(engine).await?.running)
 }
 
 /// An engine's configuration as its node has it: the text and the number of its format.
 pub async fn config(panel: &Panel, node: NodeId, engine: String) -> Result<(String, i32), EngineError> {
-    let link = visit(&panel.db, panel.clock.now(), node).await?;
-    let BackendConfig { configuration, config_format } = link.backend_config(engine).await?;
+    let connection = one_off::connect(&panel.db, panel.clock.now(), node).await?;
+    let BackendConfig { configuration, config_format } = connection.backend_config(engine).await?;
     Ok((configuration, config_format))
 }
 
 /// A connection over which an engine's log can be read.
-pub async fn for_logs(panel: &Panel, node: NodeId) -> Result<Link, EngineError> {
-    Ok(visit(&panel.db, panel.clock.now(), node).await?)
+pub async fn for_logs(panel: &Panel, node: NodeId) -> Result<NodeConnection, EngineError> {
+    Ok(one_off::connect(&panel.db, panel.clock.now(), node).await?)
 }
 
 /// Gives an engine another configuration and restarts it with that; then the node is synced anew, because its inbounds
@@ -79,11 +79,11 @@ pub async fn for_logs(panel: &Panel, node: NodeId) -> Result<Link, EngineError> 
 ///
 /// Once begun it goes on, whatever becomes of the request: a call that is broken off may leave the engine stopped.
 pub async fn reconfigure(panel: &Panel, node: NodeId, engine: String, new: EngineConfig) -> Result<(), EngineError> {
-    let link = visit(&panel.db, panel.clock.now(), node).await?;
+    let connection = one_off::connect(&panel.db, panel.clock.now(), node).await?;
     let turn = Turn::take(panel, node).await?;
     let new = BackendConfig { configuration: new.text, config_format: new.format.number() };
     let restarting = tokio::spawn(async move {
-        let restarted = link.restart_backend(engine, new, RESTART).await;
+        let restarted = connection.restart_backend(engine, new, RESTART).await;
         // Also after a failure: nobody knows how far it came.
         let synced = nodes::resync(&turn.panel, node).await;
         restarted?;

@@ -7,22 +7,33 @@ use super::moment::Moment;
 /// says more is broken, and must not break the sums of everybody.
 pub const MOST_PER_READING: u64 = 1 << 50;
 
-/// One reply of a node: what its users used since it was asked last. The node has reset its counters: this is the
+/// One reply of a node: the bytes of its users since the last reply. The node has reset its counters, so this is the
 /// only copy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsageReply {
-    /// Which node.
+    /// The node that sent it.
     pub node: NodeId,
-    /// When it was asked.
+    /// When the node was asked.
     pub fetched_at: Moment,
-    /// The node's coefficient then.
+    /// The node's coefficient at that moment.
     pub coefficient: f64,
-    /// Raw bytes by user, ascending by user, none of them 0.
-    pub entries: Vec<(UserId, u64)>,
+    /// Raw bytes by user, ascending by user, none of them 0; encoded once for the spool and the database.
+    payload: Vec<u8>,
+}
+
+/// A part of a reply that one row of the database holds.
+#[derive(Clone, Copy, Debug)]
+pub struct UsagePart<'a> {
+    /// The encoded entries.
+    pub payload: &'a [u8],
+    /// Number of entries.
+    pub entries: i64,
+    /// Raw bytes of all entries.
+    pub bytes: i64,
 }
 
 impl UsageReply {
-    /// Sorts the entries, adds up those of one user (at most [`MOST_PER_READING`]), and leaves out zeros.
+    /// Sorts the entries, adds up those of one user (at most [`MOST_PER_READING`]), leaves out zeros, and encodes them.
     pub fn new(
         node: NodeId,
         fetched_at: Moment,
@@ -41,13 +52,43 @@ impl UsageReply {
             same
         });
         entries.retain(|(_, bytes)| *bytes > 0);
-        Self { node, fetched_at, coefficient, entries }
+        Self { node, fetched_at, coefficient, payload: encode_entries(&entries) }
+    }
+
+    /// Restores a reply from its encoded entries. `None`: the payload is damaged.
+    pub fn from_payload(node: NodeId, fetched_at: Moment, coefficient: f64, payload: &[u8]) -> Option<Self> {
+        let is_whole = payload.len().is_multiple_of(ENTRY);
+        is_whole.then(|| Self { node, fetched_at, coefficient, payload: payload.to_vec() })
+    }
+
+    /// The encoded entries; [`decode_entries`] reads them.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Whether the reply has no entries.
+    pub const fn is_empty(&self) -> bool {
+        self.payload.is_empty()
+    }
+
+    /// Raw bytes of all entries.
+    pub fn bytes(&self) -> i64 {
+        raw_total(&self.payload)
+    }
+
+    /// Splits the reply into parts of at most `most` entries.
+    pub fn parts(&self, most: usize) -> impl Iterator<Item = UsagePart<'_>> {
+        self.payload.chunks(most.max(1).saturating_mul(ENTRY)).map(|payload| UsagePart {
+            payload,
+            entries: i64::try_from(payload.len() / ENTRY).unwrap_or(i64::MAX),
+            bytes: raw_total(payload),
+        })
     }
 }
 
-/// Raw bytes of all entries.
-pub fn raw_total(entries: &[(UserId, u64)]) -> i64 {
-    let total = entries.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
+fn raw_total(payload: &[u8]) -> i64 {
+    let entries = payload.as_chunks::<ENTRY>().0.iter();
+    let total = entries.fold(0u64, |sum, &[_, _, _, _, bytes @ ..]| sum.saturating_add(u64::from_le_bytes(bytes)));
     i64::try_from(total).unwrap_or(i64::MAX)
 }
 
@@ -75,11 +116,11 @@ pub fn sum_charges<'a>(replies: impl IntoIterator<Item = &'a [(UserId, i64)]>) -
     all
 }
 
+/// Bytes of an encoded entry.
 const ENTRY: usize = 12;
 
-/// Entries as bytes for a batch's payload: user id (u32) and raw bytes (u64) of each, little endian. An id beyond
-/// 32 bits can't come from a node.
-pub fn encode_entries(entries: &[(UserId, u64)]) -> Vec<u8> {
+/// Encodes each entry as user id (u32) and raw bytes (u64), little endian. An id beyond 32 bits can't come from a node.
+fn encode_entries(entries: &[(UserId, u64)]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(entries.len() * ENTRY);
     for (user, bytes) in entries {
         let id = u32::try_from(user.0).unwrap_or(0);
@@ -89,7 +130,7 @@ pub fn encode_entries(entries: &[(UserId, u64)]) -> Vec<u8> {
     payload
 }
 
-/// The inverse of [`encode_entries`]; `None` when it is not that.
+/// Decodes a reply's payload: user ids and raw bytes. `None`: the payload is damaged.
 pub fn decode_entries(payload: &[u8]) -> Option<Vec<(UserId, u64)>> {
     let (entries, []) = payload.as_chunks::<ENTRY>() else { return None };
     Some(
@@ -114,9 +155,12 @@ mod tests {
             1.0,
             [(UserId(2), 5), (UserId(1), 0), (UserId(2), 7), (UserId(1), 1)],
         );
-        assert_eq!(reply.entries, [(UserId(1), 1), (UserId(2), 12)]);
+        assert_eq!(decode_entries(reply.payload()).as_deref(), Some(&[(UserId(1), 1), (UserId(2), 12)][..]));
+        assert_eq!(reply.bytes(), 13);
+        let parts: Vec<_> = reply.parts(1).map(|part| (part.payload.len(), part.entries, part.bytes)).collect();
+        assert_eq!(parts, [(12, 1, 1), (12, 1, 12)]);
         let absurd = UsageReply::new(NodeId(1), Moment::from_micros(0), 1.0, [(UserId(1), u64::MAX), (UserId(1), 7)]);
-        assert_eq!(absurd.entries, [(UserId(1), MOST_PER_READING)]);
+        assert_eq!(decode_entries(absurd.payload()).as_deref(), Some(&[(UserId(1), MOST_PER_READING)][..]));
     }
 
     #[test]
@@ -144,6 +188,6 @@ mod tests {
         let payload = encode_entries(&entries);
         assert_eq!(decode_entries(&payload).as_deref(), Some(&entries[..]));
         assert_eq!(decode_entries(&payload[1..]), None);
-        assert_eq!(raw_total(&entries), i64::MAX);
+        assert_eq!(raw_total(&payload), i64::MAX);
     }
 }

@@ -1,48 +1,48 @@
-//! A connected node as the recording of usage sees it.
+//! Fetches usage from a connected node.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::link::Link;
-use super::link_error::LinkError;
+use super::connection::NodeConnection;
+use super::node_error::NodeError;
 use super::proto::Empty;
 use crate::domain::ids::{NodeId, UserId};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const CALL: &str = "FetchUsersStats";
 
-/// A node with a session. It goes on to work while the session's connection lasts, even when the session has ended: a
-/// reply under way is the only copy.
+/// A node with a session. It works as long as the session's connection, which outlives the session while a fetch is
+/// running: the reply is the only copy.
 #[derive(Clone, Debug)]
 pub struct ConnectedNode {
-    /// The row.
+    /// The node's id.
     pub id: NodeId,
-    /// Users' bytes are counted times this.
+    /// Factor by which users are charged for their bytes.
     pub coefficient: f64,
-    pub(super) link: Link,
+    pub(super) connection: NodeConnection,
 }
 
-/// Why there is no usage.
+/// Why usage could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// The request never left: the node still has every byte.
-    #[error("usage was not asked for: {0}")]
-    NotSent(#[source] LinkError),
-    /// The request may have reached the node, which resets its counters as it answers. What it counted may be lost.
-    #[error("usage was asked for, and no answer came: {0}")]
-    Ambiguous(#[source] LinkError),
+    /// The request was not sent: the node still has every byte.
+    #[error("the usage request was not sent: {0}")]
+    NotSent(#[source] NodeError),
+    /// The request may have reached the node, which resets its counters when it answers: its bytes may be lost.
+    #[error("the usage request was not answered: {0}")]
+    Ambiguous(#[source] NodeError),
 }
 
 impl ConnectedNode {
-    /// Bytes per user since the last call. The node forgets them: the result is the only copy. Do not drop the future
-    /// before it is done; its own deadline is 30 s.
+    /// Fetches the bytes of each user since the last fetch; time limit 30 s. The node resets its counters, so the
+    /// result is the only copy: do not drop the future before it is done.
     pub async fn fetch_usage(&self) -> Result<Vec<(UserId, u64)>, UsageError> {
-        let mut client = self.link.client();
+        let mut client = self.connection.client();
         match timeout(DEADLINE, client.fetch_users_stats(Empty {})).await {
-            Err(_) => Err(UsageError::Ambiguous(LinkError::NoAnswer { call: CALL, limit: DEADLINE })),
-            Ok(Err(status)) => match LinkError::from_status(CALL, &status, false) {
-                error @ LinkError::Broken { unsent: true, .. } => Err(UsageError::NotSent(error)),
+            Err(_) => Err(UsageError::Ambiguous(NodeError::NoAnswer { call: CALL, limit: DEADLINE })),
+            Ok(Err(status)) => match NodeError::from_status(CALL, &status, false) {
+                error @ NodeError::Broken { unsent: true, .. } => Err(UsageError::NotSent(error)),
                 error => Err(UsageError::Ambiguous(error)),
             },
             Ok(Ok(reply)) => {

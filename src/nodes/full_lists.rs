@@ -1,8 +1,8 @@
-//! Full lists of users, for many nodes at a time: whoever waits for one is served by the same reading of the database.
+//! Builds the full lists of users, for many nodes in one pass over the database, within a memory limit.
 //!
-//! After a fail-over every node wants its list at once. Read for each node alone, a thousand nodes with a hundred
-//! thousand users would read a hundred million rows. And a list is one message that must be in memory whole, so there
-//! is room for so many bytes of lists and no more.
+//! After a failover every node needs its list at once. A pass per node would read a hundred million rows for a thousand
+//! nodes with a hundred thousand users. A list is one message that is in memory as a whole, so permits limit the bytes
+//! of all lists together.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
@@ -11,54 +11,54 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::task::yield_now;
 
-use super::full_sync::List;
-use super::session::SessionError;
+use super::messages::FullList;
+use super::session_error::SessionError;
 use crate::domain::ids::{NodeId, UserId};
 use crate::foundation::lock;
 use crate::store::nodes::expected_users;
 use crate::store::{Db, StoreError};
 
-/// Users per page: reading one keeps a worker from its requests for a millisecond.
+/// Users per page; parsing a page occupies a worker thread for about a millisecond.
 const PAGE: usize = 500;
-/// So many users are added to lists, one to all of them at least, before others may have the worker.
-const STINT: usize = 1_000;
-/// Room for lists is counted in this many bytes; no list takes less.
+/// Additions of a user to a list before the task yields the worker thread.
+const BATCH: usize = 1_000;
+/// Bytes per memory permit; a list takes at least one.
 const UNIT: usize = 4 * 1024 * 1024;
-/// As many units for lists on their way, and as many again for those whose nodes are slow.
+/// Permits for lists that are being built or sent, and as many again for lists of slow nodes.
 const UNITS: usize = 48;
-/// What a user takes in a list until one has been read.
-const USUAL_USER: usize = 128;
+/// Estimated bytes of a user in a list, until a list has been built.
+const BYTES_PER_USER: usize = 128;
 
-/// Reads lists.
+/// Builds full lists. Waiting requests share the next pass.
 #[derive(Debug)]
-pub(super) struct Lists {
-    waiting: Mutex<Vec<Order>>,
+pub(super) struct FullLists {
+    requests: Mutex<Vec<Request>>,
     reading: tokio::sync::Mutex<()>,
-    /// Bytes of the largest list so far.
+    /// Bytes of the largest list built so far.
     largest: AtomicUsize,
     quick: Semaphore,
     slow: Semaphore,
 }
 
 #[derive(Debug)]
-struct Order {
+struct Request {
     node: NodeId,
     renew_after: i64,
-    deliver: oneshot::Sender<List>,
+    reply: oneshot::Sender<FullList>,
 }
 
-/// Memory for a list. To be kept until the list is gone.
+/// Memory for a list. To be held as long as the list exists.
 #[derive(Debug)]
-pub(super) struct Room<'a> {
-    lists: &'a Lists,
+pub(super) struct MemoryPermit<'a> {
+    lists: &'a FullLists,
     _permit: SemaphorePermit<'a>,
     units: u32,
 }
 
-impl Default for Lists {
+impl Default for FullLists {
     fn default() -> Self {
         Self {
-            waiting: Mutex::default(),
+            requests: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             largest: AtomicUsize::new(0),
             quick: Semaphore::new(UNITS),
@@ -67,72 +67,73 @@ impl Default for Lists {
     }
 }
 
-impl Lists {
-    /// The list of a node, as soon as there is room for it. It shows the database as it is after this call began.
+impl FullLists {
+    /// Waits for memory, then builds a node's list. The list reflects every change committed before this call.
     pub(super) async fn obtain(
         &self,
         db: &Db,
         node: NodeId,
         renew_after: i64,
-    ) -> Result<(List, Room<'_>), SessionError> {
+    ) -> Result<(FullList, MemoryPermit<'_>), SessionError> {
         let units = self.units(db).await?;
         let permit = self.quick.acquire_many(units).await.map_err(|_| SessionError::Deposed)?;
-        let room = Room { lists: self, _permit: permit, units };
+        let memory = MemoryPermit { lists: self, _permit: permit, units };
         loop {
-            let (deliver, mut delivery) = oneshot::channel();
-            self.waiting().push(Order { node, renew_after, deliver });
-            let turn = self.reading.lock().await;
-            match delivery.try_recv() {
-                Ok(list) => return Ok((list, room)),
-                // Whoever read for us failed or was called off.
+            let (reply, mut list) = oneshot::channel();
+            self.requests().push(Request { node, renew_after, reply });
+            let reading = self.reading.lock().await;
+            match list.try_recv() {
+                Ok(list) => return Ok((list, memory)),
+                // The task that took this request failed or was cancelled.
                 Err(TryRecvError::Closed) => continue,
                 Err(TryRecvError::Empty) => {}
             }
-            let orders = std::mem::take(&mut *self.waiting());
-            let lists = read(db, &orders).await?;
-            for (order, list) in orders.into_iter().zip(lists) {
-                self.largest.fetch_max(list.settled.len(), Relaxed);
-                // Who does not wait any more needs none.
-                order.deliver.send(list).ok();
+            let requests = std::mem::take(&mut *self.requests());
+            let lists = build(db, &requests).await?;
+            for (request, list) in requests.into_iter().zip(lists) {
+                self.largest.fetch_max(list.encoded.len(), Relaxed);
+                // A session that ended meanwhile needs no list.
+                request.reply.send(list).ok();
             }
-            drop(turn);
-            if let Ok(list) = delivery.try_recv() {
-                return Ok((list, room));
+            drop(reading);
+            if let Ok(list) = list.try_recv() {
+                return Ok((list, memory));
             }
         }
     }
 
     async fn units(&self, db: &Db) -> Result<u32, StoreError> {
         let bytes = match self.largest.load(Relaxed) {
-            0 => usize::try_from(expected_users::newest(db).await?.0).unwrap_or(0).saturating_mul(USUAL_USER),
+            0 => usize::try_from(expected_users::newest(db).await?.0).unwrap_or(0).saturating_mul(BYTES_PER_USER),
             largest => largest,
         };
         Ok(bytes.div_ceil(UNIT).clamp(1, UNITS) as u32)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Order>> {
-        lock(&self.waiting)
+    fn requests(&self) -> MutexGuard<'_, Vec<Request>> {
+        lock(&self.requests)
     }
 }
 
-impl<'a> Room<'a> {
-    /// Moves to the place for slow nodes, so that these do not keep others from beginning. `None`: that is full, too.
-    pub(super) fn make_way(self) -> Option<SemaphorePermit<'a>> {
+impl<'a> MemoryPermit<'a> {
+    /// Exchanges the permit for one of the slow nodes' permits, so that slow nodes do not keep others from starting.
+    /// `None`: these are used up, too.
+    pub(super) fn move_to_slow(self) -> Option<SemaphorePermit<'a>> {
         self.lists.slow.try_acquire_many(self.units).ok()
     }
 }
 
-/// Reads all users once and adds each to the lists of the nodes that serve it.
-async fn read(db: &Db, orders: &[Order]) -> Result<Vec<List>, StoreError> {
+/// Reads all users once and adds each to the lists of the nodes that serve the user.
+async fn build(db: &Db, requests: &[Request]) -> Result<Vec<FullList>, StoreError> {
     let tags = expected_users::service_tags(db).await?;
-    let mut lists: Vec<List> = orders.iter().map(|_| List::default()).collect();
+    let mut lists: Vec<FullList> = requests.iter().map(|_| FullList::default()).collect();
     let mut after = UserId(i64::MIN);
     loop {
         let page = expected_users::live_page(db, after, PAGE).await?;
-        for stint in page.chunks((STINT / orders.len().max(1)).max(1)) {
-            for user in stint {
-                for (order, list) in orders.iter().zip(&mut lists) {
-                    list.add(user, &tags.of(user, order.node), order.renew_after);
+        for batch in page.chunks((BATCH / requests.len().max(1)).max(1)) {
+            for user in batch {
+                for (request, list) in requests.iter().zip(&mut lists) {
+                    list.add(user, &tags.of(user, request.node), request.renew_after);
                 }
             }
             yield_now().await;

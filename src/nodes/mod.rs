@@ -1,30 +1,32 @@
-//! The link to the nodes: connect, pin, keep users in step, fetch usage. See ARCHITECTURE.md, "Nodes".
+//! The link to the nodes: connections, certificates, user sync and usage. See ARCHITECTURE.md, "Nodes".
 
 pub mod collector;
 mod connected;
+pub mod connection;
 mod dispatcher;
+mod fingerprint;
+mod fleet;
 mod full_lists;
-mod full_sync;
-pub mod link;
-pub mod link_error;
+mod messages;
+pub mod node_error;
 mod node_health;
 mod node_task;
 pub mod one_off;
 pub mod panel_certificate;
 mod pending_changes;
+pub mod proto;
 mod session;
+mod session_error;
 pub mod spool;
+mod staging;
 pub mod supervisor;
 mod sync_stream;
+mod timing;
 mod tls;
 mod transport;
 
 pub use connected::{ConnectedNode, UsageError};
-pub use supervisor::{Supervisor, Timing};
-pub use tls::{Fingerprint, PanelIdentity};
-
-/// The messages and the client of the node protocol, as generated from `proto/marznode.proto`.
-#[allow(missing_docs, clippy::all, clippy::unwrap_used)]
-pub mod proto {
-    tonic::include_proto!("marznode");
-}
+pub use fingerprint::Fingerprint;
+pub use supervisor::Supervisor;
+pub use timing::Timing;
+pub use tls::PanelIdentity;

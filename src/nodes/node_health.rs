@@ -1,7 +1,7 @@
-//! How each node is, as its session sees it: what the supervisor writes to the database, and whom usage is fetched from.
+//! The health of each node, with damping of flaps, and the nodes that are connected.
 //!
-//! A node whose connection keeps breaking would be written healthy and unhealthy in turn, and nobody could read why. So
-//! after some breaks it is unhealthy, with that as its message, until it has been one way for a while.
+//! Without damping, a node whose connection keeps breaking would be reported healthy and unhealthy in turn, and nobody
+//! could read why. So after [`FLAPS`] breaks the node stays unhealthy, with the cause, until its state is steady.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -16,13 +16,13 @@ use crate::domain::node::NodeStatus;
 use crate::foundation::lock;
 use crate::store::nodes::sync_state::Health;
 
-/// So many breaks within [`WINDOW`] are flapping.
+/// Number of breaks within [`WINDOW`] that counts as flapping.
 const FLAPS: usize = 3;
 const WINDOW: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
-pub(super) struct Roster {
-    /// A node that has been one way for so long does not flap.
+pub(super) struct HealthRegistry {
+    /// Time without a change after which a node no longer counts as flapping.
     steady: Duration,
     state: Mutex<State>,
     changed: Notify,
@@ -31,78 +31,78 @@ pub(super) struct Roster {
 #[derive(Debug, Default)]
 struct State {
     connected: BTreeMap<NodeId, ConnectedNode>,
-    standings: HashMap<NodeId, Standing>,
+    health: HashMap<NodeId, NodeHealth>,
 }
 
 #[derive(Debug)]
-struct Standing {
-    /// Why there is no session; `None`: there is one.
+struct NodeHealth {
+    /// Why the node has no session. `None`: it has one.
     fault: Option<String>,
-    /// When that was last the other way round.
+    /// When the node last got or lost its session.
     since: Instant,
-    /// When sessions broke, the latest last.
+    /// When sessions broke, oldest first.
     breaks: VecDeque<Instant>,
-    /// What is said while it flaps.
+    /// The message while the node is flapping.
     flapping: Option<String>,
 }
 
-impl Roster {
+impl HealthRegistry {
     pub(super) fn new(steady: Duration) -> Self {
         Self { steady, state: Mutex::default(), changed: Notify::new() }
     }
 
-    /// A session is open and its node in step.
-    pub(super) fn arrived(&self, node: ConnectedNode) {
+    /// Records that a node has a session and is in step.
+    pub(super) fn in_step(&self, node: ConnectedNode) {
         let mut state = self.state();
         let now = Instant::now();
-        state.standing(node.id, now).turn(None, now, self.steady);
+        state.health(node.id, now).update(None, now, self.steady);
         state.connected.insert(node.id, node);
         drop(state);
         self.changed.notify_one();
     }
 
-    /// A session has ended.
-    pub(super) fn left(&self, node: NodeId) {
+    /// Records that a node's session ended.
+    pub(super) fn disconnected(&self, node: NodeId) {
         self.state().connected.remove(&node);
     }
 
-    /// A node can't be brought into step.
+    /// Records why a node's session failed.
     pub(super) fn failed(&self, node: NodeId, message: String) {
         let now = Instant::now();
-        self.state().standing(node, now).turn(Some(message), now, self.steady);
+        self.state().health(node, now).update(Some(message), now, self.steady);
         self.changed.notify_one();
     }
 
-    /// Nothing is known of a node any more.
+    /// Forgets a node.
     pub(super) fn forget(&self, node: NodeId) {
         let mut state = self.state();
         state.connected.remove(&node);
-        state.standings.remove(&node);
+        state.health.remove(&node);
     }
 
-    /// Of all nodes.
+    /// Forgets all nodes.
     pub(super) fn forget_all(&self) {
         *self.state() = State::default();
     }
 
-    /// How a node is to be shown, if that is known.
-    pub(super) fn health(&self, node: NodeId) -> Option<Health> {
-        self.state().standings.get_mut(&node).map(|standing| standing.shown(Instant::now(), self.steady))
+    /// Returns the health that admins should see. `None`: no session has started or failed yet.
+    pub(super) fn reported(&self, node: NodeId) -> Option<Health> {
+        self.state().health.get_mut(&node).map(|health| health.reported(Instant::now(), self.steady))
     }
 
-    /// Bytes of this node count differently from now on.
+    /// Sets the factor by which users are charged for this node's bytes.
     pub(super) fn set_coefficient(&self, node: NodeId, coefficient: f64) {
         if let Some(node) = self.state().connected.get_mut(&node) {
             node.coefficient = coefficient;
         }
     }
 
-    /// The nodes with a session, by id.
+    /// Returns the nodes with a session, by id.
     pub(super) fn connected(&self) -> Vec<ConnectedNode> {
         self.state().connected.values().cloned().collect()
     }
 
-    /// Waits until some node's health may have changed.
+    /// Waits until a node's health may have changed.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -113,8 +113,8 @@ impl Roster {
 }
 
 impl State {
-    fn standing(&mut self, node: NodeId, now: Instant) -> &mut Standing {
-        self.standings.entry(node).or_insert_with(|| Standing {
+    fn health(&mut self, node: NodeId, now: Instant) -> &mut NodeHealth {
+        self.health.entry(node).or_insert_with(|| NodeHealth {
             fault: Some(String::new()),
             since: now,
             breaks: VecDeque::new(),
@@ -123,10 +123,10 @@ impl State {
     }
 }
 
-impl Standing {
-    /// It is this way now.
-    fn turn(&mut self, fault: Option<String>, now: Instant, steady: Duration) {
-        self.calm_down(now, steady);
+impl NodeHealth {
+    /// Records the node's state: a fault, or a session.
+    fn update(&mut self, fault: Option<String>, now: Instant, steady: Duration) {
+        self.end_flapping(now, steady);
         if self.fault.is_none() != fault.is_none() {
             self.since = now;
         }
@@ -136,22 +136,22 @@ impl Standing {
                 self.breaks.pop_front();
             }
             if self.breaks.len() == FLAPS {
-                let flapping = || format!("the connection keeps breaking; at first: {reason}");
+                let flapping = || format!("the connection keeps breaking; first cause: {reason}");
                 self.flapping.get_or_insert_with(flapping);
             }
         }
         self.fault = fault;
     }
 
-    fn shown(&mut self, now: Instant, steady: Duration) -> Health {
-        self.calm_down(now, steady);
+    fn reported(&mut self, now: Instant, steady: Duration) -> Health {
+        self.end_flapping(now, steady);
         match self.flapping.as_ref().or(self.fault.as_ref()) {
             Some(message) => Health { status: NodeStatus::Unhealthy, message: Some(message.clone()) },
             None => Health { status: NodeStatus::Healthy, message: None },
         }
     }
 
-    fn calm_down(&mut self, now: Instant, steady: Duration) {
+    fn end_flapping(&mut self, now: Instant, steady: Duration) {
         if self.flapping.is_some() && now - self.since >= steady {
             self.flapping = None;
             self.breaks.clear();
@@ -165,25 +165,25 @@ mod tests {
 
     const STEADY: Duration = Duration::from_secs(60);
 
-    /// A node, and a time of its own.
+    /// A node with a clock of its own.
     struct Node {
-        standing: Standing,
+        health: NodeHealth,
         now: Instant,
     }
 
     impl Node {
         fn new() -> Self {
             let now = Instant::now();
-            let standing = Standing { fault: Some(String::new()), since: now, breaks: VecDeque::new(), flapping: None };
-            Self { standing, now }
+            let health = NodeHealth { fault: Some(String::new()), since: now, breaks: VecDeque::new(), flapping: None };
+            Self { health, now }
         }
 
         fn up(&mut self) {
-            self.standing.turn(None, self.now, STEADY);
+            self.health.update(None, self.now, STEADY);
         }
 
         fn down(&mut self, why: &str) {
-            self.standing.turn(Some(why.to_owned()), self.now, STEADY);
+            self.health.update(Some(why.to_owned()), self.now, STEADY);
         }
 
         fn wait(&mut self, seconds: u64) {
@@ -192,12 +192,12 @@ mod tests {
 
         /// `None`: healthy.
         fn message(&mut self) -> Option<String> {
-            self.standing.shown(self.now, STEADY).message
+            self.health.reported(self.now, STEADY).message
         }
     }
 
     #[test]
-    fn a_node_that_flaps_is_unhealthy_until_it_is_steady() {
+    fn flapping_node_is_unhealthy_until_steady() {
         let mut node = Node::new();
         let mut shown = Vec::new();
         for round in 0..20 {
@@ -209,19 +209,19 @@ mod tests {
             node.wait(5);
         }
         shown.dedup();
-        assert_eq!(shown.len(), 6, "twice up and down, up, and from then on the same words: {shown:?}");
-        assert_eq!(node.message().as_deref(), Some("the connection keeps breaking; at first: reason 2"));
+        assert_eq!(shown.len(), 6, "twice up and down, up, and then always the same message: {shown:?}");
+        assert_eq!(node.message().as_deref(), Some("the connection keeps breaking; first cause: reason 2"));
         node.up();
         node.wait(59);
         assert!(node.message().is_some());
         node.wait(1);
         assert_eq!(node.message(), None);
         node.down("once");
-        assert_eq!(node.message().as_deref(), Some("once"), "all is forgiven");
+        assert_eq!(node.message().as_deref(), Some("once"), "earlier breaks no longer count");
     }
 
     #[test]
-    fn a_node_that_stays_away_says_why() {
+    fn node_that_stays_unreachable_reports_current_cause() {
         let mut node = Node::new();
         for _ in 0..3 {
             node.up();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn breaks_now_and_then_are_no_flapping_and_neither_are_vain_attempts() {
+    fn rare_breaks_and_failed_attempts_are_not_flapping() {
         let mut node = Node::new();
         for _ in 0..10 {
             node.up();

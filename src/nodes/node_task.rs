@@ -1,4 +1,4 @@
-//! One node's task: session after session, with growing pauses in between.
+//! One node's task: session after session, with a growing pause in between.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,40 +10,41 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::link::Target;
-use super::session::{Context, Session, SessionError};
+use super::connection::Target;
+use super::session::{Context, Session};
+use super::session_error::SessionError;
 use crate::domain::ids::NodeId;
 use crate::foundation::with_sources;
-use crate::store::nodes::sync_state;
-use crate::store::nodes::sync_state::NodeRow;
+use crate::store::nodes::sync_state::{self, NodeRow};
 
-/// A running task and what it was started for.
+/// A running task, and the node's row when it was started.
 #[derive(Debug)]
 pub(super) struct NodeTask {
     pub row: NodeRow,
-    /// Another full sync was asked for: when the last one had been (see the row), and when that was asked.
+    /// The oldest sync request without a full sync since: the row's `synced_at` then, and when the request was seen.
     pub asked: Option<(Option<i64>, Instant)>,
     pub stop: CancellationToken,
-    /// Rung: another full sync is wanted.
+    /// A notification starts another full sync.
     pub resync: Arc<Notify>,
     pub handle: JoinHandle<()>,
 }
 
 impl NodeTask {
-    /// Whether it may go on as the row is now. A pin that was taken away wants a new connection; a pin that came was set
-    /// by the task itself. A sync request is served over the connection that there is, or is being made, so that the
-    /// node goes on being asked for its usage meanwhile; where that has failed, or nothing came of a request for as long
-    /// as `patience`, it wants a new one.
+    /// Returns whether the task may continue with the node's current row.
+    ///
+    /// A removed pin needs a new connection; an added pin was set by the task itself. A sync request is served over the
+    /// task's connection, also one that is being made, so that usage is fetched meanwhile. A failed task, and one that
+    /// has not served a request for as long as `patience`, needs a new connection.
     pub(super) fn fits(&self, row: &NodeRow, works: bool, patience: Duration) -> bool {
         let old = &self.row;
-        let re_pin = old.certificate_pin.is_some() && row.certificate_pin != old.certificate_pin;
-        let place = |row: &NodeRow| (row.address.clone(), row.port, row.connection_backend.clone());
-        let in_vain = self.asked.is_some_and(|(after, at)| after == row.synced_at && at.elapsed() >= patience);
-        let serves = !self.is_asked(row) || (works && !in_vain);
-        !self.handle.is_finished() && !re_pin && place(old) == place(row) && serves
+        let repinned = old.certificate_pin.is_some() && row.certificate_pin != old.certificate_pin;
+        let target = |row: &NodeRow| (row.address.clone(), row.port, row.connection_backend.clone());
+        let unserved = self.asked.is_some_and(|(after, at)| after == row.synced_at && at.elapsed() >= patience);
+        let serves = !self.is_asked(row) || (works && !unserved);
+        !self.handle.is_finished() && !repinned && target(old) == target(row) && serves
     }
 
-    /// Has the session give its node everything anew.
+    /// Has the session start another full sync.
     pub(super) fn resync(&mut self, row: &NodeRow) {
         if self.asked.is_none_or(|(after, _)| after != row.synced_at) {
             self.asked = Some((row.synced_at, Instant::now()));
@@ -51,14 +52,14 @@ impl NodeTask {
         self.resync.notify_one();
     }
 
-    /// Whether somebody asked for a full sync since.
+    /// Returns whether the row has a sync request that the task has not seen.
     pub(super) fn is_asked(&self, row: &NodeRow) -> bool {
         self.row.sync_request != row.sync_request
     }
 }
 
-/// Keeps a node in step until told to stop.
-pub(super) async fn keep(
+/// Runs sessions with a node until `stop`, or until the node is deleted.
+pub(super) async fn run_sessions(
     context: Arc<Context>,
     row: NodeRow,
     stop: CancellationToken,
@@ -69,26 +70,30 @@ pub(super) async fn keep(
     let (first, longest) = context.timing.backoff;
     let mut pause = first;
     while !stop.is_cancelled() {
-        let began = Instant::now();
+        let started = Instant::now();
         let mut session = Session::new(&context, node);
         let ended = tokio::select! {
             ended = attempt(&mut session, node, &context, &resync, &mut rng) => ended,
             () = stop.cancelled() => SessionError::Deposed,
         };
         match ended {
-            SessionError::Link(error) => {
-                tracing::info!(node = row.name, reason = %error, "the session with a node ended");
+            SessionError::Node(error) => {
+                tracing::info!(node = row.name, reason = %error, "the session with a node ended; connecting again");
                 metrics::counter!("sarban_node_sessions_broken_total").increment(1);
-                context.roster.failed(node, error.to_string());
+                context.health.failed(node, error.to_string());
             }
             SessionError::Database(error) => {
                 let error = with_sources(&error);
-                tracing::warn!(node = row.name, error, "a node could not be synced: the database did not answer");
+                tracing::warn!(
+                    node = row.name,
+                    error,
+                    "the session with a node ended because a query failed; connecting again"
+                );
             }
             SessionError::Deposed => session.step_down().await,
-            SessionError::Gone => return,
+            SessionError::Deleted => return,
         }
-        if began.elapsed() >= context.timing.steady {
+        if started.elapsed() >= context.timing.steady {
             pause = first;
         }
         tokio::select! {
@@ -99,7 +104,7 @@ pub(super) async fn keep(
     }
 }
 
-/// The row is read anew for each attempt: the pin and the coefficient may have changed.
+/// Runs one session with the node's current row: the pin and the coefficient may have changed.
 async fn attempt(
     session: &mut Session<'_>,
     node: NodeId,
@@ -112,7 +117,7 @@ async fn attempt(
     }
     let row = match sync_state::node(context.fence.db(), node).await {
         Ok(Some(row)) => row,
-        Ok(None) => return SessionError::Gone,
+        Ok(None) => return SessionError::Deleted,
         Err(error) => return SessionError::Database(error),
     };
     session.run(&Target::from(&row), row.usage_coefficient, resync, rng).await

@@ -1,4 +1,4 @@
-//! The panel's own certificate, which every process of the cluster shows to the nodes: made once, kept in the database.
+//! The panel's client certificate: generated once, stored in the database, presented to nodes by every process.
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, date_time_ymd};
 use rustls::pki_types::pem;
@@ -11,27 +11,27 @@ use crate::store::{Db, StoreError};
 
 const LIFETIME: i64 = 3_650 * DAY;
 
-/// Why there is no certificate.
+/// Why the panel's certificate can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PanelCertificateError {
-    /// It could not be made.
-    #[error("the panel's certificate could not be made")]
+    /// The certificate could not be generated.
+    #[error("could not generate the panel's certificate")]
     Generate(#[source] rcgen::Error),
-    /// What the database has is none.
-    #[error("the panel's own certificate (table tls) can't be read")]
+    /// The stored certificate or key is not valid PEM.
+    #[error("the panel's own certificate is not valid PEM; restore the table tls from a backup")]
     Unreadable(#[source] pem::Error),
-    /// It could not be kept.
+    /// The certificate could not be read or stored.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What the panel shows to its nodes, ready to use.
+/// Returns the cluster's certificate with its key, parsed. Generates it if there is none.
 pub async fn identity(db: &Db, now: Moment) -> Result<PanelIdentity, PanelCertificateError> {
     let material = obtain(db, now).await?;
     PanelIdentity::from_pem(&material.certificate, &material.key).map_err(PanelCertificateError::Unreadable)
 }
 
-/// The cluster's certificate; the first process to ask makes it.
+/// Returns the cluster's certificate with its key, in PEM. Generates it if there is none.
 pub async fn obtain(db: &Db, now: Moment) -> Result<TlsMaterial, PanelCertificateError> {
     if let Some(material) = tls_material::current(db).await? {
         return Ok(material);
@@ -40,7 +40,8 @@ pub async fn obtain(db: &Db, now: Moment) -> Result<TlsMaterial, PanelCertificat
     Ok(tls_material::offer(db, own).await?)
 }
 
-/// Self-signed, EC P-256, without a subject, good for ten years. It begins a day early: nodes' clocks differ.
+/// Generates a self-signed EC P-256 certificate without a subject, valid for ten years from yesterday: a node's clock
+/// may be behind.
 fn generate(now: Moment) -> Result<TlsMaterial, rcgen::Error> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();
@@ -60,8 +61,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_panel_can_use_the_certificate_it_makes() {
-        let made = generate(Moment::from_micros(1_795_466_185_000_000)).expect("it is made");
+    fn generated_certificate_is_usable() {
+        let made = generate(Moment::from_micros(1_795_466_185_000_000)).expect("a certificate");
         assert!(PanelIdentity::from_pem(&made.certificate, &made.key).is_ok());
     }
 }

@@ -1,5 +1,5 @@
-//! TLS to a node: its certificate is known by its fingerprint alone, because it is self-signed and often names nobody.
-//! The panel shows a certificate of its own, which the node knows just as exactly.
+//! Mutual TLS with a node. Node certificates are self-signed and often name no host, so each is verified by its pinned
+//! fingerprint alone. The panel presents a client certificate of its own.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -13,20 +13,17 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::link_error::LinkError;
+use super::fingerprint::Fingerprint;
+use super::node_error::NodeError;
 
-/// The SHA-256 of a certificate; printed as 64 hex digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
-
-/// What the panel shows to its nodes, ready to use.
+/// The panel's client certificate with its private key.
 #[derive(Clone)]
 pub struct PanelIdentity {
     certificates: Vec<CertificateDer<'static>>,
     key: Arc<PrivateKeyDer<'static>>,
 }
 
-/// Accepts the pinned certificate and no other; with nothing pinned the one that is presented, and remembers it.
+/// Accepts the pinned certificate only. Without a pin it accepts any certificate and remembers the presented one.
 #[derive(Debug)]
 struct Pinned {
     pin: Option<Fingerprint>,
@@ -34,30 +31,8 @@ struct Pinned {
     provider: Arc<CryptoProvider>,
 }
 
-impl Fingerprint {
-    /// Of a certificate in DER.
-    pub fn of(certificate: &[u8]) -> Option<Self> {
-        // rustls carries a SHA-256 already: the one of its own handshake.
-        let suite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13()?;
-        suite.common.hash_provider.hash(certificate).as_ref().try_into().ok().map(Self)
-    }
-
-    /// From 64 hex digits.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).ok()?;
-        Some(Self(bytes))
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
 impl PanelIdentity {
-    /// From the PEM texts of the certificate and its private key.
+    /// Parses a certificate and its private key in PEM.
     pub fn from_pem(certificate: &str, key: &str) -> Result<Self, pem::Error> {
         Ok(Self {
             certificates: CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>()?,
@@ -72,34 +47,34 @@ impl fmt::Debug for PanelIdentity {
     }
 }
 
-/// Speaks TLS over a connection and says which certificate the node presented.
+/// Performs the TLS handshake. Returns the stream and the fingerprint of the certificate that the node presented.
 pub(super) async fn handshake(
     tcp: TcpStream,
     identity: &PanelIdentity,
     pin: Option<Fingerprint>,
-) -> Result<(TlsStream<TcpStream>, Fingerprint), LinkError> {
+) -> Result<(TlsStream<TcpStream>, Fingerprint), NodeError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(Pinned { pin, presented: OnceLock::new(), provider: provider.clone() });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(LinkError::PanelIdentity)?
+        .map_err(NodeError::PanelIdentity)?
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())
         .with_client_auth_cert(identity.certificates.clone(), identity.key.clone_key())
-        .map_err(LinkError::PanelIdentity)?;
+        .map_err(NodeError::PanelIdentity)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
-    // The node's certificate names nobody, so there is no name to ask for.
+    // Node certificates name no host, so there is no server name to send.
     config.enable_sni = false;
-    let nobody = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
-    let stream = TlsConnector::from(Arc::new(config)).connect(nobody, tcp).await;
+    let unused = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
+    let stream = TlsConnector::from(Arc::new(config)).connect(unused, tcp).await;
     let presented = verifier.presented.get().copied();
     match (stream, pin, presented) {
         (_, Some(pinned), Some(presented)) if pinned != presented => {
-            Err(LinkError::CertificateChanged { pinned, presented })
+            Err(NodeError::CertificateChanged { pinned, presented })
         }
         (Ok(stream), _, Some(presented)) => Ok((stream, presented)),
-        (Ok(_), _, None) => Err(LinkError::NotTls(std::io::Error::other("no certificate was presented"))),
-        (Err(error), ..) => Err(LinkError::from_handshake(error)),
+        (Ok(_), _, None) => Err(NodeError::NotTls(std::io::Error::other("the node presented no certificate"))),
+        (Err(error), ..) => Err(NodeError::from_handshake(error)),
     }
 }
 
@@ -112,7 +87,8 @@ impl ServerCertVerifier for Pinned {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let presented = Fingerprint::of(certificate).ok_or_else(|| Error::General("SHA-256 is missing".into()))?;
+        let presented =
+            Fingerprint::of(certificate).ok_or_else(|| Error::General("the crypto provider has no SHA-256".into()))?;
         let presented = self.presented.get_or_init(|| presented);
         match self.pin {
             Some(pin) if pin != *presented => Err(Error::General("not the pinned certificate".into())),
@@ -129,8 +105,8 @@ impl ServerCertVerifier for Pinned {
         verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
-    /// Many nodes in the field present an X.509 version 1 certificate, which the ordinary check refuses to read:
-    /// so the public key is taken out as if of a trust anchor, where version 1 is understood.
+    /// Many nodes present an X.509 version 1 certificate, which rustls refuses to parse as an end-entity certificate.
+    /// It does parse version 1 in trust anchors, so the public key is extracted that way.
     fn verify_tls13_signature(
         &self,
         message: &[u8],
@@ -139,7 +115,11 @@ impl ServerCertVerifier for Pinned {
     ) -> Result<HandshakeSignatureValid, Error> {
         let mut anchors = RootCertStore::empty();
         anchors.add(certificate.clone())?;
-        let key = anchors.roots.first().map(public_key).ok_or_else(|| Error::General("no public key".into()))?;
+        let key = anchors
+            .roots
+            .first()
+            .map(public_key)
+            .ok_or_else(|| Error::General("the certificate has no public key".into()))?;
         verify_tls13_signature_with_raw_key(message, &key, signed, &self.provider.signature_verification_algorithms)
     }
 
@@ -148,7 +128,7 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// A trust anchor holds the content of the key's SEQUENCE; the check wants the SEQUENCE itself.
+/// Encodes an anchor's public key as DER: the anchor holds the content of the SEQUENCE without its tag and length.
 fn public_key(anchor: &TrustAnchor<'_>) -> SubjectPublicKeyInfoDer<'static> {
     let content = anchor.subject_public_key_info.as_ref();
     let length = content.len().to_be_bytes();
@@ -156,7 +136,7 @@ fn public_key(anchor: &TrustAnchor<'_>) -> SubjectPublicKeyInfoDer<'static> {
     let mut der = vec![0x30];
     match *significant {
         [short] if short < 0x80 => der.push(short),
-        // DER's long form: how many bytes the length has, then the length. A length has at most eight bytes.
+        // DER's long form: the number of length bytes (at most eight), then the length.
         _ => {
             der.push(0x80 | significant.len() as u8);
             der.extend_from_slice(significant);
@@ -164,19 +144,4 @@ fn public_key(anchor: &TrustAnchor<'_>) -> SubjectPublicKeyInfoDer<'static> {
     }
     der.extend_from_slice(content);
     der.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fingerprint_reads_back_what_it_prints() {
-        let fingerprint = Fingerprint::of(b"abc").expect("SHA-256 is there");
-        let printed = fingerprint.to_string();
-        assert_eq!(printed, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!(Fingerprint::parse(&printed), Some(fingerprint));
-        assert_eq!(Fingerprint::parse(&printed[1..]), None);
-        assert_eq!(Fingerprint::parse(&printed.replace('b', "x")), None);
-    }
 }

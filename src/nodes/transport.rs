@@ -1,4 +1,4 @@
-//! The bytes below HTTP/2, which forgets why they stopped: so the wire remembers what came.
+//! The byte stream below HTTP/2, which records how the connection began: HTTP/2 does not report why a stream ended.
 
 use std::io;
 use std::pin::Pin;
@@ -8,67 +8,68 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::link_error::refuses_panel;
+use super::node_error::refuses_panel;
 
 /// TCP, or TLS over it.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
-pub(super) struct Wire {
+/// A transport that records what it observes in a [`HandshakeOutcome`].
+pub(super) struct ObservedTransport {
     transport: Box<dyn Transport>,
-    news: Arc<News>,
+    outcome: Arc<HandshakeOutcome>,
 }
 
-/// What came over a wire. With TLS 1.3 a node refuses our certificate only when we think that the handshake is done:
-/// it says so, or it just hangs up before a single byte.
+/// How a node reacted to a new connection. With TLS 1.3 a node rejects the panel's certificate after the panel
+/// considers the handshake finished: it sends an alert, or closes the connection without sending a byte.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(super) struct HandshakeOutcome {
     refused: AtomicBool,
-    heard: AtomicBool,
+    received: AtomicBool,
     answered: AtomicBool,
 }
 
-impl News {
-    /// The node said that it refuses our certificate.
+impl HandshakeOutcome {
+    /// Returns whether the node sent an alert that refuses the panel's certificate.
     pub(super) fn refused(&self) -> bool {
         self.refused.load(SeqCst)
     }
 
-    /// Some call was answered: it is a node, and lets the panel in.
+    /// Returns whether at least one byte was received.
+    pub(super) fn received(&self) -> bool {
+        self.received.load(SeqCst)
+    }
+
+    /// Returns whether a call was answered: the peer is a node and accepts the panel.
     pub(super) fn answered(&self) -> bool {
         self.answered.load(SeqCst)
     }
 
-    /// A call was answered.
+    /// Records that a call was answered.
     pub(super) fn set_answered(&self) {
         self.answered.store(true, SeqCst);
     }
+}
 
-    /// At least one byte came.
-    pub(super) fn heard(&self) -> bool {
-        self.heard.load(SeqCst)
+impl ObservedTransport {
+    pub(super) fn new(transport: Box<dyn Transport>, outcome: Arc<HandshakeOutcome>) -> Self {
+        Self { transport, outcome }
     }
 }
 
-impl Wire {
-    pub(super) fn new(transport: Box<dyn Transport>, news: Arc<News>) -> Self {
-        Self { transport, news }
-    }
-}
-
-impl AsyncRead for Wire {
+impl AsyncRead for ObservedTransport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = ready!(Pin::new(&mut self.transport).poll_read(cx, buffer));
         match &read {
-            Ok(()) if !buffer.filled().is_empty() => self.news.heard.store(true, SeqCst),
-            Err(error) if refuses_panel(error) => self.news.refused.store(true, SeqCst),
+            Ok(()) if !buffer.filled().is_empty() => self.outcome.received.store(true, SeqCst),
+            Err(error) if refuses_panel(error) => self.outcome.refused.store(true, SeqCst),
             _ => {}
         }
         Poll::Ready(read)
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ObservedTransport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.transport).poll_write(cx, bytes)
     }

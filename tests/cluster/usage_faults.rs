@@ -173,7 +173,7 @@ fn a_reply_that_the_spool_has_no_room_for_goes_to_the_database() {
         let of_node = "SELECT CAST(COALESCE(SUM(downlink), 0) AS BIGINT) FROM node_usage_hours";
         eventually("all bytes are in the database", async || number(&test.db, of_node).await == 50_000).await;
         let log = std::fs::read_to_string(folder.path().join("ann.log")).expect("the log");
-        assert!(log.contains("a reply could not be spooled"), "{log}");
+        assert!(log.contains("could not spool a usage reply"), "{log}");
         assert_eq!(number(&test.db, APPLIED).await, 15);
         assert_eq!(panel.counter("usage_unknown_bytes_total").await, 49_985.0);
         // What comes after is small enough again.

@@ -1,4 +1,4 @@
-//! Many nodes, and nodes that come and go, make no storm: neither of connections nor of writes.
+//! Many nodes, flapping nodes and silent nodes cause no storm of connections or writes.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::support::database::on_both_engines;
 use crate::test_node::{Event, Options, TestNode};
 
 on_both_engines!(
-    a_node_that_flaps_is_written_a_few_times,
-    a_new_leader_gives_many_nodes_their_lists,
-    a_node_that_never_answers_holds_up_nobody,
+    flapping_node_is_written_a_few_times,
+    new_leader_sends_full_lists_to_many_nodes,
+    silent_node_delays_no_other,
 );
 
-/// Counts what is written about how nodes are.
+/// Counts writes of nodes' status and message.
 async fn count_writes(db: &Db) {
     let trigger = match db.engine() {
         Engine::Sqlite => {
@@ -39,7 +39,7 @@ async fn writes(db: &Db) -> i64 {
     number(db, "SELECT COUNT(*) FROM health_writes").await
 }
 
-async fn a_node_that_flaps_is_written_a_few_times(db: Db) {
+async fn flapping_node_is_written_a_few_times(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     add_node(&db, 1, node.address(), "grpcio").await;
     count_writes(&db).await;
@@ -47,9 +47,9 @@ async fn a_node_that_flaps_is_written_a_few_times(db: Db) {
     let panel = Panel::lead_with(&db, timing).await;
     healthy(&db, 1).await;
     for _ in 0..10 {
-        eventually("it is connected", async || panel.supervisor.connected().len() == 1).await;
+        eventually("the node is connected", async || panel.supervisor.connected().len() == 1).await;
         node.drop_connections();
-        eventually("it is not", async || panel.supervisor.connected().is_empty()).await;
+        eventually("the node is not connected", async || panel.supervisor.connected().is_empty()).await;
     }
     unhealthy(&db, 1, "keeps breaking").await;
     assert!(writes(&db).await <= 6, "{} writes", writes(&db).await);
@@ -57,10 +57,10 @@ async fn a_node_that_flaps_is_written_a_few_times(db: Db) {
     let settled = writes(&db).await;
     assert!(settled <= 7, "{settled} writes");
     tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(writes(&db).await, settled, "nothing changes, nothing is written");
+    assert_eq!(writes(&db).await, settled, "nothing is written while nothing changes");
 }
 
-async fn a_new_leader_gives_many_nodes_their_lists(db: Db) {
+async fn new_leader_sends_full_lists_to_many_nodes(db: Db) {
     let mut nodes = Vec::new();
     for id in 1..=30 {
         let node = TestNode::start(Options::default()).await.unwrap();
@@ -70,27 +70,28 @@ async fn a_new_leader_gives_many_nodes_their_lists(db: Db) {
     add_users(&db, 50).await;
     let all = "SELECT COUNT(*) FROM nodes WHERE status = 'healthy'";
     let first = Panel::lead(&db).await;
-    eventually("all are healthy", async || number(&db, all).await == 30).await;
+    eventually("all nodes are healthy", async || number(&db, all).await == 30).await;
     give(&db, "vless", 50).await;
-    eventually("all have all", async || nodes.iter().all(|node| node.users().len() == 50)).await;
+    eventually("all nodes have all users", async || nodes.iter().all(|node| node.users().len() == 50)).await;
     eventually("no mark is left", async || marks(&db).await == 0).await;
     first.step_down().await;
     let _second = Panel::lead(&db).await;
-    eventually("each gets its list", async || {
+    eventually("each node gets its list", async || {
         nodes.iter().all(|node| node.events().contains(&Event::Repopulated { users: 50 }))
     })
     .await;
     assert!(nodes.iter().all(|node| node.users().len() == 50));
 }
 
-async fn a_node_that_never_answers_holds_up_nobody(db: Db) {
-    let (mute, other) = (TestNode::start(Options::default()).await.unwrap(), TestNode::start(Options::default()).await);
+async fn silent_node_delays_no_other(db: Db) {
+    let (silent, other) =
+        (TestNode::start(Options::default()).await.unwrap(), TestNode::start(Options::default()).await);
     let other = other.unwrap();
-    mute.hold(Duration::from_secs(3_600));
-    add_node(&db, 2, mute.address(), "grpcio").await;
+    silent.hold(Duration::from_secs(3_600));
+    add_node(&db, 2, silent.address(), "grpcio").await;
     let panel = in_step(&db, &other, 3).await;
     assert_eq!(panel.supervisor.connected().len(), 1);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE id = 2 AND status = 'unhealthy'").await, 1);
     panel.step_down().await;
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, 0, "it was told nothing");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, 0, "the silent node was sent nothing");
 }

@@ -1,4 +1,4 @@
-//! Leader after leader, people who change users all the while, and a node that takes its time: at rest it is right.
+//! Hand-overs between leaders while users change and the node is slow: at rest the node has the right users.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::panel::{Panel, add_node, add_users, change, eventually, give, healthy
 use crate::support::database::on_both_engines;
 use crate::test_node::{Options, TestNode};
 
-on_both_engines!(hand_overs_amid_changes_leave_the_node_right);
+on_both_engines!(node_is_right_after_hand_overs_amid_changes);
 
 const USERS: i64 = 30;
 const ROUNDS: u64 = 8;
 
-async fn hand_overs_amid_changes_leave_the_node_right(db: Db) {
+async fn node_is_right_after_hand_overs_amid_changes(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     add_node(&db, 1, node.address(), "grpcio").await;
     add_users(&db, USERS).await;
@@ -30,13 +30,13 @@ async fn hand_overs_amid_changes_leave_the_node_right(db: Db) {
         let mut rng = StdRng::seed_from_u64(seed);
         let changing = tokio::spawn(change_users(db.clone(), seed));
         sleep(Duration::from_millis(rng.random_range(0..800))).await;
-        let in_good_order = rng.random_bool(0.3);
+        let orderly = rng.random_bool(0.3);
         let old = panel;
-        if in_good_order {
+        if orderly {
             old.step_down().await;
             panel = Panel::lead(&db).await;
         } else {
-            // The next one is quicker than its farewell.
+            // The next leader starts before this one has stepped down.
             old.term.end();
             let leaving = tokio::spawn(old.step_down());
             panel = Panel::lead(&db).await;
@@ -52,7 +52,7 @@ async fn hand_overs_amid_changes_leave_the_node_right(db: Db) {
     }
 }
 
-/// For ever.
+/// Changes random users until aborted.
 async fn change_users(db: Db, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     for number in 0.. {
@@ -66,7 +66,7 @@ async fn change_users(db: Db, seed: u64) {
     }
 }
 
-/// Users that the node has wrongly, or has not: the key that it should have, and the one that it has.
+/// Users whose key on the node is not the expected one: the expected key and the key on the node.
 async fn differences(db: &Db, node: &TestNode) -> Vec<(Option<String>, Option<String>)> {
     let users = expected_users::chosen(db, &IdList::new(1..=USERS)).await.unwrap();
     let mut has: BTreeMap<u32, String> = node.users().into_iter().map(|(id, user)| (id, user.key)).collect();

@@ -1,4 +1,4 @@
-//! A leader that is none any more tells nodes nothing and writes nothing; the next one trusts nothing.
+//! A deposed leader sends nothing to nodes and writes nothing; the next leader syncs every node again.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use crate::support::database::on_both_engines;
 use crate::test_node::{Event, Options, TestNode};
 
 on_both_engines!(
-    a_term_that_is_over_sends_nothing,
-    a_deposed_leader_writes_nothing,
-    stepping_down_with_sends_under_way_marks_the_node,
-    stepping_down_in_peace_does_not,
-    a_new_leader_begins_with_everything,
-    a_node_marked_while_it_is_served_is_synced_again,
-    another_configuration_is_followed_by_a_full_sync,
-    a_late_list_of_an_old_leader_is_undone,
+    ended_term_sends_nothing,
+    deposed_leader_writes_nothing,
+    stepping_down_with_unconfirmed_sends_marks_node_dirty,
+    stepping_down_without_sends_marks_no_node_dirty,
+    new_leader_starts_with_full_sync,
+    node_marked_dirty_during_session_is_synced_again,
+    engine_reconfiguration_is_followed_by_full_sync,
+    late_list_of_old_leader_is_corrected,
 );
 
-async fn a_term_that_is_over_sends_nothing(db: Db) {
+async fn ended_term_sends_nothing(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let panel = in_step(&db, &node, 2).await;
     panel.term.end();
@@ -38,21 +38,21 @@ async fn a_term_that_is_over_sends_nothing(db: Db) {
     assert_eq!(marks(&db).await, 2);
 }
 
-async fn a_deposed_leader_writes_nothing(db: Db) {
+async fn deposed_leader_writes_nothing(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let panel = in_step(&db, &node, 2).await;
-    // It does not know yet: its deadline has not passed.
+    // The leader does not know it yet: its deadline has not passed.
     sql(&db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
     change(&db, "UPDATE users SET enabled = FALSE WHERE id = 1", [1]).await;
-    eventually("it learns of it", async || panel.term.has_ended()).await;
-    assert_eq!(marks(&db).await, 1, "the mark is the next leader's");
+    eventually("the leader notices", async || panel.term.has_ended()).await;
+    assert_eq!(marks(&db).await, 1, "the mark is left for the next leader");
     node.restart();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE status = 'healthy'").await, 1);
-    assert!(node.users().is_empty(), "it brings nobody back");
+    assert!(node.users().is_empty(), "the deposed leader sends no users");
 }
 
-async fn stepping_down_with_sends_under_way_marks_the_node(db: Db) {
+async fn stepping_down_with_unconfirmed_sends_marks_node_dirty(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let panel = in_step(&db, &node, 2).await;
     revoke(&db, 2, "fresh").await;
@@ -72,16 +72,20 @@ async fn stepping_down_with_sends_under_way_marks_the_node(db: Db) {
     .await;
     assert_eq!(node.users()[&2].tags.len(), 2);
     let renewed = Event::Added { id: 2, key: "fresh".into() };
-    assert_eq!(node.events().iter().filter(|event| **event == renewed).count(), 2, "and renews the key once more");
+    assert_eq!(
+        node.events().iter().filter(|event| **event == renewed).count(),
+        2,
+        "the next leader renews the key once more"
+    );
 }
 
-async fn stepping_down_in_peace_does_not(db: Db) {
+async fn stepping_down_without_sends_marks_no_node_dirty(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     in_step(&db, &node, 2).await.step_down().await;
     assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, 0);
 }
 
-async fn a_new_leader_begins_with_everything(db: Db) {
+async fn new_leader_starts_with_full_sync(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     in_step(&db, &node, 3).await.step_down().await;
     change(&db, "UPDATE users SET enabled = FALSE WHERE id = 1", [1]).await;
@@ -92,16 +96,17 @@ async fn a_new_leader_begins_with_everything(db: Db) {
     healthy(&db, 1).await;
 }
 
-async fn a_node_marked_while_it_is_served_is_synced_again(db: Db) {
+async fn node_marked_dirty_during_session_is_synced_again(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let _panel = in_step(&db, &node, 3).await;
     sql(&db, "UPDATE nodes SET dirty = TRUE").await;
-    eventually("it is clean again", async || number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await == 0).await;
+    eventually("the node is clean again", async || number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await == 0)
+        .await;
     eventually("by a full sync", async || node.events().contains(&Event::Repopulated { users: 3 })).await;
 }
 
-/// The panel that was asked need not be the one that leads.
-async fn another_configuration_is_followed_by_a_full_sync(db: Db) {
+/// Any process can reconfigure an engine, also one that does not lead.
+async fn engine_reconfiguration_is_followed_by_full_sync(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let _leader = in_step(&db, &node, 3).await;
     let mut backends = Options::default().backends;
@@ -113,10 +118,10 @@ async fn another_configuration_is_followed_by_a_full_sync(db: Db) {
     let config = EngineConfig { text: "{}".to_owned(), format: ConfigFormat::Json };
     engines::reconfigure(&asked, NodeId(1), "xray".to_owned(), config).await.unwrap();
     let new = "SELECT COUNT(*) FROM inbounds WHERE tag = 'new'";
-    eventually("its new inbound is known", async || number(&db, new).await == 1).await;
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds WHERE tag = 'vmess'").await, 0, "and the old one is gone");
+    eventually("the new inbound is known", async || number(&db, new).await == 1).await;
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds WHERE tag = 'vmess'").await, 0, "the old inbound is gone");
     let began = Event::RestartBegan { config: "{}".to_owned() };
-    eventually("its users are sent again, after the restart", async || {
+    eventually("the users are sent again after the restart", async || {
         let events = node.events();
         let restart = events.iter().position(|event| *event == began).unwrap();
         events[restart..].contains(&Event::Repopulated { users: 3 })
@@ -125,12 +130,12 @@ async fn another_configuration_is_followed_by_a_full_sync(db: Db) {
     healthy(&db, 1).await;
 }
 
-/// A node that does not see that a connection broke, or sees it late, works on what it has read.
-async fn a_late_list_of_an_old_leader_is_undone(db: Db) {
+/// A node that notices late, or never, that a connection broke still applies the list it has read.
+async fn late_list_of_old_leader_is_corrected(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let old = in_step(&db, &node, 3).await;
     change(&db, "UPDATE users SET enabled = FALSE WHERE id = 3", [3]).await;
-    eventually("two are left", async || node.users().len() == 2 && marks(&db).await == 0).await;
+    eventually("two users are left", async || node.users().len() == 2 && marks(&db).await == 0).await;
     node.keep_next_list();
     sql(&db, "UPDATE nodes SET dirty = TRUE").await;
     eventually("the old leader has sent a list", async || node.kept_lists() == 1).await;
@@ -142,8 +147,8 @@ async fn a_late_list_of_an_old_leader_is_undone(db: Db) {
     let _next = Panel::lead_with(&db, timing).await;
     let users = async || -> Vec<(u32, String)> { node.users().into_iter().map(|(id, user)| (id, user.key)).collect() };
     let right = vec![(1, "fresh".to_owned()), (3, "key-3".to_owned())];
-    eventually("the new leader has sent one", async || users().await == right && marks(&db).await == 0).await;
+    eventually("the new leader has sent its list", async || users().await == right && marks(&db).await == 0).await;
     assert_eq!(node.work_on_kept_lists(), 1);
     assert_ne!(users().await, right, "the old list undid the new one");
-    eventually("it is right again", async || users().await == right).await;
+    eventually("the node is right again", async || users().await == right).await;
 }

@@ -1,4 +1,4 @@
-//! The node supervisor against real nodes: what operators trust is tried here, on both engines.
+//! The node supervisor against test nodes that speak the real protocol, on both engines.
 #![cfg(test)]
 
 #[path = "../support/mod.rs"]

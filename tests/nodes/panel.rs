@@ -1,4 +1,4 @@
-//! A panel that leads: a database with a node, a service and users, and a supervisor that keeps them in step.
+//! A leading panel: a database with a node, a service and users, and a supervisor that keeps the node in step.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -23,10 +23,10 @@ pub struct Panel {
     pub term: Term,
     stop: CancellationToken,
     leading: JoinHandle<()>,
-    _bell: watch::Sender<()>,
+    _wakeup: watch::Sender<()>,
 }
 
-/// Everything that waits, waits shortly; full syncs come only when something breaks.
+/// Short intervals and time limits; full syncs only after something breaks.
 pub fn brisk() -> Timing {
     Timing {
         poll_changes: Duration::from_millis(20),
@@ -34,13 +34,13 @@ pub fn brisk() -> Timing {
         backoff: (Duration::from_millis(20), Duration::from_millis(200)),
         settle: Duration::from_millis(60),
         steady: Duration::from_millis(300),
-        in_vain: Duration::from_millis(300),
+        unserved: Duration::from_millis(300),
         ..Timing::default()
     }
 }
 
 impl Panel {
-    /// Leads under the next epoch.
+    /// Starts to lead under the next epoch.
     pub async fn lead(db: &Db) -> Self {
         Self::lead_with(db, brisk()).await
     }
@@ -55,7 +55,7 @@ impl Panel {
         let stop = CancellationToken::new();
         let (leader, until) = (supervisor.clone(), stop.clone());
         let leading = tokio::spawn(async move { leader.lead(fence, until).await });
-        Self { supervisor, term, stop, leading, _bell: wakeup }
+        Self { supervisor, term, stop, leading, _wakeup: wakeup }
     }
 
     pub async fn step_down(mut self) {
@@ -70,7 +70,7 @@ impl Drop for Panel {
     }
 }
 
-/// The fence of the next epoch's leader.
+/// Returns the fence of the next epoch's leader.
 pub async fn next_term(db: &Db) -> Fence {
     sql(db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
     let epoch = Epoch(number(db, "SELECT epoch FROM scheduler_epoch").await);
@@ -78,7 +78,7 @@ pub async fn next_term(db: &Db) -> Fence {
     Fence::new(db.clone(), Clock::real(), term, Duration::from_secs(2), "test".to_owned())
 }
 
-/// A node's row, and no longer the one that every new panel begins with.
+/// Adds a node, and removes the one that every new database has.
 pub async fn add_node(db: &Db, id: i64, address: SocketAddr, kind: &str) {
     let (ip, port) = (address.ip(), address.port());
     sql(
@@ -92,7 +92,7 @@ pub async fn add_node(db: &Db, id: i64, address: SocketAddr, kind: &str) {
     .await;
 }
 
-/// A service (1) and users 1 to `users` in it; their keys are `key-1` and so on.
+/// Adds service 1 and its users 1 to `users`, with the keys `key-1` and so on.
 pub async fn add_users(db: &Db, users: i64) {
     sql(db, "INSERT INTO services (id, name) VALUES (1, 'all')").await;
     for id in 1..=users {
@@ -108,7 +108,7 @@ pub async fn add_users(db: &Db, users: i64) {
     }
 }
 
-/// A node with `users` users that has them all, on its inbound `vless`.
+/// Adds a node and `users` users, and waits until the node has all of them on its inbound `vless`.
 pub async fn in_step(db: &Db, node: &TestNode, users: i64) -> Panel {
     add_node(db, 1, node.address(), "grpcio").await;
     add_users(db, users).await;
@@ -120,13 +120,13 @@ pub async fn in_step(db: &Db, node: &TestNode, users: i64) -> Panel {
     panel
 }
 
-/// The service gets an inbound, as when an admin edits it.
+/// Adds an inbound to the service, as when an admin edits the service.
 pub async fn give(db: &Db, tag: &str, users: i64) {
     let edit = format!("INSERT INTO inbounds_services SELECT id, 1 FROM inbounds WHERE tag = '{tag}'");
     change(db, &edit, 1..=users).await;
 }
 
-/// Changes something and marks the users that it concerns, in one transaction.
+/// Runs a statement and marks the users that it changes, in one transaction.
 pub async fn change(db: &Db, text: &str, users: impl IntoIterator<Item = i64>) {
     let mut tx = db.begin().await.unwrap();
     run(&mut tx, text).await;
@@ -134,7 +134,7 @@ pub async fn change(db: &Db, text: &str, users: impl IntoIterator<Item = i64>) {
     tx.commit().await.unwrap();
 }
 
-/// A new key for a user.
+/// Gives a user a new key.
 pub async fn revoke(db: &Db, user: i64, key: &str) {
     let text = format!(
         "UPDATE key_change SET seq = seq + 1;
@@ -148,11 +148,11 @@ pub async fn healthy(db: &Db, node: i64) {
     eventually("the node is healthy", async || number(db, &text).await == 1).await;
 }
 
-/// Waits until the node is unhealthy with a message that has `part` in it.
+/// Waits until the node is unhealthy with a message that contains `part`.
 pub async fn unhealthy(db: &Db, node: i64, part: &str) {
     let text =
         format!("SELECT COUNT(*) FROM nodes WHERE id = {node} AND status = 'unhealthy' AND message LIKE '%{part}%'");
-    let what = format!("node {node} has {part:?} in its message");
+    let what = format!("the message of node {node} contains {part:?}");
     eventually(&what, async || number(db, &text).await == 1).await;
 }
 
@@ -186,7 +186,7 @@ async fn run(tx: &mut Tx, text: &str) {
     .unwrap();
 }
 
-/// Waits for something that must come true.
+/// Waits up to 10 s for a condition.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     for _ in 0..500 {
         if holds().await {

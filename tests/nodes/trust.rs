@@ -1,4 +1,4 @@
-//! Certificates: the first one seen is pinned, another one is refused, and the panel shows its own.
+//! Certificates: the first one seen is pinned, another one is refused, and the panel presents its own.
 
 use std::net::SocketAddr;
 
@@ -11,12 +11,12 @@ use crate::support::database::on_both_engines;
 use crate::test_node::{Certificate, Options, TestNode};
 
 on_both_engines!(
-    a_changed_certificate_is_refused_until_it_is_pinned_anew,
-    the_same_certificate_is_accepted_again,
-    a_node_takes_this_panel_alone,
-    an_x509_version_1_certificate_will_do,
-    a_node_that_hangs_up_after_the_handshake_is_explained,
-    the_cluster_has_one_certificate,
+    changed_certificate_is_refused_until_repinned,
+    pinned_certificate_is_accepted_again,
+    node_with_another_client_certificate_refuses_panel,
+    x509_version_1_certificate_is_accepted,
+    hang_up_after_handshake_is_explained,
+    concurrent_processes_obtain_one_certificate,
 );
 
 fn tls(listen: Option<SocketAddr>, certificate: Option<Certificate>) -> Options {
@@ -24,7 +24,7 @@ fn tls(listen: Option<SocketAddr>, certificate: Option<Certificate>) -> Options 
     Options { listen, tls: true, certificate, ..Options::default() }
 }
 
-async fn a_changed_certificate_is_refused_until_it_is_pinned_anew(db: Db) {
+async fn changed_certificate_is_refused_until_repinned(db: Db) {
     let node = TestNode::start(tls(None, None)).await.unwrap();
     let address = node.address();
     add_node(&db, 1, address, "grpclib").await;
@@ -34,13 +34,13 @@ async fn a_changed_certificate_is_refused_until_it_is_pinned_anew(db: Db) {
     drop(node);
     unhealthy(&db, 1, "").await;
     let impostor = TestNode::start(tls(Some(address), None)).await.unwrap();
-    unhealthy(&db, 1, "its certificate has changed: pinned").await;
-    assert!(impostor.events().is_empty(), "it was told nothing");
+    unhealthy(&db, 1, "certificate has changed: pinned").await;
+    assert!(impostor.events().is_empty(), "the impostor was sent nothing");
     sql(&db, "UPDATE nodes SET certificate_pin = NULL").await;
     healthy(&db, 1).await;
 }
 
-async fn the_same_certificate_is_accepted_again(db: Db) {
+async fn pinned_certificate_is_accepted_again(db: Db) {
     let certificate = Certificate::fresh();
     let node = TestNode::start(tls(None, Some(certificate.clone()))).await.unwrap();
     let address = node.address();
@@ -53,7 +53,7 @@ async fn the_same_certificate_is_accepted_again(db: Db) {
     healthy(&db, 1).await;
 }
 
-async fn a_node_takes_this_panel_alone(db: Db) {
+async fn node_with_another_client_certificate_refuses_panel(db: Db) {
     let own = panel_certificate::obtain(&db, Clock::real().now()).await.unwrap();
     let knows = |certificate: String| Options { client_certificate: Some(certificate), ..tls(None, None) };
     let friend = TestNode::start(knows(own.certificate)).await.unwrap();
@@ -65,8 +65,8 @@ async fn a_node_takes_this_panel_alone(db: Db) {
     unhealthy(&db, 2, "refuses this panel").await;
 }
 
-/// As many nodes in the field make theirs: no version, no names.
-async fn an_x509_version_1_certificate_will_do(db: Db) {
+/// Many nodes generate such a certificate, without a version and without names.
+async fn x509_version_1_certificate_is_accepted(db: Db) {
     let certificate = Certificate {
         certificate: include_str!("version_1/certificate.pem").to_owned(),
         key: include_str!("version_1/key.pem").to_owned(),
@@ -77,14 +77,14 @@ async fn an_x509_version_1_certificate_will_do(db: Db) {
     healthy(&db, 1).await;
 }
 
-async fn a_node_that_hangs_up_after_the_handshake_is_explained(db: Db) {
+async fn hang_up_after_handshake_is_explained(db: Db) {
     let node = TestNode::start(Options { hangs_up: true, ..tls(None, None) }).await.unwrap();
     add_node(&db, 1, node.address(), "grpclib").await;
     let _panel = Panel::lead(&db).await;
     unhealthy(&db, 1, "right after the TLS handshake").await;
 }
 
-async fn the_cluster_has_one_certificate(db: Db) {
+async fn concurrent_processes_obtain_one_certificate(db: Db) {
     let now = Clock::real().now();
     let (one, two) = tokio::join!(panel_certificate::obtain(&db, now), panel_certificate::obtain(&db, now));
     let (one, two) = (one.unwrap(), two.unwrap());

@@ -1,4 +1,4 @@
-//! Usage comes home once; what may be lost is told apart from what certainly is not.
+//! Usage is fetched once, and lost replies are distinguished from requests that were not sent.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::support::database::on_both_engines;
 use crate::test_node::{Options, TestNode, Totals};
 
 on_both_engines!(
-    every_byte_comes_home_once,
-    a_lost_reply_is_ambiguous,
-    a_closed_connection_was_not_asked,
-    a_silent_node_is_waited_for_half_a_minute_and_keeps_its_bytes,
-    a_large_reply_is_read_whole
+    every_byte_is_fetched_once,
+    lost_reply_is_ambiguous,
+    closed_connection_is_not_sent,
+    silent_node_times_out_after_30_s_and_still_has_its_bytes,
+    reply_beyond_default_message_limit_is_read
 );
 
 async fn connected(panel: &Panel) -> ConnectedNode {
@@ -24,7 +24,7 @@ async fn connected(panel: &Panel) -> ConnectedNode {
     panel.supervisor.connected().remove(0)
 }
 
-async fn every_byte_comes_home_once(db: Db) {
+async fn every_byte_is_fetched_once(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let panel = in_step(&db, &node, 2).await;
     let fetching = connected(&panel).await;
@@ -43,7 +43,7 @@ async fn every_byte_comes_home_once(db: Db) {
     assert_eq!((produced, lost), (read, 0));
 }
 
-async fn a_lost_reply_is_ambiguous(db: Db) {
+async fn lost_reply_is_ambiguous(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let panel = in_step(&db, &node, 1).await;
     node.add_usage(1, 50);
@@ -61,7 +61,7 @@ async fn a_lost_reply_is_ambiguous(db: Db) {
     assert!(matches!(refused, Err(UsageError::Ambiguous(_))), "one engine may have been reset already: {refused:?}");
 }
 
-async fn a_closed_connection_was_not_asked(db: Db) {
+async fn closed_connection_is_not_sent(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let panel = in_step(&db, &node, 1).await;
     let old = connected(&panel).await;
@@ -74,7 +74,7 @@ async fn a_closed_connection_was_not_asked(db: Db) {
     assert_eq!(node.totals().read, 0);
 }
 
-async fn a_silent_node_is_waited_for_half_a_minute_and_keeps_its_bytes(db: Db) {
+async fn silent_node_times_out_after_30_s_and_still_has_its_bytes(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let panel = in_step(&db, &node, 1).await;
     let fetching = connected(&panel).await;
@@ -83,7 +83,7 @@ async fn a_silent_node_is_waited_for_half_a_minute_and_keeps_its_bytes(db: Db) {
     let began = Instant::now();
     let silent = fetching.fetch_usage().await;
     assert!(matches!(silent, Err(UsageError::Ambiguous(_))), "{silent:?}");
-    assert!(began.elapsed() >= Duration::from_secs(30), "it was waited for: {:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_secs(30), "waited only {:?}", began.elapsed());
     node.hold(Duration::ZERO);
     node.add_usage(1, 8);
     assert_eq!(connected(&panel).await.fetch_usage().await.unwrap(), [(UserId(1), 58)]);
@@ -91,8 +91,8 @@ async fn a_silent_node_is_waited_for_half_a_minute_and_keeps_its_bytes(db: Db) {
     assert_eq!((produced, read, lost), (58, 58, 0));
 }
 
-/// The usual limit of 4 MiB would refuse it, when the node has forgotten it already.
-async fn a_large_reply_is_read_whole(db: Db) {
+/// tonic's default limit of 4 MiB would refuse the reply after the node has reset its counters.
+async fn reply_beyond_default_message_limit_is_read(db: Db) {
     let node = TestNode::start(Options::default()).await.unwrap();
     let panel = in_step(&db, &node, 1).await;
     for user in 1..=500_000 {

@@ -1,4 +1,4 @@
-//! Users reach nodes, changes follow, and nothing is lost on the way.
+//! Users and their changes reach nodes, and none is lost.
 
 use std::time::Duration;
 
@@ -19,30 +19,30 @@ use crate::support::database::on_both_engines;
 use crate::test_node::{Event, Options, TestNode};
 
 on_both_engines!(
-    a_user_arrives_and_every_change_follows,
-    a_node_that_acknowledges_is_in_step_as_well,
-    a_revoked_key_is_removed_and_added_anew,
-    a_key_revoked_while_the_node_was_away_is_renewed,
-    a_restarted_node_gets_everybody_again,
-    an_ended_stream_is_begun_again,
-    what_the_node_offers_is_what_the_panel_has,
-    an_unknown_tag_breaks_the_session_and_the_next_one_heals_it,
-    a_change_during_the_send_keeps_its_mark,
-    a_slow_node_delays_no_other,
-    a_resync_renews_what_was_undone_behind_our_back,
-    a_resync_goes_over_the_connection_that_there_is,
-    a_resync_that_was_asked_for_in_vain_connects_anew,
-    a_first_list_that_takes_long_is_not_begun_again_by_a_request,
-    a_node_that_lacks_changes_is_in_step_after_the_next_list_only,
-    a_user_of_other_nodes_is_no_news,
-    changes_go_on_while_a_batch_is_being_closed,
+    user_and_every_change_reach_node,
+    acknowledging_node_is_in_step,
+    revoked_key_is_removed_and_added_again,
+    key_revoked_while_node_was_absent_is_renewed,
+    restarted_node_gets_all_users_again,
+    session_recovers_from_ended_stream,
+    inbounds_and_hosts_follow_node_offer,
+    session_recovers_from_unknown_tag,
+    change_during_send_keeps_its_mark,
+    slow_node_delays_no_other,
+    periodic_full_sync_renews_recent_keys,
+    requested_full_sync_uses_open_connection,
+    unserved_sync_request_connects_again,
+    sync_request_does_not_restart_slow_first_list,
+    node_that_lacks_changes_is_in_step_after_next_full_list,
+    change_of_user_on_other_node_is_not_sent,
+    changes_continue_while_batch_is_closing,
 );
 
 async fn node() -> TestNode {
     TestNode::start(Options::default()).await.unwrap()
 }
 
-async fn a_user_arrives_and_every_change_follows(db: Db) {
+async fn user_and_every_change_reach_node(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 3).await;
     let user = node.users()[&2].clone();
@@ -63,7 +63,7 @@ async fn a_user_arrives_and_every_change_follows(db: Db) {
     assert_eq!(syncs, 1, "changes need no full sync");
 }
 
-async fn a_node_that_acknowledges_is_in_step_as_well(db: Db) {
+async fn acknowledging_node_is_in_step(db: Db) {
     let node = TestNode::start(Options { acknowledge: true, ..Options::default() }).await.unwrap();
     let _panel = in_step(&db, &node, 450).await;
     change(&db, "UPDATE users SET enabled = FALSE WHERE id > 10", 1..=450).await;
@@ -71,7 +71,7 @@ async fn a_node_that_acknowledges_is_in_step_as_well(db: Db) {
     eventually("all marks are cleared", async || marks(&db).await == 0).await;
 }
 
-async fn a_revoked_key_is_removed_and_added_anew(db: Db) {
+async fn revoked_key_is_removed_and_added_again(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 2).await;
     revoke(&db, 1, "fresh").await;
@@ -85,7 +85,7 @@ async fn a_revoked_key_is_removed_and_added_anew(db: Db) {
     assert_eq!(node.events().len(), events.len(), "an unchanged key is not renewed again");
 }
 
-async fn a_key_revoked_while_the_node_was_away_is_renewed(db: Db) {
+async fn key_revoked_while_node_was_absent_is_renewed(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 3).await;
     node.refuse(true);
@@ -93,7 +93,7 @@ async fn a_key_revoked_while_the_node_was_away_is_renewed(db: Db) {
     unhealthy(&db, 1, "").await;
     revoke(&db, 1, "fresh").await;
     eventually("an absent node holds no mark", async || marks(&db).await == 0).await;
-    assert_eq!(node.users()[&1].key, "key-1", "the node kept its users, and the old key");
+    assert_eq!(node.users()[&1].key, "key-1", "the node still has its users, and the old key");
     node.refuse(false);
     healthy(&db, 1).await;
     assert_eq!(node.users()[&1].key, "fresh");
@@ -101,15 +101,15 @@ async fn a_key_revoked_while_the_node_was_away_is_renewed(db: Db) {
     assert_eq!(number(&db, "SELECT key_synced_seq FROM nodes").await, 1);
 }
 
-async fn a_restarted_node_gets_everybody_again(db: Db) {
+async fn restarted_node_gets_all_users_again(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 5).await;
     node.restart();
-    eventually("everybody is back", async || node.users().len() == 5).await;
+    eventually("all users are back", async || node.users().len() == 5).await;
     healthy(&db, 1).await;
 }
 
-async fn an_ended_stream_is_begun_again(db: Db) {
+async fn session_recovers_from_ended_stream(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 2).await;
     for round in 0..3 {
@@ -121,7 +121,7 @@ async fn an_ended_stream_is_begun_again(db: Db) {
     healthy(&db, 1).await;
 }
 
-async fn what_the_node_offers_is_what_the_panel_has(db: Db) {
+async fn inbounds_and_hosts_follow_node_offer(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 1).await;
     assert_eq!(number(&db, "SELECT COUNT(*) FROM backends WHERE name = 'xray' AND running").await, 1);
@@ -137,32 +137,32 @@ async fn what_the_node_offers_is_what_the_panel_has(db: Db) {
     sql(&db, "DELETE FROM hosts WHERE inbound_id = (SELECT id FROM inbounds WHERE tag = 'vmess')").await;
     node.drop_connections();
     eventually("the inbound is gone", async || number(&db, "SELECT COUNT(*) FROM inbounds").await == 3).await;
-    assert_eq!(number(&db, host).await, 0, "and its host");
+    assert_eq!(number(&db, host).await, 0, "its host is gone");
     assert_eq!(number(&db, "SELECT COUNT(*) FROM hosts").await, 2, "a known inbound gets no second host");
     assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds WHERE tag = 'vless' AND protocol = 'vmess'").await, 1);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds_services").await, 1, "a service keeps its inbounds");
 }
 
-async fn an_unknown_tag_breaks_the_session_and_the_next_one_heals_it(db: Db) {
+async fn session_recovers_from_unknown_tag(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 2).await;
     let mut backends = Options::default().backends;
     backends[0].inbounds.retain(|inbound| inbound.tag != "vmess");
-    // The engine was edited on the node itself: the panel knows nothing of it yet.
+    // The engine was edited on the node itself, and the panel does not know it yet.
     node.set_backends(backends);
     give(&db, "vmess", 2).await;
-    eventually("the panel has learned of it", async || number(&db, "SELECT COUNT(*) FROM inbounds").await == 3).await;
+    eventually("the panel knows it", async || number(&db, "SELECT COUNT(*) FROM inbounds").await == 3).await;
     healthy(&db, 1).await;
     eventually("no mark is left", async || marks(&db).await == 0).await;
     assert_eq!(node.users().len(), 2);
 }
 
-async fn a_change_during_the_send_keeps_its_mark(db: Db) {
+async fn change_during_send_keeps_its_mark(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 1).await;
     node.hold(Duration::from_millis(400));
     give(&db, "vmess", 1).await;
-    // The first change is being held back by the node as the second is made.
+    // The node holds the first change back while the second one is made.
     tokio::time::sleep(Duration::from_millis(150)).await;
     assert_eq!(node.users()[&1].tags.len(), 1);
     give(&db, "trojan", 1).await;
@@ -172,7 +172,7 @@ async fn a_change_during_the_send_keeps_its_mark(db: Db) {
     eventually("the mark is cleared", async || marks(&db).await == 0).await;
 }
 
-async fn a_slow_node_delays_no_other(db: Db) {
+async fn slow_node_delays_no_other(db: Db) {
     let (slow, quick) = (node().await, node().await);
     add_node(&db, 2, quick.address(), "grpcio").await;
     let _panel = in_step(&db, &slow, 1).await;
@@ -180,16 +180,18 @@ async fn a_slow_node_delays_no_other(db: Db) {
     sql(&db, "DELETE FROM inbounds_services").await;
     slow.hold(Duration::from_secs(2));
     give(&db, "vmess", 1).await;
-    eventually("the quick node has it", async || quick.users().get(&1).is_some_and(|user| user.tags.contains("vmess")))
-        .await;
+    eventually("the quick node has the change", async || {
+        quick.users().get(&1).is_some_and(|user| user.tags.contains("vmess"))
+    })
+    .await;
     assert!(!slow.users()[&1].tags.contains("vmess"));
     assert_eq!(marks(&db).await, 1, "the slow node holds up the mark");
-    eventually("the slow node has it", async || slow.users()[&1].tags.contains("vmess")).await;
+    eventually("the slow node has the change", async || slow.users()[&1].tags.contains("vmess")).await;
     slow.hold(Duration::ZERO);
     eventually("the mark is cleared", async || marks(&db).await == 0).await;
 }
 
-async fn a_resync_renews_what_was_undone_behind_our_back(db: Db) {
+async fn periodic_full_sync_renews_recent_keys(db: Db) {
     let node = node().await;
     add_node(&db, 1, node.address(), "grpcio").await;
     add_users(&db, 3).await;
@@ -207,8 +209,8 @@ async fn a_resync_renews_what_was_undone_behind_our_back(db: Db) {
     eventually("two more full syncs come", async || full_syncs(&node) >= now + 3).await;
     let settled = removals(&node);
     let then = full_syncs(&node);
-    eventually("and one more", async || full_syncs(&node) > then).await;
-    assert_eq!(removals(&node), settled, "an old change of a key is not renewed for ever");
+    eventually("one more full sync comes", async || full_syncs(&node) > then).await;
+    assert_eq!(removals(&node), settled, "a key is not renewed for ever");
     panel.step_down().await;
 }
 
@@ -216,8 +218,8 @@ fn full_syncs(node: &TestNode) -> usize {
     node.events().iter().filter(|event| matches!(event, Event::Repopulated { .. })).count()
 }
 
-/// As an admin does.
-async fn ask_for_a_full_sync(db: &Db) {
+/// Requests a full sync as an admin does.
+async fn request_full_sync(db: &Db) {
     let asked =
         actions::Panel { db: db.clone(), clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
     assert!(actions::nodes::resync(&asked, NodeId(1)).await.unwrap());
@@ -225,29 +227,29 @@ async fn ask_for_a_full_sync(db: &Db) {
 
 const SYNCED_AT: &str = "SELECT synced_at FROM nodes WHERE id = 1";
 
-async fn a_resync_goes_over_the_connection_that_there_is(db: Db) {
+async fn requested_full_sync_uses_open_connection(db: Db) {
     let node = node().await;
     let panel = in_step(&db, &node, 3).await;
     let connections = node.connections();
     for nth in 2..=3 {
         let before = number(&db, SYNCED_AT).await;
-        ask_for_a_full_sync(&db).await;
+        request_full_sync(&db).await;
         eventually("all users are sent again", async || full_syncs(&node) == nth).await;
-        eventually("that is known", async || number(&db, SYNCED_AT).await > before).await;
-        assert!(!panel.supervisor.connected().is_empty(), "its usage is recorded meanwhile");
+        eventually("the full sync is recorded", async || number(&db, SYNCED_AT).await > before).await;
+        assert!(!panel.supervisor.connected().is_empty(), "usage can be fetched meanwhile");
     }
     change(&db, "DELETE FROM users_services WHERE user_id = 3", [3]).await;
-    eventually("changes go on", async || !node.users().contains_key(&3)).await;
+    eventually("changes continue", async || !node.users().contains_key(&3)).await;
     assert_eq!(node.connections(), connections);
 }
 
-async fn a_resync_that_was_asked_for_in_vain_connects_anew(db: Db) {
+async fn unserved_sync_request_connects_again(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 3).await;
     let connections = node.connections();
     node.hold(Duration::from_secs(3_600));
     eventually("another connection", async || {
-        ask_for_a_full_sync(&db).await;
+        request_full_sync(&db).await;
         node.connections() > connections
     })
     .await;
@@ -256,23 +258,23 @@ async fn a_resync_that_was_asked_for_in_vain_connects_anew(db: Db) {
     healthy(&db, 1).await;
 }
 
-async fn a_first_list_that_takes_long_is_not_begun_again_by_a_request(db: Db) {
+async fn sync_request_does_not_restart_slow_first_list(db: Db) {
     let node = node().await;
     node.hold(Duration::from_secs(1));
     add_node(&db, 1, node.address(), "grpcio").await;
     add_users(&db, 3).await;
-    let _panel = Panel::lead_with(&db, sarban::nodes::Timing { in_vain: Duration::from_secs(3_600), ..brisk() }).await;
+    let _panel = Panel::lead_with(&db, sarban::nodes::Timing { unserved: Duration::from_secs(3_600), ..brisk() }).await;
     eventually("a connection", async || node.connections() == 1).await;
     for _ in 0..5 {
-        ask_for_a_full_sync(&db).await;
+        request_full_sync(&db).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     healthy(&db, 1).await;
     assert_eq!(node.connections(), 1);
 }
 
-/// As when it has so many changes waiting that they are given up for a full list.
-async fn a_node_that_lacks_changes_is_in_step_after_the_next_list_only(db: Db) {
+/// As after an overflow, when queued changes are dropped for a full list.
+async fn node_that_lacks_changes_is_in_step_after_next_full_list(db: Db) {
     add_node(&db, 1, ([127, 0, 0, 1], 1).into(), "grpcio").await;
     add_users(&db, 1).await;
     let (fence, id, now) = (next_term(&db).await, NodeId(1), Clock::real().now());
@@ -285,22 +287,22 @@ async fn a_node_that_lacks_changes_is_in_step_after_the_next_list_only(db: Db) {
     sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);
     sync_state::begin_sync(&fence, id, &offer, false).await.unwrap();
-    assert!(shown().await, "another list is on its way, and nothing is lacking");
+    assert!(shown().await, "another list is on its way, and no change is lacking");
     sync_state::out_of_step(&fence, &[id]).await.unwrap();
     assert!(!shown().await);
     sync_state::end_sync(&fence, id, 0, now).await.unwrap();
-    assert!(!shown().await, "that list was begun before");
+    assert!(!shown().await, "that full sync started before");
     sync_state::begin_sync(&fence, id, &offer, false).await.unwrap();
     assert!(!shown().await);
     sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);
     sync_state::begin_sync(&fence, id, &offer, true).await.unwrap();
-    assert!(!shown().await, "what was given up is in the list that was begun");
+    assert!(!shown().await, "the dropped changes are in the list that is on its way");
     sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);
 }
 
-async fn a_user_of_other_nodes_is_no_news(db: Db) {
+async fn change_of_user_on_other_node_is_not_sent(db: Db) {
     let (one, other) = (node().await, node().await);
     add_node(&db, 2, other.address(), "grpcio").await;
     let _panel = in_step(&db, &one, 1).await;
@@ -310,30 +312,30 @@ async fn a_user_of_other_nodes_is_no_news(db: Db) {
     change(&db, one_alone, [1]).await;
     eventually("the user leaves the other node", async || other.users().is_empty()).await;
     eventually("no mark is left", async || marks(&db).await == 0).await;
-    // Whom it may have is known for certain after its next list.
+    // The panel knows the node's users for certain after the next list.
     other.refuse(true);
     other.drop_connections();
     unhealthy(&db, 2, "").await;
     other.refuse(false);
     healthy(&db, 2).await;
-    // Whatever it is told now, it does not take.
+    // From now on the node accepts nothing.
     other.hold(Duration::from_secs(600));
     change(&db, "UPDATE users SET enabled = FALSE WHERE id = 1", [1]).await;
     eventually("the user leaves the one node", async || one.users().is_empty()).await;
-    eventually("and the other is not waited for", async || marks(&db).await == 0).await;
+    eventually("no mark waits for the other node", async || marks(&db).await == 0).await;
 }
 
-async fn changes_go_on_while_a_batch_is_being_closed(db: Db) {
+async fn changes_continue_while_batch_is_closing(db: Db) {
     let node = node().await;
     add_node(&db, 1, node.address(), "grpcio").await;
     add_users(&db, 40).await;
-    // A node that does not acknowledge is given this long to end a stream early.
+    // A node that does not acknowledge has this long to end a stream early.
     let timing = sarban::nodes::Timing { settle: Duration::from_secs(2), ..brisk() };
     let _panel = Panel::lead_with(&db, timing).await;
     healthy(&db, 1).await;
     give(&db, "vless", 40).await;
     eventually("all users arrive", async || node.users().len() == 40).await;
-    assert_eq!(marks(&db).await, 40, "their batch is open still");
+    assert_eq!(marks(&db).await, 40, "their batch is still open");
     for id in 1..=20 {
         change(&db, &format!("UPDATE users SET enabled = FALSE WHERE id = {id}"), [id]).await;
     }
@@ -344,8 +346,8 @@ async fn changes_go_on_while_a_batch_is_being_closed(db: Db) {
         [41],
     )
     .await;
-    eventually("what is new arrives in the end", async || node.users().contains_key(&41)).await;
-    eventually("the twenty go", async || node.users().len() == 21).await;
+    eventually("the new user arrives in the end", async || node.users().contains_key(&41)).await;
+    eventually("the twenty users go", async || node.users().len() == 21).await;
     eventually("no mark is left", async || marks(&db).await == 0).await;
     healthy(&db, 1).await;
 }

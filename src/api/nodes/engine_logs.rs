@@ -23,8 +23,8 @@ use crate::api::http::loose::LooseBool;
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
 use crate::api::state::State;
-use crate::nodes::link_error::LinkError;
-use crate::nodes::one_off::VisitError;
+use crate::nodes::node_error::NodeError;
+use crate::nodes::one_off::ConnectError;
 
 /// Interval of pings. A client that sends nothing between two of them is disconnected.
 const PING: Duration = Duration::from_secs(30);
@@ -64,8 +64,8 @@ async fn logs(request: &Request, state: &State) -> Result<Response, ApiError> {
     if !state.admin_of_token(token).await?.is_some_and(|admin| admin.is_sudo) {
         return Err(ApiError::forbidden());
     }
-    let link = engines::for_logs(&state.panel, path.node()).await.map_err(|error| match error {
-        EngineError::Visit(VisitError::Unknown) => ApiError::forbidden(),
+    let connection = engines::for_logs(&state.panel, path.node()).await.map_err(|error| match error {
+        EngineError::Connect(ConnectError::Unknown) => ApiError::forbidden(),
         error => error.into(),
     })?;
     let socket = WebSocket::from_request_without_body(request).await;
@@ -76,12 +76,12 @@ async fn logs(request: &Request, state: &State) -> Result<Response, ApiError> {
     let LooseBool(include_buffer) = query.include_buffer;
     let response = socket
         .config(config)
-        .on_upgrade(move |socket| forward(socket, link.backend_logs(path.backend, include_buffer)));
+        .on_upgrade(move |socket| forward(socket, connection.backend_logs(path.backend, include_buffer)));
     Ok(response.into_response())
 }
 
 /// Forwards lines until the client disconnects or the node's stream fails. A slow client applies backpressure to the node.
-async fn forward(mut socket: WebSocketStream, lines: impl Stream<Item = Result<String, LinkError>> + Send) {
+async fn forward(mut socket: WebSocketStream, lines: impl Stream<Item = Result<String, NodeError>> + Send) {
     let mut lines = pin!(lines.fuse());
     let mut pings = interval_at(Instant::now() + PING, PING);
     let (mut is_alive, mut log_ended) = (true, false);
@@ -121,6 +121,6 @@ async fn forward(mut socket: WebSocketStream, lines: impl Stream<Item = Result<S
 }
 
 /// Returns the reason for a close frame, which holds up to 123 bytes.
-fn close_reason(error: &LinkError) -> String {
+fn close_reason(error: &NodeError) -> String {
     format!("The node closed the log: {error}").chars().filter(char::is_ascii).take(123).collect()
 }

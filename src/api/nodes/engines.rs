@@ -17,7 +17,7 @@ use crate::api::http::routes::{Routes, get};
 use crate::api::state::State;
 use crate::domain::engine_config::{ConfigFormat, EngineConfig};
 use crate::domain::ids::NodeId;
-use crate::nodes::one_off::VisitError;
+use crate::nodes::one_off::ConnectError;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -126,14 +126,14 @@ impl EnginePath {
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Visit(VisitError::Unknown) => Self::not_found("The node"),
-            EngineError::Visit(VisitError::Store(error)) => error.into(),
-            EngineError::Visit(VisitError::Link(error)) => {
+            EngineError::Connect(ConnectError::Unknown) => Self::not_found("The node"),
+            EngineError::Connect(ConnectError::Store(error)) => error.into(),
+            EngineError::Connect(ConnectError::Node(error)) => {
                 Self::bad_gateway(format!("The node does not answer: {error}"))
             }
             EngineError::StillRestarting => Self::bad_gateway(format!("The node does not answer: {error}")),
             EngineError::Busy => Self::conflict("Another admin is changing a configuration of this node, try again"),
-            EngineError::Visit(VisitError::Certificate(_)) | EngineError::Broken(_) => Self::internal(error),
+            EngineError::Connect(ConnectError::Certificate(_)) | EngineError::Broken(_) => Self::internal(error),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What lies ready for one node, what of it the node may lack, and whom the node may have.
+//! One node's queue: the changes to send, the changes that the node has not confirmed, and the users that it may have.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,127 +10,128 @@ use crate::domain::ids::UserId;
 use crate::domain::user::set::UserSet;
 use crate::store::nodes::expected_users::NodeUser;
 
-/// What a mailbox brings.
+/// The next thing that a session must do for its node.
 #[derive(Debug)]
-pub(in crate::nodes) enum Post {
-    /// A change of one user.
-    Letter(Letter),
-    /// Too many changes: a full list is wanted.
-    Flooded,
+pub(in crate::nodes) enum Received {
+    /// Send this change.
+    Change(PendingChange),
+    /// Start a full sync: the queue overflowed, and its changes were dropped.
+    Overflowed,
 }
 
-/// What one node should have of one user.
+/// The state that one node should have of one user.
 #[derive(Clone, Debug)]
-pub(in crate::nodes) struct Letter {
+pub(in crate::nodes) struct PendingChange {
     pub user: Arc<NodeUser>,
-    /// No tags: the node should not have this user.
+    /// The user's inbounds on this node. Empty: the node should remove the user.
     pub tags: Vec<String>,
-    pub change: Uuid,
+    pub id: Uuid,
 }
 
-/// A change of a user.
-pub(in crate::nodes) type Change = (UserId, Uuid);
+/// A user and the id of the user's change.
+pub(super) type ChangeKey = (UserId, Uuid);
 
 #[derive(Debug, Default)]
-pub(in crate::nodes) struct Pigeonhole {
+pub(super) struct NodeQueue {
     order: VecDeque<UserId>,
-    letters: HashMap<UserId, Letter>,
-    /// The newest change of each user that this node does not certainly have, sent or not.
-    undelivered: HashMap<UserId, Uuid>,
-    /// Whom the node may have: its last full list, and everybody it was told of since.
-    has: UserSet,
-    /// That list is known. Until it is, the node may have anybody.
-    is_known: bool,
-    /// There were too many letters: whatever changed is in the next full list.
-    pub flooded: bool,
-    /// That is in the database, or about to be.
-    pub noted: bool,
-    /// A full list was begun instead, which the database is about to know.
-    pub beginning: bool,
-    pub arrived: Arc<Notify>,
+    changes: HashMap<UserId, PendingChange>,
+    /// The newest change of each user that the node has not confirmed, sent or not.
+    unconfirmed: HashMap<UserId, Uuid>,
+    /// Users that the node may have: its last full list, and every user enqueued since.
+    users: UserSet,
+    /// `users` includes a full list. Until then the node may have any user.
+    users_known: bool,
+    /// Too many changes were enqueued and dropped: the next full list contains them.
+    pub(super) overflowed: bool,
+    /// The overflow is recorded in the database, or is being recorded.
+    pub(super) persisted: bool,
+    /// A full sync that replaces dropped changes is starting, and the database does not know of it yet.
+    pub(super) starting_resync: bool,
+    pub(super) enqueued: Arc<Notify>,
 }
 
-impl Pigeonhole {
-    /// Leaves a letter where at most so many lie. `Err`: the node waits for no letter of this user, and no longer for
-    /// these changes.
-    pub(in crate::nodes) fn leave(&mut self, letter: Letter, most: usize) -> Result<(), Vec<Change>> {
-        let (user, change) = (letter.user.id, letter.change);
-        if self.flooded || letter.tags.is_empty() && !self.may_have(user) {
-            // What it was to be told before is no longer so.
-            return Err(self.undelivered.remove(&user).map(|change| (user, change)).into_iter().collect());
+impl NodeQueue {
+    /// Enqueues a change; it replaces an unsent change of the same user. More than `capacity` changes overflow the
+    /// queue.
+    ///
+    /// `Err`: the node does not need this change, and no longer has to confirm the returned ones.
+    pub(super) fn push(&mut self, change: PendingChange, capacity: usize) -> Result<(), Vec<ChangeKey>> {
+        let (user, id) = (change.user.id, change.id);
+        if self.overflowed || change.tags.is_empty() && !self.may_have(user) {
+            return Err(self.unconfirmed.remove(&user).map(|older| (user, older)).into_iter().collect());
         }
-        if self.letters.len() >= most && !self.letters.contains_key(&user) {
-            return Err(self.flood());
+        if self.changes.len() >= capacity && !self.changes.contains_key(&user) {
+            return Err(self.overflow());
         }
-        if !letter.tags.is_empty() {
-            self.has.insert(user);
+        if !change.tags.is_empty() {
+            self.users.insert(user);
         }
-        self.undelivered.insert(user, change);
-        if self.letters.insert(user, letter).is_none() {
+        self.unconfirmed.insert(user, id);
+        if self.changes.insert(user, change).is_none() {
             self.order.push_back(user);
         }
-        self.arrived.notify_one();
+        self.enqueued.notify_one();
         Ok(())
     }
 
-    /// What comes next, if there is anything.
-    pub(in crate::nodes) fn take(&mut self) -> Option<Post> {
-        if self.flooded {
-            return Some(Post::Flooded);
+    /// Takes the next change, if there is one.
+    pub(super) fn pop(&mut self) -> Option<Received> {
+        if self.overflowed {
+            return Some(Received::Overflowed);
         }
         let user = self.order.pop_front()?;
-        self.letters.remove(&user).map(Post::Letter)
+        self.changes.remove(&user).map(Received::Change)
     }
 
-    /// Gives up all letters; returns the changes that nobody waits for here any more.
-    pub(in crate::nodes) fn flood(&mut self) -> Vec<Change> {
-        self.flooded = true;
+    /// Drops all changes. Returns those that the node no longer has to confirm.
+    pub(super) fn overflow(&mut self) -> Vec<ChangeKey> {
+        self.overflowed = true;
         self.order = VecDeque::new();
-        self.letters = HashMap::new();
-        self.arrived.notify_one();
-        std::mem::take(&mut self.undelivered).into_iter().collect()
+        self.changes = HashMap::new();
+        self.enqueued.notify_one();
+        std::mem::take(&mut self.unconfirmed).into_iter().collect()
     }
 
-    /// A full list is about to be read: until it is, the node may have anybody. Returns whether changes were given up
-    /// for it, here or, as the caller knows, before.
-    pub(in crate::nodes) fn begin_full(&mut self, gave_up_before: bool) -> bool {
-        let gave_up = gave_up_before | std::mem::take(&mut self.flooded);
-        self.beginning = gave_up;
-        self.noted = false;
-        self.is_known = false;
-        // The list replaces what the node had; what waits here reaches it after the list.
-        self.has = UserSet::default();
-        for (user, letter) in &self.letters {
-            if !letter.tags.is_empty() {
-                self.has.insert(*user);
+    /// Prepares for a full list: until it is read, the node may have any user. `dropped_before`: an earlier session of
+    /// this node ended with unconfirmed changes. Returns whether the list replaces changes that were dropped.
+    pub(super) fn start_full_sync(&mut self, dropped_before: bool) -> bool {
+        let dropped = dropped_before | std::mem::take(&mut self.overflowed);
+        self.starting_resync = dropped;
+        self.persisted = false;
+        self.users_known = false;
+        // The list replaces the node's users; queued changes reach the node after the list.
+        self.users = UserSet::default();
+        for (user, change) in &self.changes {
+            if !change.tags.is_empty() {
+                self.users.insert(*user);
             }
         }
-        gave_up
+        dropped
     }
 
-    /// The node is about to be given a list of these.
-    pub(in crate::nodes) fn has(&mut self, users: UserSet) {
-        self.has.extend(users);
-        self.is_known = true;
+    /// Records the users of a full list that is about to be sent.
+    pub(super) fn add_full_list(&mut self, users: UserSet) {
+        self.users.extend(users);
+        self.users_known = true;
     }
 
-    /// The node certainly has this change. Returns whether it was waited for.
-    pub(in crate::nodes) fn delivered(&mut self, (user, change): Change) -> bool {
-        let waited_for = self.undelivered.get(&user) == Some(&change);
-        if waited_for {
-            self.undelivered.remove(&user);
+    /// Records that the node has a change. Returns false if the change was replaced by a newer one.
+    pub(super) fn confirm(&mut self, (user, id): ChangeKey) -> bool {
+        let is_newest = self.unconfirmed.get(&user) == Some(&id);
+        if is_newest {
+            self.unconfirmed.remove(&user);
         }
-        waited_for
+        is_newest
     }
 
-    /// Its session is over: whether the node may lack something that the database does not know of, and the changes
-    /// that it does not certainly have.
-    pub(in crate::nodes) fn close(self) -> (bool, impl IntoIterator<Item = Change>) {
-        let lacks = self.beginning || self.flooded && !self.noted || !self.undelivered.is_empty();
-        (lacks, self.undelivered)
+    /// Ends the queue with its session. Returns whether the node may lack a change that the database does not know of,
+    /// and the unconfirmed changes.
+    pub(super) fn close(self) -> (bool, impl IntoIterator<Item = ChangeKey>) {
+        let lacks = self.starting_resync || self.overflowed && !self.persisted || !self.unconfirmed.is_empty();
+        (lacks, self.unconfirmed)
     }
 
     fn may_have(&self, user: UserId) -> bool {
-        !self.is_known || self.has.contains(user)
+        !self.users_known || self.users.contains(user)
     }
 }

@@ -1,85 +1,86 @@
-//! A session's place at the desk.
+//! A session's end of its node's queue.
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::node_queue::Post;
-use super::tracker::Desk;
+use super::node_queue::Received;
+use super::state::Shared;
 use crate::domain::ids::{NodeId, UserId};
 use crate::domain::user::set::UserSet;
 
-/// While it exists, its node holds up the marks that it does not have; an absent node holds up nothing, because its
-/// next connection begins with everything.
+/// Receives one node's changes. While it exists, the marks of changes that the node has not confirmed stay in the
+/// database. Dropped, it releases them: the node's next session starts with a full list.
 #[derive(Debug)]
-pub(in crate::nodes) struct Mailbox {
-    desk: Arc<Desk>,
+pub(in crate::nodes) struct Receiver {
+    shared: Arc<Shared>,
     node: NodeId,
-    arrived: Arc<Notify>,
+    enqueued: Arc<Notify>,
 }
 
-impl Mailbox {
-    pub(in crate::nodes) const fn new(desk: Arc<Desk>, node: NodeId, arrived: Arc<Notify>) -> Self {
-        Self { desk, node, arrived }
+impl Receiver {
+    pub(super) const fn new(shared: Arc<Shared>, node: NodeId, enqueued: Arc<Notify>) -> Self {
+        Self { shared, node, enqueued }
     }
 
-    /// What comes next, as soon as it does.
-    pub(in crate::nodes) async fn next(&self) -> Post {
+    /// Waits for the next change. Cancel-safe.
+    pub(in crate::nodes) async fn next(&self) -> Received {
         loop {
-            let arrived = self.arrived.notified();
-            if let Some(post) = self.take() {
-                return post;
+            let enqueued = self.enqueued.notified();
+            if let Some(received) = self.try_next() {
+                return received;
             }
-            arrived.await;
+            enqueued.await;
         }
     }
 
-    pub(in crate::nodes) fn take(&self) -> Option<Post> {
-        self.desk.state().boxes.get_mut(&self.node)?.take()
+    /// Takes the next change, if there is one.
+    pub(in crate::nodes) fn try_next(&self) -> Option<Received> {
+        self.shared.state().queues.get_mut(&self.node)?.pop()
     }
 
-    /// A full list is about to be begun, and read then. Returns whether changes were given up for it: then marks stay
-    /// until [`Mailbox::begun`].
-    pub(in crate::nodes) fn begin_full(&self) -> bool {
-        let mut state = self.desk.state();
-        let gave_up = state.broken.remove(&self.node);
-        state.boxes.get_mut(&self.node).map_or(gave_up, |hole| hole.begin_full(gave_up))
+    /// To be called before a full sync is recorded in the database, and before its list is read. Returns whether the
+    /// list replaces changes that were dropped: then no mark is cleared until [`Receiver::full_sync_started`].
+    pub(in crate::nodes) fn start_full_sync(&self) -> bool {
+        let mut state = self.shared.state();
+        let dropped = state.disconnected.remove(&self.node);
+        state.queues.get_mut(&self.node).map_or(dropped, |queue| queue.start_full_sync(dropped))
     }
 
-    /// The database knows that a full list was begun.
-    pub(in crate::nodes) fn begun(&self) {
-        if let Some(hole) = self.desk.state().boxes.get_mut(&self.node) {
-            hole.beginning = false;
+    /// To be called when the database knows that a full sync has started.
+    pub(in crate::nodes) fn full_sync_started(&self) {
+        if let Some(queue) = self.shared.state().queues.get_mut(&self.node) {
+            queue.starting_resync = false;
         }
-        self.desk.wake_clearing();
+        self.shared.wake_clearing();
     }
 
-    /// The node is about to be given a list of these; whoever else it has will go.
-    pub(in crate::nodes) fn has(&self, users: UserSet) {
-        if let Some(hole) = self.desk.state().boxes.get_mut(&self.node) {
-            hole.has(users);
+    /// Records the users of a full list that is about to be sent: the node removes all others.
+    pub(in crate::nodes) fn add_full_list(&self, users: UserSet) {
+        if let Some(queue) = self.shared.state().queues.get_mut(&self.node) {
+            queue.add_full_list(users);
         }
     }
 
-    /// The node certainly has these changes.
-    pub(in crate::nodes) fn delivered(&self, changes: impl IntoIterator<Item = (UserId, Uuid)>) {
-        let mut state = self.desk.state();
+    /// Records that the node has these changes.
+    pub(in crate::nodes) fn confirm(&self, changes: impl IntoIterator<Item = (UserId, Uuid)>) {
+        let mut state = self.shared.state();
         for change in changes {
-            let Some(hole) = state.boxes.get_mut(&self.node) else { return };
-            if hole.delivered(change) {
-                state.settle(change);
+            let Some(queue) = state.queues.get_mut(&self.node) else { return };
+            if queue.confirm(change) {
+                state.confirm(change);
             }
         }
-        self.desk.wake_clearing();
+        self.shared.wake_clearing();
     }
 }
 
-impl Drop for Mailbox {
+impl Drop for Receiver {
     fn drop(&mut self) {
-        let mut state = self.desk.state();
-        let hole = state.boxes.remove(&self.node);
-        state.release(self.node, hole);
-        self.desk.wake_clearing();
+        let mut state = self.shared.state();
+        let queue = state.queues.remove(&self.node);
+        state.close(self.node, queue);
+        self.shared.wake_clearing();
     }
 }

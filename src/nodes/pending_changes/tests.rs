@@ -1,209 +1,210 @@
-//! What the desk promises: no change is forgotten that a node may lack, and none is waited for in vain.
-
-use std::sync::Arc;
+//! No change is forgotten that a node may lack, and no mark waits for a node that needs no change.
 
 use uuid::Uuid;
 
-use super::node_queue::{Letter, Post};
-use super::receiver::Mailbox;
-use super::tracker::{Desk, FEW};
+use super::node_queue::{PendingChange, Received};
+use super::receiver::Receiver;
+use super::tracker::{MIN_PER_NODE, Tracker};
 use crate::domain::ids::{NodeId, ServiceId, UserId};
 use crate::domain::user::set::UserSet;
 use crate::store::nodes::expected_users::{NodeUser, ServiceTags};
 use crate::store::users::changes::Mark;
 
+const NODE: NodeId = NodeId(1);
+
 fn mark(user_id: i64) -> Mark {
     Mark { user_id, change_id: Uuid::now_v7() }
 }
 
-/// A change of a user who is on no node (any more).
-fn post(desk: &Desk, mark: Mark) {
-    desk.post(mark, NodeUser::gone(UserId(mark.user_id)), &ServiceTags::default());
+/// Enqueues a change of a user who is on no node (any more).
+fn enqueue(tracker: &Tracker, mark: Mark) {
+    tracker.enqueue(mark, NodeUser::gone(UserId(mark.user_id)), &ServiceTags::default());
 }
 
-/// A node with more letters than there is room for; how many changes there were.
-fn flooded() -> (Arc<Desk>, Mailbox, usize) {
-    let desk = Arc::new(Desk { letters: 1, ..Desk::default() });
-    let node = desk.open(NodeId(1));
-    (0..=FEW as i64).map(mark).for_each(|mark| post(&desk, mark));
-    (desk, node, FEW + 1)
+/// A node with more changes than its queue holds, and the number of these changes.
+fn overflowed() -> (Tracker, Receiver, usize) {
+    let tracker = Tracker { capacity: 1, ..Tracker::default() };
+    let node = tracker.register(NODE);
+    (0..=MIN_PER_NODE as i64).map(mark).for_each(|mark| enqueue(&tracker, mark));
+    (tracker, node, MIN_PER_NODE + 1)
 }
 
-fn settled(desk: &Desk) -> Vec<Mark> {
-    desk.take_settled().0
+fn confirmed(tracker: &Tracker) -> Vec<Mark> {
+    tracker.take_confirmed().0
 }
 
-fn letter(mailbox: &Mailbox) -> Option<Letter> {
-    match mailbox.take() {
-        Some(Post::Letter(letter)) => Some(letter),
-        Some(Post::Flooded) => panic!("flooded"),
+fn next(receiver: &Receiver) -> Option<PendingChange> {
+    match receiver.try_next() {
+        Some(Received::Change(change)) => Some(change),
+        Some(Received::Overflowed) => panic!("the queue overflowed"),
         None => None,
     }
 }
 
 #[test]
-fn a_change_settles_when_the_last_node_has_it() {
-    let desk = Arc::new(Desk::default());
-    let (one, two) = (desk.open(NodeId(1)), desk.open(NodeId(2)));
+fn change_is_confirmed_when_last_node_confirms_it() {
+    let tracker = Tracker::default();
+    let (one, two) = (tracker.register(NodeId(1)), tracker.register(NodeId(2)));
     let mark = mark(7);
-    post(&desk, mark);
-    assert!(desk.knows(&mark));
-    one.delivered([(UserId(7), mark.change_id)]);
-    one.delivered([(UserId(7), mark.change_id)]);
-    assert_eq!(settled(&desk), [], "the second node does not have it");
-    two.delivered([(UserId(7), mark.change_id)]);
-    assert_eq!(settled(&desk), [mark]);
-    desk.forget(&[mark]);
-    assert_eq!(desk.waiting(), 0);
+    enqueue(&tracker, mark);
+    assert!(tracker.is_tracked(&mark));
+    one.confirm([(UserId(7), mark.change_id)]);
+    one.confirm([(UserId(7), mark.change_id)]);
+    assert_eq!(confirmed(&tracker), [], "the second node does not have it");
+    two.confirm([(UserId(7), mark.change_id)]);
+    assert_eq!(confirmed(&tracker), [mark]);
+    tracker.forget(&[mark]);
+    assert_eq!(tracker.unconfirmed(), 0);
 }
 
 #[test]
-fn a_newer_change_replaces_an_unsent_one_and_is_not_settled_by_a_sent_one() {
-    let desk = Arc::new(Desk::default());
-    let node = desk.open(NodeId(1));
+fn newer_change_replaces_unsent_one_and_is_not_confirmed_by_sent_one() {
+    let tracker = Tracker::default();
+    let node = tracker.register(NODE);
     let (old, new) = (mark(7), mark(7));
-    post(&desk, old);
-    let sent = letter(&node).expect("a letter");
-    post(&desk, new);
-    post(&desk, new);
-    node.delivered([(UserId(7), sent.change)]);
-    assert_eq!(settled(&desk), []);
-    assert_eq!(letter(&node).map(|letter| letter.change), Some(new.change_id));
-    assert!(letter(&node).is_none(), "one letter per user");
+    enqueue(&tracker, old);
+    let sent = next(&node).expect("a change");
+    enqueue(&tracker, new);
+    enqueue(&tracker, new);
+    node.confirm([(UserId(7), sent.id)]);
+    assert_eq!(confirmed(&tracker), []);
+    assert_eq!(next(&node).map(|change| change.id), Some(new.change_id));
+    assert!(next(&node).is_none(), "one change per user");
 }
 
 #[test]
-fn an_absent_node_holds_up_nothing() {
-    let desk = Arc::new(Desk::default());
-    let node = desk.open(NodeId(1));
-    let (held, later) = (mark(7), mark(8));
-    post(&desk, held);
+fn marks_do_not_wait_for_absent_node() {
+    let tracker = Tracker::default();
+    let node = tracker.register(NODE);
+    let (before, after) = (mark(7), mark(8));
+    enqueue(&tracker, before);
     drop(node);
-    post(&desk, later);
-    assert_eq!(settled(&desk), [held, later]);
+    enqueue(&tracker, after);
+    assert_eq!(confirmed(&tracker), [before, after]);
 }
 
 #[test]
-fn a_node_is_told_of_nobody_it_does_not_have() {
-    let desk = Arc::new(Desk::default());
-    let node = desk.open(NodeId(1));
-    let (had, strange) = (mark(7), mark(8));
-    node.begin_full();
-    post(&desk, strange);
-    assert!(letter(&node).is_some(), "before the list is known, the node may have anybody");
-    node.delivered([(UserId(8), strange.change_id)]);
+fn removal_of_user_that_node_does_not_have_is_not_enqueued() {
+    let tracker = Tracker::default();
+    let node = tracker.register(NODE);
+    let (had, unknown) = (mark(7), mark(8));
+    node.start_full_sync();
+    enqueue(&tracker, unknown);
+    assert!(next(&node).is_some(), "until the list is read, the node may have any user");
+    node.confirm([(UserId(8), unknown.change_id)]);
     let mut users = UserSet::default();
     users.insert(UserId(7));
-    node.has(users);
+    node.add_full_list(users);
     let again = mark(8);
-    post(&desk, again);
-    post(&desk, had);
-    assert_eq!(settled(&desk), [strange, again], "nobody waits for a change that concerns nobody");
-    assert_eq!(letter(&node).map(|letter| letter.change), Some(had.change_id));
-    assert!(letter(&node).is_none());
+    enqueue(&tracker, again);
+    enqueue(&tracker, had);
+    assert_eq!(confirmed(&tracker), [unknown, again], "no node has to confirm them");
+    assert_eq!(next(&node).map(|change| change.id), Some(had.change_id));
+    assert!(next(&node).is_none());
 }
 
-/// Told of before the list was read, left out of it, and gone again: the letter from before would bring the user back.
+/// The user was enqueued before the list was read, is not in the list, and was removed after it: the earlier change
+/// alone would bring the user back.
 #[test]
-fn a_letter_that_waited_for_the_list_is_followed_by_its_removal() {
-    let desk = Arc::new(Desk::default());
-    let node = desk.open(NodeId(1));
+fn change_queued_before_full_list_is_replaced_by_removal() {
+    let tracker = Tracker::default();
+    let node = tracker.register(NODE);
     let live = NodeUser { live: true, services: vec![ServiceId(1)], ..NodeUser::gone(UserId(7)) };
-    desk.post(mark(7), live, &ServiceTags::one(ServiceId(1), NodeId(1), "tag"));
-    node.begin_full();
-    node.has(UserSet::default());
+    tracker.enqueue(mark(7), live, &ServiceTags::one(ServiceId(1), NODE, "tag"));
+    node.start_full_sync();
+    node.add_full_list(UserSet::default());
     let gone = mark(7);
-    post(&desk, gone);
-    assert_eq!(settled(&desk), [], "the node does not know of it");
-    let last = letter(&node).expect("a letter");
-    assert_eq!((last.change, last.tags.len()), (gone.change_id, 0));
-    assert!(letter(&node).is_none());
+    enqueue(&tracker, gone);
+    assert_eq!(confirmed(&tracker), [], "the node has not confirmed the removal");
+    let last = next(&node).expect("a change");
+    assert_eq!((last.id, last.tags.len()), (gone.change_id, 0));
+    assert!(next(&node).is_none());
 }
 
 #[test]
-fn a_flooded_node_waits_for_everything_and_holds_up_nothing() {
-    let (desk, node, marks) = flooded();
-    assert!(matches!(node.take(), Some(Post::Flooded)));
-    let (settled, nodes) = desk.take_settled();
-    assert_eq!((settled.len(), nodes), (marks, vec![NodeId(1)]));
-    assert_eq!(desk.take_settled().1, [], "once");
-    desk.noted(&[NodeId(1)], false);
-    assert_eq!(desk.take_settled().1, [NodeId(1)], "until it is noted");
-    desk.noted(&[NodeId(1)], true);
-    node.begin_full();
-    node.begun();
-    assert!(node.take().is_none());
-    let next = mark(1);
-    post(&desk, next);
-    assert_eq!(letter(&node).map(|letter| letter.change), Some(next.change_id));
+fn overflowed_node_gets_full_list_and_releases_marks() {
+    let (tracker, node, marks) = overflowed();
+    assert!(matches!(node.try_next(), Some(Received::Overflowed)));
+    let (confirmed, nodes) = tracker.take_confirmed();
+    assert_eq!((confirmed.len(), nodes), (marks, vec![NODE]));
+    assert_eq!(tracker.take_confirmed().1, [], "the node is returned once");
+    tracker.out_of_step_not_saved(&[NODE]);
+    assert_eq!(tracker.take_confirmed().1, [NODE], "and again until it is saved");
+    tracker.out_of_step_saved(&[NODE]);
+    node.start_full_sync();
+    node.full_sync_started();
+    assert!(node.try_next().is_none());
+    let after = mark(1);
+    enqueue(&tracker, after);
+    assert_eq!(next(&node).map(|change| change.id), Some(after.change_id));
 }
 
 #[test]
-fn a_list_that_began_before_a_flood_was_noted_is_followed_by_another() {
-    let (desk, node, _) = flooded();
-    let (_, nodes) = desk.take_settled();
-    node.begin_full();
-    node.begun();
+fn full_list_started_before_overflow_was_saved_is_followed_by_another() {
+    let (tracker, node, _) = overflowed();
+    let (_, nodes) = tracker.take_confirmed();
+    node.start_full_sync();
+    node.full_sync_started();
     let held = mark(1);
-    post(&desk, held);
-    assert!(!settled(&desk).contains(&held));
-    desk.noted(&nodes, true);
-    assert!(matches!(node.take(), Some(Post::Flooded)));
-    assert_eq!(desk.take_settled(), (vec![held], vec![]), "it is noted");
-    node.begin_full();
-    node.begun();
-    assert!(node.take().is_none());
+    enqueue(&tracker, held);
+    assert!(!confirmed(&tracker).contains(&held));
+    tracker.out_of_step_saved(&nodes);
+    assert!(matches!(node.try_next(), Some(Received::Overflowed)));
+    assert_eq!(tracker.take_confirmed(), (vec![held], vec![]), "the overflow is saved already");
+    node.start_full_sync();
+    node.full_sync_started();
+    assert!(node.try_next().is_none());
 }
 
 #[test]
-fn marks_stay_until_the_database_knows_of_the_list_that_replaces_what_was_given_up() {
-    let (desk, node, marks) = flooded();
-    assert!(node.begin_full());
-    assert_eq!(desk.take_settled(), (vec![], vec![]));
-    node.begun();
-    let (settled, nodes) = desk.take_settled();
-    assert_eq!((settled.len(), nodes), (marks, vec![]));
-    assert!(!node.begin_full());
+fn marks_stay_until_database_knows_of_full_sync_that_replaces_dropped_changes() {
+    let (tracker, node, marks) = overflowed();
+    assert!(node.start_full_sync());
+    assert_eq!(tracker.take_confirmed(), (vec![], vec![]));
+    node.full_sync_started();
+    let (confirmed, nodes) = tracker.take_confirmed();
+    assert_eq!((confirmed.len(), nodes), (marks, vec![]));
+    assert!(!node.start_full_sync());
 }
 
 #[test]
-fn a_node_of_which_two_things_are_to_be_noted_is_noted_once() {
-    let desk = Arc::new(Desk { letters: 1, ..Desk::default() });
-    let broken = desk.open(NodeId(1));
-    post(&desk, mark(1));
-    drop(broken);
-    let _again = desk.open(NodeId(1));
-    (0..=FEW as i64).map(mark).for_each(|mark| post(&desk, mark));
+fn node_out_of_step_for_two_reasons_is_returned_once() {
+    let tracker = Tracker { capacity: 1, ..Tracker::default() };
+    let disconnected = tracker.register(NODE);
+    enqueue(&tracker, mark(1));
+    drop(disconnected);
+    let _again = tracker.register(NODE);
+    (0..=MIN_PER_NODE as i64).map(mark).for_each(|mark| enqueue(&tracker, mark));
     assert_eq!(
-        desk.take_settled().1,
-        [NodeId(1)],
-        "its session ended with a change under way, and the next was flooded"
+        tracker.take_confirmed().1,
+        [NODE],
+        "its session ended with an unconfirmed change, and the next one's queue overflowed"
     );
 }
 
 #[test]
-fn a_session_that_ends_before_its_list_was_begun_is_noted_all_the_same() {
-    let (desk, node, marks) = flooded();
-    assert!(node.begin_full());
+fn session_that_ends_before_its_full_sync_started_leaves_node_out_of_step() {
+    let (tracker, node, marks) = overflowed();
+    assert!(node.start_full_sync());
     drop(node);
-    let (settled, nodes) = desk.take_settled();
-    assert_eq!((settled.len(), nodes), (marks, vec![NodeId(1)]));
+    let (confirmed, nodes) = tracker.take_confirmed();
+    assert_eq!((confirmed.len(), nodes), (marks, vec![NODE]));
 }
 
 #[test]
-fn a_session_that_ends_with_changes_under_way_is_noted_before_their_marks_go() {
-    let desk = Arc::new(Desk::default());
-    let node = desk.open(NodeId(1));
+fn session_that_ends_with_unconfirmed_changes_leaves_node_out_of_step() {
+    let tracker = Tracker::default();
+    let node = tracker.register(NODE);
     let lost = mark(7);
-    post(&desk, lost);
+    enqueue(&tracker, lost);
     drop(node);
-    assert_eq!(desk.take_settled(), (vec![lost], vec![NodeId(1)]));
-    desk.noted(&[NodeId(1)], false);
-    desk.put_back([lost]);
-    let node = desk.open(NodeId(1));
-    assert!(node.begin_full(), "or the next list knows of it");
-    node.begun();
-    assert_eq!(desk.take_settled(), (vec![lost], vec![]));
+    assert_eq!(tracker.take_confirmed(), (vec![lost], vec![NODE]));
+    tracker.out_of_step_not_saved(&[NODE]);
+    tracker.put_back([lost]);
+    let node = tracker.register(NODE);
+    assert!(node.start_full_sync(), "the next full list contains the change");
+    node.full_sync_started();
+    assert_eq!(tracker.take_confirmed(), (vec![lost], vec![]));
     drop(node);
-    assert_eq!(desk.take_settled(), (vec![], vec![]), "nothing was under way");
+    assert_eq!(tracker.take_confirmed(), (vec![], vec![]), "no change was unconfirmed");
 }

@@ -1,190 +1,147 @@
-//! Where the dispatcher leaves users for the sessions, and where both see which changes every node has.
+//! Fans user changes out to the nodes' queues, and tracks which changes every node has confirmed.
 //!
-//! A node has at most one letter per user: a newer one replaces an older one that was not sent yet. A node that has too
-//! many is flooded: its letters go, and it is to be given everything. A user who is on none of a node's inbounds, and
-//! was not, is no letter to that node.
+//! A queue holds at most one change per user: a newer change replaces an unsent one. A queue that overflows drops its
+//! changes, and its node gets a full list instead. A user who is on none of a node's inbounds, and was on none before,
+//! is no change for that node.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
-use tokio::sync::Notify;
-use uuid::Uuid;
-
+use super::node_queue::{NodeQueue, PendingChange};
+use super::receiver::Receiver;
+use super::state::{Shared, Unconfirmed};
 use crate::domain::ids::{NodeId, UserId};
-use crate::foundation::lock;
 use crate::store::nodes::expected_users::{NodeUser, ServiceTags};
 use crate::store::users::changes::Mark;
 
-use super::node_queue::{Change, Letter, Pigeonhole};
-use super::receiver::Mailbox;
-
-/// Letters for all nodes together, about; a letter takes some 300 bytes.
-const LETTERS: usize = 1_000_000;
-/// So many a node may always have.
-pub(super) const FEW: usize = 1_000;
+/// Queued changes of all nodes together, approximately; a change takes about 300 bytes.
+const CAPACITY: usize = 1_000_000;
+/// Changes that every node may queue, however many nodes there are.
+pub(super) const MIN_PER_NODE: usize = 1_000;
 
 #[derive(Debug)]
-pub(in crate::nodes) struct Desk {
-    /// Room for so many letters.
-    pub(super) letters: usize,
-    pub(super) state: Mutex<State>,
-    /// Rings when a mark may be cleared.
-    pub(super) settled: Notify,
+pub(in crate::nodes) struct Tracker {
+    /// Queued changes of all nodes together.
+    pub(super) capacity: usize,
+    pub(super) shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) boxes: HashMap<NodeId, Pigeonhole>,
-    waiting: HashMap<UserId, Waiting>,
-    settled: Vec<Mark>,
-    /// Sessions of these ended with changes under way. Not in the database yet.
-    pub(super) broken: HashSet<NodeId>,
-}
-
-/// A change on its way, and how many nodes do not have it yet.
-#[derive(Debug)]
-struct Waiting {
-    change: Uuid,
-    nodes: usize,
-}
-
-impl Default for Desk {
+impl Default for Tracker {
     fn default() -> Self {
-        Self { letters: LETTERS, state: Mutex::default(), settled: Notify::default() }
+        Self { capacity: CAPACITY, shared: Arc::default() }
     }
 }
 
-impl Desk {
-    /// A place for a session. To be taken before the session reads what the node should have.
-    pub(in crate::nodes) fn open(self: &Arc<Self>, node: NodeId) -> Mailbox {
-        let mut state = self.state();
-        let old = state.boxes.insert(node, Pigeonhole::default());
-        let arrived = state.boxes.get(&node).map(|hole| hole.arrived.clone()).unwrap_or_default();
-        state.release(node, old);
-        Mailbox::new(self.clone(), node, arrived)
+impl Tracker {
+    /// Opens a node's queue. To be called before the session reads the users that the node should have.
+    pub(in crate::nodes) fn register(&self, node: NodeId) -> Receiver {
+        let queue = NodeQueue::default();
+        let receiver = Receiver::new(self.shared.clone(), node, queue.enqueued.clone());
+        let mut state = self.shared.state();
+        let old = state.queues.insert(node, queue);
+        state.close(node, old);
+        receiver
     }
 
-    /// Whether this very change is on its way already.
-    pub(in crate::nodes) fn knows(&self, mark: &Mark) -> bool {
-        self.state().waiting.get(&UserId(mark.user_id)).is_some_and(|waiting| waiting.change == mark.change_id)
+    /// Returns whether this change was enqueued before and its mark is not cleared yet.
+    pub(in crate::nodes) fn is_tracked(&self, mark: &Mark) -> bool {
+        let state = self.shared.state();
+        state.unconfirmed.get(&UserId(mark.user_id)).is_some_and(|change| change.id == mark.change_id)
     }
 
-    /// Leaves a changed user for every node with a session that serves, or may have, the user.
-    pub(in crate::nodes) fn post(&self, mark: Mark, user: NodeUser, tags: &ServiceTags) {
-        let mut state = self.state();
+    /// Enqueues a changed user for every connected node that serves the user or may have the user.
+    pub(in crate::nodes) fn enqueue(&self, mark: Mark, user: NodeUser, tags: &ServiceTags) {
+        let mut state = self.shared.state();
         let user = Arc::new(user);
-        let allowance = (self.letters / state.boxes.len().max(1)).max(FEW);
+        let capacity = (self.capacity / state.queues.len().max(1)).max(MIN_PER_NODE);
         let mut nodes = 0;
         let mut released = Vec::new();
-        for (node, hole) in &mut state.boxes {
+        for (node, queue) in &mut state.queues {
             let tags = tags.of(&user, *node).into_iter().map(str::to_owned).collect();
-            match hole.leave(Letter { user: user.clone(), tags, change: mark.change_id }, allowance) {
+            match queue.push(PendingChange { user: user.clone(), tags, id: mark.change_id }, capacity) {
                 Ok(()) => nodes += 1,
-                Err(no_longer_waited_for) => released.extend(no_longer_waited_for),
+                Err(no_longer_needed) => released.extend(no_longer_needed),
             }
         }
-        released.into_iter().for_each(|change| state.settle(change));
-        state.waiting.insert(user.id, Waiting { change: mark.change_id, nodes });
+        released.into_iter().for_each(|change| state.confirm(change));
+        state.unconfirmed.insert(user.id, Unconfirmed { id: mark.change_id, nodes });
         if nodes == 0 {
-            state.settled.push(mark);
+            state.confirmed.push(mark);
         }
-        if !state.settled.is_empty() {
+        if !state.confirmed.is_empty() {
             self.wake_clearing();
         }
     }
 
-    /// Marks of changes that no node waits for any more, and the nodes for which changes were given up, by id. These are
-    /// to be noted before the marks go: the changes that such a node lacks are among them.
-    pub(in crate::nodes) fn take_settled(&self) -> (Vec<Mark>, Vec<NodeId>) {
-        let mut state = self.state();
-        if state.boxes.values().any(|hole| hole.beginning) {
+    /// Takes the marks of changes that every node has confirmed, and the nodes (by id) that lack dropped changes.
+    ///
+    /// The nodes must be recorded as out of step before the marks are cleared: the dropped changes are among them.
+    pub(in crate::nodes) fn take_confirmed(&self) -> (Vec<Mark>, Vec<NodeId>) {
+        let mut state = self.shared.state();
+        if state.queues.values().any(|queue| queue.starting_resync) {
             return (Vec::new(), Vec::new());
         }
-        let mut nodes: Vec<NodeId> = state.broken.drain().collect();
-        for (node, hole) in &mut state.boxes {
-            if hole.flooded && !std::mem::replace(&mut hole.noted, true) {
+        let mut nodes: Vec<NodeId> = state.disconnected.drain().collect();
+        for (node, queue) in &mut state.queues {
+            if queue.overflowed && !std::mem::replace(&mut queue.persisted, true) {
                 nodes.push(*node);
             }
         }
         nodes.sort_unstable();
         nodes.dedup();
-        (std::mem::take(&mut state.settled), nodes)
+        (std::mem::take(&mut state.confirmed), nodes)
     }
 
-    /// It is noted of these, or could not be.
-    pub(in crate::nodes) fn noted(&self, nodes: &[NodeId], done: bool) {
-        let mut state = self.state();
+    /// To be called when these nodes are recorded as out of step.
+    pub(in crate::nodes) fn out_of_step_saved(&self, nodes: &[NodeId]) {
+        let mut state = self.shared.state();
         for node in nodes {
-            let Some(hole) = state.boxes.get_mut(node).filter(|hole| done || hole.flooded) else {
-                if !done {
-                    state.broken.insert(*node);
-                }
-                continue;
-            };
-            if !done {
-                hole.noted = false;
-            } else if !hole.flooded {
-                // A full list was begun meanwhile, and what was noted may stand behind it: only another one ends that.
-                hole.noted = true;
-                hole.flood().into_iter().for_each(|change| state.settle(change));
-                self.wake_clearing();
+            let Some(queue) = state.queues.get_mut(node).filter(|queue| !queue.overflowed) else { continue };
+            // A full sync started meanwhile, perhaps before the node was recorded: only another one clears the record.
+            queue.persisted = true;
+            queue.overflow().into_iter().for_each(|change| state.confirm(change));
+            self.wake_clearing();
+        }
+    }
+
+    /// To be called when these nodes could not be recorded as out of step: the next round tries again.
+    pub(in crate::nodes) fn out_of_step_not_saved(&self, nodes: &[NodeId]) {
+        let mut state = self.shared.state();
+        for node in nodes {
+            match state.queues.get_mut(node) {
+                Some(queue) if queue.overflowed => queue.persisted = false,
+                _ => drop(state.disconnected.insert(*node)),
             }
         }
     }
 
-    /// They could not be cleared; the next round tries again.
+    /// Returns marks that could not be cleared: the next round tries again.
     pub(in crate::nodes) fn put_back(&self, marks: impl IntoIterator<Item = Mark>) {
-        self.state().settled.extend(marks);
+        self.shared.state().confirmed.extend(marks);
     }
 
-    /// They are cleared.
+    /// Forgets changes whose marks are cleared.
     pub(in crate::nodes) fn forget(&self, marks: &[Mark]) {
-        let mut state = self.state();
+        let mut state = self.shared.state();
         for mark in marks {
             let user = UserId(mark.user_id);
-            if state.waiting.get(&user).is_some_and(|waiting| waiting.change == mark.change_id) {
-                state.waiting.remove(&user);
+            if state.unconfirmed.get(&user).is_some_and(|change| change.id == mark.change_id) {
+                state.unconfirmed.remove(&user);
             }
         }
     }
 
-    /// Waits until there may be marks to clear.
-    pub(in crate::nodes) async fn settled(&self) {
-        self.settled.notified().await;
+    /// Waits until there may be confirmed changes.
+    pub(in crate::nodes) async fn confirmed(&self) {
+        self.shared.confirmed().await;
     }
 
-    /// There may be marks to clear.
+    /// Has [`Tracker::confirmed`] return again.
     pub(in crate::nodes) fn wake_clearing(&self) {
-        self.settled.notify_one();
+        self.shared.wake_clearing();
     }
 
-    /// How many changes are on their way.
-    pub(in crate::nodes) fn waiting(&self) -> usize {
-        self.state().waiting.len()
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-}
-
-impl State {
-    /// One node less waits for this change, if it is still the newest of its user.
-    pub(super) fn settle(&mut self, (user, change): Change) {
-        if let Some(waiting) = self.waiting.get_mut(&user).filter(|waiting| waiting.change == change) {
-            waiting.nodes = waiting.nodes.saturating_sub(1);
-            if waiting.nodes == 0 {
-                self.settled.push(Mark { user_id: user.0, change_id: change });
-            }
-        }
-    }
-
-    pub(super) fn release(&mut self, node: NodeId, hole: Option<Pigeonhole>) {
-        let Some(hole) = hole else { return };
-        let (lacks_something, undelivered) = hole.close();
-        if lacks_something {
-            self.broken.insert(node);
-        }
-        undelivered.into_iter().for_each(|change| self.settle(change));
+    /// The number of changes whose marks are not cleared.
+    pub(in crate::nodes) fn unconfirmed(&self) -> usize {
+        self.shared.state().unconfirmed.len()
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::ids::{NodeId, UserId};
 use crate::domain::moment::Moment;
-use crate::domain::usage::{UsageReply, counted, decode_entries, encode_entries, raw_total};
+use crate::domain::usage::{UsageReply, counted, decode_entries};
 use crate::store::{Db, Engine, StoreError, Tx, read, row, run, statements};
 
 /// The columns of a batch that is to be worked on.
@@ -135,12 +135,11 @@ pub struct Waiting {
 pub async fn stage(db: &Db, id: Uuid, reply: &UsageReply) -> Result<bool, StoreError> {
     db.transaction("stage usage", async |tx| {
         let mut staged = false;
-        for (part, entries) in (0i64..).zip(reply.entries.chunks(size(db.engine()).part)) {
+        for (number, part) in (0i64..).zip(reply.parts(size(db.engine()).part)) {
             let rows = run!(tx, STAGE, |sql, c| {
-                let query = query(sql).bind(id).bind(part).bind(reply.node.0).bind(reply.fetched_at.micros());
-                let query = query.bind(reply.coefficient).bind(i64::try_from(entries.len()).unwrap_or(i64::MAX));
-                let query =
-                    query.bind(raw_total(entries)).bind(reply.fetched_at.micros()).bind(encode_entries(entries));
+                let query = query(sql).bind(id).bind(number).bind(reply.node.0).bind(reply.fetched_at.micros());
+                let query = query.bind(reply.coefficient).bind(part.entries).bind(part.bytes);
+                let query = query.bind(reply.fetched_at.micros()).bind(part.payload);
                 query.execute(c).await.map(|done| done.rows_affected())
             })?;
             // All parts come and go together; and a program with another part size must not stage them anew.

@@ -1,4 +1,4 @@
-//! What goes over the wire in a full sync: all users of a node one way, what it offers the other.
+//! Translation between the store's types and the messages of the node protocol.
 
 use prost::Message;
 
@@ -11,41 +11,41 @@ use crate::store::nodes::sync_state::{FirstSeen, Offer, OfferedBackend, OfferedI
 /// Field 1 (`users_data`) of a `UsersData` message, length-delimited.
 const USERS_DATA: u8 = 1 << 3 | 2;
 
-/// All users of a node.
+/// The full list of a node's users.
 #[derive(Debug, Default)]
-pub(super) struct List {
-    /// Those that the node may already have as they are: a whole `UsersData` message, written as the users are read, so
-    /// that a large list is in memory once and small.
-    pub settled: Vec<u8>,
-    /// How many those are.
+pub(super) struct FullList {
+    /// Users whose key has not changed: a complete `UsersData` message, encoded while the users are read, so that a
+    /// large list is in memory once.
+    pub encoded: Vec<u8>,
+    /// Number of users in `encoded`.
     pub count: usize,
-    /// Those whose key changed: left out of the first list, so that the node forgets them, and sent after it. (For a
-    /// user that it has, a node compares tags alone and would keep the old key.)
+    /// Users whose key changed. `encoded` leaves them out, so that the node removes them, and they are sent after it:
+    /// for a user that it has, a node compares tags only and would keep the old key.
     pub renewed: Vec<UserData>,
-    /// All of them.
+    /// The ids of all users.
     pub users: UserSet,
 }
 
-impl List {
-    /// And this user, through these inbounds. Whose key changed after `renew_after` must be renewed.
+impl FullList {
+    /// Adds a user with the tags of the user's inbounds. A key that changed after `renew_after` is renewed.
     pub(super) fn add(&mut self, user: &NodeUser, tags: &[&str], renew_after: i64) {
-        let Some(message) = (!tags.is_empty()).then(|| message(user, tags)).flatten() else { return };
+        let Some(message) = (!tags.is_empty()).then(|| user_data(user, tags)).flatten() else { return };
         self.users.insert(user.id);
         if user.key_change_seq > renew_after {
             self.renewed.push(message);
             return;
         }
-        self.settled.push(USERS_DATA);
-        prost::encode_length_delimiter(message.encoded_len(), &mut self.settled).ok();
-        message.encode_raw(&mut self.settled);
+        self.encoded.push(USERS_DATA);
+        prost::encode_length_delimiter(message.encoded_len(), &mut self.encoded).ok();
+        message.encode_raw(&mut self.encoded);
         self.count += 1;
     }
 }
 
-/// A user for the wire; without tags: to be removed. `None`: the wire has no room for so large an id.
-pub(super) fn message<T: AsRef<str>>(user: &NodeUser, tags: &[T]) -> Option<UserData> {
+/// Builds the message for a user; without tags it removes the user. `None`: the protocol has 32 bits for the id.
+pub(super) fn user_data<T: AsRef<str>>(user: &NodeUser, tags: &[T]) -> Option<UserData> {
     let Ok(id) = u32::try_from(user.id.0) else {
-        tracing::error!(user = user.id.0, "the node protocol has 32 bits for a user's id: this user reaches no node");
+        tracing::error!(user = user.id.0, "user id exceeds the node protocol's 32 bits; this user is sent to no node");
         return None;
     };
     Some(UserData {
@@ -54,7 +54,7 @@ pub(super) fn message<T: AsRef<str>>(user: &NodeUser, tags: &[T]) -> Option<User
     })
 }
 
-/// What a node says about itself. An inbound without a readable config can't be used, and is left out.
+/// Reads a node's engines and inbounds from its reply. Leaves out inbounds whose config names no protocol.
 pub(super) fn offer(node: NodeId, reply: BackendsResponse, first_seen: Option<FirstSeen>) -> Offer {
     let mut offer = Offer { first_seen, ..Offer::default() };
     for backend in reply.backends {
@@ -62,7 +62,11 @@ pub(super) fn offer(node: NodeId, reply: BackendsResponse, first_seen: Option<Fi
             let config = inbound.config.unwrap_or_default();
             match protocol(&config) {
                 Some(protocol) => offer.inbounds.push(OfferedInbound { tag: inbound.tag, protocol, config }),
-                None => tracing::warn!(node = node.0, tag = inbound.tag, "an inbound's config names no protocol"),
+                None => tracing::warn!(
+                    node = node.0,
+                    tag = inbound.tag,
+                    "the node offers an inbound whose config names no protocol; the inbound is ignored"
+                ),
             }
         }
         let backend_type = backend.r#type.unwrap_or_else(|| backend.name.clone());
@@ -83,26 +87,26 @@ mod tests {
     use crate::nodes::proto::{Backend, UsersData};
 
     #[test]
-    fn a_list_is_the_message_that_the_protocol_knows() {
+    fn full_list_encodes_users_data_message_without_renewed_users() {
         let user = |id: i64, key_change_seq| NodeUser {
             username: format!("user{id}"),
             key: "k".repeat(200),
             key_change_seq,
             ..NodeUser::gone(UserId(id))
         };
-        let mut list = List::default();
+        let mut list = FullList::default();
         list.add(&user(1, 0), &["a", "b"], 5);
         list.add(&user(2, 6), &["a"], 5);
         list.add(&user(3, 5), &["b"], 5);
         list.add(&user(4, 0), &[], 5);
-        let users_data = vec![message(&user(1, 0), &["a", "b"]).unwrap(), message(&user(3, 5), &["b"]).unwrap()];
-        assert_eq!(UsersData::decode(list.settled.as_slice()), Ok(UsersData { users_data }));
+        let users_data = vec![user_data(&user(1, 0), &["a", "b"]).unwrap(), user_data(&user(3, 5), &["b"]).unwrap()];
+        assert_eq!(UsersData::decode(list.encoded.as_slice()), Ok(UsersData { users_data }));
         assert_eq!((list.count, list.renewed.len()), (2, 1));
         assert_eq!([1, 2, 3, 4].map(|id| list.users.contains(UserId(id))), [true, true, true, false]);
     }
 
     #[test]
-    fn an_inbound_without_a_protocol_is_left_out() {
+    fn offer_leaves_out_inbound_without_protocol() {
         let inbound = |tag: &str, config: Option<&str>| Inbound { tag: tag.into(), config: config.map(Into::into) };
         let reply = BackendsResponse {
             backends: vec![Backend {
@@ -118,6 +122,6 @@ mod tests {
         let offer = offer(NodeId(1), reply, None);
         assert_eq!(offer.inbounds.len(), 1);
         assert_eq!(offer.inbounds[0].protocol, "vless");
-        assert_eq!(offer.backends[0].backend_type, "xray", "an unnamed type is the engine's name");
+        assert_eq!(offer.backends[0].backend_type, "xray", "the type defaults to the engine's name");
     }
 }

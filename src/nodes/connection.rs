@@ -1,16 +1,14 @@
-//! One connection to one node, and the calls of its protocol.
+//! One connection to a node, and the calls of its protocol.
 //!
-//! A link never reconnects behind our back: a node keeps its users in memory only, so a broken connection means
-//! "assume nothing", and whoever holds the link has to begin again.
+//! A connection never reconnects by itself. A node holds its users in memory only, so after a broken connection nothing
+//! is known about them, and the session has to start with a full sync.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use prost::bytes::BufMut;
-use tonic_prost::ProstDecoder;
-
 use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
 use hyper_util::rt::TokioIo;
+use prost::bytes::BufMut;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::client::Grpc;
@@ -18,30 +16,32 @@ use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Response, Status};
+use tonic_prost::ProstDecoder;
 
-use super::link_error::{ConnectionGone, LinkError};
+use super::fingerprint::Fingerprint;
+use super::node_error::{ConnectionGone, NodeError};
 use super::proto::marz_service_client::MarzServiceClient;
 use super::proto::{
     Backend, BackendConfig, BackendLogsRequest, BackendStats, BackendsResponse, Empty, LogLine, RestartBackendRequest,
 };
-use super::tls::{self, Fingerprint, PanelIdentity};
-use super::transport::{News, Transport, Wire};
+use super::tls::{self, PanelIdentity};
+use super::transport::{HandshakeOutcome, ObservedTransport, Transport};
 use crate::domain::node::ConnectionBackend;
 use crate::store::nodes::sync_state::{FirstSeen, NodeRow};
 
-/// For the TCP connection, and again for the TLS handshake.
+/// Time limit of the TCP connection, and again of the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For calls that the node answers from memory.
+/// Time limit of calls that the node answers from memory.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a quiet connection is asked whether it is still there, and how soon it has to answer.
+/// Interval of HTTP/2 pings on an idle connection, and the time limit of their answers.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
-/// tonic's own 4 MiB would refuse a large usage reply after the node has reset its counters.
+/// Bytes of a message. tonic's default of 4 MiB would refuse a large usage reply after the node has reset its counters.
 const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
 
-/// Sends a message that is written already.
-struct Written;
+/// A codec whose requests are encoded messages.
+struct Encoded;
 
-impl Codec for Written {
+impl Codec for Encoded {
     type Encode = Vec<u8>;
     type Decode = Empty;
     type Encoder = Self;
@@ -56,7 +56,7 @@ impl Codec for Written {
     }
 }
 
-impl Encoder for Written {
+impl Encoder for Encoded {
     type Item = Vec<u8>;
     type Error = Status;
 
@@ -66,16 +66,16 @@ impl Encoder for Written {
     }
 }
 
-/// Where a node is, and how it is to be spoken to.
+/// A node's address and how to connect to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Host name or address.
     pub address: String,
     /// TCP port.
     pub port: i64,
-    /// Plain text or TLS.
+    /// Plain gRPC, or gRPC over TLS.
     pub kind: ConnectionBackend,
-    /// The certificate that must be presented; `None`: any, once.
+    /// The certificate that the node must present. `None`: any certificate; the caller pins it.
     pub pin: Option<Fingerprint>,
 }
 
@@ -90,24 +90,24 @@ impl From<&NodeRow> for Target {
     }
 }
 
-/// A connection to a node. Clones share it.
+/// A connection to a node. Clones share the connection.
 #[derive(Clone, Debug)]
-pub struct Link {
+pub struct NodeConnection {
     client: MarzServiceClient<Channel>,
     channel: Channel,
     fingerprint: Option<Fingerprint>,
-    news: Arc<News>,
+    outcome: Arc<HandshakeOutcome>,
 }
 
-impl Link {
-    /// Connects. Nothing has been said yet to whatever answers there.
-    pub async fn connect(target: &Target, identity: &PanelIdentity) -> Result<Self, LinkError> {
-        let bad_address = || LinkError::Address(format!("{}:{}", target.address, target.port));
+impl NodeConnection {
+    /// Connects, without a call: whether the peer is a node shows in the first one.
+    pub async fn connect(target: &Target, identity: &PanelIdentity) -> Result<Self, NodeError> {
+        let bad_address = || NodeError::Address(format!("{}:{}", target.address, target.port));
         let port = u16::try_from(target.port).ok().filter(|port| *port > 0).ok_or_else(bad_address)?;
         let endpoint = endpoint(&target.address, port).ok_or_else(bad_address)?;
         let tcp = within_connect_timeout(TcpStream::connect((target.address.as_str(), port))).await?;
-        let tcp = tcp.map_err(LinkError::Connect)?;
-        tcp.set_nodelay(true).map_err(LinkError::Connect)?;
+        let tcp = tcp.map_err(NodeError::Connect)?;
+        tcp.set_nodelay(true).map_err(NodeError::Connect)?;
         let (transport, fingerprint): (Box<dyn Transport>, _) = match target.kind {
             ConnectionBackend::Grpcio => (Box::new(tcp), None),
             ConnectionBackend::Grpclib => {
@@ -116,25 +116,25 @@ impl Link {
                 (Box::new(stream), Some(fingerprint))
             }
         };
-        let news = Arc::<News>::default();
-        let once = Mutex::new(Some(TokioIo::new(Wire::new(transport, news.clone()))));
+        let outcome = Arc::<HandshakeOutcome>::default();
+        let once = Mutex::new(Some(TokioIo::new(ObservedTransport::new(transport, outcome.clone()))));
         let connector = tower::service_fn(move |_: Uri| {
-            let wire = once.lock().map_or(None, |mut wire| wire.take());
-            std::future::ready(wire.ok_or(ConnectionGone))
+            let transport = once.lock().map_or(None, |mut transport| transport.take());
+            std::future::ready(transport.ok_or(ConnectionGone))
         });
         let channel = endpoint.connect_with_connector(connector).await;
         let channel = channel.map_err(|error| {
-            let stranger = LinkError::NotANode { detail: error.to_string() };
-            turned_away(&news, fingerprint).unwrap_or(stranger)
+            let not_a_node = NodeError::NotANode { detail: error.to_string() };
+            refusal(&outcome, fingerprint).unwrap_or(not_a_node)
         })?;
         let client = MarzServiceClient::new(channel.clone())
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Ok(Self { client, channel, fingerprint, news })
+        Ok(Self { client, channel, fingerprint, outcome })
     }
 
-    /// The certificate that the node presented, if it is to be pinned: one that was checked against a pin is not
-    /// pinned again, because somebody may just have unpinned it.
+    /// Returns the certificate that the node presented, if it should be pinned. A certificate that was checked against
+    /// a pin is not pinned again: an admin may have removed the pin meanwhile.
     pub(super) fn first_seen(&self, target: &Target) -> Option<FirstSeen> {
         self.fingerprint.filter(|_| target.pin.is_none()).map(|fingerprint| FirstSeen {
             fingerprint: fingerprint.to_string(),
@@ -143,55 +143,55 @@ impl Link {
         })
     }
 
-    /// The bare client, for the calls with a protocol of their own.
+    /// Returns the generated client, for calls with time limits or streams of their own.
     pub(super) fn client(&self) -> MarzServiceClient<Channel> {
         self.client.clone()
     }
 
-    /// The engines and their inbounds.
-    pub async fn fetch_backends(&self) -> Result<BackendsResponse, LinkError> {
+    /// Fetches the node's engines and their inbounds.
+    pub async fn fetch_backends(&self) -> Result<BackendsResponse, NodeError> {
         self.call("FetchBackends", CALL_TIMEOUT, self.client().fetch_backends(Empty {})).await
     }
 
-    /// Gives the node all its users, as a `UsersData` message; whoever is not among them is removed.
-    pub(super) async fn repopulate(&self, users: Vec<u8>, limit: Duration) -> Result<(), LinkError> {
+    /// Replaces the node's users with those of an encoded `UsersData` message.
+    pub(super) async fn repopulate(&self, users: Vec<u8>, limit: Duration) -> Result<(), NodeError> {
         let mut grpc = Grpc::new(self.channel.clone()).max_encoding_message_size(MESSAGE_LIMIT);
         let rpc = async {
             grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
             let path = PathAndQuery::from_static("/marznode.MarzService/RepopulateUsers");
-            grpc.unary(Request::new(users), path, Written).await
+            grpc.unary(Request::new(users), path, Encoded).await
         };
         let Empty {} = self.call("RepopulateUsers", limit, rpc).await?;
         Ok(())
     }
 
-    /// The configuration of an engine.
-    pub async fn backend_config(&self, name: String) -> Result<BackendConfig, LinkError> {
+    /// Fetches an engine's configuration.
+    pub async fn backend_config(&self, name: String) -> Result<BackendConfig, NodeError> {
         let backend = Backend { name, ..Backend::default() };
         self.call("FetchBackendConfig", CALL_TIMEOUT, self.client().fetch_backend_config(backend)).await
     }
 
-    /// Whether an engine runs. A name that the node does not know is refused with `NotFound`.
-    pub async fn backend_stats(&self, name: String) -> Result<BackendStats, LinkError> {
+    /// Fetches whether an engine is running. The node refuses an unknown name with `NotFound`.
+    pub async fn backend_stats(&self, name: String) -> Result<BackendStats, NodeError> {
         let backend = Backend { name, ..Backend::default() };
         self.call("GetBackendStats", CALL_TIMEOUT, self.client().get_backend_stats(backend)).await
     }
 
-    /// Saves a configuration and restarts the engine with it. Its inbounds may differ now: a full sync has to follow.
-    pub async fn restart_backend(&self, name: String, config: BackendConfig, limit: Duration) -> Result<(), LinkError> {
+    /// Saves an engine's configuration and restarts the engine. A full sync must follow: the inbounds may differ.
+    pub async fn restart_backend(&self, name: String, config: BackendConfig, limit: Duration) -> Result<(), NodeError> {
         let request = RestartBackendRequest { backend_name: name, config: Some(config) };
         self.call("RestartBackend", limit, self.client().restart_backend(request)).await.map(drop)
     }
 
-    /// The log of an engine, line by line as it is written; each line carries its own end. There is no time-out: a
-    /// node that has nothing to tell does not even begin its answer.
+    /// Streams an engine's log as it is written. Each line includes its line break. There is no time limit: a node does
+    /// not answer before it has a first line.
     pub fn backend_logs(
         self,
         name: String,
         include_buffer: bool,
-    ) -> impl Stream<Item = Result<String, LinkError>> + Send + 'static {
+    ) -> impl Stream<Item = Result<String, NodeError>> + Send + 'static {
         const CALL: &str = "StreamBackendLogs";
-        let failed = |status: Status| LinkError::from_status(CALL, &status, false);
+        let failed = |status: Status| NodeError::from_status(CALL, &status, false);
         let request = BackendLogsRequest { backend_name: name, include_buffer };
         let opening = async move { self.client().stream_backend_logs(request).await };
         let lines = opening.map_ok(move |reply| reply.into_inner().map_ok(|LogLine { line }| line).map_err(failed));
@@ -203,29 +203,29 @@ impl Link {
         call: &'static str,
         limit: Duration,
         rpc: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, LinkError> {
+    ) -> Result<T, NodeError> {
         match timeout(limit, rpc).await {
-            Err(_) => Err(LinkError::NoAnswer { call, limit }),
+            Err(_) => Err(NodeError::NoAnswer { call, limit }),
             Ok(Ok(reply)) => {
-                self.news.set_answered();
+                self.outcome.set_answered();
                 Ok(reply.into_inner())
             }
-            // Until a call was answered, it is open who is there at all.
-            Ok(Err(status)) if !self.news.answered() => {
-                let stranger = LinkError::from_status(call, &status, true);
-                Err(turned_away(&self.news, self.fingerprint).unwrap_or(stranger))
+            // Until a call is answered, the peer may be anything.
+            Ok(Err(status)) if !self.outcome.answered() => {
+                let error = NodeError::from_status(call, &status, true);
+                Err(refusal(&self.outcome, self.fingerprint).unwrap_or(error))
             }
-            Ok(Err(status)) => Err(LinkError::from_status(call, &status, false)),
+            Ok(Err(status)) => Err(NodeError::from_status(call, &status, false)),
         }
     }
 }
 
-/// Whether a connection that failed at once did so over the panel's certificate.
-fn turned_away(news: &News, fingerprint: Option<Fingerprint>) -> Option<LinkError> {
-    if news.refused() {
-        Some(LinkError::PanelRefused)
+/// Returns an error if a connection that failed at once did so because of the panel's certificate.
+fn refusal(outcome: &HandshakeOutcome, fingerprint: Option<Fingerprint>) -> Option<NodeError> {
+    if outcome.refused() {
+        Some(NodeError::PanelRefused)
     } else {
-        (fingerprint.is_some() && !news.heard()).then_some(LinkError::HungUp)
+        (fingerprint.is_some() && !outcome.received()).then_some(NodeError::HungUp)
     }
 }
 
@@ -235,6 +235,6 @@ fn endpoint(address: &str, port: u16) -> Option<Endpoint> {
     Some(endpoint.http2_keep_alive_interval(KEEP_ALIVE.0).keep_alive_timeout(KEEP_ALIVE.1).keep_alive_while_idle(true))
 }
 
-async fn within_connect_timeout<T>(step: impl Future<Output = T>) -> Result<T, LinkError> {
-    timeout(CONNECT_TIMEOUT, step).await.map_err(|_| LinkError::ConnectTimeout(CONNECT_TIMEOUT))
+async fn within_connect_timeout<T>(step: impl Future<Output = T>) -> Result<T, NodeError> {
+    timeout(CONNECT_TIMEOUT, step).await.map_err(|_| NodeError::ConnectTimeout(CONNECT_TIMEOUT))
 }

@@ -1,0 +1,4 @@
+//! The messages and the client of the node protocol, generated from `proto/marznode.proto`.
+#![allow(missing_docs, clippy::all, clippy::unwrap_used, reason = "generated code")]
+
+tonic::include_proto!("marznode");

@@ -1,0 +1,165 @@
+//! One connection's life: connect, read what the node offers, send it all its users, then send changes until something
+//! breaks.
+
+mod follow;
+mod full_sync;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::connected::ConnectedNode;
+use super::connection::{NodeConnection, Target};
+use super::full_lists::FullLists;
+use super::messages;
+use super::node_health::HealthRegistry;
+use super::pending_changes::{PendingChange, Tracker};
+use super::proto::UserData;
+use super::session_error::SessionError;
+use super::sync_stream::SyncStream;
+use super::timing::Timing;
+use super::tls::PanelIdentity;
+use crate::clock::Clock;
+use crate::domain::ids::{NodeId, UserId};
+use crate::foundation::with_sources;
+use crate::store::Fence;
+use crate::store::nodes::sync_state;
+
+/// Changes per stream.
+const BATCH: usize = 2_000;
+
+/// State shared by all sessions of a term.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub fence: Fence,
+    pub clock: Clock,
+    pub identity: PanelIdentity,
+    pub timing: Timing,
+    pub health: Arc<HealthRegistry>,
+    pub tracker: Tracker,
+    pub full_lists: FullLists,
+}
+
+/// A session with one node, and which keys it has renewed. After its connection it only reports whether a send was
+/// unconfirmed.
+#[derive(Debug)]
+pub(super) struct Session<'a> {
+    context: &'a Context,
+    node: NodeId,
+    keys: Option<SyncedKeys>,
+    /// Keys renewed since the last full sync, by user.
+    renewed: HashMap<UserId, i64>,
+    /// Something was sent and is not confirmed.
+    in_flight: bool,
+}
+
+/// How far full syncs have renewed changed keys, as readings of the clock `key_change`.
+///
+/// A full sync goes back to `before_last`: a late message of a deposed leader may have undone the last one.
+#[derive(Clone, Copy, Debug)]
+struct SyncedKeys {
+    before_last: i64,
+    last: i64,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(context: &'a Context, node: NodeId) -> Self {
+        Self { context, node, keys: None, renewed: HashMap::new(), in_flight: false }
+    }
+
+    /// Runs the session until something breaks. A notification of `resync` starts another full sync.
+    pub(super) async fn run(
+        &mut self,
+        target: &Target,
+        coefficient: f64,
+        resync: &Notify,
+        rng: &mut StdRng,
+    ) -> SessionError {
+        let ended = self.serve(target, coefficient, resync, rng).await;
+        self.context.health.disconnected(self.node);
+        match ended {
+            Err(error) => error,
+            Ok(never) => match never {},
+        }
+    }
+
+    /// Marks the node dirty if the leader steps down with an unconfirmed send, which may still arrive.
+    pub(super) async fn step_down(self) {
+        self.context.health.disconnected(self.node);
+        if !self.in_flight {
+            return;
+        }
+        let renew_from = self.keys.map_or(0, |keys| keys.before_last);
+        if let Err(error) = sync_state::mark_dirty(self.context.fence.db(), self.node, renew_from).await {
+            let error = with_sources(&error);
+            tracing::warn!(
+                node = self.node.0,
+                error,
+                "could not mark a node with unconfirmed sends as dirty; resync the node if it has outdated users"
+            );
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        target: &Target,
+        coefficient: f64,
+        resync: &Notify,
+        rng: &mut StdRng,
+    ) -> Result<Infallible, SessionError> {
+        let connection = NodeConnection::connect(target, &self.context.identity).await?;
+        // Register before reading the database: every change is then in the list, in the queue, or in both.
+        let changes = self.context.tracker.register(self.node);
+        // The first full sync serves every request made up to here.
+        resync.notified().now_or_never();
+        let timing = &self.context.timing;
+        let (mut stream, users) = self.full_sync(&connection, &changes, None, connection.first_seen(target)).await?;
+        // The node may still be applying a list that it got over an earlier connection, perhaps from another leader,
+        // and may thereby undo this one. So a second full sync follows when that list must have ended.
+        let mut pause = timing.list_limit(users).min(timing.resync).mul_f64(rng.random_range(1.0..1.2));
+        loop {
+            let node = ConnectedNode { id: self.node, coefficient, connection: connection.clone() };
+            self.context.health.in_step(node);
+            self.follow(&mut stream, &changes, Instant::now() + pause, resync).await?;
+            (stream, _) = self.full_sync(&connection, &changes, Some(stream), None).await?;
+            pause = timing.resync.mul_f64(rng.random_range(0.9..1.1));
+        }
+    }
+
+    async fn send_change(&mut self, stream: &mut SyncStream, change: PendingChange) -> Result<(), SessionError> {
+        let PendingChange { user, tags, .. } = change;
+        let last_sync = self.keys.map_or(0, |keys| keys.last);
+        let renewed = self.renewed.get(&user.id).copied().unwrap_or(last_sync).max(last_sync);
+        if user.key_change_seq > renewed && !tags.is_empty() {
+            // A node compares tags only: it takes a new key only for a user that it does not have.
+            if let Some(removal) = messages::user_data::<&str>(&user, &[]) {
+                self.send(stream, removal).await?;
+            }
+            self.renewed.insert(user.id, user.key_change_seq);
+        }
+        if let Some(message) = messages::user_data(&user, &tags) {
+            self.send(stream, message).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, stream: &mut SyncStream, message: UserData) -> Result<(), SessionError> {
+        self.before_send()?;
+        Ok(stream.send(message).await?)
+    }
+
+    /// To be called directly before each send: a deposed leader must send nothing.
+    fn before_send(&mut self) -> Result<(), SessionError> {
+        if !self.context.fence.is_alive() {
+            return Err(SessionError::Deposed);
+        }
+        self.in_flight = true;
+        Ok(())
+    }
+}

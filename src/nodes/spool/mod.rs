@@ -1,0 +1,148 @@
+//! The spool: a node's reply is written to disk before anything else happens to it, because it is the only copy.
+//!
+//! Each process start has one file, `DATA_DIR/spool/<instance>.log`, which its owner keeps locked. A record is written
+//! and synced before its reply is sent to the database, and dropped when the reply is stored there. A process that
+//! finds a file without an owner replays it.
+//!
+//! Before a node is asked, a record without entries announces the request under the batch's id. If that is the only
+//! record of the batch in an ownerless file, the reply may have been lost, and the process that replays the file
+//! reports it.
+
+mod file_lock;
+mod orphan;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use uuid::Uuid;
+
+use crate::domain::usage::UsageReply;
+
+pub use orphan::{Orphan, orphans};
+
+/// Bytes reserved before nodes are asked, whatever their number: a reply with 300,000 users.
+const RESERVE: u64 = 4 << 20;
+/// Bytes reserved per node before the first reply: a reply with 5,000 users. Later the largest reply so far, if larger.
+const RESERVE_PER_NODE: u64 = 64 << 10;
+/// Size in bytes from which a file without unstaged replies is rewritten although requests are open.
+const COMPACT: u64 = 1 << 20;
+
+/// This process's spool file.
+#[derive(Debug)]
+pub struct Spool {
+    path: PathBuf,
+    file: File,
+    /// Announced requests without a reply, by batch id, with their records.
+    announced: BTreeMap<Uuid, Vec<u8>>,
+    /// Batch ids of replies that are written and not in the database yet.
+    unstaged: BTreeSet<Uuid>,
+    /// Bytes of the largest record so far.
+    largest: u64,
+    end: u64,
+}
+
+impl Spool {
+    /// Creates and locks this process's file under `folder`. Creates the folder if it is missing.
+    pub fn create(folder: &Path, instance: Uuid) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{instance}.log"));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        file_lock::lock(&file, &path)?;
+        File::open(folder)?.sync_all()?;
+        Ok(Self {
+            path,
+            file,
+            announced: BTreeMap::new(),
+            unstaged: BTreeSet::new(),
+            largest: RESERVE_PER_NODE,
+            end: 0,
+        })
+    }
+
+    /// Reserves disk space for the replies of `nodes` nodes, estimated from earlier replies. After an error no node may
+    /// be asked.
+    pub fn reserve(&self, nodes: usize) -> io::Result<()> {
+        let bytes = RESERVE.saturating_add(self.largest.saturating_mul(nodes as u64));
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.end, bytes) {
+            // A file system that can't reserve space (NFS) may still have some.
+            Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes down which nodes are about to be asked, as replies without entries under the ids of the replies to come.
+    /// After an error these nodes must not be asked.
+    pub fn announce(&mut self, requests: &[(Uuid, UsageReply)]) -> io::Result<()> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let records: Vec<(Uuid, Vec<u8>)> =
+            requests.iter().map(|(id, request)| Ok((*id, record::encode(*id, request)?))).collect::<io::Result<_>>()?;
+        let all: Vec<u8> = records.iter().flat_map(|(_, record)| record).copied().collect();
+        self.write_at_end(&all)?;
+        self.announced.extend(records);
+        Ok(())
+    }
+
+    /// Writes a reply and syncs it to disk. An error leaves the file unchanged.
+    pub fn append(&mut self, id: Uuid, reply: &UsageReply) -> io::Result<()> {
+        let record = record::encode(id, reply)?;
+        self.write_at_end(&record)?;
+        self.largest = self.largest.max(record.len() as u64);
+        self.announced.remove(&id);
+        self.unstaged.insert(id);
+        Ok(())
+    }
+
+    /// Drops a batch whose reply is in the database or will not come. The file is truncated when no replies are left.
+    pub fn remove(&mut self, id: Uuid) -> io::Result<()> {
+        self.announced.remove(&id);
+        self.unstaged.remove(&id);
+        // A node that never answers must not make the file grow for ever.
+        if self.unstaged.is_empty() && self.end > 0 && (self.announced.is_empty() || self.end > COMPACT) {
+            self.file.set_len(0)?;
+            self.end = 0;
+            let announced: Vec<u8> = self.announced.values().flatten().copied().collect();
+            if !announced.is_empty() {
+                self.write_at_end(&announced)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the file.
+    pub const fn len(&self) -> u64 {
+        self.end
+    }
+
+    /// Returns whether the file has no records.
+    pub const fn is_empty(&self) -> bool {
+        self.end == 0
+    }
+
+    /// Removes the file if it has no unstaged replies and no open requests.
+    pub fn close(&self) -> io::Result<()> {
+        if self.unstaged.is_empty() && self.announced.is_empty() { fs::remove_file(&self.path) } else { Ok(()) }
+    }
+
+    /// An error leaves the file unchanged.
+    fn write_at_end(&mut self, records: &[u8]) -> io::Result<()> {
+        let written = self.file.seek(SeekFrom::Start(self.end)).and_then(|_| {
+            self.file.write_all(records)?;
+            self.file.sync_data()
+        });
+        match written {
+            Ok(()) => self.end += records.len() as u64,
+            // An incomplete record would hide every record after it.
+            Err(_) => drop(self.file.set_len(self.end)),
+        }
+        written
+    }
+}

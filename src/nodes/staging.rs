@@ -1,0 +1,183 @@
+//! Brings usage replies into the database: a reply is spooled first, because it is the only copy, and then staged.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use uuid::Uuid;
+
+use super::spool::{self, Orphan, Spool};
+use crate::config::crash_point::{CrashPoint, UsageStep};
+use crate::domain::moment::Moment;
+use crate::domain::usage::UsageReply;
+use crate::foundation::{lock, with_sources};
+use crate::store::usage::batches;
+use crate::store::{Db, StoreError};
+
+/// The way of a reply from the node to the table `usage_batch`.
+pub(super) struct Staging {
+    db: Db,
+    folder: PathBuf,
+    spool: Arc<Mutex<Spool>>,
+    /// Replies that the database has not accepted yet.
+    unstaged: Mutex<Vec<(Uuid, UsageReply)>>,
+    crash: CrashPoint,
+}
+
+impl Staging {
+    /// Creates this process's spool file under `data_dir/spool`.
+    pub(super) fn new(db: Db, data_dir: &Path, instance: Uuid, crash: CrashPoint) -> io::Result<Self> {
+        let folder = data_dir.join("spool");
+        let spool = Arc::new(Mutex::new(Spool::create(&folder, instance)?));
+        Ok(Self { db, folder, spool, unstaged: Mutex::default(), crash })
+    }
+
+    /// Announces requests in the spool and reserves space for their replies. False: these nodes must not be asked.
+    pub(super) async fn announce(&self, requests: Vec<(Uuid, UsageReply)>) -> bool {
+        let announced = self.with_spool(move |spool| {
+            spool.reserve(requests.len())?;
+            spool.announce(&requests)
+        });
+        let Err(error) = announced.await else { return true };
+        tracing::error!(
+            %error,
+            folder = %self.folder.display(),
+            "could not reserve space in the spool; usage stays on the nodes: check the disk under DATA_DIR"
+        );
+        false
+    }
+
+    /// Spools a reply, then stages it. A reply that can't be spooled is staged all the same.
+    pub(super) async fn keep(&self, id: Uuid, reply: UsageReply) {
+        self.crash.pass(UsageStep::AfterReply);
+        let reply = Arc::new(reply);
+        let to_spool = reply.clone();
+        if let Err(error) = self.with_spool(move |spool| spool.append(id, &to_spool)).await {
+            tracing::error!(
+                %error,
+                folder = %self.folder.display(),
+                "could not spool a usage reply; staging it in the database all the same: check the disk under DATA_DIR"
+            );
+        }
+        self.crash.pass(UsageStep::AfterSpool);
+        self.report_size();
+        self.stage(id, Arc::unwrap_or_clone(reply)).await;
+    }
+
+    /// Drops a batch from the spool: its reply is in the database, or will not come.
+    pub(super) async fn drop_batch(&self, id: Uuid) {
+        if let Err(error) = self.with_spool(move |spool| spool.remove(id)).await {
+            tracing::warn!(%error, "could not truncate the spool; its records will be replayed, which is harmless");
+        }
+        self.report_size();
+    }
+
+    async fn stage(&self, id: Uuid, reply: UsageReply) {
+        match batches::stage(&self.db, id, &reply).await {
+            Ok(_) => {
+                self.crash.pass(UsageStep::AfterBatch);
+                self.drop_batch(id).await;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = with_sources(&error),
+                    node = reply.node.0,
+                    bytes = reply.bytes(),
+                    "could not stage a usage reply; trying again within a minute"
+                );
+                lock(&self.unstaged).push((id, reply));
+            }
+        }
+    }
+
+    /// Stages the replies that the database did not accept before.
+    pub(super) async fn retry_unstaged(&self) {
+        let unstaged = std::mem::take(&mut *lock(&self.unstaged));
+        for (id, reply) in unstaged {
+            self.stage(id, reply).await;
+        }
+    }
+
+    /// Stages the replies in the spool files of processes that are gone.
+    pub(super) async fn replay_orphans(&self, now: Moment) {
+        let folder = self.folder.clone();
+        match blocking(move || spool::orphans(&folder, now)).await {
+            Ok(orphans) => {
+                for orphan in orphans {
+                    self.replay(orphan).await;
+                }
+            }
+            Err(error) => {
+                let folder = self.folder.display();
+                tracing::warn!(%error, %folder, "could not read the spool folder; trying again in a minute");
+            }
+        }
+    }
+
+    async fn replay(&self, orphan: Orphan) {
+        if orphan.torn_bytes > 0 {
+            tracing::error!(
+                bytes = orphan.torn_bytes,
+                "a process died while spooling a usage reply; the incomplete record is dropped"
+            );
+        }
+        if orphan.too_old > 0 {
+            tracing::error!(
+                records = orphan.too_old,
+                "spooled usage replies are older than 30 days; their file is set aside and they are not counted"
+            );
+        }
+        if let Err(error) = self.stage_all(&orphan.replies).await {
+            tracing::warn!(
+                error = with_sources(&error),
+                "could not stage a usage reply of another process; trying again in a minute"
+            );
+            return;
+        }
+        let unanswered = orphan.unanswered.clone();
+        if let Err(error) = blocking(move || orphan.remove()).await {
+            tracing::warn!(%error, "could not remove a replayed spool file; replaying it again is harmless");
+            return;
+        }
+        for node in unanswered {
+            metrics::counter!("usage_rpc_ambiguous_total", "node" => node.to_string()).increment(1);
+            tracing::warn!(
+                node = node.0,
+                "a process died while fetching a node's usage; the bytes counted since its last fetch may be lost"
+            );
+        }
+    }
+
+    async fn stage_all(&self, replies: &[(Uuid, UsageReply)]) -> Result<(), StoreError> {
+        for (id, reply) in replies {
+            batches::stage(&self.db, *id, reply).await?;
+        }
+        if !replies.is_empty() {
+            tracing::info!(replies = replies.len(), "staged usage replies that another process had spooled");
+        }
+        Ok(())
+    }
+
+    /// Removes this process's spool file if it has no unstaged replies.
+    pub(super) async fn close(&self) {
+        if let Err(error) = self.with_spool(|spool| spool.close()).await {
+            tracing::warn!(%error, "could not remove this process's spool file; another process will");
+        }
+    }
+
+    fn report_size(&self) {
+        metrics::gauge!("usage_spool_bytes").set(lock(&self.spool).len() as f64);
+    }
+
+    async fn with_spool<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Spool) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let spool = self.spool.clone();
+        blocking(move || work(&mut lock(&spool))).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+}
