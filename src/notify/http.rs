@@ -1,4 +1,5 @@
-//! The HTTP clients of notifications, and what can go wrong with a request, in words that give no address away.
+//! The HTTP client of notifications, and the failures of its requests. No failure's text contains an address: it has a
+//! secret in it.
 
 use std::time::Duration;
 
@@ -8,34 +9,36 @@ use reqwest::{Client, Proxy, RequestBuilder, Response, StatusCode};
 use crate::config::secret::Secret;
 use crate::foundation::chain;
 
-const CONNECT: Duration = Duration::from_secs(5);
-/// From the first byte sent to the last one received.
-const WHOLE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// From connecting to the last byte of the answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why there is no client.
+/// Why the client can't be built.
 #[derive(Debug, thiserror::Error)]
 #[error("{setting} can't be used: {reason}")]
 pub struct ClientError {
-    /// The setting to look at.
+    /// The setting that is wrong.
     setting: &'static str,
     reason: String,
 }
 
-/// Why a entry did not arrive.
+/// Why a notification was not delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// No answer came: nobody is there, or it took too long.
-    Silent(String),
-    /// The answer was no.
+    /// The receiver could not be reached, or did not answer in time.
+    NoAnswer(String),
+    /// The receiver answered with an error.
     Refused(String),
-    /// Too many messages: none before so long.
-    TooMany(Duration),
+    /// The receiver asked for no more requests for this long.
+    RateLimited(Duration),
 }
 
-/// A client with time-outs. It follows no redirect, which would take secrets elsewhere, and no proxy but the one given.
+/// Builds a client with time limits. It follows no redirects, which would send secrets elsewhere, and uses no proxy but
+/// the given one.
 pub(super) fn client(proxy: Option<(&'static str, &Secret)>) -> Result<Client, ClientError> {
-    let mut builder = Client::builder().no_proxy().connect_timeout(CONNECT).timeout(WHOLE).redirect(Policy::none());
-    let mut setting = "the TLS of notifications";
+    let mut builder =
+        Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT).redirect(Policy::none());
+    let mut setting = "the TLS configuration of notifications";
     if let Some((name, url)) = proxy {
         setting = name;
         let proxy =
@@ -45,27 +48,27 @@ pub(super) fn client(proxy: Option<(&'static str, &Secret)>) -> Result<Client, C
     builder.build().map_err(|error| ClientError { setting, reason: chain_without_address(error) })
 }
 
-/// Sends; any answer is one.
+/// Sends a request. An answer with an error status is `Ok`.
 pub(super) async fn send(request: RequestBuilder) -> Result<Response, Failure> {
-    request.send().await.map_err(|error| Failure::Silent(chain_without_address(error)))
+    request.send().await.map_err(|error| Failure::NoAnswer(chain_without_address(error)))
 }
 
-/// What an answer other than yes says.
+/// The failure of an answer with an error status.
 pub(super) fn refused(status: StatusCode) -> Failure {
-    Failure::Refused(format!("the answer was {status}"))
+    Failure::Refused(format!("the receiver answered {status}"))
 }
 
 impl Failure {
-    /// For the entry's row and the log.
+    /// The text for the entry's row and the log.
     pub(super) fn reason(&self) -> String {
         match self {
-            Self::Silent(reason) | Self::Refused(reason) => reason.clone(),
-            Self::TooMany(pause) => format!("asked to wait {} s", pause.as_secs()),
+            Self::NoAnswer(reason) | Self::Refused(reason) => reason.clone(),
+            Self::RateLimited(pause) => format!("the receiver asked for a pause of {} s", pause.as_secs()),
         }
     }
 }
 
-/// The error and its sources without the address, which contains a token.
+/// Joins an error and its sources. Leaves out the address, which contains the bot's token or the webhook's secret.
 fn chain_without_address(error: reqwest::Error) -> String {
     chain(&error.without_url())
 }

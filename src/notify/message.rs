@@ -1,41 +1,41 @@
-//! Letters as people read them on Telegram: one message for one event, or a digest of many.
+//! The texts of Telegram messages: one event, or a digest of many.
 
 use serde_json::Value;
 
 use crate::domain::notification::Event;
 use crate::store::notify::outbox::OutboxEntry;
 
-/// Names in a digest, shared by its kinds of events: within the 4,096 characters of a message.
+/// Names in a digest, shared by its kinds of events. With more, a message could exceed Telegram's 4,096 characters.
 const NAMES: usize = 80;
 
-/// One event, as Telegram's HTML.
+/// Renders one event as Telegram's HTML.
 pub(super) fn one(entry: &OutboxEntry) -> String {
-    let told: Value = serde_json::from_str(&entry.payload).unwrap_or_default();
-    let user = &told["user"];
+    let payload: Value = serde_json::from_str(&entry.payload).unwrap_or_default();
+    let user = &payload["user"];
     let event = Event::from_action(&entry.action);
     let mut lines = vec![format!("{} <b>{}</b>", sign(event), headline(event)), format!("User: {}", name(user))];
     match event {
         Some(Event::Created | Event::Updated) => {
             lines.push(format!("Data: {}", limit(user)));
-            lines.push(format!("Ends: {}", end(user)));
+            lines.push(format!("Expires: {}", expiry(user)));
         }
         Some(Event::ReachedUsagePercent) => {
             lines.push(format!("Used: {} of {}", bytes(user["used_traffic"].as_i64()), limit(user)));
         }
-        Some(Event::ReachedDaysLeft) => lines.push(format!("Ends: {}", end(user))),
-        Some(Event::Deactivated) => lines.push(format!("Why: {}", reason(user))),
+        Some(Event::ReachedDaysLeft) => lines.push(format!("Expires: {}", expiry(user))),
+        Some(Event::Deactivated) => lines.push(format!("Reason: {}", reason(user))),
         _ => {}
     }
     if let Some(owner) = user["owner_username"].as_str() {
         lines.push(format!("Owner: {}", escape(owner)));
     }
-    if let Some(by) = told["by"]["username"].as_str() {
+    if let Some(by) = payload["by"]["username"].as_str() {
         lines.push(format!("By: {}", escape(by)));
     }
     lines.join("\n")
 }
 
-/// Of how many events of each kind a digest gives the names, when there are so many kinds.
+/// Number of names that a digest of `kinds` kinds of events lists for each kind.
 pub(super) const fn names_of_each(kinds: usize) -> usize {
     match NAMES.checked_div(kinds) {
         Some(each) => each,
@@ -43,7 +43,7 @@ pub(super) const fn names_of_each(kinds: usize) -> usize {
     }
 }
 
-/// Many events: how many of each kind, in this order, and the names in `entries`.
+/// Renders a digest: the number of events of each kind, in the order of `kinds`, with the names in `entries`.
 pub(super) fn digest(kinds: &[(String, usize)], entries: &[OutboxEntry]) -> String {
     let total: usize = kinds.iter().map(|(_, count)| count).sum();
     let mut parts = vec![format!("📋 <b>{total} events</b>")];
@@ -54,8 +54,8 @@ pub(super) fn digest(kinds: &[(String, usize)], entries: &[OutboxEntry]) -> Stri
             .filter(|entry| entry.action == *action)
             .take(names_of_each(kinds.len()))
             .map(|entry| {
-                let told: Value = serde_json::from_str(&entry.payload).unwrap_or_default();
-                name(&told["user"])
+                let payload: Value = serde_json::from_str(&entry.payload).unwrap_or_default();
+                name(&payload["user"])
             })
             .collect();
         let more = count.saturating_sub(names.len());
@@ -69,17 +69,17 @@ const fn headline(event: Option<Event>) -> &'static str {
     match event {
         Some(Event::Created) => "New user",
         Some(Event::Updated) => "User edited",
-        Some(Event::Activated) => "Account works again",
-        Some(Event::Deactivated) => "Account stopped",
+        Some(Event::Activated) => "Account activated",
+        Some(Event::Deactivated) => "Account deactivated",
         Some(Event::Deleted) => "User deleted",
-        Some(Event::Enabled) => "User switched on",
-        Some(Event::Disabled) => "User switched off",
-        Some(Event::UsageReset) => "Used data set back to zero",
+        Some(Event::Enabled) => "User enabled",
+        Some(Event::Disabled) => "User disabled",
+        Some(Event::UsageReset) => "Data usage reset",
         Some(Event::SubscriptionRevoked) => "New subscription link",
         Some(Event::ReachedUsagePercent) => "Data is running out",
-        Some(Event::ReachedDaysLeft) => "Account is about to end",
-        // A row of a newer version.
-        None => "Something happened",
+        Some(Event::ReachedDaysLeft) => "Account expires soon",
+        // An entry of a newer version.
+        None => "Other event",
     }
 }
 
@@ -104,7 +104,7 @@ fn limit(user: &Value) -> String {
     user["data_limit"].as_i64().map_or_else(|| "unlimited".to_owned(), |limit| bytes(Some(limit)))
 }
 
-fn end(user: &Value) -> String {
+fn expiry(user: &Value) -> String {
     match (user["expire_strategy"].as_str(), user["expire_date"].as_str(), user["usage_duration"].as_i64()) {
         (Some("fixed_date"), Some(date), _) => {
             format!("{} UTC", escape(date.get(..16).unwrap_or(date)).replace('T', " "))
@@ -117,16 +117,15 @@ fn end(user: &Value) -> String {
 fn reason(user: &Value) -> &'static str {
     let is = |field: &str| user[field].as_bool() == Some(true);
     if is("expired") {
-        "its time is over"
+        "expired"
     } else if is("data_limit_reached") {
-        "its data is used up"
+        "data limit reached"
     } else {
-        "it is switched off"
+        "disabled"
     }
 }
 
-/// Bytes in binary units with at most two decimals.
-#[allow(clippy::cast_precision_loss)]
+/// Formats bytes in binary units with at most two decimals.
 fn bytes(count: Option<i64>) -> String {
     let mut size = count.unwrap_or(0) as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
@@ -138,7 +137,7 @@ fn bytes(count: Option<i64>) -> String {
     format!("{} TiB", (size * 100.0).round() / 100.0)
 }
 
-/// What Telegram's HTML needs.
+/// Escapes text for Telegram's HTML.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -149,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    fn entry(action: &str, told: &Value) -> OutboxEntry {
+    fn entry(action: &str, payload: &Value) -> OutboxEntry {
         OutboxEntry {
             id: 1,
             channel: "telegram".to_owned(),
@@ -157,7 +156,7 @@ mod tests {
             cause: String::new(),
             action: action.to_owned(),
             user_id: 1,
-            payload: told.to_string(),
+            payload: payload.to_string(),
             created_at: 0,
             state: "waiting".to_owned(),
             attempts: 0,
@@ -168,42 +167,42 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_what_happened_to_whom() {
+    fn message_names_event_user_and_admin() {
         let user = json!({"username": "ann", "data_limit": 10_737_418_240_i64, "used_traffic": 9_000_000_000_i64,
             "expire_strategy": "fixed_date", "expire_date": "2031-05-06T07:08:09", "owner_username": "a<b",
             "expired": true});
         let made = one(&entry("user_created", &json!({"user": user, "by": {"username": "root"}})));
         assert_eq!(
             made,
-            "🆕 <b>New user</b>\nUser: <code>ann</code>\nData: 10 GiB\nEnds: 2031-05-06 07:08 UTC\nOwner: a&lt;b\nBy: root"
+            "🆕 <b>New user</b>\nUser: <code>ann</code>\nData: 10 GiB\nExpires: 2031-05-06 07:08 UTC\nOwner: a&lt;b\nBy: root"
         );
         let soon = one(&entry("reached_usage_percent", &json!({"user": user})));
         assert!(soon.contains("Used: 8.38 GiB of 10 GiB"), "{soon}");
         let stopped = one(&entry("user_deactivated", &json!({"user": user, "by": null})));
-        assert!(stopped.contains("Why: its time is over") && !stopped.contains("By:"), "{stopped}");
+        assert!(stopped.contains("Reason: expired") && !stopped.contains("By:"), "{stopped}");
     }
 
     #[test]
-    fn a_digest_counts_and_names_some() {
+    fn digest_counts_events_and_names_some_users() {
         let ann = entry("user_deactivated", &json!({"user": {"username": "ann"}}));
         let bob = entry("user_created", &json!({"user": {"username": "bob"}}));
         let kinds = [("user_deactivated".to_owned(), 10_000), ("user_created".to_owned(), 1)];
         assert_eq!(
             digest(&kinds, &[ann, bob]),
-            "📋 <b>10001 events</b>\n\n⛔ Account stopped: <b>10000</b>\n<code>ann</code> and 9999 more\n\n\
+            "📋 <b>10001 events</b>\n\n⛔ Account deactivated: <b>10000</b>\n<code>ann</code> and 9999 more\n\n\
              🆕 New user: <b>1</b>\n<code>bob</code>"
         );
     }
 
     #[test]
-    fn a_digest_of_everything_fits_into_a_message() {
+    fn digest_of_all_events_fits_into_one_message() {
         let long = json!({"user": {"username": "x".repeat(32)}});
         let (mut kinds, mut entries) = (Vec::new(), Vec::new());
         for event in Event::ALL {
             kinds.push((event.action().to_owned(), 1_000_000));
             entries.extend((0..names_of_each(Event::ALL.len())).map(|_| entry(event.action(), &long)));
         }
-        // Telegram counts after its tags are gone.
+        // Telegram counts characters without tags.
         let text = digest(&kinds, &entries).replace("<code>", "").replace("</code>", "");
         assert!(text.encode_utf16().count() <= 4_096, "{}", text.encode_utf16().count());
     }

@@ -1,4 +1,4 @@
-//! Telegram: HTML messages of a bot.
+//! Sends HTML messages with a Telegram bot.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::http::{self, ClientError, Failure};
 use crate::config::secret::Secret;
 
-/// A bot.
+/// A Telegram bot.
 #[derive(Clone, Debug)]
 pub struct Telegram {
     client: Client,
@@ -17,7 +17,7 @@ pub struct Telegram {
     address: Secret,
 }
 
-/// What Telegram answers when it does not want a message.
+/// Telegram's answer when it refuses a message.
 #[derive(Debug, Default, Deserialize)]
 struct Refusal {
     #[serde(default)]
@@ -32,13 +32,13 @@ struct Parameters {
 }
 
 impl Telegram {
-    /// The bot of this token. `base` is Telegram's own address, or that of a server in its place.
+    /// `base` is the address of Telegram's API, or of a server in its place.
     pub fn new(base: &str, token: &Secret, proxy: Option<&Secret>) -> Result<Self, ClientError> {
         let address = format!("{}/bot{}/sendMessage", base.trim_end_matches('/'), token.expose());
         Ok(Self { client: http::client(proxy.map(|url| ("TELEGRAM_PROXY_URL", url)))?, address: Secret::new(address) })
     }
 
-    /// Writes to a chat.
+    /// Sends a message to a chat.
     pub(super) async fn send(&self, chat: &str, html: &str) -> Result<(), Failure> {
         let message = json!({
             "chat_id": chat,
@@ -53,7 +53,7 @@ impl Telegram {
         }
         let refusal: Refusal = answer.json().await.unwrap_or_default();
         Err(match (status.as_u16(), refusal.parameters.retry_after) {
-            (429, pause) => Failure::TooMany(Duration::from_secs(pause.unwrap_or(5).clamp(1, 3_600))),
+            (429, pause) => Failure::RateLimited(Duration::from_secs(pause.unwrap_or(5).clamp(1, 3_600))),
             _ if refusal.description.is_empty() => http::refused(status),
             _ => Failure::Refused(format!("Telegram says: {}", refusal.description)),
         })

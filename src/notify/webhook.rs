@@ -1,4 +1,4 @@
-//! The webhook: one POST per entry, as the panel's users know it, with a key to tell a repetition by and a signature.
+//! The webhook: one POST per entry, with an idempotency key and a signature.
 
 use aws_lc_rs::hmac;
 use reqwest::Client;
@@ -8,7 +8,7 @@ use super::http::{self, ClientError, Failure};
 use crate::config::secret::Secret;
 use crate::store::notify::outbox::OutboxEntry;
 
-/// Where notifications are posted.
+/// The operator's webhook.
 #[derive(Clone, Debug)]
 pub struct Webhook {
     client: Client,
@@ -17,12 +17,12 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Posts to `url`. With a secret each request carries it (`x-webhook-secret`) and a signature made with it.
+    /// With a secret, each request has the headers `x-webhook-secret` and `x-webhook-signature`.
     pub fn new(url: Secret, secret: Option<Secret>) -> Result<Self, ClientError> {
         Ok(Self { client: http::client(None)?, url, secret })
     }
 
-    /// Posts a entry; any 2xx means that it has arrived.
+    /// Posts an entry. Any 2xx status means that it was delivered.
     pub(super) async fn send(&self, entry: &OutboxEntry) -> Result<(), Failure> {
         let mut request = self
             .client
@@ -39,7 +39,7 @@ impl Webhook {
     }
 }
 
-/// `sha256=` and the HMAC-SHA256 of the body in hex, keyed with the webhook's secret.
+/// Returns `sha256=` and the body's HMAC-SHA256 in hex, keyed with the webhook's secret.
 fn signature(secret: &Secret, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
     let digits = hex::encode(hmac::sign(&key, body));
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signs_as_rfc_4231_says() {
+    fn signature_matches_rfc_4231_test_case() {
         let signed = signature(&Secret::new("Jefe"), b"what do ya want for nothing?");
         assert_eq!(signed, "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     }

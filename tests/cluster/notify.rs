@@ -193,7 +193,10 @@ async fn after_so_many_attempts_a_letter_is_dead_and_can_be_brought_back(db: Db)
     none_waits(&db).await;
     let dead = entries(&db, DeliveryState::Dead).await;
     assert_eq!(dead.len(), 1);
-    assert_eq!((dead[0].attempts, dead[0].error.as_deref()), (3, Some("the answer was 503 Service Unavailable")));
+    assert_eq!(
+        (dead[0].attempts, dead[0].error.as_deref()),
+        (3, Some("the receiver answered 503 Service Unavailable"))
+    );
     assert_eq!(receiver.requests().len(), 3);
     let panel = Panel { db: db.clone(), clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
     let again = notifications::try_again(&panel, dead[0].id).await.unwrap();
