@@ -1,4 +1,4 @@
-//! Compiles the node protocol with protox, so that no `protoc` has to be installed.
+//! Compiles the node protocol with protox, which needs no installed `protoc`.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto/marznode.proto");

@@ -1,5 +1,5 @@
-//! Sarban: a panel for fleets of proxy servers. The rooms of the house, in reading order; a lower room may use a
-//! higher one, never the reverse (`tests/layers.rs` holds this).
+//! Sarban: a panel for fleets of proxy servers. The modules are listed by layer: a module may use those above it, and
+//! never the reverse. The test `layers` enforces this.
 
 pub mod foundation;
 

@@ -1,4 +1,4 @@
-//! The program: parses the command line, reads the settings, sizes the runtime, and sets the exit code.
+//! The `sarban` program: parses the command line, reads the settings, starts the runtime, and sets the exit code.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Parser;
 use sarban::api;
 use sarban::app::{self, ServeOptions};
-use sarban::cli::{self, Cli, Command, Usage};
+use sarban::cli::{self, Cli, Command, UsageError};
 use sarban::config::cores::Cores;
 use sarban::config::{Settings, SettingsErrors};
 use tokio::runtime::{Builder, Runtime};
@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Wrong usage or settings; clap's own code for the former.
+/// Exit code for wrong arguments or settings; clap uses the same code.
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             for line in format!("{error:#}").lines() {
                 eprintln!("sarban: {line}");
             }
-            let usage = error.is::<SettingsErrors>() || error.is::<Usage>();
+            let usage = error.is::<SettingsErrors>() || error.is::<UsageError>();
             if usage { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
-    // Only the first provider counts, and nothing can have installed one before.
+    // An error means that a provider is installed already, which can't be the case this early.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match command {
         Command::Serve(args) => {
@@ -42,23 +42,23 @@ fn run(command: Command) -> anyhow::Result<()> {
             let workers = settings.threads.workers(cores.whole());
             let (migrate, take_over) = (!args.no_migrate, args.take_over);
             let options = ServeOptions { migrate, take_over, workers, cores: cores.share() };
-            let runtime = threads(workers.threads)?;
-            let served = runtime.block_on(app::serve(settings, options));
-            // What hangs in a system call must not hold up the end.
+            let runtime = serve_runtime(workers.threads)?;
+            let result = runtime.block_on(app::serve(settings, options));
+            // Don't wait for threads that are blocked in a system call.
             runtime.shutdown_background();
-            served
+            result
         }
         Command::Tool(tool) => {
-            let runtime = Builder::new_current_thread().enable_all().build().context("the runtime can't be started")?;
+            let runtime = Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;
             runtime.block_on(cli::run(tool, &settings, app::read_render_context, api::endpoints))
         }
     }
 }
 
-/// A runtime with so many worker threads.
-fn threads(count: usize) -> anyhow::Result<Runtime> {
+/// Starts a runtime with this number of worker threads.
+fn serve_runtime(count: usize) -> anyhow::Result<Runtime> {
     let names = AtomicUsize::new(1);
     let name = move || format!("sarban-worker-{}", names.fetch_add(1, Ordering::Relaxed));
     let runtime = Builder::new_multi_thread().worker_threads(count).thread_name_fn(name).enable_all().build();
-    runtime.with_context(|| format!("{count} worker threads can't be started; lower UVICORN_WORKERS"))
+    runtime.with_context(|| format!("could not start {count} worker threads; lower UVICORN_WORKERS"))
 }

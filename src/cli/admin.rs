@@ -1,96 +1,95 @@
-//! `sarban admin …`: admins from the panel's own host, by whoever may run commands there.
+//! `sarban admin …`: manages admins from the panel's machine, with all rights.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Usage, database, output, terminal};
+use super::usage_error::UsageError;
+use super::{database, output, terminal};
 use crate::actions::Panel;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
-use crate::clock::Clock;
-use crate::cluster::wakeup::Wakeup;
 use crate::config::Settings;
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::store::access::admins::AdminUsage;
 
-/// What to do with admins.
+/// Commands for admins.
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
-    /// Make an admin
+    /// Create an admin
     Create(CreateArgs),
-    /// Give an admin another password, or give or take the rights of a sudo
+    /// Change an admin's password or sudo rights
     Update(UpdateArgs),
-    /// Delete an admin; the users stay, without an owner
+    /// Delete an admin; the admin's users remain, without an owner
     Delete(DeleteArgs),
-    /// Show admins
+    /// List admins
     List(ListArgs),
-    /// Make or update the sudo of SUDO_USERNAME and SUDO_PASSWORD, who also gets the users without an owner
+    /// Create or update the sudo admin of SUDO_USERNAME and SUDO_PASSWORD, who becomes the owner of users without one
     ImportFromEnv(ImportArgs),
 }
 
-/// An admin to be.
+/// Arguments of `sarban admin create`.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// The admin's name
+    /// Name of the admin
     #[arg(short, long)]
     username: Option<String>,
     #[command(flatten)]
     sudo: SudoChoice,
 }
 
-/// What should become of an admin.
+/// Arguments of `sarban admin update`.
 #[derive(Debug, Args)]
 pub struct UpdateArgs {
-    /// The admin's name
+    /// Name of the admin
     #[arg(short, long)]
     username: Option<String>,
     #[command(flatten)]
     sudo: SudoChoice,
-    /// Ask for a new password, also when something else changes
+    /// Change the password too, when --sudo or --no-sudo is given
     #[arg(long)]
     password: bool,
 }
 
-/// Whom to delete.
+/// Arguments of `sarban admin delete`.
 #[derive(Debug, Args)]
 pub struct DeleteArgs {
-    /// The admin's name
+    /// Name of the admin
     #[arg(short, long)]
     username: Option<String>,
-    /// Ask nothing
+    /// Skip the confirmation
     #[arg(short, long)]
     yes: bool,
 }
 
-/// How to import.
+/// Arguments of `sarban admin import-from-env`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// Ask nothing
+    /// Skip the confirmation
     #[arg(short, long)]
     yes: bool,
 }
 
-/// Sudo or not; neither: not said.
+/// The flags `--sudo` and `--no-sudo`, of which the last one wins.
 #[derive(Debug, Args)]
 struct SudoChoice {
-    /// May do everything
+    /// Grant sudo rights: the admin may do everything
     #[arg(long, overrides_with = "no_sudo")]
     sudo: bool,
-    /// May not
+    /// No sudo rights
     #[arg(long, overrides_with = "sudo")]
     no_sudo: bool,
 }
 
-/// Which admins to show, and how.
+/// Arguments of `sarban admin list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Only names that contain this, in any case
+    /// Only names that contain this text, ignoring case
     #[arg(short, long, default_value = "")]
     username: String,
-    /// Leave out the first ones
+    /// Number of admins to skip
     #[arg(short, long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
     offset: i64,
-    /// At most so many
+    /// Maximum number of admins
     #[arg(short, long, default_value_t = i64::MAX, hide_default_value = true, value_parser = clap::value_parser!(i64).range(0..))]
     limit: i64,
     /// Print JSON
@@ -99,15 +98,15 @@ pub struct ListArgs {
 }
 
 impl SudoChoice {
+    /// Returns none when neither flag is given.
     fn chosen(&self) -> Option<bool> {
         (self.sudo || self.no_sudo).then_some(self.sudo)
     }
 }
 
 pub(super) async fn run(command: AdminCommand, settings: &Settings) -> anyhow::Result<()> {
-    let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
-    let done = match command {
+    let panel = database::open_panel(settings).await?;
+    let result = match command {
         AdminCommand::Create(args) => create(&panel, settings, args).await,
         AdminCommand::Update(args) => update(&panel, settings, args).await,
         AdminCommand::Delete(args) => delete(&panel, args).await,
@@ -115,44 +114,44 @@ pub(super) async fn run(command: AdminCommand, settings: &Settings) -> anyhow::R
         AdminCommand::ImportFromEnv(args) => import_from_env(&panel, settings, &args).await,
     };
     panel.db.close().await;
-    done
+    result
 }
 
 async fn create(panel: &Panel, settings: &Settings, args: CreateArgs) -> anyhow::Result<()> {
     let username = terminal::username(args.username)?;
-    // A name that is taken is said before anything else is asked.
+    // Refuse a taken name before asking for the rest.
     if find(panel, &username).await?.is_some() {
-        anyhow::bail!("{username:?} exists already; change with `sarban admin update`");
+        anyhow::bail!("admin {username:?} already exists; change it with `sarban admin update`");
     }
-    let is_sudo = terminal::choice(args.sudo.chosen(), "Sudo: may this admin do everything?")?;
-    let password = terminal::password(settings)?;
+    let is_sudo = terminal::choice(args.sudo.chosen(), "Grant sudo rights (the admin may do everything)?")?;
+    let password = terminal::new_password(settings)?;
     admins::create(panel, NewAdmin::usual(username.as_str(), password, is_sudo)).await?;
-    Ok(output::line(format_args!("made {} {username:?}", kind(is_sudo)))?)
+    Ok(output::line(format_args!("created {} {username:?}", kind(is_sudo)))?)
 }
 
 async fn update(panel: &Panel, settings: &Settings, args: UpdateArgs) -> anyhow::Result<()> {
     let username = terminal::username(args.username)?;
-    existing(panel, &username).await?;
+    must_exist(panel, &username).await?;
     let is_sudo = args.sudo.chosen();
     let new_password = args.password || is_sudo.is_none() || settings.admins.password.is_some();
-    let password = if new_password { Some(terminal::password(settings)?) } else { None };
+    let password = if new_password { Some(terminal::new_password(settings)?) } else { None };
     let admin = change(panel, &username, AdminChange { password, is_sudo, ..AdminChange::default() }).await?;
-    let tokens = if new_password { " with a new password; signed in again everywhere" } else { "" };
+    let tokens = if new_password { " and its password; earlier tokens are invalid" } else { "" };
     Ok(output::line(format_args!("updated {} {username:?}{tokens}", kind(admin.is_sudo)))?)
 }
 
 async fn delete(panel: &Panel, args: DeleteArgs) -> anyhow::Result<()> {
     let username = terminal::username(args.username)?;
-    existing(panel, &username).await?;
-    terminal::confirm(args.yes, &format!("Delete the admin {username:?}?"))?;
+    must_exist(panel, &username).await?;
+    terminal::confirm(args.yes, &format!("Delete admin {username:?}?"))?;
     admins::delete(panel, Actor::Operator, &username).await?;
-    Ok(output::line(format_args!("deleted the admin {username:?}"))?)
+    Ok(output::line(format_args!("deleted admin {username:?}"))?)
 }
 
 async fn list(panel: &Panel, args: &ListArgs) -> anyhow::Result<()> {
     let (page, _) = admins::list(panel, &args.username, args.limit, args.offset).await?;
     if args.json {
-        return output::json(&page.iter().map(shown).collect::<Vec<_>>());
+        return output::json(&page.iter().map(document).collect::<Vec<_>>());
     }
     let mut table = output::table();
     table.set_header(["USERNAME", "SUDO", "ENABLED", "SERVICES", "USERS' TRAFFIC"]);
@@ -161,11 +160,11 @@ async fn list(panel: &Panel, args: &ListArgs) -> anyhow::Result<()> {
             (true, _) => "all".to_owned(),
             (false, count) => count.to_string(),
         };
-        let yes = |it: bool| if it { "yes" } else { "no" }.to_owned();
+        let yes_or_no = |it: bool| if it { "yes" } else { "no" }.to_owned();
         table.add_row([
             output::plain(&admin.username),
-            yes(admin.is_sudo),
-            yes(admin.enabled),
+            yes_or_no(admin.is_sudo),
+            yes_or_no(admin.enabled),
             services,
             output::bytes(*users_data_usage),
         ]);
@@ -175,21 +174,21 @@ async fn list(panel: &Panel, args: &ListArgs) -> anyhow::Result<()> {
 
 async fn import_from_env(panel: &Panel, settings: &Settings, args: &ImportArgs) -> anyhow::Result<()> {
     let Some((username, password)) = settings.admins.sudo.clone() else {
-        return Err(
-            Usage("there is no admin in the environment; set SUDO_USERNAME and SUDO_PASSWORD".to_owned()).into()
-        );
+        return Err(UsageError::new("SUDO_USERNAME and SUDO_PASSWORD are not set; set both").into());
     };
     let (done, admin) = match find(panel, &username).await? {
-        None => ("made", admins::create(panel, NewAdmin::usual(username.as_str(), password, true)).await?),
+        None => ("created", admins::create(panel, NewAdmin::usual(username.as_str(), password, true)).await?),
         Some(_) => {
-            let question = format!("{username:?} exists: make it a sudo with the password of SUDO_PASSWORD?");
+            let question =
+                format!("Admin {username:?} already exists. Grant it sudo rights and the password of SUDO_PASSWORD?");
             terminal::confirm(args.yes, &question)?;
             ("updated", change(panel, &username, as_sudo(password)).await?)
         }
     };
     let adopted = admins::adopt_users(panel, &admin).await?;
-    output::line(format_args!("{done} sudo {username:?}; {adopted} users without an owner are now its own"))?;
-    Ok(output::line("take SUDO_USERNAME and SUDO_PASSWORD out of the environment now: nothing else needs them")?)
+    let users = if adopted == 1 { "1 user" } else { &format!("{adopted} users") };
+    output::line(format_args!("{done} sudo admin {username:?}, and made it the owner of {users} without an owner"))?;
+    Ok(output::line("remove SUDO_USERNAME and SUDO_PASSWORD from the environment now; only this command reads them")?)
 }
 
 fn as_sudo(password: Secret) -> AdminChange {
@@ -204,9 +203,11 @@ async fn find(panel: &Panel, username: &str) -> anyhow::Result<Option<Admin>> {
     }
 }
 
-async fn existing(panel: &Panel, username: &str) -> anyhow::Result<Admin> {
-    let found = find(panel, username).await?;
-    found.ok_or_else(|| anyhow::anyhow!("there is no admin {username:?}; see them all with `sarban admin list`"))
+async fn must_exist(panel: &Panel, username: &str) -> anyhow::Result<()> {
+    match find(panel, username).await? {
+        Some(_) => Ok(()),
+        None => anyhow::bail!("admin {username:?} not found; `sarban admin list` shows all admins"),
+    }
 }
 
 async fn change(panel: &Panel, username: &str, change: AdminChange) -> anyhow::Result<Admin> {
@@ -214,11 +215,11 @@ async fn change(panel: &Panel, username: &str, change: AdminChange) -> anyhow::R
 }
 
 const fn kind(is_sudo: bool) -> &'static str {
-    if is_sudo { "sudo" } else { "admin" }
+    if is_sudo { "sudo admin" } else { "admin" }
 }
 
-/// The same fields as in the API.
-fn shown(AdminUsage { admin, users_data_usage }: &AdminUsage) -> Value {
+/// The admin as JSON, with the fields that the API has.
+fn document(AdminUsage { admin, users_data_usage }: &AdminUsage) -> Value {
     json!({
         "username": admin.username,
         "is_sudo": admin.is_sudo,

@@ -1,9 +1,10 @@
-//! `sarban completions`: what a shell needs to complete the commands.
+//! `sarban completions`: prints a completion script for a shell.
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, output};
+use super::args::Cli;
+use super::output;
 
 pub(super) fn run(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();

@@ -1,39 +1,45 @@
-//! The database as a command needs it: one connection, opened for a moment.
+//! Opens the database for a command, with a single connection.
 
 use std::time::Duration;
 
 use anyhow::Context;
 
-use super::Usage;
+use super::usage_error::UsageError;
+use crate::actions::Panel;
+use crate::clock::Clock;
+use crate::cluster::wakeup::Wakeup;
 use crate::config::Settings;
 use crate::config::database_url::DatabaseUrl;
 use crate::store::migrate;
 use crate::store::{Db, OpenOptions};
 
-/// A person waits.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for a connection and for a lock. Short, because a person waits.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Opens the database at `url`, whatever its schema.
 pub(super) async fn open(url: DatabaseUrl, settings: &Settings) -> anyhow::Result<Db> {
     let options = OpenOptions {
         url,
         connections: 1,
         statement_cache: settings.database.statement_cache,
         application_name: "sarban command".to_owned(),
-        acquire_timeout: PATIENCE,
-        busy_timeout: PATIENCE,
+        acquire_timeout: TIMEOUT,
+        busy_timeout: TIMEOUT,
         read_only: false,
     };
-    Db::open(&options).await.context("the database can't be opened; look at SQLALCHEMY_DATABASE_URL and at the server")
+    Db::open(&options)
+        .await
+        .context("could not open the database; check SQLALCHEMY_DATABASE_URL and that the database server is running")
 }
 
-/// With all tables. An empty database gets them, so that the first admin can be made before the first start; one that
-/// is in use is not changed on the way.
+/// Opens the panel's database, which must have all migrations. An empty database gets them, so that the first admin can
+/// be created before the first start. A database in use is not migrated, because panels of the old version may be running.
 pub(super) async fn open_migrated(settings: &Settings) -> anyhow::Result<Db> {
     let db = open(settings.database.url.clone(), settings).await?;
     match migrate::pending(&db).await? {
         0 => Ok(db),
         pending if i64::try_from(pending) == Ok(migrate::LATEST) => {
-            // By the direct address: a pooler may not carry what migrations need.
+            // Migrations need the direct address: pgbouncer does not support all that they do.
             let direct = open(settings.database.direct_url().clone(), settings).await?;
             let migrated = migrate::migrate(&direct).await;
             direct.close().await;
@@ -42,7 +48,13 @@ pub(super) async fn open_migrated(settings: &Settings) -> anyhow::Result<Db> {
         }
         pending => {
             let migrations = if pending == 1 { "migration is" } else { "migrations are" };
-            Err(Usage(format!("{pending} {migrations} pending; apply with `sarban migrate` first")).into())
+            Err(UsageError(format!("{pending} {migrations} pending; run `sarban migrate` first")).into())
         }
     }
+}
+
+/// Opens the panel's database for use cases.
+pub(super) async fn open_panel(settings: &Settings) -> anyhow::Result<Panel> {
+    let db = open_migrated(settings).await?;
+    Ok(Panel { db, clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() })
 }

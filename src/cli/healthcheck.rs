@@ -1,4 +1,4 @@
-//! `sarban healthcheck`: asks the panel of this host whether it is alive, for a container's probe.
+//! `sarban healthcheck`: requests `/health/live` from the panel on this machine, for container probes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -11,40 +11,43 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{any_certificate, output};
+use super::{output, unverified_tls};
 use crate::config::Settings;
 
-/// A panel that turns answers within milliseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for connection and response. A panel that works responds within milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-/// Enough for the first line of an answer.
-const FIRST_LINE: u64 = 64;
+/// Bytes that are read of the response: enough for the status line.
+const STATUS_LINE: u64 = 64;
 
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
-    let asked = tokio::time::timeout(PATIENCE, ask(settings));
-    let status = asked.await.context("the panel does not answer")?.context("the panel can't be asked")?;
+    let response = tokio::time::timeout(TIMEOUT, request(settings));
+    let status = response
+        .await
+        .with_context(|| format!("the panel did not respond within {} s", TIMEOUT.as_secs()))?
+        .context("could not connect to the panel")?;
     match status.as_str() {
         "200" => Ok(output::line("alive")?),
-        status => bail!("the panel answers {status} and not 200"),
+        status => bail!("the panel responded with status {status} instead of 200"),
     }
 }
 
-/// The status of the answer.
-async fn ask(settings: &Settings) -> anyhow::Result<String> {
+/// Connects to the panel, and returns the status of the response.
+async fn request(settings: &Settings) -> anyhow::Result<String> {
     if let Some(path) = &settings.http.uds {
         let stream = UnixStream::connect(path).await.with_context(|| format!("socket {}", path.display()))?;
-        return ask_through(stream, settings.tls.is_some()).await;
+        return request_over(stream, settings.tls.is_some()).await;
     }
     let (host, port) = (reachable(&settings.http.host), settings.http.port);
     let stream = TcpStream::connect((host.as_str(), port)).await.with_context(|| format!("{host} port {port}"))?;
-    ask_through(stream, settings.tls.is_some()).await
+    request_over(stream, settings.tls.is_some()).await
 }
 
-async fn ask_through(stream: impl AsyncRead + AsyncWrite + Unpin, tls: bool) -> anyhow::Result<String> {
+async fn request_over(stream: impl AsyncRead + AsyncWrite + Unpin, tls: bool) -> anyhow::Result<String> {
     if !tls {
         return status(stream).await;
     }
-    let config = any_certificate::client_config(Arc::new(aws_lc_rs::default_provider()))?;
+    let config = unverified_tls::client_config(Arc::new(aws_lc_rs::default_provider()))?;
     let stream = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost")?, stream).await?;
     status(stream).await
 }
@@ -52,17 +55,17 @@ async fn ask_through(stream: impl AsyncRead + AsyncWrite + Unpin, tls: bool) -> 
 async fn status(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> anyhow::Result<String> {
     stream.write_all(REQUEST).await?;
     stream.flush().await?;
-    let mut answer = Vec::new();
-    stream.take(FIRST_LINE).read_to_end(&mut answer).await?;
-    let answer = String::from_utf8_lossy(&answer);
-    let mut words = answer.lines().next().unwrap_or_default().split(' ');
+    let mut response = Vec::new();
+    stream.take(STATUS_LINE).read_to_end(&mut response).await?;
+    let response = String::from_utf8_lossy(&response);
+    let mut words = response.lines().next().unwrap_or_default().split(' ');
     match (words.next(), words.next()) {
         (Some(version), Some(status)) if version.starts_with("HTTP/1.") => Ok(status.to_owned()),
-        _ => bail!("what answers there is not a panel"),
+        _ => bail!("the response is not HTTP; check UVICORN_PORT and UVICORN_SSL_CERTFILE"),
     }
 }
 
-/// An address to connect to, where the panel listens on all of them.
+/// Returns an address to connect to: the loopback address if the panel listens on all addresses.
 fn reachable(host: &str) -> String {
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_the_status_of_whatever_answers() {
+    async fn status_is_read_only_from_http_responses() {
         assert_eq!(status_of("HTTP/1.1 200 OK\r\n\r\n").await.expect("a status"), "200");
         assert_eq!(status_of("HTTP/1.1 503 \r\ncontent-length: 0\r\n\r\n").await.expect("a status"), "503");
         assert!(status_of("SSH-2.0-x\r\n").await.is_err());
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_listens_everywhere_is_reached_here() {
+    fn unspecified_address_is_reached_by_loopback() {
         for (host, address) in [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.1", "10.0.0.1"), ("panel", "panel")] {
             assert_eq!(reachable(host), address);
         }

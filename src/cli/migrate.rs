@@ -1,4 +1,4 @@
-//! `sarban migrate`: brings the schema up to date, for a stack's one-shot job.
+//! `sarban migrate`: applies pending migrations.
 
 use super::{database, output};
 use crate::config::Settings;

@@ -1,40 +1,42 @@
-//! What commands print: to a reader that may have gone away, without a panic.
+//! Output of commands. A reader that closes its end of the pipe is not an error.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-/// Prints a line, or several.
-pub(super) fn line(text: impl std::fmt::Display) -> io::Result<()> {
-    match writeln!(io::stdout().lock(), "{text}") {
-        // `sarban … | head -1`: the reader has what it wanted.
+/// Prints a line, or several, to stdout.
+pub(super) fn line(text: impl Display) -> io::Result<()> {
+    write_line(io::stdout().lock(), text)
+}
+
+/// Prints a remark to stderr, so that a pipe or a file gets only the result.
+pub(super) fn note(text: impl Display) -> io::Result<()> {
+    write_line(io::stderr().lock(), text)
+}
+
+fn write_line(mut stream: impl Write, text: impl Display) -> io::Result<()> {
+    match writeln!(stream, "{text}") {
+        // `sarban … | head -1` closes the pipe after the first line.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done,
+        result => result,
     }
 }
 
-/// Tells something beside the result: on stderr, so that a pipe or a file gets the result alone.
-pub(super) fn note(text: impl std::fmt::Display) -> io::Result<()> {
-    match writeln!(io::stderr().lock(), "{text}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done,
-    }
-}
-
-/// Prints JSON for another program.
+/// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(serde_json::to_string_pretty(value)?)?)
 }
 
-/// A table to be filled.
+/// Returns an empty table.
 pub(super) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 
-/// Prints a table without lines, which `awk` can read too.
+/// Prints a table without rules, so that `awk` can read it.
 pub(super) fn print(mut table: Table) -> io::Result<()> {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -42,13 +44,12 @@ pub(super) fn print(mut table: Table) -> io::Result<()> {
     line(table.trim_fmt())
 }
 
-/// A name for a terminal: control characters could move its cursor or worse.
+/// Replaces control characters, which could steer the terminal.
 pub(super) fn plain(text: &str) -> String {
     text.replace(char::is_control, "\u{FFFD}")
 }
 
-/// A number of bytes as people read it.
-#[allow(clippy::cast_precision_loss)]
+/// Formats a number of bytes with a binary unit.
 pub(super) fn bytes(count: i64) -> String {
     const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut number = count as f64;
@@ -60,12 +61,17 @@ pub(super) fn bytes(count: i64) -> String {
     if unit == 0 { format!("{count} B") } else { format!("{number:.2} {}", UNITS[unit]) }
 }
 
+/// Converts bytes to whole MiB, rounded down.
+pub(super) const fn whole_mib(bytes: u64) -> u64 {
+    bytes / 1_048_576
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn bytes_as_people_read_them() {
+    fn bytes_have_a_unit_and_two_decimals() {
         for (count, text) in
             [(0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (1_610_612_736, "1.50 GiB"), (i64::MAX, "8.00 EiB")]
         {
@@ -74,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_can_not_steer_the_terminal() {
+    fn control_characters_are_replaced() {
         assert_eq!(plain("\u{1b}[2Jسارا"), "\u{FFFD}[2Jسارا");
     }
 }

@@ -1,4 +1,4 @@
-//! `sarban subscription …`: a user's link, and what a client program would get from it.
+//! `sarban subscription …`: shows a user's link, and the configuration that a client gets from it.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,28 +11,29 @@ use clap::{Args, Subcommand};
 use rand::Rng;
 use serde_json::json;
 
-use super::{FindSurroundings, chance, database, output, terminal, user};
+use super::{database, output, rng, terminal, user};
 use crate::actions::Panel;
-use crate::actions::subscriptions::SourceCache;
-use crate::clock::Clock;
-use crate::cluster::wakeup::Wakeup;
+use crate::actions::subscriptions::{RenderContext, SourceCache};
 use crate::config::Settings;
 use crate::domain::host::variables::HostVariables;
 use crate::subscription::{Format, LeftOut, Rendered, Request, render};
 
-/// What to show of a subscription.
+/// Finds the templates and addresses that rendering needs besides the database; `app` has the implementation.
+pub type FindRenderContext = fn(&Settings) -> anyhow::Result<RenderContext>;
+
+/// Commands for subscriptions.
 #[derive(Debug, Subcommand)]
 pub enum SubscriptionCommand {
-    /// Print the link for a user's apps
+    /// Print a user's subscription link
     GetLink(LinkArgs),
-    /// Print the configuration that a client program gets
+    /// Print the configuration that a client gets
     GetConfig(ConfigArgs),
 }
 
-/// Whose link.
+/// Arguments of `sarban subscription get-link`.
 #[derive(Debug, Args)]
 pub struct LinkArgs {
-    /// The user's name
+    /// Name of the user
     #[arg(short, long)]
     username: Option<String>,
     /// Print JSON
@@ -40,19 +41,19 @@ pub struct LinkArgs {
     json: bool,
 }
 
-/// Whose configuration, and how.
+/// Arguments of `sarban subscription get-config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// The user's name
+    /// Name of the user
     #[arg(short, long)]
     username: Option<String>,
-    /// What kind
+    /// Format of the configuration
     #[arg(short, long, default_value = "links", value_parser = PossibleValuesParser::new(Format::client_types()))]
     format: String,
-    /// In base64
+    /// Encode the output in base64
     #[arg(long)]
     base64: bool,
-    /// Into this file, which must not be there yet, instead of onto the terminal
+    /// File to write to, in place of stdout; it must not exist
     #[arg(short, long)]
     output: Option<PathBuf>,
 }
@@ -60,22 +61,21 @@ pub struct ConfigArgs {
 pub(super) async fn run(
     command: SubscriptionCommand,
     settings: &Settings,
-    render_context: FindSurroundings,
+    render_context: FindRenderContext,
 ) -> anyhow::Result<()> {
-    let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
-    let done = match command {
+    let panel = database::open_panel(settings).await?;
+    let result = match command {
         SubscriptionCommand::GetLink(args) => link(&panel, settings, args).await,
         SubscriptionCommand::GetConfig(args) => config(&panel, settings, render_context, args).await,
     };
     panel.db.close().await;
-    done
+    result
 }
 
 async fn link(panel: &Panel, settings: &Settings, args: LinkArgs) -> anyhow::Result<()> {
     let username = terminal::username(args.username)?;
     let user = user::find(panel, &username).await?;
-    let mut rng = chance()?;
+    let mut rng = rng::seeded()?;
     let url = user.subscription_url(&settings.subscription.url_prefix, || rng.next_u64()).unwrap_or_default();
     if args.json {
         return output::json(&json!({"username": username, "subscription_url": url}));
@@ -86,7 +86,7 @@ async fn link(panel: &Panel, settings: &Settings, args: LinkArgs) -> anyhow::Res
 async fn config(
     panel: &Panel,
     settings: &Settings,
-    render_context: FindSurroundings,
+    render_context: FindRenderContext,
     args: ConfigArgs,
 ) -> anyhow::Result<()> {
     let username = terminal::username(args.username)?;
@@ -101,11 +101,11 @@ async fn config(
         derivation: render_context.derivation,
         user_agent: "",
     };
-    // The argument's parser takes no other words.
+    // The argument parser accepts only known formats.
     let format = Format::from_client_type(&args.format).unwrap_or(Format::Links);
-    let Rendered { body: mut text, left_out, template_error } = render(format, &request, &mut chance()?);
+    let Rendered { body: mut text, left_out, template_error } = render(format, &request, &mut rng::seeded()?);
     for LeftOut { host, reason } in left_out {
-        output::note(format_args!("host {host} is left out: {reason}"))?;
+        output::note(format_args!("host {host} left out: {reason}"))?;
     }
     if let Some(error) = template_error {
         return Err(error.into());
@@ -114,8 +114,7 @@ async fn config(
         text = STANDARD.encode(text);
     }
     let Some(path) = args.output else { return Ok(output::line(text)?) };
-    // Not over something that somebody may want to keep.
-    let file = std::fs::File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
-    file.with_context(|| format!("{} can't be written", path.display()))?;
+    let written = std::fs::File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.with_context(|| format!("could not write {}", path.display()))?;
     Ok(output::line(format_args!("wrote {}", path.display()))?)
 }

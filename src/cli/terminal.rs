@@ -1,88 +1,92 @@
-//! Questions to the person at the terminal; without one, the error says how to answer beforehand.
+//! Questions to the person at the terminal. Without a terminal, the error names the argument or setting to use instead.
 
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 
-use super::Usage;
+use super::usage_error::UsageError;
 use crate::config::Settings;
 use crate::config::secret::Secret;
 
-/// Whether there is somebody to ask.
-fn is_here() -> bool {
+const NO_TERMINAL_FOR_PASSWORD: &str = "no terminal to ask for the password; set SARBAN_ADMIN_PASSWORD";
+
+fn is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// The name that was given, or else asked for.
-pub(super) fn username(given: Option<String>) -> anyhow::Result<String> {
-    let username = match given {
+/// Returns the name that is given as an argument, or asks for it.
+pub(super) fn username(argument: Option<String>) -> anyhow::Result<String> {
+    let username = match argument {
         Some(username) => username,
-        None if is_here() => ask("Username: ")?,
-        None => return Err(Usage("whose? Give the name with --username".to_owned()).into()),
+        None if is_terminal() => ask("Username: ")?,
+        None => return Err(UsageError::new("the username is missing; give it with --username").into()),
     };
-    if username.is_empty() { Err(Usage("a name can't be empty".to_owned()).into()) } else { Ok(username) }
+    if username.is_empty() {
+        return Err(UsageError::new("the username is empty; give it with --username").into());
+    }
+    Ok(username)
 }
 
-/// The password of the environment, or else asked for, twice and hidden.
-pub(super) fn password(settings: &Settings) -> anyhow::Result<Secret> {
+/// Returns `SARBAN_ADMIN_PASSWORD`, or asks for a new password, twice and without echo.
+pub(super) fn new_password(settings: &Settings) -> anyhow::Result<Secret> {
     if let Some(password) = &settings.admins.password {
         return Ok(password.clone());
     }
-    if !is_here() {
-        return Err(Usage("there is no terminal to ask for the password; set SARBAN_ADMIN_PASSWORD".to_owned()).into());
+    if !is_terminal() {
+        return Err(UsageError::new(NO_TERMINAL_FOR_PASSWORD).into());
     }
-    let password = hidden("Password: ")?;
+    let password = ask_hidden("Password: ")?;
     if password.is_empty() {
-        return Err(Usage("a password can't be empty".to_owned()).into());
+        return Err(UsageError::new("the password is empty; nothing was changed").into());
     }
-    if hidden("The same again: ")? != password {
-        return Err(Usage("the two passwords differ; nothing was changed".to_owned()).into());
+    if ask_hidden("Repeat the password: ")? != password {
+        return Err(UsageError::new("the two passwords differ; nothing was changed").into());
     }
     Ok(Secret::new(password))
 }
 
-/// The password of somebody who has one: of the environment, or else asked for, once and hidden.
-pub(super) fn known_password(settings: &Settings) -> anyhow::Result<Secret> {
+/// Returns `SARBAN_ADMIN_PASSWORD`, or asks for the password of an existing admin, once and without echo.
+pub(super) fn existing_password(settings: &Settings) -> anyhow::Result<Secret> {
     match &settings.admins.password {
         Some(password) => Ok(password.clone()),
-        None if is_here() => hidden("Password: ").map(Secret::new),
-        None => Err(Usage("there is no terminal to ask for the password; set SARBAN_ADMIN_PASSWORD".to_owned()).into()),
+        None if is_terminal() => ask_hidden("Password: ").map(Secret::new),
+        None => Err(UsageError::new(NO_TERMINAL_FOR_PASSWORD).into()),
     }
 }
 
-/// What was chosen, or else asked for; without a terminal, no.
-pub(super) fn choice(chosen: Option<bool>, question: &str) -> anyhow::Result<bool> {
-    match chosen {
+/// Returns the choice that is given as an argument, or asks; without a terminal the answer is no.
+pub(super) fn choice(argument: Option<bool>, question: &str) -> anyhow::Result<bool> {
+    match argument {
         Some(chosen) => Ok(chosen),
-        None if is_here() => yes(question),
+        None if is_terminal() => ask_yes_or_no(question),
         None => Ok(false),
     }
 }
 
-/// Asks before something that can't be undone, unless `-y` said yes already. Not agreed: an error that ends the command.
-pub(super) fn confirm(agreed: bool, question: &str) -> anyhow::Result<()> {
-    if agreed {
+/// Asks for confirmation, unless `-y` was given. A refusal is an error, which ends the command.
+pub(super) fn confirm(confirmed: bool, question: &str) -> anyhow::Result<()> {
+    if confirmed {
         return Ok(());
     }
-    if !is_here() {
-        return Err(Usage(format!("{question} There is no terminal to ask; agree with -y")).into());
+    if !is_terminal() {
+        return Err(UsageError(format!("{question} No terminal to ask; confirm with -y")).into());
     }
-    if yes(question)? { Ok(()) } else { anyhow::bail!("nothing was changed") }
+    if ask_yes_or_no(question)? { Ok(()) } else { anyhow::bail!("not confirmed; nothing was changed") }
 }
 
-fn yes(question: &str) -> anyhow::Result<bool> {
+fn ask_yes_or_no(question: &str) -> anyhow::Result<bool> {
     Ok(matches!(ask(&format!("{question} [y/N] "))?.to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Asks on stderr: stdout is for what the command gives.
+/// Asks on stderr, because stdout is for the command's result.
 fn ask(question: &str) -> anyhow::Result<String> {
     let mut terminal = io::stderr().lock();
-    write!(terminal, "{question}").and_then(|()| terminal.flush()).context("the terminal can't be written to")?;
+    write!(terminal, "{question}").and_then(|()| terminal.flush()).context("could not write to the terminal")?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("the terminal can't be read")?;
+    io::stdin().read_line(&mut answer).context("could not read from the terminal")?;
     Ok(answer.trim().to_owned())
 }
 
-fn hidden(question: &str) -> anyhow::Result<String> {
-    rpassword::prompt_password(question).context("the terminal can't be read")
+fn ask_hidden(question: &str) -> anyhow::Result<String> {
+    rpassword::prompt_password(question).context("could not read from the terminal")
 }

@@ -1,14 +1,14 @@
-//! `sarban user …`: users from the panel's own host, by whoever may run commands there.
+//! `sarban user …`: lists users and changes their owner from the panel's machine, with all rights.
+
+use std::io;
 
 use clap::{Args, Subcommand};
 use rand::Rng;
 
-use super::{chance, database, output, terminal};
+use super::{database, output, rng, terminal};
 use crate::actions::Panel;
 use crate::actions::users::totals::TotalCache;
 use crate::actions::users::{self, UserError};
-use crate::clock::Clock;
-use crate::cluster::wakeup::Wakeup;
 use crate::config::Settings;
 use crate::domain::admin::Admin;
 use crate::domain::ids::AdminId;
@@ -16,58 +16,57 @@ use crate::domain::user::User;
 use crate::domain::user::document::UserDocument;
 use crate::store::users::list::{Names, UserFilter, UserSort, UserWindow};
 
-/// What to do with users.
+/// Commands for users.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Show users
+    /// List users
     List(ListArgs),
-    /// Give a user to another admin
+    /// Change the owner of a user
     SetOwner(SetOwnerArgs),
 }
 
-/// Which users to show, and how.
+/// Arguments of `sarban user list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Only names that contain this, in any case
+    /// Only names that contain this text, ignoring case
     #[arg(short, long, default_value = "")]
     username: String,
     /// Only the users of this admin
     #[arg(long, visible_alias = "admin")]
     owner: Option<String>,
-    /// Leave out the first ones
+    /// Number of users to skip
     #[arg(short, long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
     offset: i64,
-    /// At most so many
+    /// Maximum number of users
     #[arg(short, long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(0..))]
     limit: i64,
-    /// Print JSON, as the API gives it
+    /// Print JSON, with the fields that the API has
     #[arg(long)]
     json: bool,
 }
 
-/// Who gets whom.
+/// Arguments of `sarban user set-owner`.
 #[derive(Debug, Args)]
 pub struct SetOwnerArgs {
-    /// The user's name
+    /// Name of the user
     #[arg(short, long)]
     username: Option<String>,
-    /// The admin's name
+    /// Name of the admin who becomes the owner
     #[arg(long, visible_alias = "admin")]
     owner: String,
-    /// Ask nothing
+    /// Skip the confirmation
     #[arg(short, long)]
     yes: bool,
 }
 
 pub(super) async fn run(command: UserCommand, settings: &Settings) -> anyhow::Result<()> {
-    let db = database::open_migrated(settings).await?;
-    let panel = Panel { db, clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
-    let done = match command {
+    let panel = database::open_panel(settings).await?;
+    let result = match command {
         UserCommand::List(args) => list(&panel, settings, args).await,
         UserCommand::SetOwner(args) => set_owner(&panel, args).await,
     };
     panel.db.close().await;
-    done
+    result
 }
 
 async fn list(panel: &Panel, settings: &Settings, args: ListArgs) -> anyhow::Result<()> {
@@ -76,17 +75,27 @@ async fn list(panel: &Panel, settings: &Settings, args: ListArgs) -> anyhow::Res
     let totals = TotalCache::default();
     let (page, total) = users::list(panel, &totals, &operator(), filter, args.owner.as_deref(), window)
         .await
-        .map_err(|error| told(error, "", args.owner.as_deref().unwrap_or_default()))?;
-    let mut rng = chance()?;
+        .map_err(|error| explained(error, "", args.owner.as_deref().unwrap_or_default()))?;
+    let mut rng = rng::seeded()?;
     let now = panel.clock.now();
     let document = |user: User| UserDocument::of(user, &settings.subscription.url_prefix, now, || rng.next_u64());
-    let shown: Vec<UserDocument> = page.into_iter().map(document).collect();
+    let documents: Vec<UserDocument> = page.into_iter().map(document).collect();
     if args.json {
-        return output::json(&shown);
+        return output::json(&documents);
     }
+    print_table(&documents)?;
+    let end = args.offset + i64::try_from(documents.len())?;
+    if end < total {
+        let shown = documents.len();
+        output::line(format_args!("\n{shown} of {total} users; see more with --offset {end} --limit N"))?;
+    }
+    Ok(())
+}
+
+fn print_table(users: &[UserDocument]) -> io::Result<()> {
     let mut table = output::table();
     table.set_header(["ID", "USERNAME", "OWNER", "STATE", "USED", "LIMIT", "EXPIRES"]);
-    for user in &shown {
+    for user in users {
         table.add_row([
             user.id.to_string(),
             output::plain(&user.username),
@@ -97,12 +106,7 @@ async fn list(panel: &Panel, settings: &Settings, args: ListArgs) -> anyhow::Res
             user.expire_date.map_or_else(|| "-".to_owned(), |date| date.naive_iso()),
         ]);
     }
-    output::print(table)?;
-    let shown = i64::try_from(shown.len())?;
-    if args.offset + shown < total {
-        output::line(format_args!("\n{shown} of {total}; see more with --offset {} --limit N", args.offset + shown))?;
-    }
-    Ok(())
+    output::print(table)
 }
 
 const fn state(user: &UserDocument) -> &'static str {
@@ -118,28 +122,29 @@ const fn state(user: &UserDocument) -> &'static str {
 async fn set_owner(panel: &Panel, args: SetOwnerArgs) -> anyhow::Result<()> {
     let username = terminal::username(args.username)?;
     let user = find(panel, &username).await?;
-    let before = user.owner.map_or_else(|| "nobody".to_owned(), |owner| format!("{:?}", owner.username));
-    terminal::confirm(args.yes, &format!("Give {username:?}, who belongs to {before}, to {:?}?", args.owner))?;
+    let before = user.owner.map_or_else(|| "no owner".to_owned(), |owner| format!("owner {:?}", owner.username));
+    terminal::confirm(args.yes, &format!("Change the owner of {username:?} ({before}) to {:?}?", args.owner))?;
     users::set_owner(panel, &operator(), &username, &args.owner)
         .await
-        .map_err(|error| told(error, &username, &args.owner))?;
-    Ok(output::line(format_args!("{username:?} belongs to {:?} now", args.owner))?)
+        .map_err(|error| explained(error, &username, &args.owner))?;
+    Ok(output::line(format_args!("the owner of {username:?} is now {:?}", args.owner))?)
 }
 
-/// The user of that name.
+/// Returns the user with this name.
 pub(super) async fn find(panel: &Panel, username: &str) -> anyhow::Result<User> {
-    users::get(panel, &operator(), username).await.map_err(|error| told(error, username, ""))
+    users::get(panel, &operator(), username).await.map_err(|error| explained(error, username, ""))
 }
 
-fn told(error: UserError, username: &str, owner: &str) -> anyhow::Error {
+/// Adds the name and the next step to the error.
+fn explained(error: UserError, username: &str, owner: &str) -> anyhow::Error {
     match error {
-        UserError::NotFound => anyhow::anyhow!("there is no user {username:?}; see them all with `sarban user list`"),
-        UserError::NoSuchAdmin => anyhow::anyhow!("there is no admin {owner:?}; see them all with `sarban admin list`"),
+        UserError::NotFound => anyhow::anyhow!("user {username:?} not found; `sarban user list` shows all users"),
+        UserError::NoSuchAdmin => anyhow::anyhow!("admin {owner:?} not found; `sarban admin list` shows all admins"),
         other => other.into(),
     }
 }
 
-/// Whoever may run commands on the panel's host may do what a sudo may.
+/// The rights of a command, which are those of a sudo admin.
 const fn operator() -> Admin {
     Admin {
         id: AdminId(0),

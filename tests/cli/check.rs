@@ -1,4 +1,4 @@
-//! `sarban check` on a real panel: what it measures, and that it notifications what is wrong.
+//! `sarban check` on a running panel.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Box, Ran};
+use super::{Output, WorkDir};
 
-/// A panel in this folder; dropped, it is killed.
+/// A panel that is killed when this is dropped.
 struct Panel {
     child: Child,
     url: String,
@@ -22,7 +22,7 @@ impl Drop for Panel {
     }
 }
 
-fn start(home: &Box, settings: &[(&str, &str)]) -> Panel {
+fn start(dir: &WorkDir, settings: &[(&str, &str)]) -> Panel {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let address = [("UVICORN_HOST", "127.0.0.1"), ("UVICORN_PORT", port.as_str())];
     let child = Command::new(env!("CARGO_BIN_EXE_sarban"))
@@ -30,43 +30,43 @@ fn start(home: &Box, settings: &[(&str, &str)]) -> Panel {
         .env_clear()
         .envs(address)
         .envs(settings.iter().copied())
-        .current_dir(home.0.path())
+        .current_dir(dir.0.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let panel = Panel { child, url: format!("http://127.0.0.1:{port}") };
     let limit = Instant::now() + Duration::from_secs(30);
-    while home.run(&["healthcheck"], &address).code != Some(0) {
-        assert!(Instant::now() < limit, "no panel within 30 s");
+    while dir.run(&["healthcheck"], &address).code != Some(0) {
+        assert!(Instant::now() < limit, "the panel did not start within 30 s");
         std::thread::sleep(Duration::from_millis(50));
     }
     panel
 }
 
-fn check(home: &Box, url: &str, more: &[&str]) -> Ran {
+fn check(dir: &WorkDir, url: &str, more: &[&str]) -> Output {
     let arguments = [&["check", "--url", url, "-u", "root"], more].concat();
-    home.run(&arguments, &[("SARBAN_ADMIN_PASSWORD", "rootpass")])
+    dir.run(&arguments, &[("SARBAN_ADMIN_PASSWORD", "rootpass")])
 }
 
-fn steps(ran: &Ran) -> Vec<(String, bool, String)> {
-    let steps: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+fn steps(output: &Output) -> Vec<(String, bool, String)> {
+    let steps: Vec<Value> = serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let text = |step: &Value, field: &str| step[field].as_str().expect("a text").to_owned();
     steps
         .iter()
-        .map(|step| (text(step, "name"), step["passed"].as_bool().expect("a verdict"), text(step, "measured")))
+        .map(|step| (text(step, "name"), step["passed"].as_bool().expect("a boolean"), text(step, "measured")))
         .collect()
 }
 
 #[test]
-fn a_panel_that_works_passes_all_five_steps() {
-    let home = Box::new();
-    home.run(&["admin", "create", "-u", "root", "--sudo"], &[("SARBAN_ADMIN_PASSWORD", "rootpass")]).well();
+fn working_panel_passes_all_five_steps() {
+    let dir = WorkDir::new();
+    dir.run(&["admin", "create", "-u", "root", "--sudo"], &[("SARBAN_ADMIN_PASSWORD", "rootpass")]).expect_success();
     let tasks = [("TASKS_RECORD_USER_USAGES_INTERVAL", "1"), ("TASKS_REVIEW_USERS_INTERVAL", "1")];
-    let panel = start(&home, &tasks);
-    let ran = check(&home, &panel.url, &["--json", "--watch", "10", "--load", "1", "--p95", "60000"]);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    let steps = steps(&ran);
+    let panel = start(&dir, &tasks);
+    let output = check(&dir, &panel.url, &["--json", "--watch", "10", "--load", "1", "--p95", "60000"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let steps = steps(&output);
     let names: Vec<&str> = steps.iter().map(|(name, ..)| name.as_str()).collect();
     assert_eq!(names, ["starts", "endpoints", "tasks", "speed", "memory"]);
     assert!(steps[0].2.contains("scheduler leader"), "{steps:?}");
@@ -74,23 +74,23 @@ fn a_panel_that_works_passes_all_five_steps() {
 }
 
 #[test]
-fn what_is_out_of_bounds_does_not_pass() {
-    let home = Box::new();
-    home.run(&["admin", "create", "-u", "root", "--sudo"], &[("SARBAN_ADMIN_PASSWORD", "rootpass")]).well();
-    // Its metrics are for somebody else, and no task comes within the time.
-    let panel = start(&home, &[("METRICS_TOKEN", "other")]);
-    let ran = check(&home, &panel.url, &["--json", "--watch", "1", "--p95", "0"]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    let passed: Vec<bool> = steps(&ran).iter().map(|(_, passed, _)| *passed).collect();
-    assert_eq!(passed, [true, true, false, false, false], "{ran:?}");
-    assert!(ran.stderr.contains("3 steps of 5"), "{ran:?}");
+fn values_out_of_bounds_fail_their_steps() {
+    let dir = WorkDir::new();
+    dir.run(&["admin", "create", "-u", "root", "--sudo"], &[("SARBAN_ADMIN_PASSWORD", "rootpass")]).expect_success();
+    // `check` does not have this token, and no task is due within its time.
+    let panel = start(&dir, &[("METRICS_TOKEN", "other")]);
+    let output = check(&dir, &panel.url, &["--json", "--watch", "1", "--p95", "0"]);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let passed: Vec<bool> = steps(&output).iter().map(|(_, passed, _)| *passed).collect();
+    assert_eq!(passed, [true, true, false, false, false], "{output:?}");
+    assert!(output.stderr.contains("3 of 5 steps"), "{output:?}");
 }
 
 #[test]
-fn nobody_there_and_wrong_passwords_are_one_line() {
-    let home = Box::new();
-    let ran = check(&home, "http://127.0.0.1:1", &[]);
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stdout.starts_with("✗ starts"), "{ran:?}");
-    assert_eq!(check(&home, "127.0.0.1:1", &[]).code, Some(2));
+fn unreachable_panel_and_wrong_url_are_errors() {
+    let dir = WorkDir::new();
+    let output = check(&dir, "http://127.0.0.1:1", &[]);
+    assert_eq!(output.code, Some(1));
+    assert!(output.stdout.starts_with("✗ starts"), "{output:?}");
+    assert_eq!(check(&dir, "127.0.0.1:1", &[]).code, Some(2));
 }

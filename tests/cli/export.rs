@@ -1,4 +1,4 @@
-//! `sarban export`: what moved in can move out again, and nothing is lost on the way.
+//! `sarban export`: an exported database equals the one that was imported.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, query, query_scalar};
 
-use super::Box;
+use super::WorkDir;
 use super::import::{ODD_ROWS, ROWS, SCHEMA, import, old_panel, url};
 use crate::support::database::{Content, on_both_engines, with_database};
 
@@ -34,13 +34,17 @@ const TABLES: [&str; 19] = [
     "node_user_usages",
 ];
 
-on_both_engines!(empty what_moved_in_moves_out_again, empty odd_rows_come_and_go_once, empty the_recorded_panel_comes_back);
+on_both_engines!(
+    empty export_equals_the_imported_database,
+    empty changed_rows_are_stable_over_a_second_round_trip,
+    empty recorded_panel_survives_the_round_trip,
+);
 
 /// Exports a panel into a new file of the folder.
-fn export(place: &Box, from: &OpenOptions, name: &str) -> PathBuf {
-    let path = place.0.path().join(name);
+fn export(dir: &WorkDir, from: &OpenOptions, name: &str) -> PathBuf {
+    let path = dir.0.path().join(name);
     let to = format!("sqlite:///{}", path.display());
-    place.run(&["export", "--to", &to], &[("DATABASE_URL", url(from).as_str())]).well();
+    dir.run(&["export", "--to", &to], &[("DATABASE_URL", url(from).as_str())]).expect_success();
     path
 }
 
@@ -48,7 +52,7 @@ async fn open(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).read_only(true).connect().await.expect("a database of the old panel")
 }
 
-/// The rows of a table: documents as values, because nobody promises the order of their fields.
+/// The rows of a table, with JSON documents parsed, because the order of their fields may differ.
 async fn rows(database: &mut SqliteConnection, table: &str) -> Vec<Vec<Value>> {
     let columns: Vec<String> = query_scalar("SELECT name FROM pragma_table_info($1) ORDER BY name")
         .bind(table)
@@ -75,60 +79,60 @@ async fn assert_same(one: &Path, other: &Path, but: &[&str]) {
     }
 }
 
-async fn what_moved_in_moves_out_again(panel: OpenOptions) {
-    let place = Box::new();
-    let old = old_panel(&place, &[SCHEMA, ROWS]).await;
-    import(&place, &old, &panel, &[]).well();
-    let back = export(&place, &panel, "back.sqlite3");
-    // A node without a time of its making has one now, engines are numbered anew, and what hosts leave open is `null`.
+async fn export_equals_the_imported_database(panel: OpenOptions) {
+    let dir = WorkDir::new();
+    let old = old_panel(&dir, &[SCHEMA, ROWS]).await;
+    import(&dir, &old, &panel, &[]).expect_success();
+    let back = export(&dir, &panel, "back.sqlite3");
+    // A node without a creation time gets one, backends get new ids, and empty documents of hosts become `null`.
     assert_same(&old, &back, &["nodes", "backends", "hosts"]).await;
 
     let taken = format!("sqlite:///{}", back.display());
-    let again = place.run(&["export", "--to", &taken], &[("DATABASE_URL", url(&panel).as_str())]);
-    assert!(again.failed(1).contains("is there already"));
-    let mut names = std::fs::read_dir(place.0.path()).expect("the folder").map(|it| it.expect("a file").file_name());
-    assert!(names.all(|name| !name.to_string_lossy().ends_with(".part")), "no draft is left behind");
+    let again = dir.run(&["export", "--to", &taken], &[("DATABASE_URL", url(&panel).as_str())]);
+    assert!(again.expect_failure(1).contains("back.sqlite3"));
+    let mut names = std::fs::read_dir(dir.0.path()).expect("the folder").map(|it| it.expect("a file").file_name());
+    assert!(names.all(|name| !name.to_string_lossy().ends_with(".part")), "no partial file is left behind");
 }
 
-/// What was mended on the way in stays as it is, however often the panel moves.
-async fn odd_rows_come_and_go_once(panel: OpenOptions) {
-    let place = Box::new();
-    let old = old_panel(&place, &[SCHEMA, ROWS, ODD_ROWS]).await;
-    import(&place, &old, &panel, &[]).well();
-    let once = export(&place, &panel, "once.sqlite3");
-    let twice = place.0.path().join("twice.sqlite3");
+/// Rows that the first import changed are not changed by a second one.
+async fn changed_rows_are_stable_over_a_second_round_trip(panel: OpenOptions) {
+    let dir = WorkDir::new();
+    let old = old_panel(&dir, &[SCHEMA, ROWS, ODD_ROWS]).await;
+    import(&dir, &old, &panel, &[]).expect_success();
+    let once = export(&dir, &panel, "once.sqlite3");
+    let twice = dir.0.path().join("twice.sqlite3");
     let (from, to) = (&once, &twice);
     let engine = sarban::store::Engine::Sqlite;
-    // Its own runtime needs its own thread.
+    // `with_database` starts a runtime, which needs a thread without one.
     std::thread::scope(|scope| {
         let moved = scope.spawn(|| {
             with_database(engine, Content::Empty, async |second| {
-                let place = Box::new();
-                import(&place, from, &second.options, &[]).well();
-                let made = export(&place, &second.options, "made.sqlite3");
-                std::fs::copy(made, to).expect("kept");
+                let dir = WorkDir::new();
+                import(&dir, from, &second.options, &[]).expect_success();
+                let made = export(&dir, &second.options, "made.sqlite3");
+                std::fs::copy(made, to).expect("copied");
             });
         });
-        moved.join().expect("the second move");
+        moved.join().expect("the second round trip");
     });
-    // One inbound has a protocol that the old panel does not know; it was left out the first time.
+    // The inbound with a protocol that Marzneshin does not know was left out the first time.
     assert_same(&once, &twice, &[]).await;
 }
 
-/// The recordings are not part of this repository; the variable says where they are.
+/// Needs recordings of Marzneshin, which are not part of this repository, in the folder `SARBAN_CONTRACT_DIR`.
 #[allow(clippy::disallowed_methods, reason = "a test's own switch")]
-async fn the_recorded_panel_comes_back(panel: OpenOptions) {
+async fn recorded_panel_survives_the_round_trip(panel: OpenOptions) {
     let Some(recordings) = std::env::var_os("SARBAN_CONTRACT_DIR") else {
         println!("skipped: SARBAN_CONTRACT_DIR is not set");
         return;
     };
-    let place = Box::new();
+    let dir = WorkDir::new();
     let old = Path::new(&recordings).join("corpus/seeded.sqlite3");
-    import(&place, &old, &panel, &[]).well();
-    let back = export(&place, &panel, "back.sqlite3");
+    import(&dir, &old, &panel, &[]).expect_success();
+    let back = export(&dir, &panel, "back.sqlite3");
     assert_same(&old, &back, &["nodes", "backends", "hosts", "node_usages", "node_user_usages"]).await;
 
-    // The old panel's programs find every table as they know it, and in it values of the kinds that they wrote.
+    // Marzneshin finds the schema and the types of values that it wrote itself.
     let (mut old, mut back) = (open(&old).await, open(&back).await);
     for table in TABLES {
         for kind in [COLUMNS, INDICES, REFERENCES] {
@@ -150,7 +154,7 @@ const INDICES: &str = "SELECT json_group_array(text ORDER BY text) FROM (
 const REFERENCES: &str = "SELECT json_group_array(text ORDER BY text) FROM (
     SELECT \"table\" || ' ' || \"from\" || ' ' || \"to\" || ' ' || on_delete AS text FROM pragma_foreign_key_list($1))";
 
-/// Each column with each kind of value that it has.
+/// Pairs of a column and a type of its values.
 async fn types(database: &mut SqliteConnection, table: &str) -> BTreeSet<(String, String)> {
     let names = query_scalar::<_, String>("SELECT name FROM pragma_table_info($1)").bind(table);
     let mut types = BTreeSet::new();
@@ -163,12 +167,15 @@ async fn types(database: &mut SqliteConnection, table: &str) -> BTreeSet<(String
 }
 
 #[test]
-fn only_a_new_sqlite_file_can_be_written() {
-    let place = Box::new();
-    let to = |url: &str| place.run(&["export", "--to", url], &[]);
-    assert!(to("postgresql://h/d").failed(2).contains("sqlite:///"));
-    assert!(to("file.sqlite3").failed(2).contains("sqlite:///"));
-    assert!(to("sqlite:///nowhere/file.sqlite3").failed(1).contains("old panel"));
-    assert!(to("sqlite:///file.sqlite3").failed(1).contains("start the panel once"), "nothing was ever signed");
-    assert!(!place.0.path().join("file.sqlite3").exists());
+fn target_must_be_a_new_sqlite_file() {
+    let dir = WorkDir::new();
+    let to = |url: &str| dir.run(&["export", "--to", url], &[]);
+    assert!(to("postgresql://h/d").expect_failure(2).contains("sqlite:///"));
+    assert!(to("file.sqlite3").expect_failure(2).contains("sqlite:///"));
+    assert!(to("sqlite:///nowhere/file.sqlite3").expect_failure(1).contains("old panel"));
+    assert!(
+        to("sqlite:///file.sqlite3").expect_failure(1).contains("start the panel once"),
+        "the panel has no secret before its first start"
+    );
+    assert!(!dir.0.path().join("file.sqlite3").exists());
 }

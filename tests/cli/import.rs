@@ -1,4 +1,4 @@
-//! `sarban import`: a panel moves in from a database that this test makes, on either engine.
+//! `sarban import` from databases of Marzneshin that the tests create, on both engines.
 
 use std::path::{Path, PathBuf};
 
@@ -16,16 +16,16 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, raw_sql};
 use uuid::Uuid;
 
 use super::mariadb::MariaDb;
-use super::{Box, Ran};
+use super::{Output, WorkDir};
 use crate::support::database::{execute, number, on_both_engines};
 
 pub const SCHEMA: &str = include_str!("old_panel/schema.sql");
 pub const ROWS: &str = include_str!("old_panel/rows.sql");
 pub const ODD_ROWS: &str = include_str!("old_panel/odd_rows.sql");
 
-/// A database of the old panel in the folder of a test.
-pub async fn old_panel(place: &Box, texts: &[&str]) -> PathBuf {
-    let path = place.0.path().join("old.sqlite3");
+/// Creates a database of Marzneshin in the folder, and returns its path.
+pub async fn old_panel(dir: &WorkDir, texts: &[&str]) -> PathBuf {
+    let path = dir.0.path().join("old.sqlite3");
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut connection = options.connect().await.expect("a database");
     for text in texts {
@@ -35,13 +35,13 @@ pub async fn old_panel(place: &Box, texts: &[&str]) -> PathBuf {
     path
 }
 
-/// Imports a file.
-pub fn import(place: &Box, from: &Path, into: &OpenOptions, more: &[&str]) -> Ran {
-    import_url(place, &format!("sqlite:///{}", from.display()), into, more)
+/// Imports a SQLite file.
+pub fn import(dir: &WorkDir, from: &Path, into: &OpenOptions, more: &[&str]) -> Output {
+    import_url(dir, &format!("sqlite:///{}", from.display()), into, more)
 }
 
-fn import_url(place: &Box, from: &str, into: &OpenOptions, more: &[&str]) -> Ran {
-    place.run(&[&["import", "--from", from], more].concat(), &[("DATABASE_URL", url(into).as_str())])
+fn import_url(dir: &WorkDir, from: &str, into: &OpenOptions, more: &[&str]) -> Output {
+    dir.run(&[&["import", "--from", from], more].concat(), &[("DATABASE_URL", url(into).as_str())])
 }
 
 /// The address of a test's database.
@@ -52,47 +52,47 @@ pub fn url(of: &OpenOptions) -> String {
     }
 }
 
-fn report(ran: Ran) -> Value {
-    serde_json::from_str(&ran.well()).expect("JSON")
+fn report(output: Output) -> Value {
+    serde_json::from_str(&output.expect_success()).expect("JSON")
 }
 
-/// The rows of each finding, by its table and a part of its reason.
+/// The keys of the rows of an issue, which is found by its table and a part of its reason.
 #[track_caller]
 fn found(report: &Value, kind: &str, table: &str, reason: &str) -> Vec<String> {
-    let findings = report[kind].as_array().expect("findings");
+    let issues = report[kind].as_array().expect("issues");
     let matches = |it: &&Value| it["table"] == table && it["reason"].as_str().is_some_and(|it| it.contains(reason));
-    let found = findings.iter().find(matches).unwrap_or_else(|| panic!("{table}, {reason}: {findings:#?}"));
+    let found = issues.iter().find(matches).unwrap_or_else(|| panic!("{table}, {reason}: {issues:#?}"));
     found["rows"].as_array().expect("rows").iter().map(|row| row.as_str().expect("a key").to_owned()).collect()
 }
 
 on_both_engines!(
-    empty a_panel_moves_in,
-    empty odd_rows_are_named_and_stop_nothing,
-    empty only_an_empty_database_takes_one,
-    empty the_recorded_panel_moves_in,
-    empty a_panel_moves_in_from_postgres_and_mariadb,
+    empty import_copies_every_table,
+    empty invalid_rows_are_reported_and_the_rest_imported,
+    empty database_that_is_not_empty_is_refused,
+    empty recorded_panel_is_imported_without_issues,
+    empty postgres_and_mariadb_give_the_same_import_as_sqlite,
 );
 
-async fn a_panel_moves_in(into: OpenOptions) {
-    let place = Box::new();
-    let old = old_panel(&place, &[SCHEMA, ROWS]).await;
-    place.run(&["migrate"], &[("DATABASE_URL", url(&into).as_str())]).well();
+async fn import_copies_every_table(into: OpenOptions) {
+    let dir = WorkDir::new();
+    let old = old_panel(&dir, &[SCHEMA, ROWS]).await;
+    dir.run(&["migrate"], &[("DATABASE_URL", url(&into).as_str())]).expect_success();
     let indices = indices(&into).await;
-    let dry = report(import(&place, &old, &into, &["--dry-run", "--json"]));
-    let shown = report(import(&place, &old, &into, &["--json"]));
-    assert_eq!(dry["tables"], shown["tables"], "a dry run tells what happens");
+    let dry = report(import(&dir, &old, &into, &["--dry-run", "--json"]));
+    let shown = report(import(&dir, &old, &into, &["--json"]));
+    assert_eq!(dry["tables"], shown["tables"], "a dry run shows the same counts");
     assert_eq!((&shown["left_out"], &shown["changed"]), (&Value::Array(vec![]), &Value::Array(vec![])));
     assert!(shown["checks"].as_array().expect("checks").iter().all(|check| check["ok"] == true), "{shown:#}");
 
     assert_is_all_here(&into).await;
-    assert_eq!(indices, self::indices(&into).await, "what was taken away for the loading is back");
+    assert_eq!(indices, self::indices(&into).await, "the indexes that the import drops are created again");
 
-    // New rows are numbered after the ones that came.
+    // The ids of new rows follow those of the imported ones.
     let password = ("SARBAN_ADMIN_PASSWORD", "p");
-    place.run(&["admin", "create", "-u", "new"], &[("DATABASE_URL", &url(&into)), password]).well();
+    dir.run(&["admin", "create", "-u", "new"], &[("DATABASE_URL", &url(&into)), password]).expect_success();
 }
 
-/// A number that tells all indices with their definitions.
+/// A hash over the definitions of all indexes.
 async fn indices(of: &OpenOptions) -> i64 {
     let db = Db::open(of).await.expect("the new database");
     let text = match db.engine() {
@@ -107,7 +107,7 @@ async fn indices(of: &OpenOptions) -> i64 {
     number
 }
 
-/// What `rows.sql` holds, in the new database.
+/// Asserts that the new database has the content of `rows.sql`.
 async fn assert_is_all_here(into: &OpenOptions) {
     let db = Db::open(into).await.expect("the new database");
     let root = admins::by_username(&db, "Root").await.expect("read").expect("Root");
@@ -138,15 +138,14 @@ async fn assert_is_all_here(into: &OpenOptions) {
     assert_eq!(host.chain_ids, [HostId(15)]);
     assert_eq!(host.spec.noise.expect("noise").len(), 1);
     let counted = "SELECT CAST(SUM(counted) AS BIGINT) FROM node_usage_hours WHERE node_id = 4";
-    assert_eq!(number(&db, counted).await, 698, "what users were charged on the node");
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes").await, 1, "the local node of a new panel is gone");
+    assert_eq!(number(&db, counted).await, 698, "the counted traffic of the users of the node");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes").await, 1, "the local node of a new panel is removed");
     db.close().await;
 }
 
-/// Whatever the old panel ran on, what comes out of it is what comes out of SQLite.
-async fn a_panel_moves_in_from_postgres_and_mariadb(into: OpenOptions) {
-    let place = Box::new();
-    let expected = report(import(&place, &old_panel(&place, &[SCHEMA, ROWS]).await, &into, &["--json", "--dry-run"]));
+async fn postgres_and_mariadb_give_the_same_import_as_sqlite(into: OpenOptions) {
+    let dir = WorkDir::new();
+    let expected = report(import(&dir, &old_panel(&dir, &[SCHEMA, ROWS]).await, &into, &["--json", "--dry-run"]));
 
     let name = format!("old_panel_{}", Uuid::new_v4().simple());
     let server = crate::support::postgres_url();
@@ -157,42 +156,42 @@ async fn a_panel_moves_in_from_postgres_and_mariadb(into: OpenOptions) {
     let mut old = PgConnection::connect(&address).await.expect("the old database");
     run([SCHEMA, ROWS].concat()).execute(&mut old).await.expect("rows of the old panel");
     old.close().await.expect("closed");
-    let shown = report(import_url(&place, &address, &into, &["--json", "--dry-run"]));
+    let shown = report(import_url(&dir, &address, &into, &["--json", "--dry-run"]));
     run(format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut postgres).await.expect("gone");
     assert_eq!(shown, expected, "from PostgreSQL");
 
-    let mariadb = MariaDb::start(place.0.path()).await;
+    let mariadb = MariaDb::start(dir.0.path()).await;
     let mut old = mariadb.connect("").await;
-    // Its times are another type, and double quotes are for texts unless told otherwise.
+    // MariaDB has another type for times, and reads double quotes as text without ANSI_QUOTES.
     let text = format!("SET sql_mode = 'ANSI_QUOTES'; CREATE DATABASE old_panel; USE old_panel; {SCHEMA} {ROWS}");
     run(text.replace("TIMESTAMP", "DATETIME(6)")).execute(&mut old).await.expect("rows of the old panel");
     old.close().await.expect("closed");
-    let dry = report(import_url(&place, &mariadb.url("old_panel"), &into, &["--json", "--dry-run"]));
+    let dry = report(import_url(&dir, &mariadb.url("old_panel"), &into, &["--json", "--dry-run"]));
     assert_eq!(dry, expected, "from MariaDB");
-    let shown = report(import_url(&place, &mariadb.url("old_panel"), &into, &["--json"]));
+    let shown = report(import_url(&dir, &mariadb.url("old_panel"), &into, &["--json"]));
     assert!(shown["checks"].as_array().expect("checks").iter().all(|check| check["ok"] == true), "{shown:#}");
     assert_is_all_here(&into).await;
 }
 
-async fn odd_rows_are_named_and_stop_nothing(into: OpenOptions) {
-    let place = Box::new();
-    let old = old_panel(&place, &[SCHEMA, ROWS, ODD_ROWS]).await;
-    let shown = report(import(&place, &old, &into, &["--json"]));
+async fn invalid_rows_are_reported_and_the_rest_imported(into: OpenOptions) {
+    let dir = WorkDir::new();
+    let old = old_panel(&dir, &[SCHEMA, ROWS, ODD_ROWS]).await;
+    let shown = report(import(&dir, &old, &into, &["--json"]));
     assert!(shown["checks"].as_array().expect("checks").iter().all(|check| check["ok"] == true), "{shown:#}");
     let left_out = |table, reason| found(&shown, "left_out", table, reason);
     let changed = |table, reason| found(&shown, "changed", table, reason);
-    assert_eq!(left_out("admins", "without a name"), ["20"]);
-    assert_eq!(left_out("admins_services", "service_id names nothing"), ["9/77"]);
-    assert_eq!(left_out("users_services", "user_id names nothing"), ["777/2"]);
-    assert_eq!(left_out("backends", "its node is gone"), ["82", "83"]);
-    assert_eq!(left_out("backends", "another engine of that name"), ["81"]);
-    assert_eq!(left_out("inbounds", "its node is gone"), ["60"]);
-    assert_eq!(left_out("hosts", "its inbound is gone"), ["90"]);
-    assert_eq!(left_out("host_chains", "names nothing"), ["91/0", "91/2"]);
-    assert_eq!(left_out("node_user_usages", "hour can't be read"), ["34"]);
-    assert_eq!(changed("users", "there was no key"), ["50"]);
-    assert_eq!(changed("users", "owner is not there"), ["50", "51"]);
-    assert_eq!(changed("users", "there was no name"), ["51"]);
+    assert_eq!(left_out("admins", "no username"), ["20"]);
+    assert_eq!(left_out("admins_services", "service_id refers to a row that doesn't exist"), ["9/77"]);
+    assert_eq!(left_out("users_services", "user_id refers to a row that doesn't exist"), ["777/2"]);
+    assert_eq!(left_out("backends", "node not found"), ["82", "83"]);
+    assert_eq!(left_out("backends", "already has a backend with this name"), ["81"]);
+    assert_eq!(left_out("inbounds", "node not found"), ["60"]);
+    assert_eq!(left_out("hosts", "inbound not found"), ["90"]);
+    assert_eq!(left_out("host_chains", "refers to a row that doesn't exist"), ["91/0", "91/2"]);
+    assert_eq!(left_out("node_user_usages", "created_at is not a time"), ["34"]);
+    assert_eq!(changed("users", "no key"), ["50"]);
+    assert_eq!(changed("users", "owner not found"), ["50", "51"]);
+    assert_eq!(changed("users", "no username"), ["51"]);
     assert_eq!(changed("users", "NUL"), ["52"]);
     assert_eq!(changed("users", "UTF-8"), ["53"]);
     assert_eq!(changed("hosts", "fingerprint"), ["91"]);
@@ -207,80 +206,84 @@ async fn odd_rows_are_named_and_stop_nothing(into: OpenOptions) {
     assert_eq!(of(53).expiry, Expiry::Never);
     assert_eq!(of(54).username, None, "a removed user's name is free");
     let sum = |what: &'static str| number(&db, what);
-    assert_eq!(sum("SELECT counted FROM user_usage_hours WHERE user_id = 10 AND node_id = 0").await, 77, "gone nodes");
+    assert_eq!(
+        sum("SELECT counted FROM user_usage_hours WHERE user_id = 10 AND node_id = 0").await,
+        77,
+        "traffic on deleted nodes"
+    );
     assert_eq!(sum("SELECT MAX(counted) FROM user_usage_hours WHERE user_id = 10 AND node_id = 4").await, 600);
     assert_eq!(sum("SELECT downlink FROM node_usage_hours WHERE node_id = 0").await, 42);
     db.close().await;
 }
 
-async fn only_an_empty_database_takes_one(into: OpenOptions) {
-    let place = Box::new();
-    let old = old_panel(&place, &[SCHEMA, ROWS]).await;
-    import(&place, &old, &into, &[]).well();
-    let error = import(&place, &old, &into, &[]).failed(1);
-    for there in ["2 admins", "4 users", "1 node", "settings", "a certificate", "SQLALCHEMY_DATABASE_URL"] {
-        assert!(error.contains(there), "{there}: {error}");
+async fn database_that_is_not_empty_is_refused(into: OpenOptions) {
+    let dir = WorkDir::new();
+    let old = old_panel(&dir, &[SCHEMA, ROWS]).await;
+    import(&dir, &old, &into, &[]).expect_success();
+    let error = import(&dir, &old, &into, &[]).expect_failure(1);
+    for part in ["2 admins", "4 users", "1 node", "settings", "a certificate", "SQLALCHEMY_DATABASE_URL"] {
+        assert!(error.contains(part), "{part}: {error}");
     }
-    // As the migrations leave it, but for a node that somebody has used.
+    // Empty as after the migrations, except for a node that was in use.
     let db = Db::open(&into).await.expect("the new database");
     execute(&db, "DELETE FROM users; DELETE FROM admins; DELETE FROM services; DELETE FROM nodes; DELETE FROM hosts")
         .await;
     execute(&db, "DELETE FROM settings; DELETE FROM jwt; DELETE FROM tls; DELETE FROM node_usage_hours").await;
     execute(&db, "DELETE FROM user_usage_hours; INSERT INTO nodes (name, address, port, connection_backend, created_at, message) VALUES ('local', '127.0.0.1', 53042, 'grpcio', 1, 'timeout')").await;
     db.close().await;
-    let error = import(&place, &old, &into, &[]).failed(1);
+    let error = import(&dir, &old, &into, &[]).expect_failure(1);
     assert!(error.contains("it has 1 node;"), "{error}");
 }
 
-/// The recordings are not part of this repository; the variable says where they are.
+/// Needs recordings of Marzneshin, which are not part of this repository, in the folder `SARBAN_CONTRACT_DIR`.
 #[allow(clippy::disallowed_methods, reason = "a test's own switch")]
-async fn the_recorded_panel_moves_in(into: OpenOptions) {
+async fn recorded_panel_is_imported_without_issues(into: OpenOptions) {
     let Some(recordings) = std::env::var_os("SARBAN_CONTRACT_DIR") else {
         println!("skipped: SARBAN_CONTRACT_DIR is not set");
         return;
     };
     let old = Path::new(&recordings).join("corpus/seeded.sqlite3");
-    let shown = report(import(&Box::new(), &old, &into, &["--json"]));
+    let shown = report(import(&WorkDir::new(), &old, &into, &["--json"]));
     assert_eq!((&shown["left_out"], &shown["changed"]), (&Value::Array(vec![]), &Value::Array(vec![])));
     assert!(shown["checks"].as_array().expect("checks").iter().all(|check| check["ok"] == true), "{shown:#}");
 }
 
 #[tokio::test]
-async fn what_is_no_old_panel_is_one_line() {
-    let place = Box::new();
-    let import = |from: &str| place.run(&["import", "--from", from], &[]);
-    assert!(import("db.sqlite3").failed(2).contains("sqlite:///"));
-    assert!(import("sqlite:///db.sqlite3").failed(2).contains("of this panel"));
-    let secret = import("mysql://root:hunter2@127.0.0.1/panel").failed(2);
+async fn wrong_source_is_a_one_line_error() {
+    let dir = WorkDir::new();
+    let import = |from: &str| dir.run(&["import", "--from", from], &[]);
+    assert!(import("db.sqlite3").expect_failure(2).contains("sqlite:///"));
+    assert!(import("sqlite:///db.sqlite3").expect_failure(2).contains("of this panel"));
+    let secret = import("mysql://root:hunter2@127.0.0.1/panel").expect_failure(2);
     assert!(secret.contains("SARBAN_IMPORT_FROM") && !secret.contains("hunter2"), "{secret}");
-    assert!(place.run(&["import"], &[]).failed(2).contains("--from"));
-    let nobody = [("SARBAN_IMPORT_FROM", "mysql://root:hunter2@127.0.0.1:1/panel")];
-    let unreachable = place.run(&["import"], &nobody).failed(1);
-    assert!(unreachable.contains("can't be read") && !unreachable.contains("hunter2"), "{unreachable}");
-    assert!(import("sqlite:///nowhere.sqlite3").failed(1).contains("--from"));
-    place.file("text", "This is no database, however long the text may be that it holds.");
-    assert!(import("sqlite:///text").failed(1).contains("--from"));
-    let old = old_panel(&place, &["CREATE TABLE users (id INTEGER)"]).await;
-    assert!(import("sqlite:///old.sqlite3").failed(2).contains("no database of Marzneshin"));
+    assert!(dir.run(&["import"], &[]).expect_failure(2).contains("--from"));
+    let unreachable = [("SARBAN_IMPORT_FROM", "mysql://root:hunter2@127.0.0.1:1/panel")];
+    let error = dir.run(&["import"], &unreachable).expect_failure(1);
+    assert!(error.contains("could not read") && !error.contains("hunter2"), "{error}");
+    assert!(import("sqlite:///nowhere.sqlite3").expect_failure(1).contains("--from"));
+    dir.file("text", "This is not a database, and it is longer than the header of a SQLite file.");
+    assert!(import("sqlite:///text").expect_failure(1).contains("--from"));
+    let old = old_panel(&dir, &["CREATE TABLE users (id INTEGER)"]).await;
+    assert!(import("sqlite:///old.sqlite3").expect_failure(2).contains("Marzneshin"));
     std::fs::remove_file(old).expect("gone");
-    old_panel(&place, &[SCHEMA, "UPDATE alembic_version SET version_num = '0123456789ab'"]).await;
-    let error = import("sqlite:///old.sqlite3").failed(2);
+    old_panel(&dir, &[SCHEMA, "UPDATE alembic_version SET version_num = '0123456789ab'"]).await;
+    let error = import("sqlite:///old.sqlite3").expect_failure(2);
     assert!(error.contains("0123456789ab") && error.contains("57eba0a293f2"), "{error}");
 }
 
 #[tokio::test]
-async fn people_get_tables() {
-    let place = Box::new();
-    old_panel(&place, &[SCHEMA, ROWS, ODD_ROWS]).await;
-    let dry = place.run(&["import", "--from", "sqlite:///old.sqlite3", "--dry-run"], &[]).well();
+async fn report_without_json_has_tables() {
+    let dir = WorkDir::new();
+    old_panel(&dir, &[SCHEMA, ROWS, ODD_ROWS]).await;
+    let dry = dir.run(&["import", "--from", "sqlite:///old.sqlite3", "--dry-run"], &[]).expect_success();
     for part in
-        ["TO COPY", "node_user_usages", "left out: 1 row of hosts: its inbound is gone\n  90\n", "nothing was written"]
+        ["TO COPY", "node_user_usages", "left out: 1 row of hosts: inbound not found\n  90\n", "nothing was written"]
     {
         assert!(dry.contains(part), "{part}: {dry}");
     }
-    assert!(!place.0.path().join("db.sqlite3").exists(), "a dry run makes nothing");
-    let done = place.run(&["import", "--from", "sqlite:///old.sqlite3"], &[]).well();
-    for part in ["COPIED", "links of that sample, unchanged", "✓", "start the panel"] {
+    assert!(!dir.0.path().join("db.sqlite3").exists(), "a dry run creates no file");
+    let done = dir.run(&["import", "--from", "sqlite:///old.sqlite3"], &[]).expect_success();
+    for part in ["COPIED", "equal links in the sample", "✓", "start the panel"] {
         assert!(done.contains(part), "{part}: {done}");
     }
     assert!(!done.contains('✗'), "{done}");

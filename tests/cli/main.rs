@@ -1,5 +1,4 @@
-//! What the program promises to whoever starts it: settings, exit codes, `plan`, admins. The real binary, in a folder
-//! and with an environment of its own.
+//! Tests of the `sarban` program: each runs the real binary in its own folder, with its own environment.
 #![cfg(test)]
 
 mod admin;
@@ -22,23 +21,23 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// An empty folder that commands are run in.
-struct Box(TempDir);
+/// A temporary folder that commands run in.
+struct WorkDir(TempDir);
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
-struct Ran {
+struct Output {
     code: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
-impl Box {
+impl WorkDir {
     fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
     }
 
-    /// Writes a file and tells where.
+    /// Writes a file, and returns its path.
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.path().join(name);
         fs::write(&path, text).expect("a file");
@@ -46,11 +45,11 @@ impl Box {
     }
 
     /// Runs `sarban`, without a terminal.
-    fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+    fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         self.run_with(arguments, variables.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))))
     }
 
-    fn run_with<'a>(&self, arguments: &[&str], variables: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>) -> Ran {
+    fn run_with<'a>(&self, arguments: &[&str], variables: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>) -> Output {
         let output = Command::new(env!("CARGO_BIN_EXE_sarban"))
             .args(arguments)
             .env_clear()
@@ -60,22 +59,22 @@ impl Box {
             .output()
             .expect("sarban runs");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }
 
-impl Ran {
-    /// The output of a command that went well.
+impl Output {
+    /// Asserts success without a remark, and returns the output.
     #[track_caller]
-    fn well(self) -> String {
+    fn expect_success(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         assert_eq!(self.stderr, "", "{self:?}");
         self.stdout
     }
 
-    /// The one line of a command that ended with this code.
+    /// Asserts this exit code and a single line of error, and returns the line.
     #[track_caller]
-    fn failed(self, code: i32) -> String {
+    fn expect_failure(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");

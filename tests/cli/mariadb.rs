@@ -1,4 +1,4 @@
-//! A MariaDB of a test's own: in its folder, on a free port, gone when it is dropped.
+//! A MariaDB server for a test: in its folder, on a free port, stopped on drop.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -9,8 +9,8 @@ use std::time::Duration;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{ConnectOptions, MySqlConnection};
 
-/// Longer than any machine takes to start one.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit for the start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server.
 pub struct MariaDb {
@@ -19,15 +19,15 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// Starts one in `folder`.
+    /// Starts a server with its data in `folder`.
     pub async fn start(folder: &Path) -> Self {
         let data = folder.join("mariadb");
         let log = File::create(folder.join("mariadb.log")).expect("a log");
         let option = |name: &str, value: &Path| format!("--{name}={}", value.display());
-        // A server that starts clears its folder for temporary files: also of those of a server that runs.
+        // A server deletes all files in its temporary folder when it starts, even those of another server.
         let temporary = folder.join("temporary");
         std::fs::create_dir(&temporary).expect("a folder");
-        let made = Command::new("mariadb-install-db")
+        let status = Command::new("mariadb-install-db")
             .env("TMPDIR", &temporary)
             .arg("--no-defaults")
             .args([option("datadir", &data), "--skip-test-db".to_owned()])
@@ -36,8 +36,8 @@ impl MariaDb {
             .stderr(log.try_clone().expect("the log"))
             .status()
             .expect("mariadb-install-db runs");
-        let told = std::fs::read_to_string(folder.join("mariadb.log")).unwrap_or_default();
-        assert!(made.success(), "{made}: {told}");
+        let text = std::fs::read_to_string(folder.join("mariadb.log")).unwrap_or_default();
+        assert!(status.success(), "{status}: {text}");
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("a port").port();
         let user = Command::new("id").arg("-un").output().expect("id runs").stdout;
         let server = Command::new("mariadbd")
@@ -51,7 +51,7 @@ impl MariaDb {
             .spawn()
             .expect("mariadbd runs");
         let started = Self { server, port };
-        let ready = tokio::time::timeout(PATIENCE, async {
+        let ready = tokio::time::timeout(START_TIMEOUT, async {
             while started.options("").connect().await.is_err() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -60,12 +60,12 @@ impl MariaDb {
         started
     }
 
-    /// The address of a database, as the old panel's environment has it.
+    /// The address of a database in SQLAlchemy's syntax.
     pub fn url(&self, database: &str) -> String {
         format!("mysql+pymysql://root@127.0.0.1:{}/{database}?charset=utf8mb4", self.port)
     }
 
-    /// A connection to a database; none of its own with an empty name.
+    /// Connects to a database; with an empty name, only to the server.
     pub async fn connect(&self, database: &str) -> MySqlConnection {
         self.options(database).connect().await.expect("a connection to MariaDB")
     }
@@ -78,7 +78,6 @@ impl MariaDb {
 
 impl Drop for MariaDb {
     fn drop(&mut self) {
-        // Nothing in it is worth a farewell.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

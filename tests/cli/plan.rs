@@ -1,22 +1,22 @@
-//! `sarban plan`: what a machine gets, and why.
+//! `sarban plan`: sizing and warnings.
 
 use serde_json::Value;
 
-use super::Box;
+use super::WorkDir;
 
 fn plan(arguments: &[&str], variables: &[(&str, &str)]) -> Value {
     let arguments = [&["plan", "--json"], arguments].concat();
-    serde_json::from_str(&Box::new().run(&arguments, variables).well()).expect("JSON")
+    serde_json::from_str(&WorkDir::new().run(&arguments, variables).expect_success()).expect("JSON")
 }
 
 #[test]
-fn workers_follow_the_cores_unless_told_otherwise() {
+fn workers_follow_the_cores_unless_configured() {
     let found = plan(&[], &[]);
     let cores = found["cores"].as_u64().expect("a number");
     assert_eq!(found["workers"], if cores == 1 { 1 } else { (2 * cores + 1).min(8) });
     assert!(found["memory_mb"].as_u64() > Some(0));
     assert!(found["host_memory_mb"].as_u64() > found["memory_mb"].as_u64(), "{found}");
-    assert!(found["warnings"].is_array(), "whatever this machine deserves");
+    assert!(found["warnings"].is_array(), "the warnings depend on this machine");
 
     let found = plan(&[], &[("UVICORN_WORKERS", "2")]);
     assert_eq!((&found["workers"], &found["reason"]), (&2.into(), &"UVICORN_WORKERS says so".into()));
@@ -25,7 +25,7 @@ fn workers_follow_the_cores_unless_told_otherwise() {
 }
 
 #[test]
-fn connections_are_the_pool_and_the_overflow_on_every_host() {
+fn connections_are_pool_and_overflow_on_each_host() {
     let database = ("SQLALCHEMY_DATABASE_URL", "postgresql+psycopg://u:p@db/panel");
     let pool = ("SQLALCHEMY_CONNECTION_POOL_SIZE", "20");
     let found = plan(&["--hosts", "4"], &[database, pool, ("SQLALCHEMY_CONNECTION_MAX_OVERFLOW", "10")]);
@@ -36,9 +36,9 @@ fn connections_are_the_pool_and_the_overflow_on_every_host() {
 }
 
 #[test]
-fn people_get_a_table() {
-    let text = Box::new().run(&["plan", "--hosts", "2"], &[]).well();
-    for part in ["cores", "workers", "connections", "memory", "warning: SQLite lives on one host"] {
+fn output_without_json_is_a_table_with_warnings() {
+    let text = WorkDir::new().run(&["plan", "--hosts", "2"], &[]).expect_success();
+    for part in ["cores", "workers", "connections", "memory", "warning: several hosts can't share a SQLite database"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

@@ -1,4 +1,4 @@
-//! No secret leaves the process: not in its log at the most talkative level, not in its metrics, not in its errors.
+//! No secret leaves the process: neither in its log at level trace, nor in its metrics, nor in its errors.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -9,9 +9,9 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Box;
+use super::WorkDir;
 
-/// Each with a mark of its own.
+/// Secret settings: name, value, and the part of the value that must not appear anywhere.
 const SECRETS: [(&str, &str, &str); 7] = [
     ("METRICS_TOKEN", "mark-metrics", "mark-metrics"),
     ("WEBHOOK_ADDRESS", "http://u:mark-hook-password@127.0.0.1:1/mark-hook-path", "mark-hook"),
@@ -32,14 +32,14 @@ impl Drop for Running {
 }
 
 #[tokio::test]
-async fn neither_log_nor_metrics_know_a_secret() {
-    let home = Box::new();
+async fn log_and_metrics_contain_no_secret() {
+    let dir = WorkDir::new();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let variables = || SECRETS.into_iter().map(|(name, value, _)| (name, value)).chain([("LOG_LEVEL", "trace")]);
     let given: Vec<_> = variables().collect();
-    let made = home.run(&["admin", "create", "-u", "root", "--sudo"], &given);
+    let made = dir.run(&["admin", "create", "-u", "root", "--sudo"], &given);
     assert_eq!(made.code, Some(0), "{made:?}");
-    let log = home.0.path().join("log");
+    let log = dir.0.path().join("log");
     let panel = Command::new(env!("CARGO_BIN_EXE_sarban"))
         .arg("serve")
         .env_clear()
@@ -48,7 +48,7 @@ async fn neither_log_nor_metrics_know_a_secret() {
         .env("UVICORN_PORT", port.to_string())
         .env("TELEGRAM_ADMIN_ID", "1")
         .env("NUMBER_OF_RECURRENT_NOTIFICATIONS", "1")
-        .current_dir(home.0.path())
+        .current_dir(dir.0.path())
         .stdout(Stdio::null())
         .stderr(File::create(&log).unwrap())
         .spawn();
@@ -68,7 +68,7 @@ async fn neither_log_nor_metrics_know_a_secret() {
     for path in ["/sub/ann/mark-key", "/sub/ann/mark-key/links", "/sub/ann/mark-other", "/api/users/ann"] {
         client.get(at(path)).bearer_auth(&token).send().await.unwrap();
     }
-    // Both ways out fail, and say so.
+    // Wait until the deliveries to Telegram and to the webhook have failed, which is logged.
     wait(async || {
         let list = client.get(at("/api/notifications?state=dead")).bearer_auth(&token).send().await.unwrap();
         list.json::<Value>().await.unwrap()["total"] == 2
@@ -81,13 +81,13 @@ async fn neither_log_nor_metrics_know_a_secret() {
     assert!(log.contains("notifications were not delivered"), "{log}");
     let marks = SECRETS.iter().map(|(_, _, mark)| *mark).chain(["mark-wrong", "mark-key", "mark-other", &token]);
     for mark in marks {
-        assert!(!log.contains(mark), "the log knows {mark}:\n{log}");
-        assert!(!metrics.contains(mark), "the metrics know {mark}:\n{metrics}");
+        assert!(!log.contains(mark), "the log contains {mark}:\n{log}");
+        assert!(!metrics.contains(mark), "the metrics contain {mark}:\n{metrics}");
     }
 }
 
 #[test]
-fn an_error_about_an_address_keeps_its_password() {
+fn error_about_an_address_hides_its_password() {
     let postgres = "postgresql://u:mark-database@127.0.0.1:1/d";
     for (command, name, value) in [
         ("migrate", "SQLALCHEMY_DATABASE_URL", postgres),
@@ -96,16 +96,16 @@ fn an_error_about_an_address_keeps_its_password() {
         ("plan", "TELEGRAM_PROXY_URL", "u:mark-proxy@h:1"),
         ("plan", "WEBHOOK_ADDRESS", "ftp://u:mark-hook@h"),
     ] {
-        let ran = Box::new().run(&[command], &[(name, value)]);
-        assert_ne!(ran.code, Some(0), "{name}={value}: {ran:?}");
-        assert!(!ran.stderr.contains("mark-") && ran.stderr.contains(name), "{ran:?}");
+        let output = WorkDir::new().run(&[command], &[(name, value)]);
+        assert_ne!(output.code, Some(0), "{name}={value}: {output:?}");
+        assert!(!output.stderr.contains("mark-") && output.stderr.contains(name), "{output:?}");
     }
 }
 
 async fn wait(mut done: impl AsyncFnMut() -> bool) {
     let limit = Instant::now() + Duration::from_secs(30);
     while !done().await {
-        assert!(Instant::now() < limit, "not within 30 s");
+        assert!(Instant::now() < limit, "the condition did not hold within 30 s");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,13 +1,13 @@
-//! Settings from variables, `.env` and files: all that are wrong are named at once.
+//! Settings from variables, `.env` and files; all wrong ones are reported together.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::Box;
+use super::WorkDir;
 
 #[test]
-fn all_that_is_wrong_is_named_and_no_secret_shown() {
-    let ran = Box::new().run(
+fn all_wrong_settings_are_reported_without_secrets() {
+    let output = WorkDir::new().run(
         &["plan"],
         &[
             ("UVICORN_PORT", "http"),
@@ -19,8 +19,8 @@ fn all_that_is_wrong_is_named_and_no_secret_shown() {
             ("UVICORN_SSL_CERTFILE", "cert.pem"),
         ],
     );
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
-    assert_eq!(ran.stderr.lines().count(), 7, "{ran:?}");
+    assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{output:?}");
+    assert_eq!(output.stderr.lines().count(), 7, "{output:?}");
     for part in [
         "UVICORN_PORT must be a whole number from 1 to 65535; got \"http\"",
         "LEASE_TTL_SECONDS must be from 2 to 3600; it has 1",
@@ -30,26 +30,26 @@ fn all_that_is_wrong_is_named_and_no_secret_shown() {
         "REDIS_URL must be redis://",
         "UVICORN_SSL_CERTFILE is set without UVICORN_SSL_KEYFILE",
     ] {
-        assert!(ran.stderr.contains(part), "{part}: {ran:?}");
+        assert!(output.stderr.contains(part), "{part}: {output:?}");
     }
-    assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+    assert!(!output.stderr.contains("hunter2"), "{output:?}");
 }
 
 #[test]
-fn a_variable_that_is_not_text_is_named_and_others_do_no_harm() {
-    let place = Box::new();
+fn only_settings_must_be_utf8() {
+    let dir = WorkDir::new();
     let broken = OsStr::from_bytes(b"\xff");
-    let ran = place.run_with(&["plan"], [(OsStr::new("UVICORN_HOST"), broken)]);
-    assert!(ran.failed(2).contains("UVICORN_HOST must be UTF-8 text"));
-    place.run_with(&["plan"], [(OsStr::new("LS_COLORS"), broken)]).well();
+    let output = dir.run_with(&["plan"], [(OsStr::new("UVICORN_HOST"), broken)]);
+    assert!(output.expect_failure(2).contains("UVICORN_HOST must be UTF-8 text"));
+    dir.run_with(&["plan"], [(OsStr::new("LS_COLORS"), broken)]).expect_success();
 }
 
 #[test]
-fn the_working_folders_env_file_counts_after_real_variables() {
-    let place = Box::new();
-    place.file(".env", "UVICORN_WORKERS = \"3\"\nDEBUG=no\n");
+fn variables_win_over_the_env_file_of_the_working_folder() {
+    let dir = WorkDir::new();
+    dir.file(".env", "UVICORN_WORKERS = \"3\"\nDEBUG=no\n");
     let workers = |variables: &[(&str, &str)]| {
-        let text = place.run(&["plan", "--json"], variables).well();
+        let text = dir.run(&["plan", "--json"], variables).expect_success();
         serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["workers"].clone()
     };
     assert_eq!(workers(&[]), 3);
@@ -57,32 +57,32 @@ fn the_working_folders_env_file_counts_after_real_variables() {
     assert_eq!(workers(&[("UVICORN_WORKERS", "4")]), 4);
     assert_eq!(workers(&[("DEBUG", "1")]), 1);
 
-    place.file(".env", "UVICORN_WORKERS=3\nMETRICS_TOKEN=two words\n");
-    let error = place.run(&["plan"], &[]).failed(2);
+    dir.file(".env", "UVICORN_WORKERS=3\nMETRICS_TOKEN=two words\n");
+    let error = dir.run(&["plan"], &[]).expect_failure(2);
     assert!(error.contains(".env: line 2 (METRICS_TOKEN)") && !error.contains("words"), "{error}");
 }
 
 #[test]
-fn secrets_may_come_from_files() {
-    let place = Box::new();
-    let url = place.file("url", "postgresql://u:p@db/panel\n");
+fn secrets_are_read_from_files() {
+    let dir = WorkDir::new();
+    let url = dir.file("url", "postgresql://u:p@db/panel\n");
     let url = url.to_str().expect("a name");
-    let text = place.run(&["plan", "--json"], &[("SQLALCHEMY_DATABASE_URL_FILE", url)]).well();
+    let text = dir.run(&["plan", "--json"], &[("SQLALCHEMY_DATABASE_URL_FILE", url)]).expect_success();
     assert!(text.contains("\"database\": \"postgresql\""), "{text}");
 
     let both = [("SQLALCHEMY_DATABASE_URL_FILE", url), ("SQLALCHEMY_DATABASE_URL", "sqlite:///db")];
-    let error = place.run(&["plan"], &both).failed(2);
+    let error = dir.run(&["plan"], &both).expect_failure(2);
     assert!(error.contains("SQLALCHEMY_DATABASE_URL and SQLALCHEMY_DATABASE_URL_FILE are both set"), "{error}");
 
-    let error = place.run(&["plan"], &[("REDIS_URL_FILE", "/nowhere")]).failed(2);
+    let error = dir.run(&["plan"], &[("REDIS_URL_FILE", "/nowhere")]).expect_failure(2);
     assert!(error.contains("REDIS_URL_FILE must name a readable file"), "{error}");
 }
 
 #[test]
-fn wrong_usage_is_code_two() {
-    let place = Box::new();
+fn wrong_usage_exits_with_2() {
+    let dir = WorkDir::new();
     for arguments in [&["plan", "--hosts", "0"][..], &["fly"], &["admin"], &["--no-migrate", "plan"]] {
-        assert_eq!(place.run(arguments, &[]).code, Some(2), "{arguments:?}");
+        assert_eq!(dir.run(arguments, &[]).code, Some(2), "{arguments:?}");
     }
-    assert_eq!(place.run(&["--help"], &[]).code, Some(0));
+    assert_eq!(dir.run(&["--help"], &[]).code, Some(0));
 }

@@ -1,78 +1,79 @@
-//! `sarban user` and `sarban subscription`, on a panel that has moved in.
+//! `sarban user` and `sarban subscription`, on an imported panel.
 
 use serde_json::Value;
 
-use super::Box;
+use super::WorkDir;
 use super::import::{ROWS, SCHEMA, old_panel};
 
 const PREFIX: (&str, &str) = ("SUBSCRIPTION_URL_PREFIX", "https://sub.example.org/");
 
-async fn panel() -> Box {
-    let place = Box::new();
-    old_panel(&place, &[SCHEMA, ROWS]).await;
-    place.run(&["import", "--from", "sqlite:///old.sqlite3"], &[]).well();
-    place
+async fn panel() -> WorkDir {
+    let dir = WorkDir::new();
+    old_panel(&dir, &[SCHEMA, ROWS]).await;
+    dir.run(&["import", "--from", "sqlite:///old.sqlite3"], &[]).expect_success();
+    dir
 }
 
-fn names(place: &Box, arguments: &[&str]) -> Vec<String> {
-    let text = place.run(&[&["user", "list", "--json"], arguments].concat(), &[]).well();
+fn names(dir: &WorkDir, arguments: &[&str]) -> Vec<String> {
+    let text = dir.run(&[&["user", "list", "--json"], arguments].concat(), &[]).expect_success();
     let users: Vec<Value> = serde_json::from_str(&text).expect("JSON");
     users.iter().map(|user| user["username"].as_str().expect("a name").to_owned()).collect()
 }
 
 #[tokio::test]
-async fn users_are_listed_and_change_hands() {
-    let place = panel().await;
-    assert_eq!(names(&place, &[]), ["dated", "waits", "free"]);
-    assert_eq!(names(&place, &["-u", "AIT"]), ["waits"]);
-    assert_eq!(names(&place, &["--owner", "mina"]), ["dated"]);
-    assert_eq!(names(&place, &["--offset", "1", "--limit", "1"]), ["waits"]);
-    let table = place.run(&["user", "list", "--limit", "2"], &[]).well();
-    for part in ["OWNER", "mina", "700 B", "2031-01-01T00:00:00", "on hold", "2 of 3; see more with --offset 2"] {
+async fn users_are_listed_and_their_owner_changed() {
+    let dir = panel().await;
+    assert_eq!(names(&dir, &[]), ["dated", "waits", "free"]);
+    assert_eq!(names(&dir, &["-u", "AIT"]), ["waits"]);
+    assert_eq!(names(&dir, &["--owner", "mina"]), ["dated"]);
+    assert_eq!(names(&dir, &["--offset", "1", "--limit", "1"]), ["waits"]);
+    let table = dir.run(&["user", "list", "--limit", "2"], &[]).expect_success();
+    for part in ["OWNER", "mina", "700 B", "2031-01-01T00:00:00", "on hold", "2 of 3 users; see more with --offset 2"] {
         assert!(table.contains(part), "{part}: {table}");
     }
 
-    let set_owner = |arguments: &[&str]| place.run(&[&["user", "set-owner"], arguments].concat(), &[]);
-    assert!(set_owner(&["-u", "free", "--owner", "mina"]).failed(2).contains("-y"));
-    set_owner(&["-u", "free", "--admin", "mina", "-y"]).well();
-    assert_eq!(names(&place, &["--admin", "mina"]), ["dated", "free"]);
-    assert!(set_owner(&["-u", "nobody", "--owner", "mina", "-y"]).failed(1).contains("sarban user list"));
-    assert!(set_owner(&["-u", "free", "--owner", "nobody", "-y"]).failed(1).contains("sarban admin list"));
-    let unknown = place.run(&["user", "list", "--owner", "nobody"], &[]);
-    assert!(unknown.failed(1).contains("sarban admin list"));
+    let set_owner = |arguments: &[&str]| dir.run(&[&["user", "set-owner"], arguments].concat(), &[]);
+    assert!(set_owner(&["-u", "free", "--owner", "mina"]).expect_failure(2).contains("-y"));
+    set_owner(&["-u", "free", "--admin", "mina", "-y"]).expect_success();
+    assert_eq!(names(&dir, &["--admin", "mina"]), ["dated", "free"]);
+    assert!(set_owner(&["-u", "nobody", "--owner", "mina", "-y"]).expect_failure(1).contains("sarban user list"));
+    assert!(set_owner(&["-u", "free", "--owner", "nobody", "-y"]).expect_failure(1).contains("sarban admin list"));
+    let unknown = dir.run(&["user", "list", "--owner", "nobody"], &[]);
+    assert!(unknown.expect_failure(1).contains("sarban admin list"));
 }
 
 #[tokio::test]
-async fn links_and_configurations_are_those_of_the_users_apps() {
-    let place = panel().await;
-    let subscription = |arguments: &[&str]| place.run(&[&["subscription"], arguments].concat(), &[PREFIX]);
+async fn links_and_configurations_are_printed_and_written() {
+    let dir = panel().await;
+    let subscription = |arguments: &[&str]| dir.run(&[&["subscription"], arguments].concat(), &[PREFIX]);
     let key = "1f0c8a3b5d7e9f2a4c6e8b0d1f3a5c7e";
-    let link = subscription(&["get-link", "-u", "dated"]).well();
+    let link = subscription(&["get-link", "-u", "dated"]).expect_success();
     let (host, path) = link.trim().split_once("/sub/").expect("a link");
     assert_eq!(path, format!("dated/{key}"));
     let star = host.trim_start_matches("https://").trim_end_matches(".mina.example.org");
     assert!(star.len() == 16 && star.bytes().all(|digit| digit.is_ascii_hexdigit()), "{link}");
-    let link: Value = serde_json::from_str(&subscription(&["get-link", "-u", "waits", "--json"]).well()).expect("JSON");
+    let link: Value =
+        serde_json::from_str(&subscription(&["get-link", "-u", "waits", "--json"]).expect_success()).expect("JSON");
     assert_eq!(link["subscription_url"], "https://sub.example.org/sub/waits/2f0c8a3b5d7e9f2a4c6e8b0d1f3a5c7e");
 
     let links = subscription(&["get-config", "-u", "dated"]);
     assert!(links.stdout.contains("trojan://open%20sesame@192.0.2.9:993"), "{links:?}");
-    assert_eq!((links.code, links.stderr.as_str()), (Some(0), "host 14 is left out: the format has no chains\n"));
-    let xray = subscription(&["get-config", "-u", "dated", "-f", "xray"]).well();
+    assert_eq!((links.code, links.stderr.as_str()), (Some(0), "host 14 left out: the format has no chains\n"));
+    let xray = subscription(&["get-config", "-u", "dated", "-f", "xray"]).expect_success();
     assert!(serde_json::from_str::<Vec<Value>>(&xray).expect("JSON").len() > 1, "with the chained host: {xray}");
     assert_eq!(subscription(&["get-config", "-u", "dated", "--base64", "-o", "links.txt"]).code, Some(0));
-    let written = std::fs::read_to_string(place.0.path().join("links.txt")).expect("written");
+    let written = std::fs::read_to_string(dir.0.path().join("links.txt")).expect("written");
     assert_eq!(subscription(&["get-config", "-u", "dated", "-f", "v2ray"]).stdout.trim(), written);
     let taken = subscription(&["get-config", "-u", "dated", "-o", "links.txt"]);
     assert!(taken.code == Some(1) && taken.stderr.contains("links.txt"), "{taken:?}");
     assert_eq!(subscription(&["get-config", "-u", "dated", "-f", "pigeon"]).code, Some(2));
-    assert!(subscription(&["get-link"]).failed(2).contains("--username"));
+    assert!(subscription(&["get-link"]).expect_failure(2).contains("--username"));
 }
 
 #[test]
-fn shells_can_complete() {
+fn completions_contain_all_commands() {
     for shell in ["bash", "zsh", "fish"] {
-        let script = Box::new().run(&["completions", shell], &[]).well();
+        let script = WorkDir::new().run(&["completions", shell], &[]).expect_success();
         assert!(script.contains("get-config") && script.contains("import"), "{shell}");
     }
 }

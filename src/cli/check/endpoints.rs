@@ -1,4 +1,4 @@
-//! Every endpoint answers: strangers are turned away from each, and a sudo gets what each GET is there for.
+//! Every endpoint responds: requests without a token are refused, and a sudo admin's GET requests succeed.
 
 use std::time::Duration;
 
@@ -6,54 +6,60 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::panel::Panel;
-use super::{Endpoints, Finding};
+use super::report::StepResult;
 
-/// Named in the line of a step that did not pass.
+/// Each method and path of the API, as `(GET, /api/users/:username)`.
+pub type Endpoints = Vec<(String, String)>;
+
+/// Maximum number of failures that the report lists.
 const SHOWN: usize = 5;
 
-pub(super) async fn all_answer(panel: &Panel, endpoints: &Endpoints) -> Finding {
-    let values = Values::find(panel).await?;
-    let stranger = panel.stranger();
-    let (mut asked, mut wrong) = (0, Vec::new());
+/// Requests all endpoints without a token, and those with GET as the admin.
+pub(super) async fn all_respond(panel: &Panel, endpoints: &Endpoints) -> StepResult {
+    let parameters = Parameters::find(panel).await?;
+    let anonymous = panel.anonymous();
+    let (mut responses, mut failures) = (0, Vec::new());
     let mut slowest = (Duration::ZERO, String::new());
     for (method, pattern) in endpoints {
-        let path = values.fill(pattern);
+        let path = parameters.fill(pattern);
         let name = format!("{method} {pattern}");
-        let Ok(method) = method.parse::<Method>() else { return Err(format!("{method} is no method")) };
+        let method = method.parse::<Method>().map_err(|_| format!("{method} is not an HTTP method"))?;
         let is_get = method == Method::GET;
-        // Without a token nothing can change, whatever the method.
-        let refused = stranger.ask(method, &path, None).await?;
-        asked += 1;
-        if !turned_away(pattern, refused.status) {
-            wrong.push(format!("{name} answers a stranger {}", refused.status));
+        // Without a token, no method changes anything.
+        let refused = anonymous.request(method, &path, None).await?;
+        responses += 1;
+        if !is_refusal(pattern, refused.status) {
+            failures.push(format!("{name} without a token responds {}", refused.status));
         }
         if is_get {
-            let answer = panel.get(&path).await?;
-            asked += 1;
-            if !served(pattern, answer.status) {
-                wrong.push(format!("{name} answers {}", answer.status));
+            let response = panel.get(&path).await?;
+            responses += 1;
+            if !is_success(pattern, response.status) {
+                failures.push(format!("{name} responds {}", response.status));
             }
-            if answer.time > slowest.0 {
-                slowest = (answer.time, name);
+            if response.time > slowest.0 {
+                slowest = (response.time, name);
             }
         }
     }
-    if wrong.is_empty() {
-        let (time, name) = slowest;
-        return Ok(format!(
-            "{} endpoints, {asked} answers; the slowest {} ms, {name}",
-            endpoints.len(),
-            time.as_millis()
-        ));
+    if !failures.is_empty() {
+        return Err(listed(failures));
     }
-    let more = wrong.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    wrong.truncate(SHOWN);
-    Err(format!("{}{more}", wrong.join("; ")))
+    let (time, name) = slowest;
+    let count = endpoints.len();
+    Ok(format!("{count} endpoints, {responses} responses; the slowest {} ms, {name}", time.as_millis()))
 }
 
-/// Whether a stranger got what a stranger should: below `/api` that is 401, but for signing in and WebSockets.
-fn turned_away(pattern: &str, status: u16) -> bool {
+/// Joins the first failures, and counts the others.
+fn listed(mut failures: Vec<String>) -> String {
+    let more = failures.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    failures.truncate(SHOWN);
+    format!("{}{more}", failures.join("; "))
+}
+
+/// Returns true for the right status of a request without a token: 401 below `/api`, except sign-in and WebSockets.
+fn is_refusal(pattern: &str, status: u16) -> bool {
     match pattern {
         "/api/admins/token" => status == 422,
         _ if is_websocket(pattern) => status == 404,
@@ -62,13 +68,14 @@ fn turned_away(pattern: &str, status: u16) -> bool {
     }
 }
 
-/// Whether a sudo was served. What a placeholder names may not be there, and a node may not answer.
-fn served(pattern: &str, status: u16) -> bool {
-    let named = pattern.contains(':');
+/// Returns true for the right status of a sudo admin's GET request. An item that a path names may not exist, and a node
+/// may not respond.
+fn is_success(pattern: &str, status: u16) -> bool {
+    let has_parameter = pattern.contains(':');
     match status {
         200..=399 => true,
-        404 => named || !pattern.starts_with("/api/"),
-        // Of the panel's own pages: another token, another link.
+        404 => has_parameter || !pattern.starts_with("/api/"),
+        // Metrics have a token of their own.
         401 | 403 => pattern == "/metrics",
         422 => pattern.starts_with("/sub/"),
         502 => pattern.contains("/:backend/"),
@@ -80,16 +87,17 @@ fn is_websocket(pattern: &str) -> bool {
     pattern.ends_with("/logs")
 }
 
-/// What stands where a path has a name: things that are there, if any are.
-struct Values {
+/// Values for the parameters of paths, from existing items where there are any.
+struct Parameters {
     username: String,
     key: String,
     backend: String,
     node: String,
+    /// Ids, each with the part of the path before it.
     ids: Vec<(&'static str, String)>,
 }
 
-impl Values {
+impl Parameters {
     async fn find(panel: &Panel) -> Result<Self, String> {
         let user = first(panel, "/api/users?size=1").await?;
         let node = first(panel, "/api/nodes?size=1").await?;
@@ -130,11 +138,11 @@ impl Values {
     }
 }
 
-/// The first item of a list; null when it is empty.
+/// Returns the first item of a list, or null.
 async fn first(panel: &Panel, list: &str) -> Result<Value, String> {
-    let answer = panel.get(list).await?;
-    if answer.status != 200 {
-        return Err(format!("GET {list} answers {}", answer.status));
+    let response = panel.get(list).await?;
+    if response.status != 200 {
+        return Err(format!("GET {list} responds {}", response.status));
     }
-    Ok(answer.body["items"][0].clone())
+    Ok(response.body["items"][0].clone())
 }

@@ -1,55 +1,56 @@
-//! Memory within bounds: what the process itself reports, before and after the load.
+//! Memory within bounds: the panel's own metrics before and after the load.
 
 use reqwest::Method;
 
-use super::Finding;
 use super::panel::Panel;
+use super::report::StepResult;
+use crate::cli::output::whole_mib;
 use crate::config::Settings;
 
 const RESIDENT: &str = "process_resident_memory_bytes ";
 const LIMIT: &str = "process_memory_limit_bytes ";
-/// What caches and connections that the load filled may come to.
+/// Maximum growth under load: caches and connections.
 const GROWTH_MB: u64 = 128;
 
-/// A process's memory in MiB.
+/// Memory of the panel's process, in MiB.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Used {
+pub(super) struct Usage {
     resident: u64,
-    /// Above it the kernel ends the process; none is known of one without control groups.
+    /// Limit of the cgroup, above which the kernel kills the process.
     limit: Option<u64>,
 }
 
-/// What the panel says of its own.
-pub(super) async fn used(panel: &Panel, settings: &Settings) -> Result<Used, String> {
-    let answer = panel.ask(Method::GET, "/metrics", settings.http.metrics_token.as_ref()).await?;
-    if answer.status != 200 {
+/// Reads the memory from `/metrics`.
+pub(super) async fn read(panel: &Panel, settings: &Settings) -> Result<Usage, String> {
+    let response = panel.request(Method::GET, "/metrics", settings.http.metrics_token.as_ref()).await?;
+    if response.status != 200 {
         return Err(format!(
-            "/metrics answers {}: give the panel's own address and METRICS_TOKEN, as the panel has it",
-            answer.status
+            "GET /metrics responds {}: set METRICS_TOKEN as on the panel, or give --url without a proxy in between",
+            response.status
         ));
     }
-    let text = answer.body.as_str().unwrap_or_default();
-    let resident = megabytes(text, RESIDENT).ok_or("/metrics does not tell the memory")?;
-    Ok(Used { resident, limit: megabytes(text, LIMIT) })
+    let text = response.body.as_str().unwrap_or_default();
+    let resident = megabytes(text, RESIDENT).ok_or("/metrics has no process_resident_memory_bytes")?;
+    Ok(Usage { resident, limit: megabytes(text, LIMIT) })
 }
 
 fn megabytes(metrics: &str, name: &str) -> Option<u64> {
     let bytes: f64 = metrics.lines().find_map(|line| line.strip_prefix(name))?.parse().ok()?;
-    // A whole number of bytes, far below 2⁵³.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    Some(bytes as u64 / 1_048_576)
+    // A whole number of bytes, far below 2⁵³, so that the cast is exact.
+    Some(whole_mib(bytes as u64))
 }
 
-pub(super) fn within(before: Result<Used, String>, after: Result<Used, String>, bound: u64) -> Finding {
+/// Compares the memory after the load with `bound`, with the limit of the cgroup, and with the memory before the load.
+pub(super) fn within_bounds(before: Result<Usage, String>, after: Result<Usage, String>, bound: u64) -> StepResult {
     let (before, after) = (before?, after?);
     let limit = after.limit.map(|limit| format!(", limit {limit} MB")).unwrap_or_default();
     let measured = format!("{} MB after the load, {} MB before{limit}", after.resident, before.resident);
     if after.resident > bound {
         Err(format!("{measured}: above {bound} MB"))
     } else if after.limit.is_some_and(|limit| after.resident > limit / 10 * 9) {
-        Err(format!("{measured}: too close to the limit, above which the kernel ends the panel"))
+        Err(format!("{measured}: too close to the limit, above which the kernel kills the panel"))
     } else if after.resident > before.resident + GROWTH_MB {
-        Err(format!("{measured}: {GROWTH_MB} MB more are too many"))
+        Err(format!("{measured}: grew by more than {GROWTH_MB} MB"))
     } else {
         Ok(measured)
     }
@@ -60,24 +61,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_has_three_bounds() {
-        let used = |resident, limit| Ok(Used { resident, limit });
+    fn bound_limit_and_growth_are_checked() {
+        let used = |resident, limit| Ok(Usage { resident, limit });
         assert_eq!(
-            within(used(60, Some(256)), used(70, Some(256)), 512).as_deref(),
+            within_bounds(used(60, Some(256)), used(70, Some(256)), 512).as_deref(),
             Ok("70 MB after the load, 60 MB before, limit 256 MB")
         );
         for (before, after, limit, bound, wrong) in [
             (60, 70, None, 64, "above 64 MB"),
             (200, 240, Some(256), 512, "too close to the limit"),
-            (60, 200, None, 512, "128 MB more are too many"),
+            (60, 200, None, 512, "grew by more than 128 MB"),
         ] {
-            let found = within(used(before, limit), used(after, limit), bound).unwrap_err();
+            let found = within_bounds(used(before, limit), used(after, limit), bound).unwrap_err();
             assert!(found.contains(wrong), "{found}");
         }
     }
 
     #[test]
-    fn metrics_are_found_by_their_whole_name() {
+    fn metrics_are_found_by_their_full_name() {
         let text = "# TYPE x gauge\nprocess_resident_memory_bytes 73400320\nprocess_memory_limit_bytes 268435456\n";
         assert_eq!((megabytes(text, RESIDENT), megabytes(text, LIMIT)), (Some(70), Some(256)));
         assert_eq!(megabytes("", LIMIT), None);

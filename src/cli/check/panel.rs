@@ -1,4 +1,4 @@
-//! The panel under check, as a client of its API.
+//! A client for the API of the panel that is checked.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use crate::config::secret::Secret;
 
-/// A panel that works answers long before.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Time limit for a request.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The panel, and who asks it.
+/// The panel's address with the token of an admin.
 #[derive(Clone, Debug)]
 pub(super) struct Panel {
     client: Client,
@@ -20,60 +20,61 @@ pub(super) struct Panel {
     token: Option<Secret>,
 }
 
-/// An answer with its time.
+/// A response with its time.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
-    /// JSON, or the text.
+    /// The JSON document; a JSON string if the body is not JSON.
     pub(super) body: Value,
     pub(super) time: Duration,
 }
 
 impl Panel {
+    /// A client without a token.
     pub(super) fn at(url: &str) -> anyhow::Result<Self> {
-        let client = Client::builder().no_proxy().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
+        let client = Client::builder().no_proxy().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).build();
         let base = url.trim_end_matches('/').to_owned();
-        Ok(Self { client: client.context("no HTTP client")?, base, token: None })
+        Ok(Self { client: client.context("could not create an HTTP client")?, base, token: None })
     }
 
-    /// Signs in; from then on requests carry the token.
+    /// Signs in as a sudo admin. Later requests carry the token.
     pub(super) async fn sign_in(&mut self, username: &str, password: &Secret) -> anyhow::Result<()> {
         let form = [("username", username), ("password", password.expose())];
         let request = self.client.post(format!("{}/api/admins/token", self.base)).form(&form);
-        let answer = request.send().await.context("the panel does not let anybody sign in")?;
-        let status = answer.status();
-        let body: Value = answer.json().await.unwrap_or_default();
+        let response = request.send().await.context("could not sign in")?;
+        let status = response.status();
+        let body: Value = response.json().await.unwrap_or_default();
         let Some(token) = body["access_token"].as_str() else {
-            bail!("{username} can't sign in ({status}); check --username and SARBAN_ADMIN_PASSWORD");
+            bail!("could not sign in as {username} (status {status}); check --username and SARBAN_ADMIN_PASSWORD");
         };
         if body["is_sudo"] != true {
-            bail!("{username} is no sudo: only a sudo sees everything that is checked");
+            bail!("{username} is not a sudo admin; name one with --username");
         }
         self.token = Some(Secret::new(token));
         Ok(())
     }
 
-    /// The same panel for somebody who has not signed in.
-    pub(super) fn stranger(&self) -> Self {
+    /// A client for the same panel without a token.
+    pub(super) fn anonymous(&self) -> Self {
         Self { token: None, ..self.clone() }
     }
 
-    pub(super) async fn get(&self, path: &str) -> Result<Answer, String> {
-        self.ask(Method::GET, path, None).await
+    pub(super) async fn get(&self, path: &str) -> Result<Response, String> {
+        self.request(Method::GET, path, None).await
     }
 
-    /// Asks; `token` in place of the admin's.
-    pub(super) async fn ask(&self, method: Method, path: &str, token: Option<&Secret>) -> Result<Answer, String> {
-        let begun = Instant::now();
+    /// Sends a request; `token` replaces the admin's.
+    pub(super) async fn request(&self, method: Method, path: &str, token: Option<&Secret>) -> Result<Response, String> {
+        let start = Instant::now();
         let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
         if let Some(token) = token.or(self.token.as_ref()) {
             request = request.bearer_auth(token.expose());
         }
-        let silent = |error: reqwest::Error| format!("{method} {path}: {}", error.without_url());
-        let answer = request.send().await.map_err(silent)?;
-        let status = answer.status().as_u16();
-        let text = answer.text().await.map_err(silent)?;
-        let time = begun.elapsed();
-        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)), time })
+        let failure = |error: reqwest::Error| format!("{method} {path}: {}", error.without_url());
+        let response = request.send().await.map_err(failure)?;
+        let status = response.status().as_u16();
+        let text = response.text().await.map_err(failure)?;
+        let time = start.elapsed();
+        Ok(Response { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)), time })
     }
 }

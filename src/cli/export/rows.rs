@@ -1,4 +1,4 @@
-//! New rows as the old panel wrote them: times as text, words in its own spelling, what is gone as NULL.
+//! Converts rows to Marzneshin's form: times as text, its spellings of enums, NULL for deleted nodes and users.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,12 +10,12 @@ use crate::store::import::tables::{
     JwtRow, NodeHour, NodeRow, ServiceRow, SettingsRow, TlsRow, UserHour, UserServiceRow, WholeUser,
 };
 
-/// The old panel's spellings of protocols.
+/// Marzneshin's spellings of protocols.
 const PROTOCOLS: [&str; 9] =
     ["VMess", "VLESS", "Trojan", "Shadowsocks", "Shadowsocks2022", "Hysteria2", "WireGuard", "TUIC", "ShadowTLS"];
 
-/// 1, 2, 3, … for tables whose rows have no ids here.
-pub(super) fn numbers() -> impl FnMut() -> i64 {
+/// Returns a generator of ids (1, 2, 3, …) for tables whose rows have no id in this panel.
+pub(super) fn ids() -> impl FnMut() -> i64 {
     let mut last = 0;
     move || {
         last += 1;
@@ -105,7 +105,7 @@ pub(super) fn backend(row: BackendRow, id: i64) -> Option<Value> {
     }))
 }
 
-/// `None`: of a protocol that the old panel does not know.
+/// Returns none for a protocol that Marzneshin does not know.
 pub(super) fn inbound(row: InboundRow) -> Option<Value> {
     let protocol = PROTOCOLS.into_iter().find(|known| known.eq_ignore_ascii_case(&row.protocol))?;
     Some(json!({
@@ -189,7 +189,7 @@ pub(super) fn node_hour(row: &NodeHour, id: i64) -> Value {
     json!({
         "id": id,
         "created_at": time(row.hour),
-        "node_id": present(row.node_id),
+        "node_id": existing(row.node_id),
         "uplink": row.uplink,
         "downlink": row.downlink,
     })
@@ -199,24 +199,24 @@ pub(super) fn user_hour(row: &UserHour, id: i64) -> Value {
     json!({
         "id": id,
         "created_at": time(row.hour),
-        "user_id": present(row.user_id),
-        "node_id": present(row.node_id),
+        "user_id": existing(row.user_id),
+        "node_id": existing(row.node_id),
         "used_traffic": row.counted,
     })
 }
 
-/// Traffic of what is gone is kept under 0 here, and under NULL there.
-const fn present(id: i64) -> Option<i64> {
+/// Traffic of deleted nodes and users has the id 0 in this panel, and NULL in Marzneshin.
+const fn existing(id: i64) -> Option<i64> {
     if id == 0 { None } else { Some(id) }
 }
 
-/// A JSON document as text; `null` for nothing, as the old panel wrote it.
+/// Serializes a JSON document to text; none becomes `null`, as in Marzneshin.
 fn document(value: &impl Serialize) -> String {
-    // Documents of this house always serialize.
+    // Values of these types always serialize.
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// Naive UTC with six decimals.
+/// Formats a time as naive UTC with six decimals.
 fn time(micros: i64) -> String {
     let moment = Moment::from_micros(micros);
     let fraction = moment.micros().rem_euclid(SECOND);
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_six_decimals_always() {
+    fn times_always_have_six_decimals() {
         assert_eq!(time(1_795_466_185 * SECOND), "2026-11-23 20:36:25.000000");
         assert_eq!(time(1_795_466_185 * SECOND + 9), "2026-11-23 20:36:25.000009");
         assert_eq!(time(-1), "1969-12-31 23:59:59.999999");

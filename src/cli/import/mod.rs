@@ -1,24 +1,22 @@
-//! `sarban import`: a whole database of the old panel (Marzneshin) into an empty one, so that tokens, links, nodes and
-//! bots go on as they were. One transaction: all of it, or nothing.
+//! `sarban import`: copies a database of Marzneshin (the old panel) into an empty one, in a single transaction. Ids,
+//! keys, secrets and password hashes stay the same, so that tokens, links, nodes and bots keep working.
 
 mod copy;
-mod findings;
-mod fleet;
-mod hosts;
-mod people;
+mod issues;
+mod outcome;
 mod progress;
-mod reading;
 mod report;
+mod rows;
 mod sample;
-mod settings;
-mod usage;
 mod verify;
 
 use clap::Args;
 
-use self::copy::{Outcome, Target, copy};
+use self::copy::{Target, copy};
+use self::outcome::Outcome;
 use self::verify::{Check, verify};
-use super::{Usage, database, output};
+use super::usage_error::UsageError;
+use super::{database, output};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::old_database::OldDatabaseUrl;
@@ -27,14 +25,14 @@ use crate::store::import::legacy::{Source, SourceError};
 use crate::store::import::tables::{contents, number_after};
 use crate::store::{Db, Tx};
 
-/// What to import.
+/// Arguments of `sarban import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The old panel's database: sqlite:///…, mysql://user@host/name or postgresql://user@host/name, as its environment
-    /// has it. One with a password belongs into SARBAN_IMPORT_FROM (or the file of SARBAN_IMPORT_FROM_FILE)
+    /// Database of the old panel, as in its .env: sqlite:///…, mysql://user@host/name or postgresql://user@host/name.
+    /// Put a URL with a password into SARBAN_IMPORT_FROM, or into the file that SARBAN_IMPORT_FROM_FILE names
     #[arg(long, value_name = "URL")]
     from: Option<String>,
-    /// Only show what would be copied, and every row that can't be
+    /// Write nothing; show the rows to copy, and those that would be left out or changed
     #[arg(long)]
     dry_run: bool,
     /// Print JSON
@@ -45,39 +43,38 @@ pub struct ImportArgs {
 pub(super) async fn run(args: ImportArgs, settings: &Settings) -> anyhow::Result<()> {
     let from = source_url(args.from.as_deref(), settings)?;
     if from == OldDatabaseUrl::Panel(settings.database.url.clone()) {
-        return Err(Usage(
-            "--from is the database of this panel; SQLALCHEMY_DATABASE_URL must name a new one".to_owned(),
-        )
-        .into());
+        let message = "--from is the database of this panel; set SQLALCHEMY_DATABASE_URL to a new, empty database";
+        return Err(UsageError::new(message).into());
     }
-    let mut source = Source::open(&from).await.map_err(wrong_source)?;
+    let mut source = Source::open(&from).await.map_err(source_error)?;
     let now = Clock::real().now();
     if args.dry_run {
-        let outcome = copy(&mut source, Target::Nowhere, now).await?;
+        let outcome = copy(&mut source, Target::DryRun, now).await?;
         return report(&args, &outcome, None);
     }
     let db = database::open_migrated(settings).await?;
-    let done = into(&db, &mut source, &args, now).await;
+    let result = import(&db, &mut source, &args, now).await;
     db.close().await;
     source.close().await?;
-    done
+    result
 }
 
-fn source_url(argument: Option<&str>, settings: &Settings) -> Result<OldDatabaseUrl, Usage> {
+fn source_url(argument: Option<&str>, settings: &Settings) -> Result<OldDatabaseUrl, UsageError> {
     let Some(argument) = argument else {
-        let nothing = "from where? Give the old panel's database with --from, or in SARBAN_IMPORT_FROM";
-        return settings.import.from.clone().ok_or_else(|| Usage(nothing.to_owned()));
+        let missing = "the old panel's database is missing; give it with --from or in SARBAN_IMPORT_FROM";
+        return settings.import.from.clone().ok_or_else(|| UsageError::new(missing));
     };
-    let from = OldDatabaseUrl::parse(argument.trim()).map_err(|wrong| Usage(format!("--from {wrong}")))?;
+    let from = OldDatabaseUrl::parse(argument.trim()).map_err(|problem| UsageError(format!("--from {problem}")))?;
     if from.has_password() {
-        let visible = "--from has a password, which everybody on this host can read in the list of processes: give the \
-                       address in SARBAN_IMPORT_FROM instead";
-        return Err(Usage(visible.to_owned()));
+        return Err(UsageError::new(
+            "--from contains a password, which all users of this machine can see in the process list; use \
+             SARBAN_IMPORT_FROM instead",
+        ));
     }
     Ok(from)
 }
 
-async fn into(db: &Db, source: &mut Source, args: &ImportArgs, now: Moment) -> anyhow::Result<()> {
+async fn import(db: &Db, source: &mut Source, args: &ImportArgs, now: Moment) -> anyhow::Result<()> {
     let mut tx = db.begin().await?;
     must_be_empty(&mut tx).await?;
     let outcome = copy(source, Target::Database(&mut tx), now).await?;
@@ -86,21 +83,21 @@ async fn into(db: &Db, source: &mut Source, args: &ImportArgs, now: Moment) -> a
     if !checks.iter().all(Check::holds) {
         tx.rollback().await?;
         report(args, &outcome, Some(&checks))?;
-        anyhow::bail!("what was written is not what was read (✗ above); nothing of it was kept");
+        anyhow::bail!("verification failed (✗ above); the import was rolled back");
     }
     tx.commit().await?;
     report(args, &outcome, Some(&checks))
 }
 
 async fn must_be_empty(tx: &mut Tx) -> anyhow::Result<()> {
-    let there = contents(tx).await?.words();
-    if there.is_empty() {
+    let contents = contents(tx).await?.words();
+    if contents.is_empty() {
         return Ok(());
     }
     anyhow::bail!(
-        "the database of SQLALCHEMY_DATABASE_URL is not empty: it has {}; name a new one there, and import before the \
+        "the database of SQLALCHEMY_DATABASE_URL is not empty: it has {}; use a new database, and import before the \
          panel's first start",
-        there.join(", ")
+        contents.join(", ")
     )
 }
 
@@ -108,15 +105,15 @@ fn report(args: &ImportArgs, outcome: &Outcome, checks: Option<&[Check]>) -> any
     if args.json {
         return report::json(outcome, checks);
     }
-    report::people(outcome, checks)?;
-    let end = if checks.is_some() { "everything is here; start the panel" } else { "nothing was written" };
+    report::text(outcome, checks)?;
+    let end = if checks.is_some() { "import complete; start the panel" } else { "dry run: nothing was written" };
     Ok(output::line(format_args!("\n{end}"))?)
 }
 
-/// A database that is not what it should be is a wrong argument.
-fn wrong_source(error: SourceError) -> anyhow::Error {
+/// A database that is not Marzneshin's is a usage error.
+fn source_error(error: SourceError) -> anyhow::Error {
     match error {
-        SourceError::Store(error) => anyhow::Error::new(error).context("the old database of --from can't be read"),
-        other => Usage(other.to_string()).into(),
+        SourceError::Store(error) => anyhow::Error::new(error).context("could not read the database of --from"),
+        other => UsageError(other.to_string()).into(),
     }
 }

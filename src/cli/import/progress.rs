@@ -1,12 +1,13 @@
-//! How far the copying is: a bar on a terminal, a line now and then elsewhere.
+//! Progress of the copy on stderr: a bar on a terminal, otherwise a line per million rows.
 
 use std::io::{self, IsTerminal, Write};
 
-/// Rows between two lines where there is no terminal.
+/// Rows between two lines without a terminal.
 const LINE_EVERY: i64 = 1_000_000;
+/// Width of the bar in characters.
 const WIDTH: i64 = 30;
 
-/// Counts rows, on stderr: stdout is for the report.
+/// A counter of rows that shows itself.
 #[derive(Debug)]
 pub(super) struct Progress {
     terminal: bool,
@@ -16,12 +17,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// With so many rows ahead.
+    /// A counter for `total` rows.
     pub(super) fn new(total: i64) -> Self {
         Self { terminal: io::stderr().is_terminal(), total, done: 0, line_at: LINE_EVERY }
     }
 
-    /// So many more rows of a table are done.
+    /// Adds `rows` rows of a table.
     pub(super) fn advance(&mut self, table: &str, rows: usize) {
         self.done = self.done.saturating_add(i64::try_from(rows).unwrap_or(i64::MAX)).min(self.total);
         if self.terminal {
@@ -34,15 +35,15 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
-    pub(super) fn end(&self) {
+    /// Removes the bar from the terminal.
+    pub(super) fn clear(&self) {
         if self.terminal {
             show("\r\u{1b}[K");
         }
     }
 }
 
-/// Progress is for whoever looks; if nobody can, the work goes on.
+/// Ignores errors: the copy goes on if its progress can't be shown.
 fn show(text: &str) {
     let mut terminal = io::stderr().lock();
     let _ = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());

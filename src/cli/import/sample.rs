@@ -1,12 +1,11 @@
-//! A sample of users with everything that their links come from, as the old rows say: to be compared with what the new
-//! database gives.
+//! A sample of users with inbounds and hosts, from the old rows, to compare with the new database.
 
 use std::collections::{BTreeMap, HashMap};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::people::NewUser;
+use super::rows::accounts::ConvertedUser;
 use crate::domain::credentials::KeyDerivation;
 use crate::domain::host::Host;
 use crate::domain::host::variables::HostVariables;
@@ -20,12 +19,13 @@ use crate::subscription::catalogue::{self, Catalogue};
 use crate::subscription::templates::Templates;
 use crate::subscription::{Format, Request, render};
 
-/// Users looked at.
+/// Number of users in the sample.
 const USERS: i64 = 50;
 
-/// Users and what their links come from.
+/// Some of the users, with all inbounds and hosts.
 #[derive(Debug)]
 pub(super) struct Sample {
+    /// The sample has every nth user.
     every: i64,
     seen: i64,
     users: BTreeMap<i64, User>,
@@ -37,8 +37,8 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Of so many users.
-    pub(super) fn of(users: i64) -> Self {
+    /// An empty sample, for a database with `users` users.
+    pub(super) fn new(users: i64) -> Self {
         Self {
             every: (users / USERS).max(1),
             seen: 0,
@@ -51,7 +51,7 @@ impl Sample {
         }
     }
 
-    pub(super) fn user(&mut self, user: &NewUser) {
+    pub(super) fn user(&mut self, user: &ConvertedUser) {
         if self.seen % self.every == 0 {
             self.users.insert(user.account.id, domain_user(user));
         }
@@ -94,8 +94,8 @@ impl Sample {
         self.chains.entry(host).or_default().insert(seq, HostId(next));
     }
 
-    /// The users, and the hosts that all of them choose from.
-    pub(super) fn parts(&self) -> (Vec<User>, Vec<catalogue::HostRow>) {
+    /// Returns the users, and the hosts that their links are made from.
+    pub(super) fn users_and_hosts(&self) -> (Vec<User>, Vec<catalogue::HostRow>) {
         let Self { users, inbounds, inbound_services, hosts, host_services, chains, .. } = self;
         let services = |of: &HashMap<i64, Vec<ServiceId>>, id: i64| of.get(&id).cloned().unwrap_or_default();
         let host = |host: &Host| {
@@ -117,23 +117,23 @@ impl Sample {
     }
 }
 
-/// Renders links from hosts, always in the same way.
+/// Renders links deterministically.
 #[derive(Debug)]
-pub(super) struct Links {
+pub(super) struct LinkRenderer {
     catalogue: Catalogue,
     settings: SubscriptionSettings,
     now: Moment,
 }
 
-impl Links {
+impl LinkRenderer {
     pub(super) fn new(hosts: Vec<catalogue::HostRow>, now: Moment) -> Self {
-        // The real links of everybody, whether the account works or not.
+        // Compare the real links of disabled users too, not a placeholder.
         let settings = SubscriptionSettings { placeholder_if_disabled: false, ..SubscriptionSettings::initial() };
         Self { catalogue: Catalogue::new(hosts), settings, now }
     }
 
-    /// A user's links, one a line.
-    pub(super) fn of(&self, user: &User) -> String {
+    /// Returns a user's links, one per line.
+    pub(super) fn render(&self, user: &User) -> String {
         let request = Request {
             variables: HostVariables::of(user, "127.0.0.1", self.now),
             catalogue: &self.catalogue,
@@ -146,9 +146,9 @@ impl Links {
     }
 }
 
-/// Without its owner, which no link shows.
-fn domain_user(user: &NewUser) -> User {
-    let NewUser { account, traffic, fetch } = user;
+/// Returns the user without the owner, which links don't contain.
+fn domain_user(user: &ConvertedUser) -> User {
+    let ConvertedUser { account, traffic, fetch } = user;
     let moment = |micros: Option<i64>| micros.map(Moment::from_micros);
     let expiry = Expiry::from_columns(
         &account.expire_strategy,

@@ -1,11 +1,11 @@
-//! Compares the new database with what was read: rows, sums of traffic, and a sample of users with their links.
+//! Compares the new database with the old rows: row counts, sums of traffic, and a sample of users with their links.
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::copy::{Copied, Outcome};
-use super::sample::Links;
+use super::outcome::{Outcome, TableCounts};
+use super::sample::LinkRenderer;
 use crate::domain::ids::UserId;
 use crate::domain::moment::Moment;
 use crate::domain::user::User;
@@ -16,14 +16,14 @@ use crate::store::import::tables;
 use crate::store::import::tables::TableRow;
 use crate::store::{Tx, users};
 
-/// One comparison.
+/// A comparison of two numbers.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
-    /// What is compared.
+    /// Name of the compared number.
     pub what: String,
-    /// As it was read.
+    /// The number according to the old rows.
     pub expected: i128,
-    /// As it is found again.
+    /// The number in the new database.
     pub found: i128,
 }
 
@@ -37,7 +37,7 @@ impl Check {
     }
 }
 
-/// All comparisons, inside the transaction that wrote the rows.
+/// Makes all comparisons, inside the transaction that wrote the rows.
 pub(super) async fn verify(tx: &mut Tx, outcome: &Outcome, now: Moment) -> anyhow::Result<Vec<Check>> {
     let mut counts = Counts { tables: outcome.tables.iter().map(|it| (it.table, *it)).collect(), checks: Vec::new() };
     counts.compare::<tables::AdminRow>(tx, legacy::ADMINS).await?;
@@ -61,38 +61,38 @@ pub(super) async fn verify(tx: &mut Tx, outcome: &Outcome, now: Moment) -> anyho
     checks.push(Check::new("used traffic of users, bytes", sums.used, totals.first));
     checks.push(Check::new("lifetime traffic of users, bytes", sums.lifetime, totals.second));
     let totals = tables::user_hour_totals(tx).await?;
-    checks.push(Check::new("traffic of users by the hour, bytes", sums.counted, totals.first));
+    checks.push(Check::new("hourly traffic of users, bytes", sums.counted, totals.first));
     let totals = tables::node_hour_totals(tx).await?;
-    checks.push(Check::new("hours of nodes", outcome.node_hours, totals.count));
-    checks.push(Check::new("upload of nodes by the hour, bytes", sums.uplink, totals.first));
-    checks.push(Check::new("download of nodes by the hour, bytes", sums.downlink, totals.second));
-    checks.extend(sampled(tx, outcome, now).await?);
+    checks.push(Check::new("hourly traffic of nodes, rows", outcome.node_hours, totals.count));
+    checks.push(Check::new("hourly upload of nodes, bytes", sums.uplink, totals.first));
+    checks.push(Check::new("hourly download of nodes, bytes", sums.downlink, totals.second));
+    checks.extend(compare_sample(tx, outcome, now).await?);
     Ok(checks)
 }
 
-/// Users of the sample that are found again as they were, and their links.
-async fn sampled(tx: &mut Tx, outcome: &Outcome, now: Moment) -> anyhow::Result<[Check; 2]> {
-    let (users, hosts) = outcome.sample.parts();
-    let before = Links::new(hosts, now);
-    let after = Links::new(subscription_sources::hosts_within(tx).await?, now);
+/// Compares the users of the sample, and their links.
+async fn compare_sample(tx: &mut Tx, outcome: &Outcome, now: Moment) -> anyhow::Result<[Check; 2]> {
+    let (users, hosts) = outcome.sample.users_and_hosts();
+    let before = LinkRenderer::new(hosts, now);
+    let after = LinkRenderer::new(subscription_sources::hosts_within(tx).await?, now);
     let (mut same_users, mut links, mut same_links) = (0, 0, 0);
     for user in &users {
-        let expected = before.of(user);
+        let expected = before.render(user);
         links += expected.lines().count();
         let Some(found) = users::by_id(tx, UserId(user.id.0)).await? else { continue };
         let found = User { owner: None, ..found };
         same_users += usize::from(found == *user);
-        let found = after.of(&found);
+        let found = after.render(&found);
         same_links += expected.lines().zip(found.lines()).filter(|(one, other)| one == other).count();
     }
     Ok([
-        Check::new("users of a sample, unchanged", i64::try_from(users.len())?, i64::try_from(same_users)?),
-        Check::new("links of that sample, unchanged", i64::try_from(links)?, i64::try_from(same_links)?),
+        Check::new("equal users in a sample", i64::try_from(users.len())?, i64::try_from(same_users)?),
+        Check::new("equal links in the sample", i64::try_from(links)?, i64::try_from(same_links)?),
     ])
 }
 
 struct Counts {
-    tables: HashMap<&'static str, Copied>,
+    tables: HashMap<&'static str, TableCounts>,
     checks: Vec<Check>,
 }
 

@@ -1,31 +1,31 @@
-//! Hosts, from old rows to new ones.
+//! Converts hosts.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::reading::Reading;
+use super::reader::RowReader;
 use crate::domain::host::{Alpn, Fingerprint, HostSecurity, HostSpec};
 use crate::store::import::tables::HostRow;
 
-/// A host that is unbound or whose inbound came.
-pub(super) fn host(row: &mut Reading<'_>, has_inbound: impl Fn(i64) -> bool) -> Option<HostRow> {
+/// Converts a host that has no inbound, or a copied one.
+pub(in crate::cli::import) fn host(row: &mut RowReader<'_>, has_inbound: impl Fn(i64) -> bool) -> Option<HostRow> {
     let id = row.integer("id")?;
     let inbound_id = row.integer("inbound_id");
     if inbound_id.is_some_and(|inbound| !has_inbound(inbound)) {
-        return row.left_out("its inbound is gone");
+        return row.leave_out("inbound not found");
     }
     Some(HostRow {
         id,
         inbound_id,
-        is_disabled: row.truth("is_disabled", false),
-        universal: row.truth("universal", false),
+        is_disabled: row.boolean("is_disabled", false),
+        universal: row.boolean("universal", false),
         weight: row.integer("weight").unwrap_or(1),
         spec: spec(row),
     })
 }
 
-fn spec(row: &mut Reading<'_>) -> HostSpec {
+fn spec(row: &mut RowReader<'_>) -> HostSpec {
     let security = HostSecurity::InboundDefault;
     HostSpec {
         remark: row.text("remark").unwrap_or_default(),
@@ -38,10 +38,10 @@ fn spec(row: &mut Reading<'_>) -> HostSpec {
         sni: row.text("sni"),
         host: row.text("host"),
         path: row.text("path"),
-        security: row.word("security", HostSecurity::from_word, security, security.word()),
-        alpn: row.word("alpn", Alpn::from_word, Alpn::None, "none"),
-        fingerprint: row.word("fingerprint", fingerprint, Fingerprint::None, ""),
-        allowinsecure: row.truth("allowinsecure", false),
+        security: row.variant("security", HostSecurity::from_word, security, security.word()),
+        alpn: row.variant("alpn", Alpn::from_word, Alpn::None, "none"),
+        fingerprint: row.variant("fingerprint", fingerprint, Fingerprint::None, ""),
+        allowinsecure: row.boolean("allowinsecure", false),
         fragment: row.json("fragment"),
         noise: row.json("udp_noises"),
         http_headers: row.json::<BTreeMap<String, Value>>("http_headers").map(texts),
@@ -60,12 +60,12 @@ fn spec(row: &mut Reading<'_>) -> HostSpec {
     }
 }
 
-/// The old panel's word for none is `none`.
+/// Parses a fingerprint; Marzneshin writes `none` for no fingerprint.
 fn fingerprint(word: &str) -> Option<Fingerprint> {
     if word == "none" { Some(Fingerprint::None) } else { Fingerprint::from_word(word) }
 }
 
-/// Headers whose values were written as numbers.
+/// Converts header values to text; some are numbers in Marzneshin.
 fn texts(headers: BTreeMap<String, Value>) -> BTreeMap<String, String> {
     let text = |value: Value| match value {
         Value::String(text) => text,

@@ -1,4 +1,4 @@
-//! TLS to this same host's panel, whatever name its certificate has.
+//! TLS without verification of the server's certificate, for connections to the panel on this machine.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, verify_tls12_signature, verif
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-/// Asks for no name: the address is this host's own, and nothing secret is sent.
+/// Accepts every certificate. The server is on this machine, and the request contains no secret.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
-/// A client that takes any certificate.
+/// Returns the configuration of a client that accepts any certificate.
 pub(super) fn client_config(provider: Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
     let verifier = Arc::new(AnyCertificate(provider.clone()));
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
