@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ pub struct Setup<'a> {
 pub struct PanelProcess {
     pub name: String,
     child: Child,
+    log: PathBuf,
     pub port: u16,
     http: Client,
 }
@@ -83,7 +84,8 @@ impl Setup<'_> {
     }
 
     fn start_in(&self, mut command: Command, name: &str, port: u16, arguments: &[&str]) -> PanelProcess {
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.join(format!("{name}.log")));
+        let log = self.folder.join(format!("{name}.log"));
+        let output = std::fs::File::options().create(true).append(true).open(&log);
         let child = command
             .arg("serve")
             .args(arguments)
@@ -91,11 +93,11 @@ impl Setup<'_> {
             .env("DATA_DIR", self.folder)
             .env("UVICORN_HOST", "127.0.0.1")
             .env("UVICORN_PORT", port.to_string())
-            .stderr(log.expect("a log"))
+            .stderr(output.expect("a log"))
             .stdout(Stdio::null())
             .spawn();
         let http = Client::builder().timeout(Duration::from_secs(10)).build().expect("a client");
-        PanelProcess { name: name.to_owned(), child: child.expect("the program starts"), port, http }
+        PanelProcess { name: name.to_owned(), child: child.expect("the program starts"), log, port, http }
     }
 
     /// The program with the shared environment and nothing else.
@@ -136,11 +138,16 @@ impl PanelProcess {
         let limit = Instant::now() + Duration::from_secs(30);
         while self.health().await.is_none_or(|health| health["status"] != "ok") {
             if let Some(status) = self.child.try_wait().expect("the process is asked") {
-                panic!("{} ended with {status}", self.name);
+                panic!("{} ended with {status}; its log:\n{}", self.name, self.log());
             }
-            assert!(Instant::now() < limit, "{} is not ready after 30 s", self.name);
+            assert!(Instant::now() < limit, "{} is not ready after 30 s; its log:\n{}", self.name, self.log());
             sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Everything that it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("a log")
     }
 
     /// Waits for a process that ends by itself.

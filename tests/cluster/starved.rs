@@ -144,7 +144,7 @@ async fn a_process_whose_loop_is_stuck_gives_the_lease_up(test: TestDatabase) {
         assert!(Instant::now() < limit, "the other one does not get to work");
         sleep(Duration::from_millis(50)).await;
     }
-    let log = std::fs::read_to_string(folder.path().join("ann.log")).expect("a log");
+    let log = stuck.log();
     assert!(log.contains("the scheduler's loop is stuck; giving up the lease"), "{log}");
     assert_eq!(stuck.health().await.expect("it serves")["status"], "ok", "and goes on serving");
 }
