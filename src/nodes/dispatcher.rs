@@ -88,6 +88,7 @@ fn report(error: &StoreError, failing: &mut bool, message: &str) {
 async fn enqueue_all(fence: &Fence, tracker: &Tracker) -> Result<(), StoreError> {
     let mut after = UserId(i64::MIN);
     loop {
+        tracker.begin_page();
         let page = changes::page(fence.db(), after, CHUNK).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = UserId(last.user_id);

@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) unconfirmed: HashMap<UserId, Unconfirmed>,
     /// Marks of changes that every node has.
     pub(super) confirmed: Vec<Mark>,
+    /// Changes whose marks were cleared since the last page of marks was requested. That page may still contain them.
+    pub(super) cleared: HashSet<ChangeKey>,
     /// Nodes whose session ended with unconfirmed changes. The database does not know of them yet.
     pub(super) disconnected: HashSet<NodeId>,
 }

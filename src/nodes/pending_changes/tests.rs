@@ -57,6 +57,23 @@ fn change_is_confirmed_when_last_node_confirms_it() {
     assert_eq!(tracker.unconfirmed(), 0);
 }
 
+/// Otherwise the change would be sent a second time.
+#[test]
+fn change_is_tracked_if_its_mark_is_cleared_while_the_page_is_read() {
+    let tracker = Tracker::default();
+    let node = tracker.register(NODE);
+    let (delivered, newer) = (mark(7), mark(7));
+    enqueue(&tracker, delivered);
+    tracker.begin_page();
+    node.confirm([(UserId(7), delivered.change_id)]);
+    assert_eq!(confirmed(&tracker), [delivered]);
+    tracker.forget(&[delivered]);
+    assert!(tracker.is_tracked(&delivered));
+    assert!(!tracker.is_tracked(&newer), "a later change of that user");
+    tracker.begin_page();
+    assert!(!tracker.is_tracked(&delivered), "no later page has that mark");
+}
+
 #[test]
 fn newer_change_replaces_unsent_one_and_is_not_confirmed_by_sent_one() {
     let tracker = Tracker::default();

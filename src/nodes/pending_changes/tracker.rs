@@ -4,6 +4,7 @@
 //! changes, and its node gets a full list instead. A user who is on none of a node's inbounds, and was on none before,
 //! is no change for that node.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::node_queue::{NodeQueue, PendingChange};
@@ -42,10 +43,17 @@ impl Tracker {
         receiver
     }
 
-    /// Returns whether this change was enqueued before and its mark is not cleared yet.
+    /// To be called before a page of marks is read.
+    pub(in crate::nodes) fn begin_page(&self) {
+        self.shared.state().cleared = HashSet::new();
+    }
+
+    /// Returns whether this change was enqueued before, and its mark was not cleared before the page was read.
     pub(in crate::nodes) fn is_tracked(&self, mark: &Mark) -> bool {
         let state = self.shared.state();
-        state.unconfirmed.get(&UserId(mark.user_id)).is_some_and(|change| change.id == mark.change_id)
+        let user = UserId(mark.user_id);
+        state.unconfirmed.get(&user).is_some_and(|change| change.id == mark.change_id)
+            || state.cleared.contains(&(user, mark.change_id))
     }
 
     /// Enqueues a changed user for every connected node that serves the user or may have the user.
@@ -124,6 +132,7 @@ impl Tracker {
         let mut state = self.shared.state();
         for mark in marks {
             let user = UserId(mark.user_id);
+            state.cleared.insert((user, mark.change_id));
             if state.unconfirmed.get(&user).is_some_and(|change| change.id == mark.change_id) {
                 state.unconfirmed.remove(&user);
             }

@@ -53,8 +53,11 @@ impl Spool {
     pub fn create(folder: &Path, instance: Uuid) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let path = folder.join(format!("{instance}.log"));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        file_lock::lock(&file, &path)?;
+        // The file is renamed once it is locked: to a process that looks for orphans, an unlocked file has no owner.
+        let unlocked = path.with_extension("new");
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&unlocked)?;
+        file_lock::lock(&file, &unlocked)?;
+        fs::rename(&unlocked, &path)?;
         File::open(folder)?.sync_all()?;
         Ok(Self {
             path,

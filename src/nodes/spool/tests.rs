@@ -1,6 +1,7 @@
 //! Records survive their process, and the file does not grow without need.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
@@ -33,6 +34,25 @@ fn orphans_are_files_of_dead_processes_only() {
     assert_eq!((orphan.torn_bytes, orphan.too_old, found.len()), (0, 0, 0));
     orphan.remove().expect("removed");
     assert!(orphans(folder.path(), NOW).expect("read").is_empty());
+}
+
+#[test]
+fn new_file_is_never_an_orphan() {
+    let folder = folder();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut found = 0;
+            while !done.load(Ordering::Relaxed) {
+                found += orphans(folder.path(), NOW).expect("read").len();
+            }
+            found
+        });
+        let created = (0..1_000).try_for_each(|n| Spool::create(folder.path(), Uuid::from_u128(n))?.close());
+        done.store(true, Ordering::Relaxed);
+        created.expect("every process gets its file");
+        assert_eq!(looking.join().expect("no panic"), 0, "orphans");
+    });
 }
 
 #[test]
