@@ -7,19 +7,27 @@ use std::time::Duration;
 
 use reqwest::Method;
 use sarban::clock::Clock;
+use sarban::config::database_url::DatabaseUrl;
+use sarban::nodes::spool;
 use sarban::store::users::changes;
 use sarban::store::{Db, Engine, IdList, Tx};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, raw_sql};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::panel_process::{PanelProcess, Setup};
 use crate::support;
-use crate::support::database::{TestDatabase, number, on_both_engines};
+use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 use crate::test_node::{NodeUser, Options, TestNode};
 
-on_both_engines!(empty killing_the_leader_loses_nothing, empty a_stopped_leader_hands_over_in_good_order);
+on_both_engines!(
+    empty killing_the_leader_loses_nothing,
+    empty a_stopped_leader_hands_over_in_good_order,
+    empty processes_that_start_at_once_on_an_empty_database_all_serve
+);
 
 pub const USERS: i64 = 20;
 
@@ -144,6 +152,33 @@ async fn a_stopped_leader_hands_over_in_good_order(test: TestDatabase) {
     assert!(took < Duration::from_millis(if test.db.engine() == Engine::Postgres { 1_000 } else { 3_000 }), "{took:?}");
     let spools = std::fs::read_dir(folder.path().join("spool")).expect("the spool folder").count();
     assert_eq!(spools, panels.len() - 1, "its spool is gone");
+}
+
+/// They make the same schema, certificate and folder, and each looks in that folder for files of dead processes.
+async fn processes_that_start_at_once_on_an_empty_database_all_serve(test: TestDatabase) {
+    for _ in 0..3 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = DatabaseUrl::Sqlite { path: folder.path().join("new.sqlite3") };
+        let mut setup = setup(&test, folder.path());
+        match test.db.engine() {
+            Engine::Sqlite => setup.database = &file,
+            Engine::Postgres => execute(&test.db, "DROP SCHEMA public CASCADE; CREATE SCHEMA public").await,
+        }
+        let mut panels = ["ann", "ben", "cyd", "dan"].map(|name| setup.start(name));
+        // Each process looks once as it starts. This is as many looks as there can be.
+        let spools = folder.path().join("spool");
+        let looking = spools.clone();
+        let _looking = AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                spool::orphans(&looking, Clock::real().now()).expect("the folder is read");
+                yield_now().await;
+            }
+        }));
+        for panel in &mut panels {
+            panel.ready().await;
+        }
+        assert_eq!(std::fs::read_dir(&spools).expect("the folder").count(), panels.len(), "each has its own file");
+    }
 }
 
 pub fn setup<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'a> {

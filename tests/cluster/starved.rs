@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use sarban::app::{Coordination, CoordinationParts};
 use sarban::clock::Clock;
 use sarban::cluster::identity::Identity;
@@ -23,7 +23,7 @@ use sarban::notify::{self, Delivery};
 use sarban::scheduler::tasks::Deps;
 use sarban::store::cluster::members::Member;
 use sarban::store::{Db, OpenOptions};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -122,8 +122,8 @@ async fn a_process_whose_workers_stand_still_keeps_the_lease(test: TestDatabase)
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let panels = start(&setup, &test).await;
-    let (_, first, role) = stand_still(&test.db, &panels, Still::Workers).await;
-    role.await.expect("no panic").expect("they were held");
+    let (_, first, standing) = stand_still(&test.db, &panels, Still::Workers).await;
+    standing.await.expect("no panic").expect("they were held");
     assert_eq!(number(&test.db, EPOCH).await, first, "nobody took over");
     sleep(Duration::from_secs(2)).await;
     assert_eq!(number(&test.db, EPOCH).await, first, "and nothing is left of it");
@@ -161,7 +161,7 @@ async fn nothing_is_committed_afterwards(test: TestDatabase, still: Still) {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let mut panels = start(&setup, &test).await;
-    let (leading, first, role) = stand_still(&test.db, &panels, still).await;
+    let (leading, first, standing) = stand_still(&test.db, &panels, still).await;
     let limit = Instant::now() + TTL.mul_f64(2.2) + Duration::from_secs(5);
     while number(&test.db, EPOCH).await == first {
         assert!(Instant::now() < limit, "nobody took over");
@@ -170,7 +170,7 @@ async fn nothing_is_committed_afterwards(test: TestDatabase, still: Still) {
     let written = format!("SELECT COUNT(*) FROM task_run WHERE epoch = {first} AND state <> 'abandoned'").leak();
     let finished = format!("SELECT COUNT(*) FROM task_run WHERE epoch = {first} AND state = 'done'").leak();
     let before = (number(&test.db, written).await, number(&test.db, finished).await);
-    role.await.expect("no panic").expect("it stood still");
+    standing.await.expect("no panic").expect("it stood still");
     panels[leading].ready().await;
     sleep(Duration::from_secs(2)).await;
     let after = (number(&test.db, written).await, number(&test.db, finished).await);
@@ -194,10 +194,13 @@ async fn stand_still(db: &Db, panels: &[PanelProcess], still: Still) -> (usize, 
         let (leading, epoch) = (leader(db, panels).await, number(db, EPOCH).await);
         let (id, time) = (panels[leading].id(), TTL.mul_f64(2.2));
         let called_off = Arc::new(AtomicBool::new(false));
+        let (stopped, has_stopped) = oneshot::channel();
         let wait = {
             let called_off = called_off.clone();
             move || {
                 const STEP: Duration = Duration::from_millis(20);
+                // Nobody hears it when the test has failed meanwhile.
+                let _ = stopped.send(());
                 let mut left = time;
                 while !left.is_zero() && !called_off.load(Ordering::Relaxed) {
                     std::thread::sleep(STEP);
@@ -205,23 +208,26 @@ async fn stand_still(db: &Db, panels: &[PanelProcess], still: Still) -> (usize, 
                 }
             }
         };
-        let role = tokio::task::spawn_blocking(move || match still {
+        let standing = tokio::task::spawn_blocking(move || match still {
             Still::Process => {
                 let id = Pid::from_raw(id.cast_signed()).context("a process")?;
                 kill_process(id, Signal::STOP)?;
+                // Each of its threads stops at the end of the system call that it is in.
+                waitid(WaitId::Pid(id), WaitIdOptions::STOPPED)?;
                 wait();
                 Ok(kill_process(id, Signal::CONT)?)
             }
             Still::Workers => threads::hold(id, threads::WORKERS, wait),
             Still::Lease => threads::hold(id, threads::LEASE, wait),
         });
-        sleep(Duration::from_millis(200)).await;
-        if number(db, EPOCH).await == epoch && is_writable(db).await {
-            return (leading, epoch, role);
+        // An error is reported by the task itself.
+        let _ = has_stopped.await;
+        if is_writable(db).await && number(db, EPOCH).await == epoch {
+            return (leading, epoch, standing);
         }
         // At once: each slot that goes by is one that nobody ran.
         called_off.store(true, Ordering::Relaxed);
-        role.await.expect("no panic").expect("it stood still");
+        standing.await.expect("no panic").expect("it stood still");
         sleep(Duration::from_millis(100)).await;
         assert!(Instant::now() < limit, "always in the middle of a write");
     }
