@@ -32,7 +32,7 @@ struct OwnRedis {
 
 impl OwnRedis {
     async fn start() -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = crate::ports::free_port();
         let folder = tempfile::tempdir().unwrap();
         let server = Self::run(free, &folder).await;
         Self { port: free, folder, server }

@@ -1,6 +1,8 @@
 //! What the HTTP API promises: a real server on a real socket, on both engines.
 #![cfg(test)]
 
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/test_node/mod.rs"]

@@ -11,6 +11,8 @@ mod verdict;
 mod witness;
 mod world;
 
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../support/servers.rs"]
 mod servers;
 #[path = "../support/test_node/mod.rs"]

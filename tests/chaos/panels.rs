@@ -7,8 +7,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use super::ports::free_port;
 use super::proxy::Proxy;
-use super::servers::{Server, free_port};
+use super::servers::Server;
 
 /// One panel. Its name is the leader's host in the lease.
 pub struct Panel {
@@ -41,7 +42,7 @@ impl Panel {
     pub async fn new(name: &str, settings: Settings, postgres: u16, redis: u16) -> anyhow::Result<Self> {
         Ok(Self {
             name: name.to_owned(),
-            port: free_port()?,
+            port: free_port(),
             database: Proxy::start(postgres).await?,
             redis: Proxy::start(redis).await?,
             process: Mutex::new(None),

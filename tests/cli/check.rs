@@ -1,6 +1,5 @@
 //! `sarban check` on a running panel.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ impl Drop for Panel {
 }
 
 fn start(dir: &WorkDir, settings: &[(&str, &str)]) -> Panel {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = crate::ports::free_port().to_string();
     let address = [("UVICORN_HOST", "127.0.0.1"), ("UVICORN_PORT", port.as_str())];
     let child = Command::new(env!("CARGO_BIN_EXE_sarban"))
         .arg("serve")

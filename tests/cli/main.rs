@@ -8,6 +8,8 @@ mod healthcheck;
 mod import;
 mod mariadb;
 mod plan;
+#[path = "../support/ports.rs"]
+mod ports;
 mod secrets;
 mod settings;
 #[path = "../support/mod.rs"]

@@ -1,7 +1,6 @@
 //! A MariaDB server for a test: in its folder, on a free port, stopped on drop.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -38,7 +37,7 @@ impl MariaDb {
             .expect("mariadb-install-db runs");
         let text = std::fs::read_to_string(folder.join("mariadb.log")).unwrap_or_default();
         assert!(status.success(), "{status}: {text}");
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("a port").port();
+        let port = crate::ports::free_port();
         let user = Command::new("id").arg("-un").output().expect("id runs").stdout;
         let server = Command::new("mariadbd")
             .env("TMPDIR", &temporary)

@@ -1,7 +1,6 @@
 //! No secret leaves the process: neither in its log at level trace, nor in its metrics, nor in its errors.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ impl Drop for Running {
 #[tokio::test]
 async fn log_and_metrics_contain_no_secret() {
     let dir = WorkDir::new();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = crate::ports::free_port();
     let variables = || SECRETS.into_iter().map(|(name, value, _)| (name, value)).chain([("LOG_LEVEL", "trace")]);
     let given: Vec<_> = variables().collect();
     let made = dir.run(&["admin", "create", "-u", "root", "--sudo"], &given);

@@ -4,6 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/ports.rs"]
+mod ports;
+
 #[path = "../support/servers.rs"]
 mod servers;
 

@@ -13,6 +13,8 @@ use sarban::config::database_url::DatabaseUrl;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use crate::ports::free_port;
+
 /// The environment that all processes of a test share.
 pub struct Setup<'a> {
     pub database: &'a DatabaseUrl,
@@ -136,9 +138,13 @@ impl PanelProcess {
     /// Waits until it serves.
     pub async fn ready(&mut self) {
         let limit = Instant::now() + Duration::from_secs(30);
-        while self.health().await.is_none_or(|health| health["status"] != "ok") {
+        loop {
+            let health = self.health().await;
             if let Some(status) = self.child.try_wait().expect("the process is asked") {
                 panic!("{} ended with {status}; its log:\n{}", self.name, self.log());
+            }
+            if health.is_some_and(|health| health["status"] == "ok") {
+                return;
             }
             assert!(Instant::now() < limit, "{} is not ready after 30 s; its log:\n{}", self.name, self.log());
             sleep(Duration::from_millis(50)).await;
@@ -202,10 +208,4 @@ impl Drop for PanelProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A port that nobody listens on just now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }

@@ -1,7 +1,6 @@
 //! The whole panel behind a real pgbouncer in transaction mode, which lends a server connection for one transaction:
 //! API, tasks, fence and ledger.
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -16,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::fence::fence;
 use crate::panel_process::{PanelProcess, Setup};
+use crate::ports::free_port;
 use crate::processes::{furnish, setup};
 use crate::support;
 use crate::support::database::{Content, TestDatabase, execute, number, with_database};
@@ -42,7 +42,7 @@ impl Bouncer {
         let (_, place) = server.rsplit_once('@').expect("user and host");
         let (host, _) = place.split_once('/').expect("host and name");
         let (host, server_port) = host.split_once(':').expect("host and port");
-        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port();
+        let port = free_port();
         let settings = format!(
             "[databases]\n* = host={host} port={server_port} user=postgres\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\

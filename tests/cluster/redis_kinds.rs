@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::panel_process::{PanelProcess, Setup};
-use crate::servers::{Redis, Sentinels, free_port};
+use crate::ports::free_port;
+use crate::servers::{Redis, Sentinels};
 use crate::support::database::{Content, TestDatabase, number, with_database};
 
 /// A panel that leads, with this Redis. SQLite will do: what matters is on the other side.
@@ -77,7 +78,7 @@ async fn keys_are(port: u16, more: &[&str], expected: usize) {
 fn with_a_password() {
     with_database(Engine::Sqlite, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = free_port().expect("a port");
+        let port = free_port();
         let redis = Redis::start_with(folder.path().join("redis"), None, port, &["--requirepass", "s3cr%t"]).await;
         let _redis = redis.expect("a Redis");
         let mut panel = panel(&test, folder.path(), format!("redis://:s3cr%25t@127.0.0.1:{port}/1"), vec![]).await;
@@ -103,7 +104,7 @@ fn with_tls() {
         };
         let certificate = file("redis.pem", certificate.expect("a certificate").pem());
         let key = file("redis.key", key.serialize_pem());
-        let (plain, tls) = (free_port().expect("a port"), free_port().expect("a port"));
+        let (plain, tls) = (free_port(), free_port());
         let more = [
             "--tls-port",
             &tls.to_string(),
@@ -133,7 +134,7 @@ fn as_a_redis_cluster() {
         let mut nodes = Vec::new();
         for number in 0..3 {
             // A node also listens on its port + 10000.
-            let port = 16_000 + free_port().expect("a port") % 6_000;
+            let port = 16_000 + free_port() % 6_000;
             let home = folder.path().join(format!("node-{number}"));
             nodes.push(Redis::start_with(home, None, port, &["--cluster-enabled", "yes"]).await.expect("a node"));
         }

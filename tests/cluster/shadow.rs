@@ -9,7 +9,8 @@ use sarban::store::{Db, Engine, OpenOptions};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::panel_process::{Setup, free_port};
+use crate::panel_process::Setup;
+use crate::ports::free_port;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
 on_both_engines! {

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::panel_process::Setup;
+use crate::ports::free_port;
 use crate::processes::{every_slot_once, setup, start};
 use crate::support::database::{Content, TestDatabase, on_both_engines, with_database};
 
@@ -88,7 +89,7 @@ async fn the_next_process_takes_the_socket_over(test: TestDatabase) {
 fn without_a_process_to_take_over_from_it_starts_as_usual() {
     with_database(Engine::Sqlite, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("its address").port();
+        let port = free_port();
         let mut panel = setup(&test, folder.path()).start_on("ann", port, &["--take-over"]);
         panel.ready().await;
         assert!(panel.stop().await.success());

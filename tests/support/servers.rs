@@ -3,7 +3,6 @@
 #![allow(dead_code, reason = "each user takes a part of it")]
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
+
+use crate::ports::free_port;
 
 /// A child process that is killed when dropped.
 pub struct Server {
@@ -76,11 +77,6 @@ impl Server {
     }
 }
 
-/// A port that nobody listens on now.
-pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 async fn answers(port: u16) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(20);
     while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
@@ -116,7 +112,7 @@ impl Postgres {
         let log = folder.with_extension("log");
         let mut initdb = Server::start(&format!("{bin}/initdb"), &arguments, Path::new("/"), &log, database_user())?;
         initdb.ended(Duration::from_secs(60)).await?;
-        let mut this = Self { port: free_port()?, bin, folder, server: None };
+        let mut this = Self { port: free_port(), bin, folder, server: None };
         this.restart(Signal::INT).await?;
         Ok(this)
     }
@@ -153,7 +149,7 @@ pub struct Redis {
 
 impl Redis {
     pub async fn start(folder: PathBuf, replica_of: Option<u16>) -> anyhow::Result<Self> {
-        Self::start_with(folder, replica_of, free_port()?, &[]).await
+        Self::start_with(folder, replica_of, free_port(), &[]).await
     }
 
     /// With more arguments.
@@ -221,7 +217,7 @@ impl Sentinels {
     pub async fn start(folder: &Path, master: u16) -> anyhow::Result<Self> {
         let (mut ports, mut servers) = (Vec::new(), Vec::new());
         for number in 0..3 {
-            let port = free_port()?;
+            let port = free_port();
             let home = folder.join(format!("sentinel-{number}"));
             fs::create_dir(&home)?;
             let settings = home.join("sentinel.conf");
