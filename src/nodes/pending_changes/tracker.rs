@@ -48,7 +48,7 @@ impl Tracker {
         self.shared.state().cleared = HashSet::new();
     }
 
-    /// Returns whether this change was enqueued before, and its mark was not cleared before the page was read.
+    /// Returns whether this change was enqueued, unless its mark was cleared before the page was read.
     pub(in crate::nodes) fn is_tracked(&self, mark: &Mark) -> bool {
         let state = self.shared.state();
         let user = UserId(mark.user_id);
