@@ -49,7 +49,7 @@ pub struct ClusterResponse {
     cluster: String,
     /// Instance id of the process that answers.
     instance: String,
-    /// What the scheduler lease is coordinated by: `redis`, or `database` without Redis.
+    /// How the scheduler lease is coordinated: `redis`, or `database` without Redis.
     coordination: &'static str,
     /// Status of Redis: `ok`, `off` or `down`.
     redis: &'static str,
@@ -112,7 +112,7 @@ pub struct RunResponse {
     epoch: i64,
     instance: String,
     attempts: i64,
-    /// What started the run: `schedule` or `request`.
+    /// Origin of the run: `schedule` or `request`.
     trigger: String,
     state: String,
     started_at: String,

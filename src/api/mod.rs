@@ -1,4 +1,4 @@
-//! The HTTP API: one file or folder per resource on top of a small foundation, `http`.
+//! The HTTP API: one file or folder per resource on top of a shared `http` folder.
 //!
 //! A resource's file holds its request and response types, its handlers, `routes`, which `all_routes` below adds, and
 //! `Doc`, which `docs/openapi.rs` merges. A test compares the two:

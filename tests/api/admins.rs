@@ -1,4 +1,4 @@
-//! What `/api/admins` promises: who may do what to whom, and what comes back.
+//! `/api/admins`: admins, their rights over each other, and their users.
 
 use reqwest::Method;
 use sarban::store::Db;
@@ -8,52 +8,66 @@ use crate::panel::{TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    an_admin_is_made_shown_changed_and_deleted,
-    wrong_admins_are_refused,
-    lists_are_filtered_and_paged,
-    sudos_leave_each_other_alone,
-    the_routes_with_a_fixed_name_serve_all_methods,
-    unknown_services_are_left_out,
-    traffic_is_summed_and_users_outlive_their_owner,
-    the_users_of_an_admin_are_switched_together,
+    created_admin_has_coerced_fields_and_is_found_by_its_exact_name,
+    changed_admin_keeps_fields_that_are_null_or_missing,
+    deleted_admin_is_404,
+    admin_with_wrong_fields_or_rights_is_refused,
+    admins_are_filtered_by_name_and_listed_in_pages,
+    sudo_admin_can_change_only_itself_and_delete_no_sudo_admin,
+    admin_named_like_a_literal_route_is_reachable_by_other_methods,
+    unknown_services_of_an_admin_are_ignored,
+    admin_shows_the_traffic_of_its_users_who_remain_when_it_is_deleted,
+    users_of_an_admin_are_disabled_and_enabled_together,
+    disabling_users_of_another_sudo_admin_or_without_rights_is_refused,
 );
 
 fn names(page: &Value) -> Vec<&str> {
     page["items"].as_array().expect("items").iter().filter_map(|item| item["username"].as_str()).collect()
 }
 
-async fn an_admin_is_made_shown_changed_and_deleted(db: Db) {
+/// A panel with the admin `Coerce d`, whose fields were sent in lenient spellings.
+async fn start_with_admin(db: Db) -> (TestPanel, Value) {
     let panel = TestPanel::start(db).await;
     let body = json!({"id": 5000, "username": "Coerce d", "password": "p", "is_sudo": "no", "enabled": "on",
                       "modify_users_access": 0, "all_services_access": "1", "foo": 1});
-    let made = panel.post("root", "/api/admins", body).await.ok();
-    let expected = json!({"id": made["id"], "username": "Coerce d", "is_sudo": false, "enabled": true,
-                          "all_services_access": true, "modify_users_access": false, "service_ids": [],
-                          "subscription_url_prefix": ""});
-    assert_eq!(made, expected);
-    assert_ne!(made["id"], 5000);
+    let admin = panel.post("root", "/api/admins", body).await.ok();
+    (panel, admin)
+}
 
-    let mut expected = expected;
+async fn created_admin_has_coerced_fields_and_is_found_by_its_exact_name(db: Db) {
+    let (panel, admin) = start_with_admin(db).await;
+    let mut expected = json!({"id": admin["id"], "username": "Coerce d", "is_sudo": false, "enabled": true,
+                              "all_services_access": true, "modify_users_access": false, "service_ids": [],
+                              "subscription_url_prefix": ""});
+    assert_eq!(admin, expected);
+    assert_ne!(admin["id"], 5000);
     expected["users_data_usage"] = json!(0);
     assert_eq!(panel.get("root", "/api/admins/Coerce%20d").await.ok(), expected);
-    let unchanged = json!({"username": "other", "is_sudo": null, "service_ids": null, "enabled": null});
-    assert_eq!(panel.put("root", "/api/admins/Coerce%20d", unchanged).await.ok(), expected);
-    let changed = json!({"modify_users_access": true, "subscription_url_prefix": "https://x.example/"});
-    let changed = panel.put("root", "/api/admins/Coerce%20d", changed).await.ok();
-    assert_eq!(changed["subscription_url_prefix"], "https://x.example/");
-    assert_eq!(changed["modify_users_access"], true);
-
-    panel
-        .post("root", "/api/admins", json!({"username": "Coerce d", "password": "p", "is_sudo": false}))
-        .await
-        .refused(409);
     panel.get("root", "/api/admins/coerce%20d").await.refused(404);
+    let same = json!({"username": "Coerce d", "password": "p", "is_sudo": false});
+    panel.post("root", "/api/admins", same).await.refused(409);
+}
+
+async fn changed_admin_keeps_fields_that_are_null_or_missing(db: Db) {
+    let (panel, _) = start_with_admin(db).await;
+    let before = panel.get("root", "/api/admins/Coerce%20d").await.ok();
+    let unchanged = json!({"username": "other", "is_sudo": null, "service_ids": null, "enabled": null});
+    assert_eq!(panel.put("root", "/api/admins/Coerce%20d", unchanged).await.ok(), before);
+    let change = json!({"modify_users_access": true, "subscription_url_prefix": "https://x.example/"});
+    let mut expected = before;
+    expected["subscription_url_prefix"] = json!("https://x.example/");
+    expected["modify_users_access"] = json!(true);
+    assert_eq!(panel.put("root", "/api/admins/Coerce%20d", change).await.ok(), expected);
+}
+
+async fn deleted_admin_is_404(db: Db) {
+    let (panel, _) = start_with_admin(db).await;
     assert_eq!(panel.delete("root", "/api/admins/Coerce%20d").await.ok(), json!({}));
     panel.delete("root", "/api/admins/Coerce%20d").await.refused(404);
     panel.put("root", "/api/admins/Coerce%20d", json!({})).await.refused(404);
 }
 
-async fn wrong_admins_are_refused(db: Db) {
+async fn admin_with_wrong_fields_or_rights_is_refused(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
     panel.post("root", "/api/admins", json!({})).await.wrong_fields(&["is_sudo", "password", "username"]);
@@ -72,12 +86,12 @@ async fn wrong_admins_are_refused(db: Db) {
     panel.post("alice", "/api/admins", json!({})).await.refused(403);
     send(panel.request(Method::POST, "/api/admins").json(&json!({}))).await.refused(401);
     assert_eq!(panel.get("root", "/api/admins").await.ok()["total"], 2);
-    // The longest name, of letters that take most bytes.
+    // The longest name, of characters with the most bytes.
     let longest = json!({"username": "\u{1f600}".repeat(256), "password": "p", "is_sudo": false});
     panel.post("root", "/api/admins", longest).await.ok();
 }
 
-async fn lists_are_filtered_and_paged(db: Db) {
+async fn admins_are_filtered_by_name_and_listed_in_pages(db: Db) {
     let panel = TestPanel::start(db).await;
     for name in ["alice", "Alba", "bob"] {
         panel.insert_admin(name, false).await;
@@ -96,15 +110,11 @@ async fn lists_are_filtered_and_paged(db: Db) {
     ] {
         assert_eq!(names(&panel.get("root", &format!("/api/admins?{query}")).await.ok()), expected, "{query}");
     }
-    assert_eq!(
-        panel.get("root", "/api/admins?page=100&username=al").await.ok()["total"],
-        2,
-        "behind the last page, too"
-    );
+    assert_eq!(panel.get("root", "/api/admins?page=100&username=al").await.ok()["total"], 2, "also past the last page");
     panel.get("root", "/api/admins?page=0&size=abc").await.wrong_fields(&["page", "size"]);
 }
 
-async fn sudos_leave_each_other_alone(db: Db) {
+async fn sudo_admin_can_change_only_itself_and_delete_no_sudo_admin(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("dave", true).await;
     panel.put("root", "/api/admins/dave", json!({"enabled": true})).await.refused(403);
@@ -113,7 +123,7 @@ async fn sudos_leave_each_other_alone(db: Db) {
     panel.delete("root", "/api/admins/root").await.refused(403);
 }
 
-async fn the_routes_with_a_fixed_name_serve_all_methods(db: Db) {
+async fn admin_named_like_a_literal_route_is_reachable_by_other_methods(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.get("root", "/api/admins/token").await.refused(404);
     panel.insert_admin("token", false).await;
@@ -125,7 +135,7 @@ async fn the_routes_with_a_fixed_name_serve_all_methods(db: Db) {
     panel.post("root", "/api/admins/current", json!({})).await.refused(405);
 }
 
-async fn unknown_services_are_left_out(db: Db) {
+async fn unknown_services_of_an_admin_are_ignored(db: Db) {
     execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b'), ('c')").await;
     let panel = TestPanel::start(db).await;
     let body = json!({"username": "alice", "password": "p", "is_sudo": false, "service_ids": [3, "1", 1, "abc", 999]});
@@ -138,7 +148,7 @@ async fn unknown_services_are_left_out(db: Db) {
     assert_eq!(changed["service_ids"], json!([]));
 }
 
-async fn traffic_is_summed_and_users_outlive_their_owner(db: Db) {
+async fn admin_shows_the_traffic_of_its_users_who_remain_when_it_is_deleted(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
     panel.insert_admin("bob", false).await;
     execute(
@@ -154,10 +164,9 @@ async fn traffic_is_summed_and_users_outlive_their_owner(db: Db) {
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE owner_id IS NULL").await, 2);
 }
 
-async fn the_users_of_an_admin_are_switched_together(db: Db) {
+async fn users_of_an_admin_are_disabled_and_enabled_together(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
-    panel.insert_admin("dave", true).await;
     for (by, name) in [("alice", "ann"), ("alice", "amy"), ("root", "bob")] {
         panel.post(by, "/api/users", json!({"username": name, "expire_strategy": "never"})).await.ok();
     }
@@ -172,6 +181,12 @@ async fn the_users_of_an_admin_are_switched_together(db: Db) {
     assert_eq!((enabled("ann").await, enabled("amy").await), (json!(true), json!(true)));
     panel.post("root", "/api/admins/root/disable_users", Value::Null).await.ok();
     assert_eq!(enabled("bob").await, false);
+}
+
+async fn disabling_users_of_another_sudo_admin_or_without_rights_is_refused(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.insert_admin("dave", true).await;
     for path in ["disable_users", "enable_users"] {
         panel.post("root", &format!("/api/admins/dave/{path}"), Value::Null).await.refused(403);
         panel.post("root", &format!("/api/admins/zed/{path}"), Value::Null).await.refused(404);

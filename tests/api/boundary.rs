@@ -1,4 +1,4 @@
-//! What holds for every route: ids, redirects, cross-origin headers, the shape of errors.
+//! What is common to all routes: request ids, redirects, cross-origin headers, errors, admission.
 
 use reqwest::Method;
 use sarban::store::Db;
@@ -11,17 +11,17 @@ use crate::panel::{TestPanel, send};
 use crate::support::database::on_both_engines;
 
 on_both_engines!(
-    every_answer_carries_an_id,
-    a_slash_at_the_end_redirects,
-    unknown_paths_and_methods,
-    other_origins_may_read,
-    bodies_that_are_no_json,
-    a_read_only_panel_still_reads,
-    beyond_its_places_a_panel_refuses_and_recovers_at_once,
-    pages_for_people_are_where_they_should_be,
+    response_carries_the_valid_request_id_or_a_new_one,
+    trailing_slash_redirects_to_the_path_without_it,
+    unknown_path_is_404_and_unknown_method_is_405,
+    cross_origin_request_gets_headers_also_on_errors_and_preflights,
+    body_that_is_not_json_is_refused_with_its_position_or_key,
+    read_only_panel_serves_reads_and_sign_in_and_refuses_writes,
+    overloaded_panel_refuses_all_but_exempt_routes_and_recovers_at_once,
+    home_page_and_dashboard_are_served_at_their_paths,
 );
 
-async fn every_answer_carries_an_id(db: Db) {
+async fn response_carries_the_valid_request_id_or_a_new_one(db: Db) {
     let panel = TestPanel::start(db).await;
     let answer = send(panel.request(Method::GET, "/nope")).await;
     assert_eq!(answer.header("x-request-id").map(str::len), Some(36));
@@ -31,7 +31,7 @@ async fn every_answer_carries_an_id(db: Db) {
     assert_eq!(send(request).await.header("x-request-id").map(str::len), Some(36));
 }
 
-async fn a_slash_at_the_end_redirects(db: Db) {
+async fn trailing_slash_redirects_to_the_path_without_it(db: Db) {
     let panel = TestPanel::start(db).await;
     let answer = send(panel.request(Method::POST, "/api/admins/token/")).await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (307, Some(&*panel.url("/api/admins/token"))));
@@ -44,7 +44,7 @@ async fn a_slash_at_the_end_redirects(db: Db) {
     send(panel.request(Method::GET, "/api/nope/")).await.refused(404);
 }
 
-async fn unknown_paths_and_methods(db: Db) {
+async fn unknown_path_is_404_and_unknown_method_is_405(db: Db) {
     let panel = TestPanel::start(db).await;
     for path in ["/nope", "/api", "/api/nope", "/API/admins", "/api/admins/a/b/c"] {
         send(panel.request(Method::GET, path)).await.refused(404);
@@ -56,7 +56,7 @@ async fn unknown_paths_and_methods(db: Db) {
     assert_eq!(send(panel.request(Method::HEAD, "/api/admins")).await.status.as_u16(), 405);
 }
 
-async fn other_origins_may_read(db: Db) {
+async fn cross_origin_request_gets_headers_also_on_errors_and_preflights(db: Db) {
     let panel = TestPanel::start(db).await;
     let origin = "https://a.example";
     let refused = send(panel.request(Method::GET, "/api/admins/current").header("origin", origin)).await;
@@ -77,7 +77,7 @@ async fn other_origins_may_read(db: Db) {
     assert_eq!(plain.header("access-control-allow-origin"), None);
 }
 
-async fn bodies_that_are_no_json(db: Db) {
+async fn body_that_is_not_json_is_refused_with_its_position_or_key(db: Db) {
     let panel = TestPanel::start(db).await;
     let token = panel.token_of("root");
     let post = |content_type: &'static str, body: &'static [u8]| {
@@ -92,7 +92,7 @@ async fn bodies_that_are_no_json(db: Db) {
     post("application/json", &[b'"', 0xff, b'"']).await.refused(400);
 }
 
-async fn a_read_only_panel_still_reads(db: Db) {
+async fn read_only_panel_serves_reads_and_sign_in_and_refuses_writes(db: Db) {
     let panel = TestPanel::start_with(db, &[("SARBAN_READ_ONLY", "true")]).await;
     panel.get("root", "/api/admins").await.ok();
     panel.put("root", "/api/admins/root", serde_json::json!({})).await.refused(503);
@@ -100,8 +100,8 @@ async fn a_read_only_panel_still_reads(db: Db) {
     send(panel.request(Method::POST, "/api/admins/token").form(&login)).await.ok();
 }
 
-/// The one place is held by a request whose body has not come yet.
-async fn beyond_its_places_a_panel_refuses_and_recovers_at_once(db: Db) {
+/// The only permit is held by a request whose body has not arrived yet.
+async fn overloaded_panel_refuses_all_but_exempt_routes_and_recovers_at_once(db: Db) {
     let panel = TestPanel::start_with(db, &[("MAX_REQUESTS_AT_ONCE", "1")]).await;
     let mut holding = TcpStream::connect(panel.address()).await.expect("a connection");
     let head = format!(
@@ -116,7 +116,7 @@ async fn beyond_its_places_a_panel_refuses_and_recovers_at_once(db: Db) {
         if answer.status != 200 {
             break answer;
         }
-        assert!(Instant::now() < until, "the place is never taken");
+        assert!(Instant::now() < until, "the permit is never taken");
     };
     refused.refused(503);
     assert_eq!(refused.header("retry-after"), Some("1"));
@@ -139,7 +139,7 @@ async fn beyond_its_places_a_panel_refuses_and_recovers_at_once(db: Db) {
     panel.get("root", "/api/services").await.ok();
 }
 
-async fn pages_for_people_are_where_they_should_be(db: Db) {
+async fn home_page_and_dashboard_are_served_at_their_paths(db: Db) {
     let panel = TestPanel::start_with(db, &[("DASHBOARD_PATH", "/board/of/mine")]).await;
     let html = Some("text/html; charset=utf-8");
     let get = |path| send(panel.request(Method::GET, path));

@@ -1,4 +1,4 @@
-//! The cluster in the API: what is shown, and what is asked of the leader.
+//! `/api/cluster`: the state of the cluster, and requests to its leader.
 
 use sarban::clock::Clock;
 use sarban::domain::ids::Epoch;
@@ -12,34 +12,38 @@ use crate::panel::TestPanel;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    a_leader_is_shown_while_its_lease_lasts,
-    runs_are_listed_newest_first_and_by_task_and_state,
-    a_run_and_a_hand_over_are_asked_for
+    cluster_without_a_leader_shows_own_settings,
+    cluster_shows_the_leader_and_the_last_run_of_a_task,
+    runs_are_listed_newest_first_and_filtered_by_task_and_state,
+    requested_run_and_step_down_are_stored_for_the_leader
 );
 
-async fn a_leader_is_shown_while_its_lease_lasts(db: Db) {
-    let panel = TestPanel::start(db.clone()).await;
+/// Finds a task in the answer of `/api/cluster`.
+fn task(cluster: &Value, name: &str) -> Value {
+    cluster["tasks"].as_array().expect("tasks").iter().find(|task| task["name"] == name).expect("a task").clone()
+}
+
+fn candidate(boot_id: String) -> Candidate {
+    let (host, version) = ("ann".to_owned(), "1".to_owned());
+    Candidate { instance: Uuid::from_u128(7), host, version, ttl: 10_000_000, boot_id }
+}
+
+async fn cluster_without_a_leader_shows_own_settings(db: Db) {
+    let panel = TestPanel::start(db).await;
     let cluster = panel.get("root", "/api/cluster").await.ok();
     assert_eq!((&cluster["cluster"], &cluster["leader"]), (&json!("test"), &Value::Null));
     assert_eq!((&cluster["coordination"], &cluster["redis"]), (&json!("database"), &json!("off")));
-    let task = |cluster: &Value, name: &str| {
-        cluster["tasks"].as_array().expect("tasks").iter().find(|task| task["name"] == name).expect("known").clone()
-    };
     let review = task(&cluster, "review_users");
     assert_eq!((&review["period_seconds"], &review["enabled"]), (&json!(30.0), &json!(true)));
     assert_eq!((&review["last_slot"], &review["last_state"]), (&Value::Null, &Value::Null));
+}
 
+async fn cluster_shows_the_leader_and_the_last_run_of_a_task(db: Db) {
+    let panel = TestPanel::start(db.clone()).await;
     let boot_id = if db.engine() == Engine::Sqlite { boot_id() } else { String::new() };
-    let me = Candidate {
-        instance: Uuid::from_u128(7),
-        host: "ann".to_owned(),
-        version: "1".to_owned(),
-        ttl: 10_000_000,
-        boot_id,
-    };
     // On SQLite the lease's clock is the panel's own.
     let clock = if db.engine() == Engine::Sqlite { panel.panel.clock.clone() } else { Clock::real() };
-    assert!(lease::claim(&db, &clock, &me, Epoch(0)).await.expect("a claim"));
+    assert!(lease::claim(&db, &clock, &candidate(boot_id), Epoch(0)).await.expect("a claim"));
     execute(&db, "INSERT INTO task (task, period, phase, changed_at) VALUES ('review_users', 60000000, 0, 0)").await;
     execute(
         &db,
@@ -58,16 +62,9 @@ async fn a_leader_is_shown_while_its_lease_lasts(db: Db) {
     assert_eq!((&review["last_state"], &review["last_lag_ms"]), (&json!("done"), &json!(1)));
 }
 
-async fn runs_are_listed_newest_first_and_by_task_and_state(db: Db) {
+async fn runs_are_listed_newest_first_and_filtered_by_task_and_state(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
-    let me = Candidate {
-        instance: Uuid::from_u128(7),
-        host: "ann".to_owned(),
-        version: "1".to_owned(),
-        ttl: 10_000_000,
-        boot_id: String::new(),
-    };
-    assert!(lease::claim(&db, &Clock::real(), &me, Epoch(0)).await.expect("a claim"));
+    assert!(lease::claim(&db, &Clock::real(), &candidate(String::new()), Epoch(0)).await.expect("a claim"));
     execute(
         &db,
         "INSERT INTO task_run (task, slot, epoch, instance, attempts, trigger, state, started_at, lag_ms, error)
@@ -90,11 +87,11 @@ async fn runs_are_listed_newest_first_and_by_task_and_state(db: Db) {
     panel.get("root", "/api/cluster/runs?state=finished").await.wrong_fields(&["0"]);
 }
 
-async fn a_run_and_a_hand_over_are_asked_for(db: Db) {
+async fn requested_run_and_step_down_are_stored_for_the_leader(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
-    let asked = panel.post("root", "/api/cluster/tasks/prune/run", Value::Null).await;
-    assert_eq!((asked.status.as_u16(), &asked.body["task"]), (202, &json!("prune")));
-    assert!(asked.body["slot"].as_str().expect("a moment").ends_with('Z'));
+    let requested = panel.post("root", "/api/cluster/tasks/prune/run", Value::Null).await;
+    assert_eq!((requested.status.as_u16(), &requested.body["task"]), (202, &json!("prune")));
+    assert!(requested.body["slot"].as_str().expect("a moment").ends_with('Z'));
     panel.post("root", "/api/cluster/tasks/dance/run", Value::Null).await.refused(404);
     assert_eq!(panel.post("root", "/api/cluster/step-down", Value::Null).await.status.as_u16(), 202);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM task_request WHERE task = 'prune'").await, 1);

@@ -1,4 +1,4 @@
-//! The OpenAPI document: the one that is committed, and the operations that clients of older panels rely on.
+//! The OpenAPI document: the committed file, and the operations that clients of the old panel use.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::panel::TestPanel;
 use crate::support::database::{execute, on_both_engines};
 
-on_both_engines!(the_documentation_is_there_when_it_is_asked_for);
+on_both_engines!(documentation_is_served_only_with_docs_on);
 
-/// What clients of older panels call.
+/// The operations of the old panel.
 const COMPATIBLE: &[&str] = &[
     "DELETE /api/admins/{username}",
     "DELETE /api/inbounds/hosts/{id}",
@@ -85,7 +85,7 @@ fn ours() -> Value {
     serde_json::to_value(document()).expect("JSON")
 }
 
-/// `GET /api/users/{username}`, and `GET /api/users/{username} query start` for each of its parameters.
+/// Operations such as `GET /api/users/{username}`, and their parameters such as `GET /api/users/{username} query start`.
 fn operations(document: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut operations, mut parameters) = (BTreeSet::new(), BTreeSet::new());
     for (path, methods) in document["paths"].as_object().expect("paths") {
@@ -102,19 +102,18 @@ fn operations(document: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 #[test]
-fn what_older_clients_call_is_there() {
+fn operations_of_the_old_panel_exist() {
     let (operations, _) = operations(&ours());
-    let lacking: Vec<_> = COMPATIBLE.iter().filter(|operation| !operations.contains(**operation)).collect();
-    assert_eq!(lacking, Vec::<&&str>::new());
+    let missing: Vec<_> = COMPATIBLE.iter().filter(|operation| !operations.contains(**operation)).collect();
+    assert_eq!(missing, Vec::<&&str>::new());
 }
 
-/// With the recordings of an older panel at hand the list above is compared with its document, and the parameters are,
-/// too.
+/// Compares the list above, and the parameters, with the recorded document of the old panel, if it is available.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a test's own switch")]
-fn what_older_clients_call_is_what_the_recordings_say() {
+fn operations_of_the_old_panel_match_the_recorded_document() {
     let Some(folder) = std::env::var_os("SARBAN_CONTRACT_DIR") else {
-        eprintln!("skipped: SARBAN_CONTRACT_DIR names no folder with an openapi.json to compare with");
+        eprintln!("skipped: SARBAN_CONTRACT_DIR does not name a folder with an openapi.json");
         return;
     };
     let text = std::fs::read_to_string(Path::new(&folder).join("openapi.json")).expect("the older document");
@@ -122,24 +121,24 @@ fn what_older_clients_call_is_what_the_recordings_say() {
     let (theirs, their_parameters) = operations(&older);
     assert_eq!(theirs, COMPATIBLE.iter().map(|operation| (*operation).to_owned()).collect());
     let (_, our_parameters) = operations(&ours());
-    let lacking: Vec<_> = their_parameters.difference(&our_parameters).collect();
-    assert_eq!(lacking, Vec::<&String>::new());
+    let missing: Vec<_> = their_parameters.difference(&our_parameters).collect();
+    assert_eq!(missing, Vec::<&String>::new());
 }
 
-/// `make openapi` writes the file anew.
+/// `make openapi` writes the file.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a test's own switch")]
-fn the_committed_document_is_the_programs() {
+fn the_committed_document_is_current() {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     let now = serde_json::to_string_pretty(&ours()).expect("JSON") + "\n";
     if std::env::var_os("SARBAN_WRITE_OPENAPI").is_some() {
         std::fs::write(&file, &now).expect("openapi.json is writable");
     }
     let committed = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(committed == now, "openapi.json is not what the program says: look at what `make openapi` changes in it");
+    assert!(committed == now, "openapi.json is out of date: run `make openapi` and review its changes");
 }
 
-async fn the_documentation_is_there_when_it_is_asked_for(db: Db) {
+async fn documentation_is_served_only_with_docs_on(db: Db) {
     let pages = ["/openapi.json", "/docs", "/redoc", "/docs/swagger-ui-bundle.js", "/docs/redoc.standalone.js"];
     let without = TestPanel::start(db.clone()).await;
     for page in pages {
@@ -152,7 +151,7 @@ async fn the_documentation_is_there_when_it_is_asked_for(db: Db) {
     for page in &pages[1..3] {
         let answer = panel.get("root", page).await;
         assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{page}");
-        // Everything that a page names is served by the panel itself.
+        // The panel itself serves all assets of a page.
         let html = answer.ok();
         let html = html.as_str().expect("text");
         assert!(!html.contains("http://") && !html.contains("https://"), "{page}");

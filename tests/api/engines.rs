@@ -1,4 +1,4 @@
-//! `/api/nodes/{id}/{backend}/…`: a panel that does not lead asks a real node itself.
+//! `/api/nodes/{id}/{backend}/…`: any panel, leader or not, asks the node itself.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use crate::support::database::{execute, number, on_both_engines};
 use crate::test_node::{Event, Options, TestNode};
 
 on_both_engines!(
-    an_engine_is_asked_on_its_node,
-    only_a_sudo_asks_engines,
-    a_configuration_that_can_not_be_read_stays_here,
-    who_can_not_be_asked,
-    two_admins_changes_do_not_interleave,
-    a_slow_restart_goes_on_and_holds_the_next_one_up,
-    a_hold_that_nobody_gave_back_ends,
-    a_certificate_is_pinned_by_whoever_sees_it_first,
-    a_log_is_read_line_by_line,
-    a_log_is_refused_before_it_is_accepted,
-    a_quiet_log_waits_and_a_broken_one_says_so,
+    engine_status_and_configuration_come_from_its_node,
+    engines_are_for_sudo_admins_only,
+    invalid_configuration_is_refused_and_not_sent_to_the_node,
+    engine_of_an_unknown_disabled_or_unreachable_node_is_an_error,
+    concurrent_configuration_changes_run_one_after_another,
+    slow_restart_continues_after_its_time_out_and_blocks_the_next_change,
+    edit_lock_of_a_dead_process_expires,
+    first_certificate_of_a_node_is_pinned_until_repin,
+    log_is_streamed_line_by_line_and_stays_open_at_its_end,
+    log_request_with_an_error_is_refused_before_the_handshake,
+    quiet_log_stays_open_and_failed_log_closes_with_a_reason,
 );
 
 const CONFIG: &str = "/api/nodes/1/xray/config";
@@ -44,7 +44,7 @@ async fn move_node(panel: &TestPanel, node: &TestNode, kind: &str) {
     panel.put("root", "/api/nodes/1", body).await.ok();
 }
 
-async fn an_engine_is_asked_on_its_node(db: Db) {
+async fn engine_status_and_configuration_come_from_its_node(db: Db) {
     let (panel, node) = start(db).await;
     assert_eq!(panel.get("root", "/api/nodes/1/xray/stats").await.ok(), json!({"running": true}));
     assert_eq!(panel.get("root", "/api/nodes/1/stopped/stats").await.ok(), json!({"running": false}));
@@ -54,7 +54,7 @@ async fn an_engine_is_asked_on_its_node(db: Db) {
     let requested = "SELECT COUNT(*) FROM nodes WHERE sync_request IS NOT NULL";
     execute(&panel.panel.db, "UPDATE nodes SET sync_request = NULL").await;
     for new in [
-        json!({"config": "{\"log\": {}} // as engines like it", "format": 1}),
+        json!({"config": "{\"log\": {}} // a comment", "format": 1}),
         json!({"config": "listen: :443\n", "format": 2}),
         json!({"config": "{ anything", "format": 0}),
     ] {
@@ -62,17 +62,17 @@ async fn an_engine_is_asked_on_its_node(db: Db) {
         assert_eq!(panel.get("root", CONFIG).await.ok(), new);
     }
     assert_eq!(panel.put("root", CONFIG, json!({"config": "x", "format": "2"})).await.ok(), json!({}));
-    assert_eq!(number(&panel.panel.db, requested).await, 1, "the leader is to sync it anew");
+    assert_eq!(number(&panel.panel.db, requested).await, 1, "the leader must sync the node again");
 
     node.fail_next(1);
     execute(&panel.panel.db, "UPDATE nodes SET sync_request = NULL").await;
     let refused = panel.put("root", CONFIG, json!({"config": "y", "format": 0})).await;
     refused.refused(502);
     assert!(refused.body["detail"].as_str().expect("a text").contains("Internal Server Error"), "{}", refused.body);
-    assert_eq!(number(&panel.panel.db, requested).await, 1, "nobody knows how far it came");
+    assert_eq!(number(&panel.panel.db, requested).await, 1, "the node may have restarted the engine");
 }
 
-async fn only_a_sudo_asks_engines(db: Db) {
+async fn engines_are_for_sudo_admins_only(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
     for (method, path) in [(Method::GET, "/api/nodes/1/xray/stats"), (Method::GET, CONFIG), (Method::PUT, CONFIG)] {
@@ -81,7 +81,7 @@ async fn only_a_sudo_asks_engines(db: Db) {
     }
 }
 
-async fn a_configuration_that_can_not_be_read_stays_here(db: Db) {
+async fn invalid_configuration_is_refused_and_not_sent_to_the_node(db: Db) {
     let (panel, node) = start(db).await;
     for (body, expected) in [
         (json!({}), &["config", "format"][..]),
@@ -97,7 +97,7 @@ async fn a_configuration_that_can_not_be_read_stays_here(db: Db) {
     panel.put("root", "/api/nodes/abc/xray/config", json!({"config": "x"})).await.wrong_fields(&["format", "node_id"]);
 }
 
-async fn who_can_not_be_asked(db: Db) {
+async fn engine_of_an_unknown_disabled_or_unreachable_node_is_an_error(db: Db) {
     let (panel, node) = start(db).await;
     let new = json!({"config": "x", "format": 0});
     for id in [999, -1] {
@@ -114,7 +114,7 @@ async fn who_can_not_be_asked(db: Db) {
     panel.put("root", CONFIG, new).await.refused(404);
 }
 
-async fn two_admins_changes_do_not_interleave(db: Db) {
+async fn concurrent_configuration_changes_run_one_after_another(db: Db) {
     let (panel, node) = start(db).await;
     node.hold(Duration::from_millis(100));
     let change = async |text: &str| panel.put("root", CONFIG, json!({"config": text, "format": 0})).await.ok();
@@ -127,7 +127,7 @@ async fn two_admins_changes_do_not_interleave(db: Db) {
     }
 }
 
-async fn a_slow_restart_goes_on_and_holds_the_next_one_up(db: Db) {
+async fn slow_restart_continues_after_its_time_out_and_blocks_the_next_change(db: Db) {
     let (panel, node) = start(db).await;
     node.hold(Duration::from_secs(7));
     let slow = panel.put("root", CONFIG, json!({"config": "slow", "format": 0}));
@@ -150,7 +150,7 @@ async fn a_slow_restart_goes_on_and_holds_the_next_one_up(db: Db) {
     panel.put("root", CONFIG, json!({"config": "next", "format": 0})).await.ok();
 }
 
-async fn a_hold_that_nobody_gave_back_ends(db: Db) {
+async fn edit_lock_of_a_dead_process_expires(db: Db) {
     let (panel, _node) = start(db).await;
     let dead = match panel.panel.db {
         Db::Pg(_) => "INSERT INTO node_edit VALUES (1, gen_random_uuid(), 5)",
@@ -160,7 +160,7 @@ async fn a_hold_that_nobody_gave_back_ends(db: Db) {
     panel.put("root", CONFIG, json!({"config": "x", "format": 0})).await.ok();
 }
 
-async fn a_certificate_is_pinned_by_whoever_sees_it_first(db: Db) {
+async fn first_certificate_of_a_node_is_pinned_until_repin(db: Db) {
     let tls = || Options { tls: true, ..Options::default() };
     let node = TestNode::start(tls()).await.expect("a node");
     let address = node.address();
@@ -191,7 +191,7 @@ async fn a_certificate_is_pinned_by_whoever_sees_it_first(db: Db) {
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// A socket, or the status of the refusal.
+/// Connects to a log. Returns the socket, or the status of the refusal.
 async fn logs(panel: &TestPanel, path: &str, bearer: Option<String>) -> Result<Socket, u16> {
     let mut request = panel.url(path).replace("http://", "ws://").into_client_request().expect("an address");
     if let Some(token) = bearer {
@@ -212,7 +212,7 @@ async fn line(socket: &mut Socket) -> String {
     }
 }
 
-async fn a_log_is_read_line_by_line(db: Db) {
+async fn log_is_streamed_line_by_line_and_stays_open_at_its_end(db: Db) {
     let (panel, node) = start(db).await;
     let root = panel.token_of("root");
     let mut socket = logs(&panel, &format!("/api/nodes/1/xray/logs?token={root}"), None).await.expect("accepted");
@@ -229,13 +229,13 @@ async fn a_log_is_read_line_by_line(db: Db) {
         assert_eq!(line(&mut brief).await, format!("brief log line {n} buffer=False"));
     }
     let over = timeout(Duration::from_millis(300), brief.next()).await;
-    assert!(over.is_err(), "a log that has ended leaves the socket open: {over:?}");
+    assert!(over.is_err(), "the socket stays open when the log has ended: {over:?}");
     brief.send(Message::Ping(Vec::new().into())).await.expect("sent");
     let pong = timeout(Duration::from_secs(10), brief.next()).await.expect("in time");
     assert!(matches!(pong, Some(Ok(Message::Pong(_)))), "{pong:?}");
 }
 
-async fn a_log_is_refused_before_it_is_accepted(db: Db) {
+async fn log_request_with_an_error_is_refused_before_the_handshake(db: Db) {
     let (panel, node) = start(db).await;
     panel.insert_admin("alice", false).await;
     let (root, alice) = (panel.token_of("root"), panel.token_of("alice"));
@@ -254,7 +254,7 @@ async fn a_log_is_refused_before_it_is_accepted(db: Db) {
     assert_eq!(logs(&panel, "/api/nodes/1/xray/logs", Some(root)).await.err(), Some(502));
 }
 
-async fn a_quiet_log_waits_and_a_broken_one_says_so(db: Db) {
+async fn quiet_log_stays_open_and_failed_log_closes_with_a_reason(db: Db) {
     let (panel, node) = start(db).await;
     let mut socket = logs(&panel, "/api/nodes/1/quiet/logs", Some(panel.token_of("root"))).await.expect("accepted");
     for _ in 0..500 {

@@ -1,4 +1,4 @@
-//! `/api/inbounds/hosts` and `/api/inbounds/{id}/hosts`, as clients of older panels know them.
+//! `/api/inbounds/hosts` and `/api/inbounds/{id}/hosts`, as clients of the old panel use them.
 
 use sarban::store::Db;
 use serde_json::{Value, json};
@@ -7,16 +7,16 @@ use crate::panel::TestPanel;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    a_host_has_defaults,
-    every_field_is_kept,
-    every_wrong_field_is_named,
-    templates_are_checked,
-    words_of_tls,
-    a_host_starts_enabled_and_is_disabled_by_a_change,
-    a_change_replaces_everything_but_the_inbound,
-    unknown_services_and_hosts_are_left_out,
-    hosts_and_inbounds_that_are_not_there,
-    lists_in_pages,
+    host_without_optional_fields_gets_defaults,
+    host_stores_every_field,
+    wrong_fields_of_a_host_are_all_reported,
+    invalid_templates_of_a_host_are_refused,
+    tls_texts_of_a_host_are_validated,
+    new_host_is_enabled_and_can_be_disabled_by_a_change,
+    replacing_a_host_resets_missing_fields_but_not_its_inbound,
+    unknown_services_and_chained_hosts_are_ignored,
+    unknown_host_or_inbound_is_404_after_field_errors,
+    hosts_are_listed_in_pages_of_all_or_of_an_inbound,
 );
 
 const PARTS: &str = "INSERT INTO inbounds (node_id, tag, protocol, config) VALUES
@@ -30,7 +30,7 @@ async fn start(db: Db) -> TestPanel {
     TestPanel::start(db).await
 }
 
-/// A host with nothing but defaults, and then these fields.
+/// A host with these fields and defaults for all others.
 fn host(fields: Value) -> Value {
     let mut host = json!({
         "remark": "r", "address": "a", "uuid": null, "password": null, "protocol": null, "network": null, "port": null,
@@ -55,7 +55,7 @@ async fn create(panel: &TestPanel, path: &str, fields: Value) -> Value {
     panel.post("root", path, body).await.ok()
 }
 
-async fn a_host_has_defaults(db: Db) {
+async fn host_without_optional_fields_gets_defaults(db: Db) {
     let panel = start(db).await;
     assert_eq!(create(&panel, UNBOUND, json!({})).await, host(json!({})));
     let ignored = json!({"inbound_id": 1, "id": 77, "unknown": []});
@@ -67,7 +67,7 @@ async fn a_host_has_defaults(db: Db) {
     assert_eq!(panel.get("root", "/api/inbounds/hosts/3").await.ok(), bound);
 }
 
-async fn every_field_is_kept(db: Db) {
+async fn host_stores_every_field(db: Db) {
     let panel = start(db).await;
     let full = json!({
         "remark": "🇩🇪 آلمان {USERNAME} / & ? # = +", "address": "{USERNAME}.example.com",
@@ -101,7 +101,7 @@ async fn every_field_is_kept(db: Db) {
     assert_eq!(create(&panel, UNBOUND, small).await, host(expected));
 }
 
-async fn every_wrong_field_is_named(db: Db) {
+async fn wrong_fields_of_a_host_are_all_reported(db: Db) {
     let panel = start(db).await;
     for path in [UNBOUND, "/api/inbounds/1/hosts"] {
         panel.post("root", path, json!({})).await.wrong_fields(&["address", "remark"]);
@@ -158,7 +158,7 @@ async fn every_wrong_field_is_named(db: Db) {
     assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM hosts").await, 0);
 }
 
-async fn templates_are_checked(db: Db) {
+async fn invalid_templates_of_a_host_are_refused(db: Db) {
     let panel = start(db).await;
     for (remark, address, path) in [("{}", "{0}", "{USERNAME!x}"), ("{", "}", "{USERNAME")] {
         let body = json!({"remark": remark, "address": address, "path": path});
@@ -168,7 +168,7 @@ async fn templates_are_checked(db: Db) {
     assert_eq!(create(&panel, UNBOUND, fields.clone()).await, host(fields));
 }
 
-async fn words_of_tls(db: Db) {
+async fn tls_texts_of_a_host_are_validated(db: Db) {
     let panel = start(db).await;
     for alpn in ["none", "h2", "http/1.1", "h2,http/1.1", "h3", "h3,h2", "h3,h2,http/1.1"] {
         assert_eq!(create(&panel, UNBOUND, json!({"alpn": alpn})).await["alpn"], alpn);
@@ -188,7 +188,7 @@ async fn words_of_tls(db: Db) {
     }
 }
 
-async fn a_host_starts_enabled_and_is_disabled_by_a_change(db: Db) {
+async fn new_host_is_enabled_and_can_be_disabled_by_a_change(db: Db) {
     let panel = start(db).await;
     for path in [UNBOUND, "/api/inbounds/1/hosts"] {
         let made = create(&panel, path, json!({"is_disabled": true})).await;
@@ -201,7 +201,7 @@ async fn a_host_starts_enabled_and_is_disabled_by_a_change(db: Db) {
     }
 }
 
-async fn a_change_replaces_everything_but_the_inbound(db: Db) {
+async fn replacing_a_host_resets_missing_fields_but_not_its_inbound(db: Db) {
     let panel = start(db).await;
     let fields = json!({"port": 1, "service_ids": [1, 2], "http_headers": {"a": "b"}, "weight": 9, "universal": true});
     create(&panel, "/api/inbounds/1/hosts", fields).await;
@@ -215,7 +215,7 @@ async fn a_change_replaces_everything_but_the_inbound(db: Db) {
     assert_eq!(panel.get("root", "/api/inbounds/hosts/1").await.ok(), expected);
 }
 
-async fn unknown_services_and_hosts_are_left_out(db: Db) {
+async fn unknown_services_and_chained_hosts_are_ignored(db: Db) {
     let panel = start(db).await;
     create(&panel, UNBOUND, json!({})).await;
     create(&panel, UNBOUND, json!({})).await;
@@ -225,7 +225,7 @@ async fn unknown_services_and_hosts_are_left_out(db: Db) {
     assert_eq!(panel.get("root", "/api/inbounds/hosts/3").await.ok()["chain_ids"], json!([1]));
 }
 
-async fn hosts_and_inbounds_that_are_not_there(db: Db) {
+async fn unknown_host_or_inbound_is_404_after_field_errors(db: Db) {
     let panel = start(db).await;
     let good = json!({"remark": "r", "address": "a"});
     panel.post("root", "/api/inbounds/999/hosts", good.clone()).await.refused(404);
@@ -250,7 +250,7 @@ async fn hosts_and_inbounds_that_are_not_there(db: Db) {
     panel.delete("root", "/api/inbounds/hosts/1").await.refused(404);
 }
 
-async fn lists_in_pages(db: Db) {
+async fn hosts_are_listed_in_pages_of_all_or_of_an_inbound(db: Db) {
     let panel = start(db).await;
     create(&panel, UNBOUND, json!({})).await;
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! Failed attempts are counted by all hosts together, in a real Redis; and by each host while that is away.
+//! Failed attempts count on all hosts of a cluster through Redis, and on each host alone while Redis is down.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,13 +17,13 @@ use crate::support;
 use crate::support::database::on_both_engines;
 
 on_both_engines!(
-    wrong_passwords_are_counted_by_all_hosts_together,
-    wrong_links_are_counted_by_all_hosts_together,
-    each_host_counts_while_redis_is_away,
-    paused_redis_does_not_hold_up_logins,
+    wrong_passwords_count_on_all_hosts_of_a_cluster,
+    wrong_links_count_on_all_hosts_of_a_cluster,
+    hosts_count_attempts_alone_while_redis_is_down,
+    paused_redis_does_not_delay_sign_in,
 );
 
-/// A Redis of a test's own, which can go away and come back.
+/// A Redis server of one test, which the test can stop and start.
 struct OwnRedis {
     port: u16,
     folder: TempDir,
@@ -54,19 +54,19 @@ impl OwnRedis {
         }
         server.kill().unwrap();
         server.wait().unwrap();
-        panic!("Redis does not start at port {port}");
+        panic!("Redis does not start on port {port}");
     }
 
     fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    fn goes(&mut self) {
+    fn stop(&mut self) {
         self.server.kill().unwrap();
         self.server.wait().unwrap();
     }
 
-    async fn comes_back(&mut self) {
+    async fn start_again(&mut self) {
         self.server = Self::run(self.port, &self.folder).await;
     }
 }
@@ -83,7 +83,7 @@ async fn sign_in(panel: &TestPanel, name: &str, password: &str) -> Answer {
     send(panel.request(Method::POST, "/api/admins/token").form(&form)).await
 }
 
-/// Two hosts of a cluster of their own.
+/// Starts two hosts of a new cluster.
 async fn hosts(db: Db, redis: &str, setting: (&str, &str)) -> [TestPanel; 2] {
     let cluster = format!("test-{}", uuid::Uuid::new_v4().simple());
     let settings = [("REDIS_URL", redis), ("CLUSTER_NAME", &cluster), setting];
@@ -92,7 +92,7 @@ async fn hosts(db: Db, redis: &str, setting: (&str, &str)) -> [TestPanel; 2] {
     [first, second]
 }
 
-async fn wrong_passwords_are_counted_by_all_hosts_together(db: Db) {
+async fn wrong_passwords_count_on_all_hosts_of_a_cluster(db: Db) {
     let [first, second] = hosts(db, &support::redis_url(), ("LOGIN_ATTEMPTS_PER_MINUTE", "3")).await;
     for host in [&first, &second] {
         sign_in(host, "root", "rootpass").await.ok();
@@ -109,7 +109,7 @@ async fn wrong_passwords_are_counted_by_all_hosts_together(db: Db) {
     }
 }
 
-async fn wrong_links_are_counted_by_all_hosts_together(db: Db) {
+async fn wrong_links_count_on_all_hosts_of_a_cluster(db: Db) {
     let [first, second] = hosts(db, &support::redis_url(), ("SUBSCRIPTION_MISSES_PER_MINUTE", "3")).await;
     let miss = async |host: &TestPanel| send(host.request(Method::GET, "/sub/nobody/abc")).await;
     for host in [&first, &second, &first] {
@@ -122,17 +122,17 @@ async fn wrong_links_are_counted_by_all_hosts_together(db: Db) {
     assert_eq!(hit.status, 200, "right links never count");
 }
 
-async fn each_host_counts_while_redis_is_away(db: Db) {
+async fn hosts_count_attempts_alone_while_redis_is_down(db: Db) {
     let mut redis = OwnRedis::start().await;
     let [first, second] = hosts(db, &redis.url(), ("LOGIN_ATTEMPTS_PER_MINUTE", "2")).await;
     sign_in(&first, "root", "wrong").await.refused(401);
-    redis.goes();
-    // What this host has counted before still counts, and what the other one has not does not.
+    redis.stop();
+    // Attempts that this host counted before still count here, but not on the other host.
     sign_in(&first, "root", "wrong").await.refused(401);
     sign_in(&first, "root", "rootpass").await.refused(429);
     sign_in(&second, "root", "rootpass").await.ok();
-    redis.comes_back().await;
-    // Each host looks again after a second of its own clock.
+    redis.start_again().await;
+    // Each host tries Redis again after a second of its own clock.
     for host in [&first, &second] {
         host.panel.clock.advance(1_000_000);
     }
@@ -142,7 +142,7 @@ async fn each_host_counts_while_redis_is_away(db: Db) {
     sign_in(&second, "other", "wrong").await.refused(429);
 }
 
-async fn paused_redis_does_not_hold_up_logins(db: Db) {
+async fn paused_redis_does_not_delay_sign_in(db: Db) {
     let redis = OwnRedis::start().await;
     let [host, _] = hosts(db, &redis.url(), ("LOGIN_ATTEMPTS_PER_MINUTE", "100")).await;
     sign_in(&host, "root", "rootpass").await.ok();

@@ -1,4 +1,4 @@
-//! What the HTTP API promises: a real server on a real socket, on both engines.
+//! Tests of the HTTP API, with a real server on a real socket and on both database engines.
 #![cfg(test)]
 
 #[path = "../support/ports.rs"]

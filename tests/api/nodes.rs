@@ -1,4 +1,4 @@
-//! `/api/nodes` and `/api/inbounds`, as clients of older panels know them.
+//! `/api/nodes` and `/api/inbounds`, as clients of the old panel use them.
 
 use reqwest::Method;
 use sarban::store::Db;
@@ -8,17 +8,19 @@ use crate::panel::{TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    only_a_sudo_sees_nodes,
-    a_new_panel_lists_its_own_node,
-    nodes_are_made_with_defaults,
-    wrong_fields_are_all_named,
-    what_is_taken_is_a_conflict,
-    lists_are_filtered,
-    ids_that_no_node_has,
-    a_change_connects_again_and_disabling_does_not,
-    resync_repin_and_delete,
-    the_certificate_is_made_once,
-    inbounds_are_listed_and_shown,
+    nodes_inbounds_and_hosts_are_for_sudo_admins_only,
+    new_panel_has_the_local_node,
+    new_node_gets_defaults_for_missing_fields,
+    wrong_fields_of_a_node_are_all_reported,
+    taken_name_or_address_is_a_conflict,
+    nodes_are_filtered_by_name_and_status,
+    unknown_node_is_404_and_malformed_id_is_422,
+    changed_node_reconnects_unless_it_is_disabled,
+    repin_forgets_the_certificate_and_resync_does_not,
+    deleted_node_is_404,
+    client_certificate_is_created_once,
+    inbound_is_shown_with_its_node_and_services,
+    inbounds_are_filtered_by_tag_and_listed_with_links,
 );
 
 fn local() -> Value {
@@ -29,7 +31,7 @@ fn local() -> Value {
     })
 }
 
-/// `of` with other fields.
+/// Returns `of` with these fields replaced.
 fn with(of: &Value, fields: Value) -> Value {
     let mut changed = of.clone();
     for (name, value) in fields.as_object().expect("an object") {
@@ -38,7 +40,7 @@ fn with(of: &Value, fields: Value) -> Value {
     changed
 }
 
-async fn only_a_sudo_sees_nodes(db: Db) {
+async fn nodes_inbounds_and_hosts_are_for_sudo_admins_only(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
     for (method, path) in [
@@ -65,7 +67,7 @@ async fn only_a_sudo_sees_nodes(db: Db) {
     }
 }
 
-async fn a_new_panel_lists_its_own_node(db: Db) {
+async fn new_panel_has_the_local_node(db: Db) {
     let panel = TestPanel::start(db).await;
     let links = json!({
         "first": "/api/nodes?page=1", "last": "/api/nodes?page=1", "self": "/api/nodes", "next": null, "prev": null,
@@ -75,7 +77,7 @@ async fn a_new_panel_lists_its_own_node(db: Db) {
     assert_eq!(panel.get("root", "/api/nodes/1").await.ok(), local());
 }
 
-async fn nodes_are_made_with_defaults(db: Db) {
+async fn new_node_gets_defaults_for_missing_fields(db: Db) {
     let panel = TestPanel::start(db).await;
     let bare = panel.post("root", "/api/nodes", json!({"name": "", "address": "", "id": 7})).await.ok();
     let defaults = json!({"id": 2, "name": "", "address": "", "connection_backend": "grpclib"});
@@ -90,7 +92,7 @@ async fn nodes_are_made_with_defaults(db: Db) {
     assert_eq!((port["port"].as_i64(), &panel.get("root", "/api/nodes/4").await.ok()), (Some(-1), &port));
 }
 
-async fn wrong_fields_are_all_named(db: Db) {
+async fn wrong_fields_of_a_node_are_all_reported(db: Db) {
     let panel = TestPanel::start(db).await;
     let long = "x".repeat(257);
     for (body, expected) in [
@@ -122,7 +124,7 @@ async fn wrong_fields_are_all_named(db: Db) {
     assert_eq!(panel.get("root", "/api/nodes/1").await.ok(), local());
 }
 
-async fn what_is_taken_is_a_conflict(db: Db) {
+async fn taken_name_or_address_is_a_conflict(db: Db) {
     let panel = TestPanel::start(db).await;
     let create = async |name: &str, address: &str| {
         panel.post("root", "/api/nodes", json!({"name": name, "address": address})).await
@@ -136,7 +138,7 @@ async fn what_is_taken_is_a_conflict(db: Db) {
     assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM nodes").await, 2);
 }
 
-async fn lists_are_filtered(db: Db) {
+async fn nodes_are_filtered_by_name_and_status(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.post("root", "/api/nodes", json!({"name": "de", "address": "192.0.2.1"})).await.ok();
     panel.put("root", "/api/nodes/2", json!({"status": "disabled"})).await.ok();
@@ -158,7 +160,7 @@ async fn lists_are_filtered(db: Db) {
     panel.get("root", "/api/nodes?status=healthy&status=x&size=0").await.wrong_fields(&["1", "size"]);
 }
 
-async fn ids_that_no_node_has(db: Db) {
+async fn unknown_node_is_404_and_malformed_id_is_422(db: Db) {
     let panel = TestPanel::start(db).await;
     for id in ["999", "-1", "9223372036854775807"] {
         let path = format!("/api/nodes/{id}");
@@ -179,7 +181,7 @@ async fn ids_that_no_node_has(db: Db) {
     }
 }
 
-async fn a_change_connects_again_and_disabling_does_not(db: Db) {
+async fn changed_node_reconnects_unless_it_is_disabled(db: Db) {
     let panel = TestPanel::start(db).await;
     const HEALTHY: &str = "UPDATE nodes SET status = 'healthy', message = 'm', xray_version = '1.8.24'";
     let put = async |body: Value| {
@@ -196,22 +198,26 @@ async fn a_change_connects_again_and_disabling_does_not(db: Db) {
     let moved = panel.put("root", "/api/nodes/1", fields).await.ok();
     let expected = json!({"name": "new", "address": "::1", "port": 1, "connection_backend": "grpclib",
         "usage_coefficient": 2.5});
-    assert_eq!(moved, with(&local(), expected), "a change without a status switches it on again");
+    assert_eq!(moved, with(&local(), expected), "a change without a status enables the node");
 }
 
-async fn resync_repin_and_delete(db: Db) {
+async fn repin_forgets_the_certificate_and_resync_does_not(db: Db) {
     let panel = TestPanel::start(db).await;
     execute(&panel.panel.db, "UPDATE nodes SET certificate_pin = 'ab'").await;
     assert_eq!(panel.post("root", "/api/nodes/1/resync", json!(null)).await.ok(), json!({}));
     assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM nodes WHERE certificate_pin = 'ab'").await, 1);
     assert_eq!(panel.post("root", "/api/nodes/1/repin", json!(null)).await.ok(), json!({}));
     assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM nodes WHERE certificate_pin IS NULL").await, 1);
+}
+
+async fn deleted_node_is_404(db: Db) {
+    let panel = TestPanel::start(db).await;
     assert_eq!(panel.delete("root", "/api/nodes/1").await.ok(), json!({}));
     panel.delete("root", "/api/nodes/1").await.refused(404);
     panel.get("root", "/api/nodes/1").await.refused(404);
 }
 
-async fn the_certificate_is_made_once(db: Db) {
+async fn client_certificate_is_created_once(db: Db) {
     let panel = TestPanel::start(db).await;
     let settings = panel.get("root", "/api/nodes/settings").await.ok();
     assert_eq!(settings["min_node_version"], "v0.2.0");
@@ -221,7 +227,8 @@ async fn the_certificate_is_made_once(db: Db) {
     assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM tls").await, 1);
 }
 
-async fn inbounds_are_listed_and_shown(db: Db) {
+/// Inserts three inbounds of the local node; the first is in service 1.
+async fn start_with_inbounds(db: Db) -> TestPanel {
     execute(
         &db,
         "INSERT INTO inbounds (node_id, tag, protocol, config) VALUES (1, 'vmess-tcp', 'vmess', '{\"port\":  1}'),
@@ -230,7 +237,11 @@ async fn inbounds_are_listed_and_shown(db: Db) {
          INSERT INTO inbounds_services (inbound_id, service_id) VALUES (1, 1)",
     )
     .await;
-    let panel = TestPanel::start(db).await;
+    TestPanel::start(db).await
+}
+
+async fn inbound_is_shown_with_its_node_and_services(db: Db) {
+    let panel = start_with_inbounds(db).await;
     let node = json!({
         "id": 1, "name": "local", "address": "127.0.0.1", "port": 53042, "connection_backend": "grpcio",
         "usage_coefficient": 1.0,
@@ -239,15 +250,20 @@ async fn inbounds_are_listed_and_shown(db: Db) {
         "id": 1, "tag": "vmess-tcp", "protocol": "vmess", "config": "{\"port\":  1}", "node": node, "service_ids": [1],
     });
     assert_eq!(panel.get("root", "/api/inbounds/1").await.ok(), first);
+    assert_eq!(panel.get("root", "/api/inbounds?size=2").await.ok()["items"][0], first);
+    assert_eq!(panel.get("root", "/api/nodes/1").await.ok()["inbound_ids"], json!([1, 2, 3]));
+    panel.get("root", "/api/inbounds/999").await.refused(404);
+    panel.get("root", "/api/inbounds/abc").await.wrong_fields(&["id"]);
+}
+
+async fn inbounds_are_filtered_by_tag_and_listed_with_links(db: Db) {
+    let panel = start_with_inbounds(db).await;
     let page = panel.get("root", "/api/inbounds?size=2").await.ok();
-    assert_eq!((&page["items"][0], &page["total"], &page["pages"]), (&first, &json!(3), &json!(2)));
+    assert_eq!((&page["total"], &page["pages"]), (&json!(3), &json!(2)));
     assert_eq!(page["links"]["next"], "/api/inbounds?size=2&page=2");
     for (query, expected) in [("tag=REALITY", 1), ("tag=", 3), ("tag=nomatch", 0), ("tag=%25", 3), ("tag=s_", 3)] {
         let page = panel.get("root", &format!("/api/inbounds?{query}")).await.ok();
         assert_eq!(page["total"], expected, "{query}");
     }
-    assert_eq!(panel.get("root", "/api/nodes/1").await.ok()["inbound_ids"], json!([1, 2, 3]));
-    panel.get("root", "/api/inbounds/999").await.refused(404);
-    panel.get("root", "/api/inbounds/abc").await.wrong_fields(&["id"]);
     panel.get("root", "/api/inbounds?size=1000").await.wrong_fields(&["size"]);
 }

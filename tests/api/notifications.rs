@@ -1,4 +1,4 @@
-//! What `/api/notifications` promises: the outbox for a sudo, newest first, and another try for what did not arrive.
+//! `/api/notifications`: the outbox, newest first, and retrying undelivered notifications.
 
 use sarban::store::Db;
 use serde_json::{Value, json};
@@ -7,13 +7,13 @@ use crate::panel::TestPanel;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
-    the_outbox_is_listed_and_filtered,
-    what_did_not_arrive_is_tried_again,
-    it_is_for_a_sudo,
+    notifications_are_listed_newest_first_and_filtered,
+    undelivered_notification_is_retried_at_once_and_delivered_one_is_not,
+    notifications_are_for_sudo_admins_only,
 }
 
-/// One of each state; ids 1 to 3.
-const LETTERS: &str = r#"
+/// A delivered, a dead and a waiting notification, ids 1 to 3.
+const ENTRIES: &str = r#"
     INSERT INTO outbox (channel, recipient, cause, action, user_id, payload, created_at, state, attempts, next_attempt_at,
                         finished_at, error, keep_until) VALUES
         ('webhook', '', 'a', 'user_created', 7, '{"action": "user_created"}', 1000000, 'delivered', 1, 1000000, 2000000, NULL, 9),
@@ -24,8 +24,8 @@ fn ids(page: &Value) -> Vec<i64> {
     page["items"].as_array().expect("items").iter().filter_map(|item| item["id"].as_i64()).collect()
 }
 
-async fn the_outbox_is_listed_and_filtered(db: Db) {
-    execute(&db, LETTERS).await;
+async fn notifications_are_listed_newest_first_and_filtered(db: Db) {
+    execute(&db, ENTRIES).await;
     let panel = TestPanel::start(db).await;
     let all = panel.get("root", "/api/notifications").await.ok();
     assert_eq!((ids(&all), &all["total"]), (vec![3, 2, 1], &json!(3)));
@@ -43,8 +43,8 @@ async fn the_outbox_is_listed_and_filtered(db: Db) {
     panel.get("root", "/api/notifications?state=lost&channel=mail").await.wrong_fields(&["channel", "state"]);
 }
 
-async fn what_did_not_arrive_is_tried_again(db: Db) {
-    execute(&db, LETTERS).await;
+async fn undelivered_notification_is_retried_at_once_and_delivered_one_is_not(db: Db) {
+    execute(&db, ENTRIES).await;
     let panel = TestPanel::start(db).await;
     let again = panel.post("root", "/api/notifications/2/retry", Value::Null).await.ok();
     assert_eq!(
@@ -59,7 +59,7 @@ async fn what_did_not_arrive_is_tried_again(db: Db) {
     panel.post("root", "/api/notifications/x/retry", Value::Null).await.wrong_fields(&["id"]);
 }
 
-async fn it_is_for_a_sudo(db: Db) {
+async fn notifications_are_for_sudo_admins_only(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
     panel.get("alice", "/api/notifications").await.refused(403);

@@ -1,4 +1,4 @@
-//! A panel for one test, with a sudo called root, and requests to it.
+//! A panel for one test, with a sudo admin `root`, and requests to it.
 
 use std::time::Duration;
 
@@ -24,29 +24,29 @@ use sarban::store::access::{admins, secrets};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-/// The secret that signs tokens: known, so that tests can forge some.
+/// The secret that signs tokens. Tests use it to forge tokens.
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// A moment between 2026 and 2027 at which every test's clock starts.
+/// Start of every test's clock: 2026-11-23T20:36:25, in unix microseconds.
 pub const START: i64 = 1_795_466_185_000_000;
 
-/// A running panel. Its server ends with it.
+/// A running panel. Its server stops when it is dropped.
 pub struct TestPanel {
-    /// What is behind the server.
+    /// Database, clock and wake-up of the panel.
     pub panel: Panel,
     base: String,
     client: Client,
     server: JoinHandle<()>,
 }
 
-/// An answer that was read whole.
+/// A response with its complete body.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// The headers.
     pub headers: reqwest::header::HeaderMap,
-    /// The body: as JSON if it is, else as a text, null if there is none.
+    /// The body: JSON, or text if it is not JSON, or null if it is empty.
     pub body: Value,
 }
 
@@ -69,7 +69,7 @@ impl TestPanel {
         test
     }
 
-    /// A panel on another one's database, as a second host has it.
+    /// Starts a second panel on the database of `other`, like a second host.
     pub async fn beside(other: &Self, settings: &[(&str, &str)]) -> Self {
         Self::open(other.panel.db.clone(), settings).await
     }
@@ -79,7 +79,7 @@ impl TestPanel {
         let settings = Settings::load(variables, None, "test").expect("right settings");
         let clock = Clock::fixed(Moment::from_micros(START));
         secrets::jwt(&db, SECRET).await.expect("a secret");
-        // Not the address of the machine that runs the test.
+        // A fixed address instead of the one of the machine that runs the test.
         let machine = Machine { clock, rng: StdRng::seed_from_u64(1), cores: 2, address: "127.0.0.1".to_owned() };
         let wiring = Wiring::new(&settings, db, machine).await.expect("right settings");
         let panel = wiring.panel.clone();
@@ -102,8 +102,8 @@ impl TestPanel {
         Self { panel, base, client: client.expect("a client"), server }
     }
 
-    /// Puts an admin there whose password is the name and `pass`, hashed at the lowest cost: hashing as the panel does
-    /// takes seconds in a debug build.
+    /// Inserts an admin whose password is its name followed by `pass`. The hash has the lowest cost, because the panel's
+    /// own hashing takes seconds in a debug build.
     pub async fn insert_admin(&self, name: &str, is_sudo: bool) {
         let hash = bcrypt::hash(format!("{name}pass"), 4).expect("a hash");
         let mut tx = self.panel.db.begin().await.expect("a transaction");
@@ -111,56 +111,56 @@ impl TestPanel {
         tx.commit().await.expect("committed");
     }
 
-    /// An absolute address of the panel.
+    /// Returns an absolute URL of the panel.
     pub fn url(&self, path: &str) -> String {
         let base = self.base.trim_start_matches("socket://");
         format!("http://{base}{path}")
     }
 
-    /// The address that the panel listens on.
+    /// Returns the address that the panel listens on.
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("socket://")
     }
 
-    /// A request without a token.
+    /// Starts a request without a token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, self.url(path))
     }
 
-    /// A token for whoever has that name, as the panel would sign it.
+    /// Returns a token for the admin `name`, as the panel would sign it.
     pub fn token_of(&self, name: &str) -> String {
         let now = self.panel.clock.now().seconds();
         forge(&json!({"sub": name, "access": "sudo", "iat": now, "exp": now + 600}), SECRET, Algorithm::HS256)
     }
 
-    /// A GET by an admin.
+    /// Sends a GET as the admin `by`.
     pub async fn get(&self, by: &str, path: &str) -> Answer {
         send(self.request(Method::GET, path).bearer_auth(self.token_of(by))).await
     }
 
-    /// A DELETE by an admin.
+    /// Sends a DELETE as the admin `by`.
     pub async fn delete(&self, by: &str, path: &str) -> Answer {
         send(self.request(Method::DELETE, path).bearer_auth(self.token_of(by))).await
     }
 
-    /// A POST of JSON by an admin.
+    /// Sends a POST with JSON as the admin `by`.
     pub async fn post(&self, by: &str, path: &str, body: Value) -> Answer {
         send(self.request(Method::POST, path).bearer_auth(self.token_of(by)).json(&body)).await
     }
 
-    /// A PUT of JSON by an admin.
+    /// Sends a PUT with JSON as the admin `by`.
     pub async fn put(&self, by: &str, path: &str, body: Value) -> Answer {
         send(self.request(Method::PUT, path).bearer_auth(self.token_of(by)).json(&body)).await
     }
 }
 
-/// A token with any claims, key and algorithm.
+/// Signs a token with any claims, secret and algorithm.
 pub fn forge(claims: &Value, secret: &str, algorithm: Algorithm) -> String {
     let key = EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("a token")
 }
 
-/// Sends a request and reads the answer.
+/// Sends a request and reads the response.
 pub async fn send(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
@@ -170,21 +170,21 @@ pub async fn send(request: RequestBuilder) -> Answer {
 }
 
 impl Answer {
-    /// The body of a 200.
+    /// Returns the body of a 200; panics for any other status.
     #[track_caller]
     pub fn ok(self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
         self.body
     }
 
-    /// Checks that this is an error of that status with a text.
+    /// Asserts that this is an error of that status with a text.
     #[track_caller]
     pub fn refused(&self, status: u16) {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         assert!(self.body["detail"].is_string(), "{}", self.body);
     }
 
-    /// Checks that this is a 422 that names these fields, in alphabetical order.
+    /// Asserts that this is a 422 with exactly these fields, in alphabetical order.
     #[track_caller]
     pub fn wrong_fields(&self, expected: &[&str]) {
         assert_eq!(self.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", self.body);
@@ -192,7 +192,7 @@ impl Answer {
         assert_eq!(detail.keys().collect::<Vec<_>>(), expected);
     }
 
-    /// A header as text.
+    /// Returns a header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }

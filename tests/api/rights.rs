@@ -1,4 +1,4 @@
-//! Who may do what: a row for every operation of the OpenAPI document, and the requests that show it.
+//! Authorization: a row for every operation of the OpenAPI document, and requests that verify it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,82 +10,82 @@ use serde_json::{Value, json};
 use crate::panel::{Answer, TestPanel, send};
 use crate::support::database::{execute, on_both_engines};
 
-on_both_engines!(every_operation_refuses_whom_it_should);
+on_both_engines!(every_operation_refuses_admins_without_the_right);
 
-/// Who may use an operation.
+/// The admins that may use an operation.
 #[derive(Clone, Copy, Debug)]
 enum Who {
-    /// Everybody, without a token, because…
+    /// All clients, without a token. The text is the reason.
     Public(&'static str),
-    /// A sudo: 401 without a token, 403 for others.
-    Sudo,
-    /// A sudo, and the user's owner: 403 for others.
+    /// Sudo admins: 401 without a token, 403 for others.
+    SudoAdmin,
+    /// Sudo admins and the owner of the user: 403 for others.
     Owner,
-    /// A sudo, and those that may change users.
+    /// Sudo admins and admins with `modify_users_access`: 403 for others.
     Modifier,
-    /// Every admin: 401 without a token, and no 403, because…
+    /// All admins: 401 without a token, never 403. The text is the reason.
     Admin(&'static str),
 }
 
-use Who::{Admin, Modifier, Owner, Public, Sudo};
+use Who::{Admin, Modifier, Owner, Public, SudoAdmin};
 
 const ROWS: &[(&str, Who)] = &[
-    ("GET /api/admins", Sudo),
-    ("POST /api/admins", Sudo),
-    ("GET /api/admins/current", Admin("it shows oneself")),
-    ("POST /api/admins/token", Public("it is how one signs in")),
-    ("GET /api/admins/{username}", Sudo),
-    ("PUT /api/admins/{username}", Sudo),
-    ("DELETE /api/admins/{username}", Sudo),
-    ("GET /api/admins/{username}/services", Sudo),
-    ("GET /api/admins/{username}/users", Sudo),
-    ("POST /api/admins/{username}/disable_users", Sudo),
-    ("POST /api/admins/{username}/enable_users", Sudo),
-    ("GET /api/cluster", Sudo),
-    ("GET /api/cluster/runs", Sudo),
-    ("POST /api/cluster/step-down", Sudo),
-    ("POST /api/cluster/tasks/{name}/run", Sudo),
-    ("GET /api/nodes", Sudo),
-    ("POST /api/nodes", Sudo),
-    ("GET /api/nodes/settings", Sudo),
-    ("GET /api/nodes/{node_id}", Sudo),
-    ("PUT /api/nodes/{node_id}", Sudo),
-    ("DELETE /api/nodes/{node_id}", Sudo),
-    ("POST /api/nodes/{node_id}/resync", Sudo),
-    ("POST /api/nodes/{node_id}/repin", Sudo),
-    ("GET /api/nodes/{node_id}/usage", Sudo),
-    ("GET /api/nodes/{node_id}/{backend}/config", Sudo),
-    ("GET /api/nodes/{node_id}/{backend}/stats", Sudo),
-    ("PUT /api/nodes/{node_id}/{backend}/config", Sudo),
-    ("GET /api/notifications", Sudo),
-    ("POST /api/notifications/{id}/retry", Sudo),
-    ("GET /api/services", Admin("it lists the services that one may give")),
-    ("POST /api/services", Sudo),
+    ("GET /api/admins", SudoAdmin),
+    ("POST /api/admins", SudoAdmin),
+    ("GET /api/admins/current", Admin("returns the signed-in admin")),
+    ("POST /api/admins/token", Public("signs admins in")),
+    ("GET /api/admins/{username}", SudoAdmin),
+    ("PUT /api/admins/{username}", SudoAdmin),
+    ("DELETE /api/admins/{username}", SudoAdmin),
+    ("GET /api/admins/{username}/services", SudoAdmin),
+    ("GET /api/admins/{username}/users", SudoAdmin),
+    ("POST /api/admins/{username}/disable_users", SudoAdmin),
+    ("POST /api/admins/{username}/enable_users", SudoAdmin),
+    ("GET /api/cluster", SudoAdmin),
+    ("GET /api/cluster/runs", SudoAdmin),
+    ("POST /api/cluster/step-down", SudoAdmin),
+    ("POST /api/cluster/tasks/{name}/run", SudoAdmin),
+    ("GET /api/nodes", SudoAdmin),
+    ("POST /api/nodes", SudoAdmin),
+    ("GET /api/nodes/settings", SudoAdmin),
+    ("GET /api/nodes/{node_id}", SudoAdmin),
+    ("PUT /api/nodes/{node_id}", SudoAdmin),
+    ("DELETE /api/nodes/{node_id}", SudoAdmin),
+    ("POST /api/nodes/{node_id}/resync", SudoAdmin),
+    ("POST /api/nodes/{node_id}/repin", SudoAdmin),
+    ("GET /api/nodes/{node_id}/usage", SudoAdmin),
+    ("GET /api/nodes/{node_id}/{backend}/config", SudoAdmin),
+    ("GET /api/nodes/{node_id}/{backend}/stats", SudoAdmin),
+    ("PUT /api/nodes/{node_id}/{backend}/config", SudoAdmin),
+    ("GET /api/notifications", SudoAdmin),
+    ("POST /api/notifications/{id}/retry", SudoAdmin),
+    ("GET /api/services", Admin("lists the services that the admin may assign")),
+    ("POST /api/services", SudoAdmin),
     ("GET /api/services/{id}", Owner),
-    ("PUT /api/services/{id}", Sudo),
-    ("DELETE /api/services/{id}", Sudo),
-    ("GET /api/services/{id}/users", Sudo),
-    ("GET /api/services/{id}/inbounds", Sudo),
-    ("GET /api/inbounds", Sudo),
-    ("GET /api/inbounds/{id}", Sudo),
-    ("GET /api/inbounds/hosts", Sudo),
-    ("POST /api/inbounds/hosts", Sudo),
-    ("GET /api/inbounds/hosts/{id}", Sudo),
-    ("PUT /api/inbounds/hosts/{id}", Sudo),
-    ("DELETE /api/inbounds/hosts/{id}", Sudo),
-    ("GET /api/inbounds/{id}/hosts", Sudo),
-    ("POST /api/inbounds/{id}/hosts", Sudo),
-    ("GET /api/system/settings/subscription", Sudo),
-    ("PUT /api/system/settings/subscription", Sudo),
-    ("GET /api/system/settings/telegram", Sudo),
-    ("PUT /api/system/settings/telegram", Sudo),
-    ("GET /api/system/stats/admins", Sudo),
-    ("GET /api/system/stats/nodes", Sudo),
-    ("GET /api/system/stats/traffic", Admin("it counts one's own users")),
-    ("GET /api/system/stats/users", Admin("it counts one's own users")),
-    ("GET /api/users", Admin("it lists one's own users")),
-    ("POST /api/users", Admin("every admin may make users")),
-    ("POST /api/users/reset", Sudo),
+    ("PUT /api/services/{id}", SudoAdmin),
+    ("DELETE /api/services/{id}", SudoAdmin),
+    ("GET /api/services/{id}/users", SudoAdmin),
+    ("GET /api/services/{id}/inbounds", SudoAdmin),
+    ("GET /api/inbounds", SudoAdmin),
+    ("GET /api/inbounds/{id}", SudoAdmin),
+    ("GET /api/inbounds/hosts", SudoAdmin),
+    ("POST /api/inbounds/hosts", SudoAdmin),
+    ("GET /api/inbounds/hosts/{id}", SudoAdmin),
+    ("PUT /api/inbounds/hosts/{id}", SudoAdmin),
+    ("DELETE /api/inbounds/hosts/{id}", SudoAdmin),
+    ("GET /api/inbounds/{id}/hosts", SudoAdmin),
+    ("POST /api/inbounds/{id}/hosts", SudoAdmin),
+    ("GET /api/system/settings/subscription", SudoAdmin),
+    ("PUT /api/system/settings/subscription", SudoAdmin),
+    ("GET /api/system/settings/telegram", SudoAdmin),
+    ("PUT /api/system/settings/telegram", SudoAdmin),
+    ("GET /api/system/stats/admins", SudoAdmin),
+    ("GET /api/system/stats/nodes", SudoAdmin),
+    ("GET /api/system/stats/traffic", Admin("counts the admin's own users")),
+    ("GET /api/system/stats/users", Admin("counts the admin's own users")),
+    ("GET /api/users", Admin("lists the admin's own users")),
+    ("POST /api/users", Admin("every admin may create users")),
+    ("POST /api/users/reset", SudoAdmin),
     ("DELETE /api/users/expired", Modifier),
     ("GET /api/users/{username}", Owner),
     ("PUT /api/users/{username}", Owner),
@@ -97,40 +97,40 @@ const ROWS: &[(&str, Who)] = &[
     ("POST /api/users/{username}/enable", Owner),
     ("POST /api/users/{username}/disable", Owner),
     ("POST /api/users/{username}/revoke_sub", Owner),
-    ("PUT /api/users/{username}/set-owner", Sudo),
+    ("PUT /api/users/{username}/set-owner", SudoAdmin),
     ("GET /sub/{username}/{key}", Public("the key is the authentication")),
     ("GET /sub/{username}/{key}/info", Public("the key is the authentication")),
     ("GET /sub/{username}/{key}/usage", Public("the key is the authentication")),
     ("GET /sub/{username}/{key}/{client_type}", Public("the key is the authentication")),
-    ("GET /", Public("strangers learn nothing from it")),
-    ("GET /docs", Public("the documentation is no secret, and off unless asked for")),
-    ("GET /docs/{asset}", Public("a part of the documentation")),
+    ("GET /", Public("reveals nothing")),
+    ("GET /docs", Public("the documentation is public, and off by default")),
+    ("GET /docs/{asset}", Public("an asset of the documentation")),
     ("GET /redoc", Public("the documentation")),
     ("GET /openapi.json", Public("the documentation")),
-    ("GET /health/live", Public("for probes, and says nothing about the panel")),
-    ("GET /health/ready", Public("for proxies, and names no host")),
-    ("GET /metrics", Public("has a token of its own, or answers the panel's own machine only")),
+    ("GET /health/live", Public("for probes; reveals nothing about the panel")),
+    ("GET /health/ready", Public("for proxies; names no host")),
+    ("GET /metrics", Public("requires METRICS_TOKEN, or a client on the same machine")),
 ];
 
 #[test]
 fn every_operation_has_a_row_and_every_row_an_operation() {
     let rows: BTreeSet<String> = ROWS.iter().map(|(operation, _)| (*operation).to_owned()).collect();
-    assert_eq!(rows.len(), ROWS.len(), "a row stands there twice");
+    assert_eq!(rows.len(), ROWS.len(), "duplicate rows");
     let operations: BTreeSet<String> = operations().into_keys().collect();
-    let lacking: Vec<&String> = operations.difference(&rows).collect();
-    assert_eq!(lacking, Vec::<&String>::new(), "say in ROWS who may use these");
+    let missing: Vec<&String> = operations.difference(&rows).collect();
+    assert_eq!(missing, Vec::<&String>::new(), "add these operations to ROWS");
     let stale: Vec<&String> = rows.difference(&operations).collect();
-    assert_eq!(stale, Vec::<&String>::new(), "there are no such operations");
+    assert_eq!(stale, Vec::<&String>::new(), "these operations do not exist");
     for (operation, who) in ROWS {
         let needs_token = operations_need_token(operation);
-        assert_eq!(needs_token, !matches!(who, Public(_)), "what the document says of {operation}");
+        assert_eq!(needs_token, !matches!(who, Public(_)), "security of {operation} in the document");
         if let Public(reason) | Admin(reason) = who {
             assert!(!reason.is_empty(), "{operation}");
         }
     }
 }
 
-async fn every_operation_refuses_whom_it_should(db: Db) {
+async fn every_operation_refuses_admins_without_the_right(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
     for name in ["alice", "target"] {
         panel.insert_admin(name, false).await;
@@ -153,18 +153,18 @@ async fn every_operation_refuses_whom_it_should(db: Db) {
                 refuses(&without_token, 401, operation);
                 assert!(![401, 403].contains(&by("alice").await.status.as_u16()), "{operation}");
             }
-            Sudo | Owner | Modifier => {
+            SudoAdmin | Owner | Modifier => {
                 refuses(&without_token, 401, operation);
-                // With everything right but the right itself.
+                // The request is valid except for the missing right.
                 let body = json!({"username": "bob"});
                 let with_body = panel.request(method.clone(), &path).bearer_auth(panel.token_of("alice")).json(&body);
                 refuses(&send(with_body).await, 403, operation);
-                // A row would mean little if nobody were let in.
+                // The row would prove little if nobody were allowed.
                 let root = by("root").await;
                 assert!(![401, 403].contains(&root.status.as_u16()), "{operation}: {}", root.body);
             }
         }
-        if matches!((who, &method), (Owner | Sudo, &Method::DELETE)) && path.ends_with("/bob") {
+        if matches!((who, &method), (Owner | SudoAdmin, &Method::DELETE)) && path.ends_with("/bob") {
             panel.post("root", "/api/users", json!({"username": "bob", "expire_strategy": "never"})).await.ok();
         }
     }
@@ -177,7 +177,7 @@ fn refuses(answer: &Answer, status: u16, operation: &str) {
     assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{operation}");
 }
 
-/// A path with something that exists in the place of each parameter.
+/// Replaces each parameter of a path by something that exists.
 fn filled(path: &str) -> String {
     let admins = path.starts_with("/api/admins");
     path.replace("{username}", if admins { "target" } else { "bob" })

@@ -1,4 +1,4 @@
-//! Connections: who sends nothing, sends for ever or takes nothing is closed, and nobody else is.
+//! Connections: clients that are silent, never finish a request or do not read are disconnected; others are not.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 const LONG: Duration = Duration::from_secs(3_600);
 const SHORT: Duration = Duration::from_millis(400);
-/// For what happens at all.
+/// Time limit for everything that must happen.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Slow, endless, broken or quick, as the path says.
+/// Responses that are slow, endless, broken or quick, depending on the path.
 struct Routes;
 
 impl Endpoint for Routes {
@@ -69,11 +69,11 @@ fn request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").into_bytes()
 }
 
-/// What comes until the connection info.
+/// Returns everything until the connection ends.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A reset is an end, too.
-    let _ = timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.expect("the connection info");
+    // A reset is an end too.
+    let _ = timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.expect("the connection ends");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -88,20 +88,20 @@ async fn answer(stream: &mut TcpStream, end: &str) {
 }
 
 #[tokio::test]
-async fn headers_that_never_end_are_not_waited_for() {
+async fn connection_with_endless_headers_is_closed() {
     let server = start(Timeouts { request: SHORT, silence: LONG }, LONG).await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("sent");
     let began = Instant::now();
-    // A byte now and then is no silence.
+    // Single bytes keep the connection from being silent.
     while stream.write_all(b"x").await.is_ok() {
-        assert!(began.elapsed() < DEADLINE, "it still listens");
+        assert!(began.elapsed() < DEADLINE, "the connection is still open");
         sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again_and_closed_when_it_is_not() {
+async fn connection_is_reused_and_closed_when_idle() {
     let server = start(Timeouts { request: SHORT, silence: LONG }, LONG).await;
     let mut stream = server.connect().await;
     for _ in 0..3 {
@@ -113,13 +113,13 @@ async fn a_connection_is_used_again_and_closed_when_it_is_not() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_closed() {
+async fn silent_connection_is_closed() {
     let server = start(Timeouts { request: LONG, silence: SHORT }, LONG).await;
     assert_eq!(rest(&mut server.connect().await).await, "");
 }
 
 #[tokio::test]
-async fn who_waits_for_an_answer_is_not_silent() {
+async fn connection_waiting_for_a_slow_response_stays_open() {
     let server = start(Timeouts { request: SHORT, silence: SHORT }, LONG).await;
     let mut stream = server.connect().await;
     stream.write_all(&request("/slow")).await.expect("sent");
@@ -127,18 +127,18 @@ async fn who_waits_for_an_answer_is_not_silent() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_takes_is_given_up() {
+async fn response_that_the_client_does_not_read_is_aborted() {
     let server = start(Timeouts { request: LONG, silence: SHORT }, DEADLINE).await;
     let mut stream = server.connect().await;
     stream.write_all(&request("/endless")).await.expect("sent");
-    // The server stops when nobody is connected any more: this answer would never end.
+    // The server stops once all connections are closed. This response would never end.
     server.stop.cancel();
-    timeout(DEADLINE / 2, server.server).await.expect("it gave up").expect("no panic");
+    timeout(DEADLINE / 2, server.server).await.expect("the response is aborted").expect("no panic");
     drop(stream);
 }
 
 #[tokio::test]
-async fn a_broken_answer_is_no_whole_one() {
+async fn failed_response_is_not_terminated_like_a_complete_one() {
     let server = start(Timeouts { request: LONG, silence: LONG }, LONG).await;
     let mut stream = server.connect().await;
     stream.write_all(&request("/broken")).await.expect("sent");
@@ -147,7 +147,7 @@ async fn a_broken_answer_is_no_whole_one() {
 }
 
 #[tokio::test]
-async fn the_end_waits_for_answers_but_not_for_ever() {
+async fn shutdown_waits_for_responses_up_to_the_grace_period() {
     let timeouts = Timeouts { request: LONG, silence: LONG };
     let server = start(timeouts, LONG).await;
     let (mut idle, mut slow) = (server.connect().await, server.connect().await);
@@ -160,12 +160,12 @@ async fn the_end_waits_for_answers_but_not_for_ever() {
     server.stop.cancel();
     assert_eq!(rest(&mut idle).await, "");
     assert!(rest(&mut slow).await.ends_with("slow"));
-    timeout(DEADLINE, server.server).await.expect("it info").expect("no panic");
+    timeout(DEADLINE, server.server).await.expect("the server stops").expect("no panic");
 
     let server = start(timeouts, SHORT).await;
     let mut endless = server.connect().await;
     endless.write_all(&request("/endless")).await.expect("sent");
     endless.readable().await.expect("an answer");
     server.stop.cancel();
-    timeout(DEADLINE, server.server).await.expect("it info").expect("no panic");
+    timeout(DEADLINE, server.server).await.expect("the server stops").expect("no panic");
 }

@@ -1,4 +1,4 @@
-//! What `/api/services` promises, and that users on the nodes follow their services.
+//! `/api/services`: services, their users and inbounds, and the users that nodes must receive after a change.
 
 use reqwest::Method;
 use sarban::store::Db;
@@ -8,14 +8,18 @@ use crate::panel::{TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    a_service_is_made_shown_changed_and_deleted,
-    wrong_services_are_refused,
-    lists_are_filtered_and_linked,
-    an_admin_sees_the_services_it_may_give,
-    users_follow_their_services,
-    a_service_lists_its_users_and_inbounds,
-    a_service_with_very_many_users_goes_in_parts,
-    a_service_shows_all_its_users_however_many,
+    created_service_has_known_inbounds_and_an_optional_name,
+    changed_service_keeps_fields_that_are_null_or_missing,
+    deleted_service_is_404,
+    service_with_wrong_fields_or_rights_is_refused,
+    services_are_filtered_by_name_and_listed_with_links,
+    admin_sees_only_services_that_it_may_assign,
+    services_of_an_admin_are_those_that_it_may_assign,
+    users_of_a_changed_service_are_marked_for_the_nodes,
+    users_and_inbounds_of_a_service_are_listed,
+    users_of_an_admin_are_listed_without_links,
+    service_with_twenty_thousand_users_is_deleted_with_a_mark_for_each,
+    service_response_contains_all_users_beyond_the_first_batch,
 );
 
 /// A node with three inbounds, ids 1 to 3.
@@ -29,28 +33,41 @@ fn names(page: &Value) -> Vec<&str> {
     page["items"].as_array().expect("items").iter().filter_map(|item| item["name"].as_str()).collect()
 }
 
-async fn a_service_is_made_shown_changed_and_deleted(db: Db) {
+/// A panel with the service 1, of the inbounds 1 and 2.
+async fn start_with_service(db: Db) -> (TestPanel, Value) {
     execute(&db, INBOUNDS).await;
     let panel = TestPanel::start(db).await;
-    let made =
-        panel.post("root", "/api/services", json!({"id": 77, "name": "a", "inbound_ids": ["1", 2.0, 2, 999]})).await;
-    assert_eq!(made.ok(), json!({"id": 1, "name": "a", "inbound_ids": [1, 2], "user_ids": []}));
+    let body = json!({"id": 77, "name": "a", "inbound_ids": ["1", 2.0, 2, 999]});
+    let service = panel.post("root", "/api/services", body).await.ok();
+    (panel, service)
+}
+
+async fn created_service_has_known_inbounds_and_an_optional_name(db: Db) {
+    let (panel, service) = start_with_service(db).await;
+    assert_eq!(service, json!({"id": 1, "name": "a", "inbound_ids": [1, 2], "user_ids": []}));
     let nameless = json!({"id": 2, "name": null, "inbound_ids": [], "user_ids": []});
     assert_eq!(panel.post("root", "/api/services", json!({})).await.ok(), nameless);
     assert_eq!(panel.get("root", "/api/services/2").await.ok(), nameless);
-    let same = panel.put("root", "/api/services/1", json!({"name": null})).await.ok();
-    assert_eq!(same, json!({"id": 1, "name": "a", "inbound_ids": [1, 2], "user_ids": []}));
-    let other = panel.put("root", "/api/services/1", json!({"id": 99, "name": "b", "inbound_ids": [3]})).await.ok();
-    assert_eq!(other, json!({"id": 1, "name": "b", "inbound_ids": [3], "user_ids": []}));
-    let none = panel.put("root", "/api/services/1", json!({"inbound_ids": []})).await.ok();
-    assert_eq!(none["inbound_ids"], json!([]));
+}
+
+async fn changed_service_keeps_fields_that_are_null_or_missing(db: Db) {
+    let (panel, service) = start_with_service(db).await;
+    assert_eq!(panel.put("root", "/api/services/1", json!({"name": null})).await.ok(), service);
+    let changed = panel.put("root", "/api/services/1", json!({"id": 99, "name": "b", "inbound_ids": [3]})).await.ok();
+    assert_eq!(changed, json!({"id": 1, "name": "b", "inbound_ids": [3], "user_ids": []}));
+    let empty = panel.put("root", "/api/services/1", json!({"inbound_ids": []})).await.ok();
+    assert_eq!(empty, json!({"id": 1, "name": "b", "inbound_ids": [], "user_ids": []}));
+}
+
+async fn deleted_service_is_404(db: Db) {
+    let (panel, _) = start_with_service(db).await;
     assert_eq!(panel.delete("root", "/api/services/1").await.ok(), json!({}));
     panel.delete("root", "/api/services/1").await.refused(404);
     panel.get("root", "/api/services/1").await.refused(404);
     panel.put("root", "/api/services/1", json!({"name": "x"})).await.refused(404);
 }
 
-async fn wrong_services_are_refused(db: Db) {
+async fn service_with_wrong_fields_or_rights_is_refused(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
     panel.post("root", "/api/services", json!({"name": 5})).await.wrong_fields(&["name"]);
@@ -67,7 +84,7 @@ async fn wrong_services_are_refused(db: Db) {
     assert_eq!(panel.get("root", "/api/services").await.ok()["total"], 0);
 }
 
-async fn lists_are_filtered_and_linked(db: Db) {
+async fn services_are_filtered_by_name_and_listed_with_links(db: Db) {
     execute(&db, "INSERT INTO services (name) VALUES ('det'), ('all'), ('Default'), (NULL), ('det')").await;
     let panel = TestPanel::start(db).await;
     assert_eq!(names(&panel.get("root", "/api/services?name=DE").await.ok()), ["det", "Default", "det"]);
@@ -81,13 +98,19 @@ async fn lists_are_filtered_and_linked(db: Db) {
     panel.get("root", "/api/services?size=0").await.wrong_fields(&["size"]);
 }
 
-async fn an_admin_sees_the_services_it_may_give(db: Db) {
+/// Services a, b and c. alice may assign a and c, carol may assign all.
+async fn start_with_admins(db: Db) -> TestPanel {
     execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b'), ('c')").await;
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
     panel.insert_admin("carol", false).await;
     panel.put("root", "/api/admins/alice", json!({"service_ids": [1, 3]})).await.ok();
     panel.put("root", "/api/admins/carol", json!({"all_services_access": true})).await.ok();
+    panel
+}
+
+async fn admin_sees_only_services_that_it_may_assign(db: Db) {
+    let panel = start_with_admins(db).await;
     let page = panel.get("alice", "/api/services").await.ok();
     assert_eq!((names(&page), &page["total"]), (vec!["a", "c"], &json!(2)));
     assert_eq!(names(&panel.get("carol", "/api/services").await.ok()), ["a", "b", "c"]);
@@ -95,18 +118,19 @@ async fn an_admin_sees_the_services_it_may_give(db: Db) {
     panel.get("alice", "/api/services/2").await.refused(403);
     panel.get("alice", "/api/services/999").await.refused(403);
     panel.get("carol", "/api/services/2").await.ok();
+}
 
+async fn services_of_an_admin_are_those_that_it_may_assign(db: Db) {
+    let panel = start_with_admins(db).await;
     let of_alice = panel.get("root", "/api/admins/alice/services").await.ok();
     assert_eq!((names(&of_alice), of_alice.get("links")), (vec!["a", "c"], None));
     assert_eq!(names(&panel.get("root", "/api/admins/carol/services?size=2&page=2").await.ok()), ["c"]);
     assert_eq!(names(&panel.get("root", "/api/admins/root/services").await.ok()), ["a", "b", "c"]);
     panel.get("root", "/api/admins/ghost/services").await.refused(404);
     panel.get("alice", "/api/admins/alice/services").await.refused(403);
-    assert_eq!(panel.get("root", "/api/system/stats/admins").await.ok(), json!({"total": 3}));
-    panel.get("alice", "/api/system/stats/admins").await.refused(403);
 }
 
-async fn users_follow_their_services(db: Db) {
+async fn users_of_a_changed_service_are_marked_for_the_nodes(db: Db) {
     const MARKS: &str = "SELECT COUNT(*) FROM user_change WHERE user_id IN (1, 2)";
     const OTHERS: &str = "SELECT COUNT(*) FROM user_change WHERE user_id > 2";
     execute(&db, INBOUNDS).await;
@@ -124,7 +148,7 @@ async fn users_follow_their_services(db: Db) {
     let mut wakeups = panel.panel.wakeup.subscribe();
     assert_eq!(panel.get("root", "/api/services/1").await.ok()["user_ids"], json!([1, 2, 3]));
     panel.put("root", "/api/services/1", json!({"name": "other", "inbound_ids": []})).await.ok();
-    assert_eq!(number(&db, MARKS).await, 0, "the inbounds are the same");
+    assert_eq!(number(&db, MARKS).await, 0, "the inbounds have not changed");
     panel.put("root", "/api/services/1", json!({"inbound_ids": [1]})).await.ok();
     assert_eq!((number(&db, MARKS).await, number(&db, OTHERS).await), (2, 0), "only activated users of the service");
     wakeups.wait().await;
@@ -134,7 +158,8 @@ async fn users_follow_their_services(db: Db) {
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users_services").await, 1);
 }
 
-async fn a_service_lists_its_users_and_inbounds(db: Db) {
+/// The service 1 of the inbounds a and c, with a user of root and one of alice.
+async fn start_with_users(db: Db) -> TestPanel {
     execute(&db, INBOUNDS).await;
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
@@ -144,27 +169,38 @@ async fn a_service_lists_its_users_and_inbounds(db: Db) {
         panel.post(by, "/api/users", user).await.ok();
     }
     panel.put("root", "/api/users/of_alice", json!({"username": "of_alice", "service_ids": [1]})).await.ok();
-    let user_names = |page: &Value| {
-        let items = page["items"].as_array().expect("items").iter();
-        items.map(|item| item["username"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
-    };
+    panel
+}
+
+/// The texts of a field of the items of a page.
+fn texts<'a>(page: &'a Value, field: &str) -> Vec<&'a str> {
+    page["items"].as_array().expect("items").iter().map(|item| item[field].as_str().expect("a text")).collect()
+}
+
+async fn users_and_inbounds_of_a_service_are_listed(db: Db) {
+    let panel = start_with_users(db).await;
     let users = panel.get("root", "/api/services/1/users?size=1").await.ok();
-    assert_eq!((user_names(&users), &users["total"]), (vec!["of_root".to_owned()], &json!(2)));
+    assert_eq!((texts(&users, "username"), &users["total"]), (vec!["of_root"], &json!(2)));
     assert_eq!(users["links"]["next"], "/api/services/1/users?size=1&page=2");
     let inbounds = panel.get("root", "/api/services/1/inbounds").await.ok();
-    let tags: Vec<&Value> = inbounds["items"].as_array().expect("items").iter().map(|item| &item["tag"]).collect();
-    assert_eq!(tags, ["a", "c"]);
-    let of_alice = panel.get("root", "/api/admins/alice/users").await.ok();
-    assert_eq!((user_names(&of_alice), of_alice.get("links")), (vec!["of_alice".to_owned()], None));
-    for path in ["/api/services/999/users", "/api/services/999/inbounds", "/api/admins/ghost/users"] {
+    assert_eq!(texts(&inbounds, "tag"), ["a", "c"]);
+    for path in ["/api/services/999/users", "/api/services/999/inbounds"] {
         panel.get("root", path).await.refused(404);
     }
-    for path in ["/api/services/1/users", "/api/services/1/inbounds", "/api/admins/alice/users"] {
+    for path in ["/api/services/1/users", "/api/services/1/inbounds"] {
         panel.get("alice", path).await.refused(403);
     }
 }
 
-async fn a_service_with_very_many_users_goes_in_parts(db: Db) {
+async fn users_of_an_admin_are_listed_without_links(db: Db) {
+    let panel = start_with_users(db).await;
+    let of_alice = panel.get("root", "/api/admins/alice/users").await.ok();
+    assert_eq!((texts(&of_alice, "username"), of_alice.get("links")), (vec!["of_alice"], None));
+    panel.get("root", "/api/admins/ghost/users").await.refused(404);
+    panel.get("alice", "/api/admins/alice/users").await.refused(403);
+}
+
+async fn service_with_twenty_thousand_users_is_deleted_with_a_mark_for_each(db: Db) {
     execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b')").await;
     execute(
         &db,
@@ -179,11 +215,11 @@ async fn a_service_with_very_many_users_goes_in_parts(db: Db) {
     panel.delete("root", "/api/services/1").await.ok();
     panel.get("root", "/api/services/1").await.refused(404);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change").await, 20_001);
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM users_services").await, 1, "the other service is left");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM users_services").await, 1, "the other service remains");
 }
 
-/// More than come with a service's row, more than are read at once, some of them removed, one at each border.
-async fn a_service_shows_all_its_users_however_many(db: Db) {
+/// The services have more users than their row holds, and more than one batch. Some users at the limits are removed.
+async fn service_response_contains_all_users_beyond_the_first_batch(db: Db) {
     execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b'), ('c'), ('d')").await;
     execute(
         &db,

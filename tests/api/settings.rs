@@ -1,4 +1,4 @@
-//! What `/api/system/settings` promises.
+//! `/api/system/settings`: settings of subscriptions and of Telegram.
 
 use reqwest::Method;
 use sarban::store::Db;
@@ -8,51 +8,60 @@ use crate::panel::{TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    subscription_settings_are_shown_replaced_and_checked,
-    a_replaced_rule_decides_on_the_next_fetch,
-    telegram_settings_are_shown_replaced_and_checked,
-    an_imported_null_is_nothing,
+    subscription_settings_have_defaults_until_replaced,
+    wrong_subscription_settings_are_refused_and_change_nothing,
+    new_rule_applies_to_the_next_subscription_fetch,
+    telegram_settings_are_null_until_replaced,
+    wrong_telegram_settings_are_refused_and_change_nothing,
+    imported_null_counts_as_no_telegram_settings,
 );
 
 const SUBSCRIPTION: &str = "/api/system/settings/subscription";
 const TELEGRAM: &str = "/api/system/settings/telegram";
 
-async fn subscription_settings_are_shown_replaced_and_checked(db: Db) {
+/// A valid body, with lenient spellings and an unknown field.
+fn subscription_settings() -> Value {
+    json!({
+        "template_on_acceptance": "no", "profile_title": "Título ✓", "support_link": "a\nb", "update_interval": "1",
+        "placeholder_remark": "{", "rules": [{"pattern": "^(?!x)a", "result": "links"}], "foo": 1,
+    })
+}
+
+async fn subscription_settings_have_defaults_until_replaced(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
-    panel.insert_admin("alice", false).await;
     let initial = panel.get("root", SUBSCRIPTION).await.ok();
     assert_eq!((&initial["profile_title"], &initial["update_interval"]), (&json!("Support"), &json!(12)));
     assert_eq!(initial["rules"].as_array().map(Vec::len), Some(9));
-
-    let new = json!({
-        "template_on_acceptance": "no", "profile_title": "Título ✓", "support_link": "a\nb", "update_interval": "1",
-        "placeholder_remark": "{", "rules": [{"pattern": "^(?!x)a", "result": "links"}], "foo": 1,
-    });
     let expected = json!({
         "template_on_acceptance": false, "profile_title": "Título ✓", "support_link": "a\nb", "update_interval": 1,
         "shuffle_configs": false, "placeholder_if_disabled": true, "placeholder_remark": "{",
         "rules": [{"pattern": "^(?!x)a", "result": "links"}],
     });
-    assert_eq!(panel.put("root", SUBSCRIPTION, new.clone()).await.ok(), expected);
+    assert_eq!(panel.put("root", SUBSCRIPTION, subscription_settings()).await.ok(), expected);
     assert_eq!(panel.get("root", SUBSCRIPTION).await.ok(), expected);
-
-    let missing = ["profile_title", "rules", "support_link", "template_on_acceptance", "update_interval"];
-    panel.put("root", SUBSCRIPTION, json!({})).await.wrong_fields(&missing);
-    let mut wrong = new.clone();
-    wrong["template_on_acceptance"] = json!("maybe");
-    wrong["rules"] = json!([{"pattern": "(", "result": "links"}, {"pattern": "a", "result": "zzz"}, {}]);
-    panel.put("root", SUBSCRIPTION, wrong).await.wrong_fields(&["pattern", "result", "template_on_acceptance"]);
-    let mut null = new.clone();
-    null["rules"] = Value::Null;
-    panel.put("root", SUBSCRIPTION, null).await.wrong_fields(&["rules"]);
-    panel.put("alice", SUBSCRIPTION, new).await.refused(403);
-    panel.get("alice", SUBSCRIPTION).await.refused(403);
-    send(panel.request(Method::GET, SUBSCRIPTION)).await.refused(401);
-    assert_eq!(panel.get("root", SUBSCRIPTION).await.ok(), expected, "what was refused changed nothing");
     assert_eq!(number(&db, "SELECT COUNT(*) FROM settings").await, 1);
 }
 
-async fn a_replaced_rule_decides_on_the_next_fetch(db: Db) {
+async fn wrong_subscription_settings_are_refused_and_change_nothing(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    let before = panel.get("root", SUBSCRIPTION).await.ok();
+    let missing = ["profile_title", "rules", "support_link", "template_on_acceptance", "update_interval"];
+    panel.put("root", SUBSCRIPTION, json!({})).await.wrong_fields(&missing);
+    let mut wrong = subscription_settings();
+    wrong["template_on_acceptance"] = json!("maybe");
+    wrong["rules"] = json!([{"pattern": "(", "result": "links"}, {"pattern": "a", "result": "zzz"}, {}]);
+    panel.put("root", SUBSCRIPTION, wrong).await.wrong_fields(&["pattern", "result", "template_on_acceptance"]);
+    let mut null = subscription_settings();
+    null["rules"] = Value::Null;
+    panel.put("root", SUBSCRIPTION, null).await.wrong_fields(&["rules"]);
+    panel.put("alice", SUBSCRIPTION, subscription_settings()).await.refused(403);
+    panel.get("alice", SUBSCRIPTION).await.refused(403);
+    send(panel.request(Method::GET, SUBSCRIPTION)).await.refused(401);
+    assert_eq!(panel.get("root", SUBSCRIPTION).await.ok(), before);
+}
+
+async fn new_rule_applies_to_the_next_subscription_fetch(db: Db) {
     let panel = TestPanel::start(db).await;
     let ann = json!({"username": "ann", "expire_strategy": "never", "key": "00000000000000000000000000000001"});
     panel.post("root", "/api/users", ann).await.ok();
@@ -70,9 +79,8 @@ async fn a_replaced_rule_decides_on_the_next_fetch(db: Db) {
     fetch().await.refused(404);
 }
 
-async fn telegram_settings_are_shown_replaced_and_checked(db: Db) {
+async fn telegram_settings_are_null_until_replaced(db: Db) {
     let panel = TestPanel::start(db).await;
-    panel.insert_admin("alice", false).await;
     assert_eq!(panel.get("root", TELEGRAM).await.ok(), Value::Null);
     let new = json!({"token": "1:a", "admin_id": [1, "2"], "channel_id": null});
     let expected = json!({"token": "1:a", "admin_id": [1, 2], "channel_id": null});
@@ -80,18 +88,21 @@ async fn telegram_settings_are_shown_replaced_and_checked(db: Db) {
     assert_eq!(panel.get("root", TELEGRAM).await.ok(), expected);
     let channel = json!({"token": "", "admin_id": [], "channel_id": -100_123});
     assert_eq!(panel.put("root", TELEGRAM, channel.clone()).await.ok(), channel);
-    // The settings of subscriptions are as they would have been without it.
-    assert_eq!(panel.get("root", SUBSCRIPTION).await.ok()["profile_title"], "Support");
+    assert_eq!(panel.get("root", SUBSCRIPTION).await.ok()["profile_title"], "Support", "still the defaults");
+}
 
+async fn wrong_telegram_settings_are_refused_and_change_nothing(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
     panel.put("root", TELEGRAM, Value::Null).await.wrong_fields(&["body"]);
     let keys = ["admin_id", "channel_id", "token"];
     panel.put("root", TELEGRAM, json!({"token": 1, "admin_id": "x"})).await.wrong_fields(&keys);
     panel.put("alice", TELEGRAM, Value::Null).await.refused(403);
     panel.get("alice", TELEGRAM).await.refused(403);
-    assert_eq!(panel.get("root", TELEGRAM).await.ok(), channel);
+    assert_eq!(panel.get("root", TELEGRAM).await.ok(), Value::Null);
 }
 
-async fn an_imported_null_is_nothing(db: Db) {
+async fn imported_null_counts_as_no_telegram_settings(db: Db) {
     execute(
         &db,
         r#"INSERT INTO settings (id, subscription, telegram) VALUES (1, '{"template_on_acceptance": true,

@@ -1,4 +1,4 @@
-//! What `/api/system/stats` promises, but for traffic.
+//! `/api/system/stats`: counts of users, nodes and admins.
 
 use reqwest::Method;
 use sarban::domain::ids::{NodeId, UserId};
@@ -14,12 +14,12 @@ use uuid::Uuid;
 use crate::panel::{START, TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
-on_both_engines!(users_are_counted_by_state_and_owner, nodes_and_admins_are_counted_for_sudos);
+on_both_engines!(users_are_counted_by_state_and_owner, nodes_and_admins_are_counted_for_sudo_admins);
 
 async fn users_are_counted_by_state_and_owner(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
     panel.insert_admin("alice", false).await;
-    // Of alice (2): expired and limited at once, off, on hold. Of root (1): well, limited, removed.
+    // Users of alice (2): expired and limited, disabled, on hold. Users of root (1): active, limited, removed.
     execute(
         &db,
         "INSERT INTO users (id, username, key, owner_id, enabled, removed, expire_strategy, expire_date, usage_duration, created_at)
@@ -37,7 +37,7 @@ async fn users_are_counted_by_state_and_owner(db: Db) {
          VALUES (1, 5, 5, 0), (2, NULL, 9, 0), (3, NULL, 0, 0), (4, 5, 4, 0), (5, 5, 6, 0), (6, 5, 6, 0)",
     )
     .await;
-    // On two nodes; the latest reply waits to be applied.
+    // The latest reply is staged but not applied.
     recorded(&db, START - 30_000_001, &[2, 3]).await;
     recorded(&db, START - 30_000_000, &[1, 4]).await;
     recorded(&db, START - 1, &[4, 6]).await;
@@ -50,26 +50,26 @@ async fn users_are_counted_by_state_and_owner(db: Db) {
         )
         .await,
         2,
-        "as the users' own rows say"
+        "the same as in the rows of the users"
     );
     assert_eq!(panel.panel.clock.now().micros(), START);
 
     let all = json!({"total": 5, "active": 2, "on_hold": 1, "expired": 1, "limited": 2, "online": 2});
     assert_eq!(panel.get("root", "/api/system/stats/users").await.ok(), all);
-    let hers = json!({"total": 3, "active": 1, "on_hold": 1, "expired": 1, "limited": 1, "online": 1});
-    assert_eq!(panel.get("alice", "/api/system/stats/users").await.ok(), hers);
+    let of_alice = json!({"total": 3, "active": 1, "on_hold": 1, "expired": 1, "limited": 1, "online": 1});
+    assert_eq!(panel.get("alice", "/api/system/stats/users").await.ok(), of_alice);
     send(panel.request(Method::GET, "/api/system/stats/users")).await.refused(401);
     panel.post("root", "/api/system/stats/users", json!({})).await.refused(405);
 }
 
-/// A node's reply that names these users and charges them nothing.
+/// Stages a node's reply that names these users and charges them nothing.
 async fn staged(db: &Db, at: i64, users: &[i64]) {
     let entries = users.iter().map(|user| (UserId(*user), 1));
     let reply = UsageReply::new(NodeId(1), Moment::from_micros(at), 0.1, entries);
     assert!(batches::stage(db, Uuid::new_v4(), &reply).await.expect("staged"));
 }
 
-/// The same, applied by a run that began before it.
+/// Stages and applies such a reply, in a run that began before it.
 async fn recorded(db: &Db, at: i64, users: &[i64]) {
     staged(db, at, users).await;
     let waiting = batches::oldest_staged(db).await.expect("read");
@@ -81,7 +81,7 @@ async fn recorded(db: &Db, at: i64, users: &[i64]) {
     tx.commit().await.expect("a commit");
 }
 
-async fn nodes_and_admins_are_counted_for_sudos(db: Db) {
+async fn nodes_and_admins_are_counted_for_sudo_admins(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
     panel.insert_admin("alice", false).await;
     execute(

@@ -1,4 +1,4 @@
-//! What `/sub/…` promises to apps.
+//! `/sub/…`: subscriptions, as client apps fetch them.
 
 use reqwest::{Method, RequestBuilder};
 use sarban::actions::recent::MAX_AGE;
@@ -6,30 +6,33 @@ use sarban::domain::moment::SECOND;
 use sarban::store::Db;
 use serde_json::json;
 
-use crate::panel::{TestPanel, send};
+use crate::panel::{Answer, TestPanel, send};
 use crate::support::database::{execute, on_both_engines};
 
 on_both_engines!(
-    a_link_answers_in_every_format,
-    wrong_links_are_not_found_and_counted,
-    whatever_is_wrong_with_a_link_the_answer_takes_as_long,
-    a_fetch_is_noted_at_once,
-    programs_get_what_the_rules_say,
-    changes_are_seen,
-    operators_bring_their_own_pages,
-    the_built_in_pages_keep_the_link_to_themselves,
-    programs_that_are_known_get_what_they_can_load,
-    patterns_that_were_stored_wrong_break_nothing,
-    what_a_program_has_already_is_not_sent_again,
-    what_is_revoked_stops_working_on_every_host,
+    link_is_answered_in_every_format,
+    wrong_links_are_404_until_the_limit_and_right_links_never_count,
+    every_wrong_link_is_answered_alike_and_after_the_same_delay,
+    fetch_is_visible_at_once_in_the_user,
+    format_follows_the_rules_and_the_accept_header,
+    subscription_shows_own_changes_at_once_and_others_after_a_second,
+    templates_of_the_operator_replace_the_built_in_ones,
+    built_in_page_is_not_cached_and_sends_no_referrer,
+    known_sing_box_version_gets_only_supported_hosts,
+    invalid_stored_patterns_are_skipped,
+    subscription_that_the_client_has_is_304_with_its_headers,
+    entity_tag_changes_only_with_the_entries_of_a_subscription,
+    entity_tag_changes_with_the_time_that_an_entry_shows,
+    subscription_with_random_values_has_no_entity_tag,
+    revoked_link_stops_working_on_every_host,
 );
 
 const LINK: &str = "/sub/ann/00000000000000000000000000000001";
-/// A host for everybody.
+/// A host for all users.
 const HOST: &str = r#"INSERT INTO hosts (universal, spec)
     VALUES (TRUE, '{"remark": "{USERNAME} there", "address": "192.0.2.1", "protocol": "trojan", "network": "tcp",
                     "port": 443, "password": "pw"}')"#;
-/// Another one, which Hysteria 2 does not have like this.
+/// A host that sing-box refuses: Hysteria 2 without TLS.
 const HYSTERIA_WITHOUT_TLS: &str = r#"INSERT INTO hosts (universal, spec)
     VALUES (TRUE, '{"remark": "there", "address": "192.0.2.1", "protocol": "hysteria2", "network": "tcp", "port": 443,
                     "password": "pw"}')"#;
@@ -47,7 +50,7 @@ fn fetch(panel: &TestPanel, path: &str) -> RequestBuilder {
     panel.request(Method::GET, path)
 }
 
-async fn a_link_answers_in_every_format(db: Db) {
+async fn link_is_answered_in_every_format(db: Db) {
     execute(&db, HOST).await;
     let panel = start(db).await;
     let links = send(fetch(&panel, &format!("{LINK}/links?a=b"))).await;
@@ -76,7 +79,7 @@ async fn a_link_answers_in_every_format(db: Db) {
     send(panel.request(Method::POST, LINK)).await.refused(405);
 }
 
-async fn wrong_links_are_not_found_and_counted(db: Db) {
+async fn wrong_links_are_404_until_the_limit_and_right_links_never_count(db: Db) {
     let panel = start(db).await;
     panel
         .post("root", "/api/users", json!({"username": "odd", "expire_strategy": "never", "key": "by hand"}))
@@ -102,7 +105,7 @@ async fn wrong_links_are_not_found_and_counted(db: Db) {
     send(fetch(&panel, wrong[0])).await.refused(404);
 }
 
-async fn whatever_is_wrong_with_a_link_the_answer_takes_as_long(db: Db) {
+async fn every_wrong_link_is_answered_alike_and_after_the_same_delay(db: Db) {
     let panel = start(db).await;
     panel.post("root", "/api/users", json!({"username": "bob", "expire_strategy": "never", "key": "b0b"})).await.ok();
     panel.post("root", "/api/users/bob/revoke_sub", json!(null)).await.ok();
@@ -110,7 +113,7 @@ async fn whatever_is_wrong_with_a_link_the_answer_takes_as_long(db: Db) {
     let mut bodies = Vec::new();
     for (link, status) in [
         ("/sub/nobody/abc", 404),
-        // Known to be nobody by now.
+        // The missing user is cached now.
         ("/sub/nobody/abc", 404),
         ("/sub/bob/b0b", 404),
         (long.as_str(), 429),
@@ -128,10 +131,14 @@ async fn whatever_is_wrong_with_a_link_the_answer_takes_as_long(db: Db) {
     assert!(bodies[4..].iter().all(|body| *body == bodies[3]), "{bodies:?}");
 }
 
-async fn a_fetch_is_noted_at_once(db: Db) {
+async fn fetch_is_visible_at_once_in_the_user(db: Db) {
     let panel = start(db).await;
     send(fetch(&panel, &format!("{LINK}/links")).header("user-agent", "browsing")).await.ok();
-    assert_eq!(panel.get("root", "/api/users/ann").await.ok()["sub_updated_at"], json!(null), "only the bare link");
+    assert_eq!(
+        panel.get("root", "/api/users/ann").await.ok()["sub_updated_at"],
+        json!(null),
+        "only the link without a format counts"
+    );
     send(fetch(&panel, LINK).header("user-agent", "clash/1.0")).await.ok();
     let ann = panel.get("root", "/api/users/ann").await.ok();
     assert_eq!(ann["sub_updated_at"], "2026-11-23T20:36:25");
@@ -142,7 +149,7 @@ async fn a_fetch_is_noted_at_once(db: Db) {
     assert_eq!((&info["sub_updated_at"], &info["sub_last_user_agent"]), (&json!("2026-11-23T20:36:26"), &json!("")));
 }
 
-async fn programs_get_what_the_rules_say(db: Db) {
+async fn format_follows_the_rules_and_the_accept_header(db: Db) {
     let panel = start(db).await;
     let media_type = async |agent: &str, accept: &str| {
         let answer = send(fetch(&panel, LINK).header("user-agent", agent).header("accept", accept)).await;
@@ -160,11 +167,11 @@ async fn programs_get_what_the_rules_say(db: Db) {
     .await;
     panel.panel.clock.advance(SECOND);
     assert_eq!(media_type("bad", "text/html").await.0, 404);
-    assert_eq!(media_type("not bad", "*/*").await.0, 404, "no rule matches from the start");
+    assert_eq!(media_type("not bad", "*/*").await.0, 404, "patterns match from the start only");
     assert_eq!(media_type("web", "*/*").await, (200, "text/html; charset=utf-8".to_owned()));
 }
 
-async fn changes_are_seen(db: Db) {
+async fn subscription_shows_own_changes_at_once_and_others_after_a_second(db: Db) {
     let panel = start(db).await;
     let count = async || {
         let links = send(fetch(&panel, &format!("{LINK}/links"))).await.ok();
@@ -172,19 +179,19 @@ async fn changes_are_seen(db: Db) {
     };
     assert_eq!(count().await, 0);
     execute(&panel.panel.db, HOST).await;
-    assert_eq!(count().await, 0, "what another process writes takes a second");
+    assert_eq!(count().await, 0, "changes by other processes take a second");
     panel.panel.clock.advance(SECOND);
     assert_eq!(count().await, 1);
     execute(&panel.panel.db, HOST).await;
     panel.post("root", "/api/services", json!({})).await.ok();
-    assert_eq!(count().await, 2, "what this process writes is seen at once");
+    assert_eq!(count().await, 2, "changes by this process take effect at once");
     panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
-    assert_eq!(count().await, 1, "a change of the user too: now there is only the placeholder");
+    assert_eq!(count().await, 1, "only the placeholder is left");
     panel.post("root", "/api/users/ann/revoke_sub", json!(null)).await.ok();
     send(fetch(&panel, LINK)).await.refused(404);
 }
 
-async fn operators_bring_their_own_pages(db: Db) {
+async fn templates_of_the_operator_replace_the_built_in_ones(db: Db) {
     execute(&db, HOST).await;
     let folder = tempfile::TempDir::new().expect("a folder");
     let write = |name: &str, text: &str| {
@@ -213,7 +220,7 @@ async fn operators_bring_their_own_pages(db: Db) {
     assert!(clash.ends_with("names: ann there"), "{clash}");
 }
 
-async fn the_built_in_pages_keep_the_link_to_themselves(db: Db) {
+async fn built_in_page_is_not_cached_and_sends_no_referrer(db: Db) {
     execute(&db, HOST).await;
     let panel = start(db).await;
     let page = send(fetch(&panel, LINK).header("accept", "text/html")).await;
@@ -223,16 +230,16 @@ async fn the_built_in_pages_keep_the_link_to_themselves(db: Db) {
     let page = page.as_str().expect("a text");
     assert!(page.contains("<svg") && page.contains("1 server"), "{page}");
     let link = format!("<code>{}</code>", panel.url(LINK));
-    assert!(page.replace("&#x2f;", "/").contains(&link), "a whole link, for apps: {page}");
+    assert!(page.replace("&#x2f;", "/").contains(&link), "an absolute link, for apps: {page}");
     panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
     let page = send(fetch(&panel, LINK).header("accept", "text/html")).await.ok();
-    assert!(!page.as_str().expect("a text").contains("server"), "a link to nowhere is no server");
+    assert!(!page.as_str().expect("a text").contains("server"), "the placeholder does not count as a server");
     let home = send(fetch(&panel, "/")).await;
     assert_eq!(home.header("content-type"), Some("text/html; charset=utf-8"));
     home.ok();
 }
 
-async fn programs_that_are_known_get_what_they_can_load(db: Db) {
+async fn known_sing_box_version_gets_only_supported_hosts(db: Db) {
     execute(&db, HOST).await;
     execute(&db, HYSTERIA_WITHOUT_TLS).await;
     let panel = start(db).await;
@@ -244,7 +251,7 @@ async fn programs_that_are_known_get_what_they_can_load(db: Db) {
     assert_eq!(outbounds("SFA/1.12.0 (570; sing-box 1.12.0; language de)").await, 3 + 1, "Hysteria 2 needs TLS");
 }
 
-async fn patterns_that_were_stored_wrong_break_nothing(db: Db) {
+async fn invalid_stored_patterns_are_skipped(db: Db) {
     let panel = start(db).await;
     execute(
         &panel.panel.db,
@@ -257,55 +264,69 @@ async fn patterns_that_were_stored_wrong_break_nothing(db: Db) {
     send(fetch(&panel, LINK).header("user-agent", format!("{}!", "a".repeat(5_000)))).await.ok();
 }
 
-async fn what_a_program_has_already_is_not_sent_again(db: Db) {
-    const DATED: &str = r#"INSERT INTO hosts (universal, spec)
-        VALUES (TRUE, '{"remark": "{DATA_USAGE} {TIME_LEFT}", "address": "192.0.2.1", "protocol": "trojan",
-                        "network": "tcp", "port": 443, "password": "pw"}')"#;
-    execute(&db, HOST).await;
-    let panel = start(db).await;
-    let get = async |form: &str, known: &str| {
-        send(fetch(&panel, &format!("{LINK}/{form}")).header("if-none-match", known)).await
-    };
-    let tag = |answer: &crate::panel::Answer| answer.header("etag").expect("a tag").to_owned();
-    let links = tag(&get("links", "").await);
-    let again = get("links", &format!("\"other\", {links}")).await;
-    assert_eq!((again.status.as_u16(), &again.body), (304, &json!(null)));
-    assert_eq!(tag(&again), links);
-    assert_eq!(get("links", &format!("W/{links}")).await.status, 304, "as a proxy that compresses names it");
-    assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=7; expire=0"));
-    assert_ne!(tag(&get("v2ray", &links).await), links, "each format has tags of its own");
-    // What no entry shows changes nothing, and the headers tell it.
-    panel.put("root", "/api/users/ann", json!({"username": "ann", "data_limit": 9})).await.ok();
-    let again = get("links", &links).await;
-    assert_eq!(again.status, 304);
-    assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=9; expire=0"));
-    panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
-    let off = get("links", &links).await;
-    assert_eq!(off.status, 200, "another entry");
-    panel.post("root", "/api/users/ann/enable", json!(null)).await.ok();
-    assert_eq!(tag(&get("links", "").await), links, "as it was");
-    execute(&panel.panel.db, DATED).await;
-    panel.panel.clock.advance(SECOND);
-    let expiring = json!({"username": "ann", "expire_strategy": "fixed_date", "expire_date": "2026-11-24T00:00:00"});
-    panel.put("root", "/api/users/ann", expiring).await.ok();
-    let dated = tag(&get("links", &links).await);
-    assert_eq!(get("links", &dated).await.status, 304);
-    panel.panel.clock.advance(60 * SECOND);
-    assert_ne!(tag(&get("links", &dated).await), dated, "less time left");
-    execute(
-        &panel.panel.db,
-        r#"UPDATE hosts SET spec = '{"remark": "", "address": "a", "protocol": "trojan", "network": "tcp",
-        "port": 443, "password": "pw", "sni": "a.example.org,b.example.org"}'"#,
-    )
-    .await;
-    panel.panel.clock.advance(SECOND);
-    assert_eq!(get("links", &dated).await.header("etag"), None, "chance has a part in it");
+/// Fetches a subscription with `If-None-Match`.
+async fn fetch_known(panel: &TestPanel, format: &str, known: &str) -> Answer {
+    send(fetch(panel, &format!("{LINK}/{format}")).header("if-none-match", known)).await
 }
 
-async fn what_is_revoked_stops_working_on_every_host(db: Db) {
+fn etag(answer: &Answer) -> String {
+    answer.header("etag").expect("an entity tag").to_owned()
+}
+
+async fn subscription_that_the_client_has_is_304_with_its_headers(db: Db) {
+    execute(&db, HOST).await;
+    let panel = start(db).await;
+    let links = etag(&fetch_known(&panel, "links", "").await);
+    let again = fetch_known(&panel, "links", &format!("\"other\", {links}")).await;
+    assert_eq!((again.status.as_u16(), &again.body), (304, &json!(null)));
+    assert_eq!(etag(&again), links);
+    assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=7; expire=0"));
+    let weak = fetch_known(&panel, "links", &format!("W/{links}")).await;
+    assert_eq!(weak.status, 304, "proxies that compress make tags weak");
+    assert_ne!(etag(&fetch_known(&panel, "v2ray", &links).await), links, "each format has its own tag");
+}
+
+async fn entity_tag_changes_only_with_the_entries_of_a_subscription(db: Db) {
+    execute(&db, HOST).await;
+    let panel = start(db).await;
+    let links = etag(&fetch_known(&panel, "links", "").await);
+    panel.put("root", "/api/users/ann", json!({"username": "ann", "data_limit": 9})).await.ok();
+    let again = fetch_known(&panel, "links", &links).await;
+    assert_eq!(again.status, 304, "no entry shows the limit");
+    assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=9; expire=0"));
+    panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
+    assert_eq!(fetch_known(&panel, "links", &links).await.status, 200, "a placeholder instead of the host");
+    panel.post("root", "/api/users/ann/enable", json!(null)).await.ok();
+    assert_eq!(etag(&fetch_known(&panel, "links", "").await), links, "the host again");
+}
+
+async fn entity_tag_changes_with_the_time_that_an_entry_shows(db: Db) {
+    const TIME_LEFT: &str = r#"INSERT INTO hosts (universal, spec)
+        VALUES (TRUE, '{"remark": "{DATA_USAGE} {TIME_LEFT}", "address": "192.0.2.1", "protocol": "trojan",
+                        "network": "tcp", "port": 443, "password": "pw"}')"#;
+    execute(&db, TIME_LEFT).await;
+    let panel = start(db).await;
+    let expiring = json!({"username": "ann", "expire_strategy": "fixed_date", "expire_date": "2026-11-24T00:00:00"});
+    panel.put("root", "/api/users/ann", expiring).await.ok();
+    let links = etag(&fetch_known(&panel, "links", "").await);
+    assert_eq!(fetch_known(&panel, "links", &links).await.status, 304);
+    panel.panel.clock.advance(60 * SECOND);
+    assert_ne!(etag(&fetch_known(&panel, "links", &links).await), links, "less time left");
+}
+
+async fn subscription_with_random_values_has_no_entity_tag(db: Db) {
+    const RANDOM_SNI: &str = r#"INSERT INTO hosts (universal, spec)
+        VALUES (TRUE, '{"remark": "", "address": "a", "protocol": "trojan", "network": "tcp", "port": 443,
+                        "password": "pw", "sni": "a.example.org,b.example.org"}')"#;
+    execute(&db, RANDOM_SNI).await;
+    let panel = start(db).await;
+    assert_eq!(fetch_known(&panel, "links", "").await.header("etag"), None);
+}
+
+async fn revoked_link_stops_working_on_every_host(db: Db) {
     let first = start(db).await;
     first.insert_admin("dave", false).await;
-    // No wakeup between the two: it may be lost.
+    // No wake-up reaches the second panel: it may be lost.
     let second = TestPanel::beside(&first, &[]).await;
     let works = async |host: &TestPanel| {
         let dave = host.get("dave", "/api/admins/current").await.status.as_u16();
@@ -318,5 +339,5 @@ async fn what_is_revoked_stops_working_on_every_host(db: Db) {
     first.post("root", "/api/users/ann/revoke_sub", json!(null)).await.ok();
     assert_eq!(works(&first).await, (401, 404), "at once");
     second.panel.clock.advance(MAX_AGE);
-    assert_eq!(works(&second).await, (401, 404), "in time, without having heard of it");
+    assert_eq!(works(&second).await, (401, 404), "once its cache has expired, without a wake-up");
 }

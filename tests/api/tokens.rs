@@ -1,4 +1,4 @@
-//! Which bearer tokens are accepted, and how one is had.
+//! Bearer tokens and sign-in.
 
 use jsonwebtoken::Algorithm;
 use reqwest::Method;
@@ -9,12 +9,12 @@ use crate::panel::{Answer, SECRET, TestPanel, forge, send};
 use crate::support::database::on_both_engines;
 
 on_both_engines!(
-    a_login_gives_a_token_that_works,
-    what_a_login_refuses,
-    wrong_passwords_are_limited,
-    forged_tokens_are_refused,
-    rights_come_from_the_database,
-    a_new_password_refuses_older_tokens,
+    sign_in_returns_a_token_valid_for_a_day,
+    sign_in_with_wrong_credentials_or_fields_is_refused,
+    wrong_passwords_are_limited_by_name_and_by_address,
+    forged_or_malformed_token_is_refused,
+    rights_are_read_from_the_database_and_not_from_the_token,
+    new_password_revokes_older_tokens,
 );
 
 async fn login(panel: &TestPanel, form: &[(&str, &str)]) -> Answer {
@@ -25,7 +25,7 @@ async fn current(panel: &TestPanel, token: &str) -> Answer {
     send(panel.request(Method::GET, "/api/admins/current").bearer_auth(token)).await
 }
 
-async fn a_login_gives_a_token_that_works(db: Db) {
+async fn sign_in_returns_a_token_valid_for_a_day(db: Db) {
     let panel = TestPanel::start(db).await;
     let answer =
         login(&panel, &[("username", "root"), ("password", "rootpass"), ("grant_type", "password")]).await.ok();
@@ -39,7 +39,7 @@ async fn a_login_gives_a_token_that_works(db: Db) {
     current(&panel, token).await.refused(401);
 }
 
-async fn what_a_login_refuses(db: Db) {
+async fn sign_in_with_wrong_credentials_or_fields_is_refused(db: Db) {
     let panel = TestPanel::start_with(db, &[("LOGIN_ATTEMPTS_PER_MINUTE", "0")]).await;
     for (name, password) in [("root", "nope"), ("root", ""), ("ROOT", "rootpass"), ("nobody", "rootpass")] {
         let answer = login(&panel, &[("username", name), ("password", password)]).await;
@@ -56,7 +56,7 @@ async fn what_a_login_refuses(db: Db) {
     answer.wrong_fields(&["password", "username"]);
 }
 
-async fn wrong_passwords_are_limited(db: Db) {
+async fn wrong_passwords_are_limited_by_name_and_by_address(db: Db) {
     let panel = TestPanel::start_with(db, &[("LOGIN_ATTEMPTS_PER_MINUTE", "2")]).await;
     panel.insert_admin("alice", false).await;
     let wrong = [("username", "root"), ("password", "nope")];
@@ -67,7 +67,7 @@ async fn wrong_passwords_are_limited(db: Db) {
     let answer = login(&panel, &right).await;
     answer.refused(429);
     assert_eq!(answer.header("retry-after"), Some("61"));
-    // The tests are local: only the name is limited, unless a proxy says otherwise.
+    // The tests are local clients: only names are limited, unless a proxy header has an address.
     login(&panel, &[("username", "alice"), ("password", "alicepass")]).await.ok();
     let behind_proxy = |name: &'static str, password: &'static str| {
         let request = panel.request(Method::POST, "/api/admins/token").header("x-forwarded-for", "9.9.9.9");
@@ -80,7 +80,7 @@ async fn wrong_passwords_are_limited(db: Db) {
     login(&panel, &right).await.ok();
 }
 
-async fn forged_tokens_are_refused(db: Db) {
+async fn forged_or_malformed_token_is_refused(db: Db) {
     let panel = TestPanel::start(db).await;
     let now = panel.panel.clock.now().seconds();
     let claims = json!({"sub": "root", "access": "sudo", "iat": now, "exp": now + 10});
@@ -100,7 +100,7 @@ async fn forged_tokens_are_refused(db: Db) {
     send(lower).await.ok();
 }
 
-async fn rights_come_from_the_database(db: Db) {
+async fn rights_are_read_from_the_database_and_not_from_the_token(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
     panel.get("alice", "/api/admins/current").await.ok();
@@ -113,7 +113,7 @@ async fn rights_come_from_the_database(db: Db) {
     panel.get("erin", "/api/admins/current").await.refused(401);
 }
 
-async fn a_new_password_refuses_older_tokens(db: Db) {
+async fn new_password_revokes_older_tokens(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("bob", false).await;
     let old = panel.token_of("bob");

@@ -1,4 +1,4 @@
-//! What the series of traffic promise.
+//! Traffic over time: of a user, a node, all users and a subscription.
 
 use reqwest::Method;
 use sarban::store::Db;
@@ -8,20 +8,20 @@ use crate::panel::{TestPanel, send};
 use crate::support::database::{execute, on_both_engines};
 
 on_both_engines!(
-    a_users_traffic_node_by_node,
-    the_traffic_of_a_node_and_of_all,
-    others_than_a_sudo_see_the_traffic_of_their_own,
-    a_subscriptions_own_traffic_by_hours_or_days,
-    spans_are_read_leniently_and_checked,
+    user_traffic_is_returned_by_node_and_hour,
+    traffic_of_a_node_and_of_all_users_is_returned_by_hour,
+    admin_sees_the_traffic_of_its_own_users_also_removed_ones,
+    subscription_traffic_is_by_hour_or_by_day_for_long_ranges,
+    time_range_has_defaults_and_is_validated,
 );
 
-/// 2026-11-23T15:00:00 and what follows by the hour.
+/// 2026-11-23T15:00:00, in unix seconds.
 const THREE: i64 = 1_795_446_000;
 const HOUR: i64 = 3_600;
 const SPAN: &str = "start=2026-11-23T15:00:00&end=2026-11-23T17:00:00Z";
 const KEY: &str = "00000000000000000000000000000001";
 
-/// ann (of alice) and bob (of root) had traffic on node 1, on node 2, and ann on one that is gone.
+/// Starts a panel with ann (of alice) and bob (of root), with traffic on the nodes 1 and 2, and on deleted nodes.
 async fn start(db: &Db) -> TestPanel {
     let panel = TestPanel::start(db.clone()).await;
     panel.insert_admin("alice", false).await;
@@ -44,7 +44,7 @@ async fn start(db: &Db) -> TestPanel {
     panel
 }
 
-async fn a_users_traffic_node_by_node(db: Db) {
+async fn user_traffic_is_returned_by_node_and_hour(db: Db) {
     let panel = start(&db).await;
     let expected = json!({
         "username": "ann", "total": 5123,
@@ -65,7 +65,7 @@ async fn a_users_traffic_node_by_node(db: Db) {
     send(panel.request(Method::GET, "/api/users/ann/usage")).await.refused(401);
 }
 
-async fn the_traffic_of_a_node_and_of_all(db: Db) {
+async fn traffic_of_a_node_and_of_all_users_is_returned_by_hour(db: Db) {
     let panel = start(&db).await;
     let node = panel.get("root", &format!("/api/nodes/1/usage?{SPAN}")).await.ok();
     let points = json!([[THREE, 100], [THREE + HOUR, 50003], [THREE + 2 * HOUR, 0]]);
@@ -73,7 +73,7 @@ async fn the_traffic_of_a_node_and_of_all(db: Db) {
     let all = panel.get("root", &format!("/api/system/stats/traffic?{SPAN}")).await.ok();
     let points = json!([[THREE, 120], [THREE + HOUR, 51003], [THREE + 2 * HOUR, 4000]]);
     assert_eq!(all, json!({"step": 3600, "total": 55123, "usages": points}));
-    // An offset is converted, the start's minutes are cut, and an hour that began before the start does not count.
+    // The offset is converted. The first point is the full hour before the start, but without its traffic.
     let path = "/api/system/stats/traffic?start=2026-11-23T15:30:00&end=2026-11-23T20:15:00%2B03:30";
     let cut = panel.get("root", path).await.ok();
     assert_eq!(cut["usages"], json!([[THREE, 0], [THREE + HOUR, 51003]]));
@@ -81,7 +81,7 @@ async fn the_traffic_of_a_node_and_of_all(db: Db) {
     panel.get("alice", "/api/nodes/1/usage").await.refused(403);
 }
 
-async fn others_than_a_sudo_see_the_traffic_of_their_own(db: Db) {
+async fn admin_sees_the_traffic_of_its_own_users_also_removed_ones(db: Db) {
     let panel = start(&db).await;
     let path = format!("/api/system/stats/traffic?{SPAN}");
     let points = json!([[THREE, 120], [THREE + HOUR, 1003], [THREE + 2 * HOUR, 4000]]);
@@ -90,7 +90,7 @@ async fn others_than_a_sudo_see_the_traffic_of_their_own(db: Db) {
     assert_eq!(panel.get("alice", &path).await.ok()["usages"], points, "removed users count");
 }
 
-async fn a_subscriptions_own_traffic_by_hours_or_days(db: Db) {
+async fn subscription_traffic_is_by_hour_or_by_day_for_long_ranges(db: Db) {
     let panel = start(&db).await;
     let fetch = |query: &str| send(panel.request(Method::GET, &format!("/sub/ann/{KEY}/usage?{query}")));
     let hours = fetch(SPAN).await.ok();
@@ -105,16 +105,16 @@ async fn a_subscriptions_own_traffic_by_hours_or_days(db: Db) {
     send(panel.request(Method::GET, "/sub/zed/00000000000000000000000000000001/usage")).await.refused(404);
 }
 
-async fn spans_are_read_leniently_and_checked(db: Db) {
+async fn time_range_has_defaults_and_is_validated(db: Db) {
     let panel = start(&db).await;
     let get = async |query: &str| panel.get("root", &format!("/api/system/stats/traffic?{query}")).await;
-    let usual = get("").await.ok();
-    // 30 days and the hour that has begun: the clock stands at 20:36:25.
-    assert_eq!(usual["usages"].as_array().map(Vec::len), Some(721));
-    assert_eq!(usual["usages"][720][0], THREE + 5 * HOUR);
-    assert_eq!(usual["total"], 55130);
-    assert_eq!(get("start=&end=").await.ok(), usual);
-    assert_eq!(get("start_date=2026-11-23&end_date=2026-11-23").await.ok(), usual, "other names say nothing");
+    let default = get("").await.ok();
+    // 30 days and the current hour: the clock is at 20:36:25.
+    assert_eq!(default["usages"].as_array().map(Vec::len), Some(721));
+    assert_eq!(default["usages"][720][0], THREE + 5 * HOUR);
+    assert_eq!(default["total"], 55130);
+    assert_eq!(get("start=&end=").await.ok(), default);
+    assert_eq!(get("start_date=2026-11-23&end_date=2026-11-23").await.ok(), default, "unknown parameters are ignored");
     let day = get("start=2026-11-23&end=2026-11-23T20:00:00").await.ok();
     assert_eq!(day["usages"].as_array().map(Vec::len), Some(21));
     let reversed = get("start=2026-11-23T20:00:00&end=2026-11-23T15:00:00").await.ok();

@@ -1,4 +1,4 @@
-//! What `/api/users` promises.
+//! `/api/users`: creating, changing, listing and deleting users, and actions on them.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -9,18 +9,23 @@ use crate::panel::{TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    the_nodes_of_a_user,
-    a_user_is_made_shown_changed_and_deleted,
-    wrong_users_are_refused_field_by_field,
-    what_is_taken_is_a_conflict,
-    of_many_at_once_one_gets_the_name,
-    lists_are_filtered_sorted_and_linked,
-    only_a_sudo_asks_for_owners,
-    others_users_are_out_of_reach,
-    fixed_paths_are_names_to_other_methods,
-    a_user_is_switched_reset_revoked_and_given_away,
-    the_services_of_a_user,
-    totals_show_own_changes_at_once_and_others_soon,
+    nodes_of_a_user_are_in_step_once_they_confirmed_its_changes,
+    created_user_has_its_fields_normalized_and_is_found_by_its_lower_case_name,
+    changed_user_keeps_fields_that_are_null_or_missing,
+    deleted_user_is_404,
+    wrong_fields_of_a_user_are_all_reported_and_store_nothing,
+    taken_username_or_key_is_a_conflict,
+    concurrent_requests_for_one_name_or_key_have_one_winner,
+    users_are_filtered_sorted_and_listed_with_links,
+    owner_filter_is_for_sudo_admins_only,
+    users_of_other_admins_are_forbidden,
+    user_named_like_a_literal_route_is_reachable_by_other_methods,
+    deleting_expired_users_removes_only_those_expired_for_that_long,
+    disabled_user_is_inactive_until_enabled,
+    reset_and_revoked_user_shows_when_it_happened,
+    user_is_given_to_an_existing_admin_only,
+    services_of_a_user_are_listed,
+    list_total_shows_own_changes_at_once_and_others_after_two_seconds,
 );
 
 fn never(name: &str) -> Value {
@@ -31,14 +36,21 @@ fn names(page: &Value) -> Vec<&str> {
     page["items"].as_array().expect("items").iter().filter_map(|item| item["username"].as_str()).collect()
 }
 
-async fn a_user_is_made_shown_changed_and_deleted(db: Db) {
+/// A panel whose first user is `det_active`, of both services, with a fixed expiry date.
+async fn start_with_user(db: Db) -> (TestPanel, Value) {
     execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b')").await;
     let panel = TestPanel::start_with(db, &[("SUBSCRIPTION_URL_PREFIX", "https://sub.example.com/")]).await;
-    let new = json!({
+    let body = json!({
         "id": 900, "username": "Det_Active", "expire_strategy": "fixed_date", "expire_date": "2031-05-06T07:08:09",
         "usage_duration": 5, "key": "00000000000000000000000000000001", "data_limit": "10737418240", "note": "note ü",
         "service_ids": [2, 999, 2.0], "used_traffic": 5, "enabled": false, "removed": true,
     });
+    let user = panel.post("root", "/api/users", body).await.ok();
+    (panel, user)
+}
+
+async fn created_user_has_its_fields_normalized_and_is_found_by_its_lower_case_name(db: Db) {
+    let (panel, user) = start_with_user(db).await;
     let expected = json!({
         "id": 1, "username": "det_active", "expire_strategy": "fixed_date", "expire_date": "2031-05-06T07:08:09",
         "usage_duration": null, "activation_deadline": null, "key": "00000000000000000000000000000001",
@@ -49,18 +61,21 @@ async fn a_user_is_made_shown_changed_and_deleted(db: Db) {
         "subscription_url": "https://sub.example.com/sub/det_active/00000000000000000000000000000001",
         "owner_username": "root", "traffic_reset_at": null,
     });
-    assert_eq!(panel.post("root", "/api/users", new).await.ok(), expected);
+    assert_eq!(user, expected);
     assert_eq!(panel.get("root", "/api/users/det_active").await.ok(), expected);
     panel.get("root", "/api/users/Det_Active").await.refused(404);
+}
 
+async fn changed_user_keeps_fields_that_are_null_or_missing(db: Db) {
+    let (panel, user) = start_with_user(db).await;
     let same = panel.put("root", "/api/users/det_active", json!({"username": "other", "key": "x", "note": null})).await;
-    assert_eq!(same.ok(), expected, "nulls and what can't be changed change nothing");
+    assert_eq!(same.ok(), user, "nulls, the username and the key change nothing");
     let change = json!({
         "username": "det_active", "expire_strategy": "start_on_first_use", "usage_duration": 100,
         "activation_deadline": "2032-01-01T00:00:00", "data_limit": 0, "note": "", "service_ids": [],
         "data_limit_reset_strategy": "month",
     });
-    let changed = panel.put("root", "/api/users/det_active", change).await.ok();
+    let mut expected = user;
     for (field, value) in [
         ("expire_strategy", json!("start_on_first_use")),
         ("expire_date", json!(null)),
@@ -71,14 +86,19 @@ async fn a_user_is_made_shown_changed_and_deleted(db: Db) {
         ("service_ids", json!([])),
         ("data_limit_reset_strategy", json!("month")),
     ] {
-        assert_eq!(changed[field], value, "{field}");
+        expected[field] = value;
     }
+    assert_eq!(panel.put("root", "/api/users/det_active", change).await.ok(), expected);
+}
+
+async fn deleted_user_is_404(db: Db) {
+    let (panel, _) = start_with_user(db).await;
     assert_eq!(panel.delete("root", "/api/users/det_active").await.ok(), json!({}));
     panel.get("root", "/api/users/det_active").await.refused(404);
     panel.delete("root", "/api/users/det_active").await.refused(404);
 }
 
-async fn wrong_users_are_refused_field_by_field(db: Db) {
+async fn wrong_fields_of_a_user_are_all_reported_and_store_nothing(db: Db) {
     let panel = TestPanel::start(db).await;
     for (body, keys) in [
         (json!({}), vec!["expire_strategy", "username"]),
@@ -110,7 +130,7 @@ async fn wrong_users_are_refused_field_by_field(db: Db) {
     ] {
         panel.post("root", "/api/users", body).await.wrong_fields(&keys);
     }
-    assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM users").await, 0, "nothing refused leaves a row");
+    assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM users").await, 0, "a refused request stores nothing");
     panel.post("root", "/api/users", never("foo")).await.ok();
     panel.put("root", "/api/users/foo", json!({})).await.wrong_fields(&["username"]);
     let no_date = json!({"username": "foo", "expire_strategy": "fixed_date"});
@@ -118,7 +138,7 @@ async fn wrong_users_are_refused_field_by_field(db: Db) {
     panel.put("root", "/api/users/nope", json!({"username": "nope"})).await.refused(404);
 }
 
-async fn what_is_taken_is_a_conflict(db: Db) {
+async fn taken_username_or_key_is_a_conflict(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.post("root", "/api/users", json!({"username": "foo", "expire_strategy": "never", "key": "ab"})).await.ok();
     panel.post("root", "/api/users", never("FOO")).await.refused(409);
@@ -127,7 +147,7 @@ async fn what_is_taken_is_a_conflict(db: Db) {
     panel.post("root", "/api/users/foo/enable", json!(null)).await.refused(409);
 }
 
-async fn of_many_at_once_one_gets_the_name(db: Db) {
+async fn concurrent_requests_for_one_name_or_key_have_one_winner(db: Db) {
     let panel = TestPanel::start(db).await;
     let node = |name: String, port: i64| json!({"name": name, "address": "192.0.2.1", "port": port});
     let user = |name: String, key: String| json!({"username": name, "expire_strategy": "never", "key": key});
@@ -148,7 +168,7 @@ async fn of_many_at_once_one_gets_the_name(db: Db) {
     }
 }
 
-async fn lists_are_filtered_sorted_and_linked(db: Db) {
+async fn users_are_filtered_sorted_and_listed_with_links(db: Db) {
     let panel = TestPanel::start(db).await;
     for name in ["carl", "anna", "bert"] {
         panel.post("root", "/api/users", never(name)).await.ok();
@@ -177,7 +197,7 @@ async fn lists_are_filtered_sorted_and_linked(db: Db) {
     panel.get("root", "/api/users?order_by=").await.wrong_fields(&["order_by"]);
 }
 
-async fn only_a_sudo_asks_for_owners(db: Db) {
+async fn owner_filter_is_for_sudo_admins_only(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
     panel.post("root", "/api/users", never("roots")).await.ok();
@@ -190,7 +210,7 @@ async fn only_a_sudo_asks_for_owners(db: Db) {
     panel.get("alice", "/api/users?owner_username=").await.refused(403);
 }
 
-async fn others_users_are_out_of_reach(db: Db) {
+async fn users_of_other_admins_are_forbidden(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
     panel.post("root", "/api/users", never("roots")).await.ok();
@@ -208,7 +228,7 @@ async fn others_users_are_out_of_reach(db: Db) {
     send(panel.request(Method::GET, "/api/users/roots")).await.refused(401);
 }
 
-async fn fixed_paths_are_names_to_other_methods(db: Db) {
+async fn user_named_like_a_literal_route_is_reachable_by_other_methods(db: Db) {
     let panel = TestPanel::start(db).await;
     for name in ["expired", "reset"] {
         panel.get("root", &format!("/api/users/{name}")).await.refused(404);
@@ -218,36 +238,56 @@ async fn fixed_paths_are_names_to_other_methods(db: Db) {
         panel.put("root", &format!("/api/users/{name}"), json!({"username": name})).await.ok();
     }
     assert_eq!(panel.post("root", "/api/users/reset", json!(null)).await.ok(), json!({}));
-    panel.delete("root", "/api/users/expired").await.wrong_fields(&["passed_time"]);
-    panel.delete("root", "/api/users/expired?passed_time=x").await.wrong_fields(&["passed_time"]);
-    panel.delete("root", "/api/users/expired?passed_time=99999999999999").await.refused(404);
-    let old = json!({"username": "old", "expire_strategy": "fixed_date", "expire_date": 1000});
-    panel.post("root", "/api/users", old).await.ok();
-    assert_eq!(panel.delete("root", "/api/users/expired?passed_time=0").await.ok(), json!({}));
     assert_eq!(names(&panel.get("root", "/api/users").await.ok()), ["expired", "reset"]);
 }
 
-async fn a_user_is_switched_reset_revoked_and_given_away(db: Db) {
+async fn deleting_expired_users_removes_only_those_expired_for_that_long(db: Db) {
     let panel = TestPanel::start(db).await;
-    panel.insert_admin("alice", false).await;
-    let before = panel.post("root", "/api/users", never("foo")).await.ok();
-    let act = async |action: &str| panel.post("root", &format!("/api/users/foo/{action}"), json!(null)).await.ok();
-    let off = act("disable").await;
+    panel.delete("root", "/api/users/expired").await.wrong_fields(&["passed_time"]);
+    panel.delete("root", "/api/users/expired?passed_time=x").await.wrong_fields(&["passed_time"]);
+    let old = json!({"username": "old", "expire_strategy": "fixed_date", "expire_date": 1000});
+    panel.post("root", "/api/users", old).await.ok();
+    panel.post("root", "/api/users", never("foo")).await.ok();
+    panel.delete("root", "/api/users/expired?passed_time=99999999999999").await.refused(404);
+    assert_eq!(panel.delete("root", "/api/users/expired?passed_time=0").await.ok(), json!({}));
+    assert_eq!(names(&panel.get("root", "/api/users").await.ok()), ["foo"]);
+}
+
+/// Sends an action on the user `foo`, which must succeed.
+async fn act(panel: &TestPanel, action: &str) -> Value {
+    panel.post("root", &format!("/api/users/foo/{action}"), json!(null)).await.ok()
+}
+
+async fn disabled_user_is_inactive_until_enabled(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.post("root", "/api/users", never("foo")).await.ok();
+    let off = act(&panel, "disable").await;
     assert_eq!((&off["enabled"], &off["activated"], &off["is_active"]), (&json!(false), &json!(false), &json!(false)));
-    let on = act("enable").await;
+    let on = act(&panel, "enable").await;
     assert_eq!((&on["enabled"], &on["activated"]), (&json!(true), &json!(true)));
-    assert_eq!(act("reset").await["traffic_reset_at"], "2026-11-23T20:36:25");
-    let revoked = act("revoke_sub").await;
+}
+
+async fn reset_and_revoked_user_shows_when_it_happened(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let before = panel.post("root", "/api/users", never("foo")).await.ok();
+    assert_eq!(act(&panel, "reset").await["traffic_reset_at"], "2026-11-23T20:36:25");
+    let revoked = act(&panel, "revoke_sub").await;
     assert_ne!(revoked["key"], before["key"]);
     assert_eq!(revoked["sub_revoked_at"], "2026-11-23T20:36:25");
+}
+
+async fn user_is_given_to_an_existing_admin_only(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("alice", false).await;
+    panel.post("root", "/api/users", never("foo")).await.ok();
     let set_owner = "/api/users/foo/set-owner";
     panel.put("root", set_owner, json!(null)).await.wrong_fields(&["admin_username"]);
     panel.put("root", &format!("{set_owner}?admin_username=zzz"), json!(null)).await.refused(404);
-    let given = panel.put("root", &format!("{set_owner}?admin_username=alice"), json!(null)).await.ok();
-    assert_eq!(given["owner_username"], "alice");
+    let user = panel.put("root", &format!("{set_owner}?admin_username=alice"), json!(null)).await.ok();
+    assert_eq!(user["owner_username"], "alice");
 }
 
-async fn the_services_of_a_user(db: Db) {
+async fn services_of_a_user_are_listed(db: Db) {
     execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b')").await;
     let panel = TestPanel::start(db).await;
     let new = json!({"username": "foo", "expire_strategy": "never", "service_ids": [2]});
@@ -257,7 +297,7 @@ async fn the_services_of_a_user(db: Db) {
     panel.get("root", "/api/users/nope/services").await.refused(404);
 }
 
-async fn totals_show_own_changes_at_once_and_others_soon(db: Db) {
+async fn list_total_shows_own_changes_at_once_and_others_after_two_seconds(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
     let total = async || panel.get("root", "/api/users?size=1").await.ok()["total"].clone();
     assert_eq!(total().await, 0);
@@ -272,10 +312,10 @@ async fn totals_show_own_changes_at_once_and_others_soon(db: Db) {
     )
     .await;
     panel.panel.clock.advance(2_000_000);
-    assert_eq!(total().await, 1, "made by another process");
+    assert_eq!(total().await, 1, "created by another process");
 }
 
-async fn the_nodes_of_a_user(db: Db) {
+async fn nodes_of_a_user_are_in_step_once_they_confirmed_its_changes(db: Db) {
     execute(
         &db,
         "INSERT INTO nodes (name, address, port, connection_backend, created_at) VALUES ('de', 'd', 1, 'grpclib', 0),
@@ -292,15 +332,15 @@ async fn the_nodes_of_a_user(db: Db) {
     panel.post("root", "/api/users", new).await.ok();
     let nodes = async || panel.get("root", "/api/users/foo/nodes").await.ok();
     let node = |id: i64, name: &str, in_step: bool, since: &str| json!({"node_id": id, "node_name": name, "in_step": in_step, "since": since});
-    let made = "2026-11-23T20:36:25Z";
-    assert_eq!(nodes().await, json!([node(1, "local", false, made), node(2, "de", false, made)]));
+    let created = "2026-11-23T20:36:25Z";
+    assert_eq!(nodes().await, json!([node(1, "local", false, created), node(2, "de", false, created)]));
 
     let db = &panel.panel.db;
     execute(db, "UPDATE nodes SET status = 'healthy', synced_at = 1795466186000000 WHERE id = 1").await;
-    assert_eq!(nodes().await[0]["in_step"], false, "a change is on its way");
+    assert_eq!(nodes().await[0]["in_step"], false, "the change is not confirmed");
     execute(db, "DELETE FROM user_change").await;
     let synced = "2026-11-23T20:36:26Z";
-    assert_eq!(nodes().await, json!([node(1, "local", true, synced), node(2, "de", false, made)]));
+    assert_eq!(nodes().await, json!([node(1, "local", true, synced), node(2, "de", false, created)]));
     execute(db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
     assert_eq!(nodes().await[0]["in_step"], false, "the next leader has no session yet");
 

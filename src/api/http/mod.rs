@@ -1,4 +1,4 @@
-//! The foundation of all resources: routes, admission, authentication, inputs, errors, paging.
+//! Shared by all resources: routes, admission, authentication, inputs, errors, paging.
 
 pub mod admission;
 pub mod auth;
