@@ -45,7 +45,7 @@ pub struct CoordinationParts {
     pub timing: LeaseTiming,
     /// Period of each task.
     pub schedules: Vec<Schedule>,
-    /// How to open the thread's own database connections.
+    /// Options of the thread's own database connections.
     pub lease_database: OpenOptions,
     /// Redis; `None`: the database alone.
     pub redis: Option<PanelRedis>,
@@ -183,7 +183,7 @@ fn leader(parts: &CoordinationParts, db: &Db, workers: Handle) -> Lead {
         instance: parts.identity.instance,
         schedules: parts.schedules.clone(),
         db: db.clone(),
-        patience: Duration::from_micros(parts.timing.ttl.unsigned_abs() / 2),
+        pass_limit: Duration::from_micros(parts.timing.ttl.unsigned_abs() / 2),
         fence: fence.clone(),
         wakeup: parts.wakeup.clone(),
         workers: workers.clone(),

@@ -1,8 +1,8 @@
-//! The elector: follows whoever leads, and claims the lease when it is free. It loops for ever; losing the lease a
-//! thousand times is ordinary.
+//! The elector: follows the leader, and claims the lease when it is free. It loops until the process stops; losing the
+//! lease is ordinary.
 //!
-//! It runs, with the renewals and the scheduler's loop, on a thread and a runtime of its own: blocked workers can't
-//! cost the lease.
+//! The elector, the renewals and the scheduler's loop run on a thread and a runtime of their own, so that blocked workers
+//! can't cost the lease.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,214 +12,222 @@ use futures_util::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::identity::{Identity, task_session_name};
-use super::leadership::{Leadership, Role};
-use super::redis_lock::{Acquired, RedisLock};
+use super::identity::Identity;
+use super::leadership::{Leadership, LoopHeartbeat, Role};
+use super::lease_client::LeaseClient;
+use super::lease_renewal::{HandOverRequests, LeaseRenewal, TermEnd};
+use super::redis_lock::RedisLock;
 use super::wakeup::{Wakeup, WakeupReceiver};
 use crate::clock::Clock;
-use crate::domain::ids::Epoch;
 use crate::domain::lease::LeaseTiming;
-use crate::domain::moment::BootTime;
 use crate::domain::term::Term;
 use crate::foundation::with_sources;
-use crate::store::cluster::lease;
-use crate::store::cluster::lease::{Candidate, Lease};
-use crate::store::{Db, Engine, StoreError, Transient};
+use crate::store::{Db, StoreError};
 
-/// Called with each new term; its future is the leader's work (the scheduler's loop) and ends soon after
-/// `Leadership::stop` is cancelled.
+/// Starts the leader's work for a new term (the scheduler's loop). The future must end soon after `Leadership::stop` is
+/// cancelled.
 pub type Lead = Arc<dyn Fn(Leadership) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// What the elector is made of.
+/// Dependencies of the elector.
 pub struct Elector {
-    /// Who we are.
+    /// This process.
     pub identity: Identity,
-    /// The numbers.
+    /// TTL of the lease and the times derived from it.
     pub timing: LeaseTiming,
-    /// Connections that nobody else uses.
+    /// Database connections that nothing else uses.
     pub db: Db,
-    /// The clock.
+    /// The clock of deadlines.
     pub clock: Clock,
-    /// The Redis redis_lock, when Redis is configured.
+    /// The Redis lock; `None`: the database alone.
     pub redis_lock: Option<RedisLock>,
-    /// Rung when somebody releases the lease.
+    /// Sent when a process releases the lease.
     pub wakeup: Wakeup,
-    /// What a leader does.
+    /// The leader's work.
     pub lead: Lead,
-    /// Where we stand, for others to see.
+    /// Receives the role of this process.
     pub role: watch::Sender<Role>,
-    /// Somebody asks us to hand over.
+    /// Notified to make the leader hand over.
     pub step_down: Arc<Notify>,
-    /// A newer version should lead rather than this one.
+    /// True while a newer version should lead.
     pub superseded: Arc<AtomicBool>,
-    /// The process is going down: hand over, and do not candidate again.
+    /// Cancelled when the process stops: hand over, and do not run for leader again.
     pub drain: CancellationToken,
 }
 
-/// Nobody looks away for longer.
+/// The longest wait between two looks at the lease.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// How a wait for the lease ended, and what to wait for next.
-enum Turn {
-    /// Wait this long, or until the wakeup rings.
+/// The running elector.
+struct Election {
+    lease: LeaseClient,
+    wakeup: Wakeup,
+    lead: Lead,
+    role: watch::Sender<Role>,
+    requests: HandOverRequests,
+    rng: StdRng,
+}
+
+/// Result of one attempt to become leader.
+enum Attempt {
+    /// Wait this long, or until a wake-up.
     Wait(Duration),
-    /// We lead.
+    /// This process leads.
     Won(Term),
 }
 
 impl Elector {
     /// Runs until drained.
-    pub async fn run(mut self) {
-        let me = Candidate {
-            instance: self.identity.instance,
-            host: self.identity.host.clone(),
-            version: self.identity.version.clone(),
-            ttl: self.timing.ttl,
-            boot_id: match self.db.engine() {
-                Engine::Postgres => String::new(),
-                Engine::Sqlite => self.identity.boot_id.clone(),
-            },
-        };
-        let mut rng = StdRng::seed_from_u64(self.identity.instance.as_u64_pair().1);
-        let mut wakeups = self.wakeup.subscribe();
+    pub async fn run(self) {
         let drain = self.drain.clone();
+        let mut wakeups = self.wakeup.subscribe();
+        let mut election = Election {
+            rng: StdRng::seed_from_u64(self.identity.instance.as_u64_pair().1),
+            lease: LeaseClient::new(self.identity, self.timing, self.db, self.clock, self.redis_lock),
+            wakeup: self.wakeup,
+            lead: self.lead,
+            role: self.role,
+            requests: HandOverRequests { drain: self.drain, step_down: self.step_down, superseded: self.superseded },
+        };
         while !drain.is_cancelled() {
-            let wait = match self.contend(&me, &mut rng).await {
-                Ok(Turn::Won(term)) => {
-                    if self.reign(&me, term, &mut rng).await.is_voluntary() {
-                        // Whoever hands over lets another one have it: deaf to the wakeup that was rung for the others.
-                        // Without Redis they do not hear it, and look again after two seconds at most.
-                        let rest = Duration::from_micros(self.timing.ttl.unsigned_abs() / 4);
-                        let rest = if self.redis_lock.is_some() { rest } else { rest.max(LONGEST_WAIT.mul_f64(1.2)) };
-                        let _ = timeout(rest, drain.cancelled()).await;
-                    }
-                    continue;
+            let Some(wait) = election.round().await else { continue };
+            drain.run_until_cancelled(wait_or_wakeup(wait, &mut wakeups, &mut election.rng)).await;
+        }
+        election.set_role(Role::None);
+    }
+}
+
+impl Election {
+    /// One attempt, and the term that it may win. Returns the wait before the next attempt; `None`: at once.
+    async fn round(&mut self) -> Option<Duration> {
+        match self.attempt().await {
+            Ok(Attempt::Wait(wait)) => Some(wait),
+            Ok(Attempt::Won(term)) => {
+                if self.lead_term(term).await.is_voluntary() {
+                    self.leave_the_lease_to_others().await;
                 }
-                Ok(Turn::Wait(wait)) => wait,
-                Err(error) => {
-                    self.stand(Role::None);
-                    tracing::warn!(error = with_sources(&error), "the lease can't be read or claimed; trying again");
-                    self.let_go_of_gate().await;
-                    Duration::from_micros(self.timing.renew.unsigned_abs())
-                }
-            };
-            tokio::select! {
-                () = drain.cancelled() => {}
-                () = rest(wait, &mut wakeups, &mut rng) => {}
+                None
+            }
+            Err(error) => {
+                self.set_role(Role::None);
+                tracing::warn!(error = with_sources(&error), "could not read or claim the lease; trying again");
+                self.lease.release_redis_lock().await;
+                Some(Duration::from_micros(self.lease.timing.renew.unsigned_abs()))
             }
         }
-        self.stand(Role::None);
     }
 
-    /// One look at the lease, and one attempt to claim it when it is free.
-    async fn contend(&mut self, me: &Candidate, rng: &mut StdRng) -> Result<Turn, StoreError> {
-        let seen = self.look(me).await?;
-        if seen.remaining > 0 && seen.holder == Some(me.instance) {
-            // A claim of ours that came through after we had given it up, or a release that did not: nobody works
-            // under it.
-            lease::release(&self.db, me, seen.epoch).await?;
-            return Ok(Turn::Wait(Duration::ZERO));
+    /// Reads the lease, and claims it if it is free.
+    async fn attempt(&mut self) -> Result<Attempt, StoreError> {
+        let lease = self.lease.read().await?;
+        if lease.remaining > 0 && self.lease.is_mine(&lease) {
+            // A claim that succeeded after this process had given it up, or a release that failed: no work runs under it.
+            self.lease.release_stray(lease.epoch).await?;
+            return Ok(Attempt::Wait(Duration::ZERO));
         }
-        if seen.remaining > 0 {
-            self.stand(Role::Follower);
-            return Ok(Turn::Wait(wait_for(Duration::from_micros(seen.remaining.unsigned_abs()), rng)));
+        if lease.remaining > 0 {
+            self.set_role(Role::Follower);
+            return Ok(self.wait(Duration::from_micros(lease.remaining.unsigned_abs())));
         }
-        self.stand(Role::None);
-        if self.superseded.load(Ordering::Relaxed) {
-            return Ok(Turn::Wait(wait_for(Duration::from_secs(1), rng)));
+        self.set_role(Role::None);
+        if self.requests.superseded.load(Ordering::Relaxed) {
+            return Ok(self.wait(Duration::from_secs(1)));
         }
-        if seen.epoch != seen.fence_epoch {
+        if lease.epoch != lease.fence_epoch {
             tracing::error!(
-                lease = seen.epoch.0,
-                fence = seen.fence_epoch.0,
-                "the lease and the fence name different epochs; taking the fence's"
+                lease = lease.epoch.0,
+                fence = lease.fence_epoch.0,
+                "scheduler_lease and scheduler_epoch have different epochs; using that of scheduler_epoch"
             );
-            lease::repair(&self.db, &self.clock, me, seen.epoch).await?;
-            return Ok(Turn::Wait(Duration::ZERO));
+            self.lease.repair(lease.epoch).await?;
+            return Ok(Attempt::Wait(Duration::ZERO));
         }
-        if let Some(redis_lock) = &mut self.redis_lock {
-            match redis_lock.acquire().await {
-                Ok(Acquired::Busy(remaining)) => return Ok(Turn::Wait(wait_for(remaining, rng))),
-                // Ours; or Redis is away, and the database decides alone.
-                Ok(Acquired::Mine) | Err(_) => {}
-            }
+        if let Err(remaining) = self.lease.acquire_redis_lock().await {
+            return Ok(self.wait(remaining));
         }
-        self.claim(me, &seen, rng).await
+        if let Some(term) = self.lease.claim(&lease).await? {
+            return Ok(Attempt::Won(term));
+        }
+        self.lease.release_redis_lock().await;
+        Ok(self.wait(Duration::ZERO))
     }
 
-    async fn claim(&mut self, me: &Candidate, seen: &Lease, rng: &mut StdRng) -> Result<Turn, StoreError> {
-        let next = Epoch(seen.epoch.0 + 1);
-        let sent = self.clock.boot();
-        // The claim may wait a second for the epoch row. It does no harm: the deadline counts from `sent`.
-        let limit = Duration::from_secs(1) + self.operation();
-        let won = match timeout(limit, lease::claim(&self.db, &self.clock, me, seen.epoch)).await {
-            Ok(Ok(won)) => won,
-            unclear => {
-                if let Ok(Err(error)) = &unclear
-                    && error.is_transient()
-                {
-                    self.terminate_sessions_of(seen).await;
-                }
-                // Did it happen? Only the database knows.
-                let now = self.look(me).await?;
-                now.epoch == next && now.holder == Some(me.instance)
-            }
-        };
-        if won {
-            return Ok(Turn::Won(self.begin_term(next, sent)));
-        }
-        self.let_go_of_gate().await;
-        Ok(Turn::Wait(wait_for(Duration::ZERO, rng)))
-    }
-
-    fn begin_term(&self, epoch: Epoch, sent: BootTime) -> Term {
-        tracing::info!(epoch = epoch.0, "this process leads");
+    /// Leads until the term is over, and makes sure that no work of the term goes on.
+    async fn lead_term(&mut self, term: Term) -> TermEnd {
+        tracing::info!(epoch = term.epoch().0, "became leader");
         metrics::counter!("leader_transitions_total", "reason" => "claimed").increment(1);
-        metrics::gauge!("leader_epoch").set(epoch.0 as f64);
-        Term::new(epoch, self.timing.deadline(sent))
-    }
-
-    /// A transaction of the old leader holds the epoch row: its host may be stopped or cut off.
-    async fn terminate_sessions_of(&self, seen: &Lease) {
-        let Some(holder) = seen.holder else { return };
-        match timeout(self.operation(), lease::terminate_sessions(&self.db, &task_session_name(holder))).await {
-            Ok(Ok(count)) => tracing::warn!(count, %holder, "terminated the task sessions of the leader before us"),
-            Ok(Err(error)) => tracing::warn!(
-                error = with_sources(&error),
-                "could not terminate the task sessions of the leader before us"
-            ),
-            Err(_) => tracing::warn!("terminating the task sessions of the leader before us took too long"),
-        }
-    }
-
-    async fn look(&self, me: &Candidate) -> Result<Lease, StoreError> {
-        match timeout(self.operation(), lease::current(&self.db, &self.clock, &me.boot_id)).await {
-            Ok(lease) => lease,
-            Err(_) => Err(StoreError::timed_out("reading the lease")),
-        }
-    }
-
-    pub(super) async fn let_go_of_gate(&mut self) {
-        if let Some(redis_lock) = &mut self.redis_lock
-            && redis_lock.release().await.is_err()
-        {
-            // Best effort, over another connection: it expires by itself, but holds everybody up until then.
-            let _ = redis_lock.release().await;
-        }
-    }
-
-    pub(super) fn operation(&self) -> Duration {
-        let micros = match self.db.engine() {
-            Engine::Postgres => self.timing.operation(),
-            Engine::Sqlite => self.timing.operation_sqlite(),
+        metrics::gauge!("leader_epoch").set(term.epoch().0 as f64);
+        let leadership = Leadership {
+            term: term.clone(),
+            stop: CancellationToken::new(),
+            heartbeat: LoopHeartbeat::new(self.lease.clock.boot()),
+            step_down: self.requests.step_down.clone(),
         };
-        Duration::from_micros(micros.unsigned_abs())
+        let (stop, heartbeat) = (leadership.stop.clone(), leadership.heartbeat.clone());
+        let work = tokio::spawn((self.lead)(leadership));
+        self.set_role(Role::Leader);
+
+        let mut renewal = LeaseRenewal {
+            lease: &mut self.lease,
+            term: &term,
+            heartbeat: &heartbeat,
+            requests: &self.requests,
+            rng: &mut self.rng,
+        };
+        let mut end = renewal.run().await;
+        stop.cancel();
+        if end == TermEnd::HandedOver {
+            end = renewal.finish_open_work().await;
+        }
+        self.end_term(&term, end, work).await;
+        end
     }
 
-    pub(super) fn stand(&self, role: Role) {
+    /// Ends the term: waits for its work, and lets others claim the lease.
+    async fn end_term(&mut self, term: &Term, end: TermEnd, work: JoinHandle<()>) {
+        let remaining = Duration::from_micros(term.remaining(self.lease.clock.boot()).unsigned_abs());
+        term.end();
+        self.set_role(Role::None);
+        metrics::gauge!("lease_remaining_seconds").set(0.0);
+        tracing::info!(epoch = term.epoch().0, reason = end.label(), "lost leadership");
+        metrics::counter!("leader_transitions_total", "reason" => end.label()).increment(1);
+
+        // The next leader need not wait for this work: the term has ended, so none of it can begin a fenced transaction.
+        // A stuck loop is not waited for.
+        let limit = self.lease.time_limit();
+        let work_ended = async {
+            if end != TermEnd::Stuck && timeout(limit, work).await.is_err() {
+                tracing::warn!("the scheduler's loop has not ended yet");
+            }
+        };
+        let released = async {
+            if end.needs_release() {
+                self.lease.release(term, Instant::now() + remaining).await;
+            }
+            self.lease.release_redis_lock().await;
+            self.wakeup.notify();
+        };
+        tokio::join!(work_ended, released);
+    }
+
+    /// Waits long enough for another candidate to claim the lease, whatever wake-ups arrive: they are for the others.
+    async fn leave_the_lease_to_others(&self) {
+        let wait = Duration::from_micros(self.lease.timing.ttl.unsigned_abs() / 4);
+        // Without Redis the others receive no wake-up and look again after two seconds at most.
+        let wait = if self.lease.uses_redis() { wait } else { wait.max(LONGEST_WAIT.mul_f64(1.2)) };
+        let _ = timeout(wait, self.requests.drain.cancelled()).await;
+    }
+
+    /// A wait of `remaining` and a random part, so that candidates do not come at the same moment; two seconds at most.
+    fn wait(&mut self, remaining: Duration) -> Attempt {
+        let random = Duration::from_millis(self.rng.random_range(50..=300));
+        Attempt::Wait((remaining + random).min(LONGEST_WAIT))
+    }
+
+    fn set_role(&self, role: Role) {
         metrics::gauge!("is_leader").set(if role == Role::Leader { 1.0 } else { 0.0 });
         self.role.send_if_modified(|old| {
             *old != role && {
@@ -230,12 +238,7 @@ impl Elector {
     }
 }
 
-/// What is left, plus a little chance so that not all come at once, and never more than two seconds.
-fn wait_for(remaining: Duration, rng: &mut StdRng) -> Duration {
-    (remaining + Duration::from_millis(rng.random_range(50..=300))).min(LONGEST_WAIT)
-}
-
-async fn rest(wait: Duration, wakeups: &mut WakeupReceiver, rng: &mut StdRng) {
+async fn wait_or_wakeup(wait: Duration, wakeups: &mut WakeupReceiver, rng: &mut StdRng) {
     tokio::select! {
         () = sleep(wait) => {}
         () = wakeups.wait() => sleep(Duration::from_millis(rng.random_range(0..=50))).await,

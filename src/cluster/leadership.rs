@@ -1,4 +1,4 @@
-//! What a leader hands to those who work under it.
+//! The leader's term as handed to the work that runs under it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,30 +9,30 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::moment::BootTime;
 use crate::domain::term::Term;
 
-/// One term, with the sign to stop and the heartbeat by which the scheduler shows that it is not stuck.
+/// One term, with the signal to stop and the heartbeat of the scheduler's loop.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     /// The term.
     pub term: Term,
     /// Cancelled when no new work may begin: the term is over, or is being handed over.
     pub stop: CancellationToken,
-    /// To be beaten by the scheduler's loop.
+    /// Heartbeat of the scheduler's loop.
     pub heartbeat: LoopHeartbeat,
-    /// Notified when somebody asks the leader to hand over.
-    pub hand_over: Arc<Notify>,
+    /// Notified to make the leader hand over.
+    pub step_down: Arc<Notify>,
 }
 
-/// The last sign of life of the scheduler's loop.
+/// Time of the last sign of life of the scheduler's loop. Clones share it.
 #[derive(Clone, Debug)]
 pub struct LoopHeartbeat(Arc<AtomicI64>);
 
 impl LoopHeartbeat {
-    /// A heartbeat that beat at `now`.
+    /// A heartbeat with its first beat at `now`.
     pub fn new(now: BootTime) -> Self {
         Self(Arc::new(AtomicI64::new(now.micros())))
     }
 
-    /// Beats.
+    /// Records a beat.
     pub fn beat(&self, now: BootTime) {
         self.0.store(now.micros(), Ordering::Relaxed);
     }
@@ -43,12 +43,12 @@ impl LoopHeartbeat {
     }
 }
 
-/// Where a process stands, for health and the API.
+/// Role of a process in its cluster, for health and the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Nobody leads as far as this process knows, or it can't tell.
+    /// No leader, as far as this process knows.
     None,
-    /// Somebody else leads.
+    /// Another process leads.
     Follower,
     /// This process leads.
     Leader,

@@ -4,6 +4,7 @@ pub mod dedicated_connection;
 pub mod elector;
 pub mod identity;
 pub mod leadership;
+mod lease_client;
 mod lease_renewal;
 pub mod members;
 pub mod panel_redis;

@@ -34,9 +34,6 @@ impl ClusterView {
 
     /// Id of the boot that the lease's times are relative to: this host's on SQLite, empty on PostgreSQL.
     pub fn boot_id(&self, engine: Engine) -> &str {
-        match engine {
-            Engine::Postgres => "",
-            Engine::Sqlite => &self.identity.boot_id,
-        }
+        self.identity.boot_id(engine)
     }
 }

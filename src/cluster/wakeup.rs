@@ -1,5 +1,5 @@
-//! The wake-up: a hint, sent after a commit, that there may be something to do. Nothing depends on its arrival: a poll
-//! stands behind it.
+//! The wake-up: a hint, sent after a commit, that there may be something to do. Nothing depends on its arrival, because
+//! receivers also poll.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub struct Wakeup(Arc<watch::Sender<Counts>>);
 
-/// How many wake-ups this process and the others have sent.
+/// Numbers of wake-ups: sent by this process, and received from the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     local: u64,
@@ -68,7 +68,7 @@ impl WakeupReceiver {
         }
     }
 
-    /// Waits for a wake-up of this process, which the other processes must be told of.
+    /// Waits for a wake-up of this process, which has to be published to the others.
     pub(super) async fn wait_local(&mut self) {
         let known = self.known_local;
         // The value is copied out at once: a borrow held across an await would block the sender.

@@ -1,9 +1,9 @@
-//! The scheduler's loop: looks at the database's clock, starts what is due, and enters it in the ledger.
+//! The scheduler's loop: reads the database's clock, starts the runs that are due or requested, and records slots that
+//! nobody ran.
 //!
-//! It runs on the lease's own thread, and beats the heartbeat by which the renewer knows that it is not stuck. The bodies
-//! of tasks run on the workers.
+//! It runs on the lease's thread, and beats the heartbeat by which the lease renewal sees that it is not stuck. The bodies of
+//! tasks run on the workers.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,91 +12,134 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::ledger::{Asked, Ledger};
-use super::tasks::{self, Context, Deps, TaskError};
-use crate::cluster::leadership::Leadership;
+use super::ledger::{Ledger, RequestKind};
+pub use super::runner::MakeFence;
+use super::runner::Runner;
+use super::tasks::Deps;
+use crate::clock::Clock;
+use crate::cluster::leadership::{Leadership, LoopHeartbeat};
 use crate::cluster::wakeup::{Wakeup, WakeupReceiver};
 use crate::domain::moment::{Moment, SECOND};
-use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
-use crate::foundation::{chain, with_sources};
+use crate::domain::schedule::{Schedule, Task};
+use crate::foundation::with_sources;
 use crate::store::clock;
 use crate::store::cluster::runs;
-use crate::store::cluster::runs::{Outcome, Run, Trigger};
-use crate::store::{Db, Fence, FenceError, StoreError};
+use crate::store::cluster::runs::{Run, Trigger};
+use crate::store::{Db, FenceError, StoreError};
 
-/// The poll behind the wakeup, and the longest pause of the loop.
+/// The longest pause between two passes of the loop: requests are found by polling if a wake-up is lost.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Slots that nobody ran, entered in one statement: well within its time-out, also on a slow database, or the same
-/// many would be tried for ever.
-const COALESCED_AT_ONCE: usize = 100;
+/// Number of coalesced slots recorded in one statement: few enough for its time limit on a slow database.
+const COALESCE_BATCH: usize = 100;
 
-/// Makes the fence of a term, on the connections given.
-pub type MakeFence = Arc<dyn Fn(&Db, &Leadership) -> Fence + Send + Sync>;
-
-/// What the driver is made of; the same for every term.
+/// Dependencies of the loop; the same for every term.
 #[derive(Clone)]
 pub struct Driver {
     /// This process.
     pub instance: Uuid,
-    /// When each task runs. The leader's periods count.
+    /// Period of each task. The leader's apply.
     pub schedules: Vec<Schedule>,
-    /// Connections of the lease's thread, for the ledger.
+    /// Connections of the lease's thread, for the clock and the ledger.
     pub db: Db,
-    /// How long one look at the clock and the ledger may take.
-    pub patience: Duration,
-    /// Makes a fence for a term, on the connections given.
+    /// Time limit of one pass.
+    pub pass_limit: Duration,
+    /// Makes the fence of a term on the given connections.
     pub fence: MakeFence,
-    /// Rung when there may be a request.
+    /// Wake-ups: there may be a request.
     pub wakeup: Wakeup,
-    /// Where the bodies of tasks run.
+    /// The runtime of the tasks' bodies.
     pub workers: Handle,
-    /// What the tasks need.
+    /// Dependencies of the tasks.
     pub deps: Arc<Deps>,
 }
 
-/// What the loop knows of each task.
-struct State {
-    /// The newest slot that has been seen to.
-    seen: BTreeMap<Task, Moment>,
-    since: BTreeMap<Task, Moment>,
-    running: BTreeSet<Task>,
-    /// When each task did its work last.
-    succeeded: BTreeMap<Task, Moment>,
+/// The loop during one term.
+struct TermLoop {
+    driver: Driver,
+    runner: Runner,
+    heartbeat: Heartbeat,
+    tasks: Vec<ScheduledTask>,
+    /// Runs under way.
+    runs: JoinSet<Task>,
 }
 
-/// How a pass of the loop ended.
+/// State of one task during a term.
+struct ScheduledTask {
+    schedule: Schedule,
+    /// Since when the ledger has the task with this period.
+    since: Moment,
+    /// The newest slot that was started.
+    started: Option<Moment>,
+    running: bool,
+    /// Time of the last successful run; `None`: not read from the ledger yet.
+    last_success: Option<Moment>,
+}
+
+/// Heartbeat of the loop, with its clock.
+#[derive(Clone)]
+struct Heartbeat {
+    heartbeat: LoopHeartbeat,
+    clock: Clock,
+}
+
+/// Reason why a pass failed.
 #[derive(Debug, thiserror::Error)]
 enum PassError {
     #[error(transparent)]
     Fence(#[from] FenceError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the database takes too long")]
-    Slow,
+    #[error("the database took longer than {0:?}")]
+    TimedOut(Duration),
 }
 
 impl Driver {
-    /// Drives one term, until its stop is called or its fence finds it deposed.
+    /// Drives one term, until its `stop` is cancelled.
     pub async fn lead(self, leadership: Leadership) {
-        let ledger = Ledger { fence: (self.fence)(&self.db, &leadership), instance: self.instance };
-        let Some(since) = self.settle(&ledger, &leadership).await else { return };
-        let mut state = State { seen: BTreeMap::new(), since, running: BTreeSet::new(), succeeded: BTreeMap::new() };
-        let mut under_way = JoinSet::new();
-        let mut wakeups = self.wakeup.subscribe();
-        while !leadership.stop.is_cancelled() {
-            self.beat(&leadership);
-            while let Some(ended) = under_way.try_join_next() {
-                if let Ok(task) = ended {
-                    state.running.remove(&task);
-                    // To be read again.
-                    state.succeeded.remove(&task);
+        let heartbeat = Heartbeat { heartbeat: leadership.heartbeat.clone(), clock: self.deps.clock.clone() };
+        let runner = Runner {
+            ledger: Ledger { fence: (self.fence)(&self.db, &leadership), instance: self.instance },
+            leadership,
+            db: self.db.clone(),
+            fence: self.fence.clone(),
+            workers: self.workers.clone(),
+            deps: self.deps.clone(),
+        };
+        if let Some(tasks) = self.settle(&runner, &heartbeat).await {
+            TermLoop { driver: self, runner, heartbeat, tasks, runs: JoinSet::new() }.run().await;
+        }
+    }
+
+    /// Enters the tasks into the ledger. `None`: the term ended meanwhile.
+    async fn settle(&self, runner: &Runner, heartbeat: &Heartbeat) -> Option<Vec<ScheduledTask>> {
+        while !runner.leadership.stop.is_cancelled() {
+            let settled = timeout(self.pass_limit, runner.ledger.settle(&self.schedules));
+            match heartbeat.beat_during(settled).await {
+                Err(_) => tracing::warn!("preparing the ledger of runs takes too long; trying again"),
+                Ok(Ok(tasks)) => return Some(tasks.into_iter().map(ScheduledTask::new).collect()),
+                Ok(Err(FenceError::Deposed)) => return None,
+                Ok(Err(error)) => {
+                    tracing::warn!(error = with_sources(&error), "could not prepare the ledger of runs; trying again");
+                    sleep(POLL).await;
                 }
             }
-            let pause = match self.patient_pass(&ledger, &leadership, &mut state, &mut under_way).await {
+        }
+        None
+    }
+}
+
+impl TermLoop {
+    async fn run(mut self) {
+        let stop = self.runner.leadership.stop.clone();
+        let mut wakeups = self.driver.wakeup.subscribe();
+        while !stop.is_cancelled() {
+            self.heartbeat.beat();
+            self.collect_ended_runs();
+            let pause = match self.limited_pass().await {
                 Ok(pause) => pause,
                 Err(PassError::Fence(FenceError::Deposed)) => {
-                    leadership.stop.cancelled().await;
+                    stop.cancelled().await;
                     break;
                 }
                 Err(error) => {
@@ -104,200 +147,136 @@ impl Driver {
                     POLL
                 }
             };
-            self.beat(&leadership);
-            self.deps.crash.pass_loop().await;
-            tokio::select! {
-                () = leadership.stop.cancelled() => {}
-                () = rest(pause, &mut wakeups) => {}
-            }
+            self.heartbeat.beat();
+            self.driver.deps.crash.pass_loop().await;
+            stop.run_until_cancelled(pause_or_wakeup(pause, &mut wakeups)).await;
         }
-        // Runs end by themselves: their next fenced transaction is refused. The ledger's row stays "running", and
-        // the next leader takes it up.
-        under_way.detach_all();
-        for schedule in &self.schedules {
-            // Whoever leads next tells it.
-            success_age(schedule.task).set(f64::NAN);
+        // Runs end by themselves, because their next fenced transaction is refused. Their rows stay `running`, and the next
+        // leader repeats them.
+        self.runs.detach_all();
+        for task in &self.tasks {
+            // Only the leader reports the age.
+            success_age(task.schedule.task).set(f64::NAN);
         }
     }
 
-    async fn settle(&self, ledger: &Ledger, leadership: &Leadership) -> Option<BTreeMap<Task, Moment>> {
-        while !leadership.stop.is_cancelled() {
-            let settled = timeout(self.patience, ledger.settle(&self.schedules));
-            match self.beating(leadership, settled).await {
-                Err(_) => tracing::warn!("settling the ledger takes too long; trying again"),
-                Ok(Ok(since)) => return Some(since.into_iter().collect()),
-                Ok(Err(FenceError::Deposed)) => return None,
-                Ok(Err(error)) => {
-                    tracing::warn!(error = with_sources(&error), "the ledger can't be settled; trying again");
-                    sleep(POLL).await;
+    fn collect_ended_runs(&mut self) {
+        while let Some(ended) = self.runs.try_join_next() {
+            let Ok(ended) = ended else { continue };
+            for task in self.tasks.iter_mut().filter(|task| task.schedule.task == ended) {
+                task.running = false;
+                // To be read from the ledger again.
+                task.last_success = None;
+            }
+        }
+    }
+
+    /// One pass with a time limit. The heartbeat goes on meanwhile: a database that does not answer is no reason to release
+    /// the lease. If the database stays away, the lease expires.
+    async fn limited_pass(&mut self) -> Result<Duration, PassError> {
+        let (heartbeat, limit) = (self.heartbeat.clone(), self.driver.pass_limit);
+        heartbeat.beat_during(timeout(limit, self.pass())).await.map_err(|_| PassError::TimedOut(limit))?
+    }
+
+    /// Starts every run that is due or requested; returns the time until the next pass.
+    async fn pass(&mut self) -> Result<Duration, PassError> {
+        let now = clock::now(&self.driver.db).await?;
+        self.report_success_ages(now).await?;
+        let pause = self.start_due_runs(now).await?;
+        self.serve_requests().await?;
+        Ok(pause)
+    }
+
+    /// Time since each task's last success, for alerts.
+    async fn report_success_ages(&mut self, now: Moment) -> Result<(), StoreError> {
+        for task in &mut self.tasks {
+            let name = task.schedule.task;
+            let last = match task.last_success {
+                Some(last) => last,
+                None => runs::last_success(&self.driver.db, name).await?.unwrap_or(task.since),
+            };
+            task.last_success = Some(last);
+            success_age(name).set(now.since(last).max(0) as f64 / SECOND as f64);
+        }
+        Ok(())
+    }
+
+    async fn start_due_runs(&mut self, now: Moment) -> Result<Duration, FenceError> {
+        let mut pause = POLL;
+        for task in &mut self.tasks {
+            pause = pause.min(task.until_next_slot(now) + Duration::from_millis(1));
+            let slot = task.schedule.slot(now);
+            if task.started == Some(slot) || task.running {
+                continue;
+            }
+            task.coalesce_missed_slots(&self.runner.ledger, now).await?;
+            task.started = Some(slot);
+            task.running = true;
+            let run = Run { task: task.schedule.task, slot, trigger: Trigger::Schedule };
+            self.runs.spawn(self.runner.clone().run(run, None, task.schedule));
+        }
+        Ok(pause)
+    }
+
+    async fn serve_requests(&mut self) -> Result<(), FenceError> {
+        for (request, kind) in self.runner.ledger.requests().await? {
+            match kind {
+                RequestKind::StepDown => {
+                    self.runner.ledger.take(request).await?;
+                    self.runner.leadership.step_down.notify_one();
                 }
+                RequestKind::Run(task, slot) => self.start_requested_run(request, task, slot),
             }
         }
-        None
+        Ok(())
     }
 
-    /// One pass, beating all the while: a database that does not answer is no reason to give the lease up. (If it is
-    /// gone for good, the renewals say so.)
-    async fn patient_pass(
-        &self,
-        ledger: &Ledger,
-        leadership: &Leadership,
-        state: &mut State,
-        under_way: &mut JoinSet<Task>,
-    ) -> Result<Duration, PassError> {
-        let pass = timeout(self.patience, self.pass(ledger, leadership, state, under_way));
-        self.beating(leadership, pass).await.map_err(|_| PassError::Slow)?
+    /// Starts a requested run. A request for a task that runs now or is not scheduled here stays in the list.
+    fn start_requested_run(&mut self, request: Uuid, task: Task, slot: Moment) {
+        let found = self.tasks.iter_mut().find(|known| known.schedule.task == task && !known.running);
+        let Some(known) = found else { return };
+        known.running = true;
+        let run = Run { task, slot, trigger: Trigger::Request };
+        self.runs.spawn(self.runner.clone().run(run, Some(request), known.schedule));
+    }
+}
+
+impl ScheduledTask {
+    fn new((schedule, since): (Schedule, Moment)) -> Self {
+        Self { schedule, since, started: None, running: false, last_success: None }
     }
 
-    /// Waits for the database, beating all the while.
-    async fn beating<T>(&self, leadership: &Leadership, answer: impl Future<Output = T>) -> T {
+    fn until_next_slot(&self, now: Moment) -> Duration {
+        Duration::from_micros(self.schedule.next_slot(now).since(now).max(0).unsigned_abs())
+    }
+
+    /// Records the slots since the last one that was started; after a claim, all in the window.
+    async fn coalesce_missed_slots(&self, ledger: &Ledger, now: Moment) -> Result<(), FenceError> {
+        let since = self.started.map_or(self.since, |started| self.since.max(started.plus(1)));
+        for slots in self.schedule.older_slots(now, since).chunks(COALESCE_BATCH) {
+            let coalesced = ledger.coalesce(self.schedule.task, slots, now).await?;
+            metrics::counter!("scheduler_slots_total", "task" => self.schedule.task.name(), "state" => "coalesced")
+                .increment(coalesced);
+        }
+        Ok(())
+    }
+}
+
+impl Heartbeat {
+    fn beat(&self) {
+        self.heartbeat.beat(self.clock.boot());
+    }
+
+    /// Waits for `answer`, beating meanwhile.
+    async fn beat_during<T>(&self, answer: impl Future<Output = T>) -> T {
         tokio::pin!(answer);
         loop {
-            self.beat(leadership);
+            self.beat();
             tokio::select! {
                 answer = &mut answer => return answer,
                 () = sleep(POLL) => {}
             }
         }
-    }
-
-    /// Starts what is due; returns how long nothing else will be.
-    async fn pass(
-        &self,
-        ledger: &Ledger,
-        leadership: &Leadership,
-        state: &mut State,
-        under_way: &mut JoinSet<Task>,
-    ) -> Result<Duration, PassError> {
-        let now = clock::now(&self.db).await?;
-        let mut pause = POLL;
-        self.tell_ages(state, now).await?;
-        for schedule in &self.schedules {
-            let until_next = schedule.next_slot(now).since(now).max(0);
-            pause = pause.min(Duration::from_micros(until_next.unsigned_abs()) + Duration::from_millis(1));
-            let slot = schedule.slot(now);
-            let seen = state.seen.get(&schedule.task).copied();
-            if seen == Some(slot) || state.running.contains(&schedule.task) {
-                continue;
-            }
-            self.coalesce(ledger, *schedule, seen, state, now).await?;
-            state.seen.insert(schedule.task, slot);
-            state.running.insert(schedule.task);
-            let run = Run { task: schedule.task, slot, trigger: Trigger::Schedule };
-            under_way.spawn(self.clone().run(ledger.clone(), leadership.clone(), run, None, schedule.period));
-        }
-        for (request, asked) in ledger.requests().await? {
-            let (task, slot) = match asked {
-                Asked::Run(task, slot) => (task, slot),
-                Asked::StepDown => {
-                    ledger.take(request).await?;
-                    leadership.hand_over.notify_one();
-                    continue;
-                }
-            };
-            let Some(schedule) = self.schedules.iter().find(|schedule| schedule.task == task) else { continue };
-            if state.running.insert(task) {
-                let run = Run { task, slot, trigger: Trigger::Request };
-                under_way.spawn(self.clone().run(
-                    ledger.clone(),
-                    leadership.clone(),
-                    run,
-                    Some(request),
-                    schedule.period,
-                ));
-            }
-        }
-        Ok(pause)
-    }
-
-    /// How long ago each task did its work last: what to be woken for.
-    async fn tell_ages(&self, state: &mut State, now: Moment) -> Result<(), StoreError> {
-        for schedule in &self.schedules {
-            let task = schedule.task;
-            let last = match state.succeeded.get(&task) {
-                Some(last) => *last,
-                None => runs::last_success(&self.db, task).await?.or(state.since.get(&task).copied()).unwrap_or(now),
-            };
-            state.succeeded.insert(task, last);
-            success_age(task).set(now.since(last).max(0) as f64 / SECOND as f64);
-        }
-        Ok(())
-    }
-
-    /// Enters the slots that went by since the last one that was seen to (on a claim: all in the window).
-    async fn coalesce(
-        &self,
-        ledger: &Ledger,
-        schedule: Schedule,
-        seen: Option<Moment>,
-        state: &State,
-        now: Moment,
-    ) -> Result<(), FenceError> {
-        let since = state.since.get(&schedule.task).copied().unwrap_or(now);
-        let since = seen.map_or(since, |seen| since.max(seen.plus(1)));
-        for older in schedule.older_slots(now, since).chunks(COALESCED_AT_ONCE) {
-            let entered = ledger.coalesce(schedule.task, older, now).await?;
-            metrics::counter!("scheduler_slots_total", "task" => schedule.task.name(), "state" => "coalesced")
-                .increment(entered);
-        }
-        Ok(())
-    }
-
-    /// One run with its attempts, from the ledger's row to its end.
-    async fn run(self, ledger: Ledger, leadership: Leadership, run: Run, request: Option<Uuid>, period: i64) -> Task {
-        // Deposed: the next leader takes the run up.
-        let _ = self.attempts(&ledger, &leadership, run, request, Duration::from_micros(period.unsigned_abs())).await;
-        run.task
-    }
-
-    async fn attempts(
-        &self,
-        ledger: &Ledger,
-        leadership: &Leadership,
-        run: Run,
-        request: Option<Uuid>,
-        period: Duration,
-    ) -> Result<(), FenceError> {
-        for _ in 0..MAX_ATTEMPTS {
-            let now = surely(leadership, || async { Ok(clock::now(&self.db).await?) }).await?;
-            let start = surely(leadership, || ledger.start(run, request, now)).await?;
-            let Some(attempt) = start else { return Ok(()) };
-            metrics::histogram!("scheduler_slot_lag_seconds", "task" => run.task.name())
-                .record(now.since(run.slot) as f64 / SECOND as f64);
-            let outcome = match self.body(leadership, run, now).await {
-                Ok(items) => Outcome::Done(items),
-                Err(TaskError::Fence(FenceError::Deposed)) => return Err(FenceError::Deposed),
-                Err(error) => Outcome::Failed(chain(&error)),
-            };
-            surely(leadership, || ledger.finish(run, &outcome)).await?;
-            let Outcome::Failed(error) = outcome else {
-                metrics::counter!("scheduler_slots_total", "task" => run.task.name(), "state" => "done").increment(1);
-                return Ok(());
-            };
-            metrics::counter!("scheduler_slots_total", "task" => run.task.name(), "state" => "failed").increment(1);
-            tracing::warn!(task = run.task.name(), slot = %run.slot.utc_iso(), attempt, error, "a run failed");
-            // A tenth of the period apart, so that all attempts fit into the slot.
-            if timeout(period / 10, leadership.stop.cancelled()).await.is_ok() {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// The body, on the workers. A panic there is a failed run, not the end of the scheduler.
-    async fn body(&self, leadership: &Leadership, run: Run, now: Moment) -> Result<i64, TaskError> {
-        let context = Context {
-            fence: (self.fence)(&self.deps.db, leadership),
-            stop: leadership.stop.clone(),
-            now,
-            deps: self.deps.clone(),
-        };
-        let body = self.workers.spawn(async move { tasks::run(run.task, &context).await });
-        body.await.unwrap_or_else(|panic| Err(TaskError::Panicked(panic)))
-    }
-
-    fn beat(&self, leadership: &Leadership) {
-        leadership.heartbeat.beat(self.deps.clock.boot());
     }
 }
 
@@ -305,26 +284,7 @@ fn success_age(task: Task) -> metrics::Gauge {
     metrics::gauge!("scheduler_last_success_age_seconds", "task" => task.name())
 }
 
-/// Does something in the ledger until it is done or the term is over: a slot whose row can't be written just now must
-/// not be forgotten.
-async fn surely<T, F: Future<Output = Result<T, FenceError>>>(
-    leadership: &Leadership,
-    mut entry: impl FnMut() -> F,
-) -> Result<T, FenceError> {
-    loop {
-        match entry().await {
-            Err(FenceError::Store(error)) => {
-                tracing::warn!(error = with_sources(&error), "the ledger does not answer; trying again");
-            }
-            settled => return settled,
-        }
-        if timeout(POLL, leadership.stop.cancelled()).await.is_ok() {
-            return Err(FenceError::Deposed);
-        }
-    }
-}
-
-async fn rest(pause: Duration, wakeups: &mut WakeupReceiver) {
+async fn pause_or_wakeup(pause: Duration, wakeups: &mut WakeupReceiver) {
     tokio::select! {
         () = sleep(pause) => {}
         () = wakeups.wait() => {}

@@ -1,5 +1,6 @@
-//! What a leader does on schedule: slots, the ledger, the driver, and one reconciler a file under `tasks`.
+//! The leader's scheduled work: the loop, the ledger of runs, and the tasks, one file each.
 
 pub mod driver;
 mod ledger;
+mod runner;
 pub mod tasks;

@@ -99,5 +99,5 @@ async fn requested_run_and_step_down_are_stored_for_the_leader(db: Db) {
 }
 
 fn boot_id() -> String {
-    sarban::cluster::identity::Identity::new(String::new()).boot_id
+    sarban::cluster::identity::Identity::new(String::new()).boot_id(Engine::Sqlite).to_owned()
 }

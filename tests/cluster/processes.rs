@@ -268,10 +268,7 @@ async fn leader_name(db: &Db) -> Option<String> {
 }
 
 fn boot_id(db: &Db) -> String {
-    match db.engine() {
-        Engine::Postgres => String::new(),
-        Engine::Sqlite => sarban::cluster::identity::Identity::new(String::new()).boot_id,
-    }
+    sarban::cluster::identity::Identity::new(String::new()).boot_id(db.engine()).to_owned()
 }
 
 pub async fn leader(db: &Db, panels: &[PanelProcess]) -> usize {

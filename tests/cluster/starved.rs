@@ -145,7 +145,7 @@ async fn a_process_whose_loop_is_stuck_gives_the_lease_up(test: TestDatabase) {
         sleep(Duration::from_millis(50)).await;
     }
     let log = stuck.log();
-    assert!(log.contains("the scheduler's loop is stuck; giving up the lease"), "{log}");
+    assert!(log.contains("the scheduler's loop is stuck; releasing the lease"), "{log}");
     assert_eq!(stuck.health().await.expect("it serves")["status"], "ok", "and goes on serving");
 }
 

@@ -50,7 +50,8 @@ impl Version {
     async fn start(test: &TestDatabase, cluster: &str, version: &str, tasks: &[Task]) -> Self {
         let schedules: Vec<Schedule> = tasks.iter().map(|task| Schedule { task: *task, period: SECOND }).collect();
         let known = tasks.iter().map(|task| (task.name().to_owned(), json!(SECOND))).collect();
-        let identity = Identity { version: version.to_owned(), ..Identity::new(version.to_owned()) };
+        let mut identity = Identity::new(version.to_owned());
+        version.clone_into(&mut identity.version);
         let (data, db) = (tempfile::tempdir().unwrap(), Db::open(&test.options).await.unwrap());
         let (supervisor, clock, wakeup) = (supervisor(&db).await, Clock::real(), Wakeup::default());
         let pause = Duration::from_secs(1);

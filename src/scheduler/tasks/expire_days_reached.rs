@@ -1,4 +1,4 @@
-//! Tells whose account ends in as many days as are worth telling: once for each date.
+//! Notifies of users whose accounts expire within `NOTIFY_DAYS_LEFT` days, once per expiry date.
 
 use super::{Context, TaskError, notifications};
 use crate::domain::notification::Event;
@@ -8,15 +8,15 @@ use crate::store::users::review;
 use crate::store::{IdList, Tx, users};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let (mut items, mut pace) = (0, context.pace());
+    let (mut items, mut throttle) = (0, context.throttle());
     while notifications::are_wanted(context) && !context.stop.is_cancelled() {
         let found = expiring(&context.deps.db, context.deps.days_left, context.now).await?;
         if found.is_empty() {
             break;
         }
-        items += context.fence.transaction("notify of days left", async |tx| tell(context, tx, &found).await).await?;
+        items += context.fence.transaction("notify of days left", async |tx| notify(context, tx, &found).await).await?;
         context.deps.wakeup.notify();
-        pace.breathe().await;
+        throttle.pause().await;
         if (found.as_slice().len() as i64) < CHUNK {
             break;
         }
@@ -24,9 +24,9 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     Ok(items)
 }
 
-/// Returns how many users were told of.
-async fn tell(context: &Context, tx: &mut Tx, found: &IdList) -> Result<i64, TaskError> {
-    // The news of a user is in order: whoever writes some holds the user's row.
+/// Returns the number of users notified of.
+async fn notify(context: &Context, tx: &mut Tx, found: &IdList) -> Result<i64, TaskError> {
+    // A user's notifications are in order: a transaction that adds some holds the lock of the user's row.
     review::lock(tx, found).await?;
     let users = users::of_ids(tx, found).await?;
     let count = i64::try_from(users.len()).unwrap_or(i64::MAX);
@@ -37,7 +37,7 @@ async fn tell(context: &Context, tx: &mut Tx, found: &IdList) -> Result<i64, Tas
 fn date(user: &User) -> String {
     match user.expiry {
         Expiry::FixedDate(date) => date.micros().to_string(),
-        // Somebody came between: it is news of another kind, and of this moment only.
+        // The expiry was changed meanwhile.
         Expiry::Never | Expiry::StartOnFirstUse { .. } => String::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! The tasks. Each is a reconciler: it takes no input but the database, and its next run is its retry.
+//! The scheduled tasks. Each is a reconciler: its input is the database, and its next run is its retry.
 
 mod expire_days_reached;
 mod notifications;
@@ -23,87 +23,86 @@ use crate::domain::schedule::Task;
 use crate::nodes::collector::Collector;
 use crate::store::{Db, Engine, Fault, Fence, FenceError, StoreError, Transient};
 
-/// How long a statement may take that first waits for whoever writes the totals of many users.
-const TURN_LIMIT: Duration = Duration::from_secs(60);
-/// How long a task writes to SQLite chunk after chunk before it pauses; to PostgreSQL for one chunk.
-const STINT: Duration = Duration::from_millis(100);
-/// How long it then leaves SQLite to other processes (writers of this process take turns with each chunk), and at most
-/// PostgreSQL to requests: as long as it has worked.
-const BREATH: Duration = Duration::from_millis(50);
+/// Time limit of a statement that may wait for a transaction which writes the totals of many users.
+const LOCK_WAIT_LIMIT: Duration = Duration::from_secs(60);
+/// Time that a task writes to SQLite without a pause. On PostgreSQL a task pauses after each transaction.
+const WRITE_TIME: Duration = Duration::from_millis(100);
+/// Pause in which other processes write to SQLite, and longest pause in which PostgreSQL has time for requests.
+const WRITE_PAUSE: Duration = Duration::from_millis(50);
 
-/// What tasks need; the same for every run.
+/// Dependencies and settings of the tasks; the same for every run.
 pub struct Deps {
-    /// The workers' connections.
+    /// Connections of the workers.
     pub db: Db,
-    /// The host's clock, for deadlines. What time it is, a task is told.
+    /// The host's clock, for deadlines. For all else a task uses `Context::now`.
     pub clock: Clock,
-    /// Rung when users changed.
+    /// Sent after a change of users or nodes.
     pub wakeup: Wakeup,
-    /// Brings home what the nodes counted.
+    /// Fetches traffic from the nodes.
     pub collector: Collector,
-    /// Who is told of what happens to users.
+    /// Receivers of notifications about users.
     pub targets: LiveTargets,
-    /// Whether usage is recorded by node and hour (`DISABLE_RECORDING_NODE_USAGE` unset).
+    /// True: traffic is recorded per node and hour (`DISABLE_RECORDING_NODE_USAGE` unset).
     pub node_hours: bool,
-    /// Percent of their data limit at which users are told of.
+    /// Percent of the data limit that causes a notification (`NOTIFY_REACHED_USAGE_PERCENT`).
     pub usage_percent: u32,
-    /// Days before the end of their accounts when users are told of.
+    /// Days before the expiry date that cause a notification (`NOTIFY_DAYS_LEFT`).
     pub days_left: u32,
-    /// Where a test has this process die.
+    /// The place at which a test kills this process.
     pub crash: CrashPoint,
-    /// Days for which usage is kept by the hour; `None`: for ever.
+    /// Days until hourly traffic is summed up into daily traffic; `None`: never.
     pub hourly_retention: Option<u32>,
 }
 
-/// One run.
+/// One run of a task.
 pub struct Context {
-    /// The only way to write.
+    /// Begins fenced transactions, which are the only writes of a task.
     pub fence: Fence,
     /// Cancelled when the term ends.
     pub stop: CancellationToken,
-    /// The database's clock at the tick.
+    /// Time of the run, by the database's clock.
     pub now: Moment,
-    /// What tasks need.
+    /// Dependencies and settings.
     pub deps: Arc<Deps>,
 }
 
-/// Keeps a run from being the only one who works: others write to SQLite only while nobody else does, and requests share
-/// PostgreSQL's processors with it.
-struct Pace {
+/// Pauses between a task's transactions, for other writers: SQLite has one writer at a time, and requests share the
+/// processors of PostgreSQL with the task.
+struct Throttle {
     engine: Engine,
-    /// When this stint began.
+    /// End of the last pause.
     since: Instant,
 }
 
 impl Context {
-    fn pace(&self) -> Pace {
-        Pace { engine: self.deps.db.engine(), since: Instant::now() }
+    fn throttle(&self) -> Throttle {
+        Throttle { engine: self.deps.db.engine(), since: Instant::now() }
     }
 }
 
-impl Pace {
-    /// Between two transactions.
-    async fn breathe(&mut self) {
-        let stint = self.since.elapsed();
+impl Throttle {
+    /// Pauses, if it is time. Call between two transactions.
+    async fn pause(&mut self) {
+        let worked = self.since.elapsed();
         match self.engine {
-            Engine::Sqlite if stint < STINT => return,
-            Engine::Sqlite => sleep(BREATH).await,
-            Engine::Postgres => sleep(BREATH.min(stint)).await,
+            Engine::Sqlite if worked < WRITE_TIME => return,
+            Engine::Sqlite => sleep(WRITE_PAUSE).await,
+            Engine::Postgres => sleep(WRITE_PAUSE.min(worked)).await,
         }
         self.since = Instant::now();
     }
 }
 
-/// Why a run failed.
+/// Reason why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// The fence refused.
+    /// The fenced transaction failed, or the term is over.
     #[error(transparent)]
     Fence(#[from] FenceError),
-    /// The database refused.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A mistake of ours.
+    /// A bug.
     #[error("the task panicked")]
     Panicked(#[source] tokio::task::JoinError),
 }
@@ -119,7 +118,7 @@ impl Transient for TaskError {
 }
 
 impl TaskError {
-    /// True when the values themselves are what the database refuses: the same again would fail again.
+    /// True if the database refuses the values: the same transaction would fail again.
     fn is_data(&self) -> bool {
         match self {
             Self::Fence(FenceError::Store(error)) | Self::Store(error) => error.fault() == Fault::Data,
@@ -128,7 +127,7 @@ impl TaskError {
     }
 }
 
-/// Runs a task; returns on how many things it worked.
+/// Runs a task. Returns the number of users, nodes or rows that it changed.
 pub async fn run(task: Task, context: &Context) -> Result<i64, TaskError> {
     match task {
         Task::RecordUserUsages => record_user_usages::run(context).await,

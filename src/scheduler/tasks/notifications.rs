@@ -1,4 +1,4 @@
-//! What tasks tell people: entered in the transaction that causes it.
+//! Notifications of the tasks, added to the outbox in the transaction that causes them.
 
 use super::Context;
 use crate::actions::notifications::notification;
@@ -7,13 +7,13 @@ use crate::domain::user::User;
 use crate::store::notify::outbox;
 use crate::store::{StoreError, Tx};
 
-/// Somebody is told of what happens to users.
+/// True if notifications have a receiver.
 pub(super) fn are_wanted(context: &Context) -> bool {
     !context.deps.targets.now().targets.destinations.is_empty()
 }
 
-/// Enters the news that `event` happened to each of the users, who are shown as they are given. `cause` is another text
-/// for another occasion of the same event and user.
+/// Adds a notification of `event` for each user, with the user's state as given. `cause` tells occasions of the same event
+/// and user apart: a second notification with the same cause is not added.
 pub(super) async fn enter(
     context: &Context,
     tx: &mut Tx,
@@ -25,12 +25,12 @@ pub(super) async fn enter(
         Event::ReachedUsagePercent | Event::ReachedDaysLeft => By::Nobody,
         _ => By::Task,
     };
-    let (told, now) = (context.deps.targets.now(), context.now);
-    let targets = &told.targets;
-    let news = |user: User| {
+    let (current, now) = (context.deps.targets.now(), context.now);
+    let targets = &current.targets;
+    let notify = |user: User| {
         let cause = cause(&user);
         notification(targets, event, user, &cause, by, now)
     };
-    let notifications: Vec<_> = users.into_iter().map(news).collect();
+    let notifications: Vec<_> = users.into_iter().map(notify).collect();
     outbox::enter(tx, &targets.destinations, &notifications, now).await.map(drop)
 }

@@ -1,6 +1,5 @@
-//! Rolls hours of usage up to days after so many days, and deletes what is kept for a while only: the ledger for 7 days,
-//! payloads for an hour after folding, batch ids for 90 days, letters of the outbox for as long as each says. And it
-//! folds what is only added to.
+//! Deletes old rows (runs after 7 days, payloads of usage batches an hour after folding, batch ids after 90 days,
+//! notifications when their time is over), sums hourly traffic up into daily traffic, and folds the owners' totals.
 
 use std::time::Duration;
 
@@ -12,36 +11,36 @@ use crate::store::usage::{batches, days};
 use crate::store::users::owner_totals;
 use crate::store::{Engine, Tx};
 
-/// Between two transactions, so that no other writer waits long.
+/// Pause between two transactions, so that no other writer waits long.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What goes, some of it in each transaction: so much that a statement stays well within its time-out.
+/// Rows with a limited lifetime. Each transaction removes a number of them that fits its time limit.
 #[derive(Clone, Copy)]
-enum Kept {
-    /// Large, so few of them.
+enum Retention {
     Payloads,
     BatchIds,
     Runs,
-    Letters,
-    /// Hours of users and nodes before this day.
+    OutboxEntries,
+    /// Hourly traffic before this day.
     UserHours(Moment),
     NodeHours(Moment),
 }
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let mut kept = vec![Kept::Payloads, Kept::BatchIds, Kept::Runs, Kept::Letters];
+    let mut retentions = vec![Retention::Payloads, Retention::BatchIds, Retention::Runs, Retention::OutboxEntries];
     if let Some(days) = context.deps.hourly_retention {
         let before = context.now.plus(-i64::from(days) * DAY).day();
-        kept.extend([Kept::NodeHours(before), Kept::UserHours(before)]);
+        retentions.extend([Retention::NodeHours(before), Retention::UserHours(before)]);
     }
-    let mut all = 0;
-    for kept in kept {
+    let mut total = 0;
+    for retention in retentions {
         while !context.stop.is_cancelled() {
-            let gone = context.fence.transaction("prune", async |tx| kept.drop_some(context, tx).await).await?;
-            if gone == 0 {
+            let removed =
+                context.fence.transaction("prune", async |tx| retention.remove_some(context, tx).await).await?;
+            if removed == 0 {
                 break;
             }
-            all += gone;
+            total += removed;
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -49,11 +48,12 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
         .fence
         .transaction("fold owner totals", async |tx| -> Result<_, TaskError> { Ok(owner_totals::fold(tx).await?) })
         .await?;
-    Ok(i64::try_from(all).unwrap_or(i64::MAX))
+    Ok(i64::try_from(total).unwrap_or(i64::MAX))
 }
 
-impl Kept {
-    async fn drop_some(self, context: &Context, tx: &mut Tx) -> Result<u64, TaskError> {
+impl Retention {
+    /// Removes some rows whose time is over; returns how many.
+    async fn remove_some(self, context: &Context, tx: &mut Tx) -> Result<u64, TaskError> {
         let hours = match tx.engine() {
             Engine::Postgres => 20_000,
             Engine::Sqlite => 5_000,
@@ -62,7 +62,7 @@ impl Kept {
             Self::Payloads => batches::drop_payloads(tx, context.now.plus(-HOUR), 200).await?,
             Self::BatchIds => batches::forget(tx, context.now.plus(-90 * DAY), 2_000).await?,
             Self::Runs => runs::prune(tx, context.now.plus(-7 * DAY), 2_000).await?,
-            Self::Letters => outbox::prune(tx, context.now, 2_000).await?,
+            Self::OutboxEntries => outbox::prune(tx, context.now, 2_000).await?,
             Self::UserHours(before) => days::roll_up_users(tx, before, hours).await?,
             Self::NodeHours(before) => days::roll_up_nodes(tx, before, hours).await?,
         })

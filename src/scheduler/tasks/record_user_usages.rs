@@ -1,7 +1,7 @@
-//! Brings home what the nodes counted and applies it: each byte once.
+//! Fetches traffic from the nodes and applies it to users and nodes, each byte once.
 //!
-//! Fetching is not fenced (the node's reply is the only copy, whoever leads by then); applying is. What an earlier
-//! run or an earlier leader staged is applied all the same: the work is whatever is staged, not what was fetched.
+//! Fetching and staging are not fenced, because a node's reply is the only copy; applying is fenced. A run applies all
+//! staged batches, including those of earlier runs and earlier leaders.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ use crate::store::usage::totals::{Applied, ApplyOptions};
 use crate::store::usage::{hours, totals};
 use crate::store::{Engine, FencedTx, StoreError};
 
-/// Many users are one large statement; the fence comes after it.
+/// Time limit of the statement that applies the traffic of many users.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
-/// What has come by then is applied at once: a node that does not answer must not hold up the limits of all users.
-const SHORTLY: Duration = Duration::from_secs(1);
-/// How long a run waits for slow nodes.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Hours per user wait for several replies of their node, which are then written together. At the end of the hour they
-/// need not wait.
+/// Replies within this time are applied at once: a node that does not answer must not delay the limits of all users.
+const FAST_REPLIES: Duration = Duration::from_secs(1);
+/// Time that a run waits for slow nodes.
+const SLOW_REPLIES: Duration = Duration::from_secs(10);
+/// Age (microseconds) at which applied batches are folded into hours per user, so that several batches of a node are
+/// written together. At the end of the hour, batches are folded earlier.
 const FOLD_AFTER: i64 = 150 * SECOND;
-/// Folding must not hold up the next collection; what is left is folded by the next run.
+/// Time for folding in one run, so that it does not delay the next collection. The next run folds the rest.
 const FOLD_BUDGET: Duration = Duration::from_secs(10);
 
-/// What is done to batches that wait.
+/// Processing step of a usage batch.
 #[derive(Clone, Copy)]
 enum Step {
     Apply,
@@ -40,59 +40,61 @@ enum Step {
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     let (began, mut replies) = (Instant::now(), context.deps.collector.collect(&context.fence).await?);
-    let all = replies.until(began + SHORTLY).await;
-    let mut charged = work_off(context, Step::Apply, None).await?;
+    let all = replies.until(began + FAST_REPLIES).await;
+    let mut charged = process_waiting(context, Step::Apply, None).await?;
     if !all {
-        replies.until(began + PATIENCE).await;
-        charged += work_off(context, Step::Apply, None).await?;
+        replies.until(began + SLOW_REPLIES).await;
+        charged += process_waiting(context, Step::Apply, None).await?;
     }
-    work_off(context, Step::Fold, Some(Instant::now() + FOLD_BUDGET)).await?;
+    process_waiting(context, Step::Fold, Some(Instant::now() + FOLD_BUDGET)).await?;
     context.deps.collector.report_pending().await?;
     Ok(charged)
 }
 
-/// Does a step to everything that waits for it; returns how many users were charged.
-async fn work_off(context: &Context, step: Step, end: Option<Instant>) -> Result<i64, TaskError> {
-    let (mut charged, mut pace) = (0, context.pace());
+/// Processes all batches that wait for a step, until `end`. Returns the number of users charged.
+async fn process_waiting(context: &Context, step: Step, end: Option<Instant>) -> Result<i64, TaskError> {
+    let (mut charged, mut throttle) = (0, context.throttle());
     while !context.stop.is_cancelled() && end.is_none_or(|end| Instant::now() < end) {
         let waiting = step.waiting(context).await?;
         if waiting.is_empty() {
             break;
         }
         for key in &waiting.damaged {
-            set_aside(context, *key, "its payload can't be read").await?;
+            quarantine(context, *key, "its payload can't be read").await?;
         }
-        charged += together_or_alone(context, step, &waiting.batches).await?;
-        // PostgreSQL's pauses would come out of the time that folding has.
+        charged += process_batches(context, step, &waiting.batches).await?;
+        // On PostgreSQL, pauses would use up the time for folding.
         if matches!(step, Step::Apply) || context.deps.db.engine() == Engine::Sqlite {
-            pace.breathe().await;
+            throttle.pause().await;
         }
     }
     Ok(charged)
 }
 
-/// Batches that the database refuses for what is in them must not hold up the others: each is tried alone then, and
-/// set aside if that is what it is.
-async fn together_or_alone(context: &Context, step: Step, batches: &[Batch]) -> Result<i64, TaskError> {
+/// Processes batches in one transaction. If the database refuses their data, processes each alone and quarantines those that
+/// fail, so that they do not hold up the others.
+async fn process_batches(context: &Context, step: Step, batches: &[Batch]) -> Result<i64, TaskError> {
     match step.take(context, batches).await {
-        Err(error) if error.is_data() => tracing::debug!(error = chain(&error), "trying usage batches one by one"),
+        Err(error) if error.is_data() => {
+            tracing::debug!(error = chain(&error), "usage batches were refused together; trying each alone")
+        }
         settled => return settled,
     }
     let mut charged = 0;
     for batch in batches {
         match step.take(context, std::slice::from_ref(batch)).await {
-            Err(error) if error.is_data() => set_aside(context, batch.key, &chain(&error)).await?,
+            Err(error) if error.is_data() => quarantine(context, batch.key, &chain(&error)).await?,
             settled => charged += settled?,
         }
     }
     Ok(charged)
 }
 
-async fn set_aside(context: &Context, key: BatchKey, trouble: &str) -> Result<(), TaskError> {
-    let set_aside =
-        async |tx: &mut FencedTx| -> Result<_, TaskError> { Ok(batches::set_aside(tx, key, trouble).await?) };
-    if context.fence.transaction("quarantine usage batch", set_aside).await? {
-        tracing::error!(batch = %key, trouble, "usage can't be counted; it is set aside in usage_batch and not lost");
+async fn quarantine(context: &Context, key: BatchKey, reason: &str) -> Result<(), TaskError> {
+    let quarantine =
+        async |tx: &mut FencedTx| -> Result<_, TaskError> { Ok(batches::set_aside(tx, key, reason).await?) };
+    if context.fence.transaction("quarantine usage batch", quarantine).await? {
+        tracing::error!(batch = %key, reason, "could not apply a usage batch; it is quarantined in table usage_batch");
     }
     Ok(())
 }
@@ -109,7 +111,7 @@ impl Step {
         }
     }
 
-    /// One transaction; returns how many users were charged.
+    /// Processes batches in one transaction. Returns the number of users charged.
     async fn take(self, context: &Context, batches: &[Batch]) -> Result<i64, TaskError> {
         if batches.is_empty() {
             return Ok(0);

@@ -1,4 +1,4 @@
-//! Sets used traffic back to zero where a day, a week, 30 days or 365 days have passed since the last reset.
+//! Resets the used traffic of users whose period (a day, a week, 30 or 365 days) has passed since the last reset.
 
 use super::{Context, TaskError};
 use crate::store::users::changes;
@@ -7,7 +7,7 @@ use crate::store::users::resets::CHUNK;
 use crate::store::{FencedTx, IdList};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let (mut items, mut pace) = (0, context.pace());
+    let (mut items, mut throttle) = (0, context.throttle());
     while !context.stop.is_cancelled() {
         let due = resets::due(&context.deps.db, context.now).await?;
         if due.is_empty() {
@@ -16,7 +16,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
         let done = context.fence.transaction("reset users", async |tx| reset(context, tx, &due).await).await?;
         context.deps.wakeup.notify();
         items += done;
-        pace.breathe().await;
+        throttle.pause().await;
         if (due.as_slice().len() as i64) < CHUNK || done == 0 {
             break;
         }
@@ -24,10 +24,10 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     Ok(items)
 }
 
-/// Returns how many users were reset.
+/// Returns the number of users reset.
 async fn reset(context: &Context, tx: &mut FencedTx, due: &IdList) -> Result<i64, TaskError> {
-    // The totals of many users may be being written just now.
-    tx.allow(super::TURN_LIMIT).await?;
+    // Another transaction may be writing the totals of many users.
+    tx.allow(super::LOCK_WAIT_LIMIT).await?;
     let (reset, back) = resets::reset(tx, due, context.now).await?;
     changes::mark(tx, back, context.now).await?;
     Ok(i64::try_from(reset.as_slice().len()).unwrap_or(i64::MAX))

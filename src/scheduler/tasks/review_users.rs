@@ -8,7 +8,7 @@ use crate::store::users::review::{CHUNK, Search};
 use crate::store::{IdList, Tx, users};
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let (mut items, mut pace) = (0, context.pace());
+    let (mut items, mut throttle) = (0, context.throttle());
     for first in Search::ALL {
         let mut search = first;
         while !context.stop.is_cancelled() {
@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
                 context.fence.transaction("review users", async |tx| settle(context, tx, search, &found).await).await?;
             context.deps.wakeup.notify();
             items += done;
-            pace.breathe().await;
+            throttle.pause().await;
             let next = search.behind(&found);
             if (found.as_slice().len() as i64) < CHUNK || (done == 0 && next == search) {
                 break;
@@ -31,10 +31,10 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
     Ok(items)
 }
 
-/// Returns how many users were changed.
+/// Returns the number of users changed.
 async fn settle(context: &Context, tx: &mut Tx, search: Search, found: &IdList) -> Result<i64, TaskError> {
     let changed = match search {
-        // The nodes are not told: they have an on-hold user already.
+        // Not marked for the nodes: they have on-hold users already.
         Search::Started(_) => review::start_on_hold(tx, found, context.now).await?,
         Search::Expired | Search::Disabled | Search::Limited(_) => {
             let users = review::deactivate(tx, found, context.now).await?;

@@ -1,25 +1,25 @@
-//! Behind the sessions' own timers: a healthy node that had no full sync for too long is asked for one, a few at a time;
-//! if that comes to nothing, the next run has it connected anew.
+//! Requests a full sync of healthy nodes whose last one is overdue although sessions have timers for it. If a request has
+//! no effect, the next run makes the session reconnect.
 
 use super::{Context, TaskError};
 use crate::domain::moment::SECOND;
 use crate::store::nodes::sync_state;
 
-/// Sessions sync fully every 15 minutes, give or take a tenth; a large node takes its time.
+/// Age of the last full sync, microseconds. Sessions sync fully every 15 minutes ± 10 %, and a large node takes a while.
 const OVERDUE: i64 = 20 * 60 * SECOND;
-/// Nodes in one run.
-const AT_ONCE: i64 = 20;
+/// Maximum number of nodes per run.
+const NODES_PER_RUN: i64 = 20;
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let asked = context
+    let requested = context
         .fence
         .transaction("request overdue syncs", async |tx| -> Result<_, TaskError> {
-            Ok(sync_state::request_overdue(tx, context.now.plus(-OVERDUE), AT_ONCE).await?)
+            Ok(sync_state::request_overdue(tx, context.now.plus(-OVERDUE), NODES_PER_RUN).await?)
         })
         .await?;
-    if asked > 0 {
-        tracing::warn!(nodes = asked, "nodes had no full sync for 20 minutes; they are given one");
+    if requested > 0 {
+        tracing::warn!(nodes = requested, "nodes had no full sync for 20 minutes; requested one");
         context.deps.wakeup.notify();
     }
-    Ok(i64::try_from(asked).unwrap_or(i64::MAX))
+    Ok(i64::try_from(requested).unwrap_or(i64::MAX))
 }
