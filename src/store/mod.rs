@@ -18,8 +18,6 @@ pub use engine::{
     Db, Engine, Fault, IdList, OpenOptions, Pg, PgTx, Statement, StoreError, Transient, Tx, clock, migrate,
 };
 
-pub(crate) use engine::statement::{read, row, row_in_order, run, statements};
-
 /// Every SQL text of the crate; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     [

@@ -1,11 +1,12 @@
 //! `settings`: one row, made by whoever changes it first.
 
+use sqlx::query_scalar;
 use sqlx::types::Json;
-use sqlx::{query, query_scalar};
 
-use super::{Db, StoreError, Tx, read, run, statements};
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::telegram_settings::TelegramSettings;
+use crate::store::engine::statement::{db_execute, db_read, statements};
+use crate::store::engine::{Db, StoreError, Tx};
 
 statements! {
     SUBSCRIPTION = "SELECT subscription FROM settings WHERE id = 1";
@@ -20,7 +21,7 @@ statements! {
 
 /// The settings of subscriptions: the initial ones until an admin changes them.
 pub async fn subscription(db: &Db) -> Result<SubscriptionSettings, StoreError> {
-    let found = read!(db, SUBSCRIPTION, |sql, c| {
+    let found = db_read!(db, SUBSCRIPTION, |sql, c| {
         query_scalar::<_, Json<SubscriptionSettings>>(sql).fetch_optional(c).await
     })?;
     Ok(found.map_or_else(SubscriptionSettings::initial, |Json(settings)| settings))
@@ -28,19 +29,19 @@ pub async fn subscription(db: &Db) -> Result<SubscriptionSettings, StoreError> {
 
 /// Replaces them.
 pub async fn set_subscription(tx: &mut Tx, settings: &SubscriptionSettings) -> Result<(), StoreError> {
-    run!(tx, SET_SUBSCRIPTION, |sql, c| query(sql).bind(Json(settings)).execute(c).await.map(drop))
+    db_execute!(tx, SET_SUBSCRIPTION, Json(settings))
 }
 
 /// The settings of Telegram, if there are any.
 pub async fn telegram(db: &Db) -> Result<Option<TelegramSettings>, StoreError> {
     // A column without a value and the JSON value null are the same.
     type Cell = Option<Json<Option<TelegramSettings>>>;
-    let found = read!(db, TELEGRAM, |sql, c| query_scalar::<_, Cell>(sql).fetch_optional(c).await)?;
+    let found = db_read!(db, TELEGRAM, |sql, c| query_scalar::<_, Cell>(sql).fetch_optional(c).await)?;
     Ok(found.flatten().and_then(|Json(settings)| settings))
 }
 
 /// Replaces them.
 pub async fn set_telegram(tx: &mut Tx, settings: &TelegramSettings) -> Result<(), StoreError> {
     let initial = SubscriptionSettings::initial();
-    run!(tx, SET_TELEGRAM, |sql, c| { query(sql).bind(Json(&initial)).bind(Json(settings)).execute(c).await.map(drop) })
+    db_execute!(tx, SET_TELEGRAM, Json(&initial), Json(settings))
 }

@@ -2,10 +2,11 @@
 
 use sqlx::query_as;
 
-use super::users::online;
-use super::{Db, StoreError, read, row, statements};
 use crate::domain::ids::AdminId;
 use crate::domain::moment::{Moment, SECOND};
+use crate::store::engine::statement::{db_read, row, statements};
+use crate::store::engine::{Db, StoreError};
+use crate::store::users::online;
 
 /// Traffic within so long means that a user is online.
 const ONLINE_WITHIN: i64 = 30 * SECOND;
@@ -93,9 +94,9 @@ pub async fn users(db: &Db, owner: Option<AdminId>, now: Moment) -> Result<UserC
     let counting = async {
         let now = now.micros();
         match owner {
-            None => read!(db, USERS, |sql, c| query_as::<_, UserRow>(sql).bind(now).fetch_one(c).await),
+            None => db_read!(db, USERS, |sql, c| query_as::<_, UserRow>(sql).bind(now).fetch_one(c).await),
             Some(owner) => {
-                read!(db, USERS_OF, |sql, c| query_as::<_, UserRow>(sql).bind(now).bind(owner.0).fetch_one(c).await)
+                db_read!(db, USERS_OF, |sql, c| query_as::<_, UserRow>(sql).bind(now).bind(owner.0).fetch_one(c).await)
             }
         }
     };
@@ -106,5 +107,5 @@ pub async fn users(db: &Db, owner: Option<AdminId>, now: Moment) -> Result<UserC
 
 /// Counts nodes.
 pub async fn nodes(db: &Db) -> Result<NodeCounts, StoreError> {
-    read!(db, NODES, |sql, c| query_as::<_, NodeCounts>(sql).fetch_one(c).await)
+    db_read!(db, NODES, |sql, c| query_as::<_, NodeCounts>(sql).fetch_one(c).await)
 }

@@ -1,14 +1,15 @@
 //! `admins` and the services that each may give.
 
 use serde::Deserialize;
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 
 use crate::domain::admin::Admin;
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
 use crate::store::engine::like::containing;
+use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, row_in_order, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 use crate::store::users::row::{flag, rows_in_text};
-use crate::store::{Db, IdList, StoreError, Tx, read, row, row_in_order, run, statements};
 
 /// An admin and the traffic of all users it ever had, removed ones too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,20 +179,21 @@ impl From<ListedRow> for AdminUsage {
 
 /// The admin of that name, to the letter.
 pub async fn by_username(db: &Db, username: &str) -> Result<Option<Admin>, StoreError> {
-    let row = read!(db, BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
+    let row = db_read!(db, BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
     Ok(row.map(Admin::from))
 }
 
 /// The same, locked until the end of the transaction.
 pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<Admin>, StoreError> {
-    let row = run!(tx, LOCK_BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
+    let row =
+        db_run!(tx, LOCK_BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
     Ok(row.map(Admin::from))
 }
 
 /// The admin of that name with its users' traffic.
 pub async fn usage_by_username(db: &Db, username: &str) -> Result<Option<AdminUsage>, StoreError> {
     let row =
-        read!(db, USAGE_BY_USERNAME, |sql, c| query_as::<_, ListedRow>(sql).bind(username).fetch_optional(c).await)?;
+        db_read!(db, USAGE_BY_USERNAME, |sql, c| query_as::<_, ListedRow>(sql).bind(username).fetch_optional(c).await)?;
     Ok(row.map(AdminUsage::from))
 }
 
@@ -218,12 +220,12 @@ pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<(V
 
 /// How many admins `page` would give without its limit.
 pub async fn count(db: &Db, contains: &str) -> Result<i64, StoreError> {
-    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(contains)).fetch_one(c).await)
+    db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(contains)).fetch_one(c).await)
 }
 
 /// The hash of the password of that name.
 pub async fn password_hash(db: &Db, username: &str) -> Result<Option<String>, StoreError> {
-    read!(db, PASSWORD_HASH, |sql, c| query_scalar::<_, String>(sql).bind(username).fetch_optional(c).await)
+    db_read!(db, PASSWORD_HASH, |sql, c| query_scalar::<_, String>(sql).bind(username).fetch_optional(c).await)
 }
 
 /// Adds an admin with what is usual, without services.
@@ -234,41 +236,35 @@ pub async fn insert(
     is_sudo: bool,
     now: Moment,
 ) -> Result<(), StoreError> {
-    run!(tx, INSERT, |sql, c| {
-        query(sql).bind(username).bind(hashed_password).bind(is_sudo).bind(now.micros()).execute(c).await.map(drop)
-    })
+    db_execute!(tx, INSERT, username, hashed_password, is_sudo, now.micros())
 }
 
 /// Writes everything but the name and the services; the password only if there is a new one.
 pub async fn update(tx: &mut Tx, admin: &Admin, hashed_password: Option<&str>) -> Result<(), StoreError> {
-    run!(tx, UPDATE, |sql, c| {
-        query(sql)
-            .bind(admin.id.0)
-            .bind(admin.is_sudo)
-            .bind(admin.enabled)
-            .bind(admin.all_services_access)
-            .bind(admin.modify_users_access)
-            .bind(&admin.subscription_url_prefix)
-            .bind(admin.password_reset_at.map(Moment::micros))
-            .bind(hashed_password)
-            .execute(c)
-            .await
-            .map(drop)
-    })
+    db_execute!(
+        tx,
+        UPDATE,
+        admin.id.0,
+        admin.is_sudo,
+        admin.enabled,
+        admin.all_services_access,
+        admin.modify_users_access,
+        &admin.subscription_url_prefix,
+        admin.password_reset_at.map(Moment::micros),
+        hashed_password
+    )
 }
 
 /// Gives an admin exactly those of the services that exist.
 pub async fn set_services(tx: &mut Tx, id: AdminId, service_ids: IdList) -> Result<(), StoreError> {
-    run!(tx, CLEAR_SERVICES, |sql, c| query(sql).bind(id.0).execute(c).await.map(drop))?;
-    run!(tx, ADD_SERVICES, |sql, c| query(sql).bind(id.0).bind(service_ids).execute(c).await.map(drop))
+    db_execute!(tx, CLEAR_SERVICES, id.0)?;
+    db_execute!(tx, ADD_SERVICES, id.0, service_ids)
 }
 
 /// Takes the owner from at most `limit` users of that admin, in a transaction of its own. Returns from how many.
 pub async fn orphan_users(db: &Db, username: &str, limit: i64) -> Result<i64, StoreError> {
     db.transaction("orphan users of admin", async |tx| {
-        let done = run!(tx, ORPHAN_USERS, |sql, c| {
-            query(sql).bind(username).bind(limit).execute(c).await.map(|done| done.rows_affected())
-        })?;
+        let done = db_affected!(tx, ORPHAN_USERS, username, limit)?;
         Ok(i64::try_from(done).unwrap_or(i64::MAX))
     })
     .await
@@ -277,9 +273,7 @@ pub async fn orphan_users(db: &Db, username: &str, limit: i64) -> Result<i64, St
 /// Gives at most `limit` users that have no owner to that admin, in a transaction of its own. Returns how many.
 pub async fn adopt_users(db: &Db, id: AdminId, limit: i64) -> Result<i64, StoreError> {
     db.transaction("adopt users", async |tx| {
-        let done = run!(tx, ADOPT_USERS, |sql, c| {
-            query(sql).bind(id.0).bind(limit).execute(c).await.map(|done| done.rows_affected())
-        })?;
+        let done = db_affected!(tx, ADOPT_USERS, id.0, limit)?;
         Ok(i64::try_from(done).unwrap_or(i64::MAX))
     })
     .await
@@ -287,5 +281,5 @@ pub async fn adopt_users(db: &Db, id: AdminId, limit: i64) -> Result<i64, StoreE
 
 /// Deletes an admin; users that are still its own stay without an owner.
 pub async fn delete(tx: &mut Tx, id: AdminId) -> Result<(), StoreError> {
-    run!(tx, DELETE, |sql, c| query(sql).bind(id.0).execute(c).await.map(drop))
+    db_execute!(tx, DELETE, id.0)
 }

@@ -1,8 +1,9 @@
 //! Secrets of which the whole cluster has one each.
 
-use sqlx::{query, query_scalar};
+use sqlx::query_scalar;
 
-use crate::store::{Db, StoreError, read, run, statements};
+use crate::store::engine::statement::{db_execute, db_read, db_run, statements};
+use crate::store::engine::{Db, StoreError};
 
 statements! {
     JWT = "SELECT secret_key FROM jwt WHERE id = 1";
@@ -11,12 +12,12 @@ statements! {
 
 /// The secret that signs tokens. If there is none, `candidate` becomes it, unless another process comes first.
 pub async fn jwt(db: &Db, candidate: &str) -> Result<String, StoreError> {
-    if let Some(secret) = read!(db, JWT, |sql, c| query_scalar::<_, String>(sql).fetch_optional(c).await)? {
+    if let Some(secret) = db_read!(db, JWT, |sql, c| query_scalar::<_, String>(sql).fetch_optional(c).await)? {
         return Ok(secret);
     }
     db.transaction("store JWT secret", async |tx| {
-        run!(tx, INSERT_JWT, |sql, c| query(sql).bind(candidate).execute(c).await.map(drop))?;
-        run!(tx, JWT, |sql, c| query_scalar::<_, String>(sql).fetch_one(c).await)
+        db_execute!(tx, INSERT_JWT, candidate)?;
+        db_run!(tx, JWT, |sql, c| query_scalar::<_, String>(sql).fetch_one(c).await)
     })
     .await
 }

@@ -10,8 +10,10 @@ use sqlx::query_scalar;
 
 use crate::clock::Clock;
 use crate::domain::term::{OpenWork, Term};
-use crate::store::engine::transaction::{Retries, Work};
-use crate::store::{Db, StoreError, Transient, Tx, run, statements};
+use crate::store::engine::retry::Retries;
+use crate::store::engine::statement::{db_execute, db_run, statements};
+use crate::store::engine::transaction::Work;
+use crate::store::engine::{Db, StoreError, Transient, Tx};
 
 statements! {
     LIMITS => pg
@@ -141,12 +143,7 @@ impl Fence {
         let mut tx = self.db.begin().await?;
         if let Tx::Pg(_) = tx {
             let limit = milliseconds(self.limit);
-            run!(&mut tx, LIMITS, |sql, c| sqlx::query(sql)
-                .bind(limit)
-                .bind(&self.session_name)
-                .execute(c)
-                .await
-                .map(drop))?;
+            db_execute!(&mut tx, LIMITS, limit, &self.session_name)?;
         }
         Ok(FencedTx { tx, term: self.term.clone(), _work: work })
     }
@@ -156,13 +153,13 @@ impl FencedTx {
     /// Lets single statements of this transaction take longer: safe, because the fence comes last.
     pub async fn allow(&mut self, limit: Duration) -> Result<(), StoreError> {
         let limit = milliseconds(limit);
-        run!(&mut self.tx, STATEMENT_TIMEOUT, |sql, c| sqlx::query(sql).bind(limit).execute(c).await.map(drop))
+        db_execute!(&mut self.tx, STATEMENT_TIMEOUT, limit)
     }
 
     /// Commits if the term is still the current one; otherwise rolls back and ends the term.
     pub async fn commit(mut self) -> Result<(), FenceError> {
         let epoch = self.term.epoch().0;
-        let current = run!(&mut self.tx, EPOCH_IS_CURRENT, |sql, c| {
+        let current = db_run!(&mut self.tx, EPOCH_IS_CURRENT, |sql, c| {
             query_scalar::<_, i64>(sql).bind(epoch).fetch_optional(c).await
         })?;
         if current.is_none() {

@@ -5,13 +5,14 @@
 //! transaction has its turn, and then passed to the statement: a process that is stopped in between only makes its own
 //! claim to time shorter.
 
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::domain::ids::Epoch;
 use crate::domain::moment::Moment;
-use crate::store::{Db, Engine, StoreError, read, row, run, statements};
+use crate::store::engine::statement::{db_affected, db_read, db_run, row, statements};
+use crate::store::engine::{Db, Engine, StoreError};
 
 /// The database's clock on PostgreSQL, microseconds. Its parameter is there for SQLite and is NULL here.
 macro_rules! pg_now {
@@ -151,7 +152,7 @@ row! {
 /// Reads the lease.
 pub async fn current(db: &Db, clock: &Clock, boot_id: &str) -> Result<Lease, StoreError> {
     let now = boot_time(db.engine(), clock);
-    let row = read!(db, READ, |sql, c| query_as::<_, LeaseRow>(sql).bind(now).fetch_one(c).await)?;
+    let row = db_read!(db, READ, |sql, c| query_as::<_, LeaseRow>(sql).bind(now).fetch_one(c).await)?;
     let free = row.released || row.boot_id != boot_id || row.lease_until > row.now + row.ttl;
     Ok(Lease {
         epoch: Epoch(row.epoch),
@@ -170,14 +171,19 @@ pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Resul
     let mut tx = db.begin_first().await?;
     let now = boot_time(tx.engine(), clock);
     // Lease first, epoch second, nothing else: the fence of an open task transaction holds the epoch row.
-    let lease = run!(&mut tx, CLAIM_LEASE, |sql, c| {
-        let query = query(sql).bind(seen.0).bind(me.instance).bind(&me.host).bind(&me.version).bind(me.ttl);
-        let query = query.bind(now).bind(clock.now().micros()).bind(&me.boot_id);
-        query.execute(c).await.map(|done| done.rows_affected())
-    })?;
-    let epoch = run!(&mut tx, CLAIM_EPOCH, |sql, c| {
-        query(sql).bind(seen.0).execute(c).await.map(|done| done.rows_affected())
-    })?;
+    let lease = db_affected!(
+        &mut tx,
+        CLAIM_LEASE,
+        seen.0,
+        me.instance,
+        &me.host,
+        &me.version,
+        me.ttl,
+        now,
+        clock.now().micros(),
+        &me.boot_id
+    )?;
+    let epoch = db_affected!(&mut tx, CLAIM_EPOCH, seen.0)?;
     if lease != 1 || epoch != 1 {
         tx.rollback().await?;
         return Ok(false);
@@ -190,10 +196,7 @@ pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Resul
 pub async fn renew(db: &Db, clock: &Clock, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
     let mut tx = db.begin_first().await?;
     let now = boot_time(tx.engine(), clock);
-    let rows = run!(&mut tx, RENEW, |sql, c| {
-        let query = query(sql).bind(epoch.0).bind(me.instance).bind(now).bind(me.ttl).bind(&me.boot_id);
-        query.execute(c).await.map(|done| done.rows_affected())
-    })?;
+    let rows = db_affected!(&mut tx, RENEW, epoch.0, me.instance, now, me.ttl, &me.boot_id)?;
     tx.commit().await?;
     Ok(rows == 1)
 }
@@ -201,9 +204,7 @@ pub async fn renew(db: &Db, clock: &Clock, me: &Candidate, epoch: Epoch) -> Resu
 /// Gives the lease of `epoch` back, so that the next candidate need not wait.
 pub async fn release(db: &Db, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
     let mut tx = db.begin_first().await?;
-    let rows = run!(&mut tx, RELEASE, |sql, c| {
-        query(sql).bind(epoch.0).bind(me.instance).execute(c).await.map(|done| done.rows_affected())
-    })?;
+    let rows = db_affected!(&mut tx, RELEASE, epoch.0, me.instance)?;
     tx.commit().await?;
     Ok(rows == 1)
 }
@@ -212,9 +213,7 @@ pub async fn release(db: &Db, me: &Candidate, epoch: Epoch) -> Result<bool, Stor
 pub async fn repair(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
     let mut tx = db.begin_first().await?;
     let now = boot_time(tx.engine(), clock);
-    let rows = run!(&mut tx, REPAIR, |sql, c| {
-        query(sql).bind(seen.0).bind(&me.boot_id).bind(now).execute(c).await.map(|done| done.rows_affected())
-    })?;
+    let rows = db_affected!(&mut tx, REPAIR, seen.0, &me.boot_id, now)?;
     tx.commit().await?;
     Ok(rows == 1)
 }
@@ -222,7 +221,7 @@ pub async fn repair(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Resu
 /// Terminates the PostgreSQL sessions of a deposed leader's tasks, where the role may. Returns how many.
 pub async fn terminate_sessions(db: &Db, session_name: &str) -> Result<i64, StoreError> {
     let mut tx = db.begin_first().await?;
-    let count = run!(&mut tx, TERMINATE_SESSIONS, |sql, c| {
+    let count = db_run!(&mut tx, TERMINATE_SESSIONS, |sql, c| {
         query_scalar::<_, i64>(sql).bind(session_name).fetch_one(c).await
     })?;
     tx.commit().await?;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{query, query_as};
+use sqlx::query_as;
 use uuid::Uuid;
 
 use crate::domain::moment::{Moment, SECOND};
-use crate::store::{Db, StoreError, Tx, read, row, run, statements};
+use crate::store::engine::statement::{db_execute, db_read, row, statements};
+use crate::store::engine::{Db, StoreError, Tx};
 
 /// Whoever has not been heard of for so long is gone (microseconds).
 pub const GONE: i64 = 10 * SECOND;
@@ -65,22 +66,30 @@ impl Member {
 
 /// Says that `me` is there at `now`, and forgets those who are gone.
 pub async fn beat(tx: &mut Tx, me: &Member, now: Moment) -> Result<(), StoreError> {
-    run!(tx, BEAT, |sql, c| {
-        let query = query(sql).bind(me.instance).bind(&me.host).bind(me.pid).bind(me.worker_threads).bind(me.cores);
-        let query = query.bind(&me.version).bind(me.started_at).bind(now.micros()).bind(&me.tasks);
-        query.execute(c).await.map(drop)
-    })?;
-    run!(tx, FORGET, |sql, c| query(sql).bind(now.plus(-GONE).micros()).execute(c).await.map(drop))
+    db_execute!(
+        tx,
+        BEAT,
+        me.instance,
+        &me.host,
+        me.pid,
+        me.worker_threads,
+        me.cores,
+        &me.version,
+        me.started_at,
+        now.micros(),
+        &me.tasks
+    )?;
+    db_execute!(tx, FORGET, now.plus(-GONE).micros())
 }
 
 /// Says that `instance` is there no more.
 pub async fn leave(tx: &mut Tx, instance: Uuid) -> Result<(), StoreError> {
-    run!(tx, LEAVE, |sql, c| query(sql).bind(instance).execute(c).await.map(drop))
+    db_execute!(tx, LEAVE, instance)
 }
 
 /// Who is there at `now`, oldest first.
 pub async fn live(db: &Db, now: Moment) -> Result<Vec<Member>, StoreError> {
-    read!(db, LIVE, |sql, c| query_as::<_, Member>(sql).bind(now.plus(-GONE).micros()).fetch_all(c).await)
+    db_read!(db, LIVE, |sql, c| query_as::<_, Member>(sql).bind(now.plus(-GONE).micros()).fetch_all(c).await)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The ledger: one row per task and slot, so that no slot runs twice and none goes missing.
 
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
 use crate::domain::ids::Epoch;
 use crate::domain::moment::{HOUR, Moment};
 use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
-use crate::store::{Db, IdList, StoreError, Tx, read, row, run, statements};
+use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 
 statements! {
     SET_TASK =
@@ -213,20 +214,14 @@ row! {
 /// Enters a task and its period, and tells since when they have been so.
 pub async fn set_task(tx: &mut Tx, schedule: Schedule, now: Moment) -> Result<Moment, StoreError> {
     let name = schedule.task.name();
-    run!(tx, SET_TASK, |sql, c| {
-        let query = query(sql).bind(name).bind(schedule.period).bind(schedule.task.phase()).bind(now.micros());
-        query.execute(c).await.map(drop)
-    })?;
-    let since = run!(tx, TASK_CHANGED_AT, |sql, c| query_scalar::<_, i64>(sql).bind(name).fetch_one(c).await)?;
+    db_execute!(tx, SET_TASK, name, schedule.period, schedule.task.phase(), now.micros())?;
+    let since = db_run!(tx, TASK_CHANGED_AT, |sql, c| query_scalar::<_, i64>(sql).bind(name).fetch_one(c).await)?;
     Ok(Moment::from_micros(since))
 }
 
 /// Marks runs of older terms that nobody will take up again: all but those of the newest slot.
 pub async fn abandon(tx: &mut Tx, task: Task, epoch: Epoch, newest: Moment, now: Moment) -> Result<u64, StoreError> {
-    run!(tx, ABANDON, |sql, c| {
-        let query = query(sql).bind(task.name()).bind(epoch.0).bind(newest.micros()).bind(now.micros());
-        query.bind(MAX_ATTEMPTS).execute(c).await.map(|done| done.rows_affected())
-    })
+    db_affected!(tx, ABANDON, task.name(), epoch.0, newest.micros(), now.micros(), MAX_ATTEMPTS)
 }
 
 /// Enters slots that nobody ran and nobody will: the newest one does their work. Slots that have a row keep it.
@@ -239,10 +234,7 @@ pub async fn coalesce(
     now: Moment,
 ) -> Result<u64, StoreError> {
     let slots = IdList::new(slots.iter().map(|slot| slot.micros()));
-    run!(tx, COALESCE, |sql, c| {
-        let query = query(sql).bind(slots).bind(task.name()).bind(epoch.0).bind(instance).bind(now.micros());
-        query.execute(c).await.map(|done| done.rows_affected())
-    })
+    db_affected!(tx, COALESCE, slots, task.name(), epoch.0, instance, now.micros())
 }
 
 /// Starts a run, or takes it up again where it failed or its process died. Returns the number of this attempt;
@@ -256,7 +248,7 @@ pub async fn start(
     now: Moment,
 ) -> Result<Option<i64>, StoreError> {
     let lag_ms = now.since(run.slot) / 1_000;
-    run!(tx, START, |sql, c| {
+    db_run!(tx, START, |sql, c| {
         let query = query_scalar::<_, i64>(sql).bind(run.task.name()).bind(run.slot.micros()).bind(epoch.0);
         let query = query.bind(instance).bind(run.trigger.word()).bind(now.micros()).bind(lag_ms).bind(MAX_ATTEMPTS);
         query.fetch_optional(c).await
@@ -269,33 +261,28 @@ pub async fn finish(tx: &mut Tx, run: Run, epoch: Epoch, outcome: &Outcome, now:
         Outcome::Done(items) => ("done", *items, None),
         Outcome::Failed(error) => ("failed", 0, Some(error.as_str())),
     };
-    run!(tx, FINISH, |sql, c| {
-        let query = query(sql).bind(run.task.name()).bind(run.slot.micros()).bind(epoch.0).bind(state);
-        query.bind(now.micros()).bind(items).bind(error).execute(c).await.map(drop)
-    })
+    db_execute!(tx, FINISH, run.task.name(), run.slot.micros(), epoch.0, state, now.micros(), items, error)
 }
 
 /// Asks for a run of `task`, whose slot will be `now`, or for [`STEP_DOWN`].
 pub async fn request(tx: &mut Tx, task: &str, now: Moment) -> Result<(), StoreError> {
-    run!(tx, REQUEST, |sql, c| {
-        query(sql).bind(Uuid::new_v4()).bind(task).bind(now.micros()).execute(c).await.map(drop)
-    })
+    db_execute!(tx, REQUEST, Uuid::new_v4(), task, now.micros())
 }
 
 /// Forgets requests that nobody took up: for a task that no leader knew.
 pub async fn forget_requests(tx: &mut Tx, now: Moment) -> Result<(), StoreError> {
     let before = now.plus(-REQUEST_LIFE).micros();
-    run!(tx, FORGET_REQUESTS, |sql, c| query(sql).bind(before).execute(c).await.map(drop))
+    db_execute!(tx, FORGET_REQUESTS, before)
 }
 
 /// Every task that a leader has entered, with its newest run.
 pub async fn last(db: &Db) -> Result<Vec<LastRun>, StoreError> {
-    read!(db, LAST, |sql, c| query_as::<_, LastRun>(sql).fetch_all(c).await)
+    db_read!(db, LAST, |sql, c| query_as::<_, LastRun>(sql).fetch_all(c).await)
 }
 
 /// When a task did its work last.
 pub async fn last_success(db: &Db, task: Task) -> Result<Option<Moment>, StoreError> {
-    let at = read!(db, LAST_SUCCESS, |sql, c| {
+    let at = db_read!(db, LAST_SUCCESS, |sql, c| {
         query_scalar::<_, Option<i64>>(sql).bind(task.name()).fetch_optional(c).await
     })?;
     Ok(at.flatten().map(Moment::from_micros))
@@ -304,7 +291,7 @@ pub async fn last_success(db: &Db, task: Task) -> Result<Option<Moment>, StoreEr
 /// A page of the ledger, newest first.
 pub async fn page(db: &Db, filter: &RunFilter, limit: i64, offset: i64) -> Result<Vec<RunRow>, StoreError> {
     let states = filter.states();
-    read!(db, PAGE, |sql, c| {
+    db_read!(db, PAGE, |sql, c| {
         query_as::<_, RunRow>(sql).bind(&filter.task).bind(&states).bind(limit).bind(offset).fetch_all(c).await
     })
 }
@@ -312,7 +299,7 @@ pub async fn page(db: &Db, filter: &RunFilter, limit: i64, offset: i64) -> Resul
 /// How many rows there are on all pages.
 pub async fn count(db: &Db, filter: &RunFilter) -> Result<i64, StoreError> {
     let states = filter.states();
-    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(&filter.task).bind(&states).fetch_one(c).await)
+    db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(&filter.task).bind(&states).fetch_one(c).await)
 }
 
 impl RunFilter {
@@ -326,19 +313,17 @@ impl RunFilter {
 
 /// What was asked for and not yet taken up, oldest first.
 pub async fn requests(db: &Db) -> Result<Vec<Request>, StoreError> {
-    read!(db, REQUESTS, |sql, c| query_as::<_, Request>(sql).fetch_all(c).await)
+    db_read!(db, REQUESTS, |sql, c| query_as::<_, Request>(sql).fetch_all(c).await)
 }
 
 /// Takes a request off the list: in the transaction that starts its run.
 pub async fn take_request(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
-    run!(tx, TAKE_REQUEST, |sql, c| query(sql).bind(id).execute(c).await.map(drop))
+    db_execute!(tx, TAKE_REQUEST, id)
 }
 
 /// Deletes at most `limit` rows of slots before `before`; returns how many.
 pub async fn prune(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
-    run!(tx, PRUNE, |sql, c| {
-        query(sql).bind(before.micros()).bind(limit).execute(c).await.map(|done| done.rows_affected())
-    })
+    db_affected!(tx, PRUNE, before.micros(), limit)
 }
 
 impl Trigger {

@@ -2,8 +2,10 @@
 
 use sqlx::query_scalar;
 
+use super::db::Db;
+use super::error::StoreError;
+use super::statement::{db_read, statements};
 use crate::domain::moment::Moment;
-use crate::store::{Db, StoreError, read, statements};
 
 statements! {
     NOW =>
@@ -13,5 +15,5 @@ statements! {
 
 /// The moment that the database has now (SQLite: the host's clock, to the millisecond).
 pub async fn now(db: &Db) -> Result<Moment, StoreError> {
-    read!(db, NOW, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await).map(Moment::from_micros)
+    db_read!(db, NOW, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await).map(Moment::from_micros)
 }

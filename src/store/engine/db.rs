@@ -8,12 +8,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::time::{Instant, sleep};
 
+use super::error::StoreError;
 use super::postgres::{Pg, PgTx};
+use super::retry::Transient;
 use super::sqlite_readers::Readers;
 use super::sqlite_write_lock::{Turn, WriteGate};
-use super::transaction::Transient;
 use crate::config::database_url::DatabaseUrl;
-use crate::store::StoreError;
 
 /// The database: one of two engines, the same functions for both. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::transaction::Transient;
+use super::retry::Transient;
 
 /// A statement that failed: its name, and the driver's own error as the source. Cheap to clone: many may have asked.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -9,11 +9,14 @@
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{SqlSafeStr, query, query_scalar};
+use sqlx::{SqlSafeStr, query_scalar};
 use tokio::time::sleep;
 
+use super::db::{Db, Engine, Tx};
+use super::error::StoreError;
+use super::retry::Transient;
+use super::statement::{db_execute, db_read, db_run, statements};
 use crate::foundation::with_sources;
-use crate::store::{Db, Engine, StoreError, Transient, Tx, read, run, statements};
 
 /// The newest migration of this program.
 pub const LATEST: i64 = MIGRATIONS.len() as i64;
@@ -105,13 +108,13 @@ async fn attempt(db: &Db, version: i64) -> Result<usize, MigrationError> {
     let migrator = migrator(db.engine(), version);
     let before = applied(&mut tx, &migrator).await?;
     if before > version {
-        let minimum = run!(&mut tx, MINIMUM, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+        let minimum = db_run!(&mut tx, MINIMUM, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
         tx.rollback().await?;
         return if minimum > version { Err(MigrationError::TooNew { minimum }) } else { Ok(0) };
     }
     if tx.engine() == Engine::Postgres && (1..version).contains(&before) {
         for statement in [NOT_LONG, HOLD, FOR_LONG] {
-            run!(&mut tx, statement, |sql, c| query(sql).execute(c).await.map(drop))?;
+            db_execute!(&mut tx, statement)?;
         }
     }
     match &mut tx {
@@ -133,12 +136,12 @@ pub async fn pending(db: &Db) -> Result<usize, MigrationError> {
 
 /// Whether nothing is pending, found out by reading alone: for a database that may not be written to.
 pub async fn is_current(db: &Db) -> Result<bool, StoreError> {
-    Ok(read!(db, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)? >= LATEST)
+    Ok(db_read!(db, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)? >= LATEST)
 }
 
 async fn begin_locked(db: &Db) -> Result<Tx, StoreError> {
     let mut tx = db.begin().await?;
-    run!(&mut tx, LOCK, |sql, c| query_scalar::<_, i32>(sql).fetch_one(c).await)?;
+    db_run!(&mut tx, LOCK, |sql, c| query_scalar::<_, i32>(sql).fetch_one(c).await)?;
     Ok(tx)
 }
 
@@ -150,7 +153,7 @@ async fn applied(tx: &mut Tx, migrator: &Migrator) -> Result<i64, MigrationError
         Tx::Lite { tx, .. } => (**tx).ensure_migrations_table(&migrator.table_name).await,
     }
     .map_err(MigrationError::Failed)?;
-    Ok(run!(tx, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?)
+    Ok(db_run!(tx, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?)
 }
 
 fn migrator(engine: Engine, up_to: i64) -> Migrator {

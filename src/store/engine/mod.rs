@@ -2,22 +2,23 @@
 
 pub(in crate::store) mod by_engine;
 pub mod clock;
-mod db;
+pub(in crate::store) mod db;
 pub(in crate::store) mod enum_columns;
-mod error;
+pub(in crate::store) mod error;
 mod id_list;
 pub(in crate::store) mod like;
 pub mod migrate;
 pub(in crate::store) mod postgres;
 mod postgres_connections;
+pub(in crate::store) mod retry;
 mod sqlite_readers;
 mod sqlite_write_lock;
-pub(crate) mod statement;
+pub(in crate::store) mod statement;
 pub(in crate::store) mod transaction;
 
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError};
 pub use id_list::IdList;
 pub use postgres::{Pg, PgTx};
+pub use retry::Transient;
 pub use statement::Statement;
-pub use transaction::Transient;

@@ -1,4 +1,4 @@
-//! SQL texts as registered constants, and the three small macros that run one body on either engine.
+//! SQL texts as registered constants, and the macros that run them on either engine.
 
 /// One SQL text with its name. Where the engines must differ, two.
 #[derive(Debug)]
@@ -17,56 +17,74 @@ pub struct Statement {
 /// expression of literals such as `concat!(…)`.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident $(= $text:expr)? $(=> pg $pg:expr, lite $lite:expr)?;)*) => {
-        $($(#[$doc])* const $name: $crate::store::Statement = $crate::store::engine::statement::statements!(
+        $($(#[$doc])* const $name: $crate::store::engine::statement::Statement = $crate::store::engine::statement::statements!(
             @one concat!(module_path!(), "::", stringify!($name)), $(= $text)? $(=> $pg, $lite)?);)*
-        pub(in crate::store) const STATEMENTS: &[$crate::store::Statement] = &[$($name),*];
+        pub(in crate::store) const STATEMENTS: &[$crate::store::engine::statement::Statement] = &[$($name),*];
     };
     (@one $name:expr, = $text:expr) => {
-        $crate::store::Statement { name: $name, pg: $text, lite: $text }
+        $crate::store::engine::statement::Statement { name: $name, pg: $text, lite: $text }
     };
     (@one $name:expr, => $pg:expr, $lite:expr) => {
-        $crate::store::Statement { name: $name, pg: $pg, lite: $lite }
+        $crate::store::engine::statement::Statement { name: $name, pg: $pg, lite: $lite }
     };
 }
 
-/// Runs a body against whichever read pool is live: `read!(db, STATEMENT, |sql, c| query(sql).fetch_one(c).await)`.
-/// A failure carries the statement's name.
-macro_rules! read {
+/// Reads outside a transaction: `db_read!(db, STATEMENT, |sql, c| query(sql).fetch_one(c).await)`. The body is compiled
+/// for each engine and gets that engine's text and connection. An error carries the statement's name.
+macro_rules! db_read {
     ($db:expr, $statement:expr, |$sql:ident, $c:ident| $body:expr) => {{
         let statement = $statement;
-        // rustfmt breaks a long body into a block of one expression.
-        #[allow(unused_braces)]
+        #[allow(unused_braces, reason = "rustfmt wraps a long body in a block")]
         let result = match $db {
-            $crate::store::Db::Pg(pool) => {
+            $crate::store::engine::db::Db::Pg(pool) => {
                 let ($sql, $c) = (statement.pg, pool);
                 $body
             }
-            $crate::store::Db::Lite(lite) => {
+            $crate::store::engine::db::Db::Lite(lite) => {
                 let ($sql, $c) = (statement.lite, &lite.read);
                 $body
             }
         };
-        result.map_err(|source| $crate::store::StoreError::new(statement.name, source))
+        result.map_err(|source| $crate::store::engine::error::StoreError::new(statement.name, source))
     }};
 }
 
-/// The same inside a transaction (`&mut Tx`).
-macro_rules! run {
+/// Runs a statement that returns rows inside a transaction (`&mut Tx`); otherwise like [`db_read`].
+macro_rules! db_run {
     ($tx:expr, $statement:expr, |$sql:ident, $c:ident| $body:expr) => {{
         let statement = $statement;
-        #[allow(unused_braces)]
-        let result = match $tx {
-            $crate::store::Tx::Pg(tx) => {
+        // Also coerces `&mut FencedTx`.
+        let tx: &mut $crate::store::engine::db::Tx = $tx;
+        #[allow(unused_braces, reason = "rustfmt wraps a long body in a block")]
+        let result = match tx {
+            $crate::store::engine::db::Tx::Pg(tx) => {
                 let ($sql, $c) = (statement.pg, &mut *tx);
                 $body
             }
-            $crate::store::Tx::Lite { tx, .. } => {
+            $crate::store::engine::db::Tx::Lite { tx, .. } => {
                 let ($sql, $c) = (statement.lite, &mut **tx);
                 $body
             }
         };
-        result.map_err(|source| $crate::store::StoreError::new(statement.name, source))
+        result.map_err(|source| $crate::store::engine::error::StoreError::new(statement.name, source))
     }};
+}
+
+/// Executes a statement inside a transaction with these binds, `$1` first, and returns the number of rows affected:
+/// `db_affected!(tx, STATEMENT, id, name)`.
+macro_rules! db_affected {
+    ($tx:expr, $statement:expr $(, $bind:expr)* $(,)?) => {
+        $crate::store::engine::statement::db_run!($tx, $statement, |sql, c| {
+            sqlx::query(sql)$(.bind($bind))*.execute(c).await.map(|done| done.rows_affected())
+        })
+    };
+}
+
+/// Executes a statement like [`db_affected`] and drops the number of rows.
+macro_rules! db_execute {
+    ($tx:expr, $statement:expr $(, $bind:expr)* $(,)?) => {
+        $crate::store::engine::statement::db_affected!($tx, $statement $(, $bind)*).map(drop)
+    };
 }
 
 /// A struct that is read from a row by the names of its fields, on either engine. (sqlx's derive would do the same,
@@ -108,4 +126,4 @@ macro_rules! row_in_order {
     };
 }
 
-pub(crate) use {read, row, row_in_order, run, statements};
+pub(in crate::store) use {db_affected, db_execute, db_read, db_run, row, row_in_order, statements};

@@ -6,7 +6,8 @@ use crate::domain::ids::{InboundId, NodeId, ServiceId};
 use crate::domain::inbound::Inbound;
 use crate::domain::node::ConnectionBackend;
 use crate::store::engine::like::containing;
-use crate::store::{Db, IdList, StoreError, read, row, statements};
+use crate::store::engine::statement::{db_read, row, statements};
+use crate::store::engine::{Db, IdList, StoreError};
 
 /// The columns of an inbound with its node and services, then what else is asked for.
 macro_rules! select {
@@ -92,13 +93,13 @@ row! {
 
 /// One inbound.
 pub async fn by_id(db: &Db, id: InboundId) -> Result<Option<InboundView>, StoreError> {
-    read!(db, BY_ID, |sql, c| query_as::<_, InboundRow>(sql).bind(id.0).fetch_optional(c).await)
+    db_read!(db, BY_ID, |sql, c| query_as::<_, InboundRow>(sql).bind(id.0).fetch_optional(c).await)
         .map(|row| row.map(InboundView::from))
 }
 
 /// Those with a tag that contains `tag`, in any case, with `%` and `_` as wildcards, in the order of their ids.
 pub async fn page(db: &Db, tag: &str, limit: i64, offset: i64) -> Result<Vec<InboundView>, StoreError> {
-    read!(db, PAGE, |sql, c| query_as::<_, InboundRow>(sql)
+    db_read!(db, PAGE, |sql, c| query_as::<_, InboundRow>(sql)
         .bind(containing(tag))
         .bind(limit)
         .bind(offset)
@@ -109,7 +110,7 @@ pub async fn page(db: &Db, tag: &str, limit: i64, offset: i64) -> Result<Vec<Inb
 
 /// How many have a tag that contains `tag`.
 pub async fn count(db: &Db, tag: &str) -> Result<i64, StoreError> {
-    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(tag)).fetch_one(c).await)
+    db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(tag)).fetch_one(c).await)
 }
 
 /// Those that a service gives, in the order of their ids.
@@ -119,7 +120,7 @@ pub async fn page_of_service(
     limit: i64,
     offset: i64,
 ) -> Result<Vec<InboundView>, StoreError> {
-    read!(db, PAGE_OF_SERVICE, |sql, c| query_as::<_, InboundRow>(sql)
+    db_read!(db, PAGE_OF_SERVICE, |sql, c| query_as::<_, InboundRow>(sql)
         .bind(service.0)
         .bind(limit)
         .bind(offset)
@@ -130,12 +131,12 @@ pub async fn page_of_service(
 
 /// How many a service gives.
 pub async fn count_of_service(db: &Db, service: ServiceId) -> Result<i64, StoreError> {
-    read!(db, COUNT_OF_SERVICE, |sql, c| query_scalar::<_, i64>(sql).bind(service.0).fetch_one(c).await)
+    db_read!(db, COUNT_OF_SERVICE, |sql, c| query_scalar::<_, i64>(sql).bind(service.0).fetch_one(c).await)
 }
 
 /// Whether an inbound is there.
 pub async fn exists(db: &Db, id: InboundId) -> Result<bool, StoreError> {
-    read!(db, EXISTS, |sql, c| query_scalar::<_, bool>(sql).bind(id.0).fetch_one(c).await)
+    db_read!(db, EXISTS, |sql, c| query_scalar::<_, bool>(sql).bind(id.0).fetch_one(c).await)
 }
 
 fn views(rows: Vec<InboundRow>) -> Vec<InboundView> {

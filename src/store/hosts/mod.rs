@@ -7,11 +7,12 @@ pub mod subscription_sources;
 use std::collections::{HashMap, HashSet};
 
 use sqlx::types::Json;
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 
-use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::host::{Host, HostSpec};
 use crate::domain::ids::{HostId, InboundId, ServiceId};
+use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 
 /// The columns of a host with its services and its inbound's protocol, then what else is asked for.
 macro_rules! select {
@@ -95,19 +96,19 @@ row! {
 
 /// One host.
 pub async fn by_id(db: &Db, id: HostId) -> Result<Option<HostView>, StoreError> {
-    let row = read!(db, BY_ID, |sql, c| query_as::<_, HostRow>(sql).bind(id.0).fetch_optional(c).await)?;
+    let row = db_read!(db, BY_ID, |sql, c| query_as::<_, HostRow>(sql).bind(id.0).fetch_optional(c).await)?;
     Ok(complete(db, row).await?.pop())
 }
 
 /// Hosts in the order of their ids.
 pub async fn page(db: &Db, limit: i64, offset: i64) -> Result<Vec<HostView>, StoreError> {
-    let rows = read!(db, PAGE, |sql, c| query_as::<_, HostRow>(sql).bind(limit).bind(offset).fetch_all(c).await)?;
+    let rows = db_read!(db, PAGE, |sql, c| query_as::<_, HostRow>(sql).bind(limit).bind(offset).fetch_all(c).await)?;
     complete(db, rows).await
 }
 
 /// How many there are.
 pub async fn count(db: &Db) -> Result<i64, StoreError> {
-    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
+    db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
 }
 
 /// An inbound's hosts in the order of their ids.
@@ -117,7 +118,7 @@ pub async fn page_of_inbound(
     limit: i64,
     offset: i64,
 ) -> Result<Vec<HostView>, StoreError> {
-    let rows = read!(db, PAGE_OF_INBOUND, |sql, c| query_as::<_, HostRow>(sql)
+    let rows = db_read!(db, PAGE_OF_INBOUND, |sql, c| query_as::<_, HostRow>(sql)
         .bind(inbound.0)
         .bind(limit)
         .bind(offset)
@@ -128,7 +129,7 @@ pub async fn page_of_inbound(
 
 /// How many an inbound has.
 pub async fn count_of_inbound(db: &Db, inbound: InboundId) -> Result<i64, StoreError> {
-    read!(db, COUNT_OF_INBOUND, |sql, c| query_scalar::<_, i64>(sql).bind(inbound.0).fetch_one(c).await)
+    db_read!(db, COUNT_OF_INBOUND, |sql, c| query_scalar::<_, i64>(sql).bind(inbound.0).fetch_one(c).await)
 }
 
 /// Makes a host; its id is given here. Services and chained hosts that are not there are left out, and one that comes
@@ -137,7 +138,7 @@ pub async fn insert(tx: &mut Tx, host: &Host) -> Result<Option<HostId>, StoreErr
     let Host { is_disabled, universal, weight, .. } = *host;
     let spec = Json(&host.spec);
     let id = match host.inbound_id {
-        Some(inbound) => run!(tx, INSERT_BOUND, |sql, c| query_scalar::<_, i64>(sql)
+        Some(inbound) => db_run!(tx, INSERT_BOUND, |sql, c| query_scalar::<_, i64>(sql)
             .bind(inbound.0)
             .bind(is_disabled)
             .bind(universal)
@@ -145,7 +146,7 @@ pub async fn insert(tx: &mut Tx, host: &Host) -> Result<Option<HostId>, StoreErr
             .bind(spec)
             .fetch_optional(c)
             .await)?,
-        None => run!(tx, INSERT_UNBOUND, |sql, c| query_scalar::<_, i64>(sql)
+        None => db_run!(tx, INSERT_UNBOUND, |sql, c| query_scalar::<_, i64>(sql)
             .bind(is_disabled)
             .bind(universal)
             .bind(weight)
@@ -162,18 +163,11 @@ pub async fn insert(tx: &mut Tx, host: &Host) -> Result<Option<HostId>, StoreErr
 /// Writes a host anew, all but the inbound that it shows. False: there is no such host.
 pub async fn update(tx: &mut Tx, host: &Host) -> Result<bool, StoreError> {
     let id = host.id.0;
-    let found = run!(tx, UPDATE, |sql, c| query(sql)
-        .bind(id)
-        .bind(host.is_disabled)
-        .bind(host.universal)
-        .bind(host.weight)
-        .bind(Json(&host.spec))
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected() > 0))?;
+    let found = db_affected!(tx, UPDATE, id, host.is_disabled, host.universal, host.weight, Json(&host.spec))
+        .map(|rows| rows > 0)?;
     if found {
-        run!(tx, CLEAR_SERVICES, |sql, c| query(sql).bind(id).execute(c).await.map(drop))?;
-        run!(tx, CLEAR_CHAIN, |sql, c| query(sql).bind(id).execute(c).await.map(drop))?;
+        db_execute!(tx, CLEAR_SERVICES, id)?;
+        db_execute!(tx, CLEAR_CHAIN, id)?;
         add_services(tx, host.id, &host.service_ids).await?;
         add_chain(tx, host.id, &host.chain_ids).await?;
     }
@@ -182,7 +176,7 @@ pub async fn update(tx: &mut Tx, host: &Host) -> Result<bool, StoreError> {
 
 /// Removes a host, also from the chains of others. False: there is no such host.
 pub async fn delete(tx: &mut Tx, id: HostId) -> Result<bool, StoreError> {
-    run!(tx, DELETE, |sql, c| query(sql).bind(id.0).execute(c).await.map(|done| done.rows_affected() > 0))
+    db_affected!(tx, DELETE, id.0).map(|rows| rows > 0)
 }
 
 async fn add_services(tx: &mut Tx, host: HostId, services: &[ServiceId]) -> Result<(), StoreError> {
@@ -190,7 +184,7 @@ async fn add_services(tx: &mut Tx, host: HostId, services: &[ServiceId]) -> Resu
         return Ok(());
     }
     let services = IdList::new(services.iter().map(|service| service.0));
-    run!(tx, ADD_SERVICES, |sql, c| query(sql).bind(host.0).bind(services).execute(c).await.map(drop))
+    db_execute!(tx, ADD_SERVICES, host.0, services)
 }
 
 async fn add_chain(tx: &mut Tx, host: HostId, chain: &[HostId]) -> Result<(), StoreError> {
@@ -201,7 +195,7 @@ async fn add_chain(tx: &mut Tx, host: HostId, chain: &[HostId]) -> Result<(), St
     let mut seen = HashSet::new();
     let links: Vec<i64> = chain.iter().map(|next| next.0).filter(|next| seen.insert(*next)).collect();
     let links = serde_json::Value::from(links).to_string();
-    run!(tx, ADD_CHAIN, |sql, c| query(sql).bind(host.0).bind(links).execute(c).await.map(drop))
+    db_execute!(tx, ADD_CHAIN, host.0, links)
 }
 
 /// Hosts with their chains.
@@ -212,7 +206,7 @@ async fn complete(db: &Db, rows: impl IntoIterator<Item = HostRow>) -> Result<Ve
     }
     let ids = IdList::new(hosts.iter().map(|view| view.host.id.0));
     let mut chains: HashMap<i64, Vec<HostId>> = HashMap::new();
-    for (host, next) in read!(db, CHAINS, |sql, c| query_as::<_, (i64, i64)>(sql).bind(ids).fetch_all(c).await)? {
+    for (host, next) in db_read!(db, CHAINS, |sql, c| query_as::<_, (i64, i64)>(sql).bind(ids).fetch_all(c).await)? {
         chains.entry(host).or_default().push(HostId(next));
     }
     for HostView { host, .. } in &mut hosts {

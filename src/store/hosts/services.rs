@@ -1,11 +1,13 @@
 //! `services` and their inbounds.
 
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 
 use crate::domain::ids::{AdminId, InboundId, ServiceId, UserId};
 use crate::domain::service::Service;
 use crate::store::engine::like::containing;
-use crate::store::{Db, IdList, StoreError, Tx, read, row, run, statements, users};
+use crate::store::engine::statement::{db_execute, db_read, db_run, row, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
+use crate::store::users;
 
 /// Which services are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,15 +131,18 @@ impl Scope {
 
 /// One service.
 pub async fn by_id(db: &Db, id: ServiceId) -> Result<Option<Service>, StoreError> {
-    let row =
-        read!(db, BY_ID, |sql, c| query_as::<_, ServiceRow>(sql).bind(id.0).bind(FIRST_USERS).fetch_optional(c).await)?;
+    let row = db_read!(db, BY_ID, |sql, c| query_as::<_, ServiceRow>(sql)
+        .bind(id.0)
+        .bind(FIRST_USERS)
+        .fetch_optional(c)
+        .await)?;
     Ok(row.map(Service::from))
 }
 
 /// Services by id. `contains` is a part of the name in any case, `%` and `_` being wildcards; empty: all.
 pub async fn page(db: &Db, scope: Scope, contains: &str, limit: i64, offset: i64) -> Result<Vec<Service>, StoreError> {
     let (admin, user) = scope.binds();
-    let rows = read!(db, PAGE, |sql, c| {
+    let rows = db_read!(db, PAGE, |sql, c| {
         let page = query_as::<_, ServiceRow>(sql).bind(admin).bind(user).bind(containing(contains));
         page.bind(limit).bind(offset).bind(FIRST_USERS).fetch_all(c).await
     })?;
@@ -152,7 +157,7 @@ pub async fn users_after(
     after: UserId,
     limit: i64,
 ) -> Result<(IdList, Option<UserId>), StoreError> {
-    let found = read!(db, USERS_AFTER, |sql, c| {
+    let found = db_read!(db, USERS_AFTER, |sql, c| {
         query_scalar::<_, IdList>(sql).bind(id.0).bind(after.0).bind(limit).fetch_one(c).await
     })?;
     let Some(last) = found.as_slice().last().copied() else { return Ok((found, None)) };
@@ -164,50 +169,50 @@ pub async fn users_after(
 /// How many services `page` would give without its limit.
 pub async fn count(db: &Db, scope: Scope, contains: &str) -> Result<i64, StoreError> {
     let (admin, user) = scope.binds();
-    read!(db, COUNT, |sql, c| {
+    db_read!(db, COUNT, |sql, c| {
         query_scalar::<_, i64>(sql).bind(admin).bind(user).bind(containing(contains)).fetch_one(c).await
     })
 }
 
 /// Adds a service without inbounds.
 pub async fn insert(tx: &mut Tx, name: Option<&str>) -> Result<ServiceId, StoreError> {
-    run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql).bind(name).fetch_one(c).await).map(ServiceId)
+    db_run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql).bind(name).fetch_one(c).await).map(ServiceId)
 }
 
 /// Locks a service until the end of the transaction. False: there is none.
 pub async fn lock(tx: &mut Tx, id: ServiceId) -> Result<bool, StoreError> {
-    run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).fetch_optional(c).await).map(|id| id.is_some())
+    db_run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).fetch_optional(c).await).map(|id| id.is_some())
 }
 
 /// Gives a service another name.
 pub async fn rename(tx: &mut Tx, id: ServiceId, name: &str) -> Result<(), StoreError> {
-    run!(tx, RENAME, |sql, c| query(sql).bind(id.0).bind(name).execute(c).await.map(drop))
+    db_execute!(tx, RENAME, id.0, name)
 }
 
 /// The inbounds of a service.
 pub async fn inbounds(tx: &mut Tx, id: ServiceId) -> Result<IdList, StoreError> {
-    run!(tx, INBOUNDS, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).fetch_all(c).await).map(IdList::new)
+    db_run!(tx, INBOUNDS, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).fetch_all(c).await).map(IdList::new)
 }
 
 /// Gives a service exactly those of the inbounds that exist.
 pub async fn set_inbounds(tx: &mut Tx, id: ServiceId, inbounds: IdList) -> Result<(), StoreError> {
-    run!(tx, CLEAR_INBOUNDS, |sql, c| query(sql).bind(id.0).execute(c).await.map(drop))?;
-    run!(tx, ADD_INBOUNDS, |sql, c| query(sql).bind(id.0).bind(inbounds).execute(c).await.map(drop))
+    db_execute!(tx, CLEAR_INBOUNDS, id.0)?;
+    db_execute!(tx, ADD_INBOUNDS, id.0, inbounds)
 }
 
 /// The user of the service that comes after so many others, if it has so many.
 pub async fn user_after(tx: &mut Tx, id: ServiceId, others: i64) -> Result<Option<UserId>, StoreError> {
     let user =
-        run!(tx, USER_AFTER, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).bind(others).fetch_optional(c).await)?;
+        db_run!(tx, USER_AFTER, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).bind(others).fetch_optional(c).await)?;
     Ok(user.map(UserId))
 }
 
 /// Takes a service from its users up to one of them.
 pub async fn take_from_users(tx: &mut Tx, id: ServiceId, up_to: UserId) -> Result<(), StoreError> {
-    run!(tx, TAKE_FROM_USERS, |sql, c| query(sql).bind(id.0).bind(up_to.0).execute(c).await.map(drop))
+    db_execute!(tx, TAKE_FROM_USERS, id.0, up_to.0)
 }
 
 /// Deletes a service, and with it that admins, users and hosts have it.
 pub async fn delete(tx: &mut Tx, id: ServiceId) -> Result<(), StoreError> {
-    run!(tx, DELETE, |sql, c| query(sql).bind(id.0).execute(c).await.map(drop))
+    db_execute!(tx, DELETE, id.0)
 }

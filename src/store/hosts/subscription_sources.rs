@@ -6,7 +6,8 @@ use sqlx::types::Json;
 use crate::domain::host::{Host, HostSpec};
 use crate::domain::ids::{HostId, InboundId, NodeId, ServiceId};
 use crate::domain::inbound::Inbound;
-use crate::store::{Db, IdList, StoreError, Tx, read, row, run, statements};
+use crate::store::engine::statement::{db_read, db_run, row, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 use crate::subscription::catalogue;
 
 /// All hosts, with two lists as each engine writes them: the services that give a host (its inbound's when bound, else
@@ -61,13 +62,13 @@ row! {
 
 /// All hosts, disabled ones too: others may be chained to them.
 pub async fn hosts(db: &Db) -> Result<Vec<catalogue::HostRow>, StoreError> {
-    read!(db, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
+    db_read!(db, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
         .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())
 }
 
 /// The same as a transaction sees them.
 pub async fn hosts_within(tx: &mut Tx) -> Result<Vec<catalogue::HostRow>, StoreError> {
-    run!(tx, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
+    db_run!(tx, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
         .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())
 }
 

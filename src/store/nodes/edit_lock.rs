@@ -1,11 +1,11 @@
 //! `node_edit`: who is changing the configuration of a node's engine. One at a time, on whichever host.
 
-use sqlx::query;
 use uuid::Uuid;
 
 use crate::domain::ids::NodeId;
 use crate::store::engine::clock;
-use crate::store::{Db, StoreError, run, statements};
+use crate::store::engine::statement::{db_affected, db_execute, statements};
+use crate::store::engine::{Db, StoreError};
 
 statements! {
     TAKE = "INSERT INTO node_edit (node_id, holder, held_until) VALUES ($1, $2, $4)
@@ -18,10 +18,8 @@ statements! {
 pub async fn take(db: &Db, node: NodeId, holder: Uuid, micros: i64) -> Result<bool, StoreError> {
     let now = clock::now(db).await?;
     db.transaction("take node edit lock", async |tx| {
-        let taken = run!(tx, TAKE, |sql, c| {
-            let query = query(sql).bind(node.0).bind(holder).bind(now.micros()).bind(now.plus(micros).micros());
-            query.execute(c).await.map(|done| done.rows_affected() > 0)
-        })?;
+        let taken =
+            db_affected!(tx, TAKE, node.0, holder, now.micros(), now.plus(micros).micros()).map(|rows| rows > 0)?;
         Ok(taken)
     })
     .await
@@ -30,7 +28,7 @@ pub async fn take(db: &Db, node: NodeId, holder: Uuid, micros: i64) -> Result<bo
 /// Gives it back, if it is still held.
 pub async fn give_back(db: &Db, node: NodeId, holder: Uuid) -> Result<(), StoreError> {
     db.transaction("release node edit lock", async |tx| {
-        run!(tx, GIVE_BACK, |sql, c| query(sql).bind(node.0).bind(holder).execute(c).await.map(drop))?;
+        db_execute!(tx, GIVE_BACK, node.0, holder)?;
         Ok(())
     })
     .await

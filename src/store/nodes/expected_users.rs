@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use sqlx::{query_as, query_scalar};
 
 use crate::domain::ids::{NodeId, ServiceId, UserId};
-use crate::store::{Db, IdList, StoreError, read, row, statements};
+use crate::store::engine::statement::{db_read, row, statements};
+use crate::store::engine::{Db, IdList, StoreError};
 
 /// Users that nodes should serve: switched on, told to the nodes, not removed. The same words in both statements.
 macro_rules! live {
@@ -101,7 +102,7 @@ impl NodeUser {
 
 /// The inbounds of all services.
 pub async fn service_tags(db: &Db) -> Result<ServiceTags, StoreError> {
-    let lines = read!(db, TAGS, |sql, c| query_as::<_, TagLine>(sql).fetch_all(c).await)?;
+    let lines = db_read!(db, TAGS, |sql, c| query_as::<_, TagLine>(sql).fetch_all(c).await)?;
     let mut tags = ServiceTags::default();
     for line in lines {
         tags.0.entry((ServiceId(line.service_id), NodeId(line.node_id))).or_default().push(line.tag);
@@ -111,18 +112,18 @@ pub async fn service_tags(db: &Db) -> Result<ServiceTags, StoreError> {
 
 /// The newest user, live or not; 0: there is none.
 pub async fn newest(db: &Db) -> Result<UserId, StoreError> {
-    read!(db, NEWEST, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await).map(UserId)
+    db_read!(db, NEWEST, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await).map(UserId)
 }
 
 /// The next users after `after` that nodes should serve, at most `limit` of them. Fewer means that these were the last.
 pub async fn live_page(db: &Db, after: UserId, limit: usize) -> Result<Vec<NodeUser>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    read!(db, LIVE_PAGE, |sql, c| query_as::<_, Line>(sql).bind(after.0).bind(limit).fetch_all(c).await).map(fold)
+    db_read!(db, LIVE_PAGE, |sql, c| query_as::<_, Line>(sql).bind(after.0).bind(limit).fetch_all(c).await).map(fold)
 }
 
 /// The named users, live or not; those whose row is gone are missing.
 pub async fn chosen(db: &Db, users: &IdList) -> Result<Vec<NodeUser>, StoreError> {
-    read!(db, CHOSEN, |sql, c| query_as::<_, Line>(sql).bind(users.clone()).fetch_all(c).await).map(fold)
+    db_read!(db, CHOSEN, |sql, c| query_as::<_, Line>(sql).bind(users.clone()).fetch_all(c).await).map(fold)
 }
 
 /// One user from the lines of its services.

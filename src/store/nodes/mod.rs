@@ -7,15 +7,16 @@ pub mod tls_material;
 
 use std::collections::HashMap;
 
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
-use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::ids::{InboundId, NodeId};
 use crate::domain::moment::Moment;
 use crate::domain::node::{Backend, ConnectionBackend, Node, NodeStatus};
 use crate::domain::node_edit::NewNode;
 use crate::store::engine::like::containing;
+use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 
 /// The columns of a node's row, then what else is asked for.
 macro_rules! select {
@@ -137,14 +138,14 @@ impl From<NodeRow> for Node {
 
 /// One node.
 pub async fn by_id(db: &Db, id: NodeId) -> Result<Option<Node>, StoreError> {
-    let row = read!(db, BY_ID, |sql, c| query_as::<_, NodeRow>(sql).bind(id.0).fetch_optional(c).await)?;
+    let row = db_read!(db, BY_ID, |sql, c| query_as::<_, NodeRow>(sql).bind(id.0).fetch_optional(c).await)?;
     Ok(complete(db, row).await?.pop())
 }
 
 /// Those of a list that a filter shows, in the order of their ids.
 pub async fn page(db: &Db, filter: &NodeFilter, limit: i64, offset: i64) -> Result<Vec<Node>, StoreError> {
     let [first, second, third] = filter.statuses();
-    let rows = read!(db, PAGE, |sql, c| query_as::<_, NodeRow>(sql)
+    let rows = db_read!(db, PAGE, |sql, c| query_as::<_, NodeRow>(sql)
         .bind(containing(&filter.name))
         .bind(first)
         .bind(second)
@@ -159,7 +160,7 @@ pub async fn page(db: &Db, filter: &NodeFilter, limit: i64, offset: i64) -> Resu
 /// How many a filter shows.
 pub async fn count(db: &Db, filter: &NodeFilter) -> Result<i64, StoreError> {
     let [first, second, third] = filter.statuses();
-    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql)
+    db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql)
         .bind(containing(&filter.name))
         .bind(first)
         .bind(second)
@@ -171,13 +172,13 @@ pub async fn count(db: &Db, filter: &NodeFilter) -> Result<i64, StoreError> {
 /// One node without its engines, held until the transaction ends, so that two admins' changes to
 /// different fields both stay.
 pub async fn lock(tx: &mut Tx, id: NodeId) -> Result<Option<Node>, StoreError> {
-    run!(tx, LOCK_BY_ID, |sql, c| query_as::<_, NodeRow>(sql).bind(id.0).fetch_optional(c).await)
+    db_run!(tx, LOCK_BY_ID, |sql, c| query_as::<_, NodeRow>(sql).bind(id.0).fetch_optional(c).await)
         .map(|row| row.map(Node::from))
 }
 
 /// Makes a node. A name, or an address with its port, that is taken is a [`Fault::Unique`](super::Fault).
 pub async fn insert(tx: &mut Tx, node: &NewNode, now: Moment) -> Result<NodeId, StoreError> {
-    run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
+    db_run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
         .bind(&node.name)
         .bind(&node.address)
         .bind(node.port)
@@ -192,38 +193,38 @@ pub async fn insert(tx: &mut Tx, node: &NewNode, now: Moment) -> Result<NodeId, 
 
 /// Writes what an admin may change, and asks for a new connection with a full sync.
 pub async fn update(tx: &mut Tx, node: &Node, now: Moment) -> Result<(), StoreError> {
-    run!(tx, UPDATE, |sql, c| query(sql)
-        .bind(node.id.0)
-        .bind(&node.name)
-        .bind(&node.address)
-        .bind(node.port)
-        .bind(node.connection_backend)
-        .bind(node.usage_coefficient)
-        .bind(node.status)
-        .bind(&node.message)
-        .bind(&node.xray_version)
-        .bind(now.micros())
-        .bind(Uuid::now_v7())
-        .execute(c)
-        .await
-        .map(drop))
+    db_execute!(
+        tx,
+        UPDATE,
+        node.id.0,
+        &node.name,
+        &node.address,
+        node.port,
+        node.connection_backend,
+        node.usage_coefficient,
+        node.status,
+        &node.message,
+        &node.xray_version,
+        now.micros(),
+        Uuid::now_v7()
+    )
 }
 
 /// Asks for a full sync. False: there is no such node.
 pub async fn request_sync(tx: &mut Tx, id: NodeId) -> Result<bool, StoreError> {
     let request = Uuid::now_v7();
-    run!(tx, RESYNC, |sql, c| query(sql).bind(id.0).bind(request).execute(c).await.map(|done| done.rows_affected() > 0))
+    db_affected!(tx, RESYNC, id.0, request).map(|rows| rows > 0)
 }
 
 /// Forgets the pinned certificate and asks for a new connection with a full sync. False: there is no such node.
 pub async fn forget_pin(tx: &mut Tx, id: NodeId) -> Result<bool, StoreError> {
     let request = Uuid::now_v7();
-    run!(tx, REPIN, |sql, c| query(sql).bind(id.0).bind(request).execute(c).await.map(|done| done.rows_affected() > 0))
+    db_affected!(tx, REPIN, id.0, request).map(|rows| rows > 0)
 }
 
 /// Removes a node with its engines, its inbounds and their hosts. False: there is no such node.
 pub async fn delete(tx: &mut Tx, id: NodeId) -> Result<bool, StoreError> {
-    run!(tx, DELETE, |sql, c| query(sql).bind(id.0).execute(c).await.map(|done| done.rows_affected() > 0))
+    db_affected!(tx, DELETE, id.0).map(|rows| rows > 0)
 }
 
 /// Nodes with their engines.
@@ -234,7 +235,7 @@ async fn complete(db: &Db, rows: impl IntoIterator<Item = NodeRow>) -> Result<Ve
     }
     let ids = IdList::new(nodes.iter().map(|node| node.id.0));
     let mut backends: HashMap<i64, Vec<Backend>> = HashMap::new();
-    for row in read!(db, BACKENDS, |sql, c| query_as::<_, BackendRow>(sql).bind(ids).fetch_all(c).await)? {
+    for row in db_read!(db, BACKENDS, |sql, c| query_as::<_, BackendRow>(sql).bind(ids).fetch_all(c).await)? {
         let BackendRow { node_id, name, backend_type, version, running } = row;
         backends.entry(node_id).or_default().push(Backend { name, backend_type, version, running });
     }

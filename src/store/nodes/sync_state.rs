@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::node::NodeStatus;
-use crate::store::{Db, Fence, FenceError, StoreError, Tx, read, row, run, statements};
+use crate::store::cluster::{Fence, FenceError};
+use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
+use crate::store::engine::{Db, StoreError, Tx};
 
 /// The columns of a [`NodeRow`].
 macro_rules! columns {
@@ -157,12 +159,12 @@ pub struct Health {
 
 /// All nodes, by id.
 pub async fn nodes(db: &Db) -> Result<Vec<NodeRow>, StoreError> {
-    read!(db, NODES, |sql, c| query_as::<_, NodeRow>(sql).fetch_all(c).await)
+    db_read!(db, NODES, |sql, c| query_as::<_, NodeRow>(sql).fetch_all(c).await)
 }
 
 /// One node.
 pub async fn node(db: &Db, node: NodeId) -> Result<Option<NodeRow>, StoreError> {
-    read!(db, NODE, |sql, c| query_as::<_, NodeRow>(sql).bind(node.0).fetch_optional(c).await)
+    db_read!(db, NODE, |sql, c| query_as::<_, NodeRow>(sql).bind(node.0).fetch_optional(c).await)
 }
 
 /// Writes how nodes are (in the order of their ids); a node that was switched off meanwhile stays off.
@@ -170,14 +172,7 @@ pub async fn set_health(fence: &Fence, news: &[(NodeId, Health)], now: Moment) -
     fence
         .transaction("set node health", async |tx| {
             for (node, health) in news {
-                run!(&mut **tx, SET_HEALTH, |sql, c| query(sql)
-                    .bind(node.0)
-                    .bind(health.status.word())
-                    .bind(&health.message)
-                    .bind(now.micros())
-                    .execute(c)
-                    .await
-                    .map(drop))?;
+                db_execute!(tx, SET_HEALTH, node.0, health.status.word(), &health.message, now.micros())?;
             }
             Ok(())
         })
@@ -195,7 +190,7 @@ pub async fn begin_sync(
 ) -> Result<Option<KeyClock>, FenceError> {
     fence
         .transaction("begin full sync", async |tx| {
-            let synced = run!(&mut **tx, BEGIN_SYNC, |sql, c| {
+            let synced = db_run!(tx, BEGIN_SYNC, |sql, c| {
                 query_scalar::<_, i64>(sql).bind(node.0).bind(lacks).fetch_optional(c).await
             })?;
             let Some(synced) = synced else { return Ok(None) };
@@ -204,7 +199,7 @@ pub async fn begin_sync(
             }
             write_backends(tx, node, &offer.backends).await?;
             write_inbounds(tx, node, &offer.inbounds).await?;
-            let now = run!(&mut **tx, KEY_CLOCK, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+            let now = db_run!(tx, KEY_CLOCK, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
             Ok(Some(KeyClock { synced, now }))
         })
         .await
@@ -223,13 +218,7 @@ pub async fn pin(db: &Db, node: NodeId, seen: &FirstSeen) -> Result<(), StoreErr
 pub async fn end_sync(fence: &Fence, node: NodeId, key_seq: i64, now: Moment) -> Result<(), FenceError> {
     fence
         .transaction("end full sync", async |tx| {
-            run!(&mut **tx, END_SYNC, |sql, c| query(sql)
-                .bind(node.0)
-                .bind(key_seq)
-                .bind(now.micros())
-                .execute(c)
-                .await
-                .map(drop))?;
+            db_execute!(tx, END_SYNC, node.0, key_seq, now.micros())?;
             Ok(())
         })
         .await
@@ -241,7 +230,7 @@ pub async fn out_of_step(fence: &Fence, nodes: &[NodeId]) -> Result<(), FenceErr
     fence
         .transaction("mark nodes out of step", async |tx| {
             for node in nodes {
-                run!(&mut **tx, OUT_OF_STEP, |sql, c| query(sql).bind(node.0).execute(c).await.map(drop))?;
+                db_execute!(tx, OUT_OF_STEP, node.0)?;
             }
             Ok(())
         })
@@ -252,50 +241,32 @@ pub async fn out_of_step(fence: &Fence, nodes: &[NodeId]) -> Result<(), FenceErr
 /// is said by who does not lead any more.
 pub async fn mark_dirty(db: &Db, node: NodeId, renew_from: i64) -> Result<(), StoreError> {
     db.transaction("mark node dirty", async |tx| {
-        run!(tx, MARK_DIRTY, |sql, c| query(sql).bind(node.0).bind(renew_from).execute(c).await.map(drop))?;
+        db_execute!(tx, MARK_DIRTY, node.0, renew_from)?;
         Ok(())
     })
     .await
 }
 
 async fn write_pin(tx: &mut Tx, node: NodeId, seen: &FirstSeen) -> Result<(), StoreError> {
-    run!(tx, PIN, |sql, c| {
-        let query = query(sql).bind(node.0).bind(&seen.fingerprint).bind(&seen.address).bind(seen.port);
-        query.execute(c).await.map(drop)
-    })
+    db_execute!(tx, PIN, node.0, &seen.fingerprint, &seen.address, seen.port)
 }
 
 /// Asks for a full sync of healthy nodes that had none since `before`, at most `limit` of them. Returns how many.
 pub async fn request_overdue(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
-    run!(tx, REQUEST_OVERDUE, |sql, c| {
-        query(sql)
-            .bind(Uuid::now_v7())
-            .bind(before.micros())
-            .bind(limit)
-            .execute(c)
-            .await
-            .map(|done| done.rows_affected())
-    })
+    db_affected!(tx, REQUEST_OVERDUE, Uuid::now_v7(), before.micros(), limit)
 }
 
 async fn write_backends(tx: &mut Tx, node: NodeId, backends: &[OfferedBackend]) -> Result<(), StoreError> {
-    run!(tx, DROP_BACKENDS, |sql, c| query(sql).bind(node.0).execute(c).await.map(drop))?;
+    db_execute!(tx, DROP_BACKENDS, node.0)?;
     for backend in backends {
-        run!(tx, ADD_BACKEND, |sql, c| query(sql)
-            .bind(node.0)
-            .bind(&backend.name)
-            .bind(&backend.backend_type)
-            .bind(&backend.version)
-            .execute(c)
-            .await
-            .map(drop))?;
+        db_execute!(tx, ADD_BACKEND, node.0, &backend.name, &backend.backend_type, &backend.version)?;
     }
     Ok(())
 }
 
 /// New inbounds get a host of their own, known ones the node's latest config; vanished ones go with their hosts.
 async fn write_inbounds(tx: &mut Tx, node: NodeId, offered: &[OfferedInbound]) -> Result<(), StoreError> {
-    let rows = run!(tx, INBOUNDS, |sql, c| query_as::<_, InboundRow>(sql).bind(node.0).fetch_all(c).await)?;
+    let rows = db_run!(tx, INBOUNDS, |sql, c| query_as::<_, InboundRow>(sql).bind(node.0).fetch_all(c).await)?;
     let mut known: HashMap<&str, &InboundRow> = rows.iter().map(|row| (row.tag.as_str(), row)).collect();
     let mut seen = std::collections::HashSet::new();
     for inbound in offered.iter().filter(|inbound| seen.insert(inbound.tag.as_str())) {
@@ -304,24 +275,18 @@ async fn write_inbounds(tx: &mut Tx, node: NodeId, offered: &[OfferedInbound]) -
             Some(row) if row.protocol == *protocol && row.config == *config => {}
             Some(row) => {
                 let id = row.id;
-                run!(tx, SET_INBOUND, |sql, c| query(sql)
-                    .bind(id)
-                    .bind(protocol)
-                    .bind(config)
-                    .execute(c)
-                    .await
-                    .map(drop))?;
+                db_execute!(tx, SET_INBOUND, id, protocol, config)?;
             }
             None => {
-                let id = run!(tx, ADD_INBOUND, |sql, c| {
+                let id = db_run!(tx, ADD_INBOUND, |sql, c| {
                     query_scalar::<_, i64>(sql).bind(node.0).bind(tag).bind(protocol).bind(config).fetch_one(c).await
                 })?;
-                run!(tx, ADD_HOST, |sql, c| query(sql).bind(id).bind(DEFAULT_HOST).execute(c).await.map(drop))?;
+                db_execute!(tx, ADD_HOST, id, DEFAULT_HOST)?;
             }
         }
     }
     for row in rows.iter().filter(|row| known.contains_key(row.tag.as_str())) {
-        run!(tx, DROP_INBOUND, |sql, c| query(sql).bind(row.id).execute(c).await.map(drop))?;
+        db_execute!(tx, DROP_INBOUND, row.id)?;
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The panel's own certificate and key: one row, made once for the whole cluster by whoever comes first.
 
-use sqlx::{query, query_as};
+use sqlx::query_as;
 
-use crate::store::{Db, StoreError, read, row, run, statements};
+use crate::store::engine::statement::{db_execute, db_read, row, statements};
+use crate::store::engine::{Db, StoreError};
 
 statements! {
     CURRENT = "SELECT key, certificate FROM tls WHERE id = 1";
@@ -22,15 +23,12 @@ row! {
 
 /// What the cluster has, if anything yet.
 pub async fn current(db: &Db) -> Result<Option<TlsMaterial>, StoreError> {
-    read!(db, CURRENT, |sql, c| query_as::<_, TlsMaterial>(sql).fetch_optional(c).await)
+    db_read!(db, CURRENT, |sql, c| query_as::<_, TlsMaterial>(sql).fetch_optional(c).await)
 }
 
 /// Offers a certificate and returns the one that counts: this one, or another process's that was first.
 pub async fn offer(db: &Db, own: TlsMaterial) -> Result<TlsMaterial, StoreError> {
-    db.transaction("store panel certificate", async |tx| {
-        run!(tx, INSERT, |sql, c| query(sql).bind(&own.key).bind(&own.certificate).execute(c).await.map(drop))
-    })
-    .await?;
+    db.transaction("store panel certificate", async |tx| db_execute!(tx, INSERT, &own.key, &own.certificate)).await?;
     Ok(current(db).await?.unwrap_or(own))
 }
 

@@ -1,11 +1,12 @@
 //! `outbox`: what people are to be told, entered in the transaction that causes it.
 
 use serde_json::{Value, json};
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 
 use crate::domain::moment::{DAY, Moment};
 use crate::domain::notification::{Channel, DeliveryState, Destination, Notification};
-use crate::store::{Db, IdList, StoreError, Tx, read, row, run, statements};
+use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 
 statements! {
     ENTER =>
@@ -141,15 +142,13 @@ pub async fn enter(
     let list = Value::from_iter(notifications.iter().enumerate().map(entry)).to_string();
     let destination = |to: &Destination| json!({"channel": to.channel.word(), "recipient": to.recipient});
     let to = Value::from_iter(to.iter().map(destination)).to_string();
-    run!(tx, ENTER, |sql, c| {
-        query(sql).bind(list).bind(to).bind(now.micros()).execute(c).await.map(|done| done.rows_affected())
-    })
+    db_affected!(tx, ENTER, list, to, now.micros())
 }
 
 /// A page of entries, newest first.
 pub async fn page(db: &Db, filter: &Filter, offset: i64, limit: i64) -> Result<Vec<OutboxEntry>, StoreError> {
     let (channel, state) = filter.binds();
-    read!(db, PAGE, |sql, c| {
+    db_read!(db, PAGE, |sql, c| {
         query_as::<_, OutboxEntry>(sql).bind(channel).bind(state).bind(limit).bind(offset).fetch_all(c).await
     })
 }
@@ -157,17 +156,17 @@ pub async fn page(db: &Db, filter: &Filter, offset: i64, limit: i64) -> Result<V
 /// How many entries there are on all pages.
 pub async fn count(db: &Db, filter: &Filter) -> Result<i64, StoreError> {
     let (channel, state) = filter.binds();
-    read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(channel).bind(state).fetch_one(c).await)
+    db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(channel).bind(state).fetch_one(c).await)
 }
 
 /// One entry.
 pub async fn by_id(db: &Db, id: i64) -> Result<Option<OutboxEntry>, StoreError> {
-    read!(db, BY_ID, |sql, c| query_as::<_, OutboxEntry>(sql).bind(id).fetch_optional(c).await)
+    db_read!(db, BY_ID, |sql, c| query_as::<_, OutboxEntry>(sql).bind(id).fetch_optional(c).await)
 }
 
 /// What should be sent there now, the longest due first: at most one entry of each user.
 pub async fn due(db: &Db, to: &Destination, now: Moment, limit: i64) -> Result<Vec<OutboxEntry>, StoreError> {
-    read!(db, DUE, |sql, c| {
+    db_read!(db, DUE, |sql, c| {
         let query = query_as::<_, OutboxEntry>(sql).bind(to.channel.word()).bind(&to.recipient);
         query.bind(now.micros()).bind(limit).fetch_all(c).await
     })
@@ -186,7 +185,7 @@ row! {
 
 /// Everything that should be sent there now, in the order in which it happened.
 pub async fn all_due(db: &Db, to: &Destination, now: Moment, limit: i64) -> Result<Vec<Envelope>, StoreError> {
-    read!(db, ALL_DUE, |sql, c| {
+    db_read!(db, ALL_DUE, |sql, c| {
         let query = query_as::<_, Envelope>(sql).bind(to.channel.word()).bind(&to.recipient);
         query.bind(now.micros()).bind(limit).fetch_all(c).await
     })
@@ -194,12 +193,12 @@ pub async fn all_due(db: &Db, to: &Destination, now: Moment, limit: i64) -> Resu
 
 /// These entries, in the order in which it happened.
 pub async fn by_ids(db: &Db, ids: IdList) -> Result<Vec<OutboxEntry>, StoreError> {
-    read!(db, BY_IDS, |sql, c| query_as::<_, OutboxEntry>(sql).bind(ids).fetch_all(c).await)
+    db_read!(db, BY_IDS, |sql, c| query_as::<_, OutboxEntry>(sql).bind(ids).fetch_all(c).await)
 }
 
 /// Enters that these entries have arrived.
 pub async fn delivered(tx: &mut Tx, ids: IdList, now: Moment) -> Result<(), StoreError> {
-    run!(tx, DELIVERED, |sql, c| query(sql).bind(ids).bind(now.micros()).execute(c).await.map(drop))
+    db_execute!(tx, DELIVERED, ids, now.micros())
 }
 
 /// Enters that an attempt to deliver these entries failed: the next one is at `next`, unless that was the last of so
@@ -212,15 +211,12 @@ pub async fn failed(
     next: Moment,
     attempts: u32,
 ) -> Result<(), StoreError> {
-    run!(tx, FAILED, |sql, c| {
-        let query = query(sql).bind(ids).bind(error).bind(now.micros()).bind(next.micros()).bind(i64::from(attempts));
-        query.execute(c).await.map(drop)
-    })
+    db_execute!(tx, FAILED, ids, error, now.micros(), next.micros(), i64::from(attempts))
 }
 
 /// Has a entry tried again from the beginning; false when it is delivered already, or is not there.
 pub async fn try_again(tx: &mut Tx, id: i64, now: Moment) -> Result<bool, StoreError> {
-    run!(tx, TRY_AGAIN, |sql, c| {
+    db_run!(tx, TRY_AGAIN, |sql, c| {
         query_scalar::<_, i64>(sql).bind(id).bind(now.micros()).fetch_optional(c).await.map(|id| id.is_some())
     })
 }
@@ -228,8 +224,5 @@ pub async fn try_again(tx: &mut Tx, id: i64, now: Moment) -> Result<bool, StoreE
 /// Deletes up to `limit` entries that are done and need not be remembered any more, and those that have waited a month
 /// beyond that because their destination is not set up any more. Returns how many.
 pub async fn prune(tx: &mut Tx, now: Moment, limit: i64) -> Result<u64, StoreError> {
-    run!(tx, PRUNE, |sql, c| {
-        let query = query(sql).bind(now.micros()).bind(now.plus(-30 * DAY).micros()).bind(limit);
-        query.execute(c).await.map(|done| done.rows_affected())
-    })
+    db_affected!(tx, PRUNE, now.micros(), now.plus(-30 * DAY).micros(), limit)
 }

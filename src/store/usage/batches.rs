@@ -1,13 +1,14 @@
 //! Usage on its way: staged as a node reported it, then applied to totals (`usage_totals`), then folded into hours
 //! (`usage_hours`), each exactly once by the batch's state. Batches that belong together are worked on together.
 
-use sqlx::{query, query_as};
+use sqlx::query_as;
 use uuid::Uuid;
 
 use crate::domain::ids::{NodeId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::usage::{UsageReply, counted, decode_entries};
-use crate::store::{Db, Engine, StoreError, Tx, read, row, run, statements};
+use crate::store::engine::statement::{db_affected, db_read, row, statements};
+use crate::store::engine::{Db, Engine, StoreError, Tx};
 
 /// The columns of a batch that is to be worked on.
 macro_rules! columns {
@@ -135,13 +136,22 @@ pub struct Waiting {
 pub async fn stage(db: &Db, id: Uuid, reply: &UsageReply) -> Result<bool, StoreError> {
     db.transaction("stage usage", async |tx| {
         let mut staged = false;
+        let fetched_at = reply.fetched_at.micros();
         for (number, part) in (0i64..).zip(reply.parts(size(db.engine()).part)) {
-            let rows = run!(tx, STAGE, |sql, c| {
-                let query = query(sql).bind(id).bind(number).bind(reply.node.0).bind(reply.fetched_at.micros());
-                let query = query.bind(reply.coefficient).bind(part.entries).bind(part.bytes);
-                let query = query.bind(reply.fetched_at.micros()).bind(part.payload);
-                query.execute(c).await.map(|done| done.rows_affected())
-            })?;
+            let (node, coefficient) = (reply.node.0, reply.coefficient);
+            let rows = db_affected!(
+                tx,
+                STAGE,
+                id,
+                number,
+                node,
+                fetched_at,
+                coefficient,
+                part.entries,
+                part.bytes,
+                fetched_at,
+                part.payload
+            )?;
             // All parts come and go together; and a program with another part size must not stage them anew.
             if rows == 0 {
                 break;
@@ -157,14 +167,14 @@ pub async fn stage(db: &Db, id: Uuid, reply: &UsageReply) -> Result<bool, StoreE
 pub async fn oldest_staged(db: &Db) -> Result<Waiting, StoreError> {
     let size = size(db.engine());
     let rows =
-        read!(db, OLDEST_STAGED, |sql, c| { query_as::<_, BatchRow>(sql).bind(size.batches).fetch_all(c).await })?;
+        db_read!(db, OLDEST_STAGED, |sql, c| { query_as::<_, BatchRow>(sql).bind(size.batches).fetch_all(c).await })?;
     Ok(Waiting::new(rows, size))
 }
 
 /// If a batch fetched at `overdue` or before waits to be folded: all of its node and hour, however many moments.
 pub async fn oldest_applied(db: &Db, overdue: Moment) -> Result<Waiting, StoreError> {
     let size = size(db.engine());
-    let rows = read!(db, OLDEST_APPLIED, |sql, c| {
+    let rows = db_read!(db, OLDEST_APPLIED, |sql, c| {
         query_as::<_, BatchRow>(sql).bind(overdue.micros()).bind(size.batches).fetch_all(c).await
     })?;
     Ok(Waiting::new(rows, size))
@@ -172,28 +182,22 @@ pub async fn oldest_applied(db: &Db, overdue: Moment) -> Result<Waiting, StoreEr
 
 /// Sets a batch aside that can't be worked on: it stays as it is, and holds up nothing any more. False: it was already.
 pub async fn set_aside(tx: &mut Tx, key: BatchKey, trouble: &str) -> Result<bool, StoreError> {
-    run!(tx, SET_ASIDE, |sql, c| {
-        query(sql).bind(key.id).bind(key.part).bind(trouble).execute(c).await.map(|done| done.rows_affected() == 1)
-    })
+    db_affected!(tx, SET_ASIDE, key.id, key.part, trouble).map(|rows| rows == 1)
 }
 
 /// How many batches wait.
 pub async fn pending(db: &Db) -> Result<Pending, StoreError> {
-    read!(db, PENDING, |sql, c| query_as::<_, Pending>(sql).fetch_one(c).await)
+    db_read!(db, PENDING, |sql, c| query_as::<_, Pending>(sql).fetch_one(c).await)
 }
 
 /// Empties at most `limit` payloads of batches folded before `before`; returns how many.
 pub async fn drop_payloads(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
-    run!(tx, DROP_PAYLOADS, |sql, c| {
-        query(sql).bind(before.micros()).bind(limit).execute(c).await.map(|done| done.rows_affected())
-    })
+    db_affected!(tx, DROP_PAYLOADS, before.micros(), limit)
 }
 
 /// Forgets at most `limit` batches folded before `before`; returns how many.
 pub async fn forget(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
-    run!(tx, FORGET, |sql, c| {
-        query(sql).bind(before.micros()).bind(limit).execute(c).await.map(|done| done.rows_affected())
-    })
+    db_affected!(tx, FORGET, before.micros(), limit)
 }
 
 /// Takes batches on to their next state, and returns those that were still in the one before: nobody else will ever
@@ -210,10 +214,7 @@ pub(in crate::store) async fn advance<'a>(
     let mut advanced = Vec::with_capacity(ordered.len());
     for batch in ordered {
         let BatchKey { id, part } = batch.key;
-        let rows = run!(tx, ADVANCE, |sql, c| {
-            let query = query(sql).bind(id).bind(part).bind(from.word()).bind(to.word()).bind(now.micros());
-            query.execute(c).await.map(|done| done.rows_affected())
-        })?;
+        let rows = db_affected!(tx, ADVANCE, id, part, from.word(), to.word(), now.micros())?;
         if rows == 1 {
             advanced.push(batch);
         }

@@ -1,10 +1,9 @@
 //! Rolls hours of usage up to days once nobody needs the hours any more: the totals stay, the rows become a
 //! twenty-fourth. What is folded into an old hour afterwards is rolled up by the next run.
 
-use sqlx::query;
-
 use crate::domain::moment::Moment;
-use crate::store::{StoreError, Tx, run, statements};
+use crate::store::engine::statement::{db_affected, db_execute, statements};
+use crate::store::engine::{StoreError, Tx};
 
 statements! {
     // One statement on PostgreSQL: what is deleted is exactly what is added, whoever else writes to these hours.
@@ -64,22 +63,18 @@ statements! {
 /// Adds at most `limit` hours of users before `before` (the start of a day) to their days, and deletes them. Returns
 /// how many days were written; 0: there was none.
 pub async fn roll_up_users(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
-    let days = run!(tx, ROLL_UP_USERS, |sql, c| {
-        query(sql).bind(before.micros()).bind(limit).execute(c).await.map(|done| done.rows_affected())
-    })?;
+    let days = db_affected!(tx, ROLL_UP_USERS, before.micros(), limit)?;
     if let Tx::Lite { .. } = tx {
-        run!(tx, DROP_USERS_HOURS, |sql, c| query(sql).bind(before.micros()).bind(limit).execute(c).await.map(drop))?;
+        db_execute!(tx, DROP_USERS_HOURS, before.micros(), limit)?;
     }
     Ok(days)
 }
 
 /// The same for hours of nodes.
 pub async fn roll_up_nodes(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
-    let days = run!(tx, ROLL_UP_NODES, |sql, c| {
-        query(sql).bind(before.micros()).bind(limit).execute(c).await.map(|done| done.rows_affected())
-    })?;
+    let days = db_affected!(tx, ROLL_UP_NODES, before.micros(), limit)?;
     if let Tx::Lite { .. } = tx {
-        run!(tx, DROP_NODES_HOURS, |sql, c| query(sql).bind(before.micros()).bind(limit).execute(c).await.map(drop))?;
+        db_execute!(tx, DROP_NODES_HOURS, before.micros(), limit)?;
     }
     Ok(days)
 }

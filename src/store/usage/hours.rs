@@ -1,13 +1,12 @@
 //! Folds applied usage into the hours of each user on each node: many batches of one node and hour at once, a few
 //! minutes behind the totals, because this is most of the writing.
 
-use sqlx::query;
-
 use super::batches::{Batch, State, advance};
-use super::totals::columns;
+use super::charge_columns::charge_columns;
 use crate::domain::moment::Moment;
 use crate::domain::usage::sum_charges;
-use crate::store::{StoreError, Tx, run, statements};
+use crate::store::engine::statement::{db_execute, statements};
+use crate::store::engine::{StoreError, Tx};
 
 statements! {
     ADD_TO_HOURS =>
@@ -30,10 +29,8 @@ pub async fn fold(tx: &mut Tx, batches: &[Batch], hours: bool, now: Moment) -> R
     debug_assert!(batches.iter().all(|batch| (batch.node, batch.fetched_at.hour()) == (node, hour)), "of one hour");
     if hours {
         let charges = sum_charges(batches.iter().map(|batch| batch.charges.as_slice()));
-        let (users, counts) = columns(tx.engine(), &charges);
-        run!(tx, ADD_TO_HOURS, |sql, c| {
-            query(sql).bind(users).bind(counts).bind(hour.micros()).bind(node.0).execute(c).await.map(drop)
-        })?;
+        let (users, counts) = charge_columns(tx.engine(), &charges);
+        db_execute!(tx, ADD_TO_HOURS, users, counts, hour.micros(), node.0)?;
     }
     Ok(batches.len())
 }

@@ -12,7 +12,8 @@ use sqlx::{query_as, query_scalar};
 use crate::domain::ids::{AdminId, NodeId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::usage_series::Span;
-use crate::store::{Db, StoreError, read, row, statements};
+use crate::store::engine::statement::{db_read, row, statements};
+use crate::store::engine::{Db, StoreError};
 
 statements! {
     OF_USER =
@@ -78,7 +79,7 @@ pub struct NodeHours {
 /// A user's hours on all nodes.
 pub async fn of_user(db: &Db, user: UserId, span: Span) -> Result<Vec<Hour>, StoreError> {
     let (from, until) = bounds(span);
-    let rows = read!(db, OF_USER, |sql, c| {
+    let rows = db_read!(db, OF_USER, |sql, c| {
         query_as::<_, HourRow>(sql).bind(user.0).bind(from).bind(until).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(HourRow::hour).collect())
@@ -87,7 +88,7 @@ pub async fn of_user(db: &Db, user: UserId, span: Span) -> Result<Vec<Hour>, Sto
 /// A user's hours, node by node; only nodes with any, those that are gone last and together.
 pub async fn of_user_by_node(db: &Db, user: UserId, span: Span) -> Result<Vec<NodeHours>, StoreError> {
     let (from, until) = bounds(span);
-    let rows = read!(db, OF_USER_BY_NODE, |sql, c| {
+    let rows = db_read!(db, OF_USER_BY_NODE, |sql, c| {
         query_as::<_, NodeHourRow>(sql).bind(user.0).bind(from).bind(until).fetch_all(c).await
     })?;
     let mut nodes: Vec<NodeHours> = Vec::new();
@@ -104,12 +105,12 @@ pub async fn of_user_by_node(db: &Db, user: UserId, span: Span) -> Result<Vec<No
 
 /// A node's hours, of all its users. `None`: there is no such node.
 pub async fn of_node(db: &Db, node: NodeId, span: Span) -> Result<Option<Vec<Hour>>, StoreError> {
-    let exists = read!(db, NODE_EXISTS, |sql, c| query_scalar::<_, bool>(sql).bind(node.0).fetch_one(c).await)?;
+    let exists = db_read!(db, NODE_EXISTS, |sql, c| query_scalar::<_, bool>(sql).bind(node.0).fetch_one(c).await)?;
     if !exists {
         return Ok(None);
     }
     let (from, until) = bounds(span);
-    let rows = read!(db, OF_NODE, |sql, c| {
+    let rows = db_read!(db, OF_NODE, |sql, c| {
         query_as::<_, HourRow>(sql).bind(node.0).bind(from).bind(until).fetch_all(c).await
     })?;
     Ok(Some(rows.into_iter().map(HourRow::hour).collect()))
@@ -118,7 +119,7 @@ pub async fn of_node(db: &Db, node: NodeId, span: Span) -> Result<Option<Vec<Hou
 /// Everybody's hours: an entry per node and hour.
 pub async fn of_all(db: &Db, span: Span) -> Result<Vec<Hour>, StoreError> {
     let (from, until) = bounds(span);
-    let rows = read!(db, OF_ALL, |sql, c| query_as::<_, HourRow>(sql).bind(from).bind(until).fetch_all(c).await)?;
+    let rows = db_read!(db, OF_ALL, |sql, c| query_as::<_, HourRow>(sql).bind(from).bind(until).fetch_all(c).await)?;
     Ok(rows.into_iter().map(HourRow::hour).collect())
 }
 
@@ -126,7 +127,7 @@ pub async fn of_all(db: &Db, span: Span) -> Result<Vec<Hour>, StoreError> {
 /// the longer it takes.
 pub async fn of_owner(db: &Db, owner: AdminId, span: Span) -> Result<Vec<Hour>, StoreError> {
     let (from, until) = bounds(span);
-    let rows = read!(db, OF_OWNER, |sql, c| {
+    let rows = db_read!(db, OF_OWNER, |sql, c| {
         query_as::<_, HourRow>(sql).bind(owner.0).bind(from).bind(until).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(HourRow::hour).collect())

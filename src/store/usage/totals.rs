@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use sqlx::{query, query_scalar};
+use sqlx::query_scalar;
 
 use super::batches::{Batch, State, advance};
+use super::charge_columns::charge_columns;
 use super::traffic_writers;
 use crate::domain::ids::{NodeId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::usage::sum_charges;
 use crate::domain::user::User;
-use crate::store::engine::by_engine::ByEngine;
+use crate::store::engine::statement::{db_affected, db_execute, db_run, statements};
+use crate::store::engine::{IdList, StoreError, Tx};
+use crate::store::users;
 use crate::store::users::owner_totals;
-use crate::store::{Engine, IdList, StoreError, Tx, run, statements, users};
 
 statements! {
     // Sums stop near the end of 64 bits: beyond it PostgreSQL refuses the batch, and SQLite makes a float of the column.
@@ -104,10 +106,8 @@ pub async fn apply(tx: &mut Tx, batches: &[Batch], options: ApplyOptions, now: M
         Some(percent) => passing(tx, &charges, at, percent).await?,
         None => Vec::new(),
     };
-    let (users, sums) = columns(tx.engine(), &charges);
-    let known = run!(tx, ADD_TO_USERS, |sql, c| {
-        query(sql).bind(&users).bind(&sums).bind(at.micros()).execute(c).await.map(|done| done.rows_affected())
-    })?;
+    let (users, sums) = charge_columns(tx.engine(), &charges);
+    let known = db_affected!(tx, ADD_TO_USERS, &users, &sums, at.micros())?;
     owner_totals::add_traffic(tx, &users, &sums).await?;
     let unknown = if known < charges.len() as u64 { unknown_users(tx, &charges).await? } else { HashSet::new() };
     let mut applied = Vec::with_capacity(batches.len());
@@ -135,8 +135,8 @@ pub async fn apply(tx: &mut Tx, batches: &[Batch], options: ApplyOptions, now: M
 
 /// Users whom these charges will take past a percentage of their data limit.
 async fn passing(tx: &mut Tx, charges: &[(UserId, i64)], at: Moment, percent: u32) -> Result<Vec<User>, StoreError> {
-    let (users, sums) = columns(tx.engine(), charges);
-    let ids = run!(tx, CROSSING, |sql, c| {
+    let (users, sums) = charge_columns(tx.engine(), charges);
+    let ids = db_run!(tx, CROSSING, |sql, c| {
         let query = query_scalar::<_, i64>(sql).bind(users).bind(sums).bind(at.micros());
         query.bind(f64::from(percent)).fetch_all(c).await
     })?;
@@ -155,13 +155,13 @@ async fn passing(tx: &mut Tx, charges: &[(UserId, i64)], at: Moment, percent: u3
 
 async fn unknown_users(tx: &mut Tx, charges: &[(UserId, i64)]) -> Result<HashSet<UserId>, StoreError> {
     let users = IdList::new(charges.iter().map(|(user, _)| user.0));
-    let ids = run!(tx, UNKNOWN, |sql, c| query_scalar::<_, i64>(sql).bind(&users).fetch_all(c).await)?;
+    let ids = db_run!(tx, UNKNOWN, |sql, c| query_scalar::<_, i64>(sql).bind(&users).fetch_all(c).await)?;
     Ok(ids.into_iter().map(UserId).collect())
 }
 
 async fn note_unknown(tx: &mut Tx, batch: &Batch, bytes: i64) -> Result<(), StoreError> {
     let (id, part) = batch.key.parts();
-    run!(tx, NOTE_UNKNOWN, |sql, c| query(sql).bind(id).bind(part).bind(bytes).execute(c).await.map(drop))
+    db_execute!(tx, NOTE_UNKNOWN, id, part, bytes)
 }
 
 async fn add_to_nodes(tx: &mut Tx, batches: &[&Batch], hour: Moment) -> Result<(), StoreError> {
@@ -174,26 +174,7 @@ async fn add_to_nodes(tx: &mut Tx, batches: &[&Batch], hour: Moment) -> Result<(
         }
     }
     for (node, (raw, counted)) in nodes {
-        run!(tx, ADD_TO_NODE, |sql, c| {
-            query(sql).bind(node.0).bind(hour.micros()).bind(raw).bind(counted).execute(c).await.map(drop)
-        })?;
+        db_execute!(tx, ADD_TO_NODE, node.0, hour.micros(), raw, counted)?;
     }
     Ok(())
-}
-
-pub(in crate::store) type Column = ByEngine<Vec<i64>, Option<String>>;
-
-/// Users and counted bytes as two binds: two arrays on PostgreSQL; on SQLite `[[user, counted], …]` for `json_each`,
-/// and nothing.
-pub(in crate::store) fn columns(engine: Engine, charges: &[(UserId, i64)]) -> (Column, Column) {
-    match engine {
-        Engine::Postgres => {
-            let (users, counts) = charges.iter().map(|(user, counted)| (user.0, *counted)).unzip();
-            (ByEngine::Pg(users), ByEngine::Pg(counts))
-        }
-        Engine::Sqlite => {
-            // Numbers in lists always serialize.
-            (ByEngine::Lite(Some(serde_json::to_string(charges).unwrap_or_default())), ByEngine::Lite(None))
-        }
-    }
 }

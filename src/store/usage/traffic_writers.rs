@@ -3,7 +3,8 @@
 
 use sqlx::query_scalar;
 
-use crate::store::{StoreError, Tx, run, statements};
+use crate::store::engine::statement::{db_run, statements};
+use crate::store::engine::{StoreError, Tx};
 
 statements! {
     // Held to the end of the transaction.
@@ -15,5 +16,5 @@ statements! {
 /// Waits until no other transaction is writing many rows of `user_traffic`. Its place in the order of locks is that of
 /// `user_traffic`; whoever writes a single row needs none.
 pub(in crate::store) async fn one_at_a_time(tx: &mut Tx) -> Result<(), StoreError> {
-    run!(tx, ONE_AT_A_TIME, |sql, c| query_scalar::<_, i32>(sql).fetch_one(c).await.map(drop))
+    db_run!(tx, ONE_AT_A_TIME, |sql, c| query_scalar::<_, i32>(sql).fetch_one(c).await.map(drop))
 }

@@ -1,11 +1,12 @@
 //! Many users at once, in chunks that each make a short transaction of their own.
 
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 
 use crate::domain::ids::{AdminId, UserId};
 use crate::domain::moment::Moment;
+use crate::store::engine::statement::{db_execute, db_run, row, statements};
+use crate::store::engine::{IdList, StoreError, Tx};
 use crate::store::usage::traffic_writers;
-use crate::store::{IdList, StoreError, Tx, row, run, statements};
 
 statements! {
     // The earliest dates come first and are locked by id.
@@ -81,7 +82,7 @@ pub async fn lock_expired(
     owner: Option<AdminId>,
     limit: i64,
 ) -> Result<Vec<Known>, StoreError> {
-    run!(tx, LOCK_EXPIRED, |sql, c| query_as::<_, Known>(sql)
+    db_run!(tx, LOCK_EXPIRED, |sql, c| query_as::<_, Known>(sql)
         .bind(cutoff.micros())
         .bind(owner.map(|owner| owner.0))
         .bind(limit)
@@ -91,7 +92,7 @@ pub async fn lock_expired(
 
 /// Deletes locked users: their names are free again, the rows stay.
 pub async fn remove(tx: &mut Tx, users: IdList) -> Result<(), StoreError> {
-    run!(tx, REMOVE, |sql, c| query(sql).bind(users).execute(c).await.map(drop))
+    db_execute!(tx, REMOVE, users)
 }
 
 /// Locks at most `limit` of an owner's users (or of those that are switched on, or off), the first by id after `after`.
@@ -102,7 +103,7 @@ pub async fn lock_owned(
     after: UserId,
     limit: i64,
 ) -> Result<IdList, StoreError> {
-    run!(tx, LOCK_OWNED, |sql, c| query_scalar::<_, i64>(sql)
+    db_run!(tx, LOCK_OWNED, |sql, c| query_scalar::<_, i64>(sql)
         .bind(owner.0)
         .bind(after.0)
         .bind(enabled)
@@ -115,23 +116,23 @@ pub async fn lock_owned(
 /// Sets the used traffic of locked users back to zero, and activates those whom only that kept from working. Answers
 /// with the latter: the nodes should know.
 pub async fn reset_traffic(tx: &mut Tx, users: IdList, now: Moment) -> Result<IdList, StoreError> {
-    let limited = run!(tx, LIMITED, |sql, c| query_scalar::<_, i64>(sql).bind(users.clone()).fetch_all(c).await)?;
+    let limited = db_run!(tx, LIMITED, |sql, c| query_scalar::<_, i64>(sql).bind(users.clone()).fetch_all(c).await)?;
     let back = if limited.is_empty() {
         Vec::new()
     } else {
-        run!(tx, ACTIVATE, |sql, c| {
+        db_run!(tx, ACTIVATE, |sql, c| {
             query_scalar::<_, i64>(sql).bind(IdList::new(limited)).bind(now.micros()).fetch_all(c).await
         })?
     };
     traffic_writers::one_at_a_time(tx).await?;
-    run!(tx, RESET_TRAFFIC, |sql, c| query(sql).bind(users).bind(now.micros()).execute(c).await.map(drop))?;
+    db_execute!(tx, RESET_TRAFFIC, users, now.micros())?;
     Ok(IdList::new(back))
 }
 
 /// Switches locked users off. Answers with those that nodes know of: they should hear.
 pub async fn disable(tx: &mut Tx, users: IdList) -> Result<IdList, StoreError> {
-    let known = run!(tx, ACTIVATED, |sql, c| query_scalar::<_, i64>(sql).bind(users.clone()).fetch_all(c).await)?;
-    run!(tx, DISABLE, |sql, c| query(sql).bind(users).execute(c).await.map(drop))?;
+    let known = db_run!(tx, ACTIVATED, |sql, c| query_scalar::<_, i64>(sql).bind(users.clone()).fetch_all(c).await)?;
+    db_execute!(tx, DISABLE, users)?;
     Ok(IdList::new(known))
 }
 
@@ -139,6 +140,6 @@ pub async fn disable(tx: &mut Tx, users: IdList) -> Result<IdList, StoreError> {
 /// know.
 pub async fn enable(tx: &mut Tx, users: IdList, now: Moment) -> Result<IdList, StoreError> {
     let users =
-        run!(tx, ENABLE, |sql, c| { query_as::<_, Known>(sql).bind(users).bind(now.micros()).fetch_all(c).await })?;
+        db_run!(tx, ENABLE, |sql, c| { query_as::<_, Known>(sql).bind(users).bind(now.micros()).fetch_all(c).await })?;
     Ok(IdList::new(users.iter().filter(|user| user.activated).map(|user| user.id)))
 }

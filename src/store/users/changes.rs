@@ -1,12 +1,14 @@
 //! `user_change`: which users may differ from what the nodes have. Whoever changes what a node should know about a
 //! user marks it here in the same transaction; the leader's node supervisor clears the marks.
 
-use sqlx::{query, query_as};
+use sqlx::query_as;
 use uuid::Uuid;
 
 use crate::domain::ids::{ServiceId, UserId};
 use crate::domain::moment::Moment;
-use crate::store::{Db, Fence, FenceError, IdList, StoreError, Tx, read, row, run, statements};
+use crate::store::cluster::{Fence, FenceError};
+use crate::store::engine::statement::{db_execute, db_read, row, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 
 statements! {
     MARK =>
@@ -46,13 +48,13 @@ row! {
 /// will not clear it.
 pub async fn mark(tx: &mut Tx, users: IdList, now: Moment) -> Result<(), StoreError> {
     let change_id = Uuid::now_v7();
-    run!(tx, MARK, |sql, c| query(sql).bind(users).bind(change_id).bind(now.micros()).execute(c).await.map(drop))
+    db_execute!(tx, MARK, users, change_id, now.micros())
 }
 
 /// The next marks after `after`, by user, at most `limit`.
 pub async fn page(db: &Db, after: UserId, limit: usize) -> Result<Vec<Mark>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    read!(db, PAGE, |sql, c| query_as::<_, Mark>(sql).bind(after.0).bind(limit).fetch_all(c).await)
+    db_read!(db, PAGE, |sql, c| query_as::<_, Mark>(sql).bind(after.0).bind(limit).fetch_all(c).await)
 }
 
 /// Clears marks that every node has: a user that changed again meanwhile has another mark, and that one stays.
@@ -61,7 +63,7 @@ pub async fn clear(fence: &Fence, marks: &[Mark]) -> Result<(), FenceError> {
     let list = serde_json::Value::from_iter(marks.iter().map(entry)).to_string();
     fence
         .transaction("clear user changes", async |tx| {
-            run!(&mut **tx, CLEAR, |sql, c| query(sql).bind(&list).execute(c).await.map(drop))?;
+            db_execute!(tx, CLEAR, &list)?;
             Ok(())
         })
         .await
@@ -70,7 +72,5 @@ pub async fn clear(fence: &Fence, marks: &[Mark]) -> Result<(), FenceError> {
 /// Marks the activated users of a service, up to one of them: before its inbounds change, or before it goes.
 pub async fn mark_users_of(tx: &mut Tx, service: ServiceId, up_to: UserId, now: Moment) -> Result<(), StoreError> {
     let change_id = Uuid::now_v7();
-    run!(tx, MARK_USERS_OF_SERVICE, |sql, c| {
-        query(sql).bind(service.0).bind(change_id).bind(now.micros()).bind(up_to.0).execute(c).await.map(drop)
-    })
+    db_execute!(tx, MARK_USERS_OF_SERVICE, service.0, change_id, now.micros(), up_to.0)
 }

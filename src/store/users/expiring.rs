@@ -4,7 +4,8 @@
 use sqlx::query_scalar;
 
 use crate::domain::moment::{DAY, Moment, SECOND};
-use crate::store::{Db, IdList, StoreError, read, statements};
+use crate::store::engine::statement::{db_read, statements};
+use crate::store::engine::{Db, IdList, StoreError};
 
 /// Users in one transaction at most.
 pub const CHUNK: i64 = 500;
@@ -31,7 +32,7 @@ statements! {
 pub async fn expiring(db: &Db, days: u32, now: Moment) -> Result<IdList, StoreError> {
     let ahead = i64::from(days) * DAY;
     let (from, until) = (now.plus(ahead - AT_LATEST).max(now), now.plus(ahead + AHEAD));
-    read!(db, EXPIRING, |sql, c| {
+    db_read!(db, EXPIRING, |sql, c| {
         let query = query_scalar::<_, i64>(sql).bind(from.micros()).bind(until.micros());
         query.bind(ahead.saturating_sub(JUST)).bind(CHUNK).fetch_all(c).await
     })

@@ -4,100 +4,14 @@
 use sqlx::query_scalar;
 
 use super::list_count::count_query;
+pub use super::list_filter::{Names, Totals, UserFilter, UserSort, UserWindow};
 use super::list_page::PageQuery;
 use super::owner_totals;
 use super::row::{UserRow, rows_in_text, user_columns};
-use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
 use crate::domain::user::User;
-use crate::store::{Db, Engine, StoreError, read, statements};
-
-/// Which users a list shows; removed ones never.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct UserFilter {
-    /// By name.
-    pub names: Names,
-    /// Those of this admin.
-    pub owner: Option<AdminId>,
-    /// Those with this service.
-    pub service: Option<ServiceId>,
-    /// Those whose account works, or does not.
-    pub is_active: Option<bool>,
-    /// Those whom the nodes were told of, or not.
-    pub activated: Option<bool>,
-    /// Those whose fixed date has passed, or not.
-    pub expired: Option<bool>,
-    /// Those who have used up their traffic, or not.
-    pub data_limit_reached: Option<bool>,
-    /// Those switched on, or off.
-    pub enabled: Option<bool>,
-}
-
-/// Users by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Names {
-    /// All.
-    #[default]
-    Any,
-    /// Those that contain this text in any case; `%` and `_` stand for any letters and any letter.
-    Containing(String),
-    /// Exactly these.
-    Exactly(Vec<String>),
-}
-
-/// What a list is sorted by; equal ones by id.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UserSort {
-    /// The row.
-    #[default]
-    Id,
-    /// The name, by code point.
-    Username,
-    /// Bytes used.
-    UsedTraffic,
-    /// The limit.
-    DataLimit,
-    /// The fixed date.
-    ExpireDate,
-    /// When the user was made.
-    CreatedAt,
-}
-
-impl UserSort {
-    /// The word of the API.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::Username => "username",
-            Self::UsedTraffic => "used_traffic",
-            Self::DataLimit => "data_limit",
-            Self::ExpireDate => "expire_date",
-            Self::CreatedAt => "created_at",
-        }
-    }
-}
-
-/// Which part of which order.
-#[derive(Clone, Copy, Debug)]
-pub struct UserWindow {
-    /// What it is sorted by.
-    pub sort: UserSort,
-    /// The other way round.
-    pub descending: bool,
-    /// So many are left out first.
-    pub offset: i64,
-    /// At most so many.
-    pub limit: i64,
-}
-
-/// How many users there are: what says how to find a page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Those that match the filter.
-    pub matching: i64,
-    /// All that are not removed.
-    pub everybody: i64,
-}
+use crate::store::engine::statement::{db_read, statements};
+use crate::store::engine::{Db, Engine, StoreError};
 
 statements! {
     SEARCH_INDEX =>
@@ -109,7 +23,7 @@ statements! {
 /// Whether parts of names are found by an index. On PostgreSQL it needs the extension pg_trgm, which not every role may
 /// create.
 pub async fn search_is_indexed(db: &Db) -> Result<bool, StoreError> {
-    read!(db, SEARCH_INDEX, |sql, c| query_scalar::<_, bool>(sql).fetch_one(c).await)
+    db_read!(db, SEARCH_INDEX, |sql, c| query_scalar::<_, bool>(sql).fetch_one(c).await)
 }
 
 /// One page. `totals` may be a little old: they decide how the page is found, and where the end is.

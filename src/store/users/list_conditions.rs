@@ -3,9 +3,9 @@
 
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use super::list::{Names, UserFilter, UserSort};
+use super::list_filter::{Names, UserFilter, UserSort};
 use crate::domain::moment::Moment;
-use crate::store::Engine;
+use crate::store::engine::Engine;
 use crate::store::engine::like::containing;
 
 /// How a condition is written.

@@ -2,11 +2,11 @@
 
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use super::list::UserFilter;
 use super::list_conditions::{push_conditions, push_not_expired};
+use super::list_filter::UserFilter;
 use crate::domain::ids::AdminId;
 use crate::domain::moment::Moment;
-use crate::store::Engine;
+use crate::store::engine::Engine;
 
 impl UserFilter {
     /// For a filter that asks only (besides the owner) for what most users are: the one for the rest.

@@ -7,6 +7,7 @@ pub mod expiring;
 pub mod list;
 mod list_conditions;
 mod list_count;
+mod list_filter;
 mod list_page;
 pub mod node_status;
 pub(in crate::store) mod online;
@@ -17,12 +18,13 @@ pub(in crate::store) mod row;
 pub mod subscription_fetches;
 
 use sqlx::types::Json;
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 
-use super::{Db, IdList, StoreError, Tx, read, row, run, statements};
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::user::{Expiry, Owner, User};
+use crate::store::engine::statement::{db_execute, db_read, db_run, row, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 use row::{UserRow, rows_in_text, select_users, user_columns, user_joins};
 
 statements! {
@@ -86,7 +88,7 @@ pub async fn by_username(db: &Db, username: &str) -> Result<Option<User>, StoreE
         // No user has such a name, and PostgreSQL would not even look.
         return Ok(None);
     }
-    read!(db, BY_USERNAME, |sql, c| query_as::<_, UserRow>(sql).bind(username).fetch_optional(c).await)
+    db_read!(db, BY_USERNAME, |sql, c| query_as::<_, UserRow>(sql).bind(username).fetch_optional(c).await)
         .map(|row| row.map(User::from))
 }
 
@@ -106,13 +108,13 @@ pub async fn by_usernames(db: &Db, usernames: &[&str]) -> Result<Vec<User>, Stor
 
 /// These users, removed ones too, in no particular order.
 pub async fn by_ids(db: &Db, ids: IdList) -> Result<Vec<User>, StoreError> {
-    read!(db, BY_IDS, |sql, c| query_as::<_, UserRow>(sql).bind(ids).fetch_all(c).await)
+    db_read!(db, BY_IDS, |sql, c| query_as::<_, UserRow>(sql).bind(ids).fetch_all(c).await)
         .map(|rows| rows.into_iter().map(User::from).collect())
 }
 
 /// The same as this transaction sees them, ascending by id.
 pub async fn of_ids(tx: &mut Tx, ids: &IdList) -> Result<Vec<User>, StoreError> {
-    let rows = run!(tx, BY_IDS, |sql, c| query_as::<_, UserRow>(sql).bind(ids).fetch_all(c).await)?;
+    let rows = db_run!(tx, BY_IDS, |sql, c| query_as::<_, UserRow>(sql).bind(ids).fetch_all(c).await)?;
     let mut users: Vec<User> = rows.into_iter().map(User::from).collect();
     users.sort_unstable_by_key(|user| user.id);
     Ok(users)
@@ -120,7 +122,7 @@ pub async fn of_ids(tx: &mut Tx, ids: &IdList) -> Result<Vec<User>, StoreError> 
 
 /// The removed users after one and up to another.
 pub(in crate::store) async fn removed(db: &Db, after: UserId, up_to: UserId) -> Result<IdList, StoreError> {
-    read!(db, REMOVED, |sql, c| query_scalar::<_, IdList>(sql).bind(after.0).bind(up_to.0).fetch_one(c).await)
+    db_read!(db, REMOVED, |sql, c| query_scalar::<_, IdList>(sql).bind(after.0).bind(up_to.0).fetch_one(c).await)
 }
 
 /// The user of that name, as nobody else can change it before the end of the transaction.
@@ -129,7 +131,8 @@ pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<User
         return Ok(None);
     }
     // Two statements: on PostgreSQL the second one sees what others committed while the first one waited.
-    let id = run!(tx, LOCK_BY_USERNAME, |sql, c| query_scalar::<_, i64>(sql).bind(username).fetch_optional(c).await)?;
+    let id =
+        db_run!(tx, LOCK_BY_USERNAME, |sql, c| query_scalar::<_, i64>(sql).bind(username).fetch_optional(c).await)?;
     match id {
         Some(id) => by_id(tx, UserId(id)).await,
         None => Ok(None),
@@ -138,7 +141,7 @@ pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<User
 
 /// The user of that row, removed or not, as this transaction sees it.
 pub async fn by_id(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
-    run!(tx, BY_ID, |sql, c| query_as::<_, UserRow>(sql).bind(id.0).fetch_optional(c).await)
+    db_run!(tx, BY_ID, |sql, c| query_as::<_, UserRow>(sql).bind(id.0).fetch_optional(c).await)
         .map(|row| row.map(User::from))
 }
 
@@ -152,7 +155,7 @@ row! {
 
 /// The admin of that name as an owner, who will not be gone before the end of the transaction.
 pub async fn hold_owner(tx: &mut Tx, username: &str) -> Result<Option<Owner>, StoreError> {
-    let row = run!(tx, HOLD_OWNER, |sql, c| query_as::<_, OwnerRow>(sql).bind(username).fetch_optional(c).await)?;
+    let row = db_run!(tx, HOLD_OWNER, |sql, c| query_as::<_, OwnerRow>(sql).bind(username).fetch_optional(c).await)?;
     Ok(row.map(|row| Owner {
         id: AdminId(row.id),
         username: row.username,
@@ -166,14 +169,14 @@ pub async fn hold_services(tx: &mut Tx, wanted: &[ServiceId]) -> Result<Vec<Serv
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    run!(tx, HOLD_SERVICES, |sql, c| query_scalar::<_, i64>(sql).bind(wanted).fetch_all(c).await)
+    db_run!(tx, HOLD_SERVICES, |sql, c| query_scalar::<_, i64>(sql).bind(wanted).fetch_all(c).await)
         .map(|ids| ids.into_iter().map(ServiceId).collect())
 }
 
 /// Writes a new user (whose id is not looked at). A name or key that is taken is [`super::Fault::Unique`].
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
     let end = End::of(user);
-    let id = run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
+    let id = db_run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
         .bind(user.username.as_deref())
         .bind(&user.key)
         .bind(user.owner.as_ref().map(|owner| owner.id.0))
@@ -187,14 +190,7 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
         .bind(user.created_at.micros())
         .fetch_one(c)
         .await)?;
-    run!(tx, INSERT_TRAFFIC, |sql, c| query(sql)
-        .bind(id)
-        .bind(user.data_limit)
-        .bind(user.reset_strategy.word())
-        .bind(user.created_at.micros())
-        .execute(c)
-        .await
-        .map(drop))?;
+    db_execute!(tx, INSERT_TRAFFIC, id, user.data_limit, user.reset_strategy.word(), user.created_at.micros())?;
     add_services(tx, UserId(id), &user.service_ids).await?;
     Ok(UserId(id))
 }
@@ -203,44 +199,33 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
 /// are written by [`reset_traffic`] alone.
 pub async fn update(tx: &mut Tx, before: &User, after: &User) -> Result<(), StoreError> {
     let end = End::of(after);
-    run!(tx, UPDATE, |sql, c| query(sql)
-        .bind(after.id.0)
-        .bind(after.username.as_deref())
-        .bind(&after.key)
-        .bind(after.owner.as_ref().map(|owner| owner.id.0))
-        .bind(after.enabled)
-        .bind(after.activated)
-        .bind(after.removed)
-        .bind(after.expiry.strategy().word())
-        .bind(end.date)
-        .bind(end.duration)
-        .bind(end.deadline)
-        .bind(after.note.as_deref())
-        .bind(after.edit_at.map(Moment::micros))
-        .bind(after.sub_revoked_at.map(Moment::micros))
-        .execute(c)
-        .await
-        .map(drop))?;
+    db_execute!(
+        tx,
+        UPDATE,
+        after.id.0,
+        after.username.as_deref(),
+        &after.key,
+        after.owner.as_ref().map(|owner| owner.id.0),
+        after.enabled,
+        after.activated,
+        after.removed,
+        after.expiry.strategy().word(),
+        end.date,
+        end.duration,
+        end.deadline,
+        after.note.as_deref(),
+        after.edit_at.map(Moment::micros),
+        after.sub_revoked_at.map(Moment::micros)
+    )?;
     if (before.data_limit, before.reset_strategy) != (after.data_limit, after.reset_strategy) {
-        run!(tx, UPDATE_LIMIT, |sql, c| query(sql)
-            .bind(after.id.0)
-            .bind(after.data_limit)
-            .bind(after.reset_strategy.word())
-            .execute(c)
-            .await
-            .map(drop))?;
+        db_execute!(tx, UPDATE_LIMIT, after.id.0, after.data_limit, after.reset_strategy.word())?;
     }
     if before.traffic_reset_at != after.traffic_reset_at {
-        run!(tx, RESET_TRAFFIC, |sql, c| query(sql)
-            .bind(after.id.0)
-            .bind(after.traffic_reset_at.map(Moment::micros))
-            .execute(c)
-            .await
-            .map(drop))?;
+        db_execute!(tx, RESET_TRAFFIC, after.id.0, after.traffic_reset_at.map(Moment::micros))?;
     }
     if before.service_ids != after.service_ids {
         let kept = IdList::new(after.service_ids.iter().map(|id| id.0));
-        run!(tx, DROP_SERVICES, |sql, c| query(sql).bind(after.id.0).bind(kept).execute(c).await.map(drop))?;
+        db_execute!(tx, DROP_SERVICES, after.id.0, kept)?;
         add_services(tx, after.id, &after.service_ids).await?;
     }
     Ok(())
@@ -251,14 +236,14 @@ async fn add_services(tx: &mut Tx, user: UserId, services: &[ServiceId]) -> Resu
         return Ok(());
     }
     let services = IdList::new(services.iter().map(|id| id.0));
-    run!(tx, ADD_SERVICES, |sql, c| query(sql).bind(user.0).bind(services).execute(c).await.map(drop))
+    db_execute!(tx, ADD_SERVICES, user.0, services)
 }
 
 /// Notes by the clock of keys that this user's key changed: a node synced at an earlier reading has the old one.
 /// The clock stays locked to the end of the transaction, so take this last, before only the mark.
 pub async fn note_key_change(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
-    let seq = run!(tx, TICK_KEY_CHANGE, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
-    run!(tx, SET_KEY_CHANGE, |sql, c| query(sql).bind(user.0).bind(seq).execute(c).await.map(drop))
+    let seq = db_run!(tx, TICK_KEY_CHANGE, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+    db_execute!(tx, SET_KEY_CHANGE, user.0, seq)
 }
 
 /// The columns of an account's end.

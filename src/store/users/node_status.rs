@@ -3,7 +3,8 @@
 use sqlx::query_as;
 
 use crate::domain::ids::UserId;
-use crate::store::{Db, StoreError, read, row, statements};
+use crate::store::engine::statement::{db_read, row, statements};
+use crate::store::engine::{Db, StoreError};
 
 statements! {
     // Healthy under the current term: a session of this leader is open. No mark: nothing is on its way.
@@ -55,5 +56,5 @@ impl UserNode {
 
 /// The nodes of a user, by id.
 pub async fn of_user(db: &Db, user: UserId) -> Result<Vec<UserNode>, StoreError> {
-    read!(db, OF_USER, |sql, c| query_as::<_, UserNode>(sql).bind(user.0).fetch_all(c).await)
+    db_read!(db, OF_USER, |sql, c| query_as::<_, UserNode>(sql).bind(user.0).fetch_all(c).await)
 }

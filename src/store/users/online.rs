@@ -9,8 +9,10 @@ use crate::domain::ids::{AdminId, UserId};
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::usage::decode_entries;
 use crate::domain::user::set::UserSet;
+use crate::store::engine::statement::{db_read, statements};
+use crate::store::engine::{Db, IdList, StoreError};
 use crate::store::nodes::expected_users;
-use crate::store::{Db, IdList, StoreError, read, statements, users};
+use crate::store::users;
 
 /// A reply is applied under the moment at which its run began: so much earlier than it was fetched, at most.
 const LONGEST_RUN: i64 = 600 * SECOND;
@@ -29,14 +31,14 @@ statements! {
 /// read: all of them may be millions of entries.
 pub(in crate::store) async fn count(db: &Db, owner: Option<AdminId>, since: Moment) -> Result<i64, StoreError> {
     let state_since = since.plus(-LONGEST_RUN);
-    let replies = read!(db, RECENT, |sql, c| {
+    let replies = db_read!(db, RECENT, |sql, c| {
         query_as::<_, (Uuid, i64)>(sql).bind(since.micros()).bind(state_since.micros()).fetch_all(c).await
     })?;
     // A node may know ids that nobody has here: those that were never given, but for the few that were skipped.
     let newest = expected_users::newest(db).await?;
     let mut named = UserSet::default();
     for (id, part) in replies {
-        let payload = read!(db, PAYLOAD, |sql, c| {
+        let payload = db_read!(db, PAYLOAD, |sql, c| {
             query_scalar::<_, Vec<u8>>(sql).bind(id).bind(part).fetch_optional(c).await
         })?;
         let entries = payload.and_then(|payload| decode_entries(&payload)).unwrap_or_default();
@@ -46,7 +48,9 @@ pub(in crate::store) async fn count(db: &Db, owner: Option<AdminId>, since: Mome
     let online = match owner {
         None if named.is_empty() => 0,
         None => named.len() - of(&users::removed(db, UserId(0), UserId(i64::MAX)).await?),
-        Some(owner) => of(&read!(db, OWNED, |sql, c| query_scalar::<_, IdList>(sql).bind(owner.0).fetch_one(c).await)?),
+        Some(owner) => {
+            of(&db_read!(db, OWNED, |sql, c| query_scalar::<_, IdList>(sql).bind(owner.0).fetch_one(c).await)?)
+        }
     };
     Ok(i64::try_from(online).unwrap_or(i64::MAX))
 }

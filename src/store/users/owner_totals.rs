@@ -1,17 +1,18 @@
 //! `owner_totals`: how many users each admin has, and what they have used. Triggers keep it in step with `users`;
 //! recordings of usage add to it themselves.
 
-use sqlx::{query, query_scalar};
+use sqlx::query_scalar;
 
 use crate::domain::ids::AdminId;
-use crate::store::usage::totals::Column;
-use crate::store::{Db, StoreError, Tx, read, run, statements};
+use crate::store::engine::statement::{db_execute, db_read, statements};
+use crate::store::engine::{Db, StoreError, Tx};
+use crate::store::usage::charge_columns::ChargeColumn;
 
 statements! {
     USERS = "SELECT CAST(COALESCE(SUM(users), 0) AS BIGINT) FROM owner_totals
              WHERE CAST($1 AS BIGINT) IS NULL OR owner_id = $1";
     // A statement of its own after the one that locks the users' traffic, so that on PostgreSQL it sees an owner that
-    // changed meanwhile. Binds as in `usage_totals::columns`; a float is exact far beyond what a recording brings.
+    // changed meanwhile. Binds as in `charge_columns`; a float is exact far beyond what a recording brings.
     ADD_TRAFFIC =>
         pg "INSERT INTO owner_totals (owner_id, users, traffic)
             SELECT COALESCE(u.owner_id, 0), 0, SUM(e.counted)
@@ -32,15 +33,19 @@ statements! {
 
 /// How many users of that admin, or of anybody, are not removed.
 pub async fn users(db: &Db, owner: Option<AdminId>) -> Result<i64, StoreError> {
-    read!(db, USERS, |sql, c| query_scalar::<_, i64>(sql).bind(owner.map(|owner| owner.0)).fetch_one(c).await)
+    db_read!(db, USERS, |sql, c| query_scalar::<_, i64>(sql).bind(owner.map(|owner| owner.0)).fetch_one(c).await)
 }
 
 /// Adds what users were charged to their owners' sums, after it was added to the users' own.
-pub(in crate::store) async fn add_traffic(tx: &mut Tx, users: &Column, counted: &Column) -> Result<(), StoreError> {
-    run!(tx, ADD_TRAFFIC, |sql, c| query(sql).bind(users).bind(counted).execute(c).await.map(drop))
+pub(in crate::store) async fn add_traffic(
+    tx: &mut Tx,
+    users: &ChargeColumn,
+    counted: &ChargeColumn,
+) -> Result<(), StoreError> {
+    db_execute!(tx, ADD_TRAFFIC, users, counted)
 }
 
 /// Makes one row of each owner's rows, so that sums stay quick. Nobody waits for it, and no sum changes.
 pub async fn fold(tx: &mut Tx) -> Result<(), StoreError> {
-    run!(tx, FOLD, |sql, c| query(sql).execute(c).await.map(drop))
+    db_execute!(tx, FOLD)
 }

@@ -5,7 +5,8 @@ use sqlx::query_scalar;
 
 use super::{bulk, review};
 use crate::domain::moment::Moment;
-use crate::store::{Db, IdList, StoreError, Tx, read, run, statements};
+use crate::store::engine::statement::{db_read, db_run, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 
 /// Users in one transaction at most.
 pub const CHUNK: i64 = 500;
@@ -19,7 +20,7 @@ statements! {
 
 /// Up to [`CHUNK`] users whose reset is due, removed ones too: so that they do not stay due for ever.
 pub async fn due(db: &Db, now: Moment) -> Result<IdList, StoreError> {
-    read!(db, DUE, |sql, c| query_scalar::<_, i64>(sql).bind(now.micros()).bind(CHUNK).fetch_all(c).await)
+    db_read!(db, DUE, |sql, c| query_scalar::<_, i64>(sql).bind(now.micros()).bind(CHUNK).fetch_all(c).await)
         .map(IdList::new)
 }
 
@@ -27,7 +28,7 @@ pub async fn due(db: &Db, now: Moment) -> Result<IdList, StoreError> {
 /// their used traffic kept from working: these are activated, and the caller marks them as changed.
 pub async fn reset(tx: &mut Tx, users: &IdList, now: Moment) -> Result<(IdList, IdList), StoreError> {
     review::lock(tx, users).await?;
-    let due = run!(tx, STILL_DUE, |sql, c| {
+    let due = db_run!(tx, STILL_DUE, |sql, c| {
         query_scalar::<_, i64>(sql).bind(users).bind(now.micros()).fetch_all(c).await
     })?;
     let due = IdList::new(due);

@@ -5,7 +5,8 @@ use sqlx::query_scalar;
 
 use crate::domain::ids::UserId;
 use crate::domain::moment::Moment;
-use crate::store::{Db, IdList, StoreError, Tx, read, run, statements};
+use crate::store::engine::statement::{db_read, db_run, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 
 /// Users in one transaction at most.
 pub const CHUNK: i64 = 500;
@@ -97,15 +98,15 @@ pub async fn find(db: &Db, search: Search, now: Moment) -> Result<IdList, StoreE
     let now = now.micros();
     let found = match search {
         Search::Expired => {
-            read!(db, EXPIRED, |sql, c| query_scalar::<_, i64>(sql).bind(now).bind(CHUNK).fetch_all(c).await)
+            db_read!(db, EXPIRED, |sql, c| query_scalar::<_, i64>(sql).bind(now).bind(CHUNK).fetch_all(c).await)
         }
         Search::Disabled => {
-            read!(db, DISABLED, |sql, c| query_scalar::<_, i64>(sql).bind(CHUNK).fetch_all(c).await)
+            db_read!(db, DISABLED, |sql, c| query_scalar::<_, i64>(sql).bind(CHUNK).fetch_all(c).await)
         }
         Search::Limited(behind) => {
-            read!(db, LIMITED, |sql, c| query_scalar::<_, i64>(sql).bind(behind.0).bind(CHUNK).fetch_all(c).await)
+            db_read!(db, LIMITED, |sql, c| query_scalar::<_, i64>(sql).bind(behind.0).bind(CHUNK).fetch_all(c).await)
         }
-        Search::Started(behind) => read!(db, STARTED, |sql, c| {
+        Search::Started(behind) => db_read!(db, STARTED, |sql, c| {
             query_scalar::<_, i64>(sql).bind(now).bind(behind.0).bind(CHUNK).fetch_all(c).await
         }),
     };
@@ -116,7 +117,7 @@ pub async fn find(db: &Db, search: Search, now: Moment) -> Result<IdList, StoreE
 /// changed.
 pub async fn deactivate(tx: &mut Tx, users: &IdList, now: Moment) -> Result<IdList, StoreError> {
     lock(tx, users).await?;
-    let done = run!(tx, DEACTIVATE, |sql, c| {
+    let done = db_run!(tx, DEACTIVATE, |sql, c| {
         query_scalar::<_, i64>(sql).bind(users).bind(now.micros()).fetch_all(c).await
     })?;
     Ok(IdList::new(done))
@@ -126,11 +127,11 @@ pub async fn deactivate(tx: &mut Tx, users: &IdList, now: Moment) -> Result<IdLi
 pub async fn start_on_hold(tx: &mut Tx, users: &IdList, now: Moment) -> Result<IdList, StoreError> {
     lock(tx, users).await?;
     let started =
-        run!(tx, START, |sql, c| { query_scalar::<_, i64>(sql).bind(users).bind(now.micros()).fetch_all(c).await })?;
+        db_run!(tx, START, |sql, c| { query_scalar::<_, i64>(sql).bind(users).bind(now.micros()).fetch_all(c).await })?;
     Ok(IdList::new(started))
 }
 
 /// Locks users by id, so that what is decided afterwards is decided from what others committed before.
 pub async fn lock(tx: &mut Tx, users: &IdList) -> Result<(), StoreError> {
-    run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(users).fetch_all(c).await.map(drop))
+    db_run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(users).fetch_all(c).await.map(drop))
 }

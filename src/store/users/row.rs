@@ -8,11 +8,12 @@ use std::cmp::Ordering;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use super::list::UserSort;
+use super::list_filter::UserSort;
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::user::{Expiry, Owner, ResetStrategy, User};
-use crate::store::{IdList, row_in_order};
+use crate::store::engine::IdList;
+use crate::store::engine::statement::row_in_order;
 
 /// The columns of a whole user, for [`user_joins`].
 macro_rules! user_columns {

@@ -4,7 +4,8 @@ use sqlx::query;
 
 use crate::domain::ids::UserId;
 use crate::domain::moment::Moment;
-use crate::store::{StoreError, Tx, statements};
+use crate::store::engine::statement::statements;
+use crate::store::engine::{StoreError, Tx};
 
 statements! {
     // Users that are gone are left out; an older fetch of a slower host does not replace a newer one.

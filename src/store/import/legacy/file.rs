@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, query, raw_sql};
 
 use super::tables::{OldTable, REVISION, VERSION};
-use crate::store::StoreError;
+use crate::store::engine::StoreError;
 
 /// The old schema. `BEGIN` stands before it, `COMMIT` after the last row.
 const SCHEMA: &str = concat!("BEGIN;\n", include_str!("schema.sql"));

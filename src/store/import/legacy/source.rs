@@ -13,7 +13,7 @@ use super::row::OldRow;
 use super::tables::{OldStatement, OldTable, REVISION, VERSION};
 use crate::config::database_url::DatabaseUrl;
 use crate::config::old_database::OldDatabaseUrl;
-use crate::store::StoreError;
+use crate::store::engine::StoreError;
 
 /// From here on the connection sees the database as it is now, whoever writes to it.
 const SNAPSHOT: OldStatement = OldStatement {

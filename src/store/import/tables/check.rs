@@ -2,29 +2,9 @@
 
 use sqlx::{query_as, query_scalar};
 
-use super::TableRow;
-use crate::store::{Statement, StoreError, Tx, row, run, statements};
-
-/// Two sums of a table's numbers, in halves of 32 bits that can't overflow: absurd numbers must not stop the count.
-macro_rules! totals {
-    ($table:literal, $first:literal, $second:literal) => {
-        concat!(
-            "SELECT COUNT(*) AS count, CAST(COALESCE(SUM(",
-            $first,
-            " >> 32), 0) AS BIGINT) AS first_high, ",
-            "CAST(COALESCE(SUM(",
-            $first,
-            " & 4294967295), 0) AS BIGINT) AS first_low, ",
-            "CAST(COALESCE(SUM(",
-            $second,
-            " >> 32), 0) AS BIGINT) AS second_high, ",
-            "CAST(COALESCE(SUM(",
-            $second,
-            " & 4294967295), 0) AS BIGINT) AS second_low FROM ",
-            $table
-        )
-    };
-}
+use super::rows::TableRow;
+use crate::store::engine::statement::{db_run, row, statements};
+use crate::store::engine::{Statement, StoreError, Tx};
 
 statements! {
     // The node that a migration made does not count while it is as it was made.
@@ -43,9 +23,28 @@ statements! {
                 (SELECT COUNT(*) FROM user_usage_hours) + (SELECT COUNT(*) FROM node_usage_hours)
                     + (SELECT COUNT(*) FROM user_usage_days) + (SELECT COUNT(*) FROM node_usage_days)
                     + (SELECT COUNT(*) FROM usage_batch) AS usage_records";
-    USER_TRAFFIC = totals!("user_traffic", "used_traffic", "lifetime_used_traffic");
-    USER_HOURS = totals!("user_usage_hours", "counted", "counted");
-    NODE_HOURS = totals!("node_usage_hours", "uplink", "downlink");
+    // Sums of two columns, each in halves of 32 bits, because the sum of extreme numbers would overflow.
+    USER_TRAFFIC =
+        "SELECT COUNT(*) AS count,
+                CAST(COALESCE(SUM(used_traffic >> 32), 0) AS BIGINT) AS first_high,
+                CAST(COALESCE(SUM(used_traffic & 4294967295), 0) AS BIGINT) AS first_low,
+                CAST(COALESCE(SUM(lifetime_used_traffic >> 32), 0) AS BIGINT) AS second_high,
+                CAST(COALESCE(SUM(lifetime_used_traffic & 4294967295), 0) AS BIGINT) AS second_low
+         FROM user_traffic";
+    USER_HOURS =
+        "SELECT COUNT(*) AS count,
+                CAST(COALESCE(SUM(counted >> 32), 0) AS BIGINT) AS first_high,
+                CAST(COALESCE(SUM(counted & 4294967295), 0) AS BIGINT) AS first_low,
+                CAST(COALESCE(SUM(counted >> 32), 0) AS BIGINT) AS second_high,
+                CAST(COALESCE(SUM(counted & 4294967295), 0) AS BIGINT) AS second_low
+         FROM user_usage_hours";
+    NODE_HOURS =
+        "SELECT COUNT(*) AS count,
+                CAST(COALESCE(SUM(uplink >> 32), 0) AS BIGINT) AS first_high,
+                CAST(COALESCE(SUM(uplink & 4294967295), 0) AS BIGINT) AS first_low,
+                CAST(COALESCE(SUM(downlink >> 32), 0) AS BIGINT) AS second_high,
+                CAST(COALESCE(SUM(downlink & 4294967295), 0) AS BIGINT) AS second_low
+         FROM node_usage_hours";
 }
 
 row! {
@@ -98,12 +97,12 @@ pub struct Totals {
 
 /// What is there.
 pub async fn contents(tx: &mut Tx) -> Result<Contents, StoreError> {
-    run!(tx, CONTENTS, |sql, c| query_as::<_, Contents>(sql).fetch_one(c).await)
+    db_run!(tx, CONTENTS, |sql, c| query_as::<_, Contents>(sql).fetch_one(c).await)
 }
 
 /// How many rows a table has.
 pub async fn count<R: TableRow>(tx: &mut Tx) -> Result<i64, StoreError> {
-    run!(tx, R::COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
+    db_run!(tx, R::COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
 }
 
 /// Of all users.
@@ -122,7 +121,7 @@ pub async fn node_hour_totals(tx: &mut Tx) -> Result<Totals, StoreError> {
 }
 
 async fn totals(tx: &mut Tx, statement: &Statement) -> Result<Totals, StoreError> {
-    let row = run!(tx, statement, |sql, c| query_as::<_, TotalsRow>(sql).fetch_one(c).await)?;
+    let row = db_run!(tx, statement, |sql, c| query_as::<_, TotalsRow>(sql).fetch_one(c).await)?;
     let whole = |high: i64, low: i64| (i128::from(high) << 32) + i128::from(low);
     Ok(Totals {
         count: row.count,

@@ -1,7 +1,8 @@
 //! A user as the old panel had one: one row instead of three.
 
-use super::Stored;
-use crate::store::{Statement, row, statements};
+use super::rows::Stored;
+use crate::store::engine::Statement;
+use crate::store::engine::statement::{row, statements};
 
 statements! {
     SELECT =

@@ -7,9 +7,10 @@ mod usage;
 
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 
-use crate::store::{Statement, StoreError, Tx, run, statements};
+use crate::store::engine::statement::{db_execute, db_run, statements};
+use crate::store::engine::{Statement, StoreError, Tx};
 
 pub use check::{Contents, Totals, contents, count, node_hour_totals, user_hour_totals, user_totals};
 pub use full_user_rows::WholeUser;
@@ -20,29 +21,36 @@ pub use rows::{
 };
 pub use usage::{NodeHour, UserHour, load_user_hours};
 
-macro_rules! next_id {
-    ($table:literal) => {
-        concat!(
-            "SELECT setval(pg_get_serial_sequence('",
-            $table,
-            "', 'id'), GREATEST(COALESCE(MAX(id), 1), 1), COALESCE(MAX(id), 0) > 0) FROM ",
-            $table
-        )
-    };
-}
-
 statements! {
     REMOVE_LOCAL_NODE = "DELETE FROM nodes";
     // SQLite's transactions see one moment anyway.
     HOLD_STILL => pg "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", lite "SELECT 1";
     UNFOLDED = "SELECT COUNT(*) FROM usage_batch WHERE state <> 'folded'";
     // SQLite takes the next id from the largest one by itself.
-    NEXT_ADMIN => pg next_id!("admins"), lite "SELECT 0";
-    NEXT_SERVICE => pg next_id!("services"), lite "SELECT 0";
-    NEXT_USER => pg next_id!("users"), lite "SELECT 0";
-    NEXT_NODE => pg next_id!("nodes"), lite "SELECT 0";
-    NEXT_INBOUND => pg next_id!("inbounds"), lite "SELECT 0";
-    NEXT_HOST => pg next_id!("hosts"), lite "SELECT 0";
+    NEXT_ADMIN => pg
+        "SELECT setval(pg_get_serial_sequence('admins', 'id'), GREATEST(COALESCE(MAX(id), 1), 1), COALESCE(MAX(id), 0) > 0)
+         FROM admins",
+        lite "SELECT 0";
+    NEXT_SERVICE => pg
+        "SELECT setval(pg_get_serial_sequence('services', 'id'), GREATEST(COALESCE(MAX(id), 1), 1), COALESCE(MAX(id), 0) > 0)
+         FROM services",
+        lite "SELECT 0";
+    NEXT_USER => pg
+        "SELECT setval(pg_get_serial_sequence('users', 'id'), GREATEST(COALESCE(MAX(id), 1), 1), COALESCE(MAX(id), 0) > 0)
+         FROM users",
+        lite "SELECT 0";
+    NEXT_NODE => pg
+        "SELECT setval(pg_get_serial_sequence('nodes', 'id'), GREATEST(COALESCE(MAX(id), 1), 1), COALESCE(MAX(id), 0) > 0)
+         FROM nodes",
+        lite "SELECT 0";
+    NEXT_INBOUND => pg
+        "SELECT setval(pg_get_serial_sequence('inbounds', 'id'), GREATEST(COALESCE(MAX(id), 1), 1), COALESCE(MAX(id), 0) > 0)
+         FROM inbounds",
+        lite "SELECT 0";
+    NEXT_HOST => pg
+        "SELECT setval(pg_get_serial_sequence('hosts', 'id'), GREATEST(COALESCE(MAX(id), 1), 1), COALESCE(MAX(id), 0) > 0)
+         FROM hosts",
+        lite "SELECT 0";
 }
 
 /// Every statement of this folder.
@@ -59,7 +67,7 @@ pub async fn insert<R: TableRow>(tx: &mut Tx, rows: &[R]) -> Result<(), StoreErr
     }
     let document = serde_json::to_string(rows)
         .map_err(|error| StoreError::new(R::INSERT.name, sqlx::Error::Encode(Box::new(error))))?;
-    run!(tx, R::INSERT, |sql, c| query(sql).bind(document).execute(c).await.map(drop))
+    db_execute!(tx, R::INSERT, document)
 }
 
 /// The rows of a table, as they come.
@@ -73,23 +81,23 @@ pub fn rows<R: Stored + 'static>(tx: &mut Tx) -> BoxStream<'_, Result<R, StoreEr
 
 /// The first statement of a transaction that reads many tables: all of them are as they were at one moment.
 pub async fn hold_still(tx: &mut Tx) -> Result<(), StoreError> {
-    run!(tx, HOLD_STILL, |sql, c| query(sql).execute(c).await.map(drop))
+    db_execute!(tx, HOLD_STILL)
 }
 
 /// How many replies of nodes are not yet in the users' hours.
 pub async fn unfolded(tx: &mut Tx) -> Result<i64, StoreError> {
-    run!(tx, UNFOLDED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
+    db_run!(tx, UNFOLDED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
 }
 
 /// Removes the node that a migration made, before another database's nodes come.
 pub async fn remove_local_node(tx: &mut Tx) -> Result<(), StoreError> {
-    run!(tx, REMOVE_LOCAL_NODE, |sql, c| query(sql).execute(c).await.map(drop))
+    db_execute!(tx, REMOVE_LOCAL_NODE)
 }
 
 /// Has new rows numbered after the ones that came.
 pub async fn number_after(tx: &mut Tx) -> Result<(), StoreError> {
     for statement in [&NEXT_ADMIN, &NEXT_SERVICE, &NEXT_USER, &NEXT_NODE, &NEXT_INBOUND, &NEXT_HOST] {
-        run!(&mut *tx, statement, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+        db_run!(&mut *tx, statement, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
     }
     Ok(())
 }

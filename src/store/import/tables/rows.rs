@@ -6,7 +6,8 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
 use crate::domain::host::HostSpec;
-use crate::store::{Statement, row};
+use crate::store::engine::Statement;
+use crate::store::engine::statement::row;
 
 /// A row that can be read from a table, or from several.
 pub trait Stored: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin {

@@ -1,11 +1,10 @@
 //! Hours of users on nodes: millions of narrow rows.
 
-use futures_util::{Stream, StreamExt};
-use sqlx::query;
-
-use super::Stored;
+use super::rows::Stored;
 use crate::store::engine::postgres::PgTx;
-use crate::store::{Statement, StoreError, Tx, row, run, statements};
+use crate::store::engine::statement::{db_execute, row, statements};
+use crate::store::engine::{Statement, StoreError, Tx};
+use futures_util::{Stream, StreamExt};
 
 statements! {
     // A day counts at its first hour, which may have a row of its own again.
@@ -98,7 +97,7 @@ pub async fn load_user_hours<E: From<StoreError>>(
     tx: &mut Tx,
     mut chunks: impl Stream<Item = Result<Vec<UserHour>, E>> + Unpin,
 ) -> Result<(), E> {
-    run!(&mut *tx, UNINDEX, |sql, c| query(sql).execute(c).await.map(drop))?;
+    db_execute!(&mut *tx, UNINDEX)?;
     match tx {
         Tx::Pg(tx) => copy(tx, chunks).await?,
         Tx::Lite { .. } => {
@@ -107,7 +106,7 @@ pub async fn load_user_hours<E: From<StoreError>>(
             }
         }
     }
-    Ok(run!(tx, INDEX, |sql, c| query(sql).execute(c).await.map(drop))?)
+    Ok(db_execute!(tx, INDEX)?)
 }
 
 /// In the table's order, so that neighbours are written together.
@@ -116,7 +115,7 @@ async fn insert(tx: &mut Tx, mut hours: Vec<UserHour>) -> Result<(), StoreError>
     let rows: Vec<[i64; 4]> = hours.iter().map(|it| [it.user_id, it.hour, it.node_id, it.counted]).collect();
     // Numbers in lists always serialize.
     let rows = serde_json::to_string(&rows).unwrap_or_default();
-    run!(tx, LOAD, |sql, c| query(sql).bind(rows).execute(c).await.map(drop))
+    db_execute!(tx, LOAD, rows)
 }
 
 /// One COPY for all: the server writes while the next rows are read.

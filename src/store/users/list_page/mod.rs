@@ -8,9 +8,9 @@
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use crate::domain::moment::Moment;
-use crate::store::Engine;
-use crate::store::users::list::{Totals, UserFilter, UserSort, UserWindow};
+use crate::store::engine::Engine;
 use crate::store::users::list_conditions::{Form, push_conditions};
+use crate::store::users::list_filter::{Totals, UserFilter, UserSort, UserWindow};
 use crate::store::users::row::{UserRow, traffic_columns, user_joins};
 
 /// So many rows before a page are few enough to be read whole.
@@ -295,7 +295,7 @@ mod plans;
 mod tests {
     use super::*;
     use crate::domain::ids::AdminId;
-    use crate::store::users::list::Names;
+    use crate::store::users::list_filter::Names;
 
     fn reading(offset: i64, limit: i64, matching: i64) -> Option<(i64, i64, bool)> {
         let window = UserWindow { sort: UserSort::Id, descending: false, offset, limit };

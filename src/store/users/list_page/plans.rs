@@ -6,9 +6,9 @@ use super::*;
 use crate::config::database_url::DatabaseUrl;
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::store::engine::migrate::migrate;
-use crate::store::users::list::Names;
+use crate::store::engine::{Db, OpenOptions};
 use crate::store::users::list_count::count_query;
-use crate::store::{Db, OpenOptions};
+use crate::store::users::list_filter::Names;
 
 /// The steps of a query.
 async fn plan(db: &Db, sql: String) -> Vec<String> {
