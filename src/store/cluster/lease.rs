@@ -1,9 +1,9 @@
-//! The lease row and the epoch row: who leads, by the database's word.
+//! The lease row and the epoch row, which say who leads.
 //!
-//! "Now" is the database's clock on PostgreSQL, read by the statement that depends on it. On SQLite, whose clock is the
-//! host's and can be set back, it is CLOCK_BOOTTIME, and a row of another boot counts as expired. It is read when the
-//! transaction has its turn, and then passed to the statement: a process that is stopped in between only makes its own
-//! claim to time shorter.
+//! On PostgreSQL "now" is the database's clock, read by the statement that depends on it. On SQLite it is CLOCK_BOOTTIME,
+//! because the wall clock of the host can be set back; a row written before a reboot counts as expired. CLOCK_BOOTTIME is
+//! read after the transaction has begun and then bound, so a process that is suspended in between claims less time, never
+//! more.
 
 use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
@@ -14,122 +14,97 @@ use crate::domain::moment::Moment;
 use crate::store::engine::statement::{db_affected, db_read, db_run, row, statements};
 use crate::store::engine::{Db, Engine, StoreError};
 
-/// The database's clock on PostgreSQL, microseconds. Its parameter is there for SQLite and is NULL here.
-macro_rules! pg_now {
-    ($parameter:literal) => {
-        concat!(
-            "COALESCE(CAST(",
-            $parameter,
-            " AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT))"
-        )
-    };
-}
-
-macro_rules! is_free {
-    ($now:expr, $boot_id:literal) => {
-        concat!(
-            "(released = TRUE OR boot_id <> ",
-            $boot_id,
-            " OR lease_until <= ",
-            $now,
-            " OR lease_until > ",
-            $now,
-            " + ttl)"
-        )
-    };
-}
-
-macro_rules! claim_lease {
-    ($now:expr) => {
-        concat!(
-            "UPDATE scheduler_lease SET epoch = epoch + 1, holder = $2, host = $3, version = $4, ttl = $5,
-                    lease_until = ",
-            $now,
-            " + $5, acquired_at = $7, released = FALSE, boot_id = $8
-             WHERE id = 1 AND epoch = $1 AND ",
-            is_free!($now, "$8")
-        )
-    };
-}
-
-macro_rules! renew {
-    ($now:expr) => {
-        concat!(
-            "UPDATE scheduler_lease SET lease_until = ",
-            $now,
-            " + $4
-             WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $5 AND lease_until > ",
-            $now
-        )
-    };
-}
-
-macro_rules! repair {
-    ($now:expr) => {
-        concat!(
-            "UPDATE scheduler_lease SET epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1), released = TRUE
-             WHERE id = 1 AND epoch = $1 AND epoch <> (SELECT epoch FROM scheduler_epoch WHERE id = 1) AND ",
-            is_free!($now, "$2")
-        )
-    };
-}
-
-macro_rules! read_lease {
-    ($now:expr) => {
-        concat!(
-            "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,
-                    l.released, l.boot_id, ",
-            $now,
-            " AS now
-             FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1"
-        )
-    };
-}
-
 statements! {
-    READ => pg read_lease!(pg_now!("$1")), lite read_lease!("CAST($1 AS INTEGER)");
-    CLAIM_LEASE => pg claim_lease!(pg_now!("$6")), lite claim_lease!("$6");
+    // On PostgreSQL the bind for "now" is NULL, and COALESCE takes the database's clock.
+    READ =>
+        pg "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,
+                   l.released, l.boot_id,
+                   COALESCE(CAST($1 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) AS now
+            FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1",
+        lite "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,
+                     l.released, l.boot_id,
+                     CAST($1 AS INTEGER) AS now
+              FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1";
+    // A lease may be claimed when it was released, was written before a reboot (SQLite), has expired, or ends later than
+    // any renewal could have set it: then somebody set the clock back.
+    CLAIM_LEASE =>
+        pg "UPDATE scheduler_lease
+            SET epoch = epoch + 1, holder = $2, host = $3, version = $4, ttl = $5,
+                lease_until = COALESCE(CAST($6 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) + $5,
+                acquired_at = $7, released = FALSE, boot_id = $8
+            WHERE id = 1 AND epoch = $1
+                AND (released = TRUE OR boot_id <> $8
+                    OR lease_until <= COALESCE(CAST($6 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT))
+                    OR lease_until > COALESCE(CAST($6 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) + ttl)",
+        lite "UPDATE scheduler_lease
+              SET epoch = epoch + 1, holder = $2, host = $3, version = $4, ttl = $5,
+                  lease_until = $6 + $5,
+                  acquired_at = $7, released = FALSE, boot_id = $8
+              WHERE id = 1 AND epoch = $1
+                  AND (released = TRUE OR boot_id <> $8
+                      OR lease_until <= $6
+                      OR lease_until > $6 + ttl)";
     CLAIM_EPOCH = "UPDATE scheduler_epoch SET epoch = epoch + 1 WHERE id = 1 AND epoch = $1";
-    RENEW => pg renew!(pg_now!("$3")), lite renew!("$3");
+    RENEW =>
+        pg "UPDATE scheduler_lease
+            SET lease_until = COALESCE(CAST($3 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) + $4
+            WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $5
+                AND lease_until > COALESCE(CAST($3 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT))",
+        lite "UPDATE scheduler_lease
+              SET lease_until = $3 + $4
+              WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $5
+                  AND lease_until > $3";
     RELEASE = "UPDATE scheduler_lease SET released = TRUE WHERE id = 1 AND epoch = $1 AND holder = $2";
-    REPAIR => pg repair!(pg_now!("$3")), lite repair!("$3");
+    REPAIR =>
+        pg "UPDATE scheduler_lease
+            SET epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1), released = TRUE
+            WHERE id = 1 AND epoch = $1 AND epoch <> (SELECT epoch FROM scheduler_epoch WHERE id = 1)
+                AND (released = TRUE OR boot_id <> $2
+                    OR lease_until <= COALESCE(CAST($3 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT))
+                    OR lease_until > COALESCE(CAST($3 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) + ttl)",
+        lite "UPDATE scheduler_lease
+              SET epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1), released = TRUE
+              WHERE id = 1 AND epoch = $1 AND epoch <> (SELECT epoch FROM scheduler_epoch WHERE id = 1)
+                  AND (released = TRUE OR boot_id <> $2
+                      OR lease_until <= $3
+                      OR lease_until > $3 + ttl)";
     TERMINATE_SESSIONS =>
         pg "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
             WHERE application_name = $1 AND pid <> pg_backend_pid()",
         lite "SELECT 0 WHERE $1 IS NOT NULL";
 }
 
-/// Who wants the lease.
+/// A process that asks for the lease.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// Unique per process start: never a host name or a pid.
+    /// Unique id of this process start; a host name or a pid would be reused.
     pub instance: Uuid,
-    /// The label of this host.
+    /// Label of this host.
     pub host: String,
-    /// The program's version.
+    /// Version of the program.
     pub version: String,
-    /// For how long a renewal counts, microseconds.
+    /// Time to live after a claim or a renewal, in microseconds.
     pub ttl: i64,
-    /// SQLite only (else empty): the boot of this host.
+    /// Boot id of this host; empty on PostgreSQL.
     pub boot_id: String,
 }
 
-/// The lease as it stands.
+/// The current state of the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// The current term.
+    /// Epoch of the current term.
     pub epoch: Epoch,
-    /// The fence's idea of it; differs only after somebody changed rows by hand.
+    /// Epoch that the fence checks; differs only if somebody changed a row by hand.
     pub fence_epoch: Epoch,
-    /// The instance that holds it, or held it last.
+    /// Instance that holds the lease or held it last.
     pub holder: Option<Uuid>,
-    /// Its host's label.
+    /// Label of the holder's host.
     pub host: Option<String>,
-    /// Its version.
+    /// Version of the holder.
     pub version: Option<String>,
-    /// When it was claimed (wall clock).
+    /// Time of the claim, by the wall clock of the holder.
     pub acquired_at: Moment,
-    /// Microseconds until it may be claimed by somebody else; 0 or less: now.
+    /// Microseconds until another process may claim the lease; 0 or less: it is free.
     pub remaining: i64,
 }
 
@@ -165,12 +140,12 @@ pub async fn current(db: &Db, clock: &Clock, boot_id: &str) -> Result<Lease, Sto
     })
 }
 
-/// Claims the term after `seen`, if the lease is free and nobody else claimed it since. An error leaves open whether
-/// it happened: read again.
+/// Claims the term after `seen`, if the lease is free and nobody has claimed it since. After an error the claim may have
+/// been committed or not: read the lease again.
 pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
     let mut tx = db.begin_first().await?;
     let now = boot_time(tx.engine(), clock);
-    // Lease first, epoch second, nothing else: the fence of an open task transaction holds the epoch row.
+    // Lock order: the lease, then the epoch, which the fence of an open task transaction may hold. Nothing else.
     let lease = db_affected!(
         &mut tx,
         CLAIM_LEASE,
@@ -192,7 +167,7 @@ pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Resul
     Ok(true)
 }
 
-/// Renews the lease of `epoch`. False: it is somebody else's, or was over before we came.
+/// Renews the lease of `epoch`. Returns false if another process holds it or it has expired.
 pub async fn renew(db: &Db, clock: &Clock, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
     let mut tx = db.begin_first().await?;
     let now = boot_time(tx.engine(), clock);
@@ -201,7 +176,7 @@ pub async fn renew(db: &Db, clock: &Clock, me: &Candidate, epoch: Epoch) -> Resu
     Ok(rows == 1)
 }
 
-/// Gives the lease of `epoch` back, so that the next candidate need not wait.
+/// Releases the lease of `epoch`, so that the next candidate does not wait for its expiry.
 pub async fn release(db: &Db, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
     let mut tx = db.begin_first().await?;
     let rows = db_affected!(&mut tx, RELEASE, epoch.0, me.instance)?;
@@ -209,7 +184,7 @@ pub async fn release(db: &Db, me: &Candidate, epoch: Epoch) -> Result<bool, Stor
     Ok(rows == 1)
 }
 
-/// Brings a lease row whose epoch is not the fence's back in line, as soon as it is free. The fence's epoch is right.
+/// Sets the lease row's epoch to the fence's epoch, if the two differ and the lease is free.
 pub async fn repair(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
     let mut tx = db.begin_first().await?;
     let now = boot_time(tx.engine(), clock);
@@ -218,7 +193,7 @@ pub async fn repair(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Resu
     Ok(rows == 1)
 }
 
-/// Terminates the PostgreSQL sessions of a deposed leader's tasks, where the role may. Returns how many.
+/// Terminates the PostgreSQL sessions of a deposed leader's tasks, if the role is permitted to. Returns their number.
 pub async fn terminate_sessions(db: &Db, session_name: &str) -> Result<i64, StoreError> {
     let mut tx = db.begin_first().await?;
     let count = db_run!(&mut tx, TERMINATE_SESSIONS, |sql, c| {
@@ -228,7 +203,7 @@ pub async fn terminate_sessions(db: &Db, session_name: &str) -> Result<i64, Stor
     Ok(count)
 }
 
-/// What the statements' parameter for "now" gets: nothing where the database has a clock of its own.
+/// The bind for "now": `None` on PostgreSQL, whose own clock counts.
 fn boot_time(engine: Engine, clock: &Clock) -> Option<i64> {
     match engine {
         Engine::Postgres => None,
