@@ -109,7 +109,7 @@ impl Turn {
         let end = Instant::now() + TURN.0;
         // Exists before it holds: whoever goes away meanwhile gives back what may just have been taken.
         let turn = Self { panel: panel.clone(), node, holder: Uuid::now_v7() };
-        while !edit_lock::take(&panel.db, node, turn.holder, HOLD).await? {
+        while !edit_lock::acquire(&panel.db, node, turn.holder, HOLD).await? {
             if Instant::now() >= end {
                 return Err(EngineError::Busy);
             }
@@ -123,7 +123,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let (db, node, holder) = (self.panel.db.clone(), self.node, self.holder);
         tokio::spawn(async move {
-            if let Err(error) = edit_lock::give_back(&db, node, holder).await {
+            if let Err(error) = edit_lock::release(&db, node, holder).await {
                 let error = with_sources(&error);
                 tracing::warn!(node = node.0, error, "a node is held for a change that is over, until its time is up");
             }

@@ -114,7 +114,7 @@ impl Collector {
     pub async fn report_pending(&self) -> Result<(), StoreError> {
         let pending = batches::pending(&self.0.db).await?;
         for (state, count) in
-            [("staged", pending.staged), ("applied", pending.applied), ("set_aside", pending.set_aside)]
+            [("staged", pending.staged), ("applied", pending.applied), ("set_aside", pending.quarantined)]
         {
             metrics::gauge!("usage_batches_pending", "state" => state).set(count as f64);
         }

@@ -1,5 +1,5 @@
-//! All SQL, and nothing but SQL: two engines from one text. A folder per kind of data; functions, not objects:
-//! the first argument is `&Db` for a read and `&mut Tx` for what needs a transaction.
+//! All SQL, for two engines from one text. A folder per kind of data. Functions take `&Db` for a read and `&mut Tx` for
+//! work in a transaction.
 
 pub mod access;
 pub mod cluster;
@@ -18,7 +18,8 @@ pub use engine::{
     Db, Engine, Fault, IdList, OpenOptions, Pg, PgTx, Statement, StoreError, Transient, Tx, clock, migrate,
 };
 
-/// Every SQL text of the crate; `tests/sql.rs` prepares each on both engines, which replaces a compile-time check.
+/// Returns every SQL statement of the crate. `tests/sql.rs` prepares each on both engines, in place of a compile-time
+/// check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     [
         access::admins::STATEMENTS,

@@ -1,4 +1,4 @@
-//! `settings`: one row, made by whoever changes it first.
+//! The table `settings`: one row, created by the first change.
 
 use sqlx::query_scalar;
 use sqlx::types::Json;
@@ -19,7 +19,7 @@ statements! {
          ON CONFLICT (id) DO UPDATE SET telegram = excluded.telegram";
 }
 
-/// The settings of subscriptions: the initial ones until an admin changes them.
+/// Returns the settings of subscriptions; the defaults until an admin changes them.
 pub async fn subscription(db: &Db) -> Result<SubscriptionSettings, StoreError> {
     let found = db_read!(db, SUBSCRIPTION, |sql, c| {
         query_scalar::<_, Json<SubscriptionSettings>>(sql).fetch_optional(c).await
@@ -27,20 +27,20 @@ pub async fn subscription(db: &Db) -> Result<SubscriptionSettings, StoreError> {
     Ok(found.map_or_else(SubscriptionSettings::initial, |Json(settings)| settings))
 }
 
-/// Replaces them.
+/// Replaces the settings.
 pub async fn set_subscription(tx: &mut Tx, settings: &SubscriptionSettings) -> Result<(), StoreError> {
     db_execute!(tx, SET_SUBSCRIPTION, Json(settings))
 }
 
-/// The settings of Telegram, if there are any.
+/// Returns the settings of Telegram, if there are any.
 pub async fn telegram(db: &Db) -> Result<Option<TelegramSettings>, StoreError> {
-    // A column without a value and the JSON value null are the same.
+    // NULL and the JSON value null mean the same.
     type Cell = Option<Json<Option<TelegramSettings>>>;
     let found = db_read!(db, TELEGRAM, |sql, c| query_scalar::<_, Cell>(sql).fetch_optional(c).await)?;
     Ok(found.flatten().and_then(|Json(settings)| settings))
 }
 
-/// Replaces them.
+/// Replaces the settings.
 pub async fn set_telegram(tx: &mut Tx, settings: &TelegramSettings) -> Result<(), StoreError> {
     let initial = SubscriptionSettings::initial();
     db_execute!(tx, SET_TELEGRAM, Json(&initial), Json(settings))

@@ -1,4 +1,4 @@
-//! How many there are of what.
+//! Counts of users and nodes, for the overview.
 
 use sqlx::query_as;
 
@@ -8,13 +8,13 @@ use crate::store::engine::statement::{db_read, row, statements};
 use crate::store::engine::{Db, StoreError};
 use crate::store::users::online;
 
-/// Traffic within so long means that a user is online.
+/// A user with traffic within this time is online, in microseconds.
 const ONLINE_WITHIN: i64 = 30 * SECOND;
 
 statements! {
-    // Each kind by an index of its own: the small ones of who is removed, switched off or expired say all, where the users
-    // themselves would each be looked up. Accounts that do not work are counted each for one reason (the date, else that
-    // they are switched off, else the traffic), because their union would have to be built.
+    // Each count uses an index of its own: the small partial indexes (removed, disabled, expired) answer it, where a
+    // count over `users` would look up every row. Inactive accounts are counted once each, for the date, else for being
+    // disabled, else for the traffic, because a union of the three sets would have to be built.
     USERS =
         "SELECT
              (SELECT CAST(COALESCE(SUM(o.users), 0) AS BIGINT) FROM owner_totals o) AS total,
@@ -32,7 +32,7 @@ statements! {
              (SELECT COUNT(*) FROM users u WHERE u.removed = FALSE AND u.expire_date < $1) AS expired,
              (SELECT COUNT(*) FROM user_traffic t WHERE t.data_limit_reached = TRUE
                   AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = t.user_id)) AS limited";
-    // All that an owner's users are asked is in the index of owners, and who has used up the traffic is another.
+    // The owner's index has every column that is asked for, except for the data limit, which has another index.
     USERS_OF =
         "SELECT
              (SELECT CAST(COALESCE(SUM(o.users), 0) AS BIGINT) FROM owner_totals o WHERE o.owner_id = $2) AS total,
@@ -60,36 +60,36 @@ row! {
 }
 
 row! {
-    /// How many nodes there are; those that are neither are disabled.
+    /// Counts of nodes; nodes that are neither healthy nor unhealthy are disabled.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct NodeCounts {
         /// All.
         pub total: i64,
-        /// Connected and in step.
+        /// Healthy nodes: connected and in sync.
         pub healthy: i64,
-        /// Not connected.
+        /// Unhealthy nodes.
         pub unhealthy: i64,
     }
 }
 
-/// How many users there are, removed ones never.
+/// Counts of users; removed users are never included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserCounts {
     /// All.
     pub total: i64,
-    /// Whose account works.
+    /// Users whose account works.
     pub active: i64,
-    /// Who wait for their first use.
+    /// Users on hold: waiting for their first use.
     pub on_hold: i64,
-    /// Whose fixed date has passed.
+    /// Users whose fixed expiry date has passed.
     pub expired: i64,
-    /// Who have used up their traffic.
+    /// Users who have used up their data limit.
     pub limited: i64,
-    /// With traffic within the last 30 seconds.
+    /// Users with traffic within the last 30 seconds.
     pub online: i64,
 }
 
-/// Counts users: an admin's own, or all.
+/// Counts the users of an admin, or all.
 pub async fn users(db: &Db, owner: Option<AdminId>, now: Moment) -> Result<UserCounts, StoreError> {
     let counting = async {
         let now = now.micros();
@@ -105,7 +105,7 @@ pub async fn users(db: &Db, owner: Option<AdminId>, now: Moment) -> Result<UserC
     Ok(UserCounts { total, active: total - inactive, on_hold, expired, limited, online })
 }
 
-/// Counts nodes.
+/// Counts the nodes.
 pub async fn nodes(db: &Db) -> Result<NodeCounts, StoreError> {
     db_read!(db, NODES, |sql, c| query_as::<_, NodeCounts>(sql).fetch_one(c).await)
 }

@@ -44,7 +44,7 @@ async fn a_damaged_batch_is_set_aside_and_not_lost(db: Db) {
     .await;
     let mut leader = Leader::new(&db).await;
     assert_eq!(leader.run(Task::RecordUserUsages, AT).await.unwrap(), 3);
-    assert_eq!(pending(&db).await.unwrap(), Pending { staged: 0, applied: 3, set_aside: 1 });
+    assert_eq!(pending(&db).await.unwrap(), Pending { staged: 0, applied: 3, quarantined: 1 });
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic").await, 30);
     let kept =
         "SELECT COUNT(*) FROM usage_batch WHERE state = 'staged' AND trouble IS NOT NULL AND payload IS NOT NULL";
@@ -63,7 +63,7 @@ async fn a_batch_that_the_database_refuses_is_set_aside_alone(db: Db) {
     .await;
     let mut leader = Leader::new(&db).await;
     assert_eq!(leader.run(Task::RecordUserUsages, AT).await.unwrap(), 3);
-    assert_eq!(pending(&db).await.unwrap(), Pending { staged: 0, applied: 3, set_aside: 1 });
+    assert_eq!(pending(&db).await.unwrap(), Pending { staged: 0, applied: 3, quarantined: 1 });
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic").await, 30);
     assert_eq!(number(&db, "SELECT node_id FROM usage_batch WHERE trouble LIKE '%ADD_TO_NODE failed%'").await, 3);
     // Whoever mended the cause takes the note away, and nothing was lost.
@@ -85,9 +85,9 @@ async fn hours_are_folded_a_few_minutes_later(db: Db) {
     four_nodes(&db).await;
     let mut leader = Leader::new(&db).await;
     leader.run(Task::RecordUserUsages, AT).await.unwrap();
-    assert_eq!(pending(&db).await.unwrap(), Pending { staged: 0, applied: 4, set_aside: 0 });
+    assert_eq!(pending(&db).await.unwrap(), Pending { staged: 0, applied: 4, quarantined: 0 });
     leader.run(Task::RecordUserUsages, AT.plus(HOUR / 20)).await.unwrap();
-    assert_eq!(pending(&db).await.unwrap(), Pending { staged: 0, applied: 0, set_aside: 0 });
+    assert_eq!(pending(&db).await.unwrap(), Pending { staged: 0, applied: 0, quarantined: 0 });
     let sum = "SELECT CAST(SUM(counted) AS BIGINT) FROM user_usage_hours WHERE user_id = 1 AND hour = 1800000000000000";
     assert_eq!(number(&db, sum).await, 40);
 }

@@ -16,9 +16,9 @@ pub async fn create(panel: &Panel, admin: &Admin, new: NewUser) -> Result<User, 
     let created = panel
         .db
         .transaction("create user", async |tx| -> Result<_, UserError> {
-            let owner = users::hold_owner(tx, &admin.username).await?.ok_or(UserError::NoSuchAdmin)?;
+            let owner = users::lock_owner(tx, &admin.username).await?.ok_or(UserError::NoSuchAdmin)?;
             let now = panel.clock.now();
-            let service_ids = users::hold_services(tx, &wanted).await?;
+            let service_ids = users::lock_services(tx, &wanted).await?;
             let mut user = User::new(NewUser { service_ids, ..new.clone() }, owner, now, random_key);
             user.id = users::insert(tx, &user).await.map_err(UserError::of_write)?;
             changes::mark(tx, IdList::new([user.id.0]), now).await?;

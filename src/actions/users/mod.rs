@@ -34,7 +34,7 @@ pub async fn modify(panel: &Panel, admin: &Admin, username: &str, edit: UserEdit
         .db
         .transaction("modify user", async |tx| -> Result<_, UserError> {
             let service_ids = match &wanted {
-                Some(wanted) => Some(users::hold_services(tx, wanted).await?),
+                Some(wanted) => Some(users::lock_services(tx, wanted).await?),
                 None => None,
             };
             let edit = UserEdit { service_ids, ..edit.clone() };
@@ -97,7 +97,7 @@ pub async fn set_owner(panel: &Panel, admin: &Admin, username: &str, owner: &str
     let changed = panel
         .db
         .transaction("set owner of user", async |tx| -> Result<_, UserError> {
-            let owner = users::hold_owner(tx, owner).await?.ok_or(UserError::NoSuchAdmin)?;
+            let owner = users::lock_owner(tx, owner).await?.ok_or(UserError::NoSuchAdmin)?;
             change(panel, tx, admin, username, None, |user, _| {
                 user.owner = Some(owner);
                 Ok(())
@@ -144,7 +144,7 @@ async fn change(
     decide(&mut after, now)?;
     users::update(tx, &before, &after).await.map_err(UserError::of_write)?;
     if before.key != after.key {
-        users::note_key_change(tx, after.id).await?;
+        users::record_key_change(tx, after.id).await?;
     }
     if before.told() != after.told() {
         changes::mark(tx, IdList::new([after.id.0]), now).await?;

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::domain::host::Fingerprint;
 use crate::domain::moment::{Moment, SECOND};
 use crate::store::import::tables::{
-    AdminRow, AdminServiceRow, BackendRow, HostChainRow, HostRow, HostServiceRow, InboundRow, InboundServiceRow,
-    JwtRow, NodeHour, NodeRow, ServiceRow, SettingsRow, TlsRow, UserHour, UserServiceRow, WholeUser,
+    AdminRow, AdminServiceRow, BackendRow, FullUserRow, HostChainRow, HostRow, HostServiceRow, InboundRow,
+    InboundServiceRow, JwtRow, NodeHour, NodeRow, ServiceRow, SettingsRow, TlsRow, UserHour, UserServiceRow,
 };
 
 /// Marzneshin's spellings of protocols.
@@ -46,7 +46,7 @@ pub(super) fn admin_service(row: AdminServiceRow) -> Option<Value> {
     Some(json!({"admin_id": row.admin_id, "service_id": row.service_id}))
 }
 
-pub(super) fn user(row: WholeUser) -> Option<Value> {
+pub(super) fn user(row: FullUserRow) -> Option<Value> {
     Some(json!({
         "id": row.id,
         "username": row.username,

@@ -37,7 +37,7 @@ impl<'a> Export<'a> {
 
     /// Writes all tables, from one snapshot of the database.
     pub(super) async fn write_all(mut self) -> anyhow::Result<Vec<Written>> {
-        tables::hold_still(self.tx).await?;
+        tables::use_snapshot(self.tx).await?;
         self.settings().await?;
         self.accounts().await?;
         self.nodes_and_hosts().await?;

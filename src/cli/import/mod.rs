@@ -22,7 +22,7 @@ use crate::config::Settings;
 use crate::config::old_database::OldDatabaseUrl;
 use crate::domain::moment::Moment;
 use crate::store::import::legacy::{Source, SourceError};
-use crate::store::import::tables::{contents, number_after};
+use crate::store::import::tables::{advance_ids, contents};
 use crate::store::{Db, Tx};
 
 /// Arguments of `sarban import`.
@@ -78,7 +78,7 @@ async fn import(db: &Db, source: &mut Source, args: &ImportArgs, now: Moment) ->
     let mut tx = db.begin().await?;
     must_be_empty(&mut tx).await?;
     let outcome = copy(source, Target::Database(&mut tx), now).await?;
-    number_after(&mut tx).await?;
+    advance_ids(&mut tx).await?;
     let checks = verify(&mut tx, &outcome, now).await?;
     if !checks.iter().all(Check::holds) {
         tx.rollback().await?;

@@ -14,7 +14,7 @@ use crate::domain::notification::Event;
 use crate::domain::user::User;
 use crate::foundation::chain;
 use crate::store::usage::batches;
-use crate::store::usage::batches::{Batch, BatchKey, Waiting};
+use crate::store::usage::batches::{Batch, BatchKey, DueBatches};
 use crate::store::usage::totals::{Applied, ApplyOptions};
 use crate::store::usage::{hours, totals};
 use crate::store::{Engine, FencedTx, StoreError};
@@ -92,7 +92,7 @@ async fn process_batches(context: &Context, step: Step, batches: &[Batch]) -> Re
 
 async fn quarantine(context: &Context, key: BatchKey, reason: &str) -> Result<(), TaskError> {
     let quarantine =
-        async |tx: &mut FencedTx| -> Result<_, TaskError> { Ok(batches::set_aside(tx, key, reason).await?) };
+        async |tx: &mut FencedTx| -> Result<_, TaskError> { Ok(batches::quarantine(tx, key, reason).await?) };
     if context.fence.transaction("quarantine usage batch", quarantine).await? {
         tracing::error!(batch = %key, reason, "could not apply a usage batch; it is quarantined in table usage_batch");
     }
@@ -100,7 +100,7 @@ async fn quarantine(context: &Context, key: BatchKey, reason: &str) -> Result<()
 }
 
 impl Step {
-    async fn waiting(self, context: &Context) -> Result<Waiting, StoreError> {
+    async fn waiting(self, context: &Context) -> Result<DueBatches, StoreError> {
         let db = &context.deps.db;
         match self {
             Self::Apply => batches::oldest_staged(db).await,

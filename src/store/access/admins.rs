@@ -1,4 +1,4 @@
-//! `admins` and the services that each may give.
+//! The tables `admins` and `admins_services`.
 
 use serde::Deserialize;
 use sqlx::{query_as, query_scalar};
@@ -11,16 +11,16 @@ use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, 
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 use crate::store::users::row::{flag, rows_in_text};
 
-/// An admin and the traffic of all users it ever had, removed ones too.
+/// An admin with the traffic of all users it ever owned, removed ones included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminUsage {
     /// The admin.
     pub admin: Admin,
-    /// Bytes.
+    /// Traffic of the users, in bytes.
     pub users_data_usage: i64,
 }
 
-/// The columns of an admin's row, with `admins` called `a`, then what else is asked for.
+/// The columns of an admin's row in `admins a`, followed by the rest of the statement.
 macro_rules! select {
     (pg $($rest:expr),*) => {
         concat!(
@@ -41,7 +41,8 @@ macro_rules! select {
     };
 }
 
-/// `$least`: the lesser of two numbers. Absurd sums end at the largest that the API can say.
+/// The traffic of an admin's users, capped at the largest number of the API. `$least` is the engine's function for the
+/// smaller of two numbers.
 macro_rules! usage {
     ($least:literal) => {
         concat!(
@@ -63,7 +64,8 @@ statements! {
     USAGE_BY_USERNAME =>
         pg select!(pg usage!("LEAST"), ", CAST(1 AS BIGINT) AS total FROM admins a WHERE a.username = $1"),
         lite select!(lite usage!("MIN"), ", 1 AS total FROM admins a WHERE a.username = $1");
-    // PostgreSQL sums up once what all admins have; SQLite is quicker at asking for each, and at one text (`user_row`).
+    // PostgreSQL sums up the traffic of all admins once. SQLite is faster with a sum per admin, and with all rows as
+    // one text (`users::row`).
     PAGE =>
         pg r"WITH sums AS (SELECT owner_id, SUM(traffic) AS traffic FROM owner_totals GROUP BY owner_id),
                   given AS (SELECT admin_id, ARRAY_AGG(service_id) AS ids FROM admins_services GROUP BY admin_id),
@@ -139,7 +141,7 @@ impl From<AdminRow> for Admin {
 }
 
 row_in_order! {
-    /// The same columns, the traffic, and how many rows there are on all pages.
+    /// The columns of an admin, the traffic, and the number of rows on all pages.
     #[derive(Deserialize)]
     struct ListedRow {
         id: i64,
@@ -177,28 +179,28 @@ impl From<ListedRow> for AdminUsage {
     }
 }
 
-/// The admin of that name, to the letter.
+/// Returns the admin of this exact name.
 pub async fn by_username(db: &Db, username: &str) -> Result<Option<Admin>, StoreError> {
     let row = db_read!(db, BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
     Ok(row.map(Admin::from))
 }
 
-/// The same, locked until the end of the transaction.
+/// Returns the admin of this exact name and locks it until the end of the transaction.
 pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<Admin>, StoreError> {
     let row =
         db_run!(tx, LOCK_BY_USERNAME, |sql, c| query_as::<_, AdminRow>(sql).bind(username).fetch_optional(c).await)?;
     Ok(row.map(Admin::from))
 }
 
-/// The admin of that name with its users' traffic.
+/// Returns the admin of this exact name with its users' traffic.
 pub async fn usage_by_username(db: &Db, username: &str) -> Result<Option<AdminUsage>, StoreError> {
     let row =
         db_read!(db, USAGE_BY_USERNAME, |sql, c| query_as::<_, ListedRow>(sql).bind(username).fetch_optional(c).await)?;
     Ok(row.map(AdminUsage::from))
 }
 
-/// Admins by id, with their users' traffic, and how many there would be without the limit. `contains` is a part of the
-/// name in any case, `%` and `_` being wildcards; empty: all.
+/// Returns a page of admins by id with their users' traffic, and the number of admins on all pages. `contains` is part
+/// of the name in any case, with `%` and `_` as wildcards; empty: all admins.
 pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<(Vec<AdminUsage>, i64), StoreError> {
     let pattern = containing(contains);
     let rows: sqlx::Result<Vec<ListedRow>> = match db {
@@ -212,23 +214,23 @@ pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<(V
     let rows = rows.map_err(|source| StoreError::new(PAGE.name, source))?;
     let total = match rows.first() {
         Some(row) => row.total,
-        // Behind the last page there is no row to say it.
+        // Beyond the last page there is no row with the total.
         None => count(db, contains).await?,
     };
     Ok((rows.into_iter().map(AdminUsage::from).collect(), total))
 }
 
-/// How many admins `page` would give without its limit.
+/// Returns the number of admins on all pages.
 pub async fn count(db: &Db, contains: &str) -> Result<i64, StoreError> {
     db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(contains)).fetch_one(c).await)
 }
 
-/// The hash of the password of that name.
+/// Returns the password hash of the admin of this name.
 pub async fn password_hash(db: &Db, username: &str) -> Result<Option<String>, StoreError> {
     db_read!(db, PASSWORD_HASH, |sql, c| query_scalar::<_, String>(sql).bind(username).fetch_optional(c).await)
 }
 
-/// Adds an admin with what is usual, without services.
+/// Inserts an admin with default rights and no services.
 pub async fn insert(
     tx: &mut Tx,
     username: &str,
@@ -239,7 +241,7 @@ pub async fn insert(
     db_execute!(tx, INSERT, username, hashed_password, is_sudo, now.micros())
 }
 
-/// Writes everything but the name and the services; the password only if there is a new one.
+/// Updates everything but the name and the services; the password only if there is a new hash.
 pub async fn update(tx: &mut Tx, admin: &Admin, hashed_password: Option<&str>) -> Result<(), StoreError> {
     db_execute!(
         tx,
@@ -255,13 +257,13 @@ pub async fn update(tx: &mut Tx, admin: &Admin, hashed_password: Option<&str>) -
     )
 }
 
-/// Gives an admin exactly those of the services that exist.
+/// Sets the services that an admin may assign; unknown ones are left out.
 pub async fn set_services(tx: &mut Tx, id: AdminId, service_ids: IdList) -> Result<(), StoreError> {
     db_execute!(tx, CLEAR_SERVICES, id.0)?;
     db_execute!(tx, ADD_SERVICES, id.0, service_ids)
 }
 
-/// Takes the owner from at most `limit` users of that admin, in a transaction of its own. Returns from how many.
+/// Clears the owner of at most `limit` users of an admin, in a transaction of its own. Returns their number.
 pub async fn orphan_users(db: &Db, username: &str, limit: i64) -> Result<i64, StoreError> {
     db.transaction("orphan users of admin", async |tx| {
         let done = db_affected!(tx, ORPHAN_USERS, username, limit)?;
@@ -270,7 +272,7 @@ pub async fn orphan_users(db: &Db, username: &str, limit: i64) -> Result<i64, St
     .await
 }
 
-/// Gives at most `limit` users that have no owner to that admin, in a transaction of its own. Returns how many.
+/// Sets the owner of at most `limit` users without one, in a transaction of its own. Returns their number.
 pub async fn adopt_users(db: &Db, id: AdminId, limit: i64) -> Result<i64, StoreError> {
     db.transaction("adopt users", async |tx| {
         let done = db_affected!(tx, ADOPT_USERS, id.0, limit)?;
@@ -279,7 +281,7 @@ pub async fn adopt_users(db: &Db, id: AdminId, limit: i64) -> Result<i64, StoreE
     .await
 }
 
-/// Deletes an admin; users that are still its own stay without an owner.
+/// Deletes an admin. Users it still owns remain, without an owner.
 pub async fn delete(tx: &mut Tx, id: AdminId) -> Result<(), StoreError> {
     db_execute!(tx, DELETE, id.0)
 }

@@ -1,4 +1,4 @@
-//! Secrets of which the whole cluster has one each.
+//! Secrets that the whole cluster shares.
 
 use sqlx::query_scalar;
 
@@ -10,7 +10,7 @@ statements! {
     INSERT_JWT = "INSERT INTO jwt (id, secret_key) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
 }
 
-/// The secret that signs tokens. If there is none, `candidate` becomes it, unless another process comes first.
+/// Returns the secret that signs tokens. If there is none, stores `candidate`, unless another process is faster.
 pub async fn jwt(db: &Db, candidate: &str) -> Result<String, StoreError> {
     if let Some(secret) = db_read!(db, JWT, |sql, c| query_scalar::<_, String>(sql).fetch_optional(c).await)? {
         return Ok(secret);

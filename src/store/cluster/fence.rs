@@ -1,7 +1,8 @@
-//! The fence: a transaction that commits only under the current epoch, so that a deposed leader can write nothing.
+//! The fence: a transaction commits only under the current epoch, so that a deposed leader can write nothing.
 //!
-//! The check is the last statement before the commit, `SELECT … FOR SHARE` on PostgreSQL: a claim of the next epoch
-//! then waits for this transaction, or this transaction finds the epoch gone. On SQLite BEGIN IMMEDIATE does as much.
+//! The check is the last statement before the commit. On PostgreSQL it is `SELECT … FOR SHARE`: a claim of the next
+//! epoch waits for this transaction, or this transaction finds that the epoch has changed. On SQLite, BEGIN IMMEDIATE
+//! has the same effect.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ statements! {
         lite "SELECT epoch FROM scheduler_epoch WHERE epoch = $1";
 }
 
-/// What a task gets instead of a pool. Cheap to clone.
+/// Access to the database for a leader's tasks; the only way for them to write. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Fence {
     db: Db,
@@ -36,7 +37,7 @@ pub struct Fence {
     session_name: String,
 }
 
-/// A transaction that commits only while its term is current.
+/// A transaction that commits only while its term is the current one.
 #[derive(Debug)]
 pub struct FencedTx {
     tx: Tx,
@@ -44,13 +45,13 @@ pub struct FencedTx {
     _work: OpenWork,
 }
 
-/// Why fenced work came to nothing.
+/// An error of fenced work.
 #[derive(Debug, thiserror::Error)]
 pub enum FenceError {
-    /// Somebody else leads, or nobody: nothing was written.
-    #[error("this process does not lead any more")]
+    /// This process is no longer the leader; nothing was written.
+    #[error("this process is no longer the leader")]
     Deposed,
-    /// The database refused.
+    /// A statement failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -62,33 +63,33 @@ impl Transient for FenceError {
 }
 
 impl Fence {
-    /// A fence for one term. `limit` bounds every statement and every pause inside a transaction (PostgreSQL);
-    /// `session_name` is what a successor finds in `pg_stat_activity` when it has to terminate them.
+    /// Creates the fence of a term. `limit` bounds every statement and every pause in a transaction (PostgreSQL only).
+    /// A successor finds the sessions to terminate by `session_name`, in `pg_stat_activity`.
     pub const fn new(db: Db, clock: Clock, term: Term, limit: Duration, session_name: String) -> Self {
         Self { db, clock, term, limit, session_name }
     }
 
-    /// For reading outside a transaction.
+    /// Returns the database, for reads outside a transaction.
     pub const fn db(&self) -> &Db {
         &self.db
     }
 
-    /// The term that this fence guards.
+    /// Returns the term of this fence.
     pub const fn term(&self) -> &Term {
         &self.term
     }
 
-    /// Whether there is any use in beginning, or sending, anything.
+    /// True while the term is alive. Check it before starting work or sending anything.
     pub fn is_alive(&self) -> bool {
         self.term.is_alive(self.clock.boot())
     }
 
-    /// Announces work that ends with fenced transactions: a hand-over waits for it, a few seconds at most.
+    /// Announces work that ends with fenced transactions. A hand-over waits for it, a few seconds at most.
     pub fn open_work(&self) -> Result<OpenWork, FenceError> {
         self.term.begin_work(self.clock.boot()).ok_or(FenceError::Deposed)
     }
 
-    /// Runs `work` in a fenced transaction and commits it; the rules are those of [`Db::transaction`].
+    /// Runs `work` in a fenced transaction and commits it, with the retries of [`Db::transaction`].
     pub fn transaction<'a, T, E>(
         &'a self,
         name: &'static str,
@@ -101,7 +102,7 @@ impl Fence {
         self.transaction_of(None, name, work)
     }
 
-    /// The same as a part of work that was announced before: it may begin during a hand-over, too.
+    /// Like [`Fence::transaction`], as part of announced work: it may also begin during a hand-over.
     pub fn transaction_of<'a, T, E>(
         &'a self,
         announced: Option<&'a OpenWork>,
@@ -137,7 +138,7 @@ impl Fence {
         self.begin_part(&self.open_work()?).await
     }
 
-    /// Begins a fenced transaction of work that was announced before; during a hand-over, too.
+    /// Begins a fenced transaction as part of announced work.
     async fn begin_part(&self, of: &OpenWork) -> Result<FencedTx, FenceError> {
         let work = of.part(self.clock.boot()).ok_or(FenceError::Deposed)?;
         let mut tx = self.db.begin().await?;
@@ -150,13 +151,14 @@ impl Fence {
 }
 
 impl FencedTx {
-    /// Lets single statements of this transaction take longer: safe, because the fence comes last.
+    /// Sets the time limit of each statement in this transaction. A long limit is safe, because the fence is checked
+    /// last.
     pub async fn allow(&mut self, limit: Duration) -> Result<(), StoreError> {
         let limit = milliseconds(limit);
         db_execute!(&mut self.tx, STATEMENT_TIMEOUT, limit)
     }
 
-    /// Commits if the term is still the current one; otherwise rolls back and ends the term.
+    /// Commits if the term is still current; otherwise rolls back and ends the term.
     pub async fn commit(mut self) -> Result<(), FenceError> {
         let epoch = self.term.epoch().0;
         let current = db_run!(&mut self.tx, EPOCH_IS_CURRENT, |sql, c| {
@@ -171,7 +173,7 @@ impl FencedTx {
         Ok(self.tx.commit().await?)
     }
 
-    /// Gives up what was written.
+    /// Rolls back.
     pub async fn rollback(self) -> Result<(), StoreError> {
         self.tx.rollback().await
     }

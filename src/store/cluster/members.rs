@@ -1,4 +1,4 @@
-//! The members of the cluster, as the database knows them: each process says every two seconds that it is there.
+//! The members of the cluster in the database: each process writes a heartbeat every two seconds.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::domain::moment::{Moment, SECOND};
 use crate::store::engine::statement::{db_execute, db_read, row, statements};
 use crate::store::engine::{Db, StoreError, Tx};
 
-/// Whoever has not been heard of for so long is gone (microseconds).
+/// Age of a heartbeat after which a member counts as gone, in microseconds.
 pub const GONE: i64 = 10 * SECOND;
 
 statements! {
@@ -29,42 +29,42 @@ row! {
     /// A process of the cluster.
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     pub struct Member {
-        /// Unique per process start.
+        /// Unique id of the process start.
         pub instance: Uuid,
-        /// The label of its host.
+        /// Label of the host.
         pub host: String,
-        /// Its number there.
+        /// Process id on the host.
         pub pid: i64,
-        /// Its worker threads.
+        /// Number of worker threads.
         pub worker_threads: i64,
-        /// The cores that it may use.
+        /// Number of cores that the process may use.
         pub cores: f64,
-        /// The program's version.
+        /// Version of the program.
         pub version: String,
-        /// Unix microseconds, by its host's clock.
+        /// Start time in unix microseconds, by the host's clock.
         pub started_at: i64,
-        /// Unix microseconds, by the clock of whoever keeps the list.
+        /// Time of the last heartbeat in unix microseconds, by the clock of the list's owner (the database or Redis).
         pub last_seen: i64,
-        /// The tasks that it knows, as JSON: name → period in microseconds, null where it would not run it.
+        /// Known tasks as JSON: name to period in microseconds, or null where the process would not run the task.
         pub tasks: String,
     }
 }
 
 impl Member {
-    /// The tasks that it knows, with their periods (microseconds).
+    /// Returns the known tasks with their periods, in microseconds.
     pub fn periods(&self) -> BTreeMap<String, Option<i64>> {
-        // What a version to come may write there is nothing that this one knows.
+        // A newer version may write something that this one can't parse.
         serde_json::from_str(&self.tasks).unwrap_or_default()
     }
 
-    /// The numbers of its version, to compare; what is not a number counts as 0.
+    /// Returns the parts of the version for comparison; a part that is no number counts as 0.
     pub fn version_numbers(&self) -> Vec<u64> {
         let numbers = self.version.split(['.', '-', '+']).take(3);
         numbers.map(|number| number.parse().unwrap_or(0)).collect()
     }
 }
 
-/// Says that `me` is there at `now`, and forgets those who are gone.
+/// Writes the heartbeat of `me` and deletes the members that are gone.
 pub async fn beat(tx: &mut Tx, me: &Member, now: Moment) -> Result<(), StoreError> {
     db_execute!(
         tx,
@@ -82,12 +82,12 @@ pub async fn beat(tx: &mut Tx, me: &Member, now: Moment) -> Result<(), StoreErro
     db_execute!(tx, FORGET, now.plus(-GONE).micros())
 }
 
-/// Says that `instance` is there no more.
+/// Deletes the member `instance`.
 pub async fn leave(tx: &mut Tx, instance: Uuid) -> Result<(), StoreError> {
     db_execute!(tx, LEAVE, instance)
 }
 
-/// Who is there at `now`, oldest first.
+/// Returns the members alive at `now`, oldest first.
 pub async fn live(db: &Db, now: Moment) -> Result<Vec<Member>, StoreError> {
     db_read!(db, LIVE, |sql, c| query_as::<_, Member>(sql).bind(now.plus(-GONE).micros()).fetch_all(c).await)
 }

@@ -1,4 +1,4 @@
-//! A bind that has another form on each engine, for the few statements where they must differ.
+//! A bind whose type differs between the engines, for statements whose texts must differ.
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -6,7 +6,7 @@ use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo};
 use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo};
 use sqlx::{Encode, Postgres, Sqlite, Type};
 
-/// The form for the engine at hand.
+/// A bind for one of the engines.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) enum ByEngine<P, L> {
     Pg(P),

@@ -1,4 +1,4 @@
-//! The database's clock: slots and the tasks' `now` come from here, so that all hosts agree on them.
+//! The database's clock. Slots and the `now` of tasks come from it, so that all hosts agree.
 
 use sqlx::query_scalar;
 
@@ -13,7 +13,7 @@ statements! {
         lite "SELECT CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)";
 }
 
-/// The moment that the database has now (SQLite: the host's clock, to the millisecond).
+/// Returns the database's current time, in microseconds on PostgreSQL and milliseconds on SQLite (the host's clock).
 pub async fn now(db: &Db) -> Result<Moment, StoreError> {
     db_read!(db, NOW, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await).map(Moment::from_micros)
 }

@@ -12,19 +12,19 @@ use super::error::StoreError;
 use super::postgres::{Pg, PgTx};
 use super::retry::Transient;
 use super::sqlite_readers::Readers;
-use super::sqlite_write_lock::{Turn, WriteGate};
+use super::sqlite_write_lock::{WriteGuard, WriteLock};
 use crate::config::database_url::DatabaseUrl;
 
-/// The database: one of two engines, the same functions for both. Cheap to clone.
+/// A database on one of the two engines, with the same functions for both. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Db {
-    /// PostgreSQL: one pool.
+    /// PostgreSQL, with one pool.
     Pg(Pg),
-    /// SQLite: a pool of readers and one writer.
+    /// SQLite, with a pool of readers and one writer.
     Lite(Lite),
 }
 
-/// Which engine a [`Db`] is.
+/// The database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// PostgreSQL.
@@ -33,75 +33,74 @@ pub enum Engine {
     Sqlite,
 }
 
-/// SQLite's two pools and the gate that its writers pass.
+/// SQLite's two pools and the lock of its writers.
 #[derive(Clone, Debug)]
 pub struct Lite {
     pub(in crate::store) read: Readers,
     pub(in crate::store) write: SqlitePool,
-    gate: WriteGate,
-    patience: Duration,
+    write_lock: WriteLock,
+    busy_timeout: Duration,
 }
 
-/// An open transaction; dropped without `commit`, it is rolled back.
+/// An open transaction; it is rolled back when it is dropped without `commit`.
 #[derive(Debug)]
 pub enum Tx {
     /// PostgreSQL, READ COMMITTED.
     Pg(PgTx),
-    /// SQLite, BEGIN IMMEDIATE. Fields drop in this order: first the transaction, then the turn.
+    /// SQLite, BEGIN IMMEDIATE. Fields are dropped in this order: the transaction, then the write lock.
     Lite {
         /// The transaction.
         tx: Transaction<'static, Sqlite>,
-        /// The place at the gate.
-        turn: Turn,
+        /// The write lock of this process.
+        guard: WriteGuard,
     },
 }
 
-/// How to open a database.
+/// Options for opening a database.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// Where it is.
+    /// Address of the database.
     pub url: DatabaseUrl,
-    /// At most this many connections (SQLite: readers, besides the one writer).
+    /// Maximum number of connections; on SQLite, of readers besides the one writer.
     pub connections: u32,
-    /// Prepared statements kept per connection; 0 behind pgbouncer.
+    /// Prepared statements cached per connection; 0 behind pgbouncer.
     pub statement_cache: usize,
-    /// What PostgreSQL shows in `pg_stat_activity`.
+    /// Name in PostgreSQL's `pg_stat_activity`.
     pub application_name: String,
-    /// How long to wait for a free connection before giving up.
+    /// Maximum wait for a free connection.
     pub acquire_timeout: Duration,
-    /// How long a writer waits for another process that writes to the same SQLite file before giving up.
+    /// Maximum wait of a writer for another process that writes to the same SQLite file.
     pub busy_timeout: Duration,
-    /// Refuse every write in the database itself: for a panel that only looks on.
+    /// Makes the database refuse every write, for a read-only panel.
     pub read_only: bool,
 }
 
-/// How long SQLite itself waits for another process that writes. Its waiting is a blocked thread that can't be called
-/// off and that polls ever more rarely: a writer takes little of it and asks again.
+/// SQLite's own wait for another process that writes. It blocks a thread, can't be cancelled and polls ever more
+/// rarely, so it is kept short and repeated by `begin`.
 const BUSY: Duration = Duration::from_millis(20);
-/// Between two questions.
+/// Pause between two attempts to begin.
 const BUSY_PAUSE: Duration = Duration::from_millis(3);
 
 impl Db {
-    /// Opens the pools and makes one connection, so that a wrong address is known at once.
-    /// A SQLite file that is not there is created.
+    /// Opens the pools and makes one connection, so that a wrong address fails at once. Creates a missing SQLite file.
     pub async fn open(options: &OpenOptions) -> Result<Self, StoreError> {
-        Self::open_behind(options, WriteGate::default()).await
+        Self::open_with(options, WriteLock::default()).await
     }
 
-    /// A second set of pools on the same database. On SQLite its writers pass the same gate as this one's.
+    /// Opens a second set of pools on the same database. On SQLite both share one write lock.
     pub async fn open_sibling(&self, options: &OpenOptions) -> Result<Self, StoreError> {
         match self {
             Self::Pg(_) => Self::open(options).await,
-            Self::Lite(lite) => Self::open_behind(options, lite.gate.clone()).await,
+            Self::Lite(lite) => Self::open_with(options, lite.write_lock.clone()).await,
         }
     }
 
-    async fn open_behind(options: &OpenOptions, gate: WriteGate) -> Result<Self, StoreError> {
+    async fn open_with(options: &OpenOptions, write_lock: WriteLock) -> Result<Self, StoreError> {
         match &options.url {
             DatabaseUrl::Postgres { url } => open_postgres(url.expose(), options).await.map(Self::Pg),
             DatabaseUrl::Sqlite { path } => {
                 if options.read_only {
-                    return open_sqlite_to_read(path, options, gate).await;
+                    return open_sqlite_read_only(path, options, write_lock).await;
                 }
                 let connect = SqliteConnectOptions::new()
                     .filename(path)
@@ -113,18 +112,18 @@ impl Db {
                     .statement_cache_capacity(options.statement_cache.max(1))
                     .pragma("cache_size", "-16000")
                     .optimize_on_close(true, None);
-                // The writer first: it creates the file and switches it to WAL.
-                let write = once_it_may(options, || one_writer(options).connect_with(connect.clone())).await?;
-                // Each reader has pages of its own: enough for the upper levels of the trees that requests go down.
-                // The kernel has the rest; twice as much makes no request quicker but those for pages far inside.
+                // The writer goes first, because it creates the file and switches it to WAL.
+                let write = repeat_while_busy(options, || writer(options).connect_with(connect.clone())).await?;
+                // Each reader has its own page cache: 1 MB holds the upper levels of the B-trees that requests use, and
+                // the kernel caches the rest. 2 MB made only reads deep inside a table faster.
                 let reader = connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-1000");
-                let read = once_it_may(options, || readers(options, &reader)).await?;
-                Ok(Self::Lite(Lite { read, write, gate, patience: options.busy_timeout }))
+                let read = repeat_while_busy(options, || readers(options, &reader)).await?;
+                Ok(Self::Lite(Lite { read, write, write_lock, busy_timeout: options.busy_timeout }))
             }
         }
     }
 
-    /// Which engine this is.
+    /// Returns the engine.
     pub const fn engine(&self) -> Engine {
         match self {
             Self::Pg(_) => Engine::Postgres,
@@ -132,19 +131,18 @@ impl Db {
         }
     }
 
-    /// Begins a transaction that may write. On SQLite it waits for its turn: keep it short (250 ms at most), and never
-    /// across network I/O.
+    /// Begins a transaction that may write. On SQLite it waits for the write lock: keep the transaction short (250 ms
+    /// at most), without network I/O. Most callers want [`Db::transaction`].
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match self {
             Self::Pg(pool) => begin_postgres(pool).await,
             Self::Lite(lite) => {
-                let until = Instant::now() + lite.patience;
-                let mut place = lite.gate.place().await;
+                let until = Instant::now() + lite.busy_timeout;
+                let mut head = lite.write_lock.queue().await;
                 loop {
-                    let turn = place.turn().await;
-                    match begin_sqlite(lite, turn).await {
-                        // The pen is back at the gate meanwhile, so that the lease does not wait behind this one.
-                        Err((busy, turn)) if busy.is_transient() && Instant::now() < until => place = turn.give_back(),
+                    match begin_sqlite(lite, head.acquire().await).await {
+                        // The write lock has been released, so the lease does not wait behind this writer.
+                        Err((busy, guard)) if busy.is_transient() && Instant::now() < until => head = guard.release(),
                         other => return other.map_err(|(error, _)| error),
                     }
                     sleep(BUSY_PAUSE).await;
@@ -153,8 +151,8 @@ impl Db {
         }
     }
 
-    /// The same for the lease alone: ahead of every ordinary writer of this process, and for as long as the caller
-    /// waits. On PostgreSQL nothing in it takes long.
+    /// Begins a transaction of the lease, ahead of every other writer of this process, without a time limit of its own.
+    /// On PostgreSQL every statement in it has a short time-out.
     pub async fn begin_first(&self) -> Result<Tx, StoreError> {
         match self {
             Self::Pg(pool) => {
@@ -162,7 +160,7 @@ impl Db {
                 begun.map(Tx::Pg).map_err(|source| StoreError::new("BEGIN", source))
             }
             Self::Lite(lite) => loop {
-                match begin_sqlite(lite, lite.gate.first().await).await {
+                match begin_sqlite(lite, lite.write_lock.acquire_first().await).await {
                     Err((busy, _)) if busy.is_transient() => sleep(BUSY_PAUSE).await,
                     other => return other.map_err(|(error, _)| error),
                 }
@@ -170,7 +168,7 @@ impl Db {
         }
     }
 
-    /// Closes all connections after what they are doing.
+    /// Closes all connections when their current statements are done.
     pub async fn close(&self) {
         match self {
             Self::Pg(pool) => pool.close().await,
@@ -183,33 +181,33 @@ impl Db {
 }
 
 impl Tx {
-    /// Commits. An error leaves it open whether the commit happened: ask the database.
+    /// Commits. After an error the commit may have happened or not: read the database to find out.
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Pg(tx) => tx.commit().await,
-            Self::Lite { tx, turn } => {
+            Self::Lite { tx, guard } => {
                 let done = tx.commit().await;
-                drop(turn);
+                drop(guard);
                 done
             }
         }
         .map_err(|source| StoreError::new("COMMIT", source))
     }
 
-    /// Rolls back and waits until it is done.
+    /// Rolls back, and waits for it.
     pub async fn rollback(self) -> Result<(), StoreError> {
         match self {
             Self::Pg(tx) => tx.rollback().await,
-            Self::Lite { tx, turn } => {
+            Self::Lite { tx, guard } => {
                 let done = tx.rollback().await;
-                drop(turn);
+                drop(guard);
                 done
             }
         }
         .map_err(|source| StoreError::new("ROLLBACK", source))
     }
 
-    /// Which engine this is.
+    /// Returns the engine.
     pub const fn engine(&self) -> Engine {
         match self {
             Self::Pg(_) => Engine::Postgres,
@@ -218,8 +216,8 @@ impl Tx {
     }
 }
 
-/// One message to the server and one answer: on a busy machine each costs a hand-over some milliseconds. The last limit:
-/// a host that vanishes between two statements must not keep the lease's row from everybody.
+/// All in one message, because each round trip costs milliseconds on a busy machine. The last setting: a host that
+/// vanishes between two statements must not keep the lease's row locked.
 const BEGIN_FOR_LEASE: &str = "BEGIN; SET LOCAL lock_timeout = 1000; SET LOCAL statement_timeout = 2000;
     SET LOCAL idle_in_transaction_session_timeout = 1000";
 
@@ -227,15 +225,16 @@ async fn begin_postgres(pool: &Pg) -> Result<Tx, StoreError> {
     pool.begin().await.map(Tx::Pg).map_err(|source| StoreError::new("BEGIN", source))
 }
 
-async fn begin_sqlite(lite: &Lite, turn: Turn) -> Result<Tx, (StoreError, Turn)> {
+async fn begin_sqlite(lite: &Lite, guard: WriteGuard) -> Result<Tx, (StoreError, WriteGuard)> {
     match lite.write.begin_with("BEGIN IMMEDIATE").await {
-        Ok(tx) => Ok(Tx::Lite { tx, turn }),
-        Err(source) => Err((StoreError::new("BEGIN IMMEDIATE", source), turn)),
+        Ok(tx) => Ok(Tx::Lite { tx, guard }),
+        Err(source) => Err((StoreError::new("BEGIN IMMEDIATE", source), guard)),
     }
 }
 
-/// Opens the file. A process that closes it as the last one has it to itself while it tidies up.
-async fn once_it_may<T, F: Future<Output = sqlx::Result<T>>>(
+/// Opens the file, and repeats it while the file is busy: the last process to close a database locks it during its
+/// clean-up.
+async fn repeat_while_busy<T, F: Future<Output = sqlx::Result<T>>>(
     options: &OpenOptions,
     open: impl Fn() -> F,
 ) -> Result<T, StoreError> {
@@ -248,8 +247,8 @@ async fn once_it_may<T, F: Future<Output = sqlx::Result<T>>>(
     }
 }
 
-fn one_writer(options: &OpenOptions) -> SqlitePoolOptions {
-    // SQLite can't have broken off meanwhile.
+fn writer(options: &OpenOptions) -> SqlitePoolOptions {
+    // A connection to a file does not break while it is idle.
     SqlitePoolOptions::new().max_connections(1).acquire_timeout(options.acquire_timeout).test_before_acquire(false)
 }
 
@@ -257,8 +256,8 @@ fn readers(options: &OpenOptions, connect: &SqliteConnectOptions) -> impl Future
     Readers::open(connect.clone(), options.connections, options.acquire_timeout)
 }
 
-/// A file that must be there, as it is. Its writer can begin nothing.
-async fn open_sqlite_to_read(path: &Path, options: &OpenOptions, gate: WriteGate) -> Result<Db, StoreError> {
+/// Opens an existing file without changing it. Its writer can't begin a transaction.
+async fn open_sqlite_read_only(path: &Path, options: &OpenOptions, write_lock: WriteLock) -> Result<Db, StoreError> {
     let connect = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
@@ -266,9 +265,9 @@ async fn open_sqlite_to_read(path: &Path, options: &OpenOptions, gate: WriteGate
         .busy_timeout(options.busy_timeout)
         .statement_cache_capacity(options.statement_cache.max(1));
     let read = readers(options, &connect).await;
-    let read = read.map_err(|source| StoreError::new("opening the SQLite database to read", source))?;
-    let write = one_writer(options).connect_lazy_with(connect);
-    Ok(Db::Lite(Lite { read, write, gate, patience: options.busy_timeout }))
+    let read = read.map_err(|source| StoreError::new("opening the SQLite database read-only", source))?;
+    let write = writer(options).connect_lazy_with(connect);
+    Ok(Db::Lite(Lite { read, write, write_lock, busy_timeout: options.busy_timeout }))
 }
 
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {

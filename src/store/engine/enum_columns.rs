@@ -1,4 +1,4 @@
-//! Columns that hold one word of a list: read and written as the domain's own types.
+//! Columns that hold the text of an enum, read and written as the domain's types.
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -29,7 +29,7 @@ macro_rules! words {
         {
             fn decode(value: DB::ValueRef<'r>) -> Result<Self, BoxDynError> {
                 let word = <&str as Decode<'r, DB>>::decode(value)?;
-                Self::from_word(word).ok_or_else(|| format!("{word:?} is no word of this column").into())
+                Self::from_word(word).ok_or_else(|| format!("unexpected value in this column: {word:?}").into())
             }
         }
 
@@ -46,7 +46,7 @@ macro_rules! words {
 
 words!(ConnectionBackend, NodeStatus);
 
-/// A host's document as a column.
+/// A host's specification, stored as JSON.
 impl<DB: Database> Type<DB> for HostSpec
 where
     Json<Self>: Type<DB>,

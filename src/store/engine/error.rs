@@ -1,10 +1,11 @@
-//! What can go wrong with a statement, sorted by what a caller can do about it.
+//! Errors of statements, classified by what a caller can do.
 
 use std::sync::Arc;
 
 use super::retry::Transient;
 
-/// A statement that failed: its name, and the driver's own error as the source. Cheap to clone: many may have asked.
+/// A failed statement: its name, with the driver's error as the source. Cheap to clone, because several callers may
+/// wait for one statement.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation} failed")]
 pub struct StoreError {
@@ -16,17 +17,18 @@ pub struct StoreError {
 /// Kinds of failure, by what a caller can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A unique rule of the schema. PostgreSQL names the constraint, SQLite the columns: compare with `contains`.
+    /// A unique constraint was violated. PostgreSQL reports the constraint's name, SQLite the columns: compare with
+    /// `contains`.
     Unique(String),
-    /// A row that something else refers to, or a reference to a row that is gone.
+    /// A foreign key was violated: the row is still referenced, or it refers to a missing row.
     Reference,
-    /// Two transactions stood in each other's way; the same again will do.
+    /// The transaction conflicted with another one and can be repeated.
     Retry,
-    /// The database can't be reached or is out of connections.
+    /// The database can't be reached, or has no free connection.
     Unavailable,
-    /// The values can't be: out of range, against a check, or of another type than they should be.
+    /// A value was refused: out of range, against a check, or of the wrong type.
     Data,
-    /// Anything else: a mistake of ours.
+    /// Anything else: a bug.
     Other,
 }
 
@@ -35,12 +37,12 @@ impl StoreError {
         Self { operation, source: Arc::new(source) }
     }
 
-    /// Something that did not come back within the time that its caller had.
+    /// An operation that exceeded its caller's time-out.
     pub fn timed_out(operation: &'static str) -> Self {
         Self::new(operation, sqlx::Error::PoolTimedOut)
     }
 
-    /// What a caller can do about it.
+    /// Returns the kind of failure.
     pub fn fault(&self) -> Fault {
         match &*self.source {
             sqlx::Error::Database(error) if error.is_unique_violation() => {
@@ -48,14 +50,15 @@ impl StoreError {
             }
             sqlx::Error::Database(error) if error.is_foreign_key_violation() => Fault::Reference,
             sqlx::Error::Database(error) => match error.code().as_deref() {
-                // PostgreSQL: serialization_failure, deadlock_detected, lock_not_available. SQLite: BUSY and its kin.
+                // PostgreSQL: serialization_failure, deadlock_detected, lock_not_available. SQLite: BUSY,
+                // BUSY_RECOVERY, BUSY_SNAPSHOT.
                 Some("40001" | "40P01" | "55P03" | "5" | "261" | "517") => Fault::Retry,
                 // PostgreSQL class 57 (shutdown, crash, cannot_connect_now) and class 53 (too many connections).
                 Some(code) if code.len() == 5 && (code.starts_with("57P") || code.starts_with("53")) => {
                     Fault::Unavailable
                 }
-                // PostgreSQL class 22 (data exception) and 23 (what of integrity is not above). SQLite: CONSTRAINT with
-                // its kin, and MISMATCH.
+                // PostgreSQL: class 22 (data exception) and the rest of class 23 (integrity). SQLite: MISMATCH, and
+                // CONSTRAINT with its extended codes.
                 Some(code) if code.len() == 5 && (code.starts_with("22") || code.starts_with("23")) => Fault::Data,
                 Some(code)
                     if code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 19 | 20)) && code.len() < 5 =>
@@ -72,10 +75,10 @@ impl StoreError {
         }
     }
 
-    /// True when the statement names a table that the database does not have.
+    /// True if the statement names a table that the database does not have.
     pub(in crate::store) fn is_missing_table(&self) -> bool {
         let sqlx::Error::Database(error) = &*self.source else { return false };
-        // PostgreSQL's code, MySQL's; SQLite has one for all mistakes in a statement.
+        // The codes of PostgreSQL and MySQL. SQLite has one code for all errors in a statement.
         matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
     }
 }

@@ -8,12 +8,12 @@ use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgValueRef};
 use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 use sqlx::{Decode, Encode, Postgres, Sqlite, Type};
 
-/// Ids in ascending order, each once: the order in which rows are locked everywhere.
+/// Ids in ascending order without duplicates; ascending is also the order in which rows are locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdList(Vec<i64>);
 
 impl IdList {
-    /// Sorts and folds duplicates.
+    /// Sorts the ids and removes duplicates.
     pub fn new(ids: impl IntoIterator<Item = i64>) -> Self {
         let mut ids: Vec<i64> = ids.into_iter().collect();
         ids.sort_unstable();
@@ -21,12 +21,12 @@ impl IdList {
         Self(ids)
     }
 
-    /// The ids.
+    /// Returns the ids in ascending order.
     pub fn as_slice(&self) -> &[i64] {
         &self.0
     }
 
-    /// Those that the other list does not have.
+    /// Removes the ids of another list.
     #[must_use]
     pub fn without(self, other: &Self) -> Self {
         if other.is_empty() {
@@ -41,7 +41,7 @@ impl IdList {
         Self(kept)
     }
 
-    /// True when there is nothing to do.
+    /// True if the list has no ids.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

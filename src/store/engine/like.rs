@@ -1,8 +1,10 @@
-//! Text filters: "contains, in any case", with the client's own `%` and `_` as live wildcards.
+//! Patterns for text filters, in which the client's `%` and `_` act as wildcards.
 
-/// The pattern for `LOWER(column) LIKE LOWER($n) ESCAPE '\'`. An empty text matches everything.
+/// Returns the pattern of "contains `text`", for `LOWER(column) LIKE LOWER($n) ESCAPE '\'`. An empty text matches
+/// everything.
 pub fn containing(text: &str) -> String {
-    // The escape character itself is ordinary to clients; undoubled, a trailing one would be an error on PostgreSQL.
+    // A backslash has no special meaning to clients; a trailing one that is not doubled would be an error on
+    // PostgreSQL.
     format!("%{}%", text.replace('\\', r"\\"))
 }
 

@@ -1,10 +1,11 @@
-//! Brings the schema up to date: forward only, once, whoever comes first.
+//! Schema migrations: forward only, each applied once, by the first process that starts.
 //!
-//! All pending migrations run in one transaction that holds a lock of that transaction: on PostgreSQL an advisory
-//! one (a session lock would not survive pgbouncer), on SQLite the write lock. Hosts that start together wait there.
+//! All pending migrations run in one transaction that holds a transaction-scoped lock: an advisory lock on PostgreSQL
+//! (a session lock would not survive pgbouncer), the write lock on SQLite. Hosts that start at the same time wait for
+//! it.
 //!
-//! Older programs may go on beside it. So on PostgreSQL the tables that everybody uses are locked first, in the order in
-//! which everybody does: whoever locked them as migrations happen to touch them would stand in the others' way.
+//! Older programs may keep running meanwhile. On PostgreSQL the most used tables are therefore locked first, in the
+//! usual lock order: locks taken in the order in which migrations touch tables would cause deadlocks.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::retry::Transient;
 use super::statement::{db_execute, db_read, db_run, statements};
 use crate::foundation::with_sources;
 
-/// The newest migration of this program.
+/// Version of this program's newest migration.
 pub const LATEST: i64 = MIGRATIONS.len() as i64;
 
 struct Text {
@@ -35,7 +36,7 @@ macro_rules! migrations {
     }),*] };
 }
 
-/// In order; the first has version 1.
+/// All migrations in order, from version 1.
 const MIGRATIONS: &[Text] = migrations![
     "0001_panel",
     "0002_usage",
@@ -51,51 +52,54 @@ const MIGRATIONS: &[Text] = migrations![
     "0012_owner_index",
 ];
 
-/// Why a migration failed.
+/// An error of a migration.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
-    /// The database could not be asked.
+    /// A statement failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A migration did not run; nothing of it is left behind.
-    #[error("a migration failed; the schema is as it was")]
+    /// A migration failed and was rolled back.
+    #[error("a migration failed and was rolled back")]
     Failed(#[source] MigrateError),
-    /// The database was migrated by a newer Sarban that does not allow older ones beside it.
+    /// A newer Sarban migrated the database and does not allow this version to use it.
     #[error(
-        "the database needs Sarban with schema {minimum} or later, and this program knows {LATEST}: update this program"
+        "the database requires schema version {minimum} or later, and this program has {LATEST}: update Sarban on this host"
     )]
     TooNew {
-        /// The oldest schema that may still be used.
+        /// Oldest schema version that the database allows.
         minimum: i64,
     },
 }
 
 statements! {
     LOCK => pg "SELECT 1 FROM (SELECT pg_advisory_xact_lock(7310303451)) AS held", lite "SELECT 1";
-    // While it waits for somebody's long transaction, all others wait behind it.
-    NOT_LONG => pg "SET LOCAL lock_timeout = 2000", lite "SELECT 1";
-    HOLD => pg "LOCK TABLE users, user_traffic IN ACCESS EXCLUSIVE MODE", lite "SELECT 1";
-    FOR_LONG => pg "SET LOCAL lock_timeout TO DEFAULT", lite "SELECT 1";
+    // Statements of other sessions queue behind a waiting lock, so the wait is short.
+    SHORT_LOCK_TIMEOUT => pg "SET LOCAL lock_timeout = 2000", lite "SELECT 1";
+    LOCK_TABLES => pg "LOCK TABLE users, user_traffic IN ACCESS EXCLUSIVE MODE", lite "SELECT 1";
+    DEFAULT_LOCK_TIMEOUT => pg "SET LOCAL lock_timeout TO DEFAULT", lite "SELECT 1";
     MINIMUM = "SELECT minimum FROM schema_floor WHERE id = 1";
     APPLIED = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
 }
 
-/// How often the tables are asked for, and how long others go first in between.
+/// Attempts to lock the tables, and the pause in between, in which other sessions proceed.
 const ATTEMPTS: usize = 20;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Applies what is pending. Returns how many migrations that were.
+/// Applies all pending migrations. Returns their number.
 pub async fn migrate(db: &Db) -> Result<usize, MigrationError> {
     migrate_to(db, LATEST).await
 }
 
-/// Applies what is pending up to that version: what an older program would have done.
+/// Applies the pending migrations up to a version, as an older program would.
 pub async fn migrate_to(db: &Db, version: i64) -> Result<usize, MigrationError> {
     let mut attempts = 1..ATTEMPTS;
     loop {
         match attempt(db, version).await {
             Err(MigrationError::Store(error)) if error.is_transient() && attempts.next().is_some() => {
-                tracing::warn!(error = with_sources(&error), "migrations wait for others who use the tables");
+                tracing::warn!(
+                    error = with_sources(&error),
+                    "migrations are waiting for table locks that other sessions hold"
+                );
                 sleep(PAUSE).await;
             }
             other => return other,
@@ -113,7 +117,7 @@ async fn attempt(db: &Db, version: i64) -> Result<usize, MigrationError> {
         return if minimum > version { Err(MigrationError::TooNew { minimum }) } else { Ok(0) };
     }
     if tx.engine() == Engine::Postgres && (1..version).contains(&before) {
-        for statement in [NOT_LONG, HOLD, FOR_LONG] {
+        for statement in [SHORT_LOCK_TIMEOUT, LOCK_TABLES, DEFAULT_LOCK_TIMEOUT] {
             db_execute!(&mut tx, statement)?;
         }
     }
@@ -126,7 +130,7 @@ async fn attempt(db: &Db, version: i64) -> Result<usize, MigrationError> {
     Ok(usize::try_from(version - before).unwrap_or(0))
 }
 
-/// How many migrations wait to be applied; an empty database waits for all.
+/// Returns the number of pending migrations; for an empty database, of all.
 pub async fn pending(db: &Db) -> Result<usize, MigrationError> {
     let mut tx = begin_locked(db).await?;
     let before = applied(&mut tx, &migrator(db.engine(), LATEST)).await?;
@@ -134,7 +138,7 @@ pub async fn pending(db: &Db) -> Result<usize, MigrationError> {
     Ok(usize::try_from(LATEST - before).unwrap_or(0))
 }
 
-/// Whether nothing is pending, found out by reading alone: for a database that may not be written to.
+/// True if no migration is pending. Only reads, so that it works on a read-only database.
 pub async fn is_current(db: &Db) -> Result<bool, StoreError> {
     Ok(db_read!(db, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)? >= LATEST)
 }
@@ -145,7 +149,7 @@ async fn begin_locked(db: &Db) -> Result<Tx, StoreError> {
     Ok(tx)
 }
 
-/// The newest version that the database has, after making the table of versions where there is none.
+/// Returns the newest applied version, after creating the table of versions if it is missing.
 async fn applied(tx: &mut Tx, migrator: &Migrator) -> Result<i64, MigrationError> {
     use sqlx::migrate::Migrate;
     match tx {
@@ -165,7 +169,7 @@ fn migrator(engine: Engine, up_to: i64) -> Migrator {
         Migration::new(version, text.name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
-    // We hold a lock of our own, and a newer program may have been here.
+    // This module holds a lock already, and a newer program may have applied migrations unknown here.
     migrator.set_locking(false).set_ignore_missing(true);
     migrator
 }

@@ -1,4 +1,4 @@
-//! The database engines under all queries: pools, transactions, retries, registered statements, migrations.
+//! The database engines: pools, transactions, retries, registered statements, migrations.
 
 pub(in crate::store) mod by_engine;
 pub mod clock;

@@ -1,8 +1,9 @@
-//! PostgreSQL's pool and transaction, which keep or do without prepared statements.
+//! PostgreSQL's pool and transaction, with or without named prepared statements.
 //!
-//! pgbouncer in transaction mode lends a server connection for one transaction (before its version 1.21 with no idea
-//! of prepared statements). A named statement would then be missing, or be somebody else's; an unnamed one is good
-//! until the transaction's end. So behind it every statement is unnamed, and every read is a transaction.
+//! pgbouncer in transaction mode assigns a server connection to each transaction; before version 1.21 it does not track
+//! prepared statements. A named statement could then be missing or belong to another client, while an unnamed one is
+//! valid until the end of the transaction. So behind such a pgbouncer every statement is unnamed, and every read is a
+//! transaction.
 
 use std::time::Duration;
 
@@ -15,57 +16,61 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::postgres_connections::PgConnections;
 
-/// A pool. Cheap to clone. A statement outside a transaction runs on `&Pg`.
+/// A pool of connections; a statement outside a transaction runs on `&Pg`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pg {
     connections: PgConnections,
-    names: bool,
+    named_statements: bool,
 }
 
-/// A transaction. A statement runs on `&mut PgTx`; only tests go past it, to the connection itself.
+/// A transaction; a statement runs on `&mut PgTx`. Only tests use the connection inside it directly.
 #[derive(Debug)]
 pub struct PgTx {
-    // Fields drop in this order.
+    // Fields are dropped in this order.
     tx: Transaction<'static, Postgres>,
-    place: OwnedSemaphorePermit,
-    names: bool,
+    permit: OwnedSemaphorePermit,
+    named_statements: bool,
 }
 
-/// A statement that is prepared without a name, whatever it says itself.
+/// A statement that is prepared without a name.
 struct Unnamed<E>(E);
 
 type Step = Either<PgQueryResult, PgRow>;
 
 impl Pg {
-    /// `statement_cache`: prepared statements kept per connection; 0: none is ever named.
+    /// Opens the pool. `statement_cache` is the number of named statements cached per connection; 0 means that none is
+    /// named.
     pub(in crate::store) async fn open(
         connect: PgConnectOptions,
-        most: u32,
-        patience: Duration,
+        max: u32,
+        acquire_timeout: Duration,
         statement_cache: usize,
     ) -> sqlx::Result<Self> {
-        let names = statement_cache > 0;
+        let named_statements = statement_cache > 0;
         let mut connect = connect.statement_cache_capacity(statement_cache);
-        if !names {
-            // pgbouncer refuses start-up parameters that it does not know, and our floats travel in binary.
+        if !named_statements {
+            // pgbouncer rejects this start-up parameter, and sqlx transfers floats in binary anyway.
             connect = connect.extra_float_digits(None);
         }
-        Ok(Self { connections: PgConnections::open(connect, most, patience, names).await?, names })
+        Ok(Self {
+            connections: PgConnections::open(connect, max, acquire_timeout, named_statements).await?,
+            named_statements,
+        })
     }
 
     pub(in crate::store) async fn begin(&self) -> sqlx::Result<PgTx> {
         self.begin_with("BEGIN").await
     }
 
-    /// Begins with these statements, as one message.
+    /// Begins a transaction with these statements, sent as one message.
     ///
-    /// In a task of its own, which comes to its end also when nobody waits for it any more: sqlx knows of a transaction
-    /// from the server's answer on, and would lend the connection to others with the transaction open.
+    /// Runs in a task of its own, which completes even if the caller is cancelled: sqlx learns of a transaction from
+    /// the server's answer, and would otherwise hand the connection out with the transaction open.
     pub(in crate::store) async fn begin_with(&self, statements: &'static str) -> sqlx::Result<PgTx> {
-        let lent = self.connections.lend().await?;
-        let begun = tokio::spawn(lent.begin(statements));
-        let (tx, place) = begun.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed))?;
-        Ok(PgTx { tx, place, names: self.names })
+        let checkout = self.connections.acquire().await?;
+        let begun = tokio::spawn(checkout.begin(statements));
+        let (tx, permit) = begun.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed))?;
+        Ok(PgTx { tx, permit, named_statements: self.named_statements })
     }
 
     pub(in crate::store) async fn close(&self) {
@@ -75,16 +80,16 @@ impl Pg {
 
 impl PgTx {
     pub(in crate::store) async fn commit(self) -> sqlx::Result<()> {
-        let Self { tx, place, .. } = self;
+        let Self { tx, permit, .. } = self;
         let done = tx.commit().await;
-        drop(place);
+        drop(permit);
         done
     }
 
     pub(in crate::store) async fn rollback(self) -> sqlx::Result<()> {
-        let Self { tx, place, .. } = self;
+        let Self { tx, permit, .. } = self;
         let done = tx.rollback().await;
-        drop(place);
+        drop(permit);
         done
     }
 }
@@ -111,7 +116,7 @@ impl<'c> Executor<'c> for &'c mut PgTx {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.names { (*self.tx).fetch_many(query) } else { (*self.tx).fetch_many(Unnamed(query)) }
+        if self.named_statements { (*self.tx).fetch_many(query) } else { (*self.tx).fetch_many(Unnamed(query)) }
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
@@ -119,7 +124,7 @@ impl<'c> Executor<'c> for &'c mut PgTx {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.names { (*self.tx).fetch_optional(query) } else { (*self.tx).fetch_optional(Unnamed(query)) }
+        if self.named_statements { (*self.tx).fetch_optional(query) } else { (*self.tx).fetch_optional(Unnamed(query)) }
     }
 
     fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
@@ -139,10 +144,10 @@ impl<'c> Executor<'c> for &'c Pg {
         E: 'q + Execute<'q, Postgres>,
     {
         let read = async move {
-            if self.names {
-                let mut lent = self.connections.lend().await?;
-                let steps: Vec<Step> = lent.connection().fetch_many(query).try_collect().await?;
-                lent.give_back();
+            if self.named_statements {
+                let mut checkout = self.connections.acquire().await?;
+                let steps: Vec<Step> = checkout.connection().fetch_many(query).try_collect().await?;
+                checkout.release();
                 return Ok(stream::iter(steps.into_iter().map(Ok)));
             }
             let mut tx = self.begin().await?;
@@ -159,10 +164,10 @@ impl<'c> Executor<'c> for &'c Pg {
         E: 'q + Execute<'q, Postgres>,
     {
         Box::pin(async move {
-            if self.names {
-                let mut lent = self.connections.lend().await?;
-                let row = lent.connection().fetch_optional(query).await?;
-                lent.give_back();
+            if self.named_statements {
+                let mut checkout = self.connections.acquire().await?;
+                let row = checkout.connection().fetch_optional(query).await?;
+                checkout.release();
                 return Ok(row);
             }
             let mut tx = self.begin().await?;
@@ -177,9 +182,9 @@ impl<'c> Executor<'c> for &'c Pg {
         'c: 'e,
     {
         Box::pin(async move {
-            let mut lent = self.connections.lend().await?;
-            let statement = lent.connection().prepare_with(sql, parameters).await?;
-            lent.give_back();
+            let mut checkout = self.connections.acquire().await?;
+            let statement = checkout.connection().prepare_with(sql, parameters).await?;
+            checkout.release();
             Ok(statement)
         })
     }

@@ -1,6 +1,6 @@
-//! PostgreSQL's connections, lent for a statement or a transaction. (sqlx's pool pings one that comes back, which is a
-//! message and an answer more for each statement, a third of what a small one costs. It makes, tests and ends the
-//! connections here; those that are in use stay out of it.)
+//! PostgreSQL's connections, checked out for a statement or a transaction. sqlx's pool opens, tests and closes them,
+//! but idle connections are kept here: sqlx pings each connection that is returned to its pool, a round trip that is a
+//! third of the cost of a small statement.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -13,144 +13,146 @@ use tokio::time::{Instant, timeout};
 
 use crate::foundation::lock;
 
-/// So long after it was last heard of, a connection is taken to be there still.
-const PROVEN: Duration = Duration::from_millis(250);
-/// So long it has to answer.
-const ANSWER: Duration = Duration::from_secs(1);
-/// So long one stays out of the pool, which knows its age and tests it; and so long one that nobody needs.
-const OUT: Duration = Duration::from_secs(60);
-/// A million users make PostgreSQL expect much work of a statement, and compiling it takes longer than it saves. Not a
-/// start-up parameter: pgbouncer refuses those that it does not know. Nor through a pgbouncer that lends its connections for
-/// a transaction each: it would be said to one of many.
+/// A connection used this recently is used again without a ping.
+const TRUSTED_FOR: Duration = Duration::from_millis(250);
+/// Time limit of a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time after which a connection is returned to sqlx's pool, which closes old ones; also the time after which an idle
+/// one is.
+const RECYCLE_AFTER: Duration = Duration::from_secs(60);
+/// With a million users PostgreSQL's cost estimates trigger JIT compilation, which takes longer than it saves. It is no
+/// start-up parameter, because pgbouncer rejects unknown ones, and it is not set through a pgbouncer in transaction
+/// mode, where it would reach a random server connection.
 const SETTINGS: &str = "SET jit = off";
 
-/// The connections. Cheap to clone. To be dropped on a runtime: sqlx ends connections in tasks.
+/// The connections. Cheap to clone. Must be dropped inside a runtime, because sqlx closes connections in tasks.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct PgConnections(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     pool: PgPool,
-    patience: Duration,
-    /// As many as there may be connections: whoever has one never waits at the pool for those that are ready.
-    places: Arc<Semaphore>,
-    /// Out of the pool and free, the last one back at the end.
-    ready: Mutex<Vec<Ready>>,
+    acquire_timeout: Duration,
+    /// One permit per connection, so that a holder never waits inside sqlx's pool for a connection that is idle here.
+    permits: Arc<Semaphore>,
+    /// Idle connections outside sqlx's pool, the last used one at the end.
+    idle: Mutex<Vec<IdleConnection>>,
 }
 
 #[derive(Debug)]
-struct Ready {
+struct IdleConnection {
     connection: PoolConnection<Postgres>,
     out_since: Instant,
-    heard_of: Instant,
+    last_used: Instant,
 }
 
-/// One that may be lost. Unless it is proven it is closed, also if nobody waits for the answer any more: the pool would ask
-/// it again, and wait for as long as the network tries.
-struct Tested(Option<Ready>);
+/// A connection that may be broken. Dropped before it answers a ping, it is closed: sqlx's pool would ping it again,
+/// and wait as long as TCP retries.
+struct Unproven(Option<IdleConnection>);
 
-/// A connection on loan. Dropped, it goes to the pool, which brings to an end what was begun on it, and tests it.
+/// A connection in use. Dropped without `release`, it goes to sqlx's pool, which rolls back open work and tests it.
 #[derive(Debug)]
-pub(in crate::store) struct Lent {
+pub(in crate::store) struct Checkout {
     shared: Arc<Shared>,
-    ready: Ready,
-    place: OwnedSemaphorePermit,
+    connection: IdleConnection,
+    permit: OwnedSemaphorePermit,
 }
 
 impl PgConnections {
-    /// Makes the first of at most `most`, each of which is one of the server's own or lent by a pgbouncer. A statement waits for its connection for `patience`.
+    /// Opens the first of at most `max` connections. `direct`: they are connections to the server, not to a pgbouncer
+    /// in transaction mode. A statement waits for a connection for at most `acquire_timeout`.
     pub(in crate::store) async fn open(
         connect: PgConnectOptions,
-        most: u32,
-        patience: Duration,
-        own: bool,
+        max: u32,
+        acquire_timeout: Duration,
+        direct: bool,
     ) -> sqlx::Result<Self> {
-        let most = most.max(1);
+        let max = max.max(1);
         let pool = PgPoolOptions::new()
-            .max_connections(most)
-            .acquire_timeout(patience)
+            .max_connections(max)
+            .acquire_timeout(acquire_timeout)
             .after_connect(move |connection, _| {
-                Box::pin(async move { if own { connection.execute(SETTINGS).await.map(drop) } else { Ok(()) } })
+                Box::pin(async move { if direct { connection.execute(SETTINGS).await.map(drop) } else { Ok(()) } })
             })
-            // It was pinged as it came back; once more is for those that lay idle.
+            // sqlx pinged it when it was returned; it is pinged again only if it was idle since.
             .test_before_acquire(false)
             .before_acquire(|connection, idle| {
                 Box::pin(async move {
-                    if idle.idle_for > PROVEN {
+                    if idle.idle_for > TRUSTED_FOR {
                         connection.ping().await?;
                     }
                     Ok(true)
                 })
             });
         let pool = pool.connect_with(connect).await?;
-        let places = Arc::new(Semaphore::new(most as usize));
-        Ok(Self(Arc::new(Shared { pool, patience, places, ready: Mutex::default() })))
+        let permits = Arc::new(Semaphore::new(max as usize));
+        Ok(Self(Arc::new(Shared { pool, acquire_timeout, permits, idle: Mutex::default() })))
     }
 
-    pub(in crate::store) async fn lend(&self) -> sqlx::Result<Lent> {
-        let found = timeout(self.0.patience, async {
-            let place = self.0.places.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-            Ok(Lent { shared: self.0.clone(), ready: self.0.connection().await?, place })
+    pub(in crate::store) async fn acquire(&self) -> sqlx::Result<Checkout> {
+        let found = timeout(self.0.acquire_timeout, async {
+            let permit = self.0.permits.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+            Ok(Checkout { shared: self.0.clone(), connection: self.0.connection().await?, permit })
         });
         found.await.map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
-    /// Closes them after what they are doing.
+    /// Closes all connections when their current statements are done.
     pub(in crate::store) async fn close(&self) {
-        self.0.places.close();
-        drop(std::mem::take(&mut *self.0.ready()));
+        self.0.permits.close();
+        drop(std::mem::take(&mut *self.0.idle()));
         self.0.pool.close().await;
     }
 }
 
 impl Shared {
-    async fn connection(&self) -> sqlx::Result<Ready> {
-        while let Some(ready) = self.take() {
-            if ready.heard_of.elapsed() < PROVEN {
-                return Ok(ready);
+    async fn connection(&self) -> sqlx::Result<IdleConnection> {
+        while let Some(idle) = self.take() {
+            if idle.last_used.elapsed() < TRUSTED_FOR {
+                return Ok(idle);
             }
-            if let Some(ready) = Tested(Some(ready)).proven().await {
-                return Ok(ready);
+            if let Some(idle) = Unproven(Some(idle)).ping().await {
+                return Ok(idle);
             }
         }
         let now = Instant::now();
-        Ok(Ready { connection: self.pool.acquire().await?, out_since: now, heard_of: now })
+        Ok(IdleConnection { connection: self.pool.acquire().await?, out_since: now, last_used: now })
     }
 
-    fn take(&self) -> Option<Ready> {
-        self.ready().pop()
+    fn take(&self) -> Option<IdleConnection> {
+        self.idle().pop()
     }
 
-    fn give_back(&self, mut back: Ready) {
+    fn release(&self, mut back: IdleConnection) {
         let now = Instant::now();
-        back.heard_of = now;
-        let mut ready = self.ready();
-        let idle = ready.first().is_some_and(|one| now - one.heard_of > OUT);
-        // To the pool, which closes those that nobody needs and those that are old.
-        let not_needed = idle.then(|| ready.remove(0));
-        let too_long = if self.places.is_closed() || now - back.out_since > OUT {
+        back.last_used = now;
+        let mut idle = self.idle();
+        let has_unused = idle.first().is_some_and(|first| now - first.last_used > RECYCLE_AFTER);
+        // sqlx's pool closes connections that are idle or old.
+        let unused = has_unused.then(|| idle.remove(0));
+        let old = if self.permits.is_closed() || now - back.out_since > RECYCLE_AFTER {
             Some(back)
         } else {
-            ready.push(back);
+            idle.push(back);
             None
         };
-        drop(ready);
-        drop((not_needed, too_long));
+        drop(idle);
+        drop((unused, old));
     }
 
-    fn ready(&self) -> MutexGuard<'_, Vec<Ready>> {
-        lock(&self.ready)
+    fn idle(&self) -> MutexGuard<'_, Vec<IdleConnection>> {
+        lock(&self.idle)
     }
 }
 
-impl Tested {
-    async fn proven(mut self) -> Option<Ready> {
-        let answer = timeout(ANSWER, self.0.as_mut()?.connection.ping()).await;
+impl Unproven {
+    async fn ping(mut self) -> Option<IdleConnection> {
+        let answer = timeout(PING_TIMEOUT, self.0.as_mut()?.connection.ping()).await;
         answer.is_ok_and(|pinged| pinged.is_ok()).then(|| self.0.take()).flatten()
     }
 }
 
-impl Drop for Tested {
+impl Drop for Unproven {
     fn drop(&mut self) {
         if let Some(lost) = &mut self.0 {
             lost.connection.close_on_drop();
@@ -158,24 +160,24 @@ impl Drop for Tested {
     }
 }
 
-impl Lent {
+impl Checkout {
     pub(in crate::store) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.ready.connection
+        &mut self.connection.connection
     }
 
-    /// After what was done on it has come to a good end.
-    pub(in crate::store) fn give_back(self) {
-        let Self { shared, ready, place } = self;
-        shared.give_back(ready);
-        drop(place);
+    /// Returns the connection after a statement that succeeded.
+    pub(in crate::store) fn release(self) {
+        let Self { shared, connection, permit } = self;
+        shared.release(connection);
+        drop(permit);
     }
 
-    /// Begins with these statements, as one message. The place goes after the transaction.
+    /// Begins a transaction with these statements, sent as one message. The permit must outlive the transaction.
     pub(in crate::store) async fn begin(
         self,
         statements: &'static str,
     ) -> sqlx::Result<(Transaction<'static, Postgres>, OwnedSemaphorePermit)> {
-        let tx = Transaction::begin(self.ready.connection, Some(statements.into_sql_str())).await?;
-        Ok((tx, self.place))
+        let tx = Transaction::begin(self.connection.connection, Some(statements.into_sql_str())).await?;
+        Ok((tx, self.permit))
     }
 }

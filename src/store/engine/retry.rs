@@ -1,17 +1,17 @@
-//! Which errors are worth another attempt, and how often a transaction is repeated.
+//! Transient errors, and the retries of a transaction.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// An error type that can say whether another attempt may succeed.
+/// Errors that may be transient.
 pub trait Transient {
-    /// True if the transaction only conflicted with another one (deadlock, serialization failure, busy file): the
-    /// database rolled it back, and the same work may succeed when it is repeated.
+    /// True if the transaction was rolled back because of a conflict with another one (deadlock, serialization failure,
+    /// busy file), so that the same work may succeed when it is repeated.
     fn is_transient(&self) -> bool;
 }
 
-/// The retries that a transaction has left: three at first.
+/// The retries of one transaction: three at most.
 pub(in crate::store) struct Retries {
     name: &'static str,
     used: u32,
@@ -27,10 +27,10 @@ impl Retries {
         self.used < 3 && error.is_transient()
     }
 
-    /// Takes one retry: 5, 25 or 125 ms of pause.
+    /// Counts a retry and pauses before it: 5, 25, then 125 ms.
     pub(in crate::store) async fn pause(&mut self) {
         metrics::counter!("transaction_retries_total", "transaction" => self.name).increment(1);
-        tracing::debug!(transaction = self.name, "transaction conflicted with another one; repeating it");
+        tracing::debug!(transaction = self.name, "transaction conflicted with another one, repeating it");
         sleep(Duration::from_millis(5 * 5_u64.pow(self.used))).await;
         self.used += 1;
     }

@@ -1,5 +1,6 @@
-//! SQLite's readers: connections that are lent for one statement each. (sqlx's pool pings a connection before and after
-//! that. SQLite can't have broken off meanwhile, and a ping hands over to its thread and back, as the statement does.)
+//! SQLite's readers: connections that are checked out for one statement each. sqlx's pool would ping a connection
+//! before and after each statement, which costs as much as a small statement, and a connection to a file does not break
+//! while it is idle.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -16,81 +17,88 @@ use tokio::time::timeout;
 
 use crate::foundation::lock;
 
-/// The readers. Cheap to clone. A statement runs on `&Readers`.
+/// The pool of readers; a statement runs on `&Readers`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Readers(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     connect: SqliteConnectOptions,
-    most: u32,
-    patience: Duration,
-    places: Arc<Semaphore>,
-    /// The last one back is the next to go: its pages are warm, and one that is never needed is never opened.
-    free: Mutex<Vec<SqliteConnection>>,
+    max: u32,
+    acquire_timeout: Duration,
+    permits: Arc<Semaphore>,
+    /// The last used connection is taken first: its pages are in memory, and connections that are never needed are
+    /// never opened.
+    idle: Mutex<Vec<SqliteConnection>>,
 }
 
-/// A connection on loan.
-struct Lent {
+/// A connection in use.
+struct Checkout {
     shared: Arc<Shared>,
-    /// There until the end of the loan.
+    /// `None` once it has been returned.
     held: Option<(SqliteConnection, OwnedSemaphorePermit)>,
-    /// Whether the statement came to its end.
+    /// True if the statement completed.
     done: bool,
 }
 
 type Step = Either<SqliteQueryResult, SqliteRow>;
 
 impl Readers {
-    /// Opens the first of at most `most`. A statement waits for its connection for `patience`.
+    /// Opens the first of at most `max` connections. A statement waits for a connection for at most `acquire_timeout`.
     pub(in crate::store) async fn open(
         connect: SqliteConnectOptions,
-        most: u32,
-        patience: Duration,
+        max: u32,
+        acquire_timeout: Duration,
     ) -> sqlx::Result<Self> {
-        let most = most.max(1);
-        let free = Mutex::new(vec![connect.connect().await?]);
-        Ok(Self(Arc::new(Shared { connect, most, patience, places: Arc::new(Semaphore::new(most as usize)), free })))
+        let max = max.max(1);
+        let idle = Mutex::new(vec![connect.connect().await?]);
+        Ok(Self(Arc::new(Shared {
+            connect,
+            max,
+            acquire_timeout,
+            permits: Arc::new(Semaphore::new(max as usize)),
+            idle,
+        })))
     }
 
-    /// Closes them after what they are doing.
+    /// Closes all connections when their current statements are done.
     pub(in crate::store) async fn close(&self) {
-        // An error says that they are closed already.
-        let Ok(_all) = self.0.places.acquire_many(self.0.most).await else { return };
-        self.0.places.close();
-        let free = std::mem::take(&mut *self.0.free());
-        for connection in free {
-            // Whatever it says, it is gone.
+        // An error means that they are closed already.
+        let Ok(_all) = self.0.permits.acquire_many(self.0.max).await else { return };
+        self.0.permits.close();
+        let idle = std::mem::take(&mut *self.0.idle());
+        for connection in idle {
+            // A connection that fails to close is closed as well.
             let _ = connection.close().await;
         }
     }
 
-    async fn lend(&self) -> sqlx::Result<Lent> {
-        let places = &self.0.places;
-        let place = match places.clone().try_acquire_owned() {
-            Ok(place) => place,
-            Err(_) => timeout(self.0.patience, places.clone().acquire_owned())
+    async fn acquire(&self) -> sqlx::Result<Checkout> {
+        let permits = &self.0.permits;
+        let permit = match permits.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => timeout(self.0.acquire_timeout, permits.clone().acquire_owned())
                 .await
                 .map_err(|_| sqlx::Error::PoolTimedOut)?
                 .map_err(|_| sqlx::Error::PoolClosed)?,
         };
-        let free = self.0.free().pop();
-        let connection = match free {
+        let idle = self.0.idle().pop();
+        let connection = match idle {
             Some(connection) => connection,
             None => self.0.connect.connect().await?,
         };
-        Ok(Lent { shared: self.0.clone(), held: Some((connection, place)), done: false })
+        Ok(Checkout { shared: self.0.clone(), held: Some((connection, permit)), done: false })
     }
 }
 
 impl Shared {
-    fn free(&self) -> MutexGuard<'_, Vec<SqliteConnection>> {
-        lock(&self.free)
+    fn idle(&self) -> MutexGuard<'_, Vec<SqliteConnection>> {
+        lock(&self.idle)
     }
 }
 
-impl Lent {
-    /// Notes the end of the statement.
+impl Checkout {
+    /// Marks the statement as completed.
     fn end<T>(mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         self.done = !matches!(result, Err(sqlx::Error::WorkerCrashed));
         result
@@ -101,20 +109,20 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for Checkout {
     fn drop(&mut self) {
-        let Some((mut connection, place)) = self.held.take() else { return };
+        let Some((mut connection, permit)) = self.held.take() else { return };
         if self.done {
-            self.shared.free().push(connection);
-            drop(place);
+            self.shared.idle().push(connection);
+            drop(permit);
         } else if let Ok(runtime) = Handle::try_current() {
-            // Whoever asked has gone; SQLite's thread may be at it still.
+            // The caller was cancelled, but SQLite's thread may still run the statement.
             let shared = self.shared.clone();
             runtime.spawn(async move {
                 if connection.ping().await.is_ok() {
-                    shared.free().push(connection);
+                    shared.idle().push(connection);
                 }
-                drop(place);
+                drop(permit);
             });
         }
     }
@@ -129,9 +137,9 @@ impl<'c> Executor<'c> for &'c Readers {
         E: 'q + Execute<'q, Sqlite>,
     {
         let read = async move {
-            let mut lent = self.lend().await?;
-            let steps: sqlx::Result<Vec<Step>> = lent.connection()?.fetch_many(query).try_collect().await;
-            Ok::<_, sqlx::Error>(stream::iter(lent.end(steps)?.into_iter().map(Ok)))
+            let mut checkout = self.acquire().await?;
+            let steps: sqlx::Result<Vec<Step>> = checkout.connection()?.fetch_many(query).try_collect().await;
+            Ok::<_, sqlx::Error>(stream::iter(checkout.end(steps)?.into_iter().map(Ok)))
         };
         stream::once(read).try_flatten().boxed()
     }
@@ -142,9 +150,9 @@ impl<'c> Executor<'c> for &'c Readers {
         E: 'q + Execute<'q, Sqlite>,
     {
         Box::pin(async move {
-            let mut lent = self.lend().await?;
-            let row = lent.connection()?.fetch_optional(query).await;
-            lent.end(row)
+            let mut checkout = self.acquire().await?;
+            let row = checkout.connection()?.fetch_optional(query).await;
+            checkout.end(row)
         })
     }
 
@@ -157,9 +165,9 @@ impl<'c> Executor<'c> for &'c Readers {
         'c: 'e,
     {
         Box::pin(async move {
-            let mut lent = self.lend().await?;
-            let statement = lent.connection()?.prepare_with(sql, parameters).await;
-            lent.end(statement)
+            let mut checkout = self.acquire().await?;
+            let statement = checkout.connection()?.prepare_with(sql, parameters).await;
+            checkout.end(statement)
         })
     }
 }
@@ -171,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes some seconds.
+    /// A statement that takes seconds.
     const LONG: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000)
                         SELECT COUNT(*) FROM n";
 
@@ -180,23 +188,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_statement_that_nobody_waits_for_any_more_keeps_its_place_until_it_ends() {
+    async fn cancelled_statement_keeps_its_permit_until_it_ends() {
         let readers = readers(1, Duration::from_secs(60)).await;
         let given_up = timeout(Duration::from_millis(20), query_scalar::<_, i64>(LONG).fetch_one(&readers)).await;
-        assert!(given_up.is_err(), "it takes longer");
-        assert_eq!(readers.0.places.available_permits(), 0, "the connection is still busy");
-        assert_eq!(query_scalar::<_, i64>("SELECT 7").fetch_one(&readers).await.expect("the next one waits"), 7);
-        assert_eq!(readers.0.places.available_permits(), 1);
-        assert_eq!(readers.0.free().len(), 1, "it came back");
+        assert!(given_up.is_err(), "the statement takes longer");
+        assert_eq!(readers.0.permits.available_permits(), 0, "the connection is still busy");
+        assert_eq!(query_scalar::<_, i64>("SELECT 7").fetch_one(&readers).await.expect("the next statement waits"), 7);
+        assert_eq!(readers.0.permits.available_permits(), 1);
+        assert_eq!(readers.0.idle().len(), 1, "the connection was returned");
     }
 
     #[tokio::test]
-    async fn no_more_are_opened_than_may_be_and_none_that_is_not_needed() {
+    async fn opens_no_more_connections_than_needed_and_allowed() {
         let readers = readers(2, Duration::from_millis(50)).await;
         for _ in 0..10 {
-            query_scalar::<_, i64>("SELECT 7").fetch_all(&readers).await.expect("it reads");
+            query_scalar::<_, i64>("SELECT 7").fetch_all(&readers).await.expect("a reader reads");
         }
-        assert_eq!(readers.0.free().len(), 1, "one was enough");
+        assert_eq!(readers.0.idle().len(), 1, "one connection was enough");
         let long = || query_scalar::<_, i64>(LONG).fetch_optional(&readers);
         let began = Instant::now();
         let third = async {
@@ -206,11 +214,11 @@ mod tests {
         let (first, second, third) = tokio::join!(long(), long(), third);
         assert!(first.is_ok() && second.is_ok());
         assert!(matches!(third, Err(sqlx::Error::PoolTimedOut)), "{third:?} after {:?}", began.elapsed());
-        assert_eq!(readers.0.free().len(), 2);
+        assert_eq!(readers.0.idle().len(), 2);
     }
 
     #[tokio::test]
-    async fn closed_readers_read_nothing() {
+    async fn closed_readers_fail_with_pool_closed() {
         let readers = readers(2, Duration::from_secs(60)).await;
         readers.close().await;
         readers.close().await;

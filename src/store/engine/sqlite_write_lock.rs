@@ -1,55 +1,55 @@
-//! The order of writers on SQLite within one process: one at a time, and the lease goes first.
+//! SQLite's write lock within one process, which the lease gets ahead of all other writers.
 //!
-//! SQLite is unfair to a waiting writer. So everybody queues for the `bench`, and whoever sits on it queues for the
-//! `pen`; the lease skips the bench. It therefore waits for at most one other writer.
+//! SQLite is unfair to a waiting writer. So ordinary writers first wait in `queue`, and only the one at its head waits for
+//! `lock`; the lease skips the queue. The lease therefore waits for at most one other writer.
 
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 #[derive(Clone, Debug, Default)]
-pub(in crate::store) struct WriteGate {
-    bench: Arc<Mutex<()>>,
-    pen: Arc<Mutex<()>>,
+pub(in crate::store) struct WriteLock {
+    queue: Arc<Mutex<()>>,
+    lock: Arc<Mutex<()>>,
 }
 
-/// A place on the bench.
+/// The head of the queue: the next ordinary writer.
 #[derive(Debug)]
-pub(in crate::store) struct Place {
-    pen: Arc<Mutex<()>>,
-    _bench: Option<OwnedMutexGuard<()>>,
+pub(in crate::store) struct QueueHead {
+    lock: Arc<Mutex<()>>,
+    _queue: Option<OwnedMutexGuard<()>>,
 }
 
-/// The right to write, until dropped.
+/// The write lock, held until dropped.
 #[derive(Debug)]
-pub struct Turn {
-    _pen: OwnedMutexGuard<()>,
-    place: Place,
+pub struct WriteGuard {
+    _lock: OwnedMutexGuard<()>,
+    head: QueueHead,
 }
 
-impl WriteGate {
-    /// Waits in the queue with all ordinary writers.
-    pub(in crate::store) async fn place(&self) -> Place {
-        Place { pen: self.pen.clone(), _bench: Some(self.bench.clone().lock_owned().await) }
+impl WriteLock {
+    /// Waits until all ordinary writers that came before are done.
+    pub(in crate::store) async fn queue(&self) -> QueueHead {
+        QueueHead { lock: self.lock.clone(), _queue: Some(self.queue.clone().lock_owned().await) }
     }
 
-    /// Waits for the writer that is writing now, and for nobody else.
-    pub(in crate::store) async fn first(&self) -> Turn {
-        Place { pen: self.pen.clone(), _bench: None }.turn().await
-    }
-}
-
-impl Place {
-    /// Waits for the pen.
-    pub(in crate::store) async fn turn(self) -> Turn {
-        Turn { _pen: self.pen.clone().lock_owned().await, place: self }
+    /// Acquires the lock ahead of the queue: waits only for the current writer.
+    pub(in crate::store) async fn acquire_first(&self) -> WriteGuard {
+        QueueHead { lock: self.lock.clone(), _queue: None }.acquire().await
     }
 }
 
-impl Turn {
-    /// Lets the lease have the pen, and stays next on the bench.
-    pub(in crate::store) fn give_back(self) -> Place {
-        self.place
+impl QueueHead {
+    /// Waits for the lock.
+    pub(in crate::store) async fn acquire(self) -> WriteGuard {
+        WriteGuard { _lock: self.lock.clone().lock_owned().await, head: self }
+    }
+}
+
+impl WriteGuard {
+    /// Releases the lock, so that the lease can have it, and stays at the head of the queue.
+    pub(in crate::store) fn release(self) -> QueueHead {
+        self.head
     }
 }
 
@@ -58,42 +58,42 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_lease_overtakes_every_waiting_writer() {
-        let gate = WriteGate::default();
+    async fn lease_overtakes_every_queued_writer() {
+        let write_lock = WriteLock::default();
         let order = Arc::new(Mutex::new(Vec::new()));
-        let writing = gate.place().await.turn().await;
+        let writing = write_lock.queue().await.acquire().await;
         let mut waiting = Vec::new();
         for n in 0..5 {
-            let (gate, order) = (gate.clone(), order.clone());
+            let (write_lock, order) = (write_lock.clone(), order.clone());
             waiting.push(tokio::spawn(async move {
-                let _turn = gate.place().await.turn().await;
+                let _guard = write_lock.queue().await.acquire().await;
                 order.lock().await.push(n);
             }));
             tokio::task::yield_now().await;
         }
-        let (lease_gate, lease_order) = (gate.clone(), order.clone());
+        let (of_lease, lease_order) = (write_lock.clone(), order.clone());
         let lease = tokio::spawn(async move {
-            let _turn = lease_gate.first().await;
+            let _guard = of_lease.acquire_first().await;
             lease_order.lock().await.push(99);
         });
         tokio::task::yield_now().await;
         drop(writing);
-        lease.await.expect("the lease gets its turn");
+        lease.await.expect("the lease acquires the lock");
         for task in waiting {
-            task.await.expect("every writer gets its turn");
+            task.await.expect("every writer acquires the lock");
         }
         assert_eq!(*order.lock().await, [99, 0, 1, 2, 3, 4]);
     }
 
     #[tokio::test]
-    async fn whoever_gives_the_pen_back_stays_first_on_the_bench() {
-        let gate = WriteGate::default();
-        let place = gate.place().await.turn().await.give_back();
-        let lease = gate.first().await;
+    async fn writer_that_releases_the_lock_stays_at_the_head_of_the_queue() {
+        let write_lock = WriteLock::default();
+        let head = write_lock.queue().await.acquire().await.release();
+        let lease = write_lock.acquire_first().await;
         drop(lease);
-        let next = tokio::time::timeout(std::time::Duration::from_millis(20), gate.place()).await;
-        assert!(next.is_err(), "the bench is taken");
-        drop(place.turn().await);
-        gate.place().await.turn().await;
+        let next = tokio::time::timeout(std::time::Duration::from_millis(20), write_lock.queue()).await;
+        assert!(next.is_err(), "another writer is at the head");
+        drop(head.acquire().await);
+        write_lock.queue().await.acquire().await;
     }
 }

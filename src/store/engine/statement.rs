@@ -1,20 +1,20 @@
 //! SQL texts as registered constants, and the macros that run them on either engine.
 
-/// One SQL text with its name. Where the engines must differ, two.
+/// One SQL text with its name; two texts where the engines must differ.
 #[derive(Debug)]
 pub struct Statement {
-    /// Where it stands: `sarban::store::users::BY_USERNAME`.
+    /// Module path and name: `sarban::store::users::BY_USERNAME`.
     pub name: &'static str,
-    /// For PostgreSQL.
+    /// The text for PostgreSQL.
     pub pg: &'static str,
-    /// For SQLite.
+    /// The text for SQLite.
     pub lite: &'static str,
 }
 
 /// Declares statements as constants and lists them in `STATEMENTS`, which `store::all_statements` collects.
 ///
-/// `NAME = "text";` for both engines, `NAME => pg "text", lite "text";` where they must differ. Any text may be an
-/// expression of literals such as `concat!(…)`.
+/// `NAME = "text";` for both engines, `NAME => pg "text", lite "text";` where they must differ. A text may also be a
+/// constant expression, such as `concat!(…)`.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident $(= $text:expr)? $(=> pg $pg:expr, lite $lite:expr)?;)*) => {
         $($(#[$doc])* const $name: $crate::store::engine::statement::Statement = $crate::store::engine::statement::statements!(
@@ -87,8 +87,8 @@ macro_rules! db_execute {
     };
 }
 
-/// A struct that is read from a row by the names of its fields, on either engine. (sqlx's derive would do the same,
-/// but it brings a second build of both drivers and of SQLite itself.)
+/// Declares a struct that is read from a row by the names of its fields, on either engine. (sqlx's derive needs a
+/// feature that compiles both drivers and SQLite a second time.)
 macro_rules! row {
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$doc:meta])* $field_vis:vis $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
@@ -106,8 +106,8 @@ macro_rules! row {
     };
 }
 
-/// The same, read by the order of the columns: where many rows have many, to look each name up costs as much as to read
-/// the values.
+/// Declares a struct that is read from a row by the order of its columns: faster than by name where rows and columns
+/// are many.
 macro_rules! row_in_order {
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$doc:meta])* $field_vis:vis $field:ident: $type:ty,)* }) => {
         $(#[$meta])*

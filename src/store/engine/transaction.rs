@@ -1,4 +1,4 @@
-//! Transactions that run a closure, commit, and repeat the closure after a transient error.
+//! Transactions as closures: begin, run, commit, and repeat after a transient error.
 
 use futures_util::future::BoxFuture;
 
@@ -6,9 +6,9 @@ use super::db::{Db, Tx};
 use super::error::StoreError;
 use super::retry::{Retries, Transient};
 
-/// An async closure over `&mut X` whose futures can be sent between threads, which `AsyncFnMut` alone can't promise.
+/// An async closure over `&mut X` whose futures are `Send`, a bound that `AsyncFnMut` can't express.
 pub trait Work<'t, X, T, E>: Send {
-    /// One run of the closure.
+    /// The future of one run.
     type Future: Future<Output = Result<T, E>> + Send;
 
     /// Runs the closure.
@@ -29,10 +29,11 @@ where
 
 impl Db {
     /// Runs `work` in a transaction and commits it. An error rolls the transaction back; after a transient error the
-    /// transaction is repeated, up to three times. `name` says what the transaction does, for the log.
+    /// transaction is repeated, up to three times. `name` describes the transaction in the log and in
+    /// `transaction_retries_total`.
     ///
-    /// `work` must have no effects outside of the transaction, because it may run more than once. On SQLite all writers
-    /// wait for it: 250 ms at most, and no network I/O.
+    /// `work` may run more than once, so it must have no effects outside the transaction. On SQLite all other writers
+    /// wait for it: keep it short (250 ms at most), without network I/O.
     pub fn transaction<'a, T, E>(
         &'a self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! `inbounds` as admins see them: each with its node and its services. Nodes write them when they sync.
+//! The table `inbounds`, read with nodes and services. Nodes write it when they sync.
 
 use sqlx::{query_as, query_scalar};
 
@@ -9,7 +9,7 @@ use crate::store::engine::like::containing;
 use crate::store::engine::statement::{db_read, row, statements};
 use crate::store::engine::{Db, IdList, StoreError};
 
-/// The columns of an inbound with its node and services, then what else is asked for.
+/// The columns of an inbound with its node and services, followed by the rest of the statement.
 macro_rules! select {
     (pg $rest:expr) => {
         concat!(
@@ -47,31 +47,31 @@ statements! {
     EXISTS = "SELECT EXISTS (SELECT 1 FROM inbounds WHERE id = $1)";
 }
 
-/// An inbound with what a list shows beside it.
+/// An inbound with its node and services.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InboundView {
     /// The inbound.
     pub inbound: Inbound,
-    /// Where it is.
+    /// Node of the inbound.
     pub node: InboundNode,
-    /// The services that give it, by id.
+    /// Services with this inbound, by id.
     pub service_ids: Vec<ServiceId>,
 }
 
-/// The node of an inbound, as far as lists show it.
+/// The node of an inbound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InboundNode {
-    /// The row.
+    /// Id of the node.
     pub id: NodeId,
-    /// Unique.
+    /// Unique name.
     pub name: String,
     /// Host name or address.
     pub address: String,
     /// TCP port.
     pub port: i64,
-    /// How it is reached.
+    /// Protocol of the connection to the node.
     pub connection_backend: ConnectionBackend,
-    /// Users' bytes are counted times this.
+    /// Factor by which users' bytes are multiplied.
     pub usage_coefficient: f64,
 }
 
@@ -91,13 +91,13 @@ row! {
     }
 }
 
-/// One inbound.
+/// Returns an inbound.
 pub async fn by_id(db: &Db, id: InboundId) -> Result<Option<InboundView>, StoreError> {
     db_read!(db, BY_ID, |sql, c| query_as::<_, InboundRow>(sql).bind(id.0).fetch_optional(c).await)
         .map(|row| row.map(InboundView::from))
 }
 
-/// Those with a tag that contains `tag`, in any case, with `%` and `_` as wildcards, in the order of their ids.
+/// Returns the inbounds whose tag contains `tag` in any case, with `%` and `_` as wildcards, by id.
 pub async fn page(db: &Db, tag: &str, limit: i64, offset: i64) -> Result<Vec<InboundView>, StoreError> {
     db_read!(db, PAGE, |sql, c| query_as::<_, InboundRow>(sql)
         .bind(containing(tag))
@@ -108,12 +108,12 @@ pub async fn page(db: &Db, tag: &str, limit: i64, offset: i64) -> Result<Vec<Inb
     .map(views)
 }
 
-/// How many have a tag that contains `tag`.
+/// Returns the number of inbounds whose tag contains `tag`.
 pub async fn count(db: &Db, tag: &str) -> Result<i64, StoreError> {
     db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(tag)).fetch_one(c).await)
 }
 
-/// Those that a service gives, in the order of their ids.
+/// Returns the inbounds of a service, by id.
 pub async fn page_of_service(
     db: &Db,
     service: ServiceId,
@@ -129,12 +129,12 @@ pub async fn page_of_service(
     .map(views)
 }
 
-/// How many a service gives.
+/// Returns the number of inbounds of a service.
 pub async fn count_of_service(db: &Db, service: ServiceId) -> Result<i64, StoreError> {
     db_read!(db, COUNT_OF_SERVICE, |sql, c| query_scalar::<_, i64>(sql).bind(service.0).fetch_one(c).await)
 }
 
-/// Whether an inbound is there.
+/// True if the inbound exists.
 pub async fn exists(db: &Db, id: InboundId) -> Result<bool, StoreError> {
     db_read!(db, EXISTS, |sql, c| query_scalar::<_, bool>(sql).bind(id.0).fetch_one(c).await)
 }

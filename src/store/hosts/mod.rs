@@ -1,4 +1,4 @@
-//! `hosts`, with the services that give them and the chains that they start.
+//! The tables `hosts`, `hosts_services` and `host_chains`.
 
 pub mod inbounds;
 pub mod services;
@@ -14,7 +14,7 @@ use crate::domain::ids::{HostId, InboundId, ServiceId};
 use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 
-/// The columns of a host with its services and its inbound's protocol, then what else is asked for.
+/// The columns of a host with its services and its inbound's protocol, followed by the rest of the statement.
 macro_rules! select {
     (pg $rest:literal) => {
         concat!(
@@ -48,7 +48,7 @@ statements! {
         pg "SELECT host_id, chained_host_id FROM host_chains WHERE host_id = ANY($1) ORDER BY host_id, seq",
         lite "SELECT host_id, chained_host_id FROM host_chains WHERE host_id IN (SELECT value FROM json_each($1))
             ORDER BY host_id, seq";
-    // Nothing is inserted when the inbound is gone; on PostgreSQL it then stays until the commit.
+    // Nothing is inserted if the inbound does not exist; on PostgreSQL the inbound is locked until the commit.
     INSERT_BOUND =>
         pg "INSERT INTO hosts (inbound_id, is_disabled, universal, weight, spec)
             SELECT id, $2, $3, $4, $5 FROM inbounds WHERE id = $1 FOR KEY SHARE RETURNING id",
@@ -72,12 +72,12 @@ statements! {
             SELECT $1, link.key + 1, h.id FROM json_each($2) AS link JOIN hosts h ON h.id = link.value";
 }
 
-/// A host with what a list shows beside it.
+/// A host with the protocol of its inbound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostView {
     /// The host.
     pub host: Host,
-    /// Its inbound's protocol, when it has an inbound.
+    /// Protocol of the inbound, if the host has one.
     pub inbound_protocol: Option<String>,
 }
 
@@ -94,24 +94,24 @@ row! {
     }
 }
 
-/// One host.
+/// Returns a host.
 pub async fn by_id(db: &Db, id: HostId) -> Result<Option<HostView>, StoreError> {
     let row = db_read!(db, BY_ID, |sql, c| query_as::<_, HostRow>(sql).bind(id.0).fetch_optional(c).await)?;
     Ok(complete(db, row).await?.pop())
 }
 
-/// Hosts in the order of their ids.
+/// Returns a page of hosts, by id.
 pub async fn page(db: &Db, limit: i64, offset: i64) -> Result<Vec<HostView>, StoreError> {
     let rows = db_read!(db, PAGE, |sql, c| query_as::<_, HostRow>(sql).bind(limit).bind(offset).fetch_all(c).await)?;
     complete(db, rows).await
 }
 
-/// How many there are.
+/// Returns the number of hosts.
 pub async fn count(db: &Db) -> Result<i64, StoreError> {
     db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
 }
 
-/// An inbound's hosts in the order of their ids.
+/// Returns a page of an inbound's hosts, by id.
 pub async fn page_of_inbound(
     db: &Db,
     inbound: InboundId,
@@ -127,13 +127,13 @@ pub async fn page_of_inbound(
     complete(db, rows).await
 }
 
-/// How many an inbound has.
+/// Returns the number of an inbound's hosts.
 pub async fn count_of_inbound(db: &Db, inbound: InboundId) -> Result<i64, StoreError> {
     db_read!(db, COUNT_OF_INBOUND, |sql, c| query_scalar::<_, i64>(sql).bind(inbound.0).fetch_one(c).await)
 }
 
-/// Makes a host; its id is given here. Services and chained hosts that are not there are left out, and one that comes
-/// twice counts once. `None`: its inbound is not there.
+/// Inserts a host and returns its new id. Unknown services and chained hosts are left out, and duplicates are ignored.
+/// `None`: the inbound does not exist.
 pub async fn insert(tx: &mut Tx, host: &Host) -> Result<Option<HostId>, StoreError> {
     let Host { is_disabled, universal, weight, .. } = *host;
     let spec = Json(&host.spec);
@@ -160,7 +160,7 @@ pub async fn insert(tx: &mut Tx, host: &Host) -> Result<Option<HostId>, StoreErr
     Ok(Some(id))
 }
 
-/// Writes a host anew, all but the inbound that it shows. False: there is no such host.
+/// Replaces a host, except for its inbound. False: the host does not exist.
 pub async fn update(tx: &mut Tx, host: &Host) -> Result<bool, StoreError> {
     let id = host.id.0;
     let found = db_affected!(tx, UPDATE, id, host.is_disabled, host.universal, host.weight, Json(&host.spec))
@@ -174,7 +174,7 @@ pub async fn update(tx: &mut Tx, host: &Host) -> Result<bool, StoreError> {
     Ok(found)
 }
 
-/// Removes a host, also from the chains of others. False: there is no such host.
+/// Deletes a host, also from the chains of other hosts. False: the host does not exist.
 pub async fn delete(tx: &mut Tx, id: HostId) -> Result<bool, StoreError> {
     db_affected!(tx, DELETE, id.0).map(|rows| rows > 0)
 }
@@ -191,14 +191,14 @@ async fn add_chain(tx: &mut Tx, host: HostId, chain: &[HostId]) -> Result<(), St
     if chain.is_empty() {
         return Ok(());
     }
-    // A JSON text on both engines, because the order matters and an `IdList` has its own.
+    // A JSON text on both engines, because the order matters and an `IdList` is sorted.
     let mut seen = HashSet::new();
     let links: Vec<i64> = chain.iter().map(|next| next.0).filter(|next| seen.insert(*next)).collect();
     let links = serde_json::Value::from(links).to_string();
     db_execute!(tx, ADD_CHAIN, host.0, links)
 }
 
-/// Hosts with their chains.
+/// Adds the chains to the hosts.
 async fn complete(db: &Db, rows: impl IntoIterator<Item = HostRow>) -> Result<Vec<HostView>, StoreError> {
     let mut hosts: Vec<HostView> = rows.into_iter().map(HostView::from).collect();
     if hosts.is_empty() {

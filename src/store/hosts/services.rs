@@ -1,4 +1,4 @@
-//! `services` and their inbounds.
+//! The tables `services` and `inbounds_services`.
 
 use sqlx::{query_as, query_scalar};
 
@@ -9,22 +9,22 @@ use crate::store::engine::statement::{db_execute, db_read, db_run, row, statemen
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 use crate::store::users;
 
-/// Which services are meant.
+/// Selection of services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All.
+    /// All services.
     All,
-    /// Those that an admin may give.
+    /// Services that an admin may assign.
     OfAdmin(AdminId),
-    /// Those that a user has.
+    /// Services of a user.
     OfUser(UserId),
 }
 
-/// So many of a service's users come with its row; [`users_after`] has the others.
+/// Number of users that are read with a service; [`users_after`] reads the others.
 pub const FIRST_USERS: i64 = 1_000;
 
-/// The columns of a service's row, with `services` called `s`. The users are those that are not removed: there are few
-/// others, and a small index that knows them. `$first`: how many users at most.
+/// The columns of a service in `services s`, followed by the rest of the statement. `$first` is the bind for the
+/// maximum number of users. Removed users are excluded by the small index of removed users.
 macro_rules! select {
     (pg $first:literal $rest:expr) => {
         concat!(
@@ -59,7 +59,8 @@ macro_rules! select {
     };
 }
 
-/// Whose services ($1 an admin, $2 a user, or NULL) and which name ($3). Services without a name match an empty one.
+/// Condition on the owner of the services ($1 an admin, $2 a user, or NULL) and their name ($3). A missing name counts
+/// as an empty one.
 macro_rules! filter {
     () => {
         r"WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
@@ -74,7 +75,7 @@ statements! {
         pg concat!(select!(pg "$6" filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5"),
         lite concat!(select!(lite "$6" filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5");
     COUNT = concat!("SELECT COUNT(*) FROM services s ", filter!());
-    // With removed ones, and those apart: to ask of each costs more than all else.
+    // Reads the removed users too, as a list of their own: to check each user for it costs more than all the rest.
     USERS_AFTER =>
         pg "SELECT ARRAY(SELECT m.user_id FROM users_services m WHERE m.service_id = $1 AND m.user_id > $2
                          ORDER BY m.user_id LIMIT $3)",
@@ -119,7 +120,7 @@ impl From<ServiceRow> for Service {
 }
 
 impl Scope {
-    /// The admin and the user as binds.
+    /// Returns the admin and the user as binds.
     const fn binds(self) -> (Option<i64>, Option<i64>) {
         match self {
             Self::All => (None, None),
@@ -129,7 +130,7 @@ impl Scope {
     }
 }
 
-/// One service.
+/// Returns a service.
 pub async fn by_id(db: &Db, id: ServiceId) -> Result<Option<Service>, StoreError> {
     let row = db_read!(db, BY_ID, |sql, c| query_as::<_, ServiceRow>(sql)
         .bind(id.0)
@@ -139,7 +140,8 @@ pub async fn by_id(db: &Db, id: ServiceId) -> Result<Option<Service>, StoreError
     Ok(row.map(Service::from))
 }
 
-/// Services by id. `contains` is a part of the name in any case, `%` and `_` being wildcards; empty: all.
+/// Returns a page of services, by id. `contains` is part of the name in any case, with `%` and `_` as wildcards; empty:
+/// all services.
 pub async fn page(db: &Db, scope: Scope, contains: &str, limit: i64, offset: i64) -> Result<Vec<Service>, StoreError> {
     let (admin, user) = scope.binds();
     let rows = db_read!(db, PAGE, |sql, c| {
@@ -149,8 +151,8 @@ pub async fn page(db: &Db, scope: Scope, contains: &str, limit: i64, offset: i64
     Ok(rows.into_iter().map(Service::from).collect())
 }
 
-/// The users of a service that are not removed, by id, after one of them. At most `limit` of its rows are looked at; the
-/// last one is given too, if others may follow.
+/// Returns the users of a service after `after` that are not removed, by id. Reads at most `limit` rows, and returns
+/// the last id read if more may follow.
 pub async fn users_after(
     db: &Db,
     id: ServiceId,
@@ -166,7 +168,7 @@ pub async fn users_after(
     Ok((found.without(&removed), more.then_some(UserId(last))))
 }
 
-/// How many services `page` would give without its limit.
+/// Returns the number of services on all pages.
 pub async fn count(db: &Db, scope: Scope, contains: &str) -> Result<i64, StoreError> {
     let (admin, user) = scope.binds();
     db_read!(db, COUNT, |sql, c| {
@@ -174,45 +176,45 @@ pub async fn count(db: &Db, scope: Scope, contains: &str) -> Result<i64, StoreEr
     })
 }
 
-/// Adds a service without inbounds.
+/// Inserts a service without inbounds.
 pub async fn insert(tx: &mut Tx, name: Option<&str>) -> Result<ServiceId, StoreError> {
     db_run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql).bind(name).fetch_one(c).await).map(ServiceId)
 }
 
-/// Locks a service until the end of the transaction. False: there is none.
+/// Locks a service until the end of the transaction. False: the service does not exist.
 pub async fn lock(tx: &mut Tx, id: ServiceId) -> Result<bool, StoreError> {
     db_run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).fetch_optional(c).await).map(|id| id.is_some())
 }
 
-/// Gives a service another name.
+/// Renames a service.
 pub async fn rename(tx: &mut Tx, id: ServiceId, name: &str) -> Result<(), StoreError> {
     db_execute!(tx, RENAME, id.0, name)
 }
 
-/// The inbounds of a service.
+/// Returns the inbounds of a service.
 pub async fn inbounds(tx: &mut Tx, id: ServiceId) -> Result<IdList, StoreError> {
     db_run!(tx, INBOUNDS, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).fetch_all(c).await).map(IdList::new)
 }
 
-/// Gives a service exactly those of the inbounds that exist.
+/// Sets the inbounds of a service; unknown ones are left out.
 pub async fn set_inbounds(tx: &mut Tx, id: ServiceId, inbounds: IdList) -> Result<(), StoreError> {
     db_execute!(tx, CLEAR_INBOUNDS, id.0)?;
     db_execute!(tx, ADD_INBOUNDS, id.0, inbounds)
 }
 
-/// The user of the service that comes after so many others, if it has so many.
+/// Returns the user of the service after the first `count` ones, if the service has that many.
 pub async fn user_after(tx: &mut Tx, id: ServiceId, others: i64) -> Result<Option<UserId>, StoreError> {
     let user =
         db_run!(tx, USER_AFTER, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).bind(others).fetch_optional(c).await)?;
     Ok(user.map(UserId))
 }
 
-/// Takes a service from its users up to one of them.
+/// Removes a service from its users up to a user id.
 pub async fn take_from_users(tx: &mut Tx, id: ServiceId, up_to: UserId) -> Result<(), StoreError> {
     db_execute!(tx, TAKE_FROM_USERS, id.0, up_to.0)
 }
 
-/// Deletes a service, and with it that admins, users and hosts have it.
+/// Deletes a service, also from admins, users and hosts.
 pub async fn delete(tx: &mut Tx, id: ServiceId) -> Result<(), StoreError> {
     db_execute!(tx, DELETE, id.0)
 }

@@ -1,4 +1,4 @@
-//! What subscriptions are rendered from: all hosts with their inbounds, services and chains, in one query.
+//! The hosts that subscriptions are rendered from, with inbounds, services and chains, in one query.
 
 use sqlx::query_as;
 use sqlx::types::Json;
@@ -10,8 +10,8 @@ use crate::store::engine::statement::{db_read, db_run, row, statements};
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 use crate::subscription::catalogue;
 
-/// All hosts, with two lists as each engine writes them: the services that give a host (its inbound's when bound, else
-/// its own), and its chain in order.
+/// All hosts with two lists: the services that include the host (those of its inbound if it is bound, otherwise its
+/// own), and its chain in order.
 macro_rules! select_hosts {
     ($services:literal, $chain:literal) => {
         concat!(
@@ -60,13 +60,13 @@ row! {
     }
 }
 
-/// All hosts, disabled ones too: others may be chained to them.
+/// Returns all hosts, disabled ones included, because other hosts may be chained to them.
 pub async fn hosts(db: &Db) -> Result<Vec<catalogue::HostRow>, StoreError> {
     db_read!(db, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
         .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())
 }
 
-/// The same as a transaction sees them.
+/// Returns all hosts as this transaction sees them.
 pub async fn hosts_within(tx: &mut Tx) -> Result<Vec<catalogue::HostRow>, StoreError> {
     db_run!(tx, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
         .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())

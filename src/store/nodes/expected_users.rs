@@ -1,4 +1,4 @@
-//! What nodes should know about users: who is to be served, with which key, through which inbounds.
+//! The state of users that nodes should have: who is served, with which key, through which inbounds.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::domain::ids::{NodeId, ServiceId, UserId};
 use crate::store::engine::statement::{db_read, row, statements};
 use crate::store::engine::{Db, IdList, StoreError};
 
-/// Users that nodes should serve: switched on, told to the nodes, not removed. The same words in both statements.
+/// Users that nodes should serve: enabled, activated, not removed. The text is part of both statements.
 macro_rules! live {
     () => {
         "activated = TRUE AND enabled = TRUE AND removed = FALSE"
@@ -52,35 +52,36 @@ row! {
     }
 }
 
-/// A user as far as nodes are concerned.
+/// A user as nodes should know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeUser {
-    /// The row.
+    /// Id of the user.
     pub id: UserId,
-    /// Empty once removed.
+    /// Name; empty for a removed user.
     pub username: String,
-    /// What the credentials derive from.
+    /// Key that the credentials derive from.
     pub key: String,
-    /// When the key last changed, by the clock `key_change`.
+    /// Reading of the clock `key_change` at the last change of the key.
     pub key_change_seq: i64,
-    /// Whether nodes should serve this user at all.
+    /// True if nodes should serve this user.
     pub live: bool,
-    /// The services, by id.
+    /// Services, by id.
     pub services: Vec<ServiceId>,
 }
 
-/// Which inbounds each service has, on which nodes.
+/// The inbounds of each service, by node.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceTags(HashMap<(ServiceId, NodeId), Vec<String>>);
 
 impl ServiceTags {
-    /// A service with one inbound.
+    /// An inbound of a service.
     #[cfg(test)]
     pub(crate) fn one(service: ServiceId, node: NodeId, tag: &str) -> Self {
         Self(HashMap::from([((service, node), vec![tag.to_owned()])]))
     }
 
-    /// The tags of `user` on `node`, each once and in order; none: the node should not know this user.
+    /// Returns the tags of `user`'s inbounds on `node`, sorted and without duplicates. Empty: the node should not know
+    /// this user.
     pub fn of(&self, user: &NodeUser, node: NodeId) -> Vec<&str> {
         if !user.live {
             return Vec::new();
@@ -94,13 +95,13 @@ impl ServiceTags {
 }
 
 impl NodeUser {
-    /// What is left of a user whose row is gone: somebody to remove.
+    /// Returns the state of a user whose row is gone, which nodes should remove.
     pub const fn gone(id: UserId) -> Self {
         Self { id, username: String::new(), key: String::new(), key_change_seq: 0, live: false, services: Vec::new() }
     }
 }
 
-/// The inbounds of all services.
+/// Returns the inbounds of all services.
 pub async fn service_tags(db: &Db) -> Result<ServiceTags, StoreError> {
     let lines = db_read!(db, TAGS, |sql, c| query_as::<_, TagLine>(sql).fetch_all(c).await)?;
     let mut tags = ServiceTags::default();
@@ -110,23 +111,24 @@ pub async fn service_tags(db: &Db) -> Result<ServiceTags, StoreError> {
     Ok(tags)
 }
 
-/// The newest user, live or not; 0: there is none.
+/// Returns the largest user id, of a served user or not; 0: there are no users.
 pub async fn newest(db: &Db) -> Result<UserId, StoreError> {
     db_read!(db, NEWEST, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await).map(UserId)
 }
 
-/// The next users after `after` that nodes should serve, at most `limit` of them. Fewer means that these were the last.
+/// Returns the next users after `after` that nodes should serve, at most `limit`. Fewer mean that these are the last
+/// ones.
 pub async fn live_page(db: &Db, after: UserId, limit: usize) -> Result<Vec<NodeUser>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     db_read!(db, LIVE_PAGE, |sql, c| query_as::<_, Line>(sql).bind(after.0).bind(limit).fetch_all(c).await).map(fold)
 }
 
-/// The named users, live or not; those whose row is gone are missing.
+/// Returns these users, served or not; users whose row is gone are missing.
 pub async fn chosen(db: &Db, users: &IdList) -> Result<Vec<NodeUser>, StoreError> {
     db_read!(db, CHOSEN, |sql, c| query_as::<_, Line>(sql).bind(users.clone()).fetch_all(c).await).map(fold)
 }
 
-/// One user from the lines of its services.
+/// Merges the rows of one user, one per service.
 fn fold(lines: Vec<Line>) -> Vec<NodeUser> {
     let mut users: Vec<NodeUser> = Vec::new();
     for line in lines {

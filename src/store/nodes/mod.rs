@@ -1,4 +1,4 @@
-//! `nodes` and `backends`: what admins say about nodes. What the nodes say themselves is written elsewhere.
+//! The tables `nodes` and `backends` as admins read and write them. `sync_state` writes what nodes report.
 
 pub mod edit_lock;
 pub mod expected_users;
@@ -18,7 +18,7 @@ use crate::store::engine::like::containing;
 use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 
-/// The columns of a node's row, then what else is asked for.
+/// The columns of a node's row, followed by the rest of the statement.
 macro_rules! select {
     (pg $rest:literal) => {
         concat!(
@@ -37,7 +37,7 @@ macro_rules! select {
     };
 }
 
-/// What a list shows of all nodes.
+/// The columns of a list of nodes.
 macro_rules! shown {
     () => {
         r"WHERE LOWER(name) LIKE LOWER($1) ESCAPE '\' AND status IN ($2, $3, $4)"
@@ -60,7 +60,7 @@ statements! {
         "INSERT INTO nodes (name, address, port, connection_backend, usage_coefficient, status, last_status_change,
                             created_at, sync_request)
          VALUES ($1, $2, $3, $4, $5, 'unhealthy', $6, $6, $7) RETURNING id";
-    // A certificate is pinned for the place where it was seen: another place, another first time.
+    // A certificate is pinned for an address and a port; when they change, the pin is cleared.
     UPDATE =
         "UPDATE nodes SET name = $2, address = $3, port = $4, connection_backend = $5, usage_coefficient = $6,
                           last_status_change = CASE WHEN status = $7 THEN last_status_change ELSE $10 END,
@@ -73,12 +73,12 @@ statements! {
     DELETE = "DELETE FROM nodes WHERE id = $1";
 }
 
-/// Which nodes a list shows.
+/// Filter of a list of nodes.
 #[derive(Clone, Debug, Default)]
 pub struct NodeFilter {
-    /// Part of the name, in any case, with `%` and `_` as wildcards; empty: every name.
+    /// Part of the name in any case, with `%` and `_` as wildcards; empty: every name.
     pub name: String,
-    /// One of these; empty: every status.
+    /// Statuses; empty: every status.
     pub statuses: Vec<NodeStatus>,
 }
 
@@ -108,7 +108,7 @@ row! {
 }
 
 impl NodeFilter {
-    /// The statuses to show, some twice: as many binds as there are statuses.
+    /// Returns the statuses, repeated to fill one bind per existing status.
     fn statuses(&self) -> [NodeStatus; 3] {
         let all = [NodeStatus::Healthy, NodeStatus::Unhealthy, NodeStatus::Disabled];
         match self.statuses.first() {
@@ -136,13 +136,13 @@ impl From<NodeRow> for Node {
     }
 }
 
-/// One node.
+/// Returns a node with its engines.
 pub async fn by_id(db: &Db, id: NodeId) -> Result<Option<Node>, StoreError> {
     let row = db_read!(db, BY_ID, |sql, c| query_as::<_, NodeRow>(sql).bind(id.0).fetch_optional(c).await)?;
     Ok(complete(db, row).await?.pop())
 }
 
-/// Those of a list that a filter shows, in the order of their ids.
+/// Returns a page of the nodes that match a filter, by id.
 pub async fn page(db: &Db, filter: &NodeFilter, limit: i64, offset: i64) -> Result<Vec<Node>, StoreError> {
     let [first, second, third] = filter.statuses();
     let rows = db_read!(db, PAGE, |sql, c| query_as::<_, NodeRow>(sql)
@@ -157,7 +157,7 @@ pub async fn page(db: &Db, filter: &NodeFilter, limit: i64, offset: i64) -> Resu
     complete(db, rows).await
 }
 
-/// How many a filter shows.
+/// Returns the number of nodes that match a filter.
 pub async fn count(db: &Db, filter: &NodeFilter) -> Result<i64, StoreError> {
     let [first, second, third] = filter.statuses();
     db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql)
@@ -169,14 +169,14 @@ pub async fn count(db: &Db, filter: &NodeFilter) -> Result<i64, StoreError> {
         .await)
 }
 
-/// One node without its engines, held until the transaction ends, so that two admins' changes to
-/// different fields both stay.
+/// Returns a node without its engines, and locks it until the end of the transaction, so that two admins' changes to
+/// different fields are both kept.
 pub async fn lock(tx: &mut Tx, id: NodeId) -> Result<Option<Node>, StoreError> {
     db_run!(tx, LOCK_BY_ID, |sql, c| query_as::<_, NodeRow>(sql).bind(id.0).fetch_optional(c).await)
         .map(|row| row.map(Node::from))
 }
 
-/// Makes a node. A name, or an address with its port, that is taken is a [`Fault::Unique`](super::Fault).
+/// Inserts a node. A name, or an address and port, that is taken is a [`Fault::Unique`](super::Fault).
 pub async fn insert(tx: &mut Tx, node: &NewNode, now: Moment) -> Result<NodeId, StoreError> {
     db_run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
         .bind(&node.name)
@@ -191,7 +191,7 @@ pub async fn insert(tx: &mut Tx, node: &NewNode, now: Moment) -> Result<NodeId, 
     .map(NodeId)
 }
 
-/// Writes what an admin may change, and asks for a new connection with a full sync.
+/// Updates what an admin may change, and requests a new connection with a full sync.
 pub async fn update(tx: &mut Tx, node: &Node, now: Moment) -> Result<(), StoreError> {
     db_execute!(
         tx,
@@ -210,24 +210,24 @@ pub async fn update(tx: &mut Tx, node: &Node, now: Moment) -> Result<(), StoreEr
     )
 }
 
-/// Asks for a full sync. False: there is no such node.
+/// Requests a full sync. False: the node does not exist.
 pub async fn request_sync(tx: &mut Tx, id: NodeId) -> Result<bool, StoreError> {
     let request = Uuid::now_v7();
     db_affected!(tx, RESYNC, id.0, request).map(|rows| rows > 0)
 }
 
-/// Forgets the pinned certificate and asks for a new connection with a full sync. False: there is no such node.
+/// Clears the pinned certificate and requests a new connection with a full sync. False: the node does not exist.
 pub async fn forget_pin(tx: &mut Tx, id: NodeId) -> Result<bool, StoreError> {
     let request = Uuid::now_v7();
     db_affected!(tx, REPIN, id.0, request).map(|rows| rows > 0)
 }
 
-/// Removes a node with its engines, its inbounds and their hosts. False: there is no such node.
+/// Deletes a node with its engines, its inbounds and their hosts. False: the node does not exist.
 pub async fn delete(tx: &mut Tx, id: NodeId) -> Result<bool, StoreError> {
     db_affected!(tx, DELETE, id.0).map(|rows| rows > 0)
 }
 
-/// Nodes with their engines.
+/// Adds the engines to the nodes.
 async fn complete(db: &Db, rows: impl IntoIterator<Item = NodeRow>) -> Result<Vec<Node>, StoreError> {
     let mut nodes: Vec<Node> = rows.into_iter().map(Node::from).collect();
     if nodes.is_empty() {

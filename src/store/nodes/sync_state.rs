@@ -1,5 +1,5 @@
-//! What the node supervisor reads and writes about nodes: where they are, how they are, what they offer, how far
-//! they are in step.
+//! The state of nodes that the node supervisor reads and writes: address, health, offered engines and inbounds, and
+//! progress of syncs.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ statements! {
     PIN = "UPDATE nodes SET certificate_pin = $2
         WHERE id = $1 AND certificate_pin IS NULL AND address = $3 AND port = $4";
     KEY_CLOCK = "SELECT seq FROM key_change WHERE id = 1";
-    // Negative: changes were given up while the list was on its way.
+    // Negative: changes were dropped while the full list was being sent.
     END_SYNC = "UPDATE nodes SET synced_at = $3,
         synced_epoch = CASE WHEN synced_epoch < 0 THEN synced_epoch ELSE (SELECT epoch FROM scheduler_epoch WHERE id = 1) END,
         key_synced_seq = CASE WHEN dirty THEN key_synced_seq ELSE $2 END
@@ -52,36 +52,36 @@ statements! {
         lite "INSERT INTO hosts (inbound_id, spec) VALUES ($1, $2)";
 }
 
-/// The host that a new inbound starts with. Everything that is not named here has its default.
+/// The host that is created with a new inbound. Fields not listed here have their defaults.
 const DEFAULT_HOST: &str = r#"{"remark":"{USERNAME} ({PROTOCOL}, {TRANSPORT})","address":"{SERVER_IP}"}"#;
 
 row! {
-    /// A node as its supervisor sees it.
+    /// A node as its supervisor reads it.
     #[derive(Clone, Debug, PartialEq)]
     pub struct NodeRow {
-        /// The row.
+        /// Id of the node.
         pub id: i64,
-        /// For messages.
+        /// Name, for messages.
         pub name: String,
         /// Host name or address.
         pub address: String,
-        /// Any integer; only 1 to 65535 can be connected to.
+        /// TCP port: any integer, but only 1 to 65535 can be connected to.
         pub port: i64,
-        /// The word of a `ConnectionBackend`.
+        /// Text of a `ConnectionBackend`.
         pub connection_backend: String,
-        /// Users' bytes are counted times this.
+        /// Factor by which users' bytes are multiplied.
         pub usage_coefficient: f64,
-        /// The word of a `NodeStatus`.
+        /// Text of a `NodeStatus`.
         pub status: String,
-        /// Why it is so.
+        /// Reason for the status.
         pub message: Option<String>,
-        /// SHA-256 of the certificate that it must present, in hex; `None`: the next one seen is pinned.
+        /// SHA-256 of the certificate that the node must present, in hex; `None`: the next certificate seen is pinned.
         pub certificate_pin: Option<String>,
-        /// Somebody stepped down with sends under way.
+        /// True if a leader stepped down while it was sending changes to the node.
         pub dirty: bool,
-        /// Its last full sync, in unix microseconds.
+        /// Time of the last full sync, in unix microseconds.
         pub synced_at: Option<i64>,
-        /// Another value: somebody asked for a full sync.
+        /// Id of the last request for a full sync; a new value is a new request.
         pub sync_request: Option<Uuid>,
     }
 }
@@ -98,76 +98,78 @@ row! {
 /// An engine that a node offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferedBackend {
-    /// Unique on its node.
+    /// Unique on the node.
     pub name: String,
-    /// xray, sing-box, hysteria2, …
+    /// Type: xray, sing-box, hysteria2, …
     pub backend_type: String,
-    /// The engine's version.
+    /// Version of the engine.
     pub version: Option<String>,
 }
 
 /// An inbound that a node offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferedInbound {
-    /// Unique on its node.
+    /// Unique on the node.
     pub tag: String,
-    /// Out of the config.
+    /// Protocol, taken from the config.
     pub protocol: String,
-    /// The node's own JSON text.
+    /// Config, as the node's JSON text.
     pub config: String,
 }
 
-/// What a node offers, and the certificate it offers it under.
+/// The engines and inbounds that a node offers, and its certificate.
 #[derive(Clone, Debug, Default)]
 pub struct Offer {
-    /// Its engines.
+    /// Engines of the node.
     pub backends: Vec<OfferedBackend>,
-    /// Their inbounds; of equal tags the first counts.
+    /// Inbounds of the engines; of equal tags the first counts.
     pub inbounds: Vec<OfferedInbound>,
-    /// The certificate that it presented, if nothing was pinned when the connection was made.
+    /// Certificate that the node presented, if none was pinned when the connection was made.
     pub first_seen: Option<FirstSeen>,
 }
 
-/// A certificate seen for the first time, and where. It is pinned unless the node was moved meanwhile.
+/// A certificate seen for the first time, and the address it was seen at. It is pinned unless the node's address has
+/// changed since.
 #[derive(Clone, Debug)]
 pub struct FirstSeen {
-    /// SHA-256 in hex.
+    /// SHA-256 of the certificate, in hex.
     pub fingerprint: String,
     /// Host name or address of the connection.
     pub address: String,
-    /// Its TCP port.
+    /// TCP port of the connection.
     pub port: i64,
 }
 
-/// Two readings of the clock `key_change`, taken as a full sync begins.
+/// Two readings of the clock `key_change` at the beginning of a full sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyClock {
-    /// Up to here the node has had every changed key renewed.
+    /// Reading up to which the node has every changed key.
     pub synced: i64,
-    /// The clock now.
+    /// Current reading.
     pub now: i64,
 }
 
-/// How a node is to be shown.
+/// The health of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Healthy or unhealthy.
     pub status: NodeStatus,
-    /// Why.
+    /// Reason.
     pub message: Option<String>,
 }
 
-/// All nodes, by id.
+/// Returns all nodes, by id.
 pub async fn nodes(db: &Db) -> Result<Vec<NodeRow>, StoreError> {
     db_read!(db, NODES, |sql, c| query_as::<_, NodeRow>(sql).fetch_all(c).await)
 }
 
-/// One node.
+/// Returns a node.
 pub async fn node(db: &Db, node: NodeId) -> Result<Option<NodeRow>, StoreError> {
     db_read!(db, NODE, |sql, c| query_as::<_, NodeRow>(sql).bind(node.0).fetch_optional(c).await)
 }
 
-/// Writes how nodes are (in the order of their ids); a node that was switched off meanwhile stays off.
+/// Updates the health of nodes, which must be in the order of their ids. A node that was disabled meanwhile stays
+/// disabled.
 pub async fn set_health(fence: &Fence, news: &[(NodeId, Health)], now: Moment) -> Result<(), FenceError> {
     fence
         .transaction("set node health", async |tx| {
@@ -179,19 +181,19 @@ pub async fn set_health(fence: &Fence, news: &[(NodeId, Health)], now: Moment) -
         .await
 }
 
-/// Begins a full sync: writes what the node offers, pins its certificate if none is, and takes the node for clean: who
-/// marks it dirty from now on causes another sync. `lacks`: changes were given up for it, so that it is not in step
-/// until this sync has ended. `None`: the node is gone.
+/// Begins a full sync: writes the node's offer, pins its certificate if none is pinned, and clears the dirty flag, so
+/// that a later `mark_dirty` causes another sync. `lacks_changes`: changes were dropped for the node, so that it is out
+/// of step until this sync has ended. `None`: the node does not exist.
 pub async fn begin_sync(
     fence: &Fence,
     node: NodeId,
     offer: &Offer,
-    lacks: bool,
+    lacks_changes: bool,
 ) -> Result<Option<KeyClock>, FenceError> {
     fence
         .transaction("begin full sync", async |tx| {
             let synced = db_run!(tx, BEGIN_SYNC, |sql, c| {
-                query_scalar::<_, i64>(sql).bind(node.0).bind(lacks).fetch_optional(c).await
+                query_scalar::<_, i64>(sql).bind(node.0).bind(lacks_changes).fetch_optional(c).await
             })?;
             let Some(synced) = synced else { return Ok(None) };
             if let Some(seen) = &offer.first_seen {
@@ -205,7 +207,7 @@ pub async fn begin_sync(
         .await
 }
 
-/// Pins the certificate that a node presented, if none is pinned. Not fenced: whoever sees a node first pins it.
+/// Pins the certificate that a node presented, if none is pinned. Not fenced: any process may see a node first.
 pub async fn pin(db: &Db, node: NodeId, seen: &FirstSeen) -> Result<(), StoreError> {
     db.transaction("pin node certificate", async |tx| {
         write_pin(tx, node, seen).await?;
@@ -224,8 +226,8 @@ pub async fn end_sync(fence: &Fence, node: NodeId, key_seq: i64, now: Moment) ->
         .await
 }
 
-/// Says that nodes (in the order of their ids) lack changes whose marks are about to go, until a full sync that begins
-/// later.
+/// Marks nodes, which must be in the order of their ids, as out of step until their next full sync: they lack changes
+/// whose marks are about to be deleted.
 pub async fn out_of_step(fence: &Fence, nodes: &[NodeId]) -> Result<(), FenceError> {
     fence
         .transaction("mark nodes out of step", async |tx| {
@@ -237,8 +239,8 @@ pub async fn out_of_step(fence: &Fence, nodes: &[NodeId]) -> Result<(), FenceErr
         .await
 }
 
-/// Says that a node may have been sent something old, and how far back changed keys must be renewed. Not fenced: it
-/// is said by who does not lead any more.
+/// Marks a node as dirty: it may have been sent outdated changes, and keys changed since `renew_from` must be renewed.
+/// Not fenced, because a deposed leader calls it.
 pub async fn mark_dirty(db: &Db, node: NodeId, renew_from: i64) -> Result<(), StoreError> {
     db.transaction("mark node dirty", async |tx| {
         db_execute!(tx, MARK_DIRTY, node.0, renew_from)?;
@@ -251,7 +253,7 @@ async fn write_pin(tx: &mut Tx, node: NodeId, seen: &FirstSeen) -> Result<(), St
     db_execute!(tx, PIN, node.0, &seen.fingerprint, &seen.address, seen.port)
 }
 
-/// Asks for a full sync of healthy nodes that had none since `before`, at most `limit` of them. Returns how many.
+/// Requests a full sync of at most `limit` healthy nodes whose last one was before `before`. Returns their number.
 pub async fn request_overdue(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
     db_affected!(tx, REQUEST_OVERDUE, Uuid::now_v7(), before.micros(), limit)
 }
@@ -264,7 +266,8 @@ async fn write_backends(tx: &mut Tx, node: NodeId, backends: &[OfferedBackend]) 
     Ok(())
 }
 
-/// New inbounds get a host of their own, known ones the node's latest config; vanished ones go with their hosts.
+/// Inserts new inbounds with a default host each, updates the configs of known ones, and deletes missing ones with
+/// their hosts.
 async fn write_inbounds(tx: &mut Tx, node: NodeId, offered: &[OfferedInbound]) -> Result<(), StoreError> {
     let rows = db_run!(tx, INBOUNDS, |sql, c| query_as::<_, InboundRow>(sql).bind(node.0).fetch_all(c).await)?;
     let mut known: HashMap<&str, &InboundRow> = rows.iter().map(|row| (row.tag.as_str(), row)).collect();

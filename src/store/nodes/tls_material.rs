@@ -1,4 +1,4 @@
-//! The panel's own certificate and key: one row, made once for the whole cluster by whoever comes first.
+//! The table `tls`: the panel's certificate and key, created once for the whole cluster.
 
 use sqlx::query_as;
 
@@ -11,22 +11,22 @@ statements! {
 }
 
 row! {
-    /// What the panel shows to its nodes.
+    /// The panel's certificate for its connections to nodes.
     #[derive(Clone)]
     pub struct TlsMaterial {
-        /// The private key, PEM.
+        /// Private key, PEM.
         pub key: String,
-        /// The certificate, PEM.
+        /// Certificate, PEM.
         pub certificate: String,
     }
 }
 
-/// What the cluster has, if anything yet.
+/// Returns the cluster's certificate, if there is one.
 pub async fn current(db: &Db) -> Result<Option<TlsMaterial>, StoreError> {
     db_read!(db, CURRENT, |sql, c| query_as::<_, TlsMaterial>(sql).fetch_optional(c).await)
 }
 
-/// Offers a certificate and returns the one that counts: this one, or another process's that was first.
+/// Stores a certificate unless another process was faster. Returns the stored one.
 pub async fn offer(db: &Db, own: TlsMaterial) -> Result<TlsMaterial, StoreError> {
     db.transaction("store panel certificate", async |tx| db_execute!(tx, INSERT, &own.key, &own.certificate)).await?;
     Ok(current(db).await?.unwrap_or(own))

@@ -1,3 +1,3 @@
-//! Notifications on their way to receivers.
+//! Notifications to be delivered.
 
 pub mod outbox;

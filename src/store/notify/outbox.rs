@@ -1,4 +1,4 @@
-//! `outbox`: what people are to be told, entered in the transaction that causes it.
+//! The table `outbox`: notifications to deliver, entered in the transaction that causes them.
 
 use serde_json::{Value, json};
 use sqlx::{query_as, query_scalar};
@@ -23,7 +23,7 @@ statements! {
             FROM json_each($1) AS n CROSS JOIN json_each($2) AS d
             WHERE TRUE ORDER BY n.value ->> 'nth'
             ON CONFLICT (cause, channel, recipient) DO NOTHING";
-    // Empty texts stand for "any".
+    // Empty texts mean "any".
     PAGE =
         "SELECT id, channel, recipient, cause, action, user_id, payload, created_at, state, attempts, next_attempt_at, finished_at, error
          FROM outbox WHERE ($1 = '' OR channel = $1) AND ($2 = '' OR state = $2)
@@ -32,7 +32,7 @@ statements! {
     BY_ID =
         "SELECT id, channel, recipient, cause, action, user_id, payload, created_at, state, attempts, next_attempt_at, finished_at, error
          FROM outbox WHERE id = $1";
-    // Only the oldest of each user: what comes after waits for it, so that order is kept across failures.
+    // Only the oldest entry of each user is due: later ones wait for it, so that the order survives failures.
     DUE =
         "SELECT id, channel, recipient, cause, action, user_id, payload, created_at, state, attempts, next_attempt_at, finished_at, error
          FROM outbox AS o
@@ -71,44 +71,44 @@ statements! {
 }
 
 row! {
-    /// A piece of news on its way through one channel.
+    /// A notification for one destination.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct OutboxEntry {
-        /// In the order of entry.
+        /// Id, ascending in the order of entry.
         pub id: i64,
-        /// webhook or telegram.
+        /// Channel: webhook or telegram.
         pub channel: String,
-        /// On Telegram the chat; else empty.
+        /// Chat on Telegram; otherwise empty.
         pub recipient: String,
-        /// What it is about: one row per cause and destination.
+        /// Cause of the notification: one row per cause and destination.
         pub cause: String,
-        /// The word of the event.
+        /// Text of the event.
         pub action: String,
-        /// Whom it is about.
+        /// Name of the user.
         pub user_id: i64,
-        /// The JSON that is posted.
+        /// JSON body of the webhook.
         pub payload: String,
-        /// When it happened (unix microseconds).
+        /// Time of the event, in unix microseconds.
         pub created_at: i64,
-        /// waiting, delivered or dead.
+        /// State: waiting, delivered or dead.
         pub state: String,
-        /// Attempts to deliver so far.
+        /// Number of attempts to deliver.
         pub attempts: i64,
-        /// When it is tried next (unix microseconds).
+        /// Time of the next attempt, in unix microseconds.
         pub next_attempt_at: i64,
-        /// When it was delivered or given up.
+        /// Time of delivery or of giving up, in unix microseconds.
         pub finished_at: Option<i64>,
-        /// Why the last attempt failed.
+        /// Reason why the last attempt failed.
         pub error: Option<String>,
     }
 }
 
-/// Which entries a list shows.
+/// Filter of a list of entries.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
-    /// Those of one channel.
+    /// Only entries of this channel.
     pub channel: Option<Channel>,
-    /// Those in one state.
+    /// Only entries in this state.
     pub state: Option<DeliveryState>,
 }
 
@@ -118,8 +118,9 @@ impl Filter {
     }
 }
 
-/// Enters news for every destination, in this order. A cause that a destination knows is not entered again. The caller
-/// holds the users' rows, so that the news of one user is in order. Returns how many rows that made.
+/// Enters notifications, in this order, for every destination. A cause that a destination has already is not entered
+/// again. The caller holds the users' rows, so that the notifications of a user are in order. Returns the number of new
+/// rows.
 pub async fn enter(
     tx: &mut Tx,
     to: &[Destination],
@@ -145,7 +146,7 @@ pub async fn enter(
     db_affected!(tx, ENTER, list, to, now.micros())
 }
 
-/// A page of entries, newest first.
+/// Returns a page of entries, newest first.
 pub async fn page(db: &Db, filter: &Filter, offset: i64, limit: i64) -> Result<Vec<OutboxEntry>, StoreError> {
     let (channel, state) = filter.binds();
     db_read!(db, PAGE, |sql, c| {
@@ -153,18 +154,18 @@ pub async fn page(db: &Db, filter: &Filter, offset: i64, limit: i64) -> Result<V
     })
 }
 
-/// How many entries there are on all pages.
+/// Returns the number of entries on all pages.
 pub async fn count(db: &Db, filter: &Filter) -> Result<i64, StoreError> {
     let (channel, state) = filter.binds();
     db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(channel).bind(state).fetch_one(c).await)
 }
 
-/// One entry.
+/// Returns an entry.
 pub async fn by_id(db: &Db, id: i64) -> Result<Option<OutboxEntry>, StoreError> {
     db_read!(db, BY_ID, |sql, c| query_as::<_, OutboxEntry>(sql).bind(id).fetch_optional(c).await)
 }
 
-/// What should be sent there now, the longest due first: at most one entry of each user.
+/// Returns the entries to send to a destination now, the longest due first, at most one per user.
 pub async fn due(db: &Db, to: &Destination, now: Moment, limit: i64) -> Result<Vec<OutboxEntry>, StoreError> {
     db_read!(db, DUE, |sql, c| {
         let query = query_as::<_, OutboxEntry>(sql).bind(to.channel.word()).bind(&to.recipient);
@@ -173,17 +174,17 @@ pub async fn due(db: &Db, to: &Destination, now: Moment, limit: i64) -> Result<V
 }
 
 row! {
-    /// A entry without what is in it.
+    /// The head of an entry.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Envelope {
-        /// The entry.
+        /// Id of the entry.
         pub id: i64,
-        /// The word of the event.
+        /// Text of the event.
         pub action: String,
     }
 }
 
-/// Everything that should be sent there now, in the order in which it happened.
+/// Returns the heads of all entries to send to a destination now, in the order of events.
 pub async fn all_due(db: &Db, to: &Destination, now: Moment, limit: i64) -> Result<Vec<Envelope>, StoreError> {
     db_read!(db, ALL_DUE, |sql, c| {
         let query = query_as::<_, Envelope>(sql).bind(to.channel.word()).bind(&to.recipient);
@@ -191,18 +192,17 @@ pub async fn all_due(db: &Db, to: &Destination, now: Moment, limit: i64) -> Resu
     })
 }
 
-/// These entries, in the order in which it happened.
+/// Returns these entries, in the order of events.
 pub async fn by_ids(db: &Db, ids: IdList) -> Result<Vec<OutboxEntry>, StoreError> {
     db_read!(db, BY_IDS, |sql, c| query_as::<_, OutboxEntry>(sql).bind(ids).fetch_all(c).await)
 }
 
-/// Enters that these entries have arrived.
+/// Marks entries as delivered.
 pub async fn delivered(tx: &mut Tx, ids: IdList, now: Moment) -> Result<(), StoreError> {
     db_execute!(tx, DELIVERED, ids, now.micros())
 }
 
-/// Enters that an attempt to deliver these entries failed: the next one is at `next`, unless that was the last of so
-/// many attempts.
+/// Records a failed attempt to deliver entries: the next one is at `next`, unless this was the last of `attempts`.
 pub async fn failed(
     tx: &mut Tx,
     ids: IdList,
@@ -214,15 +214,16 @@ pub async fn failed(
     db_execute!(tx, FAILED, ids, error, now.micros(), next.micros(), i64::from(attempts))
 }
 
-/// Has a entry tried again from the beginning; false when it is delivered already, or is not there.
+/// Schedules an entry for immediate delivery with a fresh count of attempts. False: it is delivered already, or does
+/// not exist.
 pub async fn try_again(tx: &mut Tx, id: i64, now: Moment) -> Result<bool, StoreError> {
     db_run!(tx, TRY_AGAIN, |sql, c| {
         query_scalar::<_, i64>(sql).bind(id).bind(now.micros()).fetch_optional(c).await.map(|id| id.is_some())
     })
 }
 
-/// Deletes up to `limit` entries that are done and need not be remembered any more, and those that have waited a month
-/// beyond that because their destination is not set up any more. Returns how many.
+/// Deletes at most `limit` entries that are done and past their retention, or that have waited a month longer because
+/// their destination is no longer configured. Returns their number.
 pub async fn prune(tx: &mut Tx, now: Moment, limit: i64) -> Result<u64, StoreError> {
     db_affected!(tx, PRUNE, now.micros(), now.plus(-30 * DAY).micros(), limit)
 }

@@ -1,5 +1,5 @@
-//! Usage on its way: staged as a node reported it, then applied to totals (`usage_totals`), then folded into hours
-//! (`usage_hours`), each exactly once by the batch's state. Batches that belong together are worked on together.
+//! Batches of usage: staged as a node reported them, then applied to totals (`totals`), then folded into hours
+//! (`hours`). The batch's state makes sure that each step happens exactly once.
 
 use sqlx::query_as;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::domain::usage::{UsageReply, counted, decode_entries};
 use crate::store::engine::statement::{db_affected, db_read, row, statements};
 use crate::store::engine::{Db, Engine, StoreError, Tx};
 
-/// The columns of a batch that is to be worked on.
+/// The columns of a batch that is to be processed.
 macro_rules! columns {
     () => {
         "b.batch_id, b.part, b.node_id, b.fetched_at, b.coefficient, b.bytes, b.payload"
@@ -21,7 +21,8 @@ statements! {
     STAGE =
         "INSERT INTO usage_batch (batch_id, part, node_id, fetched_at, coefficient, entries, bytes, state, state_at, payload)
          VALUES ($1, $2, $3, $4, $5, $6, $7, 'staged', $8, $9) ON CONFLICT (batch_id, part) DO NOTHING";
-    // One moment: the rule about resets is the same for all of them. One part: mostly the same users.
+    // One fetch time, because the rule about resets depends on it. One part, because equal parts mostly have the same
+    // users.
     OLDEST_STAGED = concat!(
         "WITH oldest AS (SELECT fetched_at, part FROM usage_batch WHERE state = 'staged' AND trouble IS NULL
                          ORDER BY fetched_at, part, batch_id LIMIT 1)
@@ -35,11 +36,11 @@ statements! {
          WHERE b.state = 'applied' AND b.trouble IS NULL ORDER BY b.fetched_at, b.batch_id LIMIT $2");
     ADVANCE =
         "UPDATE usage_batch SET state = $4, state_at = $5 WHERE batch_id = $1 AND part = $2 AND state = $3 AND trouble IS NULL";
-    SET_ASIDE = "UPDATE usage_batch SET trouble = $3 WHERE batch_id = $1 AND part = $2 AND trouble IS NULL";
+    QUARANTINE = "UPDATE usage_batch SET trouble = $3 WHERE batch_id = $1 AND part = $2 AND trouble IS NULL";
     PENDING =
         "SELECT (SELECT COUNT(*) FROM usage_batch WHERE state = 'staged' AND trouble IS NULL) AS staged,
                 (SELECT COUNT(*) FROM usage_batch WHERE state = 'applied' AND trouble IS NULL) AS applied,
-                (SELECT COUNT(*) FROM usage_batch WHERE trouble IS NOT NULL) AS set_aside";
+                (SELECT COUNT(*) FROM usage_batch WHERE trouble IS NOT NULL) AS quarantined";
     DROP_PAYLOADS =
         "UPDATE usage_batch SET payload = NULL WHERE (batch_id, part) IN (SELECT batch_id, part FROM usage_batch
             WHERE state = 'folded' AND state_at < $1 AND payload IS NOT NULL ORDER BY state_at LIMIT $2)";
@@ -48,18 +49,18 @@ statements! {
             WHERE state_at < $1 AND state = 'folded' AND trouble IS NULL ORDER BY state_at LIMIT $2)";
 }
 
-/// How much is worked on in one transaction.
+/// Limits of the work in one transaction.
 #[derive(Clone, Copy, Debug)]
 struct Size {
-    /// Entries of one part of a reply.
+    /// Entries in one part of a reply.
     part: usize,
-    /// Batches that are read together: they bound the memory.
+    /// Batches read at once, which bounds the memory.
     batches: i64,
-    /// Users whose rows are written, unless one part alone has more.
+    /// Users written at once, unless a single part has more.
     users: usize,
 }
 
-/// On SQLite so little that the lease never waits long.
+/// Small on SQLite, so that the lease never waits long.
 const fn size(engine: Engine) -> Size {
     match engine {
         Engine::Postgres => Size { part: 50_000, batches: 40, users: 100_000 },
@@ -80,33 +81,33 @@ row! {
 }
 
 row! {
-    /// How many batches wait.
+    /// Counts of unfinished batches.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Pending {
-        /// To be applied.
+        /// Batches to be applied.
         pub staged: i64,
-        /// To be folded.
+        /// Batches to be folded.
         pub applied: i64,
-        /// For a person to look at them.
-        pub set_aside: i64,
+        /// Quarantined batches, which a person must look at.
+        pub quarantined: i64,
     }
 }
 
-/// Which batch, or which part of a large one.
+/// Identity of a batch, or of a part of a large one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BatchKey {
     id: Uuid,
     part: i64,
 }
 
-/// A batch that waits for its next state.
+/// A batch to be applied or folded.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Which.
+    /// Identity of the batch.
     pub key: BatchKey,
-    /// Whose counters these were.
+    /// Node that reported the counters.
     pub node: NodeId,
-    /// When they were read.
+    /// Time of the fetch.
     pub fetched_at: Moment,
     /// Raw bytes of all entries.
     pub(in crate::store) bytes: i64,
@@ -122,17 +123,17 @@ pub(in crate::store) enum State {
     Folded,
 }
 
-/// The oldest batches that wait, as far as they are worked on together.
+/// The oldest unfinished batches that are processed together.
 #[derive(Clone, Debug, Default)]
-pub struct Waiting {
-    /// In the order of their keys; none with nothing damaged: nothing waits.
+pub struct DueBatches {
+    /// Batches in the order of their keys. If there are no damaged ones either, nothing is left to do.
     pub batches: Vec<Batch>,
-    /// Batches that can't be read: to be set aside.
+    /// Batches with an unreadable payload, to be quarantined.
     pub damaged: Vec<BatchKey>,
 }
 
-/// Stages a reply. Unfenced on purpose: a deposed leader still holds the only copy, and the same batch twice is one.
-/// False: it was there already.
+/// Stages a reply. Unfenced on purpose: a deposed leader holds the only copy, and staging is idempotent. False: the
+/// batch was staged already.
 pub async fn stage(db: &Db, id: Uuid, reply: &UsageReply) -> Result<bool, StoreError> {
     db.transaction("stage usage", async |tx| {
         let mut staged = false;
@@ -152,7 +153,8 @@ pub async fn stage(db: &Db, id: Uuid, reply: &UsageReply) -> Result<bool, StoreE
                 fetched_at,
                 part.payload
             )?;
-            // All parts come and go together; and a program with another part size must not stage them anew.
+            // All parts are staged in one transaction, so the batch is there already. A program with another part size
+            // must not stage the rest again.
             if rows == 0 {
                 break;
             }
@@ -163,45 +165,46 @@ pub async fn stage(db: &Db, id: Uuid, reply: &UsageReply) -> Result<bool, StoreE
     .await
 }
 
-/// The oldest batches that are not yet applied: of one moment, from any number of nodes.
-pub async fn oldest_staged(db: &Db) -> Result<Waiting, StoreError> {
+/// Returns the oldest batches to apply: of one fetch time, from any number of nodes.
+pub async fn oldest_staged(db: &Db) -> Result<DueBatches, StoreError> {
     let size = size(db.engine());
     let rows =
         db_read!(db, OLDEST_STAGED, |sql, c| { query_as::<_, BatchRow>(sql).bind(size.batches).fetch_all(c).await })?;
-    Ok(Waiting::new(rows, size))
+    Ok(DueBatches::new(rows, size))
 }
 
-/// If a batch fetched at `overdue` or before waits to be folded: all of its node and hour, however many moments.
-pub async fn oldest_applied(db: &Db, overdue: Moment) -> Result<Waiting, StoreError> {
+/// If a batch fetched at or before `overdue` is to be folded, returns all applied batches of its node and hour.
+pub async fn oldest_applied(db: &Db, overdue: Moment) -> Result<DueBatches, StoreError> {
     let size = size(db.engine());
     let rows = db_read!(db, OLDEST_APPLIED, |sql, c| {
         query_as::<_, BatchRow>(sql).bind(overdue.micros()).bind(size.batches).fetch_all(c).await
     })?;
-    Ok(Waiting::new(rows, size))
+    Ok(DueBatches::new(rows, size))
 }
 
-/// Sets a batch aside that can't be worked on: it stays as it is, and holds up nothing any more. False: it was already.
-pub async fn set_aside(tx: &mut Tx, key: BatchKey, trouble: &str) -> Result<bool, StoreError> {
-    db_affected!(tx, SET_ASIDE, key.id, key.part, trouble).map(|rows| rows == 1)
+/// Quarantines a batch that can't be processed: it stays as it is and no longer blocks others. False: it was
+/// quarantined already.
+pub async fn quarantine(tx: &mut Tx, key: BatchKey, error: &str) -> Result<bool, StoreError> {
+    db_affected!(tx, QUARANTINE, key.id, key.part, error).map(|rows| rows == 1)
 }
 
-/// How many batches wait.
+/// Counts of unfinished batches.
 pub async fn pending(db: &Db) -> Result<Pending, StoreError> {
     db_read!(db, PENDING, |sql, c| query_as::<_, Pending>(sql).fetch_one(c).await)
 }
 
-/// Empties at most `limit` payloads of batches folded before `before`; returns how many.
+/// Deletes the payloads of at most `limit` batches folded before `before`. Returns their number.
 pub async fn drop_payloads(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
     db_affected!(tx, DROP_PAYLOADS, before.micros(), limit)
 }
 
-/// Forgets at most `limit` batches folded before `before`; returns how many.
+/// Deletes at most `limit` batches folded before `before`. Returns their number.
 pub async fn forget(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
     db_affected!(tx, FORGET, before.micros(), limit)
 }
 
-/// Takes batches on to their next state, and returns those that were still in the one before: nobody else will ever
-/// work on them, if this transaction commits.
+/// Moves batches to their next state and returns those that were in the previous one. Once this transaction has
+/// committed, nobody else processes them.
 pub(in crate::store) async fn advance<'a>(
     tx: &mut Tx,
     batches: &'a [Batch],
@@ -232,8 +235,8 @@ impl State {
     }
 }
 
-impl Waiting {
-    /// As many of the first batches as write to no more users than they should.
+impl DueBatches {
+    /// Returns the first batches that together have no more users than allowed.
     fn new(rows: Vec<BatchRow>, size: Size) -> Self {
         let mut waiting = Self::default();
         let mut users: Vec<UserId> = Vec::new();
@@ -244,7 +247,7 @@ impl Waiting {
                 continue;
             };
             users.extend(batch.charges.iter().map(|(user, _)| *user));
-            // Ascending lists one after the other: sorting merges them.
+            // Sorting merges the ascending lists.
             users.sort();
             users.dedup();
             if users.len() > size.users && !waiting.batches.is_empty() {
@@ -255,7 +258,7 @@ impl Waiting {
         waiting
     }
 
-    /// Nothing waits.
+    /// True if there is nothing to do.
     pub const fn is_empty(&self) -> bool {
         self.batches.is_empty() && self.damaged.is_empty()
     }
@@ -276,7 +279,7 @@ impl BatchRow {
 }
 
 impl BatchKey {
-    /// Id and part.
+    /// Returns the id and the part.
     pub(in crate::store) const fn parts(self) -> (Uuid, i64) {
         (self.id, self.part)
     }

@@ -1,12 +1,12 @@
-//! Rolls hours of usage up to days once nobody needs the hours any more: the totals stay, the rows become a
-//! twenty-fourth. What is folded into an old hour afterwards is rolled up by the next run.
+//! Rolls old hours of usage up to days, which leaves the sums and a twenty-fourth of the rows. Usage that is folded
+//! into an old hour later is rolled up by the next run.
 
 use crate::domain::moment::Moment;
 use crate::store::engine::statement::{db_affected, db_execute, statements};
 use crate::store::engine::{StoreError, Tx};
 
 statements! {
-    // One statement on PostgreSQL: what is deleted is exactly what is added, whoever else writes to these hours.
+    // One statement on PostgreSQL, so that exactly the deleted rows are added, even if others write to these hours.
     ROLL_UP_USERS =>
         pg "WITH gone AS (
                 DELETE FROM user_usage_hours
@@ -60,8 +60,8 @@ statements! {
             (SELECT node_id, hour FROM node_usage_hours WHERE hour < $1 ORDER BY hour, node_id LIMIT $2)";
 }
 
-/// Adds at most `limit` hours of users before `before` (the start of a day) to their days, and deletes them. Returns
-/// how many days were written; 0: there was none.
+/// Adds at most `limit` hours of users before `before` (the start of a day) to their days and deletes them. Returns the
+/// number of days written; 0: no hour was left.
 pub async fn roll_up_users(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
     let days = db_affected!(tx, ROLL_UP_USERS, before.micros(), limit)?;
     if let Tx::Lite { .. } = tx {
@@ -70,7 +70,7 @@ pub async fn roll_up_users(tx: &mut Tx, before: Moment, limit: i64) -> Result<u6
     Ok(days)
 }
 
-/// The same for hours of nodes.
+/// Rolls up hours of nodes like [`roll_up_users`].
 pub async fn roll_up_nodes(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
     let days = db_affected!(tx, ROLL_UP_NODES, before.micros(), limit)?;
     if let Tx::Lite { .. } = tx {

@@ -1,5 +1,5 @@
-//! Folds applied usage into the hours of each user on each node: many batches of one node and hour at once, a few
-//! minutes behind the totals, because this is most of the writing.
+//! Folds applied usage into the hours of each user on each node. Many batches of one node and hour are folded at once,
+//! a few minutes after the totals, because this is most of the writing.
 
 use super::batches::{Batch, State, advance};
 use super::charge_columns::charge_columns;
@@ -21,7 +21,8 @@ statements! {
                 counted = MIN(user_usage_hours.counted, 9000000000000000000 - excluded.counted) + excluded.counted";
 }
 
-/// Folds applied batches of one node and hour (`hours` false: only marks them). Returns how many were not folded yet.
+/// Folds applied batches of one node and hour; with `hours` false it only marks them as folded. Returns the number of
+/// batches that were not folded yet.
 pub async fn fold(tx: &mut Tx, batches: &[Batch], hours: bool, now: Moment) -> Result<usize, StoreError> {
     let batches = advance(tx, batches, State::Applied, State::Folded, now).await?;
     let Some(first) = batches.first() else { return Ok(0) };

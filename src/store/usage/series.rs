@@ -1,11 +1,11 @@
-//! Recorded traffic by the hour, for series.
+//! Recorded traffic by hour, for series.
 //!
-//! `user_usage_hours` lags: a batch that is applied counts in totals and in `node_usage_hours` at once, but in its
-//! users' hours only when it is folded, up to a few minutes later. So a user's series may be short of the last minutes,
-//! while a node's, and everybody's, which are read from `node_usage_hours.counted` (the same bytes, summed over the
-//! users of a node), are not.
+//! `user_usage_hours` lags: an applied batch counts in totals and in `node_usage_hours` at once, but in its users'
+//! hours only when it is folded, up to a few minutes later. So a user's series may lack the last minutes. The series of
+//! a node and of everybody do not, because they are read from `node_usage_hours.counted` (the same bytes, summed over
+//! the users of a node).
 //!
-//! Old hours are rolled up to days (`usage_days`): a day counts at its midnight.
+//! Old hours are rolled up to days (`days`), which count at midnight.
 
 use sqlx::{query_as, query_scalar};
 
@@ -31,7 +31,7 @@ statements! {
     OF_ALL =
         "SELECT hour, counted AS bytes FROM node_usage_hours WHERE hour BETWEEN $1 AND $2
          UNION ALL SELECT day, counted FROM node_usage_days WHERE day BETWEEN $1 AND $2";
-    // Absurd counts end near the end of 64 bits instead of as an error.
+    // Sums are capped near the end of 64 bits instead of failing.
     OF_OWNER =>
         pg "SELECT h.hour, CAST(LEAST(SUM(h.counted), 9000000000000000000) AS BIGINT) AS bytes
             FROM users u JOIN user_usage_hours h ON h.user_id = u.id
@@ -64,19 +64,19 @@ row! {
     }
 }
 
-/// When an hour began, and its bytes, times the node's coefficient.
+/// Start of an hour, and its bytes multiplied by the node's coefficient.
 pub type Hour = (Moment, i64);
 
-/// A user's hours on one node.
+/// The hours of a user on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeHours {
-    /// The node and its name; `None`: all nodes that are gone.
+    /// The node and its name; `None`: all deleted nodes.
     pub node: Option<(NodeId, String)>,
-    /// In no particular order.
+    /// Hours in no particular order.
     pub hours: Vec<Hour>,
 }
 
-/// A user's hours on all nodes.
+/// Returns a user's hours on all nodes.
 pub async fn of_user(db: &Db, user: UserId, span: Span) -> Result<Vec<Hour>, StoreError> {
     let (from, until) = bounds(span);
     let rows = db_read!(db, OF_USER, |sql, c| {
@@ -85,7 +85,7 @@ pub async fn of_user(db: &Db, user: UserId, span: Span) -> Result<Vec<Hour>, Sto
     Ok(rows.into_iter().map(HourRow::hour).collect())
 }
 
-/// A user's hours, node by node; only nodes with any, those that are gone last and together.
+/// Returns a user's hours by node, only nodes with traffic; deleted nodes come last and together.
 pub async fn of_user_by_node(db: &Db, user: UserId, span: Span) -> Result<Vec<NodeHours>, StoreError> {
     let (from, until) = bounds(span);
     let rows = db_read!(db, OF_USER_BY_NODE, |sql, c| {
@@ -103,7 +103,7 @@ pub async fn of_user_by_node(db: &Db, user: UserId, span: Span) -> Result<Vec<No
     Ok(nodes)
 }
 
-/// A node's hours, of all its users. `None`: there is no such node.
+/// Returns a node's hours, summed over its users. `None`: the node does not exist.
 pub async fn of_node(db: &Db, node: NodeId, span: Span) -> Result<Option<Vec<Hour>>, StoreError> {
     let exists = db_read!(db, NODE_EXISTS, |sql, c| query_scalar::<_, bool>(sql).bind(node.0).fetch_one(c).await)?;
     if !exists {
@@ -116,15 +116,15 @@ pub async fn of_node(db: &Db, node: NodeId, span: Span) -> Result<Option<Vec<Hou
     Ok(Some(rows.into_iter().map(HourRow::hour).collect()))
 }
 
-/// Everybody's hours: an entry per node and hour.
+/// Returns the hours of all nodes: an entry per node and hour.
 pub async fn of_all(db: &Db, span: Span) -> Result<Vec<Hour>, StoreError> {
     let (from, until) = bounds(span);
     let rows = db_read!(db, OF_ALL, |sql, c| query_as::<_, HourRow>(sql).bind(from).bind(until).fetch_all(c).await)?;
     Ok(rows.into_iter().map(HourRow::hour).collect())
 }
 
-/// The hours of an admin's users, removed ones too. It reads every hour of each of them: the more users the admin has,
-/// the longer it takes.
+/// Returns the hours of an admin's users, removed ones included. Reads every hour of each user, so it takes longer the
+/// more users the admin has.
 pub async fn of_owner(db: &Db, owner: AdminId, span: Span) -> Result<Vec<Hour>, StoreError> {
     let (from, until) = bounds(span);
     let rows = db_read!(db, OF_OWNER, |sql, c| {

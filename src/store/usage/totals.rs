@@ -1,4 +1,4 @@
-//! Applies staged usage: users' totals and nodes' hours, in the transaction that moves the batches' state.
+//! Applies staged usage to users' totals and nodes' hours, in the transaction that changes the batches' state.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,7 +17,8 @@ use crate::store::users;
 use crate::store::users::owner_totals;
 
 statements! {
-    // Sums stop near the end of 64 bits: beyond it PostgreSQL refuses the batch, and SQLite makes a float of the column.
+    // Sums are capped near the end of 64 bits: beyond it PostgreSQL refuses the batch, and SQLite turns the column into
+    // a float.
     ADD_TO_USERS =>
         pg "UPDATE user_traffic AS t SET
                 used_traffic = LEAST(used_traffic, 9000000000000000000 - e.counted) + CASE WHEN traffic_reset_at > $3 THEN 0 ELSE e.counted END,
@@ -30,7 +31,7 @@ statements! {
                 online_at = MAX(COALESCE(online_at, $3), $3)
             FROM (SELECT value ->> 0 AS user_id, value ->> 1 AS counted FROM json_each($1)) AS e
             WHERE user_traffic.user_id = e.user_id";
-    // Locked, so that they are what the update will find.
+    // Locks the rows, so that the update sees the same values.
     CROSSING =>
         pg "SELECT t.user_id FROM user_traffic AS t
             JOIN UNNEST($1::BIGINT[], $2::BIGINT[]) AS e (user_id, counted) ON e.user_id = t.user_id
@@ -48,7 +49,7 @@ statements! {
             WHERE NOT EXISTS (SELECT 1 FROM user_traffic AS t WHERE t.user_id = e.user_id)",
         lite "SELECT value FROM json_each($1)
             WHERE NOT EXISTS (SELECT 1 FROM user_traffic AS t WHERE t.user_id = value)";
-    NOTE_UNKNOWN = "UPDATE usage_batch SET unknown_bytes = $3 WHERE batch_id = $1 AND part = $2";
+    SET_UNKNOWN_BYTES = "UPDATE usage_batch SET unknown_bytes = $3 WHERE batch_id = $1 AND part = $2";
     ADD_TO_NODE =>
         pg "INSERT INTO node_usage_hours (node_id, hour, downlink, counted) VALUES ($1, $2, $3, $4)
             ON CONFLICT (node_id, hour) DO UPDATE SET
@@ -60,42 +61,42 @@ statements! {
                 counted = MIN(node_usage_hours.counted, 9000000000000000000 - excluded.counted) + excluded.counted";
 }
 
-/// Where all sums stop.
+/// Cap of all sums.
 const MOST: i64 = 9_000_000_000_000_000_000;
 
-/// What applying a batch did.
+/// The result of applying one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// Whose counters these were.
+    /// Node that reported the counters.
     pub node: NodeId,
     /// Raw bytes.
     pub bytes: i64,
-    /// Users who were charged.
+    /// Number of charged users.
     pub users: usize,
     /// Counted bytes of users that do not exist.
     pub unknown: i64,
 }
 
-/// What is done besides adding to users' totals.
+/// Options for applying batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApplyOptions {
-    /// Nodes have hours of their own.
+    /// Also adds to the hours of nodes.
     pub node_hours: bool,
-    /// Percent of their data limit at which users are remarkable; `None`: nobody is.
+    /// Percentage of the data limit whose crossing is reported; `None`: crossings are not reported.
     pub notify_percent: Option<u32>,
 }
 
-/// What applying batches did.
+/// The result of applying batches.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// By batch.
+    /// Results by batch.
     pub applied: Vec<Applied>,
-    /// Users who passed the remarkable percentage: as before, but for `used_traffic`.
+    /// Users who crossed `notify_percent`: as they were before, with the new `used_traffic`.
     pub passed: Vec<User>,
 }
 
-/// Applies staged batches of one moment; those that somebody applied already are left out of the outcome. A batch
-/// fetched before a user's last reset adds to the lifetime only.
+/// Applies staged batches of one fetch time; batches that are applied already are left out of the outcome. A batch
+/// fetched before a user's last reset adds to the lifetime traffic only.
 pub async fn apply(tx: &mut Tx, batches: &[Batch], options: ApplyOptions, now: Moment) -> Result<Outcome, StoreError> {
     let batches = advance(tx, batches, State::Staged, State::Applied, now).await?;
     let Some(at) = batches.first().map(|batch| batch.fetched_at) else { return Ok(Outcome::default()) };
@@ -118,7 +119,7 @@ pub async fn apply(tx: &mut Tx, batches: &[Batch], options: ApplyOptions, now: M
             .filter(|(user, _)| unknown.contains(user))
             .fold((0, 0i64), |(count, sum), (_, counted)| (count + 1, sum.saturating_add(*counted)));
         if gone > 0 {
-            note_unknown(tx, batch, lost).await?;
+            set_unknown_bytes(tx, batch, lost).await?;
         }
         applied.push(Applied {
             node: batch.node,
@@ -133,7 +134,7 @@ pub async fn apply(tx: &mut Tx, batches: &[Batch], options: ApplyOptions, now: M
     Ok(Outcome { applied, passed })
 }
 
-/// Users whom these charges will take past a percentage of their data limit.
+/// Returns the users whom these charges take past a percentage of their data limit.
 async fn passing(tx: &mut Tx, charges: &[(UserId, i64)], at: Moment, percent: u32) -> Result<Vec<User>, StoreError> {
     let (users, sums) = charge_columns(tx.engine(), charges);
     let ids = db_run!(tx, CROSSING, |sql, c| {
@@ -159,9 +160,9 @@ async fn unknown_users(tx: &mut Tx, charges: &[(UserId, i64)]) -> Result<HashSet
     Ok(ids.into_iter().map(UserId).collect())
 }
 
-async fn note_unknown(tx: &mut Tx, batch: &Batch, bytes: i64) -> Result<(), StoreError> {
+async fn set_unknown_bytes(tx: &mut Tx, batch: &Batch, bytes: i64) -> Result<(), StoreError> {
     let (id, part) = batch.key.parts();
-    db_execute!(tx, NOTE_UNKNOWN, id, part, bytes)
+    db_execute!(tx, SET_UNKNOWN_BYTES, id, part, bytes)
 }
 
 async fn add_to_nodes(tx: &mut Tx, batches: &[&Batch], hour: Moment) -> Result<(), StoreError> {

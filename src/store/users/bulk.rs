@@ -1,4 +1,4 @@
-//! Many users at once, in chunks that each make a short transaction of their own.
+//! Changes to many users, in chunks that the caller commits one by one.
 
 use sqlx::{query_as, query_scalar};
 
@@ -9,7 +9,7 @@ use crate::store::engine::{IdList, StoreError, Tx};
 use crate::store::usage::traffic_writers;
 
 statements! {
-    // The earliest dates come first and are locked by id.
+    // The earliest dates are selected first, and locked by id.
     LOCK_EXPIRED =>
         pg "SELECT id, activated FROM users
             WHERE id IN (SELECT e.id FROM users e
@@ -68,9 +68,9 @@ statements! {
 row! {
     /// A user, and whether nodes know of it.
     pub struct Known {
-        /// The row.
+        /// Id of the user.
         pub id: i64,
-        /// Nodes know of it.
+        /// True if nodes know of the user.
         pub activated: bool,
     }
 }
@@ -90,12 +90,12 @@ pub async fn lock_expired(
         .await)
 }
 
-/// Deletes locked users: their names are free again, the rows stay.
+/// Removes locked users: their names are free again, the rows stay.
 pub async fn remove(tx: &mut Tx, users: IdList) -> Result<(), StoreError> {
     db_execute!(tx, REMOVE, users)
 }
 
-/// Locks at most `limit` of an owner's users (or of those that are switched on, or off), the first by id after `after`.
+/// Locks the first `limit` of an owner's users by id after `after`; with `only`, of the enabled or disabled ones.
 pub async fn lock_owned(
     tx: &mut Tx,
     owner: AdminId,
@@ -113,8 +113,8 @@ pub async fn lock_owned(
     .map(IdList::new)
 }
 
-/// Sets the used traffic of locked users back to zero, and activates those whom only that kept from working. Answers
-/// with the latter: the nodes should know.
+/// Resets the used traffic of locked users, and activates those who were inactive only because of it. Returns the
+/// activated users, whose changes nodes should get.
 pub async fn reset_traffic(tx: &mut Tx, users: IdList, now: Moment) -> Result<IdList, StoreError> {
     let limited = db_run!(tx, LIMITED, |sql, c| query_scalar::<_, i64>(sql).bind(users.clone()).fetch_all(c).await)?;
     let back = if limited.is_empty() {
@@ -129,15 +129,15 @@ pub async fn reset_traffic(tx: &mut Tx, users: IdList, now: Moment) -> Result<Id
     Ok(IdList::new(back))
 }
 
-/// Switches locked users off. Answers with those that nodes know of: they should hear.
+/// Disables locked users. Returns those that nodes know of, whose changes nodes should get.
 pub async fn disable(tx: &mut Tx, users: IdList) -> Result<IdList, StoreError> {
     let known = db_run!(tx, ACTIVATED, |sql, c| query_scalar::<_, i64>(sql).bind(users.clone()).fetch_all(c).await)?;
     db_execute!(tx, DISABLE, users)?;
     Ok(IdList::new(known))
 }
 
-/// Switches locked users on, and activates those whose account works then. Answers with the latter: the nodes should
-/// know.
+/// Enables locked users, and activates those whose account works then. Returns the activated users, whose changes nodes
+/// should get.
 pub async fn enable(tx: &mut Tx, users: IdList, now: Moment) -> Result<IdList, StoreError> {
     let users =
         db_run!(tx, ENABLE, |sql, c| { query_as::<_, Known>(sql).bind(users).bind(now.micros()).fetch_all(c).await })?;

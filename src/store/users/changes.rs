@@ -1,5 +1,5 @@
-//! `user_change`: which users may differ from what the nodes have. Whoever changes what a node should know about a
-//! user marks it here in the same transaction; the leader's node supervisor clears the marks.
+//! The table `user_change`: users that may differ from what nodes have. A transaction that changes something nodes
+//! should know about a user marks the user here; the leader's node supervisor deletes the marks.
 
 use sqlx::query_as;
 use uuid::Uuid;
@@ -34,30 +34,29 @@ statements! {
 }
 
 row! {
-    /// A user that may differ from what the nodes have.
+    /// A mark: a user that may differ from what nodes have.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Mark {
-        /// The user's row.
+        /// Id of the user.
         pub user_id: i64,
-        /// Another value with every change.
+        /// Id of the change, new with every change.
         pub change_id: Uuid,
     }
 }
 
-/// Marks users as changed. A mark that is already there gets a new id, so that whoever is sending the older state
-/// will not clear it.
+/// Marks users as changed. An existing mark gets a new id, so that a sender of the older state does not delete it.
 pub async fn mark(tx: &mut Tx, users: IdList, now: Moment) -> Result<(), StoreError> {
     let change_id = Uuid::now_v7();
     db_execute!(tx, MARK, users, change_id, now.micros())
 }
 
-/// The next marks after `after`, by user, at most `limit`.
+/// Returns the next marks after `after`, by user, at most `limit`.
 pub async fn page(db: &Db, after: UserId, limit: usize) -> Result<Vec<Mark>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     db_read!(db, PAGE, |sql, c| query_as::<_, Mark>(sql).bind(after.0).bind(limit).fetch_all(c).await)
 }
 
-/// Clears marks that every node has: a user that changed again meanwhile has another mark, and that one stays.
+/// Deletes marks that every node has confirmed. The mark of a user who has changed again has another id and stays.
 pub async fn clear(fence: &Fence, marks: &[Mark]) -> Result<(), FenceError> {
     let entry = |mark: &Mark| serde_json::json!({"user_id": mark.user_id, "change_id": mark.change_id.simple()});
     let list = serde_json::Value::from_iter(marks.iter().map(entry)).to_string();
@@ -69,7 +68,8 @@ pub async fn clear(fence: &Fence, marks: &[Mark]) -> Result<(), FenceError> {
         .await
 }
 
-/// Marks the activated users of a service, up to one of them: before its inbounds change, or before it goes.
+/// Marks the activated users of a service, up to a user id: before the inbounds of the service change, or before it is
+/// deleted.
 pub async fn mark_users_of(tx: &mut Tx, service: ServiceId, up_to: UserId, now: Moment) -> Result<(), StoreError> {
     let change_id = Uuid::now_v7();
     db_execute!(tx, MARK_USERS_OF_SERVICE, service.0, change_id, now.micros(), up_to.0)

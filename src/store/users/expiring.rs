@@ -1,5 +1,5 @@
-//! Users whose account ends soon and who were not told yet: decided from the data, so that an outage neither loses nor
-//! doubles the news.
+//! Users whose account expires soon and who have not been notified: decided from the data, so that an outage neither
+//! loses nor doubles notifications.
 
 use sqlx::query_scalar;
 
@@ -7,17 +7,18 @@ use crate::domain::moment::{DAY, Moment, SECOND};
 use crate::store::engine::statement::{db_read, statements};
 use crate::store::engine::{Db, IdList, StoreError};
 
-/// Users in one transaction at most.
+/// Maximum number of users in one transaction.
 pub const CHUNK: i64 = 500;
-/// News that is later than this is none any more.
+/// Maximum delay of a notification, in microseconds; later ones are dropped.
 const AT_LATEST: i64 = DAY;
-/// Looks so far ahead, as far as a look is from the next one.
+/// Time to look ahead, in microseconds: the interval between two searches.
 const AHEAD: i64 = 30 * SECOND;
-/// Whoever is given just as many days as are worth telling is told: clocks and requests take their time.
+/// Margin for accounts that are created with exactly as many days as the notification announces, in microseconds:
+/// clocks differ and requests take time.
 const JUST: i64 = 60 * SECOND;
 
 statements! {
-    // Who was made or edited with less time than that knows.
+    // Users who were created or edited with less time left know it.
     EXPIRING =
         "SELECT u.id FROM users AS u JOIN user_traffic AS t ON t.user_id = u.id
          WHERE u.activated = TRUE AND u.expire_strategy = 'fixed_date' AND u.expire_date > $1 AND u.expire_date <= $2
@@ -27,8 +28,8 @@ statements! {
          ORDER BY u.expire_date LIMIT $4";
 }
 
-/// Up to [`CHUNK`] users who have `days` left, since a day at most, and whose cause (`reached_days_left`, the user, the
-/// date) is not in the outbox.
+/// Returns up to [`CHUNK`] users who reached `days` left within the last day, and whose cause (`reached_days_left`, the
+/// user, the date) is not in the outbox.
 pub async fn expiring(db: &Db, days: u32, now: Moment) -> Result<IdList, StoreError> {
     let ahead = i64::from(days) * DAY;
     let (from, until) = (now.plus(ahead - AT_LATEST).max(now), now.plus(ahead + AHEAD));

@@ -1,5 +1,5 @@
-//! Lists of users: filters, sorts and pages, quick with a million of them. The total comes first, because it says how to
-//! find the page (`user_list_page.rs`).
+//! Lists of users: filtered, sorted and paged, fast with a million users. The totals are counted first, because they
+//! decide how the page is found (`list_page`).
 
 use sqlx::query_scalar;
 
@@ -20,13 +20,13 @@ statements! {
         lite "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'users_fts')";
 }
 
-/// Whether parts of names are found by an index. On PostgreSQL it needs the extension pg_trgm, which not every role may
+/// True if an index finds parts of names. On PostgreSQL it needs the extension pg_trgm, which not every role may
 /// create.
 pub async fn search_is_indexed(db: &Db) -> Result<bool, StoreError> {
     db_read!(db, SEARCH_INDEX, |sql, c| query_scalar::<_, bool>(sql).fetch_one(c).await)
 }
 
-/// One page. `totals` may be a little old: they decide how the page is found, and where the end is.
+/// Returns a page. `totals` may be slightly outdated: they decide how the page is found and where the list ends.
 pub async fn page(
     db: &Db,
     filter: &UserFilter,
@@ -35,8 +35,9 @@ pub async fn page(
     now: Moment,
 ) -> Result<Vec<User>, StoreError> {
     let Some(query) = PageQuery::of(db.engine(), filter, window, totals, now) else { return Ok(Vec::new()) };
-    // A text per page would push the others out of the connection's cache.
+    // The text of a page further on is rare; cached, it would evict others from the connection's cache.
     let keep = query.is_common();
+    // By hand, because the texts are built per engine, and SQLite returns all rows as one text.
     let rows: sqlx::Result<Vec<UserRow>> = match db {
         Db::Pg(pool) => {
             let mut sql = query.rows::<sqlx::Postgres>(user_columns!(pg));
@@ -56,13 +57,13 @@ pub async fn page(
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-/// How many there are on all pages.
+/// Returns the number of users on all pages.
 pub async fn count(db: &Db, filter: &UserFilter, now: Moment) -> Result<i64, StoreError> {
     let everybody = UserFilter { owner: filter.owner, ..UserFilter::default() };
     if *filter == everybody {
         return owner_totals::users(db, filter.owner).await;
     }
-    // What most users are is what is left of all without the few that are not.
+    // If the filter matches most users, the rest is counted and subtracted.
     if let Some(others) = filter.others() {
         let (all, others) = tokio::try_join!(owner_totals::users(db, filter.owner), count_matching(db, &others, now))?;
         return Ok(all - others);
@@ -71,6 +72,7 @@ pub async fn count(db: &Db, filter: &UserFilter, now: Moment) -> Result<i64, Sto
 }
 
 async fn count_matching(db: &Db, filter: &UserFilter, now: Moment) -> Result<i64, StoreError> {
+    // By hand, because the texts are built per engine.
     match db {
         Db::Pg(pool) => {
             count_query::<sqlx::Postgres>(Engine::Postgres, filter, now).build_query_scalar().fetch_one(pool).await

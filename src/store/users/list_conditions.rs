@@ -1,5 +1,5 @@
-//! What a list of users asks for, as conditions on `users u`, to be asked of one row after another or as sets that
-//! indexes know. Which one is right depends on how many match.
+//! The conditions of a user list on `users u`: checked row by row, or as sets that indexes answer. The better form
+//! depends on the number of matches.
 
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
@@ -8,78 +8,79 @@ use crate::domain::moment::Moment;
 use crate::store::engine::Engine;
 use crate::store::engine::like::containing;
 
-/// How a condition is written.
+/// Form of the conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Form {
-    /// To be asked of each row while walking along the index of `sort`: nothing may tempt the engine to another index.
-    /// Where traffic is asked for, `user_traffic t` is joined.
-    OneByOne {
-        /// What is walked along.
+    /// Checked per row during a scan of the index of `sort`, and written so that the engine does not choose another
+    /// index. If the filter needs traffic, `user_traffic t` is joined.
+    PerRow {
+        /// Sort key whose index is scanned.
         sort: UserSort,
     },
-    /// To be looked up: literals where an index is partial; what few users are is a set, what most are is the absence
-    /// from it.
-    AsSets,
-    /// The same, to be looked up in PostgreSQL's `user_names n`: who is not removed is there, and all else is a set.
-    OfNames,
-    /// To be asked of each row while walking along PostgreSQL's `user_names n`.
-    NamesOneByOne,
-    /// To be looked up in SQLite's `users_fts f`, which has the names with a text by id, joined with `users u`.
+    /// As sets: literals where an index is partial; membership in a set for rare properties, absence from it for common
+    /// ones.
+    Sets,
+    /// Like `Sets`, on PostgreSQL's `user_names n`, which has exactly the users that are not removed.
+    SetsOfNames,
+    /// Checked per row during a scan of PostgreSQL's `user_names n`.
+    PerName,
+    /// On SQLite's full-text index `users_fts f`, which has matching names by id, joined with `users u`.
     FullText {
-        /// An owner is asked for, too.
+        /// The filter also has an owner.
         of_owner: bool,
     },
 }
 
 impl Form {
-    /// What the conditions are asked of.
+    /// Returns the FROM clause that the conditions refer to.
     pub(in crate::store) const fn tables(self) -> &'static str {
         match self {
-            Self::OneByOne { .. } | Self::AsSets => "users u",
-            Self::OfNames | Self::NamesOneByOne => "user_names n",
+            Self::PerRow { .. } | Self::Sets => "users u",
+            Self::SetsOfNames | Self::PerName => "user_names n",
             Self::FullText { of_owner: false } => "users_fts f CROSS JOIN users u",
-            // Of a CROSS JOIN, SQLite reads the left side first. Left to itself it looks each match up in `users`, which
-            // takes four times as long as in the owner's part of an index, and six times if the users are not in memory.
+            // SQLite reads the left side of a CROSS JOIN first. By itself it looks up each match in `users`, which
+            // takes four times as long as in the owner's part of an index, and six times if the users are not in
+            // memory.
             Self::FullText { of_owner: true } => "users_fts f CROSS JOIN users u INDEXED BY users_live_owner",
         }
     }
 }
 
 impl UserFilter {
-    /// Whether rows must be joined with their traffic to be judged one by one.
+    /// True if the conditions need the users' traffic.
     pub(in crate::store) const fn asks_for_traffic(&self) -> bool {
         self.data_limit_reached.is_some() || self.is_active.is_some()
     }
 
-    /// For SQLite, if the filter is nothing but a search that the index of trigrams answers by itself: the search.
+    /// Returns the full-text search if the filter is nothing but a search that SQLite's trigram index answers alone.
     pub(in crate::store) fn search_alone(&self, engine: Engine) -> Option<String> {
         let Names::Containing(text) = &self.names else { return None };
         let alone = *self == Self { names: self.names.clone(), ..Self::default() };
         (engine == Engine::Sqlite && alone && !has_wildcards(text)).then(|| full_text(text)).flatten()
     }
 
-    /// Whether a part of the name is searched for.
+    /// True if the filter has a part of a name.
     pub(in crate::store) const fn asks_for_a_part(&self) -> bool {
         matches!(self.names, Names::Containing(_))
     }
 
-    /// Whether it is a search for a part of the name, among everybody's or one owner's users, and nothing besides.
+    /// True if the filter is nothing but a part of a name, of all users or of one owner's.
     pub(in crate::store) fn asks_for_names_alone(&self) -> bool {
         let alone = Self { names: self.names.clone(), owner: self.owner, ..Self::default() };
         self.asks_for_a_part() && *self == alone
     }
 
-    /// Whether SQLite's index of trigrams finds the names.
+    /// True if SQLite's trigram index finds the names.
     pub(in crate::store) fn is_full_text(&self) -> bool {
         matches!(&self.names, Names::Containing(text) if full_text(text).is_some())
     }
 
-    /// The form in which they are looked up.
+    /// Returns the form for a lookup.
     pub(in crate::store) fn form(&self, engine: Engine) -> Form {
         match (engine, &self.names) {
-            (Engine::Postgres, Names::Containing(_)) => Form::OfNames,
+            (Engine::Postgres, Names::Containing(_)) => Form::SetsOfNames,
             (Engine::Sqlite, _) if self.owner.is_some() && self.is_full_text() => Form::FullText { of_owner: true },
-            _ => Form::AsSets,
+            _ => Form::Sets,
         }
     }
 }
@@ -96,11 +97,11 @@ pub(in crate::store) fn push_conditions<DB: Database>(
     for<'q> String: Encode<'q, DB> + Type<DB>,
 {
     let now = now.micros();
-    // Who is removed has no name: along the names, that is known without reading rows.
+    // Removed users have no name, so an index of names excludes them without reading rows.
     sql.push(match form {
-        Form::OfNames | Form::NamesOneByOne => "TRUE",
-        Form::OneByOne { sort: UserSort::Username } => "u.username IS NOT NULL",
-        Form::OneByOne { .. } | Form::AsSets => "u.removed = FALSE",
+        Form::SetsOfNames | Form::PerName => "TRUE",
+        Form::PerRow { sort: UserSort::Username } => "u.username IS NOT NULL",
+        Form::PerRow { .. } | Form::Sets => "u.removed = FALSE",
         Form::FullText { .. } => "u.id = f.rowid AND u.removed = FALSE",
     });
     match &filter.names {
@@ -114,13 +115,13 @@ pub(in crate::store) fn push_conditions<DB: Database>(
             sql.push(")");
         }
     }
-    let id = if matches!(form, Form::OfNames | Form::NamesOneByOne) { "n.id" } else { "u.id" };
+    let id = if matches!(form, Form::SetsOfNames | Form::PerName) { "n.id" } else { "u.id" };
     if let Some(owner) = filter.owner {
-        // A plus keeps SQLite from the owner's index. PostgreSQL weighs it against the limit, and needs to know the
-        // column for that.
-        let along_another = matches!(form, Form::OneByOne { sort } if sort != UserSort::Id);
+        // The plus keeps SQLite from using the owner's index. PostgreSQL weighs that index against the limit, and needs
+        // the plain column for it.
+        let along_another = matches!(form, Form::PerRow { sort } if sort != UserSort::Id);
         sql.push(match form {
-            Form::OfNames | Form::NamesOneByOne => " AND n.owner_id = ",
+            Form::SetsOfNames | Form::PerName => " AND n.owner_id = ",
             _ if engine == Engine::Sqlite && along_another => " AND +u.owner_id = ",
             _ => " AND u.owner_id = ",
         });
@@ -128,23 +129,23 @@ pub(in crate::store) fn push_conditions<DB: Database>(
     }
     if let Some(service) = filter.service {
         match form {
-            Form::OneByOne { .. } => {
+            Form::PerRow { .. } => {
                 sql.push(" AND EXISTS (SELECT 1 FROM users_services s WHERE s.user_id = u.id AND s.service_id = ")
             }
-            Form::AsSets | Form::OfNames | Form::NamesOneByOne | Form::FullText { .. } => {
+            Form::Sets | Form::SetsOfNames | Form::PerName | Form::FullText { .. } => {
                 sql.push(" AND ").push(id).push(" IN (SELECT s.user_id FROM users_services s WHERE s.service_id = ")
             }
         };
         sql.push_bind(service.0).push(")");
     }
     match form {
-        Form::OneByOne { sort } => push_flags_one_by_one(sql, filter, sort, now),
-        Form::AsSets | Form::FullText { .. } => push_flags_as_sets(sql, filter, now),
-        Form::OfNames | Form::NamesOneByOne => push_flags_of_names(sql, filter, now),
+        Form::PerRow { sort } => push_flags_per_row(sql, filter, sort, now),
+        Form::Sets | Form::FullText { .. } => push_flags_as_sets(sql, filter, now),
+        Form::SetsOfNames | Form::PerName => push_flags_of_names(sql, filter, now),
     }
 }
 
-fn push_flags_one_by_one<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, sort: UserSort, now: i64)
+fn push_flags_per_row<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, sort: UserSort, now: i64)
 where
     for<'q> i64: Encode<'q, DB> + Type<DB>,
 {
@@ -156,7 +157,7 @@ where
         sql.push(not(activated)).push("u.activated");
     }
     match filter.expired {
-        // Where their dates are walked along, those that have passed are one end of the index.
+        // In an index of dates, the passed ones are one end of it.
         Some(true) if sort == UserSort::ExpireDate => {
             sql.push(" AND u.expire_date < ").push_bind(now);
         }
@@ -196,7 +197,7 @@ where
         None => sql,
     };
     match filter.data_limit_reached {
-        Some(true) => push_union(sql.push(" AND u.id IN ("), "", &[Few::Spent], now).push(")"),
+        Some(true) => push_union(sql.push(" AND u.id IN ("), "", &[RareCondition::Spent], now).push(")"),
         Some(false) => sql.push(" AND ").push(NOT_SPENT),
         None => sql,
     };
@@ -207,40 +208,40 @@ where
     };
 }
 
-/// What few users are is a small index each, whose ids are all that is read.
+/// Rare properties have a small index each, of which only ids are read.
 fn push_flags_of_names<DB: Database>(sql: &mut QueryBuilder<DB>, filter: &UserFilter, now: i64)
 where
     for<'q> i64: Encode<'q, DB> + Type<DB>,
 {
     let not = |flag: Option<bool>| flag.map(|is| !is);
-    let sets: [(Option<bool>, &[Few]); 5] = [
-        (not(filter.enabled), &[Few::Disabled]),
-        (not(filter.activated), &[Few::NotActivated]),
-        (filter.expired, &[Few::Expired]),
-        (filter.data_limit_reached, &[Few::Spent]),
+    let sets: [(Option<bool>, &[RareCondition]); 5] = [
+        (not(filter.enabled), &[RareCondition::Disabled]),
+        (not(filter.activated), &[RareCondition::NotActivated]),
+        (filter.expired, &[RareCondition::Expired]),
+        (filter.data_limit_reached, &[RareCondition::Spent]),
         (not(filter.is_active), INACTIVE),
     ];
-    for (wanted, few) in sets {
+    for (wanted, conditions) in sets {
         let Some(wanted) = wanted else { continue };
         let (exists, union) = if wanted { ("EXISTS", " UNION ") } else { ("NOT EXISTS", " UNION ALL ") };
         sql.push(" AND ").push(exists).push(" (SELECT 1 FROM (");
-        push_union(sql, union, few, now).push(") AS few (id) WHERE few.id = n.id)");
+        push_union(sql, union, conditions, now).push(") AS rare (id) WHERE rare.id = n.id)");
     }
 }
 
-/// What few users are: a small index each.
+/// A property of few users, with a small index of its own.
 #[derive(Clone, Copy)]
-enum Few {
+enum RareCondition {
     Disabled,
     NotActivated,
     Expired,
     Spent,
 }
 
-const INACTIVE: &[Few] = &[Few::Disabled, Few::Expired, Few::Spent];
+const INACTIVE: &[RareCondition] = &[RareCondition::Disabled, RareCondition::Expired, RareCondition::Spent];
 
-impl Few {
-    /// Pushes a query for their ids.
+impl RareCondition {
+    /// Pushes a query for the ids.
     fn push<DB: Database>(self, sql: &mut QueryBuilder<DB>, now: i64)
     where
         for<'q> i64: Encode<'q, DB> + Type<DB>,
@@ -256,11 +257,11 @@ impl Few {
     }
 }
 
-/// `union` may keep duplicates for whoever only asks whether an id is not there.
+/// `union` may be UNION ALL where only absence is checked.
 fn push_union<'s, DB: Database>(
     sql: &'s mut QueryBuilder<DB>,
     union: &str,
-    sets: &[Few],
+    sets: &[RareCondition],
     now: i64,
 ) -> &'s mut QueryBuilder<DB>
 where
@@ -281,12 +282,12 @@ where
     sql.push("COALESCE(u.expire_date, 9223372036854775807) >= ").push_bind(now)
 }
 
-/// A part of the name, in lower case as names are.
+/// Pushes the condition on a part of the name, in lower case as names are.
 fn push_search<DB: Database>(sql: &mut QueryBuilder<DB>, engine: Engine, text: &str, form: Form)
 where
     for<'q> String: Encode<'q, DB> + Type<DB>,
 {
-    let looked_up = !matches!(form, Form::OneByOne { .. } | Form::NamesOneByOne);
+    let looked_up = !matches!(form, Form::PerRow { .. } | Form::PerName);
     let indexed = looked_up && parts(text).next().is_some();
     let full_text = if engine == Engine::Sqlite && looked_up { full_text(text) } else { None };
     if let Some(search) = &full_text {
@@ -298,17 +299,17 @@ where
     }
     if full_text.is_none() || has_wildcards(text) {
         let (before, after) = match (form, engine) {
-            (Form::OfNames, _) if indexed => (" AND n.username", ""),
-            // Where the index of trigrams would read everything, an expression keeps PostgreSQL from it.
-            (Form::OfNames, _) => (" AND (n.username || '')", ""),
-            // PostgreSQL can't guess how many a CASE lets pass, and so does not plan anew for each text, which takes it as
-            // long as finding the page.
-            (Form::OneByOne { .. }, Engine::Postgres) => (" AND CASE WHEN u.username", " THEN TRUE END"),
-            (Form::NamesOneByOne, _) => (" AND CASE WHEN n.username", " THEN TRUE END"),
+            (Form::SetsOfNames, _) if indexed => (" AND n.username", ""),
+            // The trigram index would be read completely here; the expression keeps PostgreSQL from using it.
+            (Form::SetsOfNames, _) => (" AND (n.username || '')", ""),
+            // PostgreSQL can't estimate a CASE, so it keeps its plan instead of planning again for each text, which
+            // takes as long as finding the page.
+            (Form::PerRow { .. }, Engine::Postgres) => (" AND CASE WHEN u.username", " THEN TRUE END"),
+            (Form::PerName, _) => (" AND CASE WHEN n.username", " THEN TRUE END"),
             _ => (" AND u.username", ""),
         };
         sql.push(before).push(" LIKE ").push_bind(containing(text));
-        // PostgreSQL has it so anyway. Said, it is a function that looks through the text again for each row.
+        // It is PostgreSQL's default. Written out, it becomes a function that processes the pattern again for each row.
         sql.push(if engine == Engine::Sqlite { r" ESCAPE '\'" } else { "" }).push(after);
     }
 }
@@ -317,12 +318,13 @@ fn has_wildcards(text: &str) -> bool {
     text.contains(['%', '_'])
 }
 
-/// What stands between wildcards and is long enough for the index: letters and digits, which is what names are made of.
+/// Returns the parts between wildcards that are long enough for PostgreSQL's trigram index, which has letters and
+/// digits only.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(|letter: char| !letter.is_alphanumeric()).filter(|part| part.chars().count() >= 3)
 }
 
-/// The same for SQLite's index: names with all parts.
+/// Returns the full-text search for SQLite: names with all parts.
 fn full_text(text: &str) -> Option<String> {
     let between_wildcards = text.split(['%', '_']).filter(|part| part.chars().count() >= 3);
     let quoted: Vec<String> = between_wildcards.map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
@@ -334,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_between_wildcards_are_searched_if_they_are_long_enough() {
+    fn search_uses_parts_of_three_or_more_characters() {
         assert_eq!(full_text("ali"), Some("\"ali\"".into()));
         assert_eq!(full_text("ali_48%reza"), Some("\"ali\" AND \"reza\"".into()));
         assert_eq!(full_text("a\"bc"), Some("\"a\"\"bc\"".into()));

@@ -1,4 +1,4 @@
-//! How many users a list has: read from whatever index knows it with the fewest entries.
+//! The number of users of a list, read from the smallest index that knows it.
 
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
@@ -9,7 +9,7 @@ use crate::domain::moment::Moment;
 use crate::store::engine::Engine;
 
 impl UserFilter {
-    /// For a filter that asks only (besides the owner) for what most users are: the one for the rest.
+    /// For a filter that (besides the owner) has one condition that most users meet, returns the filter for the rest.
     pub(in crate::store) fn others(&self) -> Option<Self> {
         let only_owner = Self { owner: self.owner, ..Self::default() };
         [
@@ -33,7 +33,7 @@ impl UserFilter {
     }
 }
 
-/// The query for how many match.
+/// Returns the query for the number of matches.
 pub(in crate::store) fn count_query<DB: Database>(engine: Engine, filter: &UserFilter, now: Moment) -> QueryBuilder<DB>
 where
     for<'q> i64: Encode<'q, DB> + Type<DB>,
@@ -54,8 +54,8 @@ where
     sql
 }
 
-/// Accounts that do not work, each counted for one reason: its date, else that it is switched off, else its traffic.
-/// One set after another, because the union of all three would have to be built.
+/// Counts inactive accounts, each for one reason: its date, else being disabled, else its traffic. One sum per reason,
+/// because a union of the three sets would have to be built.
 fn count_inactive<DB: Database>(owner: Option<AdminId>, now: i64) -> QueryBuilder<DB>
 where
     for<'q> i64: Encode<'q, DB> + Type<DB>,

@@ -1,5 +1,5 @@
-//! `users` with `user_traffic` and `users_services`: reading one user, and writing what an admin changed. Rows are
-//! locked in the order of the house: admins, services, users, user_traffic.
+//! The tables `users`, `user_traffic` and `users_services`: reads of users, and writes of one user. Rows are locked in
+//! this order: admins, services, users, user_traffic.
 
 pub mod bulk;
 pub mod changes;
@@ -29,7 +29,7 @@ use row::{UserRow, rows_in_text, select_users, user_columns, user_joins};
 
 statements! {
     BY_USERNAME => pg select_users!(pg "u.username = $1"), lite select_users!(lite "u.username = $1");
-    /// In any order. On SQLite they come as one text.
+    /// In no particular order. On SQLite all rows come as one text.
     BY_USERNAMES =>
         pg select_users!(pg "u.username = ANY($1)"),
         lite concat!(
@@ -49,11 +49,11 @@ statements! {
     LOCK_BY_USERNAME =>
         pg "SELECT id FROM users WHERE username = $1 FOR UPDATE",
         lite "SELECT id FROM users WHERE username = $1";
-    /// Held, so that the admin outlives the transaction that makes it an owner.
-    HOLD_OWNER =>
+    /// Locks the admin, so that it is not deleted before the transaction that makes it an owner ends.
+    LOCK_OWNER =>
         pg "SELECT id, username, subscription_url_prefix FROM admins WHERE username = $1 FOR KEY SHARE",
         lite "SELECT id, username, subscription_url_prefix FROM admins WHERE username = $1";
-    HOLD_SERVICES =>
+    LOCK_SERVICES =>
         pg "SELECT id FROM services WHERE id = ANY($1) ORDER BY id FOR KEY SHARE",
         lite "SELECT id FROM services WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id";
     INSERT =
@@ -82,19 +82,20 @@ statements! {
     SET_KEY_CHANGE = "UPDATE users SET key_change_seq = $2 WHERE id = $1";
 }
 
-/// The user of that name; removed users have none.
+/// Returns the user of this name; removed users have no name.
 pub async fn by_username(db: &Db, username: &str) -> Result<Option<User>, StoreError> {
     if username.contains('\0') {
-        // No user has such a name, and PostgreSQL would not even look.
+        // No user has such a name, and PostgreSQL fails on a text with NUL.
         return Ok(None);
     }
     db_read!(db, BY_USERNAME, |sql, c| query_as::<_, UserRow>(sql).bind(username).fetch_optional(c).await)
         .map(|row| row.map(User::from))
 }
 
-/// The users of these names, in no particular order.
+/// Returns the users of these names, in no particular order.
 pub async fn by_usernames(db: &Db, usernames: &[&str]) -> Result<Vec<User>, StoreError> {
     let usernames: Vec<&str> = usernames.iter().copied().filter(|name| !name.contains('\0')).collect();
+    // By hand, because SQLite returns all rows as one text.
     let rows: sqlx::Result<Vec<UserRow>> = match db {
         Db::Pg(pool) => query_as(BY_USERNAMES.pg).bind(usernames).fetch_all(pool).await,
         Db::Lite(lite) => {
@@ -106,13 +107,13 @@ pub async fn by_usernames(db: &Db, usernames: &[&str]) -> Result<Vec<User>, Stor
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-/// These users, removed ones too, in no particular order.
+/// Returns these users, removed ones included, in no particular order.
 pub async fn by_ids(db: &Db, ids: IdList) -> Result<Vec<User>, StoreError> {
     db_read!(db, BY_IDS, |sql, c| query_as::<_, UserRow>(sql).bind(ids).fetch_all(c).await)
         .map(|rows| rows.into_iter().map(User::from).collect())
 }
 
-/// The same as this transaction sees them, ascending by id.
+/// Returns these users as this transaction sees them, ascending by id.
 pub async fn of_ids(tx: &mut Tx, ids: &IdList) -> Result<Vec<User>, StoreError> {
     let rows = db_run!(tx, BY_IDS, |sql, c| query_as::<_, UserRow>(sql).bind(ids).fetch_all(c).await)?;
     let mut users: Vec<User> = rows.into_iter().map(User::from).collect();
@@ -120,17 +121,17 @@ pub async fn of_ids(tx: &mut Tx, ids: &IdList) -> Result<Vec<User>, StoreError> 
     Ok(users)
 }
 
-/// The removed users after one and up to another.
+/// Returns the removed users after one id and up to another.
 pub(in crate::store) async fn removed(db: &Db, after: UserId, up_to: UserId) -> Result<IdList, StoreError> {
     db_read!(db, REMOVED, |sql, c| query_scalar::<_, IdList>(sql).bind(after.0).bind(up_to.0).fetch_one(c).await)
 }
 
-/// The user of that name, as nobody else can change it before the end of the transaction.
+/// Returns the user of this name and locks it until the end of the transaction.
 pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<User>, StoreError> {
     if username.contains('\0') {
         return Ok(None);
     }
-    // Two statements: on PostgreSQL the second one sees what others committed while the first one waited.
+    // Two statements: on PostgreSQL the second one sees what others committed while the first one waited for the lock.
     let id =
         db_run!(tx, LOCK_BY_USERNAME, |sql, c| query_scalar::<_, i64>(sql).bind(username).fetch_optional(c).await)?;
     match id {
@@ -139,7 +140,7 @@ pub async fn lock_by_username(tx: &mut Tx, username: &str) -> Result<Option<User
     }
 }
 
-/// The user of that row, removed or not, as this transaction sees it.
+/// Returns the user of this id, removed or not, as this transaction sees it.
 pub async fn by_id(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
     db_run!(tx, BY_ID, |sql, c| query_as::<_, UserRow>(sql).bind(id.0).fetch_optional(c).await)
         .map(|row| row.map(User::from))
@@ -153,9 +154,9 @@ row! {
     }
 }
 
-/// The admin of that name as an owner, who will not be gone before the end of the transaction.
-pub async fn hold_owner(tx: &mut Tx, username: &str) -> Result<Option<Owner>, StoreError> {
-    let row = db_run!(tx, HOLD_OWNER, |sql, c| query_as::<_, OwnerRow>(sql).bind(username).fetch_optional(c).await)?;
+/// Returns the admin of this name as an owner, and locks it against deletion until the end of the transaction.
+pub async fn lock_owner(tx: &mut Tx, username: &str) -> Result<Option<Owner>, StoreError> {
+    let row = db_run!(tx, LOCK_OWNER, |sql, c| query_as::<_, OwnerRow>(sql).bind(username).fetch_optional(c).await)?;
     Ok(row.map(|row| Owner {
         id: AdminId(row.id),
         username: row.username,
@@ -163,17 +164,18 @@ pub async fn hold_owner(tx: &mut Tx, username: &str) -> Result<Option<Owner>, St
     }))
 }
 
-/// Those of the services that exist, by id; they will not be gone before the end of the transaction.
-pub async fn hold_services(tx: &mut Tx, wanted: &[ServiceId]) -> Result<Vec<ServiceId>, StoreError> {
+/// Returns the existing ones of these services, by id, and locks them against deletion until the end of the
+/// transaction.
+pub async fn lock_services(tx: &mut Tx, wanted: &[ServiceId]) -> Result<Vec<ServiceId>, StoreError> {
     let wanted = IdList::new(wanted.iter().map(|id| id.0));
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    db_run!(tx, HOLD_SERVICES, |sql, c| query_scalar::<_, i64>(sql).bind(wanted).fetch_all(c).await)
+    db_run!(tx, LOCK_SERVICES, |sql, c| query_scalar::<_, i64>(sql).bind(wanted).fetch_all(c).await)
         .map(|ids| ids.into_iter().map(ServiceId).collect())
 }
 
-/// Writes a new user (whose id is not looked at). A name or key that is taken is [`super::Fault::Unique`].
+/// Inserts a user; its `id` is ignored. A name or key that is taken is a [`super::Fault::Unique`].
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
     let end = End::of(user);
     let id = db_run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
@@ -195,8 +197,8 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
     Ok(UserId(id))
 }
 
-/// Writes what differs between two states of a locked user: only the tables concerned are touched. Usage counters
-/// are written by [`reset_traffic`] alone.
+/// Updates a locked user from one state to another; writes only the tables that differ. Usage counters are not written,
+/// except for a reset.
 pub async fn update(tx: &mut Tx, before: &User, after: &User) -> Result<(), StoreError> {
     let end = End::of(after);
     db_execute!(
@@ -239,14 +241,14 @@ async fn add_services(tx: &mut Tx, user: UserId, services: &[ServiceId]) -> Resu
     db_execute!(tx, ADD_SERVICES, user.0, services)
 }
 
-/// Notes by the clock of keys that this user's key changed: a node synced at an earlier reading has the old one.
-/// The clock stays locked to the end of the transaction, so take this last, before only the mark.
-pub async fn note_key_change(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+/// Records the change of a user's key by the clock `key_change`: a node synced at an earlier reading has the old key.
+/// The clock stays locked until the end of the transaction, so call it last, before the mark only.
+pub async fn record_key_change(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
     let seq = db_run!(tx, TICK_KEY_CHANGE, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
     db_execute!(tx, SET_KEY_CHANGE, user.0, seq)
 }
 
-/// The columns of an account's end.
+/// The columns of an account's expiry.
 struct End {
     date: Option<i64>,
     duration: Option<i64>,

@@ -1,4 +1,4 @@
-//! Which nodes a user is on, and whether they have the user's latest state.
+//! The nodes of a user, and whether they have the user's latest state.
 
 use sqlx::query_as;
 
@@ -7,7 +7,8 @@ use crate::store::engine::statement::{db_read, row, statements};
 use crate::store::engine::{Db, StoreError};
 
 statements! {
-    // Healthy under the current term: a session of this leader is open. No mark: nothing is on its way.
+    // Connected: healthy under the current term, so that a session of this leader is open. In sync: no mark of the user
+    // is waiting.
     OF_USER =
         "SELECT n.id AS node_id, n.name AS node_name, n.synced_at, w.changed_at AS waiting_since,
                 u.created_at, u.edit_at, u.sub_revoked_at,
@@ -24,37 +25,37 @@ statements! {
 }
 
 row! {
-    /// A node with one of a user's inbounds. Times are unix microseconds.
+    /// A node with an inbound of a user. Times are unix microseconds.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct UserNode {
-        /// The node's row.
+        /// Id of the node.
         pub node_id: i64,
-        /// Its name.
+        /// Name of the node.
         pub node_name: String,
-        /// Its last full sync.
+        /// Last full sync of the node.
         pub synced_at: Option<i64>,
-        /// The change that is on its way.
+        /// Change of the user that nodes have not confirmed yet.
         pub waiting_since: Option<i64>,
-        /// When the user was made.
+        /// Creation of the user.
         pub created_at: i64,
-        /// The last edit.
+        /// Last edit of the user.
         pub edit_at: Option<i64>,
-        /// The last change of the key.
+        /// Last change of the user's key.
         pub sub_revoked_at: Option<i64>,
-        /// The node's session is open and no change of the user is waiting.
+        /// True if the node is connected and no change of the user is waiting.
         pub in_step: bool,
     }
 }
 
 impl UserNode {
-    /// Since when it is as it is: the later of the user's last change and the node's last full sync.
+    /// Returns the time since when the status holds: the later of the user's last change and the node's last full sync.
     pub fn since(&self) -> i64 {
         let moments = [self.synced_at, self.waiting_since, self.edit_at, self.sub_revoked_at];
         moments.into_iter().flatten().fold(self.created_at, i64::max)
     }
 }
 
-/// The nodes of a user, by id.
+/// Returns the nodes of a user, by id.
 pub async fn of_user(db: &Db, user: UserId) -> Result<Vec<UserNode>, StoreError> {
     db_read!(db, OF_USER, |sql, c| query_as::<_, UserNode>(sql).bind(user.0).fetch_all(c).await)
 }

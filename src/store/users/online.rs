@@ -1,6 +1,6 @@
-//! Who is online: whoever was named by a reply of a node that was fetched a moment ago and is applied. Those are few rows
-//! with many users each. `user_traffic` says the same of one user; to ask it of all is to read all of it, and an index on
-//! what changes with every recording would make each recording several times as dear.
+//! Users online: those in a reply of a node that was fetched a moment ago and has been applied. These are few rows with
+//! many users each. `user_traffic` has the same for one user, but for all users it would have to be read completely,
+//! and an index on a column that changes with every recording would make each recording several times as expensive.
 
 use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::store::engine::{Db, IdList, StoreError};
 use crate::store::nodes::expected_users;
 use crate::store::users;
 
-/// A reply is applied under the moment at which its run began: so much earlier than it was fetched, at most.
+/// Maximum time between the start of a run, under which a reply is applied, and its fetch, in microseconds.
 const LONGEST_RUN: i64 = 600 * SECOND;
 
 statements! {
@@ -27,14 +27,14 @@ statements! {
         lite "SELECT json_group_array(id) FROM users WHERE owner_id = $1 AND removed = FALSE";
 }
 
-/// How many users, of an admin or of all, had traffic at `since` or later; removed ones never. One reply after another is
-/// read: all of them may be millions of entries.
+/// Returns the number of users, of an admin or of all, with traffic at `since` or later; removed users are excluded.
+/// Replies are read one after another, because together they may have millions of entries.
 pub(in crate::store) async fn count(db: &Db, owner: Option<AdminId>, since: Moment) -> Result<i64, StoreError> {
     let state_since = since.plus(-LONGEST_RUN);
     let replies = db_read!(db, RECENT, |sql, c| {
         query_as::<_, (Uuid, i64)>(sql).bind(since.micros()).bind(state_since.micros()).fetch_all(c).await
     })?;
-    // A node may know ids that nobody has here: those that were never given, but for the few that were skipped.
+    // A node may report ids that no user has: ids beyond the newest user are excluded here; gaps in between are few.
     let newest = expected_users::newest(db).await?;
     let mut named = UserSet::default();
     for (id, part) in replies {

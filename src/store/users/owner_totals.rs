@@ -1,5 +1,5 @@
-//! `owner_totals`: how many users each admin has, and what they have used. Triggers keep it in step with `users`;
-//! recordings of usage add to it themselves.
+//! The table `owner_totals`: the number of users of each admin, and their traffic. Triggers keep the number in step
+//! with `users`; recordings of usage add the traffic.
 
 use sqlx::query_scalar;
 
@@ -11,8 +11,8 @@ use crate::store::usage::charge_columns::ChargeColumn;
 statements! {
     USERS = "SELECT CAST(COALESCE(SUM(users), 0) AS BIGINT) FROM owner_totals
              WHERE CAST($1 AS BIGINT) IS NULL OR owner_id = $1";
-    // A statement of its own after the one that locks the users' traffic, so that on PostgreSQL it sees an owner that
-    // changed meanwhile. Binds as in `charge_columns`; a float is exact far beyond what a recording brings.
+    // A statement of its own after the one that locks the users' traffic, so that on PostgreSQL it sees a change of
+    // owner in between. Binds are those of `charge_columns`; a float is exact far beyond the traffic of one recording.
     ADD_TRAFFIC =>
         pg "INSERT INTO owner_totals (owner_id, users, traffic)
             SELECT COALESCE(u.owner_id, 0), 0, SUM(e.counted)
@@ -31,12 +31,12 @@ statements! {
         lite "DELETE FROM owner_totals WHERE users = 0 AND traffic = 0";
 }
 
-/// How many users of that admin, or of anybody, are not removed.
+/// Returns the number of users of an admin, or of all, that are not removed.
 pub async fn users(db: &Db, owner: Option<AdminId>) -> Result<i64, StoreError> {
     db_read!(db, USERS, |sql, c| query_scalar::<_, i64>(sql).bind(owner.map(|owner| owner.0)).fetch_one(c).await)
 }
 
-/// Adds what users were charged to their owners' sums, after it was added to the users' own.
+/// Adds charges to the sums of the users' owners, after they were added to the users.
 pub(in crate::store) async fn add_traffic(
     tx: &mut Tx,
     users: &ChargeColumn,
@@ -45,7 +45,7 @@ pub(in crate::store) async fn add_traffic(
     db_execute!(tx, ADD_TRAFFIC, users, counted)
 }
 
-/// Makes one row of each owner's rows, so that sums stay quick. Nobody waits for it, and no sum changes.
+/// Merges each owner's rows into one, so that sums stay fast. No sum changes, and nobody is blocked.
 pub async fn fold(tx: &mut Tx) -> Result<(), StoreError> {
     db_execute!(tx, FOLD)
 }

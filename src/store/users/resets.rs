@@ -1,5 +1,5 @@
-//! Whose used traffic goes back to zero by itself: the data says when (`user_traffic.next_reset_at`), so a reset that
-//! nobody was there to make is made later, once.
+//! Periodic resets of used traffic. The data says when one is due (`user_traffic.next_reset_at`), so a reset missed in
+//! an outage is made later, once.
 
 use sqlx::query_scalar;
 
@@ -8,7 +8,7 @@ use crate::domain::moment::Moment;
 use crate::store::engine::statement::{db_read, db_run, statements};
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 
-/// Users in one transaction at most.
+/// Maximum number of users in one transaction.
 pub const CHUNK: i64 = 500;
 
 statements! {
@@ -18,14 +18,14 @@ statements! {
         lite "SELECT user_id FROM user_traffic WHERE user_id IN (SELECT value FROM json_each($1)) AND next_reset_at <= $2";
 }
 
-/// Up to [`CHUNK`] users whose reset is due, removed ones too: so that they do not stay due for ever.
+/// Returns up to [`CHUNK`] users whose reset is due. Removed users are included, so that they do not stay due.
 pub async fn due(db: &Db, now: Moment) -> Result<IdList, StoreError> {
     db_read!(db, DUE, |sql, c| query_scalar::<_, i64>(sql).bind(now.micros()).bind(CHUNK).fetch_all(c).await)
         .map(IdList::new)
 }
 
-/// Resets those of the users who are still due; the next reset counts from now. Returns them, and those whom only
-/// their used traffic kept from working: these are activated, and the caller marks them as changed.
+/// Resets the users who are still due; the next reset counts from now. Returns the reset users, and the users who are
+/// activated by it, which the caller marks as changed.
 pub async fn reset(tx: &mut Tx, users: &IdList, now: Moment) -> Result<(IdList, IdList), StoreError> {
     review::lock(tx, users).await?;
     let due = db_run!(tx, STILL_DUE, |sql, c| {

@@ -1,5 +1,5 @@
-//! What `review_users` asks and writes: who ran out, and who started. Candidates are read outside of transactions;
-//! what is written is decided again from the locked rows, so each chunk is harmless to repeat.
+//! Queries and updates of the task `review_users`: users who ran out, and on-hold users who started. Candidates are
+//! read outside of transactions; the update decides again from locked rows, so that a chunk can be repeated.
 
 use sqlx::query_scalar;
 
@@ -8,17 +8,18 @@ use crate::domain::moment::Moment;
 use crate::store::engine::statement::{db_read, db_run, statements};
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 
-/// Users in one transaction at most.
+/// Maximum number of users in one transaction.
 pub const CHUNK: i64 = 500;
 
 statements! {
-    // The three ways to run out have an index each; a removed user is not activated.
+    // Each reason has an index of its own. Removed users are not activated.
     EXPIRED = "SELECT id FROM users WHERE activated = TRUE AND expire_strategy = 'fixed_date' AND expire_date < $1
         ORDER BY expire_date LIMIT $2";
     DISABLED = "SELECT id FROM users WHERE activated = TRUE AND enabled = FALSE ORDER BY id LIMIT $1";
-    // Nearly all of them were deactivated long ago. PostgreSQL takes those away by small indexes whose ids are all that it
-    // reads; SQLite looks each user up, which costs it no more. `OFFSET 0` has PostgreSQL look each one up, too: as a join,
-    // while its statistics still say that nobody is deactivated, it may compare everybody with everybody.
+    // Nearly all users over their limit were deactivated long ago. PostgreSQL excludes them by small indexes, of which
+    // it reads only ids; SQLite looks up each user, which costs it no more. `OFFSET 0` makes PostgreSQL look up each
+    // user, too: with a join, while its statistics still say that nobody is deactivated, it may compare all users with
+    // all users.
     LIMITED =>
         pg "SELECT t.user_id FROM user_traffic AS t
             WHERE t.data_limit_reached = TRUE AND t.user_id > $1
@@ -27,7 +28,7 @@ statements! {
             ORDER BY t.user_id LIMIT $2",
         lite "SELECT u.id FROM user_traffic AS t JOIN users AS u ON u.id = t.user_id
             WHERE t.data_limit_reached = TRUE AND u.activated = TRUE AND t.user_id > $1 ORDER BY t.user_id LIMIT $2";
-    // A subquery for each of the few who wait: joined, PostgreSQL would read everybody's traffic.
+    // A subquery for each of the few on-hold users: with a join, PostgreSQL would read the traffic of all users.
     STARTED = "SELECT u.id FROM users AS u
         WHERE u.removed = FALSE AND u.expire_strategy = 'start_on_first_use' AND u.enabled = TRUE AND u.id > $2
           AND (SELECT t.data_limit_reached = FALSE
@@ -63,25 +64,24 @@ statements! {
             RETURNING users.id";
 }
 
-/// What a review looks for. Where users who were seen to before may still match the index, it goes on behind the last
-/// one instead of looking at all of them again.
+/// A search of the review. Searches that may find the same users again continue behind the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Search {
     /// Activated users whose fixed date has passed.
     Expired,
-    /// Activated users who are switched off.
+    /// Activated users who are disabled.
     Disabled,
-    /// Activated users behind this one who have used up their data.
+    /// Activated users after this one who have used up their data limit.
     Limited(UserId),
-    /// On-hold users behind this one who were seen online since they were made or edited, or whose deadline has come.
+    /// On-hold users after this one with traffic since they were created or edited, or whose deadline has passed.
     Started(UserId),
 }
 
 impl Search {
-    /// All, from the beginning, in the order in which they are done: who ran out does not start.
+    /// All searches in their order: users who ran out must not start.
     pub const ALL: [Self; 4] = [Self::Expired, Self::Disabled, Self::Limited(UserId(0)), Self::Started(UserId(0))];
 
-    /// The search behind what was found.
+    /// Returns the search that continues after these users.
     #[must_use]
     pub fn behind(self, found: &IdList) -> Self {
         let Some(last) = found.as_slice().last().copied().map(UserId) else { return self };
@@ -93,7 +93,7 @@ impl Search {
     }
 }
 
-/// Finds up to [`CHUNK`] users.
+/// Returns up to [`CHUNK`] users.
 pub async fn find(db: &Db, search: Search, now: Moment) -> Result<IdList, StoreError> {
     let now = now.micros();
     let found = match search {
@@ -113,7 +113,7 @@ pub async fn find(db: &Db, search: Search, now: Moment) -> Result<IdList, StoreE
     found.map(IdList::new)
 }
 
-/// Deactivates those of the users who are activated and should not be any more; returns them. The caller marks them as
+/// Deactivates the activated users among these who should no longer be active. Returns them; the caller marks them as
 /// changed.
 pub async fn deactivate(tx: &mut Tx, users: &IdList, now: Moment) -> Result<IdList, StoreError> {
     lock(tx, users).await?;
@@ -123,7 +123,7 @@ pub async fn deactivate(tx: &mut Tx, users: &IdList, now: Moment) -> Result<IdLi
     Ok(IdList::new(done))
 }
 
-/// Starts those of the users who should: from now they end after their duration. Returns them.
+/// Starts the accounts of those users who should start: from now they expire after their duration. Returns them.
 pub async fn start_on_hold(tx: &mut Tx, users: &IdList, now: Moment) -> Result<IdList, StoreError> {
     lock(tx, users).await?;
     let started =
@@ -131,7 +131,7 @@ pub async fn start_on_hold(tx: &mut Tx, users: &IdList, now: Moment) -> Result<I
     Ok(IdList::new(started))
 }
 
-/// Locks users by id, so that what is decided afterwards is decided from what others committed before.
+/// Locks users by id, so that later statements decide from what others have committed.
 pub async fn lock(tx: &mut Tx, users: &IdList) -> Result<(), StoreError> {
     db_run!(tx, LOCK, |sql, c| query_scalar::<_, i64>(sql).bind(users).fetch_all(c).await.map(drop))
 }

@@ -1,6 +1,6 @@
 //! A user as one row of a join: the account, its traffic, its owner, its last fetch and its services.
 //!
-//! SQLite can also give many of them as one text. (sqlx copies each value of each row and hands each row from SQLite's
+//! SQLite can also return many users as one text. (sqlx copies each value of each row and passes each row from SQLite's
 //! thread to the caller's, which costs more than finding the rows.)
 
 use std::cmp::Ordering;
@@ -15,7 +15,7 @@ use crate::domain::user::{Expiry, Owner, ResetStrategy, User};
 use crate::store::engine::IdList;
 use crate::store::engine::statement::row_in_order;
 
-/// The columns of a whole user, for [`user_joins`].
+/// All columns of a user, for [`user_joins`].
 macro_rules! user_columns {
     (pg) => {
         $crate::store::users::row::user_columns!(@ "ARRAY(SELECT s.service_id FROM users_services s WHERE s.user_id = u.id)")
@@ -23,7 +23,7 @@ macro_rules! user_columns {
     (lite) => {
         $crate::store::users::row::user_columns!(@ "(SELECT json_group_array(s.service_id) FROM users_services s WHERE s.user_id = u.id)")
     };
-    // A text of JSON lists, read back by `rows_in_text`. It must be followed by the rest of the query and ")".
+    // A text of JSON lists, parsed by `rows_in_text`. The rest of the query and ")" must follow.
     (lite text) => {
         concat!(
             "SELECT json_group_array(json_array(id, username, key, owner_id, owner_username, owner_prefix, enabled,
@@ -47,7 +47,7 @@ macro_rules! user_columns {
     };
 }
 
-/// Those of its traffic, from a table of this name.
+/// The columns of a user's traffic, from a table of this name.
 macro_rules! traffic_columns {
     ($table:literal) => {
         concat!(
@@ -67,7 +67,7 @@ macro_rules! traffic_columns {
     };
 }
 
-/// What belongs to `users u`.
+/// The joins of `users u`.
 macro_rules! user_joins {
     () => {
         "
@@ -75,8 +75,8 @@ macro_rules! user_joins {
              LEFT JOIN admins a ON a.id = u.owner_id
              LEFT JOIN subscription_fetches f ON f.user_id = u.id"
     };
-    // The same for the few rows of a subquery, besides traffic. Left to itself, PostgreSQL would rather read all fetches of
-    // a small panel than look fifty up, which takes twice as long as the whole page; `OFFSET 0` keeps it from that.
+    // The joins for the few rows of a subquery that has the traffic already. PostgreSQL would rather read all fetches
+    // of a small panel than look up fifty, which takes twice as long as the whole page; `OFFSET 0` prevents it.
     (looked up) => {
         "
              LEFT JOIN admins a ON a.id = u.owner_id
@@ -84,7 +84,7 @@ macro_rules! user_joins {
     };
 }
 
-/// Selects whole users where a condition holds: `select_users!(pg "u.id = $1")`.
+/// Selects users by a condition: `select_users!(pg "u.id = $1")`.
 macro_rules! select_users {
     ($engine:ident $condition:literal) => {
         concat!(
@@ -136,7 +136,7 @@ row_in_order! {
 }
 
 impl UserRow {
-    /// In the order of PostgreSQL: texts by code point, NULL after everything, equal ones by id.
+    /// Compares in the order of PostgreSQL: texts by code point, NULL last, equal values by id.
     pub(in crate::store) fn compare(&self, other: &Self, sort: UserSort) -> Ordering {
         let nulls_last = |one: Option<i64>, other: Option<i64>| (one.is_none(), one).cmp(&(other.is_none(), other));
         match sort {
@@ -151,7 +151,7 @@ impl UserRow {
     }
 }
 
-/// The rows of a text that SQLite made of many, each a list of its columns in their order.
+/// Parses the rows in a text from SQLite, each a list of its columns in order.
 pub(in crate::store) fn rows_in_text<R: DeserializeOwned>(text: &str) -> sqlx::Result<Vec<R>> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }

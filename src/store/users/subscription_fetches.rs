@@ -1,4 +1,4 @@
-//! `subscription_fetches`: when each subscription was last fetched, and by which program.
+//! The table `subscription_fetches`: the last fetch of each subscription, with the client program.
 
 use sqlx::query;
 
@@ -8,7 +8,7 @@ use crate::store::engine::statement::statements;
 use crate::store::engine::{StoreError, Tx};
 
 statements! {
-    // Users that are gone are left out; an older fetch of a slower host does not replace a newer one.
+    // Deleted users are left out, and an older fetch does not replace a newer one.
     UPSERT =>
         pg "INSERT INTO subscription_fetches (user_id, fetched_at, user_agent)
             SELECT f.user_id, f.fetched_at, f.user_agent
@@ -27,14 +27,15 @@ statements! {
 /// A fetch of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
-    /// When.
+    /// Time of the fetch.
     pub at: Moment,
-    /// By which program.
+    /// User agent of the client.
     pub user_agent: String,
 }
 
-/// Stores the last fetch of each user, at most a few thousand at a time (each user once, by id).
+/// Stores the last fetch of each user; at most a few thousand, each user once, by id.
 pub async fn upsert(tx: &mut Tx, fetches: &[(UserId, Fetch)]) -> Result<(), StoreError> {
+    // By hand, because the binds differ: three arrays on PostgreSQL, a JSON text on SQLite.
     match tx {
         Tx::Pg(tx) => {
             let ids: Vec<i64> = fetches.iter().map(|(user, _)| user.0).collect();

@@ -1,4 +1,4 @@
-//! A database file for the old panel: made and filled under another name, and only whole under its own.
+//! A database file for the old panel, written under a temporary name and renamed when it is complete.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -10,11 +10,11 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, query, raw_sql};
 use super::tables::{OldTable, REVISION, VERSION};
 use crate::store::engine::StoreError;
 
-/// The old schema. `BEGIN` stands before it, `COMMIT` after the last row.
+/// The old schema. `BEGIN` is executed before it, `COMMIT` after the last row.
 const SCHEMA: &str = concat!("BEGIN;\n", include_str!("schema.sql"));
 const COMMIT: &str = "COMMIT";
 
-/// A file being written.
+/// A file that is being written.
 #[derive(Debug)]
 pub struct OldFile {
     connection: SqliteConnection,
@@ -22,26 +22,26 @@ pub struct OldFile {
     path: PathBuf,
 }
 
-/// Gone when it is dropped: what it holds has its own name by then, or is worth nothing.
+/// The temporary file, deleted on drop: a complete file has its final name by then.
 #[derive(Debug)]
 struct Draft(PathBuf);
 
-/// Why there is no file.
+/// An error of writing the file.
 #[derive(Debug, thiserror::Error)]
 pub enum OldFileError {
-    /// Nothing that is there is written over.
-    #[error("{} is there already: name a file that is not", .0.display())]
+    /// The file exists; it is not overwritten.
+    #[error("{} exists already: name a new file", .0.display())]
     Exists(PathBuf),
-    /// SQLite would not.
+    /// A statement failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The file could not be given its name.
+    /// The file could not be created or renamed.
     #[error("{} can't be made", .0.display())]
     Name(PathBuf, #[source] io::Error),
 }
 
 impl OldFile {
-    /// Begins a file, with the old panel's tables.
+    /// Creates a file with the old panel's tables.
     pub async fn create(path: &Path) -> Result<Self, OldFileError> {
         if path.exists() {
             return Err(OldFileError::Exists(path.to_owned()));
@@ -58,30 +58,30 @@ impl OldFile {
         Ok(file)
     }
 
-    /// Writes rows: objects with the names of the table's columns.
+    /// Inserts rows: objects with the names of the table's columns.
     pub async fn insert(&mut self, table: &OldTable, rows: &[Value]) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
-        // A list of JSON values is JSON.
+        // A list of JSON values always serializes.
         let document = serde_json::to_string(rows).unwrap_or_default();
         let done = query(table.insert).bind(document).execute(&mut self.connection).await;
         done.map(drop).map_err(|source| StoreError::new(table.rows.name, source))
     }
 
-    /// Gives the file its name.
+    /// Commits, and gives the file its final name.
     pub async fn finish(mut self) -> Result<(), OldFileError> {
         let ending = |source| StoreError::new("writing the database for the old panel", source);
         raw_sql(COMMIT).execute(&mut self.connection).await.map_err(ending)?;
         self.connection.close().await.map_err(ending)?;
-        // Unlike a new name, a second one never takes a file's place.
+        // A hard link fails if the name is taken, while a rename would replace the other file.
         fs::hard_link(&self.draft.0, &self.path).map_err(|error| OldFileError::Name(self.path, error))
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // It may never have been made.
+        // The file may not exist.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -1,8 +1,7 @@
-//! Databases of the old panel (Marzneshin): one is read table by table and never written to; a new one can be made.
+//! Databases of the old panel (Marzneshin): one is read table by table and never written to; a new one can be created.
 //!
-//! Everything arrives as text: the old panel ran on engines that keep times, truths and numbers in different ways (and
-//! SQLite keeps whatever it is given), so one reading of texts serves all of them. What the texts mean is the
-//! importer's business.
+//! Every value is read as text. The old panel ran on engines that store times, booleans and numbers differently (and
+//! SQLite stores any type in any column), so one parser of texts serves all of them. The importer interprets the texts.
 
 mod file;
 mod row;

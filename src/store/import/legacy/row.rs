@@ -1,6 +1,6 @@
-//! A row of the old database: a text, or nothing, for each column.
+//! A row of the old database: a text or NULL for each column.
 
-/// One row.
+/// A row.
 #[derive(Clone, Debug)]
 pub struct OldRow {
     columns: &'static [&'static str],
@@ -8,7 +8,7 @@ pub struct OldRow {
 }
 
 impl OldRow {
-    /// From the bytes of each cell, in the order of the columns. What is not UTF-8 is shown as U+FFFD.
+    /// Creates a row from the bytes of each cell, in the order of the columns. Bytes that are not UTF-8 become U+FFFD.
     pub(super) fn new(columns: &'static [&'static str], cells: impl Iterator<Item = Option<Vec<u8>>>) -> Self {
         let text = |bytes: Vec<u8>| match String::from_utf8(bytes) {
             Ok(text) => text,
@@ -17,7 +17,7 @@ impl OldRow {
         Self { columns, cells: cells.map(|cell| cell.map(text)).collect() }
     }
 
-    /// The text of a column; `None` where the database has NULL.
+    /// Returns the text of a column; `None` for NULL.
     pub fn cell(&self, column: &str) -> Option<&str> {
         let at = self.columns.iter().position(|name| *name == column);
         debug_assert!(at.is_some(), "{column} is not among {:?}", self.columns);

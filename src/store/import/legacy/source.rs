@@ -1,4 +1,4 @@
-//! A connection to the old database, in one transaction that sees one moment of it.
+//! A connection to the old database, in one transaction with one snapshot.
 
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use sqlx::mysql::MySqlConnectOptions;
@@ -15,7 +15,7 @@ use crate::config::database_url::DatabaseUrl;
 use crate::config::old_database::OldDatabaseUrl;
 use crate::store::engine::StoreError;
 
-/// From here on the connection sees the database as it is now, whoever writes to it.
+/// Takes the snapshot: later writes of others are not visible.
 const SNAPSHOT: OldStatement = OldStatement {
     name: "beginning to read the old database",
     pg: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -26,7 +26,7 @@ const SNAPSHOT: OldStatement = OldStatement {
 /// The old database.
 #[derive(Debug)]
 pub enum Source {
-    /// A file.
+    /// SQLite.
     Lite(SqliteConnection),
     /// PostgreSQL.
     Pg(PgConnection),
@@ -34,28 +34,28 @@ pub enum Source {
     My(MySqlConnection),
 }
 
-/// Why there is nothing to read.
+/// An error of opening or reading the old database.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// It could not be opened or asked.
+    /// The database could not be opened, or a statement failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It has no table that says its revision.
-    #[error("this is no database of Marzneshin: it has no table alembic_version, or nothing in it")]
+    /// The table with the schema's revision is missing or empty.
+    #[error("this is not a Marzneshin database: its table alembic_version is missing or empty")]
     Foreign,
-    /// Its schema is another one.
+    /// The schema has another revision.
     #[error(
         "the old database's schema is at revision {found}, and revision {REVISION} can be read: update Marzneshin to \
          its last version, start it once, stop it, and import again"
     )]
     Revision {
-        /// What it says.
+        /// Revision of the database.
         found: String,
     },
 }
 
 impl Source {
-    /// Opens the old database and checks its revision. A file that is not there is not made.
+    /// Opens the old database and checks its revision. A missing file is not created.
     pub async fn open(url: &OldDatabaseUrl) -> Result<Self, SourceError> {
         let mut source = Self::connect(url).await?;
         let revisions: Vec<OldRow> = match source.rows(VERSION).try_collect().await {
@@ -95,7 +95,7 @@ impl Source {
         }
     }
 
-    /// How many rows a table has.
+    /// Returns the number of rows of a table.
     pub async fn count(&mut self, table: &OldTable) -> Result<i64, StoreError> {
         match self {
             Self::Lite(connection) => query_scalar(table.count.lite).fetch_one(connection).await,
@@ -105,7 +105,7 @@ impl Source {
         .map_err(|source| StoreError::new(table.count.name, source))
     }
 
-    /// The rows of a table, as they come.
+    /// Streams the rows of a table.
     pub fn rows(&mut self, table: &'static OldTable) -> BoxStream<'_, Result<OldRow, StoreError>> {
         let failed = |source| StoreError::new(table.rows.name, source);
         match self {
@@ -124,7 +124,7 @@ impl Source {
         }
     }
 
-    /// Ends the reading.
+    /// Ends the transaction and closes the connection.
     pub async fn close(self) -> Result<(), StoreError> {
         match self {
             Self::Lite(connection) => connection.close().await,
@@ -139,7 +139,8 @@ fn begin<T>(done: sqlx::Result<T>) -> Result<(), StoreError> {
     done.map(drop).map_err(|source| StoreError::new(SNAPSHOT.name, source))
 }
 
-/// Each cell as the bytes of its text. SQLite gives any value so, whatever its type is; on the others all are texts.
+/// Returns each cell as the bytes of its text. SQLite returns any value as text; on the other engines the columns are
+/// cast.
 fn read<'r, R>(table: &OldTable, row: &'r R) -> sqlx::Result<OldRow>
 where
     R: Row,

@@ -1,12 +1,12 @@
-//! The old panel's tables, as far as anything of them lives on.
+//! The tables of the old panel that are imported.
 
-/// The revision of the old schema that is read: its last one.
+/// Revision of the old schema that can be read: its last one.
 pub const REVISION: &str = "57eba0a293f2";
 
 /// A table with the columns that are read.
 #[derive(Debug)]
 pub struct OldTable {
-    /// Its name.
+    /// Name of the table.
     pub name: &'static str,
     pub(super) columns: &'static [&'static str],
     pub(super) rows: OldStatement,
@@ -15,7 +15,7 @@ pub struct OldTable {
     pub(super) insert: &'static str,
 }
 
-/// A text for each engine that the old panel ran on.
+/// A SELECT for each engine of the old panel.
 #[derive(Debug)]
 pub(super) struct OldStatement {
     pub name: &'static str,
@@ -24,7 +24,7 @@ pub(super) struct OldStatement {
     pub my: &'static str,
 }
 
-/// The text for one engine: every column as it is on SQLite, whose driver gives the text of anything; cast elsewhere.
+/// The SELECT for one engine: SQLite's driver returns any value as text, the others need casts.
 macro_rules! select {
     ($before:literal, $after:literal, $quote:literal, $table:literal, $order:literal, $first:literal $(, $column:literal)*) => {
         concat!(
@@ -68,23 +68,23 @@ macro_rules! tables {
 }
 
 tables! {
-    /// Which revision the schema has.
+    /// The revision of the schema.
     VERSION = "alembic_version" by "version_num": "version_num";
-    /// Those who run the panel.
+    /// Admins.
     ADMINS = "admins" by "id":
         "id" "username" "hashed_password" "created_at" "is_sudo" "password_reset_at" "all_services_access"
         "modify_users_access" "enabled" "subscription_url_prefix";
-    /// What users are given.
+    /// Services.
     SERVICES = "services" by "id": "id" "name";
-    /// Which admin may give what.
+    /// Services that admins may assign.
     ADMINS_SERVICES = "admins_services" by "admin_id": "admin_id" "service_id";
-    /// Users, removed ones too.
+    /// Users, removed ones included.
     USERS = "users" by "id":
         "id" "username" "key" "used_traffic" "data_limit" "data_limit_reset_strategy" "admin_id" "sub_updated_at"
         "sub_last_user_agent" "created_at" "note" "online_at" "edit_at" "enabled" "lifetime_used_traffic"
         "traffic_reset_at" "activated" "expire_strategy" "activation_deadline" "expire_date" "usage_duration" "removed"
         "sub_revoked_at";
-    /// Which user has what.
+    /// Services of users.
     USERS_SERVICES = "users_services" by "user_id": "user_id" "service_id";
     /// Nodes.
     NODES = "nodes" by "id":
@@ -92,29 +92,29 @@ tables! {
         "created_at" "usage_coefficient";
     /// Engines of nodes.
     BACKENDS = "backends" by "id": "id" "name" "node_id" "backend_type" "version" "running";
-    /// Ways into nodes.
+    /// Inbounds of nodes.
     INBOUNDS = "inbounds" by "id": "id" "protocol" "tag" "config" "node_id";
-    /// Which service gives which inbound.
+    /// Inbounds of services.
     INBOUNDS_SERVICES = "inbounds_services" by "inbound_id": "inbound_id" "service_id";
-    /// How inbounds and other servers are shown.
+    /// Hosts.
     HOSTS = "hosts" by "id":
         "id" "remark" "address" "port" "path" "sni" "host" "security" "alpn" "fingerprint" "allowinsecure"
         "is_disabled" "fragment" "weight" "udp_noises" "http_headers" "dns_servers" "mtu" "allowed_ips"
         "host_protocol" "host_network" "uuid" "password" "header_type" "reality_public_key" "reality_short_ids"
         "flow" "shadowtls_version" "shadowsocks_method" "splithttp_settings" "mux_settings" "early_data" "universal"
         "inbound_id";
-    /// Which service gives which host.
+    /// Hosts of services.
     HOSTS_SERVICES = "hosts_services" by "host_id": "host_id" "service_id";
-    /// What a host goes through.
+    /// Chains of hosts.
     HOST_CHAINS = "host_chains" by "host_id": "host_id" "chained_host_id" "seq";
-    /// The settings, in one row.
+    /// Settings, in one row.
     SETTINGS = "settings" by "id": "id" "subscription" "telegram";
     /// The secret that signs tokens, in one row.
     JWT = "jwt" by "id": "id" "secret_key";
-    /// What the panel shows to nodes, in one row.
+    /// The panel's certificate, in one row.
     TLS = "tls" by "id": "id" "key" "certificate";
-    /// Traffic of nodes by the hour.
+    /// Traffic of nodes by hour.
     NODE_USAGES = "node_usages" by "id": "id" "created_at" "node_id" "uplink" "downlink";
-    /// Traffic of users on nodes by the hour.
+    /// Traffic of users by node and hour.
     NODE_USER_USAGES = "node_user_usages" by "id": "id" "created_at" "user_id" "node_id" "used_traffic";
 }

@@ -1,4 +1,4 @@
-//! What a database holds: before rows come, whether it is empty; afterwards, what of them is there.
+//! Contents of a database: counts of rows before an import, counts and sums after it.
 
 use sqlx::{query_as, query_scalar};
 
@@ -7,7 +7,7 @@ use crate::store::engine::statement::{db_run, row, statements};
 use crate::store::engine::{Statement, StoreError, Tx};
 
 statements! {
-    // The node that a migration made does not count while it is as it was made.
+    // The node that a migration created counts only if it has been changed.
     CONTENTS =
         "SELECT (SELECT COUNT(*) FROM admins) AS admins,
                 (SELECT COUNT(*) FROM services) AS services,
@@ -48,28 +48,28 @@ statements! {
 }
 
 row! {
-    /// How many rows of each kind a database has.
+    /// Number of rows of each kind.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Contents {
         /// Admins.
         pub admins: i64,
         /// Services.
         pub services: i64,
-        /// Users, removed ones too.
+        /// Users, removed ones included.
         pub users: i64,
-        /// Nodes, but for the one that a migration made.
+        /// Nodes, except for an unchanged one that a migration created.
         pub nodes: i64,
         /// Inbounds.
         pub inbounds: i64,
         /// Hosts.
         pub hosts: i64,
-        /// The row of settings.
+        /// Rows of settings, at most one.
         pub settings: i64,
-        /// The secret that signs tokens.
+        /// Secrets that sign tokens, at most one.
         pub secrets: i64,
-        /// The panel's certificate.
+        /// Certificates of the panel, at most one.
         pub certificates: i64,
-        /// Hours and batches of usage.
+        /// Hours, days and batches of usage.
         pub usage_records: i64,
     }
 }
@@ -84,10 +84,10 @@ row! {
     }
 }
 
-/// A table's rows, and the sums of two of its columns.
+/// The number of a table's rows and the sums of two of its columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Rows.
+    /// Number of rows.
     pub count: i64,
     /// Users: used traffic. Hours of users: counted bytes. Hours of nodes: uplink.
     pub first: i128,
@@ -95,27 +95,27 @@ pub struct Totals {
     pub second: i128,
 }
 
-/// What is there.
+/// Returns the number of rows of each kind.
 pub async fn contents(tx: &mut Tx) -> Result<Contents, StoreError> {
     db_run!(tx, CONTENTS, |sql, c| query_as::<_, Contents>(sql).fetch_one(c).await)
 }
 
-/// How many rows a table has.
+/// Returns the number of rows of a table.
 pub async fn count<R: TableRow>(tx: &mut Tx) -> Result<i64, StoreError> {
     db_run!(tx, R::COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
 }
 
-/// Of all users.
+/// Returns the totals of users' traffic.
 pub async fn user_totals(tx: &mut Tx) -> Result<Totals, StoreError> {
     totals(tx, &USER_TRAFFIC).await
 }
 
-/// Of all users' hours.
+/// Returns the totals of users' hours.
 pub async fn user_hour_totals(tx: &mut Tx) -> Result<Totals, StoreError> {
     totals(tx, &USER_HOURS).await
 }
 
-/// Of all nodes' hours.
+/// Returns the totals of nodes' hours.
 pub async fn node_hour_totals(tx: &mut Tx) -> Result<Totals, StoreError> {
     totals(tx, &NODE_HOURS).await
 }
@@ -131,7 +131,7 @@ async fn totals(tx: &mut Tx, statement: &Statement) -> Result<Totals, StoreError
 }
 
 impl Contents {
-    /// What there is of each kind, in words; empty when there is nothing.
+    /// Describes the contents, one text per kind; empty if there are none.
     pub fn words(&self) -> Vec<String> {
         let kinds = [
             (self.admins, "1 admin", "admins"),

@@ -1,4 +1,4 @@
-//! A user as the old panel had one: one row instead of three.
+//! A user as one row, as the old panel stored it, instead of three.
 
 use super::rows::Stored;
 use crate::store::engine::Statement;
@@ -20,7 +20,7 @@ row! {
     /// The columns of users, user_traffic and subscription_fetches.
     #[derive(Clone, Debug)]
     #[allow(missing_docs, reason = "the tables' own columns: see the migrations")]
-    pub struct WholeUser {
+    pub struct FullUserRow {
         pub id: i64,
         pub username: Option<String>,
         pub key: String,
@@ -47,6 +47,6 @@ row! {
     }
 }
 
-impl Stored for WholeUser {
+impl Stored for FullUserRow {
     const SELECT: Statement = SELECT;
 }

@@ -1,4 +1,4 @@
-//! Whole tables, ids and all: what `sarban import` writes and `sarban export` reads.
+//! Tables with all rows and ids, as `sarban import` writes and `sarban export` reads them.
 
 mod check;
 mod full_user_rows;
@@ -13,7 +13,7 @@ use crate::store::engine::statement::{db_execute, db_run, statements};
 use crate::store::engine::{Statement, StoreError, Tx};
 
 pub use check::{Contents, Totals, contents, count, node_hour_totals, user_hour_totals, user_totals};
-pub use full_user_rows::WholeUser;
+pub use full_user_rows::FullUserRow;
 pub use rows::{
     AdminRow, AdminServiceRow, BackendRow, FetchRow, HostChainRow, HostRow, HostServiceRow, InboundRow,
     InboundServiceRow, JwtRow, NodeHourRow, NodeRow, ServiceRow, SettingsRow, Stored, TableRow, TlsRow, TrafficRow,
@@ -23,10 +23,10 @@ pub use usage::{NodeHour, UserHour, load_user_hours};
 
 statements! {
     REMOVE_LOCAL_NODE = "DELETE FROM nodes";
-    // SQLite's transactions see one moment anyway.
-    HOLD_STILL => pg "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", lite "SELECT 1";
+    // A transaction of SQLite is a snapshot anyway.
+    USE_SNAPSHOT => pg "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", lite "SELECT 1";
     UNFOLDED = "SELECT COUNT(*) FROM usage_batch WHERE state <> 'folded'";
-    // SQLite takes the next id from the largest one by itself.
+    // SQLite derives the next id from the largest one.
     NEXT_ADMIN => pg
         "SELECT setval(pg_get_serial_sequence('admins', 'id'), GREATEST(COALESCE(MAX(id), 1), 1), COALESCE(MAX(id), 0) > 0)
          FROM admins",
@@ -53,14 +53,14 @@ statements! {
         lite "SELECT 0";
 }
 
-/// Every statement of this folder.
+/// Returns every statement of this folder.
 pub(in crate::store) fn all_statements() -> impl Iterator<Item = &'static Statement> {
     [STATEMENTS, check::STATEMENTS, usage::STATEMENTS, rows::STATEMENTS, full_user_rows::STATEMENTS]
         .into_iter()
         .flatten()
 }
 
-/// Writes rows of one table, many in one statement.
+/// Inserts rows of one table, many in one statement.
 pub async fn insert<R: TableRow>(tx: &mut Tx, rows: &[R]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
@@ -70,7 +70,7 @@ pub async fn insert<R: TableRow>(tx: &mut Tx, rows: &[R]) -> Result<(), StoreErr
     db_execute!(tx, R::INSERT, document)
 }
 
-/// The rows of a table, as they come.
+/// Streams the rows of a table.
 pub fn rows<R: Stored + 'static>(tx: &mut Tx) -> BoxStream<'_, Result<R, StoreError>> {
     let failed = |source| StoreError::new(R::SELECT.name, source);
     match tx {
@@ -79,23 +79,23 @@ pub fn rows<R: Stored + 'static>(tx: &mut Tx) -> BoxStream<'_, Result<R, StoreEr
     }
 }
 
-/// The first statement of a transaction that reads many tables: all of them are as they were at one moment.
-pub async fn hold_still(tx: &mut Tx) -> Result<(), StoreError> {
-    db_execute!(tx, HOLD_STILL)
+/// Makes the transaction read one snapshot. Must be its first statement.
+pub async fn use_snapshot(tx: &mut Tx) -> Result<(), StoreError> {
+    db_execute!(tx, USE_SNAPSHOT)
 }
 
-/// How many replies of nodes are not yet in the users' hours.
+/// Returns the number of usage batches that are not folded into users' hours yet.
 pub async fn unfolded(tx: &mut Tx) -> Result<i64, StoreError> {
     db_run!(tx, UNFOLDED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
 }
 
-/// Removes the node that a migration made, before another database's nodes come.
+/// Deletes the node that a migration created, before nodes are imported.
 pub async fn remove_local_node(tx: &mut Tx) -> Result<(), StoreError> {
     db_execute!(tx, REMOVE_LOCAL_NODE)
 }
 
-/// Has new rows numbered after the ones that came.
-pub async fn number_after(tx: &mut Tx) -> Result<(), StoreError> {
+/// Sets the sequences of ids behind the imported rows.
+pub async fn advance_ids(tx: &mut Tx) -> Result<(), StoreError> {
     for statement in [&NEXT_ADMIN, &NEXT_SERVICE, &NEXT_USER, &NEXT_NODE, &NEXT_INBOUND, &NEXT_HOST] {
         db_run!(&mut *tx, statement, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
     }

@@ -1,4 +1,4 @@
-//! The rows of each table: every column that another database needs, ids too.
+//! The rows of each table with every imported and exported column, ids included.
 
 use serde::Serialize;
 use sqlx::FromRow;
@@ -9,21 +9,29 @@ use crate::domain::host::HostSpec;
 use crate::store::engine::Statement;
 use crate::store::engine::statement::row;
 
-/// A row that can be read from a table, or from several.
+/// A row of one table, or of a join, that can be read.
 pub trait Stored: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin {
-    /// Reads all rows.
+    /// Selects all rows.
     const SELECT: Statement;
 }
 
-/// A row of a table that many can be written to in one statement.
+/// A row of one table that can be inserted and counted.
 pub trait TableRow: Stored + Serialize + Sync {
     /// Inserts a JSON list of objects with the columns' names.
     const INSERT: Statement;
-    /// Counts the table's rows.
+    /// Counts the rows of the table.
     const COUNT: Statement;
 }
 
-/// Declares a table's rows: a struct, and its statements on both engines.
+/// Declares the rows of tables: for each a struct with its statements. `JwtRow: "jwt" { id: i64 = "BIGINT", secret_key:
+/// String = "TEXT", }` becomes, on PostgreSQL,
+///
+/// ```sql
+/// SELECT id, secret_key FROM jwt ORDER BY id
+/// INSERT INTO jwt (id, secret_key) SELECT id, secret_key
+///     FROM json_to_recordset(CAST(CAST($1 AS TEXT) AS JSON)) AS r (id BIGINT, secret_key TEXT)
+/// SELECT COUNT(*) FROM jwt
+/// ```
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident: $table:literal {
         $first:ident: $first_type:ty = $first_sql:literal, $($column:ident: $type:ty = $sql:literal,)*
@@ -95,7 +103,7 @@ tables! {
     }
     /// A service.
     ServiceRow: "services" { id: i64 = "BIGINT", name: Option<String> = "TEXT", }
-    /// A service that an admin may give.
+    /// A service that an admin may assign.
     AdminServiceRow: "admins_services" { admin_id: i64 = "BIGINT", service_id: i64 = "BIGINT", }
     /// A user.
     UserRow: "users" {
@@ -115,7 +123,7 @@ tables! {
         edit_at: Option<i64> = "BIGINT",
         sub_revoked_at: Option<i64> = "BIGINT",
     }
-    /// What a user may use and has used.
+    /// The data limit and the traffic of a user.
     TrafficRow: "user_traffic" {
         user_id: i64 = "BIGINT",
         data_limit: Option<i64> = "BIGINT",
@@ -128,7 +136,7 @@ tables! {
     }
     /// The last fetch of a user's subscription.
     FetchRow: "subscription_fetches" { user_id: i64 = "BIGINT", fetched_at: i64 = "BIGINT", user_agent: String = "TEXT", }
-    /// A service that a user has.
+    /// A service of a user.
     UserServiceRow: "users_services" { user_id: i64 = "BIGINT", service_id: i64 = "BIGINT", }
     /// A node.
     NodeRow: "nodes" {
@@ -160,7 +168,7 @@ tables! {
         protocol: String = "TEXT",
         config: String = "TEXT",
     }
-    /// An inbound that a service gives.
+    /// An inbound of a service.
     InboundServiceRow: "inbounds_services" { inbound_id: i64 = "BIGINT", service_id: i64 = "BIGINT", }
     /// A host.
     HostRow: "hosts" {
@@ -171,9 +179,9 @@ tables! {
         weight: i64 = "BIGINT",
         spec: HostSpec = "JSONB",
     }
-    /// A host that a service gives.
+    /// A host of a service.
     HostServiceRow: "hosts_services" { host_id: i64 = "BIGINT", service_id: i64 = "BIGINT", }
-    /// A host that another one goes through.
+    /// A host in the chain of another host.
     HostChainRow: "host_chains" { host_id: i64 = "BIGINT", seq: i64 = "BIGINT", chained_host_id: i64 = "BIGINT", }
     /// The settings.
     SettingsRow: "settings" {
@@ -183,9 +191,9 @@ tables! {
     }
     /// The secret that signs tokens.
     JwtRow: "jwt" { id: i64 = "BIGINT", secret_key: String = "TEXT", }
-    /// What the panel shows to its nodes.
+    /// The panel's certificate.
     TlsRow: "tls" { id: i64 = "BIGINT", key: String = "TEXT", certificate: String = "TEXT", }
-    /// What went through a node in an hour.
+    /// Traffic of a node in an hour.
     NodeHourRow: "node_usage_hours" {
         node_id: i64 = "BIGINT",
         hour: i64 = "BIGINT",

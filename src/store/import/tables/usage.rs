@@ -1,4 +1,4 @@
-//! Hours of users on nodes: millions of narrow rows.
+//! Hours of users and nodes: millions of narrow rows.
 
 use super::rows::Stored;
 use crate::store::engine::postgres::PgTx;
@@ -7,7 +7,7 @@ use crate::store::engine::{Statement, StoreError, Tx};
 use futures_util::{Stream, StreamExt};
 
 statements! {
-    // A day counts at its first hour, which may have a row of its own again.
+    // A day is exported as its first hour, which may have a row of its own.
     USER_HOURS =
         "SELECT user_id, hour, node_id, CAST(SUM(counted) AS BIGINT) AS counted
          FROM (SELECT user_id, hour, node_id, counted FROM user_usage_hours
@@ -18,7 +18,8 @@ statements! {
          FROM (SELECT node_id, hour, uplink, downlink FROM node_usage_hours
                UNION ALL SELECT node_id, day, uplink, downlink FROM node_usage_days) AS hours
          GROUP BY node_id, hour ORDER BY hour, node_id";
-    // Ten million rows want no index while they come: it is made afterwards, by one sort. SQLite's table is its index.
+    // Ten million rows are loaded without indexes, which are built afterwards by one sort. On SQLite the primary key is
+    // the table itself and stays.
     UNINDEX =>
         pg "DO $$ BEGIN
                 ALTER TABLE user_usage_hours DROP CONSTRAINT user_usage_hours_pkey;
@@ -30,7 +31,8 @@ statements! {
         lite "INSERT INTO user_usage_hours (user_id, hour, node_id, counted)
             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($1) WHERE TRUE
             ON CONFLICT (user_id, hour, node_id) DO UPDATE SET counted = user_usage_hours.counted + excluded.counted";
-    // Rows that one hour had twice are added up, if there are any: looking for them takes as long as the key.
+    // Duplicate rows of an hour are added up only if the primary key finds any: a search for them takes as long as
+    // building the key.
     INDEX =>
         pg "DO $$ BEGIN
                 PERFORM set_config('maintenance_work_mem', '256MB', TRUE);
@@ -54,27 +56,27 @@ statements! {
 }
 
 row! {
-    /// What a user moved through a node in an hour. They are ordered as their table's key is.
+    /// Traffic of a user on a node in an hour. The order is that of the table's primary key.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub struct UserHour {
-        /// The user; 0: one that is gone.
+        /// The user; 0: a deleted user.
         pub user_id: i64,
-        /// Unix microseconds at the start of the hour.
+        /// Start of the hour, in unix microseconds.
         pub hour: i64,
-        /// The node; 0: one that is gone.
+        /// The node; 0: a deleted node.
         pub node_id: i64,
-        /// Bytes times the node's coefficient.
+        /// Bytes multiplied by the node's coefficient.
         pub counted: i64,
     }
 }
 
 row! {
-    /// What went through a node in an hour.
+    /// Traffic of a node in an hour.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct NodeHour {
-        /// The node; 0: one that is gone.
+        /// The node; 0: a deleted node.
         pub node_id: i64,
-        /// Unix microseconds at the start of the hour.
+        /// Start of the hour, in unix microseconds.
         pub hour: i64,
         /// Bytes.
         pub uplink: i64,
@@ -91,8 +93,8 @@ impl Stored for NodeHour {
     const SELECT: Statement = NODE_HOURS;
 }
 
-/// Fills the table of hours, which is empty, with chunks of rows as they come. Those of one hour, user and node are
-/// added up. On PostgreSQL the role must be the table's owner.
+/// Loads the hours of users into the empty table, from chunks of rows. Rows of the same hour, user and node are added
+/// up. On PostgreSQL the role must own the table.
 pub async fn load_user_hours<E: From<StoreError>>(
     tx: &mut Tx,
     mut chunks: impl Stream<Item = Result<Vec<UserHour>, E>> + Unpin,
@@ -109,16 +111,16 @@ pub async fn load_user_hours<E: From<StoreError>>(
     Ok(db_execute!(tx, INDEX)?)
 }
 
-/// In the table's order, so that neighbours are written together.
+/// Inserts in the order of the table, so that neighbouring rows are written together.
 async fn insert(tx: &mut Tx, mut hours: Vec<UserHour>) -> Result<(), StoreError> {
     hours.sort_unstable();
     let rows: Vec<[i64; 4]> = hours.iter().map(|it| [it.user_id, it.hour, it.node_id, it.counted]).collect();
-    // Numbers in lists always serialize.
+    // Lists of numbers always serialize.
     let rows = serde_json::to_string(&rows).unwrap_or_default();
     db_execute!(tx, LOAD, rows)
 }
 
-/// One COPY for all: the server writes while the next rows are read.
+/// Loads all rows by one COPY: the server writes while the next rows are read.
 async fn copy<E: From<StoreError>>(
     tx: &mut PgTx,
     mut chunks: impl Stream<Item = Result<Vec<UserHour>, E>> + Unpin,
@@ -130,7 +132,7 @@ async fn copy<E: From<StoreError>>(
         match hours {
             Ok(hours) => copy.send(tuples(&hours)).await.map(drop).map_err(failed)?,
             Err(error) => {
-                // What came before it is the error to tell of.
+                // The first error is the one to report.
                 let _ = copy.abort("reading failed").await;
                 return Err(error);
             }
@@ -141,11 +143,11 @@ async fn copy<E: From<StoreError>>(
     Ok(())
 }
 
-/// PostgreSQL's binary COPY: this, with no flags and no extension; tuples; and in place of a tuple's length, -1.
+/// PostgreSQL's binary COPY: a header without flags and extension, then tuples, then a length of -1.
 const COPY_BEGINS: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COPY_ENDS: &[u8] = &(-1_i16).to_be_bytes();
 
-/// Tuples of four numbers: how many columns, then the length and the bytes of each.
+/// Encodes tuples of four numbers: the number of columns, then the length and the bytes of each.
 fn tuples(hours: &[UserHour]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(hours.len() * (2 + 4 * (4 + 8)));
     for it in hours {

@@ -1,9 +1,9 @@
 //! The query for a page of users.
 //!
-//! The total says how to find the page's ids: few matches are collected and sorted; for many, the index of the sort is
-//! walked until the page is full, from whichever end is nearer; and who is searched for by a part of the name alone is
-//! found along the names. Left to themselves, both engines would guess, and a wrong guess reads everything. The rows are
-//! read for those ids alone.
+//! The totals decide how the ids of the page are found. Few matches are collected and sorted; for many, the index of
+//! the sort key is scanned until the page is full, from the nearer end; a search for a part of a name alone scans an
+//! index of names. By themselves both engines would guess, and a wrong guess reads everything. Whole rows are then read
+//! for these ids only.
 
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
@@ -13,10 +13,10 @@ use crate::store::users::list_conditions::{Form, push_conditions};
 use crate::store::users::list_filter::{Totals, UserFilter, UserSort, UserWindow};
 use crate::store::users::row::{UserRow, traffic_columns, user_joins};
 
-/// So many rows before a page are few enough to be read whole.
+/// Up to this offset, whole rows are read during an index scan instead of ids.
 const NEAR: i64 = 500;
 
-/// A page, and how it is found.
+/// A page and the plan to find it.
 #[derive(Debug)]
 pub(super) struct PageQuery<'a> {
     engine: Engine,
@@ -24,28 +24,28 @@ pub(super) struct PageQuery<'a> {
     sort: UserSort,
     descending: bool,
     reading: Reading,
-    way: Way,
+    plan: ListPlan,
     now: Moment,
 }
 
-/// A part of an order, read from whichever end is nearer.
+/// A range of a sorted list, read from the nearer end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reading {
     offset: i64,
     limit: i64,
-    /// From the end, in the other direction.
+    /// Read from the end, in the opposite direction.
     backwards: bool,
 }
 
-/// How the ids are found.
+/// The plan for finding the ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// Along the index of the order, until the page is full.
-    Walk,
-    /// The same along the names, which are there by id.
-    AlongNames,
-    /// All that match, sorted.
-    Collect,
+enum ListPlan {
+    /// Scans the index of the sort key until the page is full.
+    IndexScan,
+    /// Scans an index of names, which is sorted by id, until the page is full.
+    NameIndexScan,
+    /// Collects and sorts all matches.
+    Sort,
 }
 
 impl Reading {
@@ -63,20 +63,21 @@ impl Reading {
     }
 }
 
-impl Way {
+impl ListPlan {
     fn of(engine: Engine, filter: &UserFilter, sort: UserSort, reading: Reading, totals: Totals) -> Self {
-        let along_names = sort == UserSort::Id && filter.asks_for_names_alone();
+        let by_name_index = sort == UserSort::Id && filter.asks_for_names_alone();
         match engine {
-            Engine::Sqlite if along_names && filter.is_full_text() => Self::AlongNames,
-            _ if !walks(filter, sort, reading, totals) => Self::Collect,
-            // Names with a text lie together in their order, maybe at its end; and each name before them is a row to look up.
+            Engine::Sqlite if by_name_index && filter.is_full_text() => Self::NameIndexScan,
+            _ if !prefers_index_scan(filter, sort, reading, totals) => Self::Sort,
+            // Matching names lie together in this order, maybe at its end, and each name before them costs a row
+            // lookup.
             Engine::Postgres
                 if sort == UserSort::Username && filter.asks_for_a_part() && !totals.are_mostly_matching() =>
             {
-                Self::Collect
+                Self::Sort
             }
-            Engine::Postgres if along_names => Self::AlongNames,
-            _ => Self::Walk,
+            Engine::Postgres if by_name_index => Self::NameIndexScan,
+            _ => Self::IndexScan,
         }
     }
 }
@@ -87,12 +88,12 @@ impl Totals {
     }
 }
 
-/// Whether to walk along the order until the page is full, which reads `everybody / matching` rows for each one that
-/// matches, or to collect all that match.
-fn walks(filter: &UserFilter, sort: UserSort, reading: Reading, totals: Totals) -> bool {
+/// True if an index scan, which reads `everybody / matching` rows for each match, is cheaper than collecting and
+/// sorting all matches.
+fn prefers_index_scan(filter: &UserFilter, sort: UserSort, reading: Reading, totals: Totals) -> bool {
     let of_one_owner = UserFilter { owner: filter.owner, ..UserFilter::default() };
     if sort == UserSort::Id && *filter == of_one_owner {
-        // There is an index for just that.
+        // An index has exactly these users.
         return true;
     }
     let matching = i128::from(totals.matching);
@@ -111,16 +112,16 @@ impl<'a> PageQuery<'a> {
     ) -> Option<Self> {
         let UserWindow { sort, descending, .. } = window;
         let reading = Reading::of(window, totals.matching)?;
-        let way = Way::of(engine, filter, sort, reading, totals);
-        Some(Self { engine, filter, sort, descending, reading, way, now })
+        let plan = ListPlan::of(engine, filter, sort, reading, totals);
+        Some(Self { engine, filter, sort, descending, reading, plan, now })
     }
 
-    /// Whether it is one of those that are asked for again and again.
+    /// True for a first page, whose text is worth caching.
     pub(super) const fn is_common(&self) -> bool {
         self.reading.offset == 0
     }
 
-    /// The rows of the page; on SQLite in order.
+    /// Returns the query for the rows of the page; on SQLite the rows are sorted.
     pub(super) fn rows<DB: Database>(&self, columns: &str) -> QueryBuilder<DB>
     where
         for<'q> i64: Encode<'q, DB> + Type<DB>,
@@ -128,10 +129,10 @@ impl<'a> PageQuery<'a> {
     {
         let mut sql = QueryBuilder::new(columns);
         sql.push(" FROM (");
-        if self.engine == Engine::Postgres && self.way == Way::Walk && self.is_near() {
-            // The rows are at hand when their ids are, and to look each up again costs a tenth of the page.
-            let with_traffic = self.walks_with_traffic();
-            self.push_walk(&mut sql, if with_traffic { concat!("u.*, ", traffic_columns!("t")) } else { "u.*" });
+        if self.engine == Engine::Postgres && self.plan == ListPlan::IndexScan && self.is_near() {
+            // The scan has the rows already; looking up each again would cost a tenth of the page.
+            let with_traffic = self.scans_with_traffic();
+            self.push_index_scan(&mut sql, if with_traffic { concat!("u.*, ", traffic_columns!("t")) } else { "u.*" });
             sql.push(") AS u CROSS JOIN LATERAL (").push(if with_traffic {
                 concat!("SELECT ", traffic_columns!("u"))
             } else {
@@ -140,7 +141,7 @@ impl<'a> PageQuery<'a> {
             sql.push(") AS t").push(user_joins!(looked up));
         } else {
             self.push_ids(&mut sql);
-            // Of a CROSS JOIN, SQLite reads the left side first.
+            // SQLite reads the left side of a CROSS JOIN first.
             sql.push(") AS page CROSS JOIN users u").push(user_joins!()).push(" WHERE u.id = page.id");
         }
         if self.engine == Engine::Sqlite {
@@ -150,8 +151,8 @@ impl<'a> PageQuery<'a> {
         sql
     }
 
-    /// Puts PostgreSQL's rows in order. They come so already, or the other way round, but it does not know and would copy
-    /// them all to sort them, which takes it a tenth of the page.
+    /// Sorts PostgreSQL's rows. They arrive sorted or reversed, but PostgreSQL does not know it and would copy all rows
+    /// to sort them, which takes a tenth of the page.
     pub(super) fn sort(&self, rows: &mut [UserRow]) {
         if self.descending {
             rows.sort_by(|one, other| other.compare(one, self.sort));
@@ -160,7 +161,7 @@ impl<'a> PageQuery<'a> {
         }
     }
 
-    /// Whether PostgreSQL need not sort for it whatever comes before it: of many, only ids may be sorted.
+    /// True if PostgreSQL need not skip many rows, which would cost too much with whole rows.
     const fn is_near(&self) -> bool {
         self.reading.offset <= NEAR
     }
@@ -180,11 +181,11 @@ impl<'a> PageQuery<'a> {
         matches!(self.sort, UserSort::UsedTraffic | UserSort::DataLimit)
     }
 
-    const fn walks_with_traffic(&self) -> bool {
+    const fn scans_with_traffic(&self) -> bool {
         self.is_of_traffic() || self.filter.asks_for_traffic()
     }
 
-    /// That of the reading, which may be from the end.
+    /// Returns the direction of the reading, which may be from the end.
     const fn direction(&self) -> &'static str {
         if self.descending != self.reading.backwards { " DESC" } else { "" }
     }
@@ -194,25 +195,25 @@ impl<'a> PageQuery<'a> {
         for<'q> i64: Encode<'q, DB> + Type<DB>,
         for<'q> String: Encode<'q, DB> + Type<DB>,
     {
-        match self.way {
-            Way::Walk => self.push_walk(sql, "u.id"),
-            Way::AlongNames => self.push_walk_along_names(sql),
-            Way::Collect => self.push_collected(sql),
+        match self.plan {
+            ListPlan::IndexScan => self.push_index_scan(sql, "u.id"),
+            ListPlan::NameIndexScan => self.push_name_index_scan(sql),
+            ListPlan::Sort => self.push_sorted_matches(sql),
         }
     }
 
-    fn push_walk<DB: Database>(&self, sql: &mut QueryBuilder<DB>, columns: &str)
+    fn push_index_scan<DB: Database>(&self, sql: &mut QueryBuilder<DB>, columns: &str)
     where
         for<'q> i64: Encode<'q, DB> + Type<DB>,
         for<'q> String: Encode<'q, DB> + Type<DB>,
     {
         let direction = self.direction();
-        // Its index is a coarse one (migration 10): those of a rank are sorted as they come.
+        // Its index is coarse (migration 10): users of one rank are sorted on the fly.
         let ranked = self.engine == Engine::Postgres && self.sort == UserSort::UsedTraffic;
         sql.push("SELECT ").push(columns).push(" FROM ");
         if ranked && self.is_near() {
-            // Before they are joined, or all users of a rank would be looked up for the first of them. A limit that is not
-            // known, and is none, has PostgreSQL plan for the first ones.
+            // Sorted before the join, or all users of a rank would be looked up for the first one. A limit whose value
+            // PostgreSQL does not know (and that is NULL) makes it plan for the first rows.
             for part in ["(SELECT * FROM user_traffic ORDER BY traffic_rank", ", used_traffic", ", user_id"] {
                 sql.push(part).push(direction);
             }
@@ -225,7 +226,7 @@ impl<'a> PageQuery<'a> {
             (false, true) => " CROSS JOIN user_traffic t WHERE t.user_id = u.id AND ",
             (false, false) => " WHERE ",
         });
-        push_conditions(sql, self.engine, self.filter, Form::OneByOne { sort: self.sort }, self.now);
+        push_conditions(sql, self.engine, self.filter, Form::PerRow { sort: self.sort }, self.now);
         sql.push(" ORDER BY ");
         if ranked {
             sql.push("t.traffic_rank").push(direction).push(", ");
@@ -237,13 +238,13 @@ impl<'a> PageQuery<'a> {
         self.push_window(sql);
     }
 
-    fn push_walk_along_names<DB: Database>(&self, sql: &mut QueryBuilder<DB>)
+    fn push_name_index_scan<DB: Database>(&self, sql: &mut QueryBuilder<DB>)
     where
         for<'q> i64: Encode<'q, DB> + Type<DB>,
         for<'q> String: Encode<'q, DB> + Type<DB>,
     {
         let (form, id) = match self.engine {
-            Engine::Postgres => (Form::NamesOneByOne, "n.id"),
+            Engine::Postgres => (Form::PerName, "n.id"),
             Engine::Sqlite => (Form::FullText { of_owner: self.filter.owner.is_some() }, "f.rowid"),
         };
         sql.push("SELECT ").push(id).push(" AS id FROM ").push(form.tables()).push(" WHERE ");
@@ -252,7 +253,7 @@ impl<'a> PageQuery<'a> {
         self.push_window(sql);
     }
 
-    fn push_collected<DB: Database>(&self, sql: &mut QueryBuilder<DB>)
+    fn push_sorted_matches<DB: Database>(&self, sql: &mut QueryBuilder<DB>)
     where
         for<'q> i64: Encode<'q, DB> + Type<DB>,
         for<'q> String: Encode<'q, DB> + Type<DB>,
@@ -260,11 +261,13 @@ impl<'a> PageQuery<'a> {
         let form = self.filter.form(self.engine);
         let column = self.column();
         let (join, id, sorted) = match (form, self.sort) {
-            (Form::OfNames, UserSort::Id) => ("", "n.id", "n.id"),
-            (Form::OfNames, UserSort::Username) => ("", "n.id", "n.username"),
-            (Form::OfNames, _) if self.is_of_traffic() => (" JOIN user_traffic t ON t.user_id = n.id", "n.id", column),
-            (Form::OfNames, _) => (" JOIN users u ON u.id = n.id", "n.id", column),
-            // Last, so that only the traffic of those who match is looked up.
+            (Form::SetsOfNames, UserSort::Id) => ("", "n.id", "n.id"),
+            (Form::SetsOfNames, UserSort::Username) => ("", "n.id", "n.username"),
+            (Form::SetsOfNames, _) if self.is_of_traffic() => {
+                (" JOIN user_traffic t ON t.user_id = n.id", "n.id", column)
+            }
+            (Form::SetsOfNames, _) => (" JOIN users u ON u.id = n.id", "n.id", column),
+            // Joined last, so that only the traffic of matches is looked up.
             (Form::FullText { .. }, _) if self.is_of_traffic() => {
                 (" CROSS JOIN user_traffic t ON t.user_id = u.id", "u.id", column)
             }
@@ -279,7 +282,7 @@ impl<'a> PageQuery<'a> {
         self.push_window(sql);
     }
 
-    /// As literals: PostgreSQL plans for what it knows.
+    /// Pushed as literals, which PostgreSQL plans for.
     fn push_window<DB: Database>(&self, sql: &mut QueryBuilder<DB>) {
         sql.push(" LIMIT ").push(self.reading.limit);
         if self.reading.offset > 0 {
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_read_from_the_nearer_end() {
+    fn page_is_read_from_the_nearer_end() {
         assert_eq!(reading(0, 50, 1_000), Some((0, 50, false)));
         assert_eq!(reading(450, 50, 1_000), Some((450, 50, false)));
         assert_eq!(reading(900, 50, 1_000), Some((50, 50, true)));
@@ -315,29 +318,30 @@ mod tests {
     }
 
     #[test]
-    fn few_are_collected_and_many_are_walked_to() {
+    fn few_matches_are_sorted_and_many_are_scanned() {
         let first = Reading { offset: 0, limit: 50, backwards: false };
-        let walked =
-            |filter: &UserFilter, sort, matching| walks(filter, sort, first, Totals { matching, everybody: 1_000_000 });
+        let scanned = |filter: &UserFilter, sort, matching| {
+            prefers_index_scan(filter, sort, first, Totals { matching, everybody: 1_000_000 })
+        };
         let owned = UserFilter { owner: Some(AdminId(1)), ..UserFilter::default() };
-        assert!(walked(&UserFilter::default(), UserSort::UsedTraffic, 1_000_000));
-        assert!(walked(&owned, UserSort::UsedTraffic, 50_000));
-        assert!(!walked(&owned, UserSort::UsedTraffic, 5_000));
-        assert!(walked(&owned, UserSort::Id, 10));
+        assert!(scanned(&UserFilter::default(), UserSort::UsedTraffic, 1_000_000));
+        assert!(scanned(&owned, UserSort::UsedTraffic, 50_000));
+        assert!(!scanned(&owned, UserSort::UsedTraffic, 5_000));
+        assert!(scanned(&owned, UserSort::Id, 10));
     }
 
     #[test]
-    fn names_with_a_text_may_all_be_at_the_end_of_their_order() {
+    fn postgres_scans_names_only_if_most_match() {
         let first = Reading { offset: 0, limit: 50, backwards: false };
-        let way = |engine, sort, matching| {
+        let plan = |engine, sort, matching| {
             let filter =
                 UserFilter { names: Names::Containing("ali".into()), owner: Some(AdminId(1)), ..UserFilter::default() };
-            Way::of(engine, &filter, sort, first, Totals { matching, everybody: 1_000_000 })
+            ListPlan::of(engine, &filter, sort, first, Totals { matching, everybody: 1_000_000 })
         };
-        assert_eq!(way(Engine::Postgres, UserSort::Username, 40_000), Way::Collect);
-        assert_eq!(way(Engine::Postgres, UserSort::Username, 600_000), Way::Walk);
-        assert_eq!(way(Engine::Postgres, UserSort::CreatedAt, 40_000), Way::Walk);
-        // There the index has all that is asked.
-        assert_eq!(way(Engine::Sqlite, UserSort::Username, 40_000), Way::Walk);
+        assert_eq!(plan(Engine::Postgres, UserSort::Username, 40_000), ListPlan::Sort);
+        assert_eq!(plan(Engine::Postgres, UserSort::Username, 600_000), ListPlan::IndexScan);
+        assert_eq!(plan(Engine::Postgres, UserSort::CreatedAt, 40_000), ListPlan::IndexScan);
+        // The index has everything that is needed.
+        assert_eq!(plan(Engine::Sqlite, UserSort::Username, 40_000), ListPlan::IndexScan);
     }
 }

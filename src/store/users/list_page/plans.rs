@@ -1,4 +1,4 @@
-//! What SQLite means to do for lists of users. (PostgreSQL's plans follow statistics, and are a benchmark's business.)
+//! SQLite's query plans for lists of users. PostgreSQL's plans depend on statistics and are covered by benchmarks.
 
 use sqlx::{AssertSqlSafe, Row, query};
 
@@ -10,8 +10,8 @@ use crate::store::engine::{Db, OpenOptions};
 use crate::store::users::list_count::count_query;
 use crate::store::users::list_filter::Names;
 
-/// The steps of a query.
-async fn plan(db: &Db, sql: String) -> Vec<String> {
+/// Returns the steps of a query's plan.
+async fn steps_of(db: &Db, sql: String) -> Vec<String> {
     let Db::Lite(lite) = db else { panic!("SQLite") };
     let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
     let steps = query(explained).fetch_all(&lite.read).await.unwrap();
@@ -36,7 +36,7 @@ async fn database() -> (tempfile::TempDir, Db) {
 }
 
 #[tokio::test]
-async fn sqlite_walks_along_the_index_of_each_order() {
+async fn sqlite_scans_the_index_of_each_sort_key() {
     let (_folder, db) = database().await;
     let any = UserFilter::default;
     let filters = [
@@ -60,10 +60,10 @@ async fn sqlite_walks_along_the_index_of_each_order() {
             let reading = Reading { offset: 0, limit: 50, backwards };
             let now = Moment::from_micros(0);
             let engine = Engine::Sqlite;
-            let page = PageQuery { engine, filter, sort, descending: false, reading, way: Way::Walk, now };
+            let page = PageQuery { engine, filter, sort, descending: false, reading, plan: ListPlan::IndexScan, now };
             let mut ids = QueryBuilder::<sqlx::Sqlite>::new("");
             page.push_ids(&mut ids);
-            let steps = plan(&db, ids.into_string()).await;
+            let steps = steps_of(&db, ids.into_string()).await;
             let sorted = steps.iter().any(|step| step.contains("TEMP B-TREE"));
             let along = sort == UserSort::Id || steps[0].contains(index);
             assert!(along && !sorted, "{sort:?} {filter:?}: {steps:#?}");
@@ -72,17 +72,17 @@ async fn sqlite_walks_along_the_index_of_each_order() {
 }
 
 #[tokio::test]
-async fn sqlite_finds_parts_of_names_by_their_trigrams() {
+async fn sqlite_finds_parts_of_names_by_trigrams() {
     let (_folder, db) = database().await;
     let filter = UserFilter { names: Names::Containing("us_r_one".into()), ..UserFilter::default() };
     let counting = count_query::<sqlx::Sqlite>(Engine::Sqlite, &filter, Moment::from_micros(0)).into_string();
-    let steps = plan(&db, counting).await;
+    let steps = steps_of(&db, counting).await;
     assert!(steps.iter().any(|step| step.contains("VIRTUAL TABLE INDEX")), "{steps:#?}");
     assert!(!steps.iter().any(|step| step.starts_with("SCAN u")), "{steps:#?}");
 }
 
 #[tokio::test]
-async fn sqlite_searches_among_an_owners_users_in_the_owners_index() {
+async fn sqlite_searches_an_owners_users_in_the_owners_index() {
     let (_folder, db) = database().await;
     let of_owner = |text: &str| {
         let names = Names::Containing(text.into());
@@ -92,7 +92,7 @@ async fn sqlite_searches_among_an_owners_users_in_the_owners_index() {
     let (engine, now) = (Engine::Sqlite, Moment::from_micros(0));
     let filters = [
         of_owner("one"),
-        // The index has what stands between letters, too.
+        // The index also has characters that are no letters.
         of_owner("a.b"),
         UserFilter { is_active: Some(false), service: Some(ServiceId(1)), ..of_owner("one") },
         UserFilter { enabled: Some(false), ..of_owner("one") },
@@ -102,13 +102,13 @@ async fn sqlite_searches_among_an_owners_users_in_the_owners_index() {
         let mut texts = vec![count_query::<sqlx::Sqlite>(engine, &filter, now).into_string()];
         for sort in [UserSort::Id, UserSort::CreatedAt, UserSort::UsedTraffic] {
             let (filter, descending) = (&filter, false);
-            let page = PageQuery { engine, filter, sort, descending, reading: first, way: Way::Collect, now };
+            let page = PageQuery { engine, filter, sort, descending, reading: first, plan: ListPlan::Sort, now };
             let mut ids = QueryBuilder::<sqlx::Sqlite>::new("");
             page.push_ids(&mut ids);
             texts.push(ids.into_string());
         }
         for sql in texts {
-            let steps = plan(&db, sql.clone()).await;
+            let steps = steps_of(&db, sql.clone()).await;
             // The M stands for MATCH: without it, all names would be read.
             let search =
                 steps.iter().position(|step| step.starts_with("SCAN f VIRTUAL TABLE INDEX") && step.contains(":M"));
@@ -121,7 +121,7 @@ async fn sqlite_searches_among_an_owners_users_in_the_owners_index() {
 }
 
 #[tokio::test]
-async fn sqlite_reads_no_more_names_with_a_text_than_the_page_needs() {
+async fn sqlite_reads_only_as_many_matching_names_as_the_page_needs() {
     let (_folder, db) = database().await;
     let names = Names::Containing("one".into());
     let of_all = UserFilter { names, ..UserFilter::default() };
@@ -132,7 +132,7 @@ async fn sqlite_reads_no_more_names_with_a_text_than_the_page_needs() {
         let page = PageQuery::of(Engine::Sqlite, filter, window, totals, Moment::from_micros(0)).unwrap();
         let mut ids = QueryBuilder::<sqlx::Sqlite>::new("");
         page.push_ids(&mut ids);
-        let steps = plan(&db, ids.into_string()).await;
+        let steps = steps_of(&db, ids.into_string()).await;
         let along = steps[0].starts_with("SCAN f VIRTUAL TABLE INDEX");
         let sorted = steps.iter().any(|step| step.contains("TEMP B-TREE"));
         assert!(along && steps[1].starts_with("SEARCH u") && !sorted, "{filter:?}: {steps:#?}");
@@ -140,14 +140,14 @@ async fn sqlite_reads_no_more_names_with_a_text_than_the_page_needs() {
 }
 
 #[tokio::test]
-async fn sqlite_walks_along_the_dates_that_have_passed_alone() {
+async fn sqlite_scans_only_the_passed_dates() {
     let (_folder, db) = database().await;
     let filter = UserFilter { expired: Some(true), ..UserFilter::default() };
     let reading = Reading { offset: 0, limit: 50, backwards: false };
     let (engine, sort, now) = (Engine::Sqlite, UserSort::ExpireDate, Moment::from_micros(0));
-    let page = PageQuery { engine, filter: &filter, sort, descending: true, reading, way: Way::Walk, now };
+    let page = PageQuery { engine, filter: &filter, sort, descending: true, reading, plan: ListPlan::IndexScan, now };
     let mut ids = QueryBuilder::<sqlx::Sqlite>::new("");
     page.push_ids(&mut ids);
-    let steps = plan(&db, ids.into_string()).await;
+    let steps = steps_of(&db, ids.into_string()).await;
     assert!(steps[0].contains("users_live_expire (expire_date<?)"), "{steps:#?}");
 }
