@@ -11,22 +11,10 @@ mod rendering;
 mod route;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use sarban::subscription::Format;
 
 /// As the program has it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Each format and what the address of a request calls it.
-const FORMATS: [(&str, Format); 7] = [
-    ("links", Format::Links),
-    ("v2ray", Format::Base64Links),
-    ("xray", Format::Xray),
-    ("sing-box", Format::SingBox),
-    ("clash", Format::Clash),
-    ("clash-meta", Format::ClashMeta),
-    ("wireguard", Format::WireGuard),
-];
 
 criterion_group! {
     name = benches;

@@ -10,13 +10,12 @@ use sarban::domain::host::variables::HostVariables;
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::domain::user::User;
 use sarban::subscription::catalogue::Catalogue;
-use sarban::subscription::client::ClientRules;
+use sarban::subscription::client_rules::ClientRules;
 use sarban::subscription::etag::etag;
 use sarban::subscription::headers::headers;
 use sarban::subscription::templates::Templates;
-use sarban::subscription::{Format, Request, render};
+use sarban::subscription::{Request, formats, render};
 
-use super::FORMATS;
 use super::panel::{NOW, Names, hosts, user};
 
 fn request<'a>(
@@ -37,9 +36,9 @@ fn request<'a>(
 
 pub fn formats(criterion: &mut Criterion) {
     let (user, settings, templates) = (user(), SubscriptionSettings::initial(), Templates::default());
-    for (name, format) in FORMATS {
-        let mut group = criterion.benchmark_group(name);
-        let counts: &[i64] = if format == Format::Xray { &[20, 40, 200] } else { &[20, 200] };
+    for format in formats::ALL {
+        let mut group = criterion.benchmark_group(format.client_type);
+        let counts: &[i64] = if format.client_type == formats::XRAY.client_type { &[20, 40, 200] } else { &[20, 200] };
         for &count in counts {
             let catalogue = Catalogue::new(hosts(count, Names::Several));
             // A new one each time: a request works out only once what templates name.
@@ -62,7 +61,7 @@ pub fn known(criterion: &mut Criterion) {
         let request = || request(&user, &catalogue, &settings, &templates);
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
             bencher.iter(|| {
-                let tag = etag(Format::Links, &black_box(request()), 7);
+                let tag = etag(&formats::LINKS, &black_box(request()), 7);
                 (
                     tag,
                     headers(

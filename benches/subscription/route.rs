@@ -30,10 +30,10 @@ use sarban::domain::moment::DAY;
 use sarban::domain::workers::Workers;
 use sarban::store::migrate;
 use sarban::store::{Db, OpenOptions, Tx};
+use sarban::subscription::Format;
 use sqlx::{AssertSqlSafe, query, raw_sql};
 use tokio::runtime::{Builder, Runtime};
 
-use super::FORMATS;
 use super::panel::{Names, hosts};
 
 const USERS: usize = 20_000;
@@ -46,7 +46,7 @@ pub fn formats(criterion: &mut Criterion) {
     for hosts in [20, 200] {
         let folder = tempfile::tempdir().unwrap();
         let asked = runtime.block_on(Asked::open(&folder.path().join("panel.sqlite3"), hosts));
-        for (name, _) in FORMATS {
+        for name in Format::client_types() {
             let mut group = criterion.benchmark_group(format!("route/{name}"));
             group.bench_function(BenchmarkId::from_parameter(hosts), |bencher| {
                 bencher.iter_custom(|requests| asked.answer(&runtime, name, requests));

@@ -13,7 +13,7 @@ use crate::foundation::lock;
 use crate::store::hosts::subscription_sources;
 use crate::store::{Db, StoreError, settings};
 use crate::subscription::catalogue::Catalogue;
-use crate::subscription::client::ClientRules;
+use crate::subscription::client_rules::ClientRules;
 use crate::subscription::templates::Templates;
 
 /// Writes of other processes are seen after so long at the latest; this process's own at once.

@@ -17,7 +17,7 @@ use crate::actions;
 use crate::domain::subscription_settings::{RuleResult, SubscriptionRule, SubscriptionSettings};
 use crate::domain::telegram_settings::TelegramSettings;
 use crate::store::settings;
-use crate::subscription::client::check_pattern;
+use crate::subscription::client_rules::check_pattern;
 
 /// The operations of this file.
 #[derive(OpenApi)]

@@ -10,6 +10,7 @@ use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
 use crate::config::Settings;
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
+use crate::domain::bytes::binary_bytes;
 use crate::store::access::admins::AdminUsage;
 
 /// Commands for admins.
@@ -166,7 +167,7 @@ async fn list(panel: &Panel, args: &ListArgs) -> anyhow::Result<()> {
             yes_or_no(admin.is_sudo),
             yes_or_no(admin.enabled),
             services,
-            output::bytes(*users_data_usage),
+            binary_bytes(*users_data_usage),
         ]);
     }
     Ok(output::print(table)?)

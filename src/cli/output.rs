@@ -49,18 +49,6 @@ pub(super) fn plain(text: &str) -> String {
     text.replace(char::is_control, "\u{FFFD}")
 }
 
-/// Formats a number of bytes with a binary unit.
-pub(super) fn bytes(count: i64) -> String {
-    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut number = count as f64;
-    let mut unit = 0;
-    while number.abs() >= 1024.0 && unit + 1 < UNITS.len() {
-        number /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{count} B") } else { format!("{number:.2} {}", UNITS[unit]) }
-}
-
 /// Converts bytes to whole MiB, rounded down.
 pub(super) const fn whole_mib(bytes: u64) -> u64 {
     bytes / 1_048_576
@@ -69,15 +57,6 @@ pub(super) const fn whole_mib(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_have_a_unit_and_two_decimals() {
-        for (count, text) in
-            [(0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (1_610_612_736, "1.50 GiB"), (i64::MAX, "8.00 EiB")]
-        {
-            assert_eq!(bytes(count), text);
-        }
-    }
 
     #[test]
     fn control_characters_are_replaced() {

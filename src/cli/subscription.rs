@@ -16,7 +16,7 @@ use crate::actions::Panel;
 use crate::actions::subscriptions::{RenderContext, SourceCache};
 use crate::config::Settings;
 use crate::domain::host::variables::HostVariables;
-use crate::subscription::{Format, LeftOut, Rendered, Request, render};
+use crate::subscription::{Format, LeftOut, Rendered, Request, formats, render};
 
 /// Finds the templates and addresses that rendering needs besides the database; `app` has the implementation.
 pub type FindRenderContext = fn(&Settings) -> anyhow::Result<RenderContext>;
@@ -102,7 +102,7 @@ async fn config(
         user_agent: "",
     };
     // The argument parser accepts only known formats.
-    let format = Format::from_client_type(&args.format).unwrap_or(Format::Links);
+    let format = Format::from_client_type(&args.format).unwrap_or(&formats::LINKS);
     let Rendered { body: mut text, left_out, template_error } = render(format, &request, &mut rng::seeded()?);
     for LeftOut { host, reason } in left_out {
         output::note(format_args!("host {host} left out: {reason}"))?;

@@ -11,6 +11,7 @@ use crate::actions::users::totals::TotalCache;
 use crate::actions::users::{self, UserError};
 use crate::config::Settings;
 use crate::domain::admin::Admin;
+use crate::domain::bytes::binary_bytes;
 use crate::domain::ids::AdminId;
 use crate::domain::user::User;
 use crate::domain::user::document::UserDocument;
@@ -101,8 +102,8 @@ fn print_table(users: &[UserDocument]) -> io::Result<()> {
             output::plain(&user.username),
             user.owner_username.as_deref().map_or_else(|| "-".to_owned(), output::plain),
             state(user).to_owned(),
-            output::bytes(user.used_traffic),
-            user.data_limit.map_or_else(|| "-".to_owned(), output::bytes),
+            binary_bytes(user.used_traffic),
+            user.data_limit.map_or_else(|| "-".to_owned(), binary_bytes),
             user.expire_date.map_or_else(|| "-".to_owned(), |date| date.naive_iso()),
         ]);
     }

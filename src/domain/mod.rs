@@ -1,6 +1,7 @@
 //! What a panel knows, as pure values and functions: no I/O, no clock, no async. `now` is always an argument.
 
 pub mod admin;
+pub mod bytes;
 pub mod credentials;
 pub mod engine_config;
 pub mod host;

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use crate::domain::bytes::binary_bytes;
 use crate::domain::notification::Event;
+use crate::domain::user::ExpireStrategy;
 use crate::store::notify::outbox::OutboxEntry;
 
 /// Names in a digest, shared by its kinds of events. With more, a message could exceed Telegram's 4,096 characters.
@@ -20,7 +22,11 @@ pub(super) fn one(entry: &OutboxEntry) -> String {
             lines.push(format!("Expires: {}", expiry(user)));
         }
         Some(Event::ReachedUsagePercent) => {
-            lines.push(format!("Used: {} of {}", bytes(user["used_traffic"].as_i64()), limit(user)));
+            lines.push(format!(
+                "Used: {} of {}",
+                binary_bytes(user["used_traffic"].as_i64().unwrap_or(0)),
+                limit(user)
+            ));
         }
         Some(Event::ReachedDaysLeft) => lines.push(format!("Expires: {}", expiry(user))),
         Some(Event::Deactivated) => lines.push(format!("Reason: {}", reason(user))),
@@ -101,15 +107,18 @@ fn name(user: &Value) -> String {
 }
 
 fn limit(user: &Value) -> String {
-    user["data_limit"].as_i64().map_or_else(|| "unlimited".to_owned(), |limit| bytes(Some(limit)))
+    user["data_limit"].as_i64().map_or_else(|| "unlimited".to_owned(), binary_bytes)
 }
 
 fn expiry(user: &Value) -> String {
-    match (user["expire_strategy"].as_str(), user["expire_date"].as_str(), user["usage_duration"].as_i64()) {
-        (Some("fixed_date"), Some(date), _) => {
+    let strategy = user["expire_strategy"].as_str().and_then(ExpireStrategy::from_word);
+    match (strategy, user["expire_date"].as_str(), user["usage_duration"].as_i64()) {
+        (Some(ExpireStrategy::FixedDate), Some(date), _) => {
             format!("{} UTC", escape(date.get(..16).unwrap_or(date)).replace('T', " "))
         }
-        (Some("start_on_first_use"), _, Some(seconds)) => format!("{} days after the first use", seconds / 86_400),
+        (Some(ExpireStrategy::StartOnFirstUse), _, Some(seconds)) => {
+            format!("{} days after the first use", seconds / 86_400)
+        }
         _ => "never".to_owned(),
     }
 }
@@ -123,18 +132,6 @@ fn reason(user: &Value) -> &'static str {
     } else {
         "disabled"
     }
-}
-
-/// Formats bytes in binary units with at most two decimals.
-fn bytes(count: Option<i64>) -> String {
-    let mut size = count.unwrap_or(0) as f64;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if size < 1024.0 {
-            return format!("{} {unit}", (size * 100.0).round() / 100.0);
-        }
-        size /= 1024.0;
-    }
-    format!("{} TiB", (size * 100.0).round() / 100.0)
 }
 
 /// Escapes text for Telegram's HTML.

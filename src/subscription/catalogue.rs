@@ -1,4 +1,4 @@
-//! All hosts, made ready once: templates read, inbounds' texts parsed, order set. Rendering only borrows from it.
+//! All hosts, prepared once for many renderings: templates and inbounds parsed, order set.
 
 use std::collections::HashMap;
 
@@ -9,29 +9,29 @@ use crate::domain::host::{Host, HostSecurity, HostSpec};
 use crate::domain::ids::{HostId, ServiceId};
 use crate::domain::inbound::{Inbound, InboundConfig, Network, Protocol, Security};
 
-/// A host with what belongs to it.
+/// A host with its inbound and services.
 #[derive(Clone, Debug)]
 pub struct HostRow {
     /// The host.
     pub host: Host,
-    /// The inbound that it shows, when it is bound.
+    /// The inbound of a bound host.
     pub inbound: Option<Inbound>,
-    /// The services that give it: its inbound's when bound, else its own.
+    /// The services whose users see the host: those of its inbound if it is bound, else its own.
     pub service_ids: Vec<ServiceId>,
 }
 
-/// Hosts made ready for rendering. Holds for any number of users, until a host, an inbound or a service changes.
+/// Hosts prepared for rendering to any user. Out of date once a host, an inbound or a service changes.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     /// By weight, then those without a chain first, then by id.
     hosts: Vec<ReadyHost>,
     by_id: HashMap<HostId, usize>,
-    /// What templates name, each once.
+    /// The variables that templates name, each once.
     names: Vec<String>,
-    takes_chances: bool,
+    is_random: bool,
 }
 
-/// A host made ready: what it says itself and what it takes from its inbound are put together.
+/// A host combined with the settings of its inbound.
 #[derive(Clone, Debug)]
 pub(super) struct ReadyHost {
     pub id: HostId,
@@ -41,66 +41,66 @@ pub(super) struct ReadyHost {
     pub weight: i64,
     pub service_ids: Vec<ServiceId>,
     pub chain_ids: Vec<HostId>,
-    /// The words that templates show.
+    /// The protocol and transport that templates show.
     pub protocol_word: Option<String>,
     pub network_word: Option<String>,
-    /// `None`: nothing that any format carries.
+    /// `None`: no format supports its protocol or transport.
     pub kind: Option<(Protocol, Network)>,
     pub remark: HostTemplate,
     pub address: HostTemplate,
-    /// A host's path is a template, an inbound's is not.
+    /// The host's path is a template; the inbound's path is literal.
     pub path: Option<HostTemplate>,
     pub port: i64,
     pub sni: Vec<String>,
     pub host: Vec<String>,
     pub security: Security,
-    /// The node's own WireGuard address with its network.
+    /// The node's WireGuard address with its network.
     pub network_address: Option<IpNet>,
     pub config: InboundConfig,
     pub spec: HostSpec,
 }
 
 impl Catalogue {
-    /// Makes hosts ready. The rows must hold the hosts that others chain to as well.
+    /// Prepares hosts. The rows must include the hosts of all chains.
     pub fn new(rows: Vec<HostRow>) -> Self {
         let mut hosts: Vec<ReadyHost> = rows.into_iter().map(ReadyHost::new).collect();
         hosts.sort_by_key(|host| (host.weight, !host.chain_ids.is_empty(), host.id));
-        let by_id = hosts.iter().enumerate().map(|(at, host)| (host.id, at)).collect();
+        let by_id = hosts.iter().enumerate().map(|(index, host)| (host.id, index)).collect();
         let templates = hosts.iter().flat_map(|host| [Some(&host.remark), Some(&host.address), host.path.as_ref()]);
         let mut names: Vec<String> = templates.flatten().flat_map(HostTemplate::names).map(str::to_owned).collect();
         names.sort_unstable();
         names.dedup();
-        let takes_chances = hosts.iter().any(ReadyHost::takes_chances);
-        Self { hosts, by_id, names, takes_chances }
+        let is_random = hosts.iter().any(ReadyHost::is_random);
+        Self { hosts, by_id, names, is_random }
     }
 
-    /// The names in the templates of all hosts.
+    /// The variables that the templates of all hosts name.
     pub(super) fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Whether two renderings of the same may differ.
-    pub(super) const fn takes_chances(&self) -> bool {
-        self.takes_chances
+    /// True when two renderings of the same input may differ.
+    pub(super) const fn is_random(&self) -> bool {
+        self.is_random
     }
 
-    /// The hosts that a user with these services sees, in order.
+    /// The hosts that a user with these services sees, by weight.
     pub(super) fn of_services<'a>(&'a self, services: &'a [ServiceId]) -> impl Iterator<Item = &'a ReadyHost> {
         self.hosts.iter().filter(move |host| {
-            let given = || host.service_ids.iter().any(|id| services.contains(id));
-            !host.is_disabled && ((host.universal && !host.bound) || given())
+            let is_in_service = || host.service_ids.iter().any(|id| services.contains(id));
+            !host.is_disabled && ((host.universal && !host.bound) || is_in_service())
         })
     }
 
-    /// One host.
+    /// The host with this id.
     pub(super) fn by_id(&self, id: HostId) -> Option<&ReadyHost> {
-        self.by_id.get(&id).and_then(|at| self.hosts.get(*at))
+        self.by_id.get(&id).and_then(|index| self.hosts.get(*index))
     }
 }
 
 impl ReadyHost {
-    /// One of several texts is picked, or stars become digits.
-    fn takes_chances(&self) -> bool {
+    /// True when a text is picked from several or contains `*`.
+    fn is_random(&self) -> bool {
         [&self.sni, &self.host].into_iter().any(|texts| texts.len() > 1 || texts.iter().any(|text| text.contains('*')))
     }
 
@@ -130,7 +130,7 @@ impl ReadyHost {
             kind,
             remark: HostTemplate::lenient(&spec.remark),
             address: HostTemplate::lenient(&spec.address),
-            path: said(spec.path.as_deref())
+            path: non_empty(spec.path.as_deref())
                 .map(HostTemplate::lenient)
                 .or_else(|| config.path.as_deref().map(HostTemplate::verbatim)),
             port: spec.port.or(config.port).unwrap_or_default(),
@@ -148,12 +148,12 @@ impl ReadyHost {
     }
 }
 
-/// A text that says something.
-pub(super) fn said(text: Option<&str>) -> Option<&str> {
+/// The text, unless it is empty.
+pub(super) fn non_empty(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
 
-/// The texts of a comma list, or else the inbound's.
+/// The items of a comma-separated list; the inbound's texts when the list is empty.
 fn listed(own: Option<&str>, inbound: &[String]) -> Vec<String> {
     let own: Vec<String> =
         own.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();

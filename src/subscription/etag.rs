@@ -1,25 +1,27 @@
-//! Whether a program has what it would be given already, known without rendering it.
+//! Entity tags: a client's copy is compared with the current document without rendering the document.
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Format, Request};
+use super::format::Format;
+use super::request::Request;
 use crate::domain::host::template::HostTemplate;
 
-/// A name for exactly this rendering: whatever the text depends on is in it. `revision` stands for what comes from
-/// elsewhere than the request: hosts, settings, templates. `None`: chance has a part in the text.
-pub fn etag(format: Format, request: &Request<'_>, revision: u128) -> Option<String> {
-    if request.settings.shuffle_configs || request.catalogue.takes_chances() {
+/// The tag of a rendering: a hash of everything that the document depends on. `revision` identifies hosts, settings and
+/// templates. `None` when the document is random in part.
+pub fn etag(format: &Format, request: &Request<'_>, revision: u128) -> Option<String> {
+    if request.settings.shuffle_configs || request.catalogue.is_random() {
         return None;
     }
     let (user, is_for_placeholder) = (request.variables.user(), request.is_for_placeholder());
     let mut all = Vec::with_capacity(256);
-    // Every part with its length, so that none can pass for the beginning of the next.
+    // Each part follows its length, so that two lists of parts never make the same bytes.
     let mut add = |part: &[u8]| {
         all.extend_from_slice(&part.len().to_le_bytes());
         all.extend_from_slice(part);
     };
     add(&revision.to_le_bytes());
-    add(&[format as u8, u8::from(is_for_placeholder)]);
+    add(format.client_type.as_bytes());
+    add(&[u8::from(is_for_placeholder)]);
     add(request.user_agent.as_bytes());
     add(&user.id.0.to_le_bytes());
     add(user.key.as_bytes());

@@ -1,4 +1,4 @@
-//! The response headers of a subscription, as data: what apps show beside the entries.
+//! The response headers of a subscription, which apps show beside the entries.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use crate::domain::user::{Expiry, User};
 
 use super::percent;
 
-/// Names and values; the values are plain ASCII. `url` is the request's own.
+/// Names and values of the headers; the values are ASCII. `url` is the URL of the request.
 pub fn headers(user: &User, settings: &SubscriptionSettings, url: &str) -> [(&'static str, String); 6] {
     let expire = match user.expiry {
         Expiry::FixedDate(at) => at.seconds(),
@@ -25,7 +25,7 @@ pub fn headers(user: &User, settings: &SubscriptionSettings, url: &str) -> [(&'s
     ]
 }
 
-/// Names of users may have letters of any alphabet.
+/// A user's name may have letters of any alphabet.
 fn attachment(name: &str) -> String {
     if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         format!("attachment; filename=\"{name}\"")
@@ -34,7 +34,7 @@ fn attachment(name: &str) -> String {
     }
 }
 
-/// A link stays as it is but for what no header can carry, and not every app can read.
+/// Percent-encodes the characters of a link that a header cannot carry or that some apps cannot read.
 pub fn ascii(link: &str) -> String {
     let stays = |letter: char| letter.is_ascii_graphic() || letter == ' ';
     if link.chars().all(stays) {
@@ -45,7 +45,7 @@ pub fn ascii(link: &str) -> String {
         if stays(letter) {
             safe.push(letter);
         } else {
-            percent::push(letter.encode_utf8(&mut [0; 4]), &mut safe);
+            safe.extend(percent::encoded(letter.encode_utf8(&mut [0; 4])));
         }
     }
     safe
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_header_can_carry_is_encoded() {
+    fn characters_outside_printable_ascii_are_encoded() {
         assert_eq!(ascii("https://t.me/x?a=b&c=%20#d"), "https://t.me/x?a=b&c=%20#d");
         assert_eq!(ascii("t.me/é\r\nx: y"), "t.me/%C3%A9%0D%0Ax: y");
         assert_eq!(attachment("ann_1"), "attachment; filename=\"ann_1\"");

@@ -1,32 +1,12 @@
-//! Percent-encoding of everything that is not plainly a letter, a digit or `-._~`: right in every part of a URL.
+//! Percent-encoding of all but unreserved characters (RFC 3986): valid in every part of a URL.
 
-/// Appends the encoded text, a run of plain bytes at a time.
-pub fn push(text: &str, to: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
-        let (plain, odd) = rest.split_at(at);
-        to.push_str(plain);
-        let end = odd.bytes().position(is_plain).unwrap_or(odd.len());
-        for byte in odd[..end].bytes() {
-            to.push('%');
-            to.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            to.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        rest = &odd[end..];
-    }
-    to.push_str(rest);
-}
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
-const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The encoded text.
-pub fn encoded(text: &str) -> String {
-    let mut to = String::with_capacity(text.len());
-    push(text, &mut to);
-    to
+/// The encoded text, in pieces.
+pub fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, RESERVED)
 }
 
 #[cfg(test)]
@@ -34,8 +14,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_bytes_stay() {
-        assert_eq!(encoded("aZ09-._~"), "aZ09-._~");
-        assert_eq!(encoded("a b/ü\n%"), "a%20b%2F%C3%BC%0A%25");
+    fn only_unreserved_characters_stay() {
+        assert_eq!(encoded("aZ09-._~").to_string(), "aZ09-._~");
+        assert_eq!(encoded("a b/ü\n%").to_string(), "a%20b%2F%C3%BC%0A%25");
+        let ascii: String = (0..128_u8).map(char::from).collect();
+        let stays = |letter: char| letter.is_ascii_alphanumeric() || "-._~".contains(letter);
+        let expected: String = ascii
+            .chars()
+            .map(|letter| if stays(letter) { letter.to_string() } else { format!("%{:02X}", u32::from(letter)) })
+            .collect();
+        assert_eq!(encoded(&ascii).to_string(), expected);
     }
 }

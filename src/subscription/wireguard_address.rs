@@ -1,10 +1,10 @@
-//! Which address a user has in a WireGuard network: user number n has the n-th, the nodes count the same way.
+//! A user's address in a WireGuard network: the user with id n has the n-th address. Nodes count in the same way.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The client's address with its prefix, as `10.0.0.7/32`. `network` is the node's own address with its network.
+/// The client's address with its prefix length, such as `10.0.0.7/32`. `network` is the node's address with its network.
 pub fn client_address(network: IpNet, user_id: i64) -> String {
     let (first, last, own, bits) = match network {
         IpNet::V4(net) => (
@@ -15,7 +15,7 @@ pub fn client_address(network: IpNet, user_id: i64) -> String {
         ),
         IpNet::V6(net) => (net.network().to_bits(), net.broadcast().to_bits(), net.addr().to_bits(), 128),
     };
-    // Users beyond the network's end start again at its beginning. (The largest IPv6 network has no size in 128 bits.)
+    // Ids beyond the end of the network start again at its beginning. (The size of ::/0 does not fit into 128 bits.)
     let index = u128::from(user_id.unsigned_abs());
     let index = (last - first).checked_add(1).map_or(index, |size| index % size);
     let address = match first + index {
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_count_up_and_step_around_what_is_taken() {
+    fn address_counts_up_and_skips_the_networks_and_the_nodes_own() {
         for (network, user, address) in [
             ("10.10.0.1/16", 2, "10.10.0.2/32"),
             ("10.10.0.1/16", 1, "10.10.255.253/32"),

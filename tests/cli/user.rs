@@ -58,7 +58,10 @@ async fn links_and_configurations_are_printed_and_written() {
 
     let links = subscription(&["get-config", "-u", "dated"]);
     assert!(links.stdout.contains("trojan://open%20sesame@192.0.2.9:993"), "{links:?}");
-    assert_eq!((links.code, links.stderr.as_str()), (Some(0), "host 14 left out: the format has no chains\n"));
+    assert_eq!(
+        (links.code, links.stderr.as_str()),
+        (Some(0), "host 14 left out: the format does not support chains\n")
+    );
     let xray = subscription(&["get-config", "-u", "dated", "-f", "xray"]).expect_success();
     assert!(serde_json::from_str::<Vec<Value>>(&xray).expect("JSON").len() > 1, "with the chained host: {xray}");
     assert_eq!(subscription(&["get-config", "-u", "dated", "--base64", "-o", "links.txt"]).code, Some(0));

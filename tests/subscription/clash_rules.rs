@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use sarban::domain::host::HostSpec;
-use sarban::subscription::Format;
+use sarban::subscription::formats::{CLASH, CLASH_META};
 
 use crate::literal::{rendered, rendered_for, row, spec};
 use crate::snapshots::{PROTOCOLS, everything};
@@ -144,7 +144,7 @@ fn faults(document: &Value, meta: bool) -> Vec<String> {
 
 #[test]
 fn every_proxy_is_as_the_programs_know_it() {
-    for (format, meta) in [(Format::Clash, false), (Format::ClashMeta, true)] {
+    for (format, meta) in [(&CLASH, false), (&CLASH_META, true)] {
         for rows in PROTOCOLS.map(everything).into_iter().chain([Vec::new()]) {
             let document = rendered(format, rows);
             let faults = faults(&yaml::read(&document), meta);
@@ -182,8 +182,7 @@ fn what_they_refuse_is_left_out() {
         row(8, spec(""), inbound("trojan", "kcp", "none")),
         row(9, spec(""), inbound("socks", "tcp", "none")),
     ];
-    for (format, left_out) in [(Format::Clash, vec![2, 3, 4, 5, 6, 7, 8, 9]), (Format::ClashMeta, vec![2, 3, 5, 8, 9])]
-    {
+    for (format, left_out) in [(&CLASH, vec![2, 3, 4, 5, 6, 7, 8, 9]), (&CLASH_META, vec![2, 3, 5, 8, 9])] {
         let rendered = rendered_for(format, rows.clone(), "");
         let found: Vec<i64> = rendered.left_out.iter().map(|left| left.host.0).collect();
         assert_eq!(found, left_out, "{:#?}", rendered.left_out);

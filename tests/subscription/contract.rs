@@ -12,6 +12,7 @@ use sarban::domain::host::variables::HostVariables;
 use sarban::domain::inbound::InboundConfig;
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::subscription::catalogue::{Catalogue, HostRow};
+use sarban::subscription::formats::{BASE64_LINKS, CLASH, CLASH_META, LINKS, SING_BOX, WIREGUARD, XRAY};
 use sarban::subscription::templates::Templates;
 use sarban::subscription::{Format, Request, render};
 use serde_json::Value;
@@ -52,7 +53,7 @@ impl Recorded {
         })
     }
 
-    fn rendered(&self, name: &str, format: Format) -> String {
+    fn rendered(&self, name: &str, format: &Format) -> String {
         let (user, now) = rows::user(&self.rows["users"][name]);
         let request = Request {
             variables: HostVariables::of(&user, self.rows["SERVER_IP"].as_str().expect("an address"), now),
@@ -66,7 +67,7 @@ impl Recorded {
     }
 
     /// Renders for every user who was recorded in this format.
-    fn check(&self, extension: &str, format: Format, read_back: fn(&str) -> Value) {
+    fn check(&self, extension: &str, format: &Format, read_back: fn(&str) -> Value) {
         let mut checked = 0;
         for name in self.rows["users"].as_object().expect("users").keys() {
             let Ok(expected) = fs::read_to_string(self.place.join(format!("{name}.{extension}"))) else { continue };
@@ -114,20 +115,20 @@ fn json(text: &str) -> Value {
 #[test]
 fn links_are_as_recorded() {
     let Some(recorded) = Recorded::open() else { return };
-    recorded.check("links.txt", Format::Links, links);
-    recorded.check("v2ray.b64.txt", Format::Base64Links, base64_links);
+    recorded.check("links.txt", &LINKS, links);
+    recorded.check("v2ray.b64.txt", &BASE64_LINKS, base64_links);
     let expected = links(&read(&recorded.place.join("chain_patched/chainu.links")));
-    recorded.compare("chainu", &expected, &links(&recorded.rendered("chainu", Format::Links)));
+    recorded.compare("chainu", &expected, &links(&recorded.rendered("chainu", &LINKS)));
 }
 
 #[test]
 fn xray_configurations_are_as_recorded() {
     let Some(recorded) = Recorded::open() else { return };
-    recorded.check("xray.json", Format::Xray, json);
+    recorded.check("xray.json", &XRAY, json);
     let mut expected = json(&read(&recorded.place.join("chain_patched/chainu.xray")));
     // One chain goes through ShadowTLS, which Xray does not speak: no entry is better than one that cannot work.
     expected.as_array_mut().expect("a list").retain(|configuration| configuration["remarks"] != "chain 1 hop");
-    recorded.compare("chainu", &expected, &json(&recorded.rendered("chainu", Format::Xray)));
+    recorded.compare("chainu", &expected, &json(&recorded.rendered("chainu", &XRAY)));
 }
 
 /// Names were allowed to repeat; now they get numbers.
@@ -188,22 +189,22 @@ fn wireguard(text: &str) -> Value {
 #[test]
 fn sing_box_configurations_are_as_recorded() {
     let Some(recorded) = Recorded::open() else { return };
-    recorded.check("sing-box.json", Format::SingBox, sing_box);
+    recorded.check("sing-box.json", &SING_BOX, sing_box);
     let expected = sing_box(&read(&recorded.place.join("chain_patched/chainu.sing-box")));
-    recorded.compare("chainu", &expected, &sing_box(&recorded.rendered("chainu", Format::SingBox)));
+    recorded.compare("chainu", &expected, &sing_box(&recorded.rendered("chainu", &SING_BOX)));
 }
 
 #[test]
 fn clash_configurations_are_as_recorded() {
     let Some(recorded) = Recorded::open() else { return };
-    recorded.check("clash.yml", Format::Clash, clash);
-    recorded.check("clash-meta.yml", Format::ClashMeta, clash);
+    recorded.check("clash.yml", &CLASH, clash);
+    recorded.check("clash-meta.yml", &CLASH_META, clash);
     let expected = clash(&read(&recorded.place.join("chain_patched/chainu.clash-meta")));
-    recorded.compare("chainu", &expected, &clash(&recorded.rendered("chainu", Format::ClashMeta)));
+    recorded.compare("chainu", &expected, &clash(&recorded.rendered("chainu", &CLASH_META)));
 }
 
 #[test]
 fn wireguard_configurations_are_as_recorded() {
     let Some(recorded) = Recorded::open() else { return };
-    recorded.check("wireguard.json", Format::WireGuard, wireguard);
+    recorded.check("wireguard.json", &WIREGUARD, wireguard);
 }

@@ -6,8 +6,8 @@ use sarban::domain::host::{HostSecurity, HostSpec};
 use sarban::domain::ids::{HostId, ServiceId};
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::domain::user::User;
-use sarban::subscription::Format;
 use sarban::subscription::catalogue::HostRow;
+use sarban::subscription::formats::{LINKS, WIREGUARD, XRAY};
 
 use crate::literal::{rendered, rendered_with, row, spec, user};
 use crate::parse;
@@ -50,10 +50,10 @@ fn a_user_sees_the_hosts_of_its_services_and_the_universal_ones() {
         row(7, HostSpec { password: None, ..unbound("no credential") }, None),
         row(8, HostSpec { protocol: Some("socks".to_owned()), ..unbound("no protocol") }, None),
     ];
-    assert_eq!(remarks(&rendered(Format::Links, rows.clone())), ["bound", "unbound", "universal"]);
+    assert_eq!(remarks(&rendered(&LINKS, rows.clone())), ["bound", "unbound", "universal"]);
     let nobody = User { service_ids: Vec::new(), ..user() };
     let settings = SubscriptionSettings::initial();
-    assert_eq!(remarks(&rendered_with(Format::Links, &nobody, rows, &settings)), ["universal"]);
+    assert_eq!(remarks(&rendered_with(&LINKS, &nobody, rows, &settings)), ["universal"]);
 }
 
 #[test]
@@ -67,8 +67,8 @@ fn hosts_go_by_weight_then_by_id_and_chains_come_last() {
         row(2, spec("sooner"), trojan()),
         chained,
     ];
-    assert_eq!(remarks(&rendered(Format::Links, rows.clone())), ["light", "sooner", "later", "heavy"]);
-    let xray: serde_json::Value = serde_json::from_str(&rendered(Format::Xray, rows)).unwrap();
+    assert_eq!(remarks(&rendered(&LINKS, rows.clone())), ["light", "sooner", "later", "heavy"]);
+    let xray: serde_json::Value = serde_json::from_str(&rendered(&XRAY, rows)).unwrap();
     let order: Vec<_> = xray.as_array().unwrap().iter().map(|one| one["remarks"].as_str().unwrap()).collect();
     assert_eq!(order, ["light", "sooner", "later", "chained", "heavy"]);
 }
@@ -78,18 +78,18 @@ fn wireguard_goes_by_id_alone() {
     let wireguard = || Some(("wireguard", r#"{"port": 1, "path": "key", "address": "10.0.0.1/24"}"#.to_owned()));
     let rows = vec![weighing(1, row(2, spec("second"), wireguard())), weighing(9, row(1, spec("first"), wireguard()))];
     let shuffled = SubscriptionSettings { shuffle_configs: true, ..SubscriptionSettings::initial() };
-    let text = rendered_with(Format::WireGuard, &user(), rows.clone(), &shuffled);
+    let text = rendered_with(&WIREGUARD, &user(), rows.clone(), &shuffled);
     assert!(text.find("first") < text.find("second"));
     let short = User { key: "abc".to_owned(), ..user() };
-    assert_eq!(rendered_with(Format::WireGuard, &short, rows, &shuffled), "[]", "no key to give");
+    assert_eq!(rendered_with(&WIREGUARD, &short, rows, &shuffled), "[]", "no key to give");
 }
 
 #[test]
 fn shuffling_loses_nothing() {
     let rows: Vec<HostRow> = (0..20).map(|id| row(id, spec(&format!("{id:02}")), trojan())).collect();
-    let in_order = remarks(&rendered(Format::Links, rows.clone()));
+    let in_order = remarks(&rendered(&LINKS, rows.clone()));
     let shuffled = SubscriptionSettings { shuffle_configs: true, ..SubscriptionSettings::initial() };
-    let mut shuffled = remarks(&rendered_with(Format::Links, &user(), rows, &shuffled));
+    let mut shuffled = remarks(&rendered_with(&LINKS, &user(), rows, &shuffled));
     assert_ne!(shuffled, in_order);
     shuffled.sort();
     assert_eq!(shuffled, in_order);
@@ -105,7 +105,7 @@ fn one_name_is_picked_and_stars_get_the_same_digits_everywhere() {
     };
     let mut rows: Vec<HostRow> = (0..40).map(|id| row(id, starred("", "a.example, b.example,,"), trojan())).collect();
     rows.push(row(40, starred("star", "*.*.example"), trojan()));
-    let links: Vec<_> = rendered(Format::Links, rows).lines().map(parse::link).collect();
+    let links: Vec<_> = rendered(&LINKS, rows).lines().map(parse::link).collect();
     let picked: BTreeSet<_> = links[..40].iter().map(|link| link["parts"]["sni"].as_str().unwrap()).collect();
     assert_eq!(picked, BTreeSet::from(["a.example", "b.example"]));
     let hosts: BTreeSet<_> = links.iter().map(|link| link["parts"]["host"].as_str().unwrap()).collect();
@@ -127,7 +127,7 @@ fn hosts_say_more_than_their_inbounds() {
         ..spec("own")
     };
     let bound = || Some(("vless", inbound.to_owned()));
-    let text = rendered(Format::Links, vec![row(1, own, bound()), row(2, spec("inbound's"), bound())]);
+    let text = rendered(&LINKS, vec![row(1, own, bound()), row(2, spec("inbound's"), bound())]);
     let user = "vless://92ac8641-a192-b9f3-b912-a2a7b516ac83";
     let own = format!("{user}@[2001:db8::1]:2?security=none&type=ws&path=%2Fann&host=in.example#own");
     // What a node calls its path is no template.

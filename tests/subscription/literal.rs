@@ -76,17 +76,17 @@ pub fn row(id: i64, spec: HostSpec, inbound: Option<(&str, String)>) -> HostRow 
 }
 
 /// A user's subscription with these settings.
-pub fn rendered_with(format: Format, user: &User, rows: Vec<HostRow>, settings: &SubscriptionSettings) -> String {
+pub fn rendered_with(format: &Format, user: &User, rows: Vec<HostRow>, settings: &SubscriptionSettings) -> String {
     rendered_by(format, user, rows, settings, "").body
 }
 
 /// Ann's subscription for a program that calls itself so.
-pub fn rendered_for(format: Format, rows: Vec<HostRow>, user_agent: &str) -> Rendered {
+pub fn rendered_for(format: &Format, rows: Vec<HostRow>, user_agent: &str) -> Rendered {
     rendered_by(format, &user(), rows, &SubscriptionSettings::initial(), user_agent)
 }
 
 fn rendered_by(
-    format: Format,
+    format: &Format,
     user: &User,
     rows: Vec<HostRow>,
     settings: &SubscriptionSettings,
@@ -105,6 +105,6 @@ fn rendered_by(
 }
 
 /// Ann's subscription.
-pub fn rendered(format: Format, rows: Vec<HostRow>) -> String {
+pub fn rendered(format: &Format, rows: Vec<HostRow>) -> String {
     rendered_with(format, &user(), rows, &SubscriptionSettings::initial())
 }

@@ -8,8 +8,8 @@ use sarban::domain::host::{
     Alpn, Fingerprint, HostSpec, MuxCoolSettings, MuxSettings, SingBoxMuxSettings, SplitHttpSettings, XMuxSettings,
 };
 use sarban::domain::ids::HostId;
-use sarban::subscription::Format;
 use sarban::subscription::catalogue::HostRow;
+use sarban::subscription::formats::{SING_BOX, XRAY};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -184,7 +184,7 @@ fn without_what_was_dropped(outbounds: Vec<Value>) -> Vec<Value> {
 
 /// All outbounds of all configurations, under names of their own.
 fn outbounds(rows: Vec<HostRow>) -> Vec<Value> {
-    let configurations: Vec<Value> = serde_json::from_str(&rendered(Format::Xray, rows)).unwrap();
+    let configurations: Vec<Value> = serde_json::from_str(&rendered(&XRAY, rows)).unwrap();
     let named = |(at, mut configuration): (usize, Value)| {
         let mut outbounds: Vec<Value> = serde_json::from_value(configuration["outbounds"].take()).unwrap();
         for outbound in &mut outbounds {
@@ -210,7 +210,7 @@ fn xray_starts_every_outbound() {
 #[test]
 fn xray_starts_whole_configurations() {
     let xray = Xray::new();
-    let configurations: Vec<Value> = serde_json::from_str(&rendered(Format::Xray, xray_specialities())).unwrap();
+    let configurations: Vec<Value> = serde_json::from_str(&rendered(&XRAY, xray_specialities())).unwrap();
     assert_eq!(configurations.len(), 4);
     for configuration in configurations {
         assert!(xray.starts(&configuration), "{configuration:#}");
@@ -279,7 +279,7 @@ fn sing_box_checks_every_configuration() {
             ("1.12.10", "SFA/1.12.10 (570; sing-box 1.12.10)"),
             ("1.14.4", "SFA/1.14.4 (600; sing-box 1.14.4)"),
         ] {
-            let document = serde_json::from_str(&rendered_for(Format::SingBox, rows.clone(), user_agent).body).unwrap();
+            let document = serde_json::from_str(&rendered_for(&SING_BOX, rows.clone(), user_agent).body).unwrap();
             let document = checkable(document);
             if let Err(why) = sing_box(version, &document) {
                 panic!("{user_agent}: {why}\n{document:#}");
@@ -322,14 +322,14 @@ fn one_wrong_host_does_not_cost_the_others() {
     let count = wrong.len();
     let mut rows = vec![row(100, spec("right"), inbound("trojan", tls()))];
     rows.extend(wrong.into_iter().enumerate().map(|(at, (spec, inbound))| row(at as i64, spec, inbound)));
-    let right = rendered_for(Format::SingBox, rows.clone(), "SFA/1.12.0 (570; sing-box 1.12.0)");
+    let right = rendered_for(&SING_BOX, rows.clone(), "SFA/1.12.0 (570; sing-box 1.12.0)");
     let left_out: Vec<i64> = right.left_out.iter().map(|left| left.host.0).collect();
     assert_eq!(left_out, (0..count as i64).collect::<Vec<_>>(), "{:#?}", right.left_out);
     let document: Value = serde_json::from_str(&right.body).unwrap();
     assert_eq!(document["outbounds"].as_array().unwrap().len(), 3 + 1);
     // Each is left out with reason. (The last two need what the package's sing-box was built without.)
     for wrong in rows[1..].iter().rev().skip(2) {
-        let all = rendered_for(Format::SingBox, vec![wrong.clone()], "").body;
+        let all = rendered_for(&SING_BOX, vec![wrong.clone()], "").body;
         let all: Value = serde_json::from_str(&all).unwrap();
         let entry = json!({"outbounds": [all["outbounds"][5]]});
         assert!(sing_box("1.12.10", &entry).is_err(), "{entry:#}");

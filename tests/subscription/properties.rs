@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sarban::domain::host::HostSpec;
-use sarban::subscription::Format;
+use sarban::subscription::formats::{CLASH, CLASH_META, LINKS, SING_BOX, WIREGUARD, XRAY};
 use serde_json::{Value, json};
 
 use crate::literal::{rendered, row, spec};
@@ -68,7 +68,7 @@ proptest! {
             port: Some(port.into()),
             ..spec(&template(&remark))
         };
-        let text = rendered(Format::Links, vec![row(1, host, None)]);
+        let text = rendered(&LINKS, vec![row(1, host, None)]);
         prop_assert_eq!(text.lines().count(), 1);
         let link = parse::link(&text);
         let port = port.to_string();
@@ -99,7 +99,7 @@ proptest! {
             port: Some(port.into()),
             ..spec(&template(&remark))
         };
-        let text = rendered(Format::Links, vec![row(1, host, None)]);
+        let text = rendered(&LINKS, vec![row(1, host, None)]);
         prop_assert_eq!(text.lines().count(), 1);
         let link = parse::link(&text);
         prop_assert_eq!(json!([link["remark"], link["host"], link["port"]]), json!([remark, "a.example", port.to_string()]));
@@ -121,16 +121,16 @@ proptest! {
     ) {
         let host = HostSpec { address, path: Some(path), sni: Some(sni), port: Some(port), ..spec(&template(&remark)) };
         let rows = vec![row(1, host, Some((protocol, config)))];
-        let xray: Value = serde_json::from_str(&rendered(Format::Xray, rows.clone())).unwrap();
+        let xray: Value = serde_json::from_str(&rendered(&XRAY, rows.clone())).unwrap();
         if let Some(first) = xray.get(0) {
             prop_assert_eq!(&first["remarks"], &remark);
             prop_assert_eq!(&first["outbounds"][0]["tag"], &remark);
         }
-        let sing_box: Value = serde_json::from_str(&rendered(Format::SingBox, rows.clone())).unwrap();
+        let sing_box: Value = serde_json::from_str(&rendered(&SING_BOX, rows.clone())).unwrap();
         if let Some(entry) = sing_box["outbounds"].get(5) {
             prop_assert_eq!(&entry["tag"], &remark);
         }
-        let clash = rendered(Format::ClashMeta, rows.clone());
+        let clash = rendered(&CLASH_META, rows.clone());
         let printable = |letter| !matches!(letter, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
         prop_assert!(clash.chars().all(|letter| letter == '\n' || letter >= ' ' && printable(letter)));
         let clash = yaml::read(&clash);
@@ -138,7 +138,7 @@ proptest! {
             prop_assert_eq!(&proxy["name"], &remark);
             prop_assert_eq!(&clash["proxy-groups"][0]["proxies"][0], &remark);
         }
-        let wireguard: Value = serde_json::from_str(&rendered(Format::WireGuard, rows)).unwrap();
+        let wireguard: Value = serde_json::from_str(&rendered(&WIREGUARD, rows)).unwrap();
         if let Some(first) = wireguard.get(0) {
             prop_assert_eq!(&first["remark"], &remark);
             let known = ["[", "PrivateKey = ", "PublicKey = ", "Endpoint = ", "AllowedIPs = ", "PersistentKeepalive = "];
@@ -154,13 +154,13 @@ fn a_thousand_hosts_of_one_name_have_names_of_their_own() {
     let inbound = || Some(("trojan", r#"{"port": 1, "network": "tcp", "tls": "tls"}"#.to_owned()));
     let rows: Vec<_> = (0..1_000).map(|id| row(id, spec("🚀 \"one\"\n"), inbound())).collect();
     let distinct = |names: Vec<&str>| names.iter().collect::<std::collections::HashSet<_>>().len();
-    let sing_box: Value = serde_json::from_str(&rendered(Format::SingBox, rows.clone())).unwrap();
+    let sing_box: Value = serde_json::from_str(&rendered(&SING_BOX, rows.clone())).unwrap();
     let tags = sing_box["outbounds"].as_array().unwrap().iter().map(|one| one["tag"].as_str().unwrap());
     assert_eq!(distinct(tags.collect()), 5 + 1_000);
-    let clash = yaml::read(&rendered(Format::Clash, rows.clone()));
+    let clash = yaml::read(&rendered(&CLASH, rows.clone()));
     let names = clash["proxies"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap());
     assert_eq!(distinct(names.collect()), 1_000);
-    assert_eq!(rendered(Format::Links, rows.clone()).lines().count(), 1_000);
-    let xray: Value = serde_json::from_str(&rendered(Format::Xray, rows)).unwrap();
+    assert_eq!(rendered(&LINKS, rows.clone()).lines().count(), 1_000);
+    let xray: Value = serde_json::from_str(&rendered(&XRAY, rows)).unwrap();
     assert_eq!(xray.as_array().unwrap().len(), 1_000);
 }

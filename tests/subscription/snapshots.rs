@@ -8,8 +8,8 @@ use sarban::domain::ids::HostId;
 use sarban::domain::moment::{Moment, SECOND};
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::domain::user::{Expiry, User};
-use sarban::subscription::Format;
 use sarban::subscription::catalogue::HostRow;
+use sarban::subscription::formats::{CLASH, CLASH_META, LINKS, SING_BOX, WIREGUARD, XRAY};
 use serde_json::{Value, json};
 
 use crate::literal::{rendered, rendered_with, row, spec, user};
@@ -67,7 +67,7 @@ fn full(remark: &str) -> HostSpec {
 #[test]
 fn links() {
     for protocol in PROTOCOLS {
-        let text = rendered(Format::Links, everything(protocol));
+        let text = rendered(&LINKS, everything(protocol));
         if protocol == "vmess" {
             // Base64 is nothing to read.
             let links: Vec<Value> = text.lines().map(parse::link).collect();
@@ -95,7 +95,7 @@ fn xray_outbounds(text: &str) -> Vec<Value> {
 #[test]
 fn xray() {
     for protocol in PROTOCOLS {
-        let text = rendered(Format::Xray, everything(protocol));
+        let text = rendered(&XRAY, everything(protocol));
         insta::assert_json_snapshot!(format!("xray_{protocol}"), xray_outbounds(&text));
     }
 }
@@ -103,7 +103,7 @@ fn xray() {
 #[test]
 fn sing_box() {
     for protocol in PROTOCOLS {
-        let text = rendered(Format::SingBox, everything(protocol));
+        let text = rendered(&SING_BOX, everything(protocol));
         let mut configuration: Value = serde_json::from_str(&text).unwrap();
         let outbounds = configuration["outbounds"].as_array_mut().unwrap().split_off(5);
         insta::assert_json_snapshot!(format!("sing_box_{protocol}"), outbounds);
@@ -112,7 +112,7 @@ fn sing_box() {
 
 #[test]
 fn clash() {
-    for (name, format) in [("clash", Format::Clash), ("clash_meta", Format::ClashMeta)] {
+    for (name, format) in [("clash", &CLASH), ("clash_meta", &CLASH_META)] {
         for protocol in ["vmess", "vless", "trojan", "shadowsocks", "tuic"] {
             insta::assert_snapshot!(format!("{name}_{protocol}"), rendered(format, everything(protocol)));
         }
@@ -121,8 +121,8 @@ fn clash() {
 
 #[test]
 fn wireguard() {
-    insta::assert_snapshot!(rendered(Format::WireGuard, everything("wireguard")));
-    assert_eq!(rendered(Format::WireGuard, everything("vless")), "[]");
+    insta::assert_snapshot!(rendered(&WIREGUARD, everything("wireguard")));
+    assert_eq!(rendered(&WIREGUARD, everything("vless")), "[]");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn sing_box_groups_and_chains() {
     let mut chained = row(2, spec("same"), ss());
     chained.host.chain_ids = vec![HostId(3), HostId(1)];
     let hidden = HostRow { service_ids: Vec::new(), ..row(3, spec("proxy"), ss()) };
-    let text = rendered(Format::SingBox, vec![row(1, spec("same"), ss()), chained, hidden]);
+    let text = rendered(&SING_BOX, vec![row(1, spec("same"), ss()), chained, hidden]);
     let configuration: Value = serde_json::from_str(&text).unwrap();
     insta::assert_json_snapshot!(configuration["outbounds"]);
 }
@@ -169,8 +169,8 @@ pub fn xray_specialities() -> Vec<HostRow> {
 #[test]
 fn xray_helpers_and_chains() {
     let rows = xray_specialities();
-    insta::assert_json_snapshot!(xray_outbounds(&rendered(Format::Xray, rows.clone())));
-    assert_eq!(rendered(Format::Links, rows).lines().count(), 3, "links have no chains");
+    insta::assert_json_snapshot!(xray_outbounds(&rendered(&XRAY, rows.clone())));
+    assert_eq!(rendered(&LINKS, rows).lines().count(), 3, "links have no chains");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn users_who_are_not_active_get_one_entry_that_says_so() {
         expiry: Expiry::FixedDate(Moment::from_micros(1_000_000_000 * SECOND)),
         ..user()
     };
-    let links = rendered_with(Format::Links, &gone, rows(), &settings);
+    let links = rendered_with(&LINKS, &gone, rows(), &settings);
     assert_eq!(
         parse::link(&links),
         json!({"scheme": "vmess", "remark": "❌ ann 3.0 GB/3.0 GB 2001-09-09", "parts": {
@@ -195,7 +195,7 @@ fn users_who_are_not_active_get_one_entry_that_says_so() {
         }})
     );
     let broken = SubscriptionSettings { placeholder_remark: "{".to_owned(), ..settings.clone() };
-    assert_eq!(parse::link(&rendered_with(Format::Links, &gone, rows(), &broken))["remark"], "{");
+    assert_eq!(parse::link(&rendered_with(&LINKS, &gone, rows(), &broken))["remark"], "{");
     let real = SubscriptionSettings { placeholder_if_disabled: false, ..settings };
-    assert!(rendered_with(Format::Links, &gone, rows(), &real).lines().count() > 1);
+    assert!(rendered_with(&LINKS, &gone, rows(), &real).lines().count() > 1);
 }

@@ -58,7 +58,7 @@ async fn fetch(state: &State, client: Client, request: &HttpRequest, link: Link<
     match sources.rules.result(&agent) {
         Some(RuleResult::Template) => Ok(state.user_page(&user, &sources, &client)),
         Some(result) => {
-            let format = Format::from_rule(result).ok_or_else(not_found)?;
+            let format = Format::from_rule_result(result).ok_or_else(not_found)?;
             Ok(state.subscription(format, &user, &sources, &client, request))
         }
         None => Err(not_found()),
@@ -93,7 +93,8 @@ async fn fetch_as(
     link: LinkAs<'_>,
 ) -> Result<Response, ApiError> {
     let format = Format::from_client_type(link.client_type).ok_or_else(|| {
-        FieldErrors::one("client_type", "must be one of: links, v2ray, xray, sing-box, clash, clash-meta, wireguard")
+        let known: Vec<_> = Format::client_types().collect();
+        FieldErrors::one("client_type", format!("must be one of: {}", known.join(", ")))
     })?;
     let user = state.subscriber(link.username, link.key, &client).await?;
     let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;

@@ -10,7 +10,7 @@ use crate::domain::user::User;
 use crate::foundation::with_sources;
 use crate::subscription::headers::ascii;
 use crate::subscription::pages::{PageError, Support};
-use crate::subscription::{Format, render};
+use crate::subscription::{formats, render};
 
 impl State {
     /// Returns the web page of a subscription.
@@ -18,7 +18,7 @@ impl State {
         let now = self.panel.clock.now();
         // Inactive users get no links.
         let links = if user.is_active(now) {
-            render(Format::Links, &self.rendering(user, sources, ""), &mut self.rng.fork()).body
+            render(&formats::LINKS, &self.rendering(user, sources, ""), &mut self.rng.fork()).body
         } else {
             String::new()
         };

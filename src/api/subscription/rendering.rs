@@ -22,7 +22,7 @@ impl State {
     /// Returns a subscription, or 304 if the client has it already.
     pub(super) fn subscription(
         &self,
-        format: Format,
+        format: &Format,
         user: &User,
         sources: &Sources,
         client: &Client,
@@ -53,7 +53,12 @@ impl State {
         }
         let rendered = render(format, &request, &mut self.rng.fork());
         for LeftOut { host, reason } in rendered.left_out {
-            tracing::debug!(user = user.id.0, host = host.0, ?format, "host left out of a subscription: {reason}");
+            tracing::debug!(
+                user = user.id.0,
+                host = host.0,
+                format = format.client_type,
+                "host left out of a subscription: {reason}"
+            );
         }
         if let Some(error) = rendered.template_error {
             tracing::error!(
@@ -61,7 +66,7 @@ impl State {
                 "could not use the subscription template; used the built-in one"
             );
         }
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type));
         response.set_body(Body::from_string(rendered.body));
         response
     }

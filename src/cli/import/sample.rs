@@ -17,7 +17,7 @@ use crate::domain::user::{Expiry, ResetStrategy, User};
 use crate::store::import::tables::{HostRow, InboundRow};
 use crate::subscription::catalogue::{self, Catalogue};
 use crate::subscription::templates::Templates;
-use crate::subscription::{Format, Request, render};
+use crate::subscription::{Request, formats, render};
 
 /// Number of users in the sample.
 const USERS: i64 = 50;
@@ -142,7 +142,7 @@ impl LinkRenderer {
             derivation: KeyDerivation::default(),
             user_agent: "",
         };
-        render(Format::Links, &request, &mut StdRng::seed_from_u64(0)).body
+        render(&formats::LINKS, &request, &mut StdRng::seed_from_u64(0)).body
     }
 }
 

@@ -1,7 +1,5 @@
 //! Texts of hosts with names in braces, such as `{USERNAME}`: read once, filled in for each user.
 
-use std::fmt::Write as _;
-
 /// A host's remark, address or path, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostTemplate(Vec<Piece>);
@@ -212,26 +210,6 @@ fn number(text: &str) -> Option<(usize, &str)> {
     (value <= MAX_WIDTH).then_some((value, rest))
 }
 
-/// Bytes as people read them: `3.0 GB`, at most two decimals, base 1024.
-pub fn readable_bytes(bytes: i64) -> String {
-    const UNITS: [&str; 9] = ["B", "KB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
-    if bytes <= 0 {
-        return "0 B".to_owned();
-    }
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let mut text = format!("{value:.2}");
-    if text.ends_with('0') {
-        text.pop();
-    }
-    let _ = write!(text, " {}", UNITS[unit]);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,22 +273,5 @@ mod tests {
         assert_eq!(HostTemplate::lenient("{USERNAME}").literal(), None);
         assert_eq!(HostTemplate::lenient("").literal(), Some(""));
         assert_eq!(HostTemplate::verbatim("{USERNAME}").literal(), Some("{USERNAME}"));
-    }
-
-    #[test]
-    fn bytes_read_well() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (-5, "0 B"),
-            (1, "1.0 B"),
-            (1023, "1023.0 B"),
-            (1024, "1.0 KB"),
-            (1536, "1.5 KB"),
-            (3_221_225_472, "3.0 GB"),
-            (1_320_702_443, "1.23 GB"),
-            (i64::MAX, "8.0 EB"),
-        ] {
-            assert_eq!(readable_bytes(bytes), text);
-        }
     }
 }

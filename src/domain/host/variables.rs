@@ -5,11 +5,10 @@ use std::cell::OnceCell;
 
 use jiff::civil::Date;
 
+use crate::domain::bytes::template_bytes;
 use crate::domain::jalali;
 use crate::domain::moment::{DAY, Moment, SECOND};
 use crate::domain::user::{Expiry, User};
-
-use super::template::readable_bytes;
 
 const ENDLESS: &str = "∞";
 
@@ -61,9 +60,9 @@ impl<'a> HostVariables<'a> {
         Some(match name {
             "SERVER_IP" => self.server_ip,
             "USERNAME" => user.username.as_deref().unwrap_or_default(),
-            "DATA_USAGE" => self.data_usage.get_or_init(|| readable_bytes(user.used_traffic)),
-            "DATA_LIMIT" => self.data_limit.get_or_init(|| user.data_limit.map_or_else(endless, readable_bytes)),
-            "DATA_LEFT" => self.data_left.get_or_init(|| user.data_left().map_or_else(endless, readable_bytes)),
+            "DATA_USAGE" => self.data_usage.get_or_init(|| template_bytes(user.used_traffic)),
+            "DATA_LIMIT" => self.data_limit.get_or_init(|| user.data_limit.map_or_else(endless, template_bytes)),
+            "DATA_LEFT" => self.data_left.get_or_init(|| user.data_left().map_or_else(endless, template_bytes)),
             "DAYS_LEFT" => self.days_left.get_or_init(|| self.days_left()),
             "EXPIRE_DATE" => self.expire_date.get_or_init(|| self.expire_date(iso)),
             "JALALI_EXPIRE_DATE" => self.jalali_expire_date.get_or_init(|| self.expire_date(jalali::iso)),

@@ -6,13 +6,13 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use serde_json::{Map, Value as Json};
 
-use crate::domain::host::template::readable_bytes;
+use crate::domain::bytes::template_bytes;
 use crate::domain::moment::Moment;
 use crate::subscription::yaml;
 
 /// Adds them all.
 pub fn add_all(environment: &mut Environment<'static>) {
-    environment.add_filter("bytesformat", |bytes: Value| bytes.as_i64().map(readable_bytes));
+    environment.add_filter("bytesformat", |bytes: Value| bytes.as_i64().map(template_bytes));
     environment.add_filter("datetime", |moment: Value| datetime(&moment));
     environment.add_filter("yaml", |value: Value| to_yaml(&value));
     environment

@@ -99,7 +99,7 @@ impl Pages {
         self.names.user.as_deref().map_or(Ok(()), user_page)?;
         self.names.home.as_deref().map_or(Ok(()), |name| self.render(name, context! {}).map(drop))?;
         let conf = serde_json::json!({"proxies": [{"name": "a"}], "proxy-groups": [{"name": "b", "proxies": ["a"]}]});
-        self.names.clash.as_deref().map_or(Ok(()), |name| self.clash_document(name, &conf, &["a"]).map(drop))
+        self.names.clash.as_deref().map_or(Ok(()), |name| self.clash(name, &conf, &["a"]).map(drop))
     }
 
     /// A user's page, with its share links. The error is that of the operator's template, in whose place the built-in
@@ -113,15 +113,15 @@ impl Pages {
         self.or_built_in(self.names.home.as_deref(), HOME_PAGE, |name| self.render(name, context! {}))
     }
 
-    /// The operator's Clash configuration around these proxies, if there is a template for it. `conf` is the
-    /// configuration that would be there without it.
-    pub(super) fn clash(&self, conf: &impl Serialize, names: &[&str]) -> Option<Result<String, PageError>> {
-        self.names.clash.as_deref().map(|name| self.clash_document(name, conf, names))
+    /// The name of the operator's template for Clash configurations, if there is one.
+    pub(super) fn clash_page(&self) -> Option<&str> {
+        self.names.clash.as_deref()
     }
 
-    /// Whether Clash configurations need the proxies as data.
-    pub(super) const fn have_clash(&self) -> bool {
-        self.names.clash.is_some()
+    /// Renders the operator's template for Clash configurations. `conf` is the configuration that is rendered without
+    /// a template; `names` are those of its proxies.
+    pub(super) fn clash(&self, page: &str, conf: &impl Serialize, names: &[&str]) -> Result<String, PageError> {
+        self.render(page, context! { conf => Serde(conf), proxy_remarks => Serde(names) })
     }
 
     fn user_page(
@@ -143,10 +143,6 @@ impl Pages {
                 days_left => days_left,
             },
         )
-    }
-
-    fn clash_document(&self, name: &str, conf: &impl Serialize, names: &[&str]) -> Result<String, PageError> {
-        self.render(name, context! { conf => Serde(conf), proxy_remarks => Serde(names) })
     }
 
     fn or_built_in(

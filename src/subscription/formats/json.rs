@@ -1,13 +1,14 @@
-//! Writing values into a text of JSON that is under construction.
+//! Appends JSON values to a JSON text under construction.
 
 use serde::Serialize;
 
-/// Appends a value. Values made of texts and numbers always make JSON; should one not, the text stays whole.
+/// Appends a value. Structs of texts and numbers always serialize; a value that does not becomes `null`, so that the
+/// text stays valid.
 pub fn push(value: &impl Serialize, text: &mut String) {
     text.push_str(serde_json::to_string(value).as_deref().unwrap_or("null"));
 }
 
-/// Appends a value to a list, after a comma unless it is the first.
+/// Appends an item to the array that the text ends in.
 pub fn push_item(value: &impl Serialize, text: &mut String) {
     if !text.ends_with('[') {
         text.push(',');

@@ -1,20 +1,20 @@
-//! Which program gets what: the rules' patterns, compiled once.
+//! Client rules: which User-Agent gets which format.
 
 use fancy_regex::{Regex, RegexBuilder};
 
 use crate::domain::subscription_settings::{RuleResult, SubscriptionRule};
 
-/// Rules made ready for matching.
+/// Rules with compiled patterns.
 #[derive(Clone, Debug)]
 pub struct ClientRules(Vec<(Regex, RuleResult)>);
 
-/// A pattern that is no regular expression.
+/// A pattern is not a regular expression.
 #[derive(Debug, thiserror::Error)]
 #[error("the pattern is not a valid regular expression")]
 pub struct PatternError(#[source] Box<fancy_regex::Error>);
 
 impl ClientRules {
-    /// Compiles the rules; a pattern that does not compile matches nothing (it was stored before it was checked).
+    /// Compiles the rules. A pattern that does not compile matches nothing: older versions stored patterns unchecked.
     pub fn new(rules: &[SubscriptionRule]) -> Self {
         Self(rules.iter().filter_map(|rule| Some((compile(&rule.pattern).ok()?, rule.result))).collect())
     }
@@ -26,16 +26,16 @@ impl ClientRules {
     }
 }
 
-/// Whether a pattern may be stored.
+/// Refuses a pattern that does not compile.
 pub fn check_pattern(pattern: &str) -> Result<(), PatternError> {
     compile(pattern).map(drop)
 }
 
-/// Steps back that a match may take: milliseconds at most. Patterns for names of programs need a handful.
+/// Backtracking steps of one match, which take milliseconds at most. Patterns for client names need a few.
 const BACKTRACK_LIMIT: usize = 20_000;
-/// Bytes of a compiled pattern.
+/// Bytes of a compiled pattern, at most.
 const SIZE_LIMIT: usize = 1 << 20;
-/// Of longer names only the beginning is matched.
+/// Bytes of a User-Agent that are matched; the rest is ignored.
 const MAX_USER_AGENT: usize = 1_024;
 
 fn compile(pattern: &str) -> Result<Regex, PatternError> {
@@ -44,7 +44,8 @@ fn compile(pattern: &str) -> Result<Regex, PatternError> {
     builder.build().map_err(|error| PatternError(Box::new(error)))
 }
 
-/// The leftmost match is the one from the start, if there is one. A pattern that backtracks for ever matches nothing.
+/// `find` returns the leftmost match, which begins at the start if any match does. A pattern that exceeds the
+/// backtracking limit matches nothing.
 fn matches_start(pattern: &Regex, text: &str) -> bool {
     matches!(pattern.find(text), Ok(Some(found)) if found.start() == 0)
 }
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rules_know_their_programs() {
+    fn initial_rules_select_the_format_of_each_client() {
         let rules = ClientRules::new(&SubscriptionSettings::initial().rules);
         for (user_agent, result) in [
             ("clash-verge/v1.5.1", RuleResult::ClashMeta),
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_match_from_the_start_only() {
+    fn pattern_matches_only_from_the_start() {
         assert!(rules(&["b"]).result("ab").is_none());
         assert!(rules(&["(?i)AB|x"]).result("abc").is_some());
         assert!(rules(&["a(?!b)"]).result("ac").is_some());
@@ -94,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn bad_patterns_are_refused_and_match_nothing() {
+    fn invalid_pattern_is_refused_and_matches_nothing() {
         assert!(check_pattern("(").is_err() && check_pattern("^a$").is_ok());
         assert!(rules(&["("]).result("(").is_none());
     }
 
     #[test]
-    fn patterns_that_could_take_for_ever_match_nothing_and_soon() {
-        let catastrophes = [
+    fn pattern_that_backtracks_too_long_matches_nothing() {
+        let exponential = [
             r"(a+)+$(?!x)",
             r"(?=(a+)+b)(a|aa)+c",
             r"(a*)*\1c",
@@ -109,12 +110,11 @@ mod tests {
             "(a|b|ab)*(?=c)",
             "(.*)(.*)(.*)(.*)(.*)(?=never)",
         ];
-        // Debug builds are slow; a catastrophe takes longer than the universe is old.
         let long = format!("{}!", "a".repeat(1_000_000));
-        for pattern in catastrophes {
+        for pattern in exponential {
             let rules = rules(&[pattern, "a+"]);
             for user_agent in [&long[..], &long[long.len() - 40..]] {
-                assert!(rules.result(user_agent).is_some(), "the next rule is asked: {pattern}");
+                assert!(rules.result(user_agent).is_some(), "the next rule matches: {pattern}");
             }
         }
         assert!(check_pattern(&"a{1000}".repeat(1_000)).is_err(), "too large");

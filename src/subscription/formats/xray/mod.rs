@@ -1,35 +1,47 @@
-//! Xray's format: a JSON list with one whole configuration for each entry.
+//! Xray: a JSON array with a complete configuration for each entry.
 
 mod outbound;
 mod stream;
+pub mod template;
 
-use crate::domain::inbound::{Network, Protocol, Security};
-
-use super::entry::{Entry, Reason};
 use super::json;
-use super::templates::XrayTemplate;
-use super::unique::Names;
-use outbound::{Helper, Outbound};
+use super::unique_names::UniqueNames;
+use crate::domain::inbound::{Network, Protocol, Security};
+use crate::domain::subscription_settings::RuleResult;
+use crate::subscription::entry::Entry;
+use crate::subscription::format::{Format, Order, Reason};
 
-/// Whether Xray can do it.
-pub fn carries(protocol: Protocol, network: Network) -> bool {
-    let speaks = matches!(
+use outbound::{Helper, Outbound};
+use template::XrayTemplate;
+
+/// Xray's configurations.
+pub static XRAY: Format = Format {
+    client_type: "xray",
+    rule_result: Some(RuleResult::Xray),
+    content_type: "application/json",
+    order: Order::Weight,
+    has_chains: true,
+    supports,
+    refusal: |entry, _| refusal(entry),
+    render: |entries, request| render(entries, &request.templates.xray).into(),
+};
+
+fn supports(protocol: Protocol, network: Network) -> bool {
+    let has_protocol = matches!(
         protocol,
         Protocol::Vmess | Protocol::Vless | Protocol::Trojan | Protocol::Shadowsocks | Protocol::Wireguard
     );
-    speaks && network != Network::H2
+    has_protocol && network != Network::H2
 }
 
-/// Why Xray would refuse the entry's configuration.
-pub fn refusal(entry: &Entry<'_>) -> Option<Reason> {
+fn refusal(entry: &Entry<'_>) -> Option<Reason> {
     let layered = !matches!(entry.protocol, Protocol::Shadowsocks | Protocol::Wireguard);
-    let over = matches!(entry.network, Network::Tcp | Network::Grpc | Network::SplitHttp | Network::Unset);
-    (layered && entry.security == Security::Reality && !over)
-        .then_some("Xray has REALITY only over TCP, gRPC and XHTTP")
+    let has_reality = matches!(entry.network, Network::Tcp | Network::Grpc | Network::SplitHttp | Network::Unset);
+    (layered && entry.security == Security::Reality && !has_reality)
+        .then_some("Xray supports REALITY only over TCP, gRPC and XHTTP")
 }
 
-/// The list.
-pub fn render(entries: &[Entry<'_>], template: &XrayTemplate) -> String {
+fn render(entries: &[Entry<'_>], template: &XrayTemplate) -> String {
     let mut text = String::with_capacity(2 + entries.len() * (template.members.len() + 1_024));
     text.push('[');
     for entry in entries {
@@ -59,21 +71,21 @@ fn configuration(entry: &Entry<'_>, template: &XrayTemplate, text: &mut String) 
     text.push_str("]}");
 }
 
-/// The entry and what it dials through: its hops, or else a helper.
+/// Appends the entry and the outbounds that it dials through: its hops, or a helper.
 fn outbounds(entry: &Entry<'_>, template: &XrayTemplate, text: &mut String) {
     if entry.hops.is_empty() {
-        let helper = Helper::of(entry.spec);
+        let helper = Helper::new(entry.spec);
         json::push_item(&Outbound::new(entry, &entry.remark, helper.as_ref().map(Helper::tag)), text);
         if let Some(helper) = helper {
             json::push_item(&helper.outbound(), text);
         }
         return;
     }
-    // Tags are what dialling refers to, and people may give two hosts one name.
-    let mut names = Names::taken(template.tags.iter().map(String::as_str).chain([entry.remark.as_ref()]));
+    // Outbounds refer to each other by tag, and two hosts may have the same name.
+    let mut names = UniqueNames::new(template.tags.iter().map(String::as_str).chain([entry.remark.as_ref()]));
     let tags: Vec<String> = entry.hops.iter().map(|hop| names.unique(&hop.remark)).collect();
     json::push_item(&Outbound::new(entry, &entry.remark, tags.first().map(String::as_str)), text);
-    for (at, hop) in entry.hops.iter().enumerate() {
-        json::push_item(&Outbound::new(hop, &tags[at], tags.get(at + 1).map(String::as_str)), text);
+    for (index, hop) in entry.hops.iter().enumerate() {
+        json::push_item(&Outbound::new(hop, &tags[index], tags.get(index + 1).map(String::as_str)), text);
     }
 }

@@ -1,11 +1,10 @@
-//! Xray's outbounds: who is spoken to, in which protocol; and the helpers that split packets or make noise.
+//! Outbounds of Xray: the server with its protocol, and the helpers that split packets or send noise.
 
 use serde::Serialize;
 
 use crate::domain::host::{FragmentSettings, HostSpec, Noise};
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::subscription::entry::Entry;
-use crate::subscription::links::bracketed;
 
 use super::stream::Stream;
 
@@ -104,7 +103,7 @@ struct Mux<'a> {
     xudp_proxy_443: Option<&'a str>,
 }
 
-/// An outbound that the entry dials through, so that its packets leave changed.
+/// An outbound that the entry dials through and that changes its packets.
 pub enum Helper<'a> {
     /// Splits packets.
     Fragment(&'a FragmentSettings),
@@ -113,20 +112,20 @@ pub enum Helper<'a> {
 }
 
 impl<'a> Outbound<'a> {
-    /// An entry; `through` is the tag that it dials through.
+    /// The outbound of an entry that dials through the outbound with the tag `through`.
     pub fn new(entry: &'a Entry<'_>, tag: &'a str, through: Option<&'a str>) -> Self {
         Self {
             tag,
             protocol: entry.protocol.word(),
-            settings: Settings::of(entry),
-            stream_settings: Stream::of(entry, through),
+            settings: Settings::new(entry),
+            stream_settings: Stream::new(entry, through),
             mux: mux(entry.spec),
         }
     }
 }
 
 impl<'a> Settings<'a> {
-    fn of(entry: &'a Entry<'_>) -> Self {
+    fn new(entry: &'a Entry<'_>) -> Self {
         let server =
             Server { address: &entry.address, port: entry.port, password: entry.password, method: None, uot: None };
         let vnext = |user| Self::Vnext([Vnext { address: &entry.address, port: entry.port, users: [user] }]);
@@ -139,27 +138,27 @@ impl<'a> Settings<'a> {
                 secret_key: entry.wireguard_key,
                 address: entry.client_address.as_deref().into_iter().collect(),
                 peers: [Peer {
-                    endpoint: format!("{}:{}", bracketed(&entry.address), entry.port),
+                    endpoint: format!("{}:{}", entry.bracketed_address(), entry.port),
                     public_key: entry.path.as_deref(),
                     allowed_ips: entry.allowed_ips(),
                     keep_alive: 25,
                 }],
                 mtu: entry.spec.mtu,
             }),
-            // The other protocols are left out before they come here.
+            // `supports` excludes the other protocols.
             Protocol::Trojan | Protocol::Hysteria2 | Protocol::Tuic | Protocol::Shadowtls => Self::Servers([server]),
         }
     }
 }
 
 impl<'a> Helper<'a> {
-    /// The one that a host asks for.
-    pub fn of(spec: &'a HostSpec) -> Option<Self> {
+    /// The helper that a host asks for.
+    pub fn new(spec: &'a HostSpec) -> Option<Self> {
         let fragment = spec.fragment.as_ref().map(Self::Fragment);
         fragment.or_else(|| spec.noise.as_deref().filter(|noise| !noise.is_empty()).map(Self::Noise))
     }
 
-    /// Its tag.
+    /// The tag of its outbound.
     pub const fn tag(&self) -> &'static str {
         match self {
             Self::Fragment(_) => "fragment_out",
@@ -167,7 +166,7 @@ impl<'a> Helper<'a> {
         }
     }
 
-    /// The outbound.
+    /// Its outbound.
     pub fn outbound(&self) -> Outbound<'a> {
         let settings = match *self {
             Self::Fragment(fragment) => Freedom { fragment: Some(fragment), noises: None },
@@ -183,7 +182,7 @@ impl<'a> Helper<'a> {
     }
 }
 
-/// Flows need TLS below them.
+/// The flow, which needs TLS below it.
 fn flow<'a>(entry: &Entry<'a>) -> Option<&'a str> {
     entry.flow.filter(|_| entry.security != Security::None && entry.network != Network::Unset)
 }

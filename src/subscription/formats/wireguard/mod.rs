@@ -1,23 +1,32 @@
-//! WireGuard's own format: a JSON list of names with the text of a configuration file each.
+//! WireGuard configuration files: a JSON array of objects with the entry's name and the text of its file.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::domain::inbound::{Network, Protocol};
-
-use super::catalogue::said;
-use super::entry::Entry;
 use super::json;
-use super::links::bracketed;
+use crate::domain::inbound::{Network, Protocol};
+use crate::subscription::catalogue::non_empty;
+use crate::subscription::entry::Entry;
+use crate::subscription::format::{Format, Order, never_refused};
 
-/// Only WireGuard itself.
-pub fn carries(protocol: Protocol, network: Network) -> bool {
+/// WireGuard's own format.
+pub static WIREGUARD: Format = Format {
+    client_type: "wireguard",
+    rule_result: None,
+    content_type: "application/json",
+    order: Order::HostId,
+    has_chains: false,
+    supports,
+    refusal: never_refused,
+    render: |entries, _| render(entries).into(),
+};
+
+fn supports(protocol: Protocol, network: Network) -> bool {
     protocol == Protocol::Wireguard && network == Network::Unset
 }
 
-/// The list.
-pub fn render(entries: &[Entry<'_>]) -> String {
+fn render(entries: &[Entry<'_>]) -> String {
     let mut text = String::from("[");
     for entry in entries {
         json::push_item(&Named { remark: &entry.remark, config: config(entry) }, &mut text);
@@ -34,12 +43,12 @@ struct Named<'a> {
 
 fn config(entry: &Entry<'_>) -> String {
     let mtu = entry.spec.mtu.map(|mtu| mtu.to_string());
-    let endpoint = format!("{}:{}", bracketed(&entry.address), entry.port);
+    let endpoint = format!("{}:{}", entry.bracketed_address(), entry.port);
     let mut text = String::from("[Interface]\n");
     push(&mut text, "Address", entry.client_address.as_deref());
     push(&mut text, "PrivateKey", Some(entry.wireguard_key));
     push(&mut text, "MTU", mtu.as_deref());
-    push(&mut text, "DNS", said(entry.spec.dns_servers.as_deref()));
+    push(&mut text, "DNS", non_empty(entry.spec.dns_servers.as_deref()));
     text.push_str("\n[Peer]\n");
     push(&mut text, "PublicKey", entry.path.as_deref());
     push(&mut text, "Endpoint", Some(&endpoint));
@@ -50,7 +59,7 @@ fn config(entry: &Entry<'_>) -> String {
 
 fn push(text: &mut String, name: &str, value: Option<&str>) {
     let Some(value) = value else { return };
-    // A line break in a value would begin a setting of its own.
+    // A line break in a value would start another setting.
     let value: String = value.chars().filter(|letter| !letter.is_control()).collect();
     let _ = writeln!(text, "{name} = {value}");
 }

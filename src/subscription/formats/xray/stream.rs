@@ -1,4 +1,4 @@
-//! Xray's stream settings: the transport with its TLS.
+//! Stream settings of Xray: the transport and its TLS.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::inbound::{Network, Protocol, Security};
-use crate::subscription::early_data;
 use crate::subscription::entry::Entry;
-use crate::subscription::xmux::XMux;
+use crate::subscription::formats::early_data;
+use crate::subscription::formats::xmux::XMux;
 
 /// Transport, TLS and the outbound to dial through.
 #[derive(Serialize)]
@@ -151,8 +151,8 @@ struct Sockopt<'a> {
 }
 
 impl<'a> Stream<'a> {
-    /// An entry's; `None` when there is nothing to say. `through` is the tag that it dials through.
-    pub fn of(entry: &'a Entry<'_>, through: Option<&'a str>) -> Option<Self> {
+    /// The settings of an entry that dials through the outbound with the tag `through`; `None` when they are empty.
+    pub fn new(entry: &'a Entry<'_>, through: Option<&'a str>) -> Option<Self> {
         let sockopt = through.map(|dialer_proxy| Sockopt { dialer_proxy });
         let bare = Self {
             network: None,
@@ -162,23 +162,23 @@ impl<'a> Stream<'a> {
             reality_settings: None,
             sockopt,
         };
-        let Some(transport) = Transport::of(entry) else {
+        let Some(transport) = Transport::new(entry) else {
             return bare.sockopt.is_some().then_some(bare);
         };
         Some(Self {
             network: Some(entry.network.word()),
             transport: Some(transport),
             security: Some(entry.security.word()),
-            tls_settings: (entry.security == Security::Tls).then(|| Tls::of(entry)),
-            reality_settings: (entry.security == Security::Reality).then(|| Reality::of(entry)),
+            tls_settings: (entry.security == Security::Tls).then(|| Tls::new(entry)),
+            reality_settings: (entry.security == Security::Reality).then(|| Reality::new(entry)),
             ..bare
         })
     }
 }
 
 impl<'a> Transport<'a> {
-    /// Without a network there is no TLS either: Xray's own default is plain TCP.
-    fn of(entry: &'a Entry<'_>) -> Option<Self> {
+    /// `None` without a network: then TLS settings are left out as well, and Xray dials plain TCP.
+    fn new(entry: &'a Entry<'_>) -> Option<Self> {
         if entry.protocol == Protocol::Wireguard {
             return None;
         }
@@ -188,7 +188,7 @@ impl<'a> Transport<'a> {
         let upgrade = || Upgrade { headers, path: early_data::in_path(path, entry.spec.early_data), host };
         Some(match entry.network {
             Network::Unset | Network::H2 => return None,
-            Network::Tcp => Self::Tcp { header: TcpHeader::of(entry) },
+            Network::Tcp => Self::Tcp { header: TcpHeader::new(entry) },
             Network::Kcp => Self::Kcp { header: kind(), seed: path },
             Network::Ws => Self::Ws(upgrade()),
             Network::HttpUpgrade => Self::HttpUpgrade(upgrade()),
@@ -203,7 +203,7 @@ impl<'a> Transport<'a> {
                     headers,
                     mode: settings.and_then(|settings| settings.mode.as_deref()),
                     no_grpc_header: settings.and_then(|settings| settings.no_grpc_header),
-                    xmux: settings.and_then(|settings| settings.xmux.as_ref()).map(XMux::of),
+                    xmux: settings.and_then(|settings| settings.xmux.as_ref()).map(XMux::new),
                 }
             }
         })
@@ -211,7 +211,7 @@ impl<'a> Transport<'a> {
 }
 
 impl<'a> TcpHeader<'a> {
-    fn of(entry: &'a Entry<'_>) -> Self {
+    fn new(entry: &'a Entry<'_>) -> Self {
         if entry.header_type != Some("http") {
             return Self { kind: "none", request: None };
         }
@@ -221,7 +221,7 @@ impl<'a> TcpHeader<'a> {
 }
 
 impl<'a> Tls<'a> {
-    fn of(entry: &'a Entry<'_>) -> Self {
+    fn new(entry: &'a Entry<'_>) -> Self {
         let alpn = entry.alpn.protocols();
         Self {
             server_name: entry.sni.as_deref(),
@@ -233,7 +233,7 @@ impl<'a> Tls<'a> {
 }
 
 impl<'a> Reality<'a> {
-    fn of(entry: &'a Entry<'_>) -> Self {
+    fn new(entry: &'a Entry<'_>) -> Self {
         Self {
             server_name: entry.sni.as_deref(),
             fingerprint: entry.fingerprint,

@@ -1,11 +1,18 @@
-//! Clash's proxies: flat objects with one options object for the transport.
+//! Proxies of Clash: flat objects with one options object for the transport.
 
 use serde::Serialize;
 
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::subscription::entry::Entry;
 
-use super::Dialect;
+/// One of the two programs that read Clash configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// The original Clash.
+    Clash,
+    /// Clash.Meta, now called Mihomo: it supports VLESS, REALITY and fingerprints.
+    Meta,
+}
 
 /// One proxy.
 #[derive(Serialize)]
@@ -25,7 +32,7 @@ pub struct Proxy<'a> {
     tls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     servername: Option<&'a str>,
-    /// What Trojan calls the server name.
+    /// The server name of Trojan.
     #[serde(skip_serializing_if = "Option::is_none")]
     sni: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -112,7 +119,7 @@ enum Credential<'a> {
 }
 
 impl<'a> Proxy<'a> {
-    /// An entry under this name.
+    /// The proxy of an entry, with a unique name.
     pub fn new(dialect: Dialect, entry: &'a Entry<'_>, name: &'a str) -> Self {
         let meta = dialect == Dialect::Meta;
         let trojan = entry.protocol == Protocol::Trojan;
@@ -126,7 +133,7 @@ impl<'a> Proxy<'a> {
             server: &entry.address,
             port: entry.port,
             network: (entry.network != Network::Unset).then(|| entry.network.word()),
-            options: Options::of(entry),
+            options: Options::new(entry),
             udp: true,
             tls: secured.then_some(true),
             servername: server_name.filter(|_| !trojan),
@@ -136,13 +143,13 @@ impl<'a> Proxy<'a> {
             client_fingerprint: entry.fingerprint.filter(|_| meta && secured),
             reality_opts: (meta && entry.security == Security::Reality && secured)
                 .then_some(Reality { public_key: entry.reality_public_key, short_id: entry.reality_short_id }),
-            credential: Credential::of(entry),
+            credential: Credential::new(entry),
         }
     }
 }
 
 impl<'a> Options<'a> {
-    fn of(entry: &'a Entry<'_>) -> Option<Self> {
+    fn new(entry: &'a Entry<'_>) -> Option<Self> {
         let (path, host) = (entry.path.as_deref(), entry.host.as_deref());
         let headers = host.map(|host| Host { host });
         if entry.network != Network::Grpc && path.is_none() && host.is_none() {
@@ -161,7 +168,7 @@ impl<'a> Options<'a> {
 }
 
 impl<'a> Credential<'a> {
-    fn of(entry: &'a Entry<'_>) -> Self {
+    fn new(entry: &'a Entry<'_>) -> Self {
         let (uuid, password) = (entry.uuid, entry.password);
         match entry.protocol {
             Protocol::Vmess => Self::Vmess { uuid, alter_id: 0, cipher: "auto" },
@@ -170,7 +177,7 @@ impl<'a> Credential<'a> {
                 Self::Vless { uuid, flow: entry.flow.filter(|_| plain_tcp) }
             }
             Protocol::Shadowsocks => Self::Shadowsocks { cipher: entry.method, password },
-            // The other protocols are left out before they come here.
+            // `supports` excludes the other protocols.
             _ => Self::Trojan { password },
         }
     }

@@ -1,13 +1,12 @@
-//! VMess's share link: a small JSON object in base64.
+//! The share link of VMess: a small JSON object in base64.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::fields;
 use crate::domain::inbound::{Network, Security};
-
-use super::entry::Entry;
-use super::links::{alpn, network_word};
+use crate::subscription::entry::Entry;
 
 #[derive(Serialize)]
 struct Link<'a> {
@@ -40,18 +39,18 @@ struct Link<'a> {
 }
 
 /// Appends the link.
-pub fn push(entry: &Entry<'_>, text: &mut String) {
+pub(super) fn push(entry: &Entry<'_>, text: &mut String) {
     let secured = entry.security != Security::None;
     let reality = entry.security == Security::Reality;
     let mode = || entry.spec.splithttp_settings.as_ref()?.mode.as_deref();
     let link = Link {
         add: &entry.address,
         aid: "0",
-        alpn: alpn(entry).filter(|_| entry.security == Security::Tls),
+        alpn: fields::alpn(entry).filter(|_| entry.security == Security::Tls),
         fp: entry.fingerprint.filter(|_| secured),
         host: entry.host.as_deref(),
         id: entry.uuid,
-        net: network_word(entry.network),
+        net: fields::network(entry.network),
         path: entry.path.as_deref(),
         pbk: entry.reality_public_key.filter(|_| reality),
         port: entry.port,
@@ -64,6 +63,6 @@ pub fn push(entry: &Entry<'_>, text: &mut String) {
         v: "2",
     };
     text.push_str("vmess://");
-    // Texts and numbers always make JSON.
+    // An object of texts and numbers always serializes.
     STANDARD.encode_string(serde_json::to_vec(&link).unwrap_or_default(), text);
 }

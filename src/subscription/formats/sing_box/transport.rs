@@ -1,4 +1,4 @@
-//! sing-box's transports.
+//! Transports of sing-box outbounds.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +52,8 @@ pub enum Transport<'a> {
 }
 
 impl<'a> Transport<'a> {
-    /// An entry's; `None`: the protocol over plain TCP.
-    pub fn of(entry: &'a Entry<'_>) -> Option<Self> {
+    /// The transport of an entry; `None`: plain TCP.
+    pub fn new(entry: &'a Entry<'_>) -> Option<Self> {
         let (path, host) = (entry.path.as_deref(), entry.host.as_deref());
         let mut headers: Headers<'_> =
             entry.spec.http_headers.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str())).collect();

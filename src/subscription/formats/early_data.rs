@@ -1,8 +1,8 @@
-//! Xray's and the links' way to ask for early data: a number in the path's query.
+//! Early data of WebSocket and HTTPUpgrade, as Xray and links spell it: a number in the path's query.
 
 use std::borrow::Cow;
 
-/// The path with `ed=bytes` in its query instead of any other `ed`.
+/// The path with `ed=BYTES` in its query, in place of any other `ed`. 0 bytes leave the path unchanged.
 pub fn in_path<'a>(path: Option<&'a str>, bytes: Option<i64>) -> Option<Cow<'a, str>> {
     let Some(bytes) = bytes.filter(|bytes| *bytes != 0) else {
         return path.map(Cow::Borrowed);
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_joins_the_query() {
+    fn number_of_bytes_replaces_ed_in_the_query() {
         for (path, bytes, with) in [
             (None, None, None),
             (Some("/a?b=c"), Some(0), Some("/a?b=c")),

@@ -1,19 +1,21 @@
-//! Which sing-box reads the configuration: the program drops old settings as it grows, and refuses what it does not know.
+//! The version of sing-box that reads a configuration: newer versions drop old settings and refuse unknown ones.
 
-/// What a program says about the sing-box in it.
+/// The sing-box version range of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// Nothing. Such programs read what they can and get what they have always got.
+    /// The client does not name sing-box. It skips what it does not know, and gets the document that the old panel
+    /// rendered.
     Unknown,
-    /// It is sing-box itself, older than 1.12 or of unknown age: a document with one wrong entry is refused as a whole.
+    /// sing-box before 1.12 or of an unknown version: it refuses a document with one invalid entry.
     Old,
-    /// 1.12 or later: the same, and WireGuard is an endpoint, special outbounds are actions of rules.
+    /// sing-box 1.12 or later: as strict as `Old`, with WireGuard as an endpoint and rule actions in place of special
+    /// outbounds.
     Current,
 }
 
 impl Release {
-    /// From the User-Agent: the official apps write `SFA/1.12.0 (570; sing-box 1.12.0; language de)`.
-    pub fn of(user_agent: &str) -> Self {
+    /// Reads the User-Agent: the official apps send `SFA/1.12.0 (570; sing-box 1.12.0; language de)`.
+    pub fn from_user_agent(user_agent: &str) -> Self {
         const NAME: &str = "sing-box";
         let found =
             user_agent.as_bytes().windows(NAME.len()).position(|part| part.eq_ignore_ascii_case(NAME.as_bytes()));
@@ -31,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_say_which_they_have() {
+    fn version_is_read_from_the_user_agent() {
         for (user_agent, release) in [
             ("", Release::Unknown),
             ("SFA/1.8.0", Release::Unknown),
@@ -44,7 +46,7 @@ mod tests {
             ("sing-box 99999999999999999999.1", Release::Old),
             ("ü sing-box 1.12 ü", Release::Current),
         ] {
-            assert_eq!(Release::of(user_agent), release, "{user_agent}");
+            assert_eq!(Release::from_user_agent(user_agent), release, "{user_agent}");
         }
     }
 }

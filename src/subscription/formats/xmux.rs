@@ -1,10 +1,10 @@
-//! XHTTP's connection reuse, under Xray's names: links and Xray configurations have the same object.
+//! Connection reuse of XHTTP, as an object that links and Xray configurations share.
 
 use serde::Serialize;
 
 use crate::domain::host::XMuxSettings;
 
-/// The object.
+/// The object, with Xray's names.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct XMux<'a> {
@@ -23,8 +23,8 @@ pub struct XMux<'a> {
 }
 
 impl<'a> XMux<'a> {
-    /// From a host's settings.
-    pub fn of(settings: &'a XMuxSettings) -> Self {
+    /// Reads a host's settings.
+    pub fn new(settings: &'a XMuxSettings) -> Self {
         Self {
             max_concurrency: settings.max_concurrency.as_deref(),
             max_connections: settings.max_connections.as_deref(),

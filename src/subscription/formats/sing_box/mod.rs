@@ -1,36 +1,44 @@
-//! sing-box's format: one configuration with an outbound for each entry, and groups that list them.
+//! sing-box: one configuration with an outbound for each entry, and groups that list the outbounds.
 
 mod outbound;
 mod refusal;
 mod release;
+pub mod template;
 mod transport;
 
 use serde_json::Value;
 
-use crate::domain::inbound::{Network, Protocol};
-
-use super::entry::{Entry, Reason};
 use super::json;
-use super::templates::{SingBoxTemplate, SingBoxTemplates};
-use super::unique::Names;
+use super::unique_names::UniqueNames;
+use crate::domain::inbound::{Network, Protocol};
+use crate::domain::subscription_settings::RuleResult;
+use crate::subscription::entry::Entry;
+use crate::subscription::format::{Format, Order, Reason};
+
 use outbound::{Endpoint, Outbound};
 use release::Release;
+use template::{SingBoxTemplate, SingBoxTemplates};
 
-/// Whether sing-box can do it.
-pub fn carries(_protocol: Protocol, network: Network) -> bool {
-    !matches!(network, Network::Kcp | Network::H2)
+/// sing-box's configuration.
+pub static SING_BOX: Format = Format {
+    client_type: "sing-box",
+    rule_result: Some(RuleResult::SingBox),
+    content_type: "application/json",
+    order: Order::Weight,
+    has_chains: true,
+    supports: |_, network| !matches!(network, Network::Kcp | Network::H2),
+    refusal,
+    render: |entries, request| render(entries, &request.templates.sing_box, request.user_agent).into(),
+};
+
+fn refusal(entry: &Entry<'_>, user_agent: &str) -> Option<Reason> {
+    if Release::from_user_agent(user_agent) == Release::Unknown { None } else { refusal::refusal(entry) }
 }
 
-/// Why this program would refuse the whole configuration for the entry's sake.
-pub fn refusal(entry: &Entry<'_>, user_agent: &str) -> Option<Reason> {
-    if Release::of(user_agent) == Release::Unknown { None } else { refusal::refusal(entry) }
-}
-
-/// The configuration.
-pub fn render(entries: &[Entry<'_>], templates: &SingBoxTemplates, user_agent: &str) -> String {
-    let release = Release::of(user_agent);
+fn render(entries: &[Entry<'_>], templates: &SingBoxTemplates, user_agent: &str) -> String {
+    let release = Release::from_user_agent(user_agent);
     let template = if release == Release::Current { &templates.current } else { &templates.old };
-    let mut names = Names::taken(template.tags());
+    let mut names = UniqueNames::new(template.tags());
     let tags: Vec<String> = entries.iter().map(|entry| names.unique(&entry.remark)).collect();
     let mut text = String::with_capacity(template.members.len() + 512 + entries.len() * 512);
     text.push('{');
@@ -57,8 +65,8 @@ pub fn render(entries: &[Entry<'_>], templates: &SingBoxTemplates, user_agent: &
     for (entry, tag) in entries.iter().zip(&tags) {
         let hops: Vec<String> = entry.hops.iter().map(|hop| names.unique(&hop.remark)).collect();
         push(entry, tag, hops.first());
-        for (at, hop) in entry.hops.iter().enumerate() {
-            push(hop, &hops[at], hops.get(at + 1));
+        for (index, hop) in entry.hops.iter().enumerate() {
+            push(hop, &hops[index], hops.get(index + 1));
         }
     }
     for endpoint in &template.endpoints {
@@ -79,17 +87,19 @@ impl SingBoxTemplate {
         self.outbounds.iter().chain(&self.endpoints).filter_map(|outbound| outbound["tag"].as_str())
     }
 
-    /// A group whose list is empty, with the entries in it; selectors offer the automatic groups as well.
+    /// An empty group filled with the entries; a selector also gets the automatic groups.
     fn filled(&self, outbound: &Value, tags: &[String]) -> Option<Value> {
         let kind = outbound["type"].as_str().filter(|kind| matches!(*kind, "selector" | "urltest"))?;
         if !outbound["outbounds"].as_array().is_none_or(Vec::is_empty) {
             return None;
         }
-        let automatic = self.outbounds.iter().filter(|other| kind == "selector" && other["type"] == "urltest");
-        let mut listed: Vec<Value> =
-            automatic.map(|other| other["tag"].clone()).chain(tags.iter().map(|tag| tag.as_str().into())).collect();
+        let automatic_groups = self.outbounds.iter().filter(|other| kind == "selector" && other["type"] == "urltest");
+        let mut listed: Vec<Value> = automatic_groups
+            .map(|other| other["tag"].clone())
+            .chain(tags.iter().map(|tag| tag.as_str().into()))
+            .collect();
         if listed.is_empty() {
-            // A group of nothing is refused.
+            // sing-box refuses an empty group.
             listed.extend(
                 self.outbounds.iter().find(|other| other["type"] == "direct").map(|direct| direct["tag"].clone()),
             );

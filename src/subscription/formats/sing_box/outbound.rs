@@ -1,4 +1,4 @@
-//! sing-box's outbounds: flat objects, whatever the protocol.
+//! Outbounds of sing-box: flat objects for all protocols.
 
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub struct Outbound<'a> {
     detour: Option<&'a str>,
 }
 
-/// What the protocol itself needs.
+/// The fields of one protocol.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Credential<'a> {
@@ -92,15 +92,15 @@ struct Peer<'a> {
 
 #[derive(Serialize)]
 enum PeerPort {
-    /// What sing-box reads.
+    /// The name that sing-box reads.
     #[serde(rename = "server_port")]
-    Right(i64),
-    /// What programs that are not sing-box itself have always got.
+    Documented(i64),
+    /// The name that the old panel rendered, for clients that do not name sing-box.
     #[serde(rename = "port")]
-    Customary(i64),
+    Recorded(i64),
 }
 
-/// WireGuard since 1.11: an interface with its peers, beside the outbounds.
+/// A WireGuard interface with its peer, listed beside the outbounds (sing-box 1.11 and later).
 #[derive(Serialize)]
 pub struct Endpoint<'a> {
     #[serde(rename = "type")]
@@ -170,7 +170,7 @@ struct Multiplex<'a> {
 }
 
 impl<'a> Outbound<'a> {
-    /// An entry; `detour` is the tag that it dials through.
+    /// The outbound of an entry that dials through the outbound with the tag `detour`.
     pub fn new(entry: &'a Entry<'_>, tag: &'a str, detour: Option<&'a str>, release: Release) -> Self {
         let layered = matches!(entry.protocol, Protocol::Vmess | Protocol::Vless | Protocol::Trojan);
         let secured = !matches!(entry.protocol, Protocol::Shadowsocks | Protocol::Wireguard);
@@ -179,9 +179,9 @@ impl<'a> Outbound<'a> {
             tag,
             server: &entry.address,
             server_port: entry.port,
-            credential: Credential::of(entry, release),
-            transport: layered.then(|| Transport::of(entry)).flatten(),
-            tls: (secured && entry.security != Security::None).then(|| Tls::of(entry, release)),
+            credential: Credential::new(entry, release),
+            transport: layered.then(|| Transport::new(entry)).flatten(),
+            tls: (secured && entry.security != Security::None).then(|| Tls::new(entry, release)),
             multiplex: multiplex(entry.spec).filter(|_| layered || entry.protocol == Protocol::Shadowsocks),
             detour,
         }
@@ -189,7 +189,7 @@ impl<'a> Outbound<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    /// A WireGuard entry; `detour` is the tag that it dials through.
+    /// The endpoint of a WireGuard entry that dials through the outbound with the tag `detour`.
     pub fn new(entry: &'a Entry<'_>, tag: &'a str, detour: Option<&'a str>) -> Self {
         Self {
             kind: entry.protocol.word(),
@@ -210,7 +210,7 @@ impl<'a> Endpoint<'a> {
 }
 
 impl<'a> Credential<'a> {
-    fn of(entry: &'a Entry<'_>, release: Release) -> Self {
+    fn new(entry: &'a Entry<'_>, release: Release) -> Self {
         let (uuid, password) = (entry.uuid, entry.password);
         match entry.protocol {
             Protocol::Vmess => Self::Vmess { uuid },
@@ -233,8 +233,8 @@ impl<'a> Credential<'a> {
                 peers: [Peer {
                     server: &entry.address,
                     port: match release {
-                        Release::Unknown => PeerPort::Customary(entry.port),
-                        Release::Old | Release::Current => PeerPort::Right(entry.port),
+                        Release::Unknown => PeerPort::Recorded(entry.port),
+                        Release::Old | Release::Current => PeerPort::Documented(entry.port),
                     },
                     public_key: entry.path.as_deref(),
                     allowed_ips: entry.allowed_ips(),
@@ -245,16 +245,16 @@ impl<'a> Credential<'a> {
 }
 
 impl<'a> Tls<'a> {
-    fn of(entry: &'a Entry<'_>, release: Release) -> Self {
+    fn new(entry: &'a Entry<'_>, release: Release) -> Self {
         let reality = entry.security == Security::Reality;
-        // sing-box has REALITY only with a fingerprint.
-        let needed = (reality && release != Release::Unknown).then_some("chrome");
+        // sing-box supports REALITY only with a fingerprint.
+        let default_fingerprint = (reality && release != Release::Unknown).then_some("chrome");
         Self {
             enabled: true,
             server_name: entry.sni.as_deref(),
             insecure: entry.spec.allowinsecure.then_some(true),
             alpn: if reality { &[] } else { entry.alpn.protocols() },
-            utls: entry.fingerprint.or(needed).map(|fingerprint| Utls { enabled: true, fingerprint }),
+            utls: entry.fingerprint.or(default_fingerprint).map(|fingerprint| Utls { enabled: true, fingerprint }),
             reality: reality.then_some(Reality {
                 enabled: true,
                 public_key: entry.reality_public_key,

@@ -1,0 +1,119 @@
+//! Share links, one per line: understood by every client, with a syntax for each protocol.
+
+mod fields;
+mod query;
+mod vmess;
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::domain::inbound::{Network, Protocol};
+use crate::domain::subscription_settings::RuleResult;
+use crate::subscription::entry::Entry;
+use crate::subscription::format::{Format, Order, never_refused};
+use crate::subscription::percent;
+
+use query::Query;
+
+/// Plain links.
+pub static LINKS: Format = Format {
+    client_type: "links",
+    rule_result: Some(RuleResult::Links),
+    content_type: "text/plain; charset=utf-8",
+    order: Order::Weight,
+    has_chains: false,
+    supports,
+    refusal: never_refused,
+    render: |entries, _| render(entries).into(),
+};
+
+/// The links as one base64 text.
+pub static BASE64_LINKS: Format = Format {
+    client_type: "v2ray",
+    rule_result: Some(RuleResult::Base64Links),
+    content_type: "text/plain; charset=utf-8",
+    order: Order::Weight,
+    has_chains: false,
+    supports,
+    refusal: never_refused,
+    render: |entries, _| STANDARD.encode(render(entries)).into(),
+};
+
+fn supports(protocol: Protocol, network: Network) -> bool {
+    protocol != Protocol::Shadowtls && network != Network::H2
+}
+
+fn render(entries: &[Entry<'_>]) -> String {
+    let mut text = String::with_capacity(entries.len() * 320);
+    for entry in entries {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        push(entry, &mut text);
+    }
+    text
+}
+
+fn push(entry: &Entry<'_>, text: &mut String) {
+    match entry.protocol {
+        Protocol::Vmess => return vmess::push(entry, text),
+        Protocol::Shadowsocks => shadowsocks(entry, text),
+        Protocol::Vless => {
+            start("vless", &[entry.uuid], entry, text);
+            Query::new(text).add_stream(entry);
+        }
+        Protocol::Trojan => {
+            start("trojan", &[entry.password], entry, text);
+            Query::new(text).add_stream(entry);
+        }
+        Protocol::Hysteria2 => {
+            start("hysteria2", &[entry.password], entry, text);
+            let mut query = Query::new(text);
+            query.add("sni", entry.sni.as_deref());
+            if entry.header_type.is_some() {
+                query.add("obfs", entry.header_type);
+                query.add("obfs-password", entry.path.as_deref());
+            }
+            query.add("insecure", entry.spec.allowinsecure.then_some("1"));
+        }
+        Protocol::Tuic => {
+            start("tuic", &[entry.uuid, entry.password], entry, text);
+            let mut query = Query::new(text);
+            query.add("sni", entry.sni.as_deref());
+            query.add("alpn", fields::alpn(entry));
+            query.add("insecure", entry.spec.allowinsecure.then_some("1"));
+        }
+        Protocol::Wireguard => {
+            start("wireguard", &[entry.wireguard_key], entry, text);
+            let mut query = Query::new(text);
+            query.add("publickey", entry.path.as_deref());
+            query.add("address", entry.client_address.as_deref());
+            query.add("mtu", entry.spec.mtu.map(|mtu| mtu.to_string()).as_deref());
+        }
+        Protocol::Shadowtls => return,
+    }
+    text.push('#');
+    text.extend(percent::encoded(&entry.remark));
+}
+
+/// Appends `scheme://user:password@address:port`.
+fn start(scheme: &str, credentials: &[&str], entry: &Entry<'_>, text: &mut String) {
+    text.push_str(scheme);
+    text.push_str("://");
+    for (index, credential) in credentials.iter().enumerate() {
+        if index > 0 {
+            text.push(':');
+        }
+        text.extend(percent::encoded(credential));
+    }
+    let _ = write!(text, "@{}:{}", entry.bracketed_address(), entry.port);
+}
+
+/// Appends the link without its name: credential, address and port are one base64 text.
+fn shadowsocks(entry: &Entry<'_>, text: &mut String) {
+    let address = entry.bracketed_address();
+    text.push_str("ss://");
+    STANDARD.encode_string(format!("{}:{}@{address}:{}", entry.method, entry.password, entry.port), text);
+}

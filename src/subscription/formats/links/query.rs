@@ -1,0 +1,124 @@
+//! The query of a link: transport and TLS of VLESS and Trojan, and single values of the other protocols.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::fields;
+use crate::domain::host::SplitHttpSettings;
+use crate::domain::inbound::{Network, Protocol, Security};
+use crate::subscription::entry::Entry;
+use crate::subscription::formats::early_data;
+use crate::subscription::formats::xmux::XMux;
+use crate::subscription::percent;
+
+/// A query under construction at the end of a text.
+pub(super) struct Query<'t> {
+    text: &'t mut String,
+    separator: char,
+}
+
+impl<'t> Query<'t> {
+    /// An empty query.
+    pub(super) fn new(text: &'t mut String) -> Self {
+        Self { text, separator: '?' }
+    }
+
+    /// Adds a pair, unless the value is missing or empty.
+    pub(super) fn add(&mut self, name: &str, value: Option<&str>) {
+        let Some(value) = value.filter(|value| !value.is_empty()) else { return };
+        self.text.push(self.separator);
+        self.text.push_str(name);
+        self.text.push('=');
+        self.text.extend(percent::encoded(value));
+        self.separator = '&';
+    }
+
+    /// Adds transport and TLS of a VLESS or Trojan link.
+    pub(super) fn add_stream(&mut self, entry: &Entry<'_>) {
+        self.add("security", Some(entry.security.word()));
+        self.add("type", fields::network(entry.network));
+        if entry.protocol == Protocol::Vless {
+            self.add("flow", entry.flow);
+        }
+        self.add_transport(entry);
+        if entry.security != Security::None {
+            self.add_tls(entry);
+        }
+    }
+
+    fn add_transport(&mut self, entry: &Entry<'_>) {
+        let (path, host) = (entry.path.as_deref(), entry.host.as_deref());
+        match entry.network {
+            Network::Grpc => {
+                self.add("serviceName", path);
+                self.add("authority", host);
+                self.add("mode", Some("gun"));
+            }
+            Network::Quic => {
+                self.add("headerType", entry.header_type);
+                self.add("key", path);
+                self.add("quicSecurity", host);
+            }
+            Network::Kcp => {
+                self.add("headerType", entry.header_type);
+                self.add("seed", path);
+                self.add("host", host);
+            }
+            Network::Ws | Network::HttpUpgrade => {
+                self.add("headerType", entry.header_type);
+                self.add("path", early_data::in_path(path, entry.spec.early_data).as_deref());
+                self.add("host", host);
+            }
+            Network::SplitHttp => {
+                self.add("headerType", entry.header_type);
+                self.add("path", path);
+                self.add("host", host);
+                if let Some(settings) = &entry.spec.splithttp_settings {
+                    self.add("mode", settings.mode.as_deref());
+                    self.add("extra", extra(settings, entry.spec.http_headers.as_ref()).as_deref());
+                }
+            }
+            Network::Tcp | Network::Http | Network::H2 | Network::Unset => {
+                self.add("headerType", entry.header_type);
+                self.add("path", path);
+                self.add("host", host);
+            }
+        }
+    }
+
+    fn add_tls(&mut self, entry: &Entry<'_>) {
+        self.add("sni", entry.sni.as_deref());
+        self.add("fp", entry.fingerprint);
+        self.add("allowInsecure", entry.spec.allowinsecure.then_some("1"));
+        if entry.security == Security::Tls {
+            self.add("alpn", fields::alpn(entry));
+        } else {
+            self.add("pbk", entry.reality_public_key);
+            self.add("sid", entry.reality_short_id);
+        }
+    }
+}
+
+/// The remaining settings of XHTTP: a JSON text within the link.
+fn extra(settings: &SplitHttpSettings, headers: Option<&BTreeMap<String, String>>) -> Option<String> {
+    let extra = Extra {
+        headers: headers.filter(|headers| !headers.is_empty()),
+        padding: settings.padding_bytes.as_deref(),
+        no_grpc_header: settings.no_grpc_header,
+        xmux: settings.xmux.as_ref().map(XMux::new),
+    };
+    serde_json::to_string(&extra).ok().filter(|text| text != "{}")
+}
+
+#[derive(Serialize)]
+struct Extra<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<&'a BTreeMap<String, String>>,
+    #[serde(rename = "xPaddingBytes", skip_serializing_if = "Option::is_none")]
+    padding: Option<&'a str>,
+    #[serde(rename = "noGRPCHeader", skip_serializing_if = "Option::is_none")]
+    no_grpc_header: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xmux: Option<XMux<'a>>,
+}

@@ -1,0 +1,59 @@
+//! Shadowsocks ciphers that clients know; a client refuses the whole configuration because of an unknown one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// The ciphers of sing-box and Mihomo whose password is any text.
+const METHODS: [&str; 15] = [
+    "none",
+    "aes-128-gcm",
+    "aes-192-gcm",
+    "aes-256-gcm",
+    "chacha20-ietf-poly1305",
+    "xchacha20-ietf-poly1305",
+    "aes-128-ctr",
+    "aes-192-ctr",
+    "aes-256-ctr",
+    "aes-128-cfb",
+    "aes-192-cfb",
+    "aes-256-cfb",
+    "rc4-md5",
+    "chacha20-ietf",
+    "xchacha20",
+];
+
+/// The ciphers of 2022, whose passwords are base64 keys, with the size of the key in bytes.
+const KEYED_METHODS: [(&str, usize); 3] =
+    [("2022-blake3-aes-128-gcm", 16), ("2022-blake3-aes-256-gcm", 32), ("2022-blake3-chacha20-poly1305", 32)];
+
+/// True when sing-box and Mihomo accept this cipher with this password.
+pub fn is_valid(method: &str, password: &str) -> bool {
+    METHODS.contains(&method)
+        || KEYED_METHODS.iter().any(|(name, size)| *name == method && password.split(':').all(|key| is_key(key, *size)))
+}
+
+/// True when the original Clash knows this cipher.
+pub fn is_known_to_clash(method: &str) -> bool {
+    METHODS[1..].contains(&method)
+}
+
+/// True for the base64 form of a key of `bytes` bytes.
+pub fn is_key(text: &str, bytes: usize) -> bool {
+    STANDARD.decode(text).is_ok_and(|key| key.len() == bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_another_size_are_invalid() {
+        let key = "AAAAAAAAAAAAAAAAAAAAAA==";
+        assert!(
+            is_valid("2022-blake3-aes-128-gcm", key) && is_valid("2022-blake3-aes-128-gcm", &format!("{key}:{key}"))
+        );
+        assert!(!is_valid("2022-blake3-aes-256-gcm", key) && !is_valid("2022-blake3-aes-128-gcm", "a password"));
+        assert!(is_valid("aes-256-gcm", "a password") && !is_valid("rot13", "a password"));
+        assert!(is_known_to_clash("aes-256-gcm") && !is_known_to_clash("none"));
+    }
+}

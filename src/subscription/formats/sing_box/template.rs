@@ -1,0 +1,86 @@
+//! The fixed parts of a sing-box configuration; operators may supply their own.
+
+use serde_json::{Value, json};
+
+use crate::subscription::formats::template_object::{TemplateError, members, parse_json, take_objects};
+
+/// Log, name servers, routes and the tunnel, for sing-box before 1.12.
+const OLD_MEMBERS: &str = r#""log": {"level": "warn"},
+"dns": {"servers": [{"tag": "dns-remote", "address": "1.1.1.2", "detour": "proxy"}, {"tag": "dns-local", "address": "local", "detour": "direct"}], "rules": [{"outbound": "any", "server": "dns-local"}], "final": "dns-remote", "strategy": "prefer_ipv4"},
+"inbounds": [{"type": "tun", "tag": "tun-in", "interface_name": "sbtun0", "address": ["172.19.0.1/30", "fdfe:dcba:9876::1/126"], "auto_route": true, "route_exclude_address": ["192.168.0.0/16", "fc00::/7"], "sniff": true, "domain_strategy": "prefer_ipv4"}],
+"route": {"rules": [{"protocol": "dns", "outbound": "dns-out"}, {"ip_is_private": true, "outbound": "direct"}], "final": "proxy", "auto_detect_interface": true, "override_android_vpn": true},
+"experimental": {"cache_file": {"enabled": true, "store_rdrc": true}}"#;
+
+/// The same parts for sing-box 1.12 and later: typed name servers, and rules with actions.
+const CURRENT_MEMBERS: &str = r#""log": {"level": "warn"},
+"dns": {"servers": [{"tag": "dns-remote", "type": "udp", "server": "1.1.1.2", "detour": "proxy"}, {"tag": "dns-local", "type": "local"}], "final": "dns-remote", "strategy": "prefer_ipv4"},
+"inbounds": [{"type": "tun", "tag": "tun-in", "interface_name": "sbtun0", "address": ["172.19.0.1/30", "fdfe:dcba:9876::1/126"], "auto_route": true, "route_exclude_address": ["192.168.0.0/16", "fc00::/7"]}],
+"route": {"rules": [{"action": "sniff"}, {"protocol": "dns", "action": "hijack-dns"}, {"ip_is_private": true, "outbound": "direct"}], "final": "proxy", "auto_detect_interface": true, "default_domain_resolver": "dns-local"},
+"experimental": {"cache_file": {"enabled": true}}"#;
+
+/// The parts around the entries, by the version of the sing-box that reads them.
+#[derive(Clone, Debug)]
+pub struct SingBoxTemplates {
+    /// For sing-box before 1.12 or of an unknown version.
+    pub(super) old: SingBoxTemplate,
+    /// For sing-box 1.12 and later.
+    pub(super) current: SingBoxTemplate,
+}
+
+/// The parts around the entries.
+#[derive(Clone, Debug)]
+pub(super) struct SingBoxTemplate {
+    /// The members of the object except `outbounds` and `endpoints`, as JSON without the braces.
+    pub(super) members: String,
+    /// The endpoints after the entries'.
+    pub(super) endpoints: Vec<Value>,
+    /// The outbounds before the entries'. The entries are added to groups that list nothing.
+    pub(super) outbounds: Vec<Value>,
+}
+
+impl SingBoxTemplates {
+    /// Reads a complete sing-box configuration, which is then used for all versions.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut object = parse_json(text)?;
+        let outbounds = take_objects(&mut object, "outbounds")?;
+        let endpoints = take_objects(&mut object, "endpoints")?;
+        let template = SingBoxTemplate { members: members(&object), endpoints, outbounds };
+        Ok(Self { old: template.clone(), current: template })
+    }
+
+    pub(in crate::subscription) fn built_in() -> Self {
+        let template = |members: &str, outbounds: &[Value]| SingBoxTemplate {
+            members: members.to_owned(),
+            endpoints: Vec::new(),
+            outbounds: outbounds.to_vec(),
+        };
+        let outbounds = [
+            json!({"type": "selector", "tag": "proxy", "outbounds": [], "interrupt_exist_connections": true}),
+            json!({"type": "urltest", "tag": "Best Latency", "outbounds": []}),
+            json!({"type": "direct", "tag": "direct"}),
+            json!({"type": "block", "tag": "block"}),
+            json!({"type": "dns", "tag": "dns-out"}),
+        ];
+        // In sing-box 1.12 rule actions replaced the last two.
+        Self { old: template(OLD_MEMBERS, &outbounds), current: template(CURRENT_MEMBERS, &outbounds[..3]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_parts_are_json() {
+        for members in [OLD_MEMBERS, CURRENT_MEMBERS] {
+            assert!(parse_json(&format!("{{{members}}}")).is_ok());
+        }
+    }
+
+    #[test]
+    fn template_of_another_shape_is_refused() {
+        for text in ["", "[]", "{\"outbounds\": {}}", "{\"outbounds\": [1]}", "{\"endpoints\": 1}"] {
+            assert!(SingBoxTemplates::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The fixed parts of an Xray configuration; operators may supply their own.
+
+use serde_json::Value;
+
+use crate::subscription::formats::template_object::{TemplateError, members, parse_json, take_objects};
+
+/// Log, name servers, routes and local ports.
+const MEMBERS: &str = r#""log": {"loglevel": "warning"},
+"dns": {"queryStrategy": "UseIP", "servers": ["1.1.1.1", "8.8.8.8"], "tag": "dns_out"},
+"routing": {"domainStrategy": "IPIfNonMatch", "rules": [{"domain": ["geosite:category-ads-all"], "outboundTag": "block"}, {"domain": ["regexp:.*\\.ir", "domain:ir", "geosite:private"], "outboundTag": "direct"}, {"ip": ["geoip:ir", "geoip:private"], "outboundTag": "direct"}]},
+"policy": {"system": {"statsOutboundDownlink": true, "statsOutboundUplink": true}},
+"inbounds": [{"port": 10808, "protocol": "socks", "settings": {"auth": "noauth", "udp": true, "userLevel": 8}, "sniffing": {"destOverride": ["http", "tls", "fakedns"], "enabled": true}, "tag": "socks"}, {"port": 10809, "protocol": "http", "settings": {"userLevel": 8}, "tag": "http"}],
+"stats": {}"#;
+
+/// The parts around the outbounds of one entry.
+#[derive(Clone, Debug)]
+pub struct XrayTemplate {
+    /// The members of the object except `outbounds` and `remarks`, as JSON without the braces.
+    pub(super) members: String,
+    /// The outbounds after the entry's, each as JSON.
+    pub(super) outbounds: Vec<String>,
+    /// Their tags.
+    pub(super) tags: Vec<String>,
+}
+
+impl XrayTemplate {
+    /// Reads a complete Xray configuration; its outbounds follow those of each entry.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut object = parse_json(text)?;
+        object.remove("remarks");
+        let outbounds = take_objects(&mut object, "outbounds")?;
+        Ok(Self {
+            members: members(&object),
+            tags: outbounds.iter().filter_map(|outbound| outbound["tag"].as_str()).map(str::to_owned).collect(),
+            outbounds: outbounds.iter().map(Value::to_string).collect(),
+        })
+    }
+
+    pub(in crate::subscription) fn built_in() -> Self {
+        let outbounds = [
+            ("direct", r#"{"tag": "direct", "protocol": "freedom"}"#),
+            ("block", r#"{"tag": "block", "protocol": "blackhole"}"#),
+        ];
+        Self {
+            members: MEMBERS.to_owned(),
+            tags: outbounds.iter().map(|(tag, _)| (*tag).to_owned()).collect(),
+            outbounds: outbounds.iter().map(|(_, outbound)| (*outbound).to_owned()).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_parts_are_json() {
+        assert!(parse_json(&format!("{{{MEMBERS}}}")).is_ok());
+        for outbound in XrayTemplate::built_in().outbounds {
+            assert!(parse_json(&outbound).is_ok());
+        }
+    }
+
+    #[test]
+    fn template_keeps_members_and_tags_and_drops_remarks() {
+        let text = r#"{"outbounds": [{"tag": "a"}], "remarks": "x", "log": {}, "a": 1}"#;
+        let template = XrayTemplate::parse(text).unwrap();
+        assert_eq!((template.members.as_str(), template.tags), (r#""a":1,"log":{}"#, vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn template_of_another_shape_is_refused() {
+        for text in ["", "[]", "{\"outbounds\": {}}", "{\"outbounds\": [1]}"] {
+            assert!(XrayTemplate::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Resolves the hosts that a user sees to entries: templates filled, credentials set, random choices made.
+
+use std::borrow::Cow;
+
+use rand::seq::SliceRandom as _;
+use rand::{Rng, RngExt as _};
+
+use crate::domain::credentials::Credentials;
+use crate::domain::host::template::HostTemplate;
+use crate::domain::host::{Alpn, Fingerprint, HostSpec};
+use crate::domain::inbound::{Network, Protocol, Security};
+
+use super::catalogue::{ReadyHost, non_empty};
+use super::entry::Entry;
+use super::format::{Format, Order, Reason};
+use super::request::Request;
+use super::wireguard_address::client_address;
+
+const DEFAULT_METHOD: &str = "chacha20-ietf-poly1305";
+const NIL_UUID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The data that all entries of one rendering share.
+pub(super) struct Resolver<'a> {
+    format: &'a Format,
+    request: &'a Request<'a>,
+    credentials: &'a Credentials,
+    /// 16 random hex digits, the replacement of each `*` in server names and Host headers.
+    salt: String,
+}
+
+impl<'a> Resolver<'a> {
+    /// Starts a rendering with a new salt.
+    pub(super) fn new(
+        format: &'a Format,
+        request: &'a Request<'a>,
+        credentials: &'a Credentials,
+        rng: &mut dyn Rng,
+    ) -> Self {
+        Self { format, request, credentials, salt: format!("{:016x}", rng.next_u64()) }
+    }
+
+    /// The hosts that the user sees, in the order of the document.
+    pub(super) fn hosts(&self, rng: &mut dyn Rng) -> Vec<&'a ReadyHost> {
+        let Request { variables, catalogue, settings, .. } = self.request;
+        let mut hosts: Vec<&ReadyHost> = catalogue.of_services(&variables.user().service_ids).collect();
+        match self.format.order {
+            Order::HostId => hosts.sort_by_key(|host| host.id),
+            Order::Weight if settings.shuffle_configs => hosts.shuffle(rng),
+            Order::Weight => {}
+        }
+        hosts
+    }
+
+    /// A host with its hops. A host with a missing hop is left out: its traffic would take another route than intended.
+    pub(super) fn entry(&self, host: &'a ReadyHost, rng: &mut dyn Rng) -> Result<Entry<'a>, Reason> {
+        if !host.chain_ids.is_empty() && !self.format.has_chains {
+            return Err("the format does not support chains");
+        }
+        let mut entry = self.without_hops(host, rng)?;
+        for id in host.chain_ids.iter().filter(|id| **id != host.id) {
+            let hop = self.request.catalogue.by_id(*id).ok_or("a host of its chain does not exist")?;
+            entry.hops.push(self.without_hops(hop, rng).map_err(|_| "a host of its chain is left out")?);
+        }
+        Ok(entry)
+    }
+
+    fn without_hops(&self, host: &'a ReadyHost, rng: &mut dyn Rng) -> Result<Entry<'a>, Reason> {
+        let (protocol, network) = host.kind.ok_or("no format supports its protocol or transport")?;
+        if !(self.format.supports)(protocol, network) {
+            return Err("the format does not support its protocol or transport");
+        }
+        let (spec, config) = (&host.spec, &host.config);
+        let (uuid, password, wireguard_key) = self.credentials_for(host, protocol)?;
+        let entry = Entry {
+            remark: self.fill(&host.remark, host),
+            address: self.fill(&host.address, host),
+            port: host.port,
+            protocol,
+            network,
+            uuid,
+            password,
+            wireguard_key,
+            client_address: self.client_address(host, protocol),
+            security: host.security,
+            sni: self.pick(&host.sni, rng),
+            host: self.pick(&host.host, rng),
+            path: host.path.as_ref().map(|path| self.fill(path, host)).filter(|path| !path.is_empty()),
+            header_type: non_empty(spec.header_type.as_deref()).or(config.header_type.as_deref()),
+            flow: non_empty(spec.flow.as_deref()).or(config.flow.as_deref()),
+            fingerprint: match spec.fingerprint {
+                Fingerprint::None => config.fingerprint.as_deref(),
+                chosen => Some(chosen.word()),
+            },
+            alpn: spec.alpn,
+            reality_public_key: config.reality_public_key.as_deref(),
+            reality_short_id: config.reality_short_id.as_deref(),
+            shadowtls_version: spec.shadowtls_version.or(config.shadowtls_version),
+            method: non_empty(spec.shadowsocks_method.as_deref()).unwrap_or(DEFAULT_METHOD),
+            spec,
+            hops: Vec::new(),
+        };
+        (self.format.refusal)(&entry, self.request.user_agent).map_or(Ok(entry), Err)
+    }
+
+    /// UUID, password and WireGuard key: the user's for bound hosts, the host's own for unbound ones.
+    fn credentials_for(&self, host: &'a ReadyHost, protocol: Protocol) -> Result<(&'a str, &'a str, &'a str), Reason> {
+        let (uuid, password) = if host.bound {
+            (self.credentials.uuid.as_str(), self.credentials.password.as_str())
+        } else {
+            (host.spec.uuid.as_deref().unwrap_or_default(), host.spec.password.as_deref().unwrap_or_default())
+        };
+        let wireguard_key = self.credentials.wireguard_key.as_deref().unwrap_or_default();
+        let is_missing = match protocol {
+            Protocol::Vmess | Protocol::Vless | Protocol::Tuic => uuid.is_empty(),
+            Protocol::Trojan | Protocol::Shadowsocks | Protocol::Hysteria2 => password.is_empty(),
+            Protocol::Wireguard => wireguard_key.is_empty(),
+            // Only versions 2 and 3 have a password.
+            Protocol::Shadowtls => false,
+        };
+        if is_missing { Err("it has no credential") } else { Ok((uuid, password, wireguard_key)) }
+    }
+
+    fn client_address(&self, host: &ReadyHost, protocol: Protocol) -> Option<String> {
+        let network = host.network_address.filter(|_| protocol == Protocol::Wireguard)?;
+        Some(client_address(network, self.request.variables.user().id.0))
+    }
+
+    /// The only entry of a user whose account does not work: it connects to nothing, and its name says why. `None`
+    /// when the format has no such entries.
+    pub(super) fn placeholder(&self, empty_spec: &'a HostSpec) -> Option<Entry<'a>> {
+        let (protocol, network) = (Protocol::Vmess, Network::Tcp);
+        if !(self.format.supports)(protocol, network) {
+            return None;
+        }
+        let remark = HostTemplate::lenient(&self.request.settings.placeholder_remark)
+            .fill(|name| self.request.variables.get(name, Some(protocol.word()), Some(network.word())));
+        Some(Entry {
+            remark: remark.into(),
+            address: "127.0.0.1".into(),
+            port: 80,
+            protocol,
+            network,
+            uuid: NIL_UUID,
+            password: "",
+            wireguard_key: "",
+            client_address: None,
+            security: Security::None,
+            sni: None,
+            host: None,
+            path: None,
+            header_type: None,
+            flow: None,
+            fingerprint: None,
+            alpn: Alpn::None,
+            reality_public_key: None,
+            reality_short_id: None,
+            shadowtls_version: None,
+            method: DEFAULT_METHOD,
+            spec: empty_spec,
+            hops: Vec::new(),
+        })
+    }
+
+    fn fill(&self, template: &'a HostTemplate, host: &'a ReadyHost) -> Cow<'a, str> {
+        match template.literal() {
+            Some(text) => Cow::Borrowed(text),
+            None => {
+                let (protocol, network) = (host.protocol_word.as_deref(), host.network_word.as_deref());
+                template.fill(|name| self.request.variables.get(name, protocol, network)).into()
+            }
+        }
+    }
+
+    /// A random text of the list, with the salt in place of each `*`.
+    fn pick(&self, from: &'a [String], rng: &mut dyn Rng) -> Option<Cow<'a, str>> {
+        let picked = match from {
+            [] => return None,
+            [only] => only,
+            several => &several[rng.random_range(0..several.len())],
+        };
+        Some(if picked.contains('*') { picked.replace('*', &self.salt).into() } else { picked.as_str().into() })
+    }
+}
