@@ -36,7 +36,7 @@ impl<T: Deserr<FieldErrors>> Input for Json<T> {
         }
         match parse(&bytes) {
             Ok(value) => check(value).map(Self).map_err(InputError::Fields),
-            Err(refused) => Err(wrong_numbers::<T>(&bytes).map_or(refused, InputError::Fields)),
+            Err(error) => Err(wrong_numbers::<T>(&bytes).map_or(error, InputError::Fields)),
         }
     }
 }

@@ -60,7 +60,7 @@ pub struct BackendConfigResponse {
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct BackendConfig {
-    /// JSON may have comments and commas after last elements.
+    /// Text of the configuration. JSON may contain comments and trailing commas.
     config: String,
     /// 0: plain text, 1: JSON, 2: YAML.
     #[schema(value_type = i64, minimum = 0, maximum = 2)]

@@ -1,4 +1,4 @@
-//! A user as everybody outside sees one: the HTTP API and the webhook.
+//! The public document of a user, which the HTTP API and webhooks contain.
 
 use serde::Serialize;
 
@@ -7,68 +7,67 @@ use crate::domain::moment::Moment;
 use super::User;
 use super::expiry::Expiry;
 
-/// A user with everything that is computed for showing it. Moments are UTC and do not say so, as clients expect them:
-/// that is no `date-time`, which has a zone.
+/// A user. Times are in UTC and have no offset, so they are not of the format `date-time`.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[schema(as = UserResponse)]
 pub struct UserDocument {
-    /// The row.
+    /// Id of the user.
     pub id: i64,
-    /// The name.
+    /// Username, lower case.
     pub username: String,
-    /// never, fixed_date or start_on_first_use.
+    /// `never`, `fixed_date` or `start_on_first_use`.
     pub expire_strategy: &'static str,
-    /// For fixed_date.
+    /// Expiry date, for `fixed_date`.
     #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub expire_date: Option<Moment>,
-    /// For start_on_first_use: seconds.
+    /// Duration of the account in seconds, for `start_on_first_use`.
     pub usage_duration: Option<i64>,
-    /// For start_on_first_use: when it starts at the latest.
+    /// Latest start of the account, for `start_on_first_use`.
     #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub activation_deadline: Option<Moment>,
-    /// What all credentials derive from.
+    /// Secret that all credentials of the user derive from.
     pub key: String,
-    /// Bytes; null: unlimited.
+    /// Data limit in bytes; null if unlimited.
     pub data_limit: Option<i64>,
-    /// no_reset, day, week, month or year.
+    /// `no_reset`, `day`, `week`, `month` or `year`.
     pub data_limit_reset_strategy: &'static str,
-    /// An admin's remark.
+    /// Note by an admin.
     pub note: Option<String>,
-    /// When the subscription was last fetched.
+    /// Time of the last fetch of the subscription.
     #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub sub_updated_at: Option<Moment>,
-    /// By which program.
+    /// User-Agent of the last fetch of the subscription.
     pub sub_last_user_agent: Option<String>,
-    /// The last time traffic was seen.
+    /// Time of the last traffic.
     #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub online_at: Option<Moment>,
-    /// What the nodes were last told.
+    /// True if nodes accept the user.
     pub activated: bool,
-    /// The account works.
+    /// True if the user is enabled, not expired and below the data limit.
     pub is_active: bool,
-    /// The fixed date has passed.
+    /// True if the fixed expiry date has passed.
     pub expired: bool,
-    /// All traffic is used up.
+    /// True if the data limit is reached.
     pub data_limit_reached: bool,
-    /// Switched on by an admin.
+    /// False if an admin disabled the user.
     pub enabled: bool,
-    /// Bytes since the last reset.
+    /// Traffic since the last reset, in bytes.
     pub used_traffic: i64,
-    /// Bytes ever.
+    /// Lifetime total, in bytes.
     pub lifetime_used_traffic: i64,
-    /// When the key was last revoked.
+    /// Time of the last revocation of the key.
     #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub sub_revoked_at: Option<Moment>,
-    /// When it was made.
+    /// Time of creation.
     #[schema(value_type = String, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub created_at: Moment,
-    /// The services, by id.
+    /// Ids of the services, in ascending order.
     pub service_ids: Vec<i64>,
-    /// The link for the user's apps.
+    /// Subscription link for the user's client apps.
     pub subscription_url: String,
-    /// Whose user this is.
+    /// Username of the owner; null if there is none.
     pub owner_username: Option<String>,
-    /// The last reset of used traffic.
+    /// Time of the last reset of used traffic.
     #[schema(value_type = Option<String>, pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")]
     pub traffic_reset_at: Option<Moment>,
 }
