@@ -49,6 +49,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         usage::totals::STATEMENTS,
         usage::traffic_writers::STATEMENTS,
         users::STATEMENTS,
+        users::row::STATEMENTS,
         users::bulk::STATEMENTS,
         users::changes::STATEMENTS,
         users::expiring::STATEMENTS,

@@ -16,5 +16,6 @@ mod nodes;
 mod opening;
 mod outbox;
 mod subscription_fetches;
+mod user_columns;
 mod user_lists;
 mod users;

@@ -123,6 +123,17 @@ pub async fn number(db: &Db, sql: &'static str) -> i64 {
     answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
+/// Returns the texts of a query's only column.
+pub async fn texts(db: &Db, sql: &'static str) -> Vec<String> {
+    let mut tx = db.begin().await.expect("a transaction begins");
+    let answer = match &mut tx {
+        Tx::Pg(tx) => query_scalar(sql).fetch_all(&mut **tx).await,
+        Tx::Lite { tx, .. } => query_scalar(sql).fetch_all(&mut **tx).await,
+    };
+    tx.rollback().await.expect("a transaction ends");
+    answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
 /// Where a test's database is, until it is removed.
 enum Place {
     Folder(TempDir),

@@ -21,11 +21,12 @@ use sqlx::types::Json;
 use sqlx::{query_as, query_scalar};
 
 use crate::domain::ids::{AdminId, ServiceId, UserId};
-use crate::domain::moment::Moment;
-use crate::domain::user::{Expiry, Owner, User};
+use crate::domain::user::{Owner, User};
 use crate::store::engine::statement::{db_execute, db_read, db_run, row, statements};
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 use row::{UserRow, rows_in_text, select_users, user_columns, user_joins};
+
+pub use row::{insert, update};
 
 statements! {
     BY_USERNAME => pg select_users!(pg "u.username = $1"), lite select_users!(lite "u.username = $1");
@@ -56,28 +57,6 @@ statements! {
     LOCK_SERVICES =>
         pg "SELECT id FROM services WHERE id = ANY($1) ORDER BY id FOR KEY SHARE",
         lite "SELECT id FROM services WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id";
-    INSERT =
-        "INSERT INTO users (username, key, owner_id, enabled, activated, expire_strategy, expire_date, usage_duration,
-                activation_deadline, note, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-         RETURNING id";
-    INSERT_TRAFFIC =
-        "INSERT INTO user_traffic (user_id, data_limit, data_limit_reset_strategy, created_at) VALUES ($1, $2, $3, $4)";
-    UPDATE =
-        "UPDATE users SET username = $2, key = $3, owner_id = $4, enabled = $5, activated = $6, removed = $7,
-                expire_strategy = $8, expire_date = $9, usage_duration = $10, activation_deadline = $11, note = $12,
-                edit_at = $13, sub_revoked_at = $14
-         WHERE id = $1";
-    UPDATE_LIMIT = "UPDATE user_traffic SET data_limit = $2, data_limit_reset_strategy = $3 WHERE user_id = $1";
-    RESET_TRAFFIC = "UPDATE user_traffic SET used_traffic = 0, traffic_reset_at = $2 WHERE user_id = $1";
-    DROP_SERVICES =>
-        pg "DELETE FROM users_services WHERE user_id = $1 AND service_id <> ALL($2)",
-        lite "DELETE FROM users_services WHERE user_id = $1 AND service_id NOT IN (SELECT value FROM json_each($2))";
-    ADD_SERVICES =>
-        pg "INSERT INTO users_services (user_id, service_id) SELECT $1, id FROM UNNEST(CAST($2 AS BIGINT[])) AS ids (id)
-            ON CONFLICT DO NOTHING",
-        lite "INSERT INTO users_services (user_id, service_id) SELECT $1, value FROM json_each($2) WHERE TRUE
-            ON CONFLICT DO NOTHING";
     TICK_KEY_CHANGE = "UPDATE key_change SET seq = seq + 1 WHERE id = 1 RETURNING seq";
     SET_KEY_CHANGE = "UPDATE users SET key_change_seq = $2 WHERE id = $1";
 }
@@ -175,96 +154,9 @@ pub async fn lock_services(tx: &mut Tx, wanted: &[ServiceId]) -> Result<Vec<Serv
         .map(|ids| ids.into_iter().map(ServiceId).collect())
 }
 
-/// Inserts a user; its `id` is ignored. A name or key that is taken is a [`super::Fault::Unique`].
-pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
-    let end = End::of(user);
-    let id = db_run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
-        .bind(user.username.as_deref())
-        .bind(&user.key)
-        .bind(user.owner.as_ref().map(|owner| owner.id.0))
-        .bind(user.enabled)
-        .bind(user.activated)
-        .bind(user.expiry.strategy().word())
-        .bind(end.date)
-        .bind(end.duration)
-        .bind(end.deadline)
-        .bind(user.note.as_deref())
-        .bind(user.created_at.micros())
-        .fetch_one(c)
-        .await)?;
-    db_execute!(tx, INSERT_TRAFFIC, id, user.data_limit, user.reset_strategy.word(), user.created_at.micros())?;
-    add_services(tx, UserId(id), &user.service_ids).await?;
-    Ok(UserId(id))
-}
-
-/// Updates a locked user from one state to another; writes only the tables that differ. Usage counters are not written,
-/// except for a reset.
-pub async fn update(tx: &mut Tx, before: &User, after: &User) -> Result<(), StoreError> {
-    let end = End::of(after);
-    db_execute!(
-        tx,
-        UPDATE,
-        after.id.0,
-        after.username.as_deref(),
-        &after.key,
-        after.owner.as_ref().map(|owner| owner.id.0),
-        after.enabled,
-        after.activated,
-        after.removed,
-        after.expiry.strategy().word(),
-        end.date,
-        end.duration,
-        end.deadline,
-        after.note.as_deref(),
-        after.edit_at.map(Moment::micros),
-        after.sub_revoked_at.map(Moment::micros)
-    )?;
-    if (before.data_limit, before.reset_strategy) != (after.data_limit, after.reset_strategy) {
-        db_execute!(tx, UPDATE_LIMIT, after.id.0, after.data_limit, after.reset_strategy.word())?;
-    }
-    if before.traffic_reset_at != after.traffic_reset_at {
-        db_execute!(tx, RESET_TRAFFIC, after.id.0, after.traffic_reset_at.map(Moment::micros))?;
-    }
-    if before.service_ids != after.service_ids {
-        let kept = IdList::new(after.service_ids.iter().map(|id| id.0));
-        db_execute!(tx, DROP_SERVICES, after.id.0, kept)?;
-        add_services(tx, after.id, &after.service_ids).await?;
-    }
-    Ok(())
-}
-
-async fn add_services(tx: &mut Tx, user: UserId, services: &[ServiceId]) -> Result<(), StoreError> {
-    if services.is_empty() {
-        return Ok(());
-    }
-    let services = IdList::new(services.iter().map(|id| id.0));
-    db_execute!(tx, ADD_SERVICES, user.0, services)
-}
-
 /// Records the change of a user's key by the clock `key_change`: a node synced at an earlier reading has the old key.
 /// The clock stays locked until the end of the transaction, so call it last, before the mark only.
 pub async fn record_key_change(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
     let seq = db_run!(tx, TICK_KEY_CHANGE, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
     db_execute!(tx, SET_KEY_CHANGE, user.0, seq)
-}
-
-/// The columns of an account's expiry.
-struct End {
-    date: Option<i64>,
-    duration: Option<i64>,
-    deadline: Option<i64>,
-}
-
-impl End {
-    fn of(user: &User) -> Self {
-        match user.expiry {
-            Expiry::Never => Self { date: None, duration: user.usage_duration, deadline: None },
-            Expiry::FixedDate(date) => {
-                Self { date: Some(date.micros()), duration: user.usage_duration, deadline: None }
-            }
-            Expiry::StartOnFirstUse { duration, deadline } => {
-                Self { date: None, duration: Some(duration), deadline: deadline.map(Moment::micros) }
-            }
-        }
-    }
 }

@@ -1,5 +1,7 @@
-//! A user as one row of a join: the account, its traffic, its owner, its last fetch and its services.
+//! Every column of a user: how they are selected, read, inserted and updated. A new column of a user changes this file and
+//! no other file of `store`.
 //!
+//! A user is read as one row of a join: the account, its traffic, its owner, its last fetch and its services.
 //! SQLite can also return many users as one text. (sqlx copies each value of each row and passes each row from SQLite's
 //! thread to the caller's, which costs more than finding the rows.)
 
@@ -7,13 +9,14 @@ use std::cmp::Ordering;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use sqlx::query_scalar;
 
 use super::list_filter::UserSort;
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::user::{Expiry, Owner, ResetStrategy, User};
-use crate::store::engine::IdList;
-use crate::store::engine::statement::row_in_order;
+use crate::store::engine::statement::{db_execute, db_run, row_in_order, statements};
+use crate::store::engine::{IdList, StoreError, Tx};
 
 /// All columns of a user, for [`user_joins`].
 macro_rules! user_columns {
@@ -199,6 +202,118 @@ impl From<UserRow> for User {
             sub_updated_at: moment(row.fetched_at),
             sub_last_user_agent: row.user_agent,
             service_ids: row.services.as_slice().iter().copied().map(ServiceId).collect(),
+        }
+    }
+}
+
+statements! {
+    INSERT =
+        "INSERT INTO users (username, key, owner_id, enabled, activated, expire_strategy, expire_date, usage_duration,
+                activation_deadline, note, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         RETURNING id";
+    INSERT_TRAFFIC =
+        "INSERT INTO user_traffic (user_id, data_limit, data_limit_reset_strategy, created_at) VALUES ($1, $2, $3, $4)";
+    UPDATE =
+        "UPDATE users SET username = $2, key = $3, owner_id = $4, enabled = $5, activated = $6, removed = $7,
+                expire_strategy = $8, expire_date = $9, usage_duration = $10, activation_deadline = $11, note = $12,
+                edit_at = $13, sub_revoked_at = $14
+         WHERE id = $1";
+    UPDATE_LIMIT = "UPDATE user_traffic SET data_limit = $2, data_limit_reset_strategy = $3 WHERE user_id = $1";
+    RESET_TRAFFIC = "UPDATE user_traffic SET used_traffic = 0, traffic_reset_at = $2 WHERE user_id = $1";
+    DROP_SERVICES =>
+        pg "DELETE FROM users_services WHERE user_id = $1 AND service_id <> ALL($2)",
+        lite "DELETE FROM users_services WHERE user_id = $1 AND service_id NOT IN (SELECT value FROM json_each($2))";
+    ADD_SERVICES =>
+        pg "INSERT INTO users_services (user_id, service_id) SELECT $1, id FROM UNNEST(CAST($2 AS BIGINT[])) AS ids (id)
+            ON CONFLICT DO NOTHING",
+        lite "INSERT INTO users_services (user_id, service_id) SELECT $1, value FROM json_each($2) WHERE TRUE
+            ON CONFLICT DO NOTHING";
+}
+
+/// Inserts a user; its `id` is ignored. A name or key that is taken is a [`super::Fault::Unique`].
+pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
+    let end = End::of(user);
+    let id = db_run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
+        .bind(user.username.as_deref())
+        .bind(&user.key)
+        .bind(user.owner.as_ref().map(|owner| owner.id.0))
+        .bind(user.enabled)
+        .bind(user.activated)
+        .bind(user.expiry.strategy().word())
+        .bind(end.date)
+        .bind(end.duration)
+        .bind(end.deadline)
+        .bind(user.note.as_deref())
+        .bind(user.created_at.micros())
+        .fetch_one(c)
+        .await)?;
+    db_execute!(tx, INSERT_TRAFFIC, id, user.data_limit, user.reset_strategy.word(), user.created_at.micros())?;
+    add_services(tx, UserId(id), &user.service_ids).await?;
+    Ok(UserId(id))
+}
+
+/// Updates a locked user from one state to another; writes only the tables that differ. Usage counters are not written,
+/// except for a reset.
+pub async fn update(tx: &mut Tx, before: &User, after: &User) -> Result<(), StoreError> {
+    let end = End::of(after);
+    db_execute!(
+        tx,
+        UPDATE,
+        after.id.0,
+        after.username.as_deref(),
+        &after.key,
+        after.owner.as_ref().map(|owner| owner.id.0),
+        after.enabled,
+        after.activated,
+        after.removed,
+        after.expiry.strategy().word(),
+        end.date,
+        end.duration,
+        end.deadline,
+        after.note.as_deref(),
+        after.edit_at.map(Moment::micros),
+        after.sub_revoked_at.map(Moment::micros)
+    )?;
+    if (before.data_limit, before.reset_strategy) != (after.data_limit, after.reset_strategy) {
+        db_execute!(tx, UPDATE_LIMIT, after.id.0, after.data_limit, after.reset_strategy.word())?;
+    }
+    if before.traffic_reset_at != after.traffic_reset_at {
+        db_execute!(tx, RESET_TRAFFIC, after.id.0, after.traffic_reset_at.map(Moment::micros))?;
+    }
+    if before.service_ids != after.service_ids {
+        let kept = IdList::new(after.service_ids.iter().map(|id| id.0));
+        db_execute!(tx, DROP_SERVICES, after.id.0, kept)?;
+        add_services(tx, after.id, &after.service_ids).await?;
+    }
+    Ok(())
+}
+
+async fn add_services(tx: &mut Tx, user: UserId, services: &[ServiceId]) -> Result<(), StoreError> {
+    if services.is_empty() {
+        return Ok(());
+    }
+    let services = IdList::new(services.iter().map(|id| id.0));
+    db_execute!(tx, ADD_SERVICES, user.0, services)
+}
+
+/// The columns of an account's expiry.
+struct End {
+    date: Option<i64>,
+    duration: Option<i64>,
+    deadline: Option<i64>,
+}
+
+impl End {
+    fn of(user: &User) -> Self {
+        match user.expiry {
+            Expiry::Never => Self { date: None, duration: user.usage_duration, deadline: None },
+            Expiry::FixedDate(date) => {
+                Self { date: Some(date.micros()), duration: user.usage_duration, deadline: None }
+            }
+            Expiry::StartOnFirstUse { duration, deadline } => {
+                Self { date: None, duration: Some(duration), deadline: deadline.map(Moment::micros) }
+            }
         }
     }
 }
