@@ -4,7 +4,7 @@ use sarban::domain::host::{Host, HostSpec};
 use sarban::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
 use sarban::domain::inbound::Inbound;
 use sarban::domain::moment::{DAY, Moment, SECOND};
-use sarban::domain::user::{Expiry, ResetStrategy, User};
+use sarban::domain::user::{Expiry, User};
 use sarban::subscription::catalogue::HostRow;
 
 /// When everything is asked for.
@@ -13,28 +13,12 @@ pub const NOW: Moment = Moment::from_micros(1_795_466_185 * SECOND);
 /// Whose subscription it is.
 pub fn user() -> User {
     User {
-        id: UserId(7),
-        username: Some("ann".to_owned()),
-        key: "0123456789abcdef0123456789abcdef".to_owned(),
-        owner: None,
-        enabled: true,
-        activated: true,
-        removed: false,
         expiry: Expiry::FixedDate(NOW.plus(20 * DAY)),
-        usage_duration: None,
         data_limit: Some(50 << 30),
-        reset_strategy: ResetStrategy::NoReset,
         used_traffic: 7 << 30,
         lifetime_used_traffic: 7 << 30,
-        online_at: None,
-        traffic_reset_at: None,
-        note: None,
-        created_at: NOW,
-        edit_at: None,
-        sub_revoked_at: None,
-        sub_updated_at: None,
-        sub_last_user_agent: None,
         service_ids: vec![ServiceId(1)],
+        ..User::bare(UserId(7), "ann", "0123456789abcdef0123456789abcdef", NOW)
     }
 }
 

@@ -10,7 +10,7 @@ use sarban::config::secret::Secret;
 use sarban::domain::ids::{Epoch, UserId};
 use sarban::domain::moment::Moment;
 use sarban::domain::notification::{By, DeliveryState, Destination, Event, NotificationTargets};
-use sarban::domain::user::{Expiry, ResetStrategy, User};
+use sarban::domain::user::User;
 use sarban::notify::{Delivery, Telegram, Timing, Webhook};
 use sarban::store::notify::outbox;
 use sarban::store::notify::outbox::{Filter, OutboxEntry};
@@ -85,30 +85,7 @@ fn lead(fence: Fence, webhook: Option<Webhook>, telegram: Option<(Telegram, Vec<
 
 /// A user that need not be in the database.
 fn user(id: i64) -> User {
-    User {
-        id: UserId(id),
-        username: Some(format!("user_{id}")),
-        key: format!("{id:032x}"),
-        owner: None,
-        enabled: true,
-        activated: true,
-        removed: false,
-        expiry: Expiry::Never,
-        usage_duration: None,
-        data_limit: None,
-        reset_strategy: ResetStrategy::NoReset,
-        used_traffic: 0,
-        lifetime_used_traffic: 0,
-        online_at: None,
-        traffic_reset_at: None,
-        note: None,
-        created_at: START,
-        edit_at: None,
-        sub_revoked_at: None,
-        sub_updated_at: None,
-        sub_last_user_agent: None,
-        service_ids: Vec::new(),
-    }
+    User::bare(UserId(id), &format!("user_{id}"), &format!("{id:032x}"), START)
 }
 
 /// Enters news of these users for these destinations.

@@ -9,7 +9,7 @@ use sarban::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
 use sarban::domain::inbound::Inbound;
 use sarban::domain::moment::{Moment, SECOND};
 use sarban::domain::subscription_settings::SubscriptionSettings;
-use sarban::domain::user::{Expiry, ResetStrategy, User};
+use sarban::domain::user::User;
 use sarban::subscription::catalogue::{Catalogue, HostRow};
 use sarban::subscription::templates::Templates;
 use sarban::subscription::{Format, Rendered, Request, render};
@@ -19,30 +19,8 @@ pub const NOW: Moment = Moment::from_micros(1_795_466_185 * SECOND);
 
 /// A user of service 1 who may do everything.
 pub fn user() -> User {
-    User {
-        id: UserId(7),
-        username: Some("ann".to_owned()),
-        key: "00000000000000000000000000000001".to_owned(),
-        owner: None,
-        enabled: true,
-        activated: true,
-        removed: false,
-        expiry: Expiry::Never,
-        usage_duration: None,
-        data_limit: None,
-        reset_strategy: ResetStrategy::NoReset,
-        used_traffic: 0,
-        lifetime_used_traffic: 0,
-        online_at: None,
-        traffic_reset_at: None,
-        note: None,
-        created_at: NOW,
-        edit_at: None,
-        sub_revoked_at: None,
-        sub_updated_at: None,
-        sub_last_user_agent: None,
-        service_ids: vec![ServiceId(1)],
-    }
+    let key = "00000000000000000000000000000001";
+    User { service_ids: vec![ServiceId(1)], ..User::bare(UserId(7), "ann", key, NOW) }
 }
 
 /// A spec with this name, at one address.

@@ -6,7 +6,7 @@ use sarban::domain::host::{Host, HostSpec};
 use sarban::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
 use sarban::domain::inbound::Inbound;
 use sarban::domain::moment::Moment;
-use sarban::domain::user::{Expiry, ResetStrategy, User};
+use sarban::domain::user::{Expiry, User};
 use sarban::subscription::catalogue::HostRow;
 use serde_json::{Map, Value, json};
 
@@ -85,10 +85,6 @@ pub fn user(recorded: &Value) -> (User, Moment) {
     let row = &recorded["user"];
     let moment = |value: &Value| value.as_str().map(|text| Moment::parse(text).expect("a time"));
     let user = User {
-        id: UserId(integer(&row["id"])),
-        username: Some(text(&row["username"])),
-        key: text(&row["key"]),
-        owner: None,
         enabled: row["enabled"] == 1,
         activated: row["activated"] == 1,
         removed: row["removed"] == 1,
@@ -100,20 +96,16 @@ pub fn user(recorded: &Value) -> (User, Moment) {
             },
             _ => Expiry::Never,
         },
-        usage_duration: None,
         data_limit: row["data_limit"].as_i64(),
-        reset_strategy: ResetStrategy::NoReset,
         used_traffic: integer(&row["used_traffic"]),
         lifetime_used_traffic: integer(&row["lifetime_used_traffic"]),
-        online_at: None,
-        traffic_reset_at: None,
-        note: None,
-        created_at: moment(&row["created_at"]).expect("a time"),
-        edit_at: None,
-        sub_revoked_at: None,
-        sub_updated_at: None,
-        sub_last_user_agent: None,
         service_ids: recorded["service_ids"].as_array().expect("ids").iter().map(|id| ServiceId(integer(id))).collect(),
+        ..User::bare(
+            UserId(integer(&row["id"])),
+            &text(&row["username"]),
+            &text(&row["key"]),
+            moment(&row["created_at"]).expect("a time"),
+        )
     };
     let now = Moment::from_unix_number(recorded["rendered_at"].as_f64().expect("a time")).expect("a time");
     (user, now)

@@ -157,10 +157,7 @@ fn domain_user(user: &ConvertedUser) -> User {
         moment(account.activation_deadline),
     );
     User {
-        id: UserId(account.id),
         username: account.username.clone(),
-        key: account.key.clone(),
-        owner: None,
         enabled: account.enabled,
         activated: account.activated,
         removed: account.removed,
@@ -173,11 +170,10 @@ fn domain_user(user: &ConvertedUser) -> User {
         online_at: moment(traffic.online_at),
         traffic_reset_at: moment(traffic.traffic_reset_at),
         note: account.note.clone(),
-        created_at: Moment::from_micros(account.created_at),
         edit_at: moment(account.edit_at),
         sub_revoked_at: moment(account.sub_revoked_at),
         sub_updated_at: fetch.as_ref().map(|fetch| Moment::from_micros(fetch.fetched_at)),
         sub_last_user_agent: fetch.as_ref().map(|fetch| fetch.user_agent.clone()),
-        service_ids: Vec::new(),
+        ..User::bare(UserId(account.id), "", &account.key, Moment::from_micros(account.created_at))
     }
 }

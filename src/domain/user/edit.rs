@@ -49,29 +49,15 @@ pub struct UserEdit {
 impl User {
     /// A new user who belongs to `owner`: enabled, activated and without an id, which the database assigns.
     pub fn new(new: NewUser, owner: Owner, now: Moment, random_key: impl FnOnce() -> String) -> Self {
+        let key = new.key.unwrap_or_else(random_key);
         Self {
-            id: UserId(0),
-            username: Some(new.username.into_string()),
-            key: new.key.unwrap_or_else(random_key),
             owner: Some(owner),
-            enabled: true,
-            activated: true,
-            removed: false,
             expiry: new.expiry,
-            usage_duration: None,
             data_limit: new.data_limit.and_then(limited),
             reset_strategy: new.reset_strategy,
-            used_traffic: 0,
-            lifetime_used_traffic: 0,
-            online_at: None,
-            traffic_reset_at: None,
             note: new.note,
-            created_at: now,
-            edit_at: None,
-            sub_revoked_at: None,
-            sub_updated_at: None,
-            sub_last_user_agent: None,
             service_ids: new.service_ids,
+            ..Self::bare(UserId(0), new.username.as_str(), &key, now)
         }
     }
 

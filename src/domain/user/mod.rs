@@ -87,6 +87,35 @@ pub struct Owner {
 }
 
 impl User {
+    /// A user with nothing but an id, a name and a key: enabled, without owner, services, limits and end. Every other
+    /// way to make a user starts here, so that a new field is given its default in one place.
+    pub fn bare(id: UserId, username: &str, key: &str, created_at: Moment) -> Self {
+        Self {
+            id,
+            username: Some(username.to_owned()),
+            key: key.to_owned(),
+            owner: None,
+            enabled: true,
+            activated: true,
+            removed: false,
+            expiry: Expiry::Never,
+            usage_duration: None,
+            data_limit: None,
+            reset_strategy: ResetStrategy::NoReset,
+            used_traffic: 0,
+            lifetime_used_traffic: 0,
+            online_at: None,
+            traffic_reset_at: None,
+            note: None,
+            created_at,
+            edit_at: None,
+            sub_revoked_at: None,
+            sub_updated_at: None,
+            sub_last_user_agent: None,
+            service_ids: Vec::new(),
+        }
+    }
+
     /// The fixed date has passed.
     pub fn is_expired(&self, now: Moment) -> bool {
         matches!(self.expiry, Expiry::FixedDate(date) if date < now)
@@ -198,30 +227,8 @@ impl ResetStrategy {
 /// A user that works, for the tests of this room.
 #[cfg(test)]
 pub(in crate::domain) fn sample(now: Moment) -> User {
-    User {
-        id: UserId(1),
-        username: Some("sample".to_owned()),
-        key: "00000000000000000000000000000001".to_owned(),
-        owner: None,
-        enabled: true,
-        activated: true,
-        removed: false,
-        expiry: Expiry::Never,
-        usage_duration: None,
-        data_limit: None,
-        reset_strategy: ResetStrategy::NoReset,
-        used_traffic: 0,
-        lifetime_used_traffic: 0,
-        online_at: None,
-        traffic_reset_at: None,
-        note: None,
-        created_at: now,
-        edit_at: None,
-        sub_revoked_at: None,
-        sub_updated_at: None,
-        sub_last_user_agent: None,
-        service_ids: vec![ServiceId(1)],
-    }
+    let key = "00000000000000000000000000000001";
+    User { service_ids: vec![ServiceId(1)], ..User::bare(UserId(1), "sample", key, now) }
 }
 
 #[cfg(test)]
