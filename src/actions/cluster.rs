@@ -6,7 +6,7 @@ use crate::domain::moment::Moment;
 use crate::domain::schedule::Task;
 use crate::store::StoreError;
 use crate::store::clock;
-use crate::store::cluster::runs;
+use crate::store::cluster::requests;
 
 /// Asks for a run of a task. Returns its slot in the ledger.
 pub async fn run_now(panel: &Panel, task: Task) -> Result<Moment, StoreError> {
@@ -15,13 +15,13 @@ pub async fn run_now(panel: &Panel, task: Task) -> Result<Moment, StoreError> {
 
 /// Asks whoever leads to hand over.
 pub async fn step_down(panel: &Panel) -> Result<(), StoreError> {
-    ask(panel, runs::STEP_DOWN).await.map(drop)
+    ask(panel, requests::STEP_DOWN).await.map(drop)
 }
 
 async fn ask(panel: &Panel, what: &str) -> Result<Moment, StoreError> {
     // By the database's clock, as all slots are.
     let now = clock::now(&panel.db).await?;
-    panel.db.transaction("request run", async |tx| runs::request(tx, what, now).await).await?;
+    panel.db.transaction("request run", async |tx| requests::add(tx, what, now).await).await?;
     panel.wakeup.notify();
     Ok(now)
 }

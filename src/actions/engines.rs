@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
+use super::nodes::NodeChangeError;
 use super::{Panel, nodes};
 use crate::domain::engine_config::EngineConfig;
 use crate::domain::ids::NodeId;
@@ -87,8 +88,11 @@ pub async fn reconfigure(panel: &Panel, node: NodeId, engine: String, new: Engin
         // Also after a failure: nobody knows how far it came.
         let synced = nodes::resync(&turn.panel, node).await;
         restarted?;
-        synced?;
-        Ok(())
+        match synced {
+            // A node that was deleted meanwhile needs no sync.
+            Ok(()) | Err(NodeChangeError::NotFound) => Ok(()),
+            Err(NodeChangeError::Taken(error) | NodeChangeError::Store(error)) => Err(error.into()),
+        }
     });
     match timeout(PATIENCE, restarting).await {
         Err(_) => Err(EngineError::StillRestarting),

@@ -5,20 +5,29 @@ use crate::domain::ids::NodeId;
 use crate::domain::node::Node;
 use crate::domain::node_edit::{NewNode, NodeEdit};
 use crate::nodes::panel_certificate::{self, PanelCertificateError};
-use crate::store::{self, Fault, StoreError};
+use crate::store::{self, Fault, StoreError, Transient};
 
-/// Why a node was not made or changed.
+/// An error of a change to a node.
 #[derive(Debug, thiserror::Error)]
-pub enum NodeError {
+pub enum NodeChangeError {
+    /// The node does not exist.
+    #[error("the node does not exist")]
+    NotFound,
     /// Another node has this name, or this address and port.
     #[error("another node has this name, or this address and port")]
     Taken(#[source] StoreError),
-    /// The database refused.
+    /// A statement failed.
     #[error(transparent)]
     Store(StoreError),
 }
 
-impl From<StoreError> for NodeError {
+impl Transient for NodeChangeError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+}
+
+impl From<StoreError> for NodeChangeError {
     fn from(error: StoreError) -> Self {
         match error.fault() {
             Fault::Unique(_) => Self::Taken(error),
@@ -28,42 +37,38 @@ impl From<StoreError> for NodeError {
 }
 
 /// Makes a node; it is connected in the background.
-pub async fn create(panel: &Panel, new: NewNode) -> Result<Node, NodeError> {
+pub async fn create(panel: &Panel, new: NewNode) -> Result<Node, NodeChangeError> {
     let id =
         panel.db.transaction("create node", async |tx| store::nodes::insert(tx, &new, panel.clock.now()).await).await?;
     panel.wakeup.notify();
     Ok(new.into_node(id))
 }
 
-/// Changes a node and connects to it again, or disables it. `None`: there is no such node.
-pub async fn edit(panel: &Panel, id: NodeId, edit: &NodeEdit) -> Result<Option<Node>, NodeError> {
-    let found = panel
+/// Changes a node. The leader reconnects to it, or disconnects from a disabled node.
+pub async fn edit(panel: &Panel, id: NodeId, edit: &NodeEdit) -> Result<Node, NodeChangeError> {
+    panel
         .db
-        .transaction("edit node", async |tx| -> Result<_, StoreError> {
-            let Some(node) = store::nodes::lock(tx, id).await? else { return Ok(false) };
-            store::nodes::update(tx, &edit.clone().apply(node), panel.clock.now()).await?;
-            Ok(true)
+        .transaction("edit node", async |tx| -> Result<_, NodeChangeError> {
+            let node = store::nodes::lock(tx, id).await?.ok_or(NodeChangeError::NotFound)?;
+            Ok(store::nodes::update(tx, &edit.clone().apply(node), panel.clock.now()).await?)
         })
         .await?;
-    if !found {
-        return Ok(None);
-    }
     panel.wakeup.notify();
-    Ok(store::nodes::by_id(&panel.db, id).await?)
+    store::nodes::by_id(&panel.db, id).await?.ok_or(NodeChangeError::NotFound)
 }
 
-/// Removes a node with its engines, its inbounds and their hosts. False: there is no such node.
-pub async fn remove(panel: &Panel, id: NodeId) -> Result<bool, StoreError> {
+/// Removes a node with its engines, its inbounds and their hosts.
+pub async fn remove(panel: &Panel, id: NodeId) -> Result<(), NodeChangeError> {
     on_row(panel, id, Change::Remove).await
 }
 
-/// Sends a node everything anew. False: there is no such node.
-pub async fn resync(panel: &Panel, id: NodeId) -> Result<bool, StoreError> {
+/// Requests a full sync of a node.
+pub async fn resync(panel: &Panel, id: NodeId) -> Result<(), NodeChangeError> {
     on_row(panel, id, Change::Resync).await
 }
 
-/// Trusts the certificate that a node shows next, and connects again. False: there is no such node.
-pub async fn repin(panel: &Panel, id: NodeId) -> Result<bool, StoreError> {
+/// Clears the pinned certificate, and requests a new connection that pins the next one.
+pub async fn repin(panel: &Panel, id: NodeId) -> Result<(), NodeChangeError> {
     on_row(panel, id, Change::Repin).await
 }
 
@@ -80,8 +85,8 @@ enum Change {
     Repin,
 }
 
-/// A transaction with one statement on one node; the wakeup rings when the node was there.
-async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<bool, StoreError> {
+/// Runs one statement on one node, and wakes the leader.
+async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<(), NodeChangeError> {
     let found = panel
         .db
         .transaction("change node", async |tx| match change {
@@ -90,8 +95,9 @@ async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<bool, Store
             Change::Repin => store::nodes::forget_pin(tx, id).await,
         })
         .await?;
-    if found {
-        panel.wakeup.notify();
+    if !found {
+        return Err(NodeChangeError::NotFound);
     }
-    Ok(found)
+    panel.wakeup.notify();
+    Ok(())
 }

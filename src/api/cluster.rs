@@ -26,8 +26,8 @@ use crate::store::clock;
 use crate::store::cluster::lease;
 use crate::store::cluster::lease::Lease;
 use crate::store::cluster::members::Member;
-use crate::store::cluster::runs;
-use crate::store::cluster::runs::{LastRun, RunFilter, RunRow, RunState};
+use crate::store::cluster::run_history;
+use crate::store::cluster::run_history::{LastRun, RunFilter, RunRow, RunState};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -170,7 +170,7 @@ async fn read(state: &State, _: SudoAdmin) -> Result<Json<ClusterResponse>, ApiE
     let members = view.members.borrow().clone();
     let redis = *view.redis.borrow();
     let mut tasks: Vec<TaskResponse> = Vec::new();
-    let last_runs = runs::last(db).await?;
+    let last_runs = run_history::last(db).await?;
     for task in Task::ALL {
         let last = last_runs.iter().find(|last| last.task == task.name());
         let own = view.schedules.iter().find(|schedule| schedule.task == task);
@@ -205,8 +205,8 @@ async fn list_runs(
     Inputs(Query(query), paging): Inputs<Query<RunQuery>, Paging>,
 ) -> Result<Json<Page<RunResponse>>, ApiError> {
     let filter = RunFilter { task: query.task, states: query.state.iter().map(|state| state.0).collect() };
-    let rows = runs::page(&state.panel.db, &filter, paging.limit(), paging.offset()).await?;
-    let total = runs::count(&state.panel.db, &filter).await?;
+    let rows = run_history::page(&state.panel.db, &filter, paging.limit(), paging.offset()).await?;
+    let total = run_history::count(&state.panel.db, &filter).await?;
     Ok(Json(paging.page(rows.into_iter().map(RunResponse::from).collect(), total)))
 }
 

@@ -23,7 +23,7 @@ use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::{Schedule, Task};
 use crate::foundation::with_sources;
 use crate::store::clock;
-use crate::store::cluster::runs;
+use crate::store::cluster::run_history;
 use crate::store::cluster::runs::{Run, Trigger};
 use crate::store::{Db, FenceError, StoreError};
 
@@ -193,7 +193,7 @@ impl TermLoop {
             let name = task.schedule.task;
             let last = match task.last_success {
                 Some(last) => last,
-                None => runs::last_success(&self.driver.db, name).await?.unwrap_or(task.since),
+                None => run_history::last_success(&self.driver.db, name).await?.unwrap_or(task.since),
             };
             task.last_success = Some(last);
             success_age(name).set(now.since(last).max(0) as f64 / SECOND as f64);

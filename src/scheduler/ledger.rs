@@ -6,6 +6,7 @@ use crate::domain::ids::Epoch;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::{Schedule, Task};
 use crate::store::clock;
+use crate::store::cluster::requests;
 use crate::store::cluster::runs;
 use crate::store::cluster::runs::{Outcome, Run};
 use crate::store::{Fence, FenceError, FencedTx};
@@ -32,7 +33,7 @@ impl Ledger {
     pub(super) async fn settle(&self, schedules: &[Schedule]) -> Result<Vec<(Schedule, Moment)>, FenceError> {
         let now = clock::now(self.fence.db()).await?;
         let enter = async |tx: &mut FencedTx| -> Result<_, FenceError> {
-            runs::forget_requests(tx, now).await?;
+            requests::delete_old(tx, now).await?;
             let (mut since, mut abandoned) = (Vec::with_capacity(schedules.len()), Vec::new());
             for schedule in schedules {
                 since.push((*schedule, runs::set_task(tx, *schedule, now).await?));
@@ -64,7 +65,7 @@ impl Ledger {
         let start = async |tx: &mut FencedTx| {
             let attempt = runs::start(tx, run, self.epoch(), self.instance, now).await?;
             if let Some(request) = request {
-                runs::take_request(tx, request).await?;
+                requests::delete(tx, request).await?;
             }
             Ok(attempt)
         };
@@ -80,20 +81,20 @@ impl Ledger {
 
     /// Reads the requests, oldest first, without those for tasks that only another version knows.
     pub(super) async fn requests(&self) -> Result<Vec<(Uuid, RequestKind)>, FenceError> {
-        let known = |request: runs::Request| {
+        let known = |request: requests::Request| {
             let kind = match Task::from_name(&request.task) {
                 Some(task) => RequestKind::Run(task, Moment::from_micros(request.requested_at)),
-                None if request.task == runs::STEP_DOWN => RequestKind::StepDown,
+                None if request.task == requests::STEP_DOWN => RequestKind::StepDown,
                 None => return None,
             };
             Some((request.id, kind))
         };
-        Ok(runs::requests(self.fence.db()).await?.into_iter().filter_map(known).collect())
+        Ok(requests::unhandled(self.fence.db()).await?.into_iter().filter_map(known).collect())
     }
 
     /// Deletes a request.
     pub(super) async fn take(&self, request: Uuid) -> Result<(), FenceError> {
-        self.fence.transaction("take request", async |tx| Ok(runs::take_request(tx, request).await?)).await
+        self.fence.transaction("take request", async |tx| Ok(requests::delete(tx, request).await?)).await
     }
 
     fn epoch(&self) -> Epoch {

@@ -27,6 +27,8 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         cluster::FENCE_STATEMENTS,
         cluster::lease::STATEMENTS,
         cluster::members::STATEMENTS,
+        cluster::requests::STATEMENTS,
+        cluster::run_history::STATEMENTS,
         cluster::runs::STATEMENTS,
         clock::STATEMENTS,
         hosts::STATEMENTS,

@@ -14,7 +14,7 @@ use sarban::domain::moment::SECOND;
 use sarban::domain::schedule::{Schedule, Task};
 use sarban::notify::{Delivery, Timing};
 use sarban::store::cluster::members::Member;
-use sarban::store::cluster::runs;
+use sarban::store::cluster::requests;
 use sarban::store::{Db, Engine};
 use serde_json::json;
 use tempfile::TempDir;
@@ -145,7 +145,7 @@ async fn a_task_that_the_older_version_does_not_know_is_left_to_the_newer_one_an
 /// As the newer version does when somebody asks for it.
 async fn ask_for(db: &Db, task: Task) {
     let mut tx = db.begin().await.unwrap();
-    runs::request(&mut tx, task.name(), Clock::real().now()).await.unwrap();
+    requests::add(&mut tx, task.name(), Clock::real().now()).await.unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sarban::actions::hosts::HostError;
 use sarban::actions::{self, Panel};
 use sarban::clock::Clock;
 use sarban::cluster::wakeup::Wakeup;
@@ -51,7 +52,7 @@ fn host(remark: &str) -> Host {
 }
 
 async fn create(db: &Db, host: &Host) -> HostView {
-    actions::hosts::create(&panel(db), host).await.unwrap().expect("its inbound is there")
+    actions::hosts::create(&panel(db), host).await.expect("its inbound exists")
 }
 
 async fn a_host_is_read_as_it_was_written(db: Db) {
@@ -97,13 +98,13 @@ async fn a_chain_keeps_its_order_and_only_what_exists(db: Db) {
     let view = create(&db, &Host { chain_ids, ..host("chain") }).await;
     assert_eq!(view.host.chain_ids, [HostId(3), HostId(1), HostId(2)]);
     let itself = Host { id: HostId(1), chain_ids: vec![HostId(1)], ..host("a") };
-    let view = actions::hosts::replace(&panel(&db), &itself).await.unwrap().unwrap();
+    let view = actions::hosts::replace(&panel(&db), &itself).await.unwrap();
     assert_eq!(view.host, itself, "a host may chain to itself");
 }
 
 async fn a_host_without_its_inbound_is_not_made(db: Db) {
     let lost = Host { inbound_id: Some(InboundId(7)), ..host("lost") };
-    assert_eq!(actions::hosts::create(&panel(&db), &lost).await.unwrap(), None);
+    assert!(matches!(actions::hosts::create(&panel(&db), &lost).await, Err(HostError::InboundNotFound)));
     assert_eq!(number(&db, "SELECT COUNT(*) FROM hosts").await, 0);
 }
 
@@ -118,13 +119,13 @@ async fn writing_anew_replaces_everything(db: Db) {
     };
     let chained = create(&db, &first).await;
     let chained = Host { chain_ids: vec![chained.host.id], ..chained.host };
-    actions::hosts::replace(&panel(&db), &chained).await.unwrap().unwrap();
+    actions::hosts::replace(&panel(&db), &chained).await.unwrap();
     let plain = Host { id: chained.id, is_disabled: true, ..host("new") };
-    let view = actions::hosts::replace(&panel(&db), &plain).await.unwrap().unwrap();
+    let view = actions::hosts::replace(&panel(&db), &plain).await.unwrap();
     let expected = Host { inbound_id: Some(InboundId(1)), ..plain };
     assert_eq!(view, HostView { host: expected, inbound_protocol: Some("vmess".into()) });
     let unknown = Host { id: HostId(99), ..host("x") };
-    assert_eq!(actions::hosts::replace(&panel(&db), &unknown).await.unwrap(), None);
+    assert!(matches!(actions::hosts::replace(&panel(&db), &unknown).await, Err(HostError::NotFound)));
 }
 
 async fn a_removed_host_leaves_the_chains_of_others(db: Db) {
@@ -133,10 +134,10 @@ async fn a_removed_host_leaves_the_chains_of_others(db: Db) {
     }
     let chain_ids = vec![HostId(2), HostId(1)];
     let view = create(&db, &Host { chain_ids, ..host("chain") }).await;
-    assert!(actions::hosts::remove(&panel(&db), HostId(2)).await.unwrap());
+    actions::hosts::remove(&panel(&db), HostId(2)).await.unwrap();
     let view = hosts::by_id(&db, view.host.id).await.unwrap().unwrap();
     assert_eq!(view.host.chain_ids, [HostId(1)]);
-    assert!(!actions::hosts::remove(&panel(&db), HostId(2)).await.unwrap());
+    assert!(matches!(actions::hosts::remove(&panel(&db), HostId(2)).await, Err(HostError::NotFound)));
 }
 
 async fn inbounds_are_listed_with_node_and_services(db: Db) {

@@ -114,7 +114,7 @@ async fn a_name_and_a_place_are_taken_once(db: Db) {
         NodeEdit { address: Some("127.0.0.1".into()), ..NodeEdit::default() },
     ] {
         let error = actions::nodes::edit(&panel, de.id, &edit).await.unwrap_err();
-        assert!(matches!(error, actions::nodes::NodeError::Taken(_)), "{error:?}");
+        assert!(matches!(error, actions::nodes::NodeChangeError::Taken(_)), "{error:?}");
     }
     assert_eq!(nodes::by_id(&panel.db, de.id).await.unwrap(), Some(de));
 }
@@ -126,8 +126,8 @@ async fn two_admins_never_lose_each_others_changes(db: Db) {
         let name = NodeEdit { name: Some(format!("name {turn}")), ..NodeEdit::default() };
         let (first, second) =
             tokio::join!(actions::nodes::edit(&panel, LOCAL, &port), actions::nodes::edit(&panel, LOCAL, &name));
-        first.unwrap().unwrap();
-        second.unwrap().unwrap();
+        first.unwrap();
+        second.unwrap();
         let node = nodes::by_id(&panel.db, LOCAL).await.unwrap().unwrap();
         assert_eq!((node.port, node.name), (1000 + turn, format!("name {turn}")));
     }
@@ -140,9 +140,9 @@ async fn every_change_asks_for_a_sync(db: Db) {
     let mut wakeups = panel.wakeup.subscribe();
     for turn in 1..=4 {
         match turn {
-            1 => assert!(actions::nodes::resync(&panel, LOCAL).await.unwrap()),
-            2 => assert!(actions::nodes::repin(&panel, LOCAL).await.unwrap()),
-            3 => drop(actions::nodes::edit(&panel, LOCAL, &NodeEdit::default()).await.unwrap().unwrap()),
+            1 => actions::nodes::resync(&panel, LOCAL).await.unwrap(),
+            2 => actions::nodes::repin(&panel, LOCAL).await.unwrap(),
+            3 => drop(actions::nodes::edit(&panel, LOCAL, &NodeEdit::default()).await.unwrap()),
             _ => {
                 execute(&panel.db, "DELETE FROM nodes").await;
                 actions::nodes::create(&panel, new("de", "192.0.2.1")).await.unwrap();
@@ -152,10 +152,15 @@ async fn every_change_asks_for_a_sync(db: Db) {
         assert_eq!(number(&panel.db, "SELECT COUNT(DISTINCT sync_request) FROM seen").await, turn);
         wakeups.wait().await;
     }
-    assert!(!actions::nodes::resync(&panel, NodeId(99)).await.unwrap());
-    assert!(!actions::nodes::repin(&panel, NodeId(99)).await.unwrap());
-    assert!(!actions::nodes::remove(&panel, NodeId(i64::MAX)).await.unwrap());
-    assert_eq!(actions::nodes::edit(&panel, NodeId(-1), &NodeEdit::default()).await.unwrap(), None);
+    let missing = [
+        actions::nodes::resync(&panel, NodeId(99)).await,
+        actions::nodes::repin(&panel, NodeId(99)).await,
+        actions::nodes::remove(&panel, NodeId(i64::MAX)).await,
+        actions::nodes::edit(&panel, NodeId(-1), &NodeEdit::default()).await.map(drop),
+    ];
+    for result in missing {
+        assert!(matches!(result, Err(actions::nodes::NodeChangeError::NotFound)), "{result:?}");
+    }
 }
 
 async fn a_pin_belongs_to_a_place(db: Db) {
@@ -169,7 +174,7 @@ async fn a_pin_belongs_to_a_place(db: Db) {
         (NodeEdit { port: Some(1), ..NodeEdit::default() }, 0),
     ] {
         execute(&panel.db, PIN).await;
-        actions::nodes::edit(&panel, LOCAL, &edit).await.unwrap().unwrap();
+        actions::nodes::edit(&panel, LOCAL, &edit).await.unwrap();
         assert_eq!(number(&panel.db, PINNED).await, kept, "{edit:?}");
     }
     execute(&panel.db, PIN).await;
@@ -206,7 +211,7 @@ async fn removing_a_node_removes_what_is_on_it(db: Db) {
          INSERT INTO node_usage_hours (node_id, hour, downlink) VALUES (1, 0, 7)",
     )
     .await;
-    assert!(actions::nodes::remove(&panel(db.clone()), LOCAL).await.unwrap());
+    actions::nodes::remove(&panel(db.clone()), LOCAL).await.unwrap();
     const LEFT: &str = "SELECT (SELECT COUNT(*) FROM nodes) + (SELECT COUNT(*) FROM inbounds)
         + (SELECT COUNT(*) FROM backends) + (SELECT COUNT(*) FROM inbounds_services)
         + (SELECT COUNT(*) FROM host_chains) + (SELECT COUNT(*) FROM hosts WHERE inbound_id IS NOT NULL)";

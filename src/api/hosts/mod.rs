@@ -11,6 +11,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::inbounds::{self, InboundPath};
 use super::state::State;
 use crate::actions;
+use crate::actions::hosts::HostError;
 use crate::api::http::auth::SudoAdmin;
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
@@ -125,8 +126,7 @@ async fn create_bound(
 
 async fn create(state: &State, host: Host) -> Result<Json<HostResponse>, ApiError> {
     let host = Host { is_disabled: false, ..host };
-    let view = actions::hosts::create(&state.panel, &host).await?;
-    Ok(Json(view.ok_or_else(inbounds::not_found)?.into()))
+    Ok(Json(actions::hosts::create(&state.panel, &host).await?.into()))
 }
 
 /// Returns a host.
@@ -152,8 +152,7 @@ async fn replace(
     Inputs(Path(path), Json(body)): Inputs<Path<HostPath>, Json<HostBody>>,
 ) -> Result<Json<HostResponse>, ApiError> {
     let host = Host { id: path.id(), ..body.into() };
-    let view = actions::hosts::replace(&state.panel, &host).await?;
-    Ok(Json(view.ok_or_else(not_found)?.into()))
+    Ok(Json(actions::hosts::replace(&state.panel, &host).await?.into()))
 }
 
 /// Deletes a host.
@@ -163,12 +162,22 @@ async fn replace(
     responses((status = 200, body = Empty), (status = 404, description = "No such host")))]
 #[handler]
 async fn remove(state: &State, _: SudoAdmin, Path(path): Path<HostPath>) -> Result<Json<Empty>, ApiError> {
-    let found = actions::hosts::remove(&state.panel, path.id()).await?;
-    if found { Ok(Json(Empty {})) } else { Err(not_found()) }
+    actions::hosts::remove(&state.panel, path.id()).await?;
+    Ok(Json(Empty {}))
 }
 
 fn not_found() -> ApiError {
     ApiError::not_found("The host")
+}
+
+impl From<HostError> for ApiError {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::NotFound => not_found(),
+            HostError::InboundNotFound => inbounds::not_found(),
+            HostError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl HostPath {

@@ -10,7 +10,7 @@ use crate::domain::notification::{Channel, DeliveryState};
 use crate::domain::subscription_settings::RuleResult;
 use crate::domain::user::ExpireStrategy;
 use crate::domain::user::ResetStrategy;
-use crate::store::cluster::runs::RunState;
+use crate::store::cluster::run_history::RunState;
 use crate::store::users::list::UserSort;
 
 /// A value of an enum, given as exactly one of its texts.

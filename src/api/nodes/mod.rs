@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::state::State;
-use crate::actions::nodes::{self, NodeError};
+use crate::actions::nodes::{self, NodeChangeError};
 use crate::api::http::auth::SudoAdmin;
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::enum_text::{EnumText, nullable_text_schema, text_list_param, text_schema};
@@ -219,8 +219,7 @@ async fn modify(
     _: SudoAdmin,
     Inputs(Path(path), Json(change)): Inputs<Path<NodePath>, Json<NodeModify>>,
 ) -> Result<Json<NodeResponse>, ApiError> {
-    let node = nodes::edit(&state.panel, path.id(), &change.into()).await?;
-    Ok(Json(node.ok_or_else(not_found)?.into()))
+    Ok(Json(nodes::edit(&state.panel, path.id(), &change.into()).await?.into()))
 }
 
 /// Deletes a node, its inbounds and their hosts.
@@ -230,7 +229,8 @@ async fn modify(
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
 async fn remove(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
-    done(nodes::remove(&state.panel, path.id()).await?)
+    nodes::remove(&state.panel, path.id()).await?;
+    Ok(Json(Empty {}))
 }
 
 /// Starts a full user sync for a node.
@@ -240,7 +240,8 @@ async fn remove(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Resu
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
 async fn resync(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
-    done(nodes::resync(&state.panel, path.id()).await?)
+    nodes::resync(&state.panel, path.id()).await?;
+    Ok(Json(Empty {}))
 }
 
 /// Replaces the pinned certificate of a node.
@@ -250,15 +251,12 @@ async fn resync(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Resu
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
 async fn repin(state: &State, _: SudoAdmin, Path(path): Path<NodePath>) -> Result<Json<Empty>, ApiError> {
-    done(nodes::repin(&state.panel, path.id()).await?)
+    nodes::repin(&state.panel, path.id()).await?;
+    Ok(Json(Empty {}))
 }
 
 fn statuses() -> utoipa::openapi::Array {
     text_list_param::<NodeStatus>("Filter by status.")
-}
-
-fn done(found: bool) -> Result<Json<Empty>, ApiError> {
-    if found { Ok(Json(Empty {})) } else { Err(not_found()) }
 }
 
 fn not_found() -> ApiError {
@@ -336,11 +334,12 @@ impl From<Backend> for BackendResponse {
     }
 }
 
-impl From<NodeError> for ApiError {
-    fn from(error: NodeError) -> Self {
+impl From<NodeChangeError> for ApiError {
+    fn from(error: NodeChangeError) -> Self {
         match error {
-            NodeError::Taken(_) => Self::conflict("Another node has this name, or this address and port"),
-            NodeError::Store(error) => error.into(),
+            NodeChangeError::NotFound => not_found(),
+            NodeChangeError::Taken(_) => Self::conflict("Another node has this name, or this address and port"),
+            NodeChangeError::Store(error) => error.into(),
         }
     }
 }

@@ -3,6 +3,8 @@
 mod fence;
 pub mod lease;
 pub mod members;
+pub mod requests;
+pub mod run_history;
 pub mod runs;
 
 pub(in crate::store) use fence::STATEMENTS as FENCE_STATEMENTS;
