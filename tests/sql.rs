@@ -1,4 +1,4 @@
-//! Every SQL text of the house is registered, and both engines understand each: what a compile-time check would do.
+//! Every SQL text is registered, and both engines can prepare it, which replaces a compile-time check.
 #![cfg(test)]
 
 mod support;
@@ -14,9 +14,9 @@ use sqlx::{Connection, Executor, PgConnection, SqlSafeStr, SqliteConnection};
 
 use support::database::on_both_engines;
 
-on_both_engines!(every_statement_can_be_prepared);
+on_both_engines!(every_statement_is_prepared_by_both_engines);
 
-async fn every_statement_can_be_prepared(options: OpenOptions) {
+async fn every_statement_is_prepared_by_both_engines(options: OpenOptions) {
     let mut refused = Vec::new();
     match options.url {
         DatabaseUrl::Postgres { url } => {
@@ -39,18 +39,18 @@ async fn every_statement_can_be_prepared(options: OpenOptions) {
             connection.close().await.unwrap();
         }
     }
-    assert!(refused.is_empty(), "{} statements are refused:\n{}", refused.len(), refused.join("\n"));
+    assert!(refused.is_empty(), "{} statements can't be prepared:\n{}", refused.len(), refused.join("\n"));
 }
 
 #[test]
-fn names_are_unique() {
+fn statement_names_are_unique() {
     let mut seen = HashSet::new();
     for statement in all_statements() {
         assert!(seen.insert(statement.name), "{} is registered twice", statement.name);
     }
 }
 
-/// A file whose statements `all_statements` forgets would never be prepared.
+/// The statements of a file that `all_statements` forgets would never be prepared.
 #[test]
 fn every_file_with_statements_is_registered() {
     let registered: HashSet<&str> =
@@ -65,12 +65,12 @@ fn every_file_with_statements_is_registered() {
 }
 
 #[test]
-fn no_sql_is_written_where_it_runs() {
+fn no_call_has_an_unregistered_sql_text() {
     let found: Vec<String> = sources().iter().flat_map(|(path, source)| literal_sql(path, source)).collect();
     assert!(found.is_empty(), "SQL belongs into `statements!`:\n{}", found.join("\n"));
 }
 
-/// Calls that run SQL with a text of their own instead of a registered one. A file's unit tests may.
+/// Returns the calls that run an SQL text of their own instead of a registered one. Unit tests may.
 fn literal_sql(path: &str, source: &str) -> Vec<String> {
     let call = r#"\b(?:query(?:_\w+)?|raw_sql|execute|execute_many|fetch(?:_\w+)?|prepare)\s*(?:::<[^;]*?>)?\s*\("#;
     let text = r#"\s*&?(?:b?r?\#*"|(?:std::)?(?:concat|format|include_str)!|AssertSqlSafe)"#;
@@ -81,7 +81,7 @@ fn literal_sql(path: &str, source: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_text_at_its_call_is_found() {
+fn sql_text_at_its_call_is_found() {
     for code in [
         r#"query("SELECT 1")"#,
         r#"sqlx::query_as::<_, (i64, Vec<u8>)>( "SELECT 1")"#,
@@ -103,7 +103,7 @@ fn a_text_at_its_call_is_found() {
     assert_eq!(literal_sql("a.rs", "\n\nquery(\"\")"), ["a.rs:3"]);
 }
 
-/// The program's files, by their path below the repository's root.
+/// Returns the source files, by their path below the repository's root.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders: Vec<PathBuf> = vec![root.join("src")];

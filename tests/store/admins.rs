@@ -1,4 +1,4 @@
-//! Users without an owner find one.
+//! Adoption of users without an owner.
 
 use sarban::actions::Panel;
 use sarban::actions::admins::{self, NewAdmin};

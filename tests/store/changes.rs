@@ -1,4 +1,4 @@
-//! Marks of changed users: one for each user, renewed by every change, only for users that exist.
+//! Marks of changed users: one per user, renewed by every change, only for existing users.
 
 use sarban::domain::moment::Moment;
 use sarban::store::users::changes;

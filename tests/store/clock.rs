@@ -1,4 +1,4 @@
-//! The database's clock is the time of day, and does not stand still.
+//! The database's clock: it shows the time of day and advances inside a transaction.
 
 use sarban::clock::Clock;
 use sarban::domain::moment::SECOND;
@@ -13,7 +13,7 @@ on_both_engines! {
 }
 
 async fn now_is_the_time_of_day(db: Db) {
-    // SQLite tells it to the millisecond, rounded.
+    // SQLite's clock has milliseconds, rounded.
     let before = Clock::real().now().plus(-SECOND);
     let now = clock::now(&db).await.unwrap();
     let after = Clock::real().now().plus(SECOND);

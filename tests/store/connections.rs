@@ -1,4 +1,4 @@
-//! How many connections there are to PostgreSQL, and what becomes of whoever finds none.
+//! The limits of PostgreSQL's connections, and broken connections.
 
 use std::future::pending;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn few(options: &OpenOptions, patience: Duration) -> OpenOptions {
 }
 
 #[test]
-fn reads_and_transactions_share_the_connections_that_there_may_be() {
+fn reads_and_transactions_share_the_connection_limit() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { db: other, options }| {
         let db = Db::open(&few(&options, Duration::from_secs(20))).await.expect("it opens");
         for _ in 0..3 {
@@ -46,7 +46,7 @@ fn reads_and_transactions_share_the_connections_that_there_may_be() {
         }
         db.close().await;
         let began = Instant::now();
-        // The server takes a moment to see that they are gone.
+        // The server takes a moment to notice that they are closed.
         while number(&other, MINE).await > 0 {
             assert!(began.elapsed() < Duration::from_secs(10), "they are still there");
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -56,7 +56,7 @@ fn reads_and_transactions_share_the_connections_that_there_may_be() {
 }
 
 #[test]
-fn whoever_finds_no_connection_gives_up_in_time_and_the_next_one_finds_it() {
+fn acquire_times_out_without_a_free_connection() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options, .. }| {
         let db = Db::open(&few(&options, Duration::from_millis(200))).await.expect("it opens");
         let held = (db.begin().await.expect("one"), db.begin().await.expect("two"));
@@ -74,7 +74,7 @@ fn whoever_finds_no_connection_gives_up_in_time_and_the_next_one_finds_it() {
 }
 
 #[test]
-fn a_statement_that_failed_leaves_its_connection_as_it_was() {
+fn failed_statement_leaves_its_connection_usable() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options, .. }| {
         let db = Db::open(&few(&options, Duration::from_secs(20))).await.expect("it opens");
         let Db::Pg(pool) = &db else { panic!("PostgreSQL") };
@@ -86,9 +86,10 @@ fn a_statement_that_failed_leaves_its_connection_as_it_was() {
     });
 }
 
-/// As when a firewall forgets them: nothing arrives any more, and nobody says so. TCP itself tries for a quarter of an hour.
+/// As when a firewall drops its state: nothing arrives any more and nobody reports it. TCP retries for a quarter of an
+/// hour.
 #[test]
-fn connections_that_are_lost_in_silence_are_replaced() {
+fn silently_lost_connections_are_replaced() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options, .. }| {
         let DatabaseUrl::Postgres { url } = &options.url else { panic!("a database of PostgreSQL") };
         let url = url.expose();
@@ -115,7 +116,7 @@ fn connections_that_are_lost_in_silence_are_replaced() {
     });
 }
 
-/// Connections that came before `lost` changes are held from then on, and nothing goes through them.
+/// Forwards connections; those opened before a change of `lost` stay open, but nothing passes any more.
 async fn forward(listener: TcpListener, server: (String, u16), lost: watch::Receiver<()>) {
     while let Ok((mut client, _)) = listener.accept().await {
         let (server, mut lost) = (server.clone(), lost.clone());

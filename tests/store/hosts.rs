@@ -1,4 +1,4 @@
-//! Hosts: written whole and read whole, with services and chains that exist.
+//! Hosts: written and read as a whole, with existing services and chains only.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use sarban::store::hosts::{self, HostView};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
-    a_host_is_read_as_it_was_written,
+    host_reads_back_as_written,
     a_chain_keeps_its_order_and_only_what_exists,
-    a_host_without_its_inbound_is_not_made,
-    writing_anew_replaces_everything,
-    a_removed_host_leaves_the_chains_of_others,
+    host_of_a_missing_inbound_is_refused,
+    replace_writes_every_field,
+    removed_host_is_removed_from_chains,
     inbounds_are_listed_with_node_and_services,
 }
 
@@ -55,7 +55,7 @@ async fn create(db: &Db, host: &Host) -> HostView {
     actions::hosts::create(&panel(db), host).await.expect("its inbound exists")
 }
 
-async fn a_host_is_read_as_it_was_written(db: Db) {
+async fn host_reads_back_as_written(db: Db) {
     execute(&db, PARTS).await;
     let full = Host {
         inbound_id: Some(InboundId(2)),
@@ -102,13 +102,13 @@ async fn a_chain_keeps_its_order_and_only_what_exists(db: Db) {
     assert_eq!(view.host, itself, "a host may chain to itself");
 }
 
-async fn a_host_without_its_inbound_is_not_made(db: Db) {
+async fn host_of_a_missing_inbound_is_refused(db: Db) {
     let lost = Host { inbound_id: Some(InboundId(7)), ..host("lost") };
     assert!(matches!(actions::hosts::create(&panel(&db), &lost).await, Err(HostError::InboundNotFound)));
     assert_eq!(number(&db, "SELECT COUNT(*) FROM hosts").await, 0);
 }
 
-async fn writing_anew_replaces_everything(db: Db) {
+async fn replace_writes_every_field(db: Db) {
     execute(&db, PARTS).await;
     let first = Host {
         inbound_id: Some(InboundId(1)),
@@ -128,7 +128,7 @@ async fn writing_anew_replaces_everything(db: Db) {
     assert!(matches!(actions::hosts::replace(&panel(&db), &unknown).await, Err(HostError::NotFound)));
 }
 
-async fn a_removed_host_leaves_the_chains_of_others(db: Db) {
+async fn removed_host_is_removed_from_chains(db: Db) {
     for remark in ["a", "b"] {
         create(&db, &host(remark)).await;
     }

@@ -1,4 +1,4 @@
-//! Users that are asked for at the same moment: everybody gets its own, and one failure is told to all.
+//! Concurrent lookups of users: each caller gets its user, and all get the error of a failed statement.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::support::database::on_both_engines;
 const REQUESTS: usize = 128;
 
 on_both_engines! {
-    everybody_gets_the_user_that_was_asked_for,
-    whoever_asks_after_a_change_sees_it,
-    a_database_that_is_gone_is_told_to_all,
+    concurrent_lookups_return_their_own_user,
+    lookup_after_a_change_sees_it,
+    all_lookups_get_the_error_of_a_closed_database,
 }
 
-async fn everybody_gets_the_user_that_was_asked_for(db: Db) {
+async fn concurrent_lookups_return_their_own_user(db: Db) {
     let panel = panel(&db).await;
     for number in 0..150 {
         let new = NewUser { service_ids: vec![sarban::domain::ids::ServiceId(1)], ..named(&format!("user_{number}")) };
@@ -29,7 +29,7 @@ async fn everybody_gets_the_user_that_was_asked_for(db: Db) {
     }
     let lookups = Lookups::start(&panel, REQUESTS);
     let mut names: Vec<String> = (0..150).map(|number| format!("user_{number}")).collect();
-    // Twice, in another case, not there, and what is no name at all.
+    // One twice, one in another case, one missing, and one that is no valid name.
     names.extend(["user_7", "USER_7", "nobody", "", "a\0b", "\"'\\,}]", "é\u{1f980}"].map(str::to_owned));
     let found = join_all(names.iter().map(|name| lookups.user(name))).await;
     for (name, found) in names.iter().zip(found) {
@@ -39,8 +39,8 @@ async fn everybody_gets_the_user_that_was_asked_for(db: Db) {
     }
 }
 
-/// Though statements that began before the change are under way, and others wait behind them.
-async fn whoever_asks_after_a_change_sees_it(db: Db) {
+/// Even if statements that began before the change are running, with others queued behind them.
+async fn lookup_after_a_change_sees_it(db: Db) {
     let panel = panel(&db).await;
     users::create(&panel, &root(), named("ann")).await.unwrap();
     let lookups = Arc::new(Lookups::start(&panel, REQUESTS));
@@ -63,7 +63,7 @@ async fn whoever_asks_after_a_change_sees_it(db: Db) {
     }
 }
 
-async fn a_database_that_is_gone_is_told_to_all(db: Db) {
+async fn all_lookups_get_the_error_of_a_closed_database(db: Db) {
     let lookups = Lookups::start(&panel(&db).await, REQUESTS);
     db.close().await;
     for found in join_all((0..100).map(|_| lookups.user("ann"))).await {

@@ -1,11 +1,11 @@
-//! What the store promises, on both engines and a real server.
+//! Tests of the store on both engines, with real servers.
 #![cfg(test)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod admins;
-mod called_off;
+mod cancellation;
 mod changes;
 mod clock;
 mod connections;

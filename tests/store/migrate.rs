@@ -1,4 +1,4 @@
-//! Migrations run once, whoever comes first, and a program knows a database that is too new for it.
+//! Migrations: applied once by concurrent starts, and a database that is too new is detected.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use tokio::time::sleep;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
-    empty five_that_start_together_migrate_once,
-    empty an_empty_database_waits_for_all,
-    empty an_older_program_goes_on_beside_an_upgrade,
-    a_newer_schema_is_used_down_to_its_floor,
-    a_schema_whose_floor_is_higher_is_refused,
+    empty five_concurrent_starts_migrate_once,
+    empty empty_database_has_all_migrations_pending,
+    empty older_program_keeps_working_during_a_migration,
+    newer_schema_is_accepted_down_to_its_floor,
+    newer_schema_with_a_higher_floor_is_refused,
 }
 
 const A_LATER_MIGRATION: &str = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
     SELECT version + 1, 'of a newer program', TRUE, checksum, 0 FROM _sqlx_migrations ORDER BY version DESC LIMIT 1";
 
-async fn five_that_start_together_migrate_once(options: OpenOptions) {
+async fn five_concurrent_starts_migrate_once(options: OpenOptions) {
     let mut starts = JoinSet::new();
     for _ in 0..5 {
         let options = options.clone();
@@ -39,7 +39,7 @@ async fn five_that_start_together_migrate_once(options: OpenOptions) {
     db.close().await;
 }
 
-/// A start as in a process of its own: on pools of its own.
+/// Starts as a process of its own would, with its own pools.
 async fn start(options: &OpenOptions) -> usize {
     let db = Db::open(options).await.unwrap();
     let applied = migrate(&db).await.unwrap();
@@ -47,14 +47,15 @@ async fn start(options: &OpenOptions) -> usize {
     applied
 }
 
-async fn an_empty_database_waits_for_all(db: Db) {
+async fn empty_database_has_all_migrations_pending(db: Db) {
     assert_eq!(pending(&db).await.unwrap(), usize::try_from(LATEST).unwrap());
     migrate(&db).await.unwrap();
     assert_eq!(pending(&db).await.unwrap(), 0);
 }
 
-/// From a schema whose next steps touch traffic before users; with users, one removed, and a writer that does as all do: lock users, then their traffic.
-async fn an_older_program_goes_on_beside_an_upgrade(options: OpenOptions) {
+/// From a schema whose next migrations touch traffic before users, with users, one removed, and a writer with the usual
+/// lock order: users, then their traffic.
+async fn older_program_keeps_working_during_a_migration(options: OpenOptions) {
     let old = Db::open(&options).await.unwrap();
     assert_eq!(migrate_to(&old, 9).await.unwrap(), 9);
     execute(
@@ -67,7 +68,7 @@ async fn an_older_program_goes_on_beside_an_upgrade(options: OpenOptions) {
     let mut tx = old.begin().await.unwrap();
     on(&mut tx, "UPDATE users SET note = 'first' WHERE id = 1").await;
     let upgrade = tokio::task::spawn_blocking(move || Handle::current().block_on(start(&options)));
-    // It is waiting now: what comes next must not find it in the way.
+    // The migration is waiting now: the next statement must not conflict with it.
     sleep(Duration::from_millis(300)).await;
     on(&mut tx, "UPDATE user_traffic SET used_traffic = used_traffic + 1 WHERE user_id = 1").await;
     on(&mut tx, "UPDATE users SET username = 'anne' WHERE id = 1").await;
@@ -90,13 +91,13 @@ async fn on(tx: &mut Tx, sql: &'static str) {
     .unwrap();
 }
 
-async fn a_newer_schema_is_used_down_to_its_floor(db: Db) {
+async fn newer_schema_is_accepted_down_to_its_floor(db: Db) {
     execute(&db, A_LATER_MIGRATION).await;
     assert_eq!(migrate(&db).await.unwrap(), 0);
     assert_eq!(number(&db, "SELECT MAX(version) FROM _sqlx_migrations").await, LATEST + 1);
 }
 
-async fn a_schema_whose_floor_is_higher_is_refused(db: Db) {
+async fn newer_schema_with_a_higher_floor_is_refused(db: Db) {
     execute(&db, A_LATER_MIGRATION).await;
     execute(&db, "UPDATE schema_floor SET minimum = (SELECT MAX(version) FROM _sqlx_migrations)").await;
     match migrate(&db).await {

@@ -1,4 +1,4 @@
-//! Nodes: the one that every panel starts with, what lists show, and what each change leaves in the row.
+//! Nodes: the node that every panel starts with, lists, and changes.
 
 use sarban::actions::{self, Panel};
 use sarban::clock::Clock;
@@ -13,14 +13,14 @@ use sarban::store::{Db, Fault};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
-    a_new_panel_knows_its_own_host,
-    lists_show_what_the_filter_says,
-    a_name_and_a_place_are_taken_once,
-    two_admins_never_lose_each_others_changes,
-    every_change_asks_for_a_sync,
-    a_pin_belongs_to_a_place,
-    a_status_is_dated_when_it_changes,
-    removing_a_node_removes_what_is_on_it,
+    new_panel_has_a_node_for_its_own_host,
+    list_applies_its_filter,
+    name_and_address_are_unique,
+    concurrent_edits_of_different_fields_are_both_kept,
+    every_change_requests_a_sync,
+    pin_is_cleared_by_another_address,
+    status_change_is_dated,
+    removed_node_takes_its_inbounds_and_hosts_along,
 }
 
 const LOCAL: NodeId = NodeId(1);
@@ -44,7 +44,7 @@ fn panel(db: Db) -> Panel {
     }
 }
 
-async fn a_new_panel_knows_its_own_host(db: Db) {
+async fn new_panel_has_a_node_for_its_own_host(db: Db) {
     let all = nodes::page(&db, &NodeFilter::default(), 50, 0).await.unwrap();
     let local = Node { connection_backend: ConnectionBackend::Grpcio, ..new("local", "127.0.0.1").into_node(LOCAL) };
     assert_eq!(all, [local]);
@@ -52,7 +52,7 @@ async fn a_new_panel_knows_its_own_host(db: Db) {
     assert_eq!(number(&db, fresh).await, 1);
 }
 
-async fn lists_show_what_the_filter_says(db: Db) {
+async fn list_applies_its_filter(db: Db) {
     execute(
         &db,
         r"INSERT INTO nodes (name, address, port, connection_backend, status, created_at) VALUES
@@ -100,7 +100,7 @@ async fn lists_show_what_the_filter_says(db: Db) {
     assert_eq!(second[1].backends, []);
 }
 
-async fn a_name_and_a_place_are_taken_once(db: Db) {
+async fn name_and_address_are_unique(db: Db) {
     for (name, address) in [("local", "192.0.2.1"), ("other", "127.0.0.1")] {
         let mut tx = db.begin().await.unwrap();
         let error = nodes::insert(&mut tx, &new(name, address), Moment::from_micros(0)).await.unwrap_err();
@@ -119,7 +119,7 @@ async fn a_name_and_a_place_are_taken_once(db: Db) {
     assert_eq!(nodes::by_id(&panel.db, de.id).await.unwrap(), Some(de));
 }
 
-async fn two_admins_never_lose_each_others_changes(db: Db) {
+async fn concurrent_edits_of_different_fields_are_both_kept(db: Db) {
     let panel = panel(db);
     for turn in 0..20 {
         let port = NodeEdit { port: Some(1000 + turn), ..NodeEdit::default() };
@@ -133,7 +133,7 @@ async fn two_admins_never_lose_each_others_changes(db: Db) {
     }
 }
 
-async fn every_change_asks_for_a_sync(db: Db) {
+async fn every_change_requests_a_sync(db: Db) {
     const REMEMBER: &str = "INSERT INTO seen SELECT sync_request FROM nodes WHERE sync_request IS NOT NULL";
     execute(&db, "CREATE TABLE seen AS SELECT sync_request FROM nodes WHERE id = 0").await;
     let panel = panel(db);
@@ -163,7 +163,7 @@ async fn every_change_asks_for_a_sync(db: Db) {
     }
 }
 
-async fn a_pin_belongs_to_a_place(db: Db) {
+async fn pin_is_cleared_by_another_address(db: Db) {
     const PIN: &str = "UPDATE nodes SET certificate_pin = 'ab'";
     const PINNED: &str = "SELECT COUNT(*) FROM nodes WHERE certificate_pin = 'ab'";
     let panel = panel(db);
@@ -184,7 +184,7 @@ async fn a_pin_belongs_to_a_place(db: Db) {
     assert_eq!(number(&panel.db, PINNED).await, 0);
 }
 
-async fn a_status_is_dated_when_it_changes(db: Db) {
+async fn status_change_is_dated(db: Db) {
     const CHANGED: &str = "SELECT COALESCE(last_status_change, -1) FROM nodes";
     let panel = panel(db);
     let disable = NodeEdit { status: Some(NodeStatus::Disabled), ..NodeEdit::default() };
@@ -199,7 +199,7 @@ async fn a_status_is_dated_when_it_changes(db: Db) {
     assert_eq!(number(&panel.db, CHANGED).await, 5_001);
 }
 
-async fn removing_a_node_removes_what_is_on_it(db: Db) {
+async fn removed_node_takes_its_inbounds_and_hosts_along(db: Db) {
     execute(
         &db,
         "INSERT INTO inbounds (node_id, tag, protocol, config) VALUES (1, 'x', 'vmess', '{}');

@@ -1,4 +1,4 @@
-//! Opening a database that another process still has.
+//! Opening a database that another process still uses, and connections after a restart of PostgreSQL.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use sqlx::{ConnectOptions, Connection, raw_sql};
 
 use crate::support::database::{Content, TestDatabase, execute, number, with_database};
 
-/// As in a restart: the process before this one closes the file as the last, which keeps everybody else out.
+/// As in a restart: the previous process is the last to close the file, which locks it.
 #[test]
-fn a_file_that_is_being_closed_is_opened_when_it_is() {
+fn open_waits_for_a_file_that_is_being_closed() {
     with_database(Engine::Sqlite, Content::Empty, async |TestDatabase { db, options }| {
         db.close().await;
         let DatabaseUrl::Sqlite { path } = &options.url else { panic!("a database of SQLite") };
@@ -30,9 +30,9 @@ fn a_file_that_is_being_closed_is_opened_when_it_is() {
     });
 }
 
-/// As after a restart of PostgreSQL while nothing was asked: the first to ask does not notification.
+/// As after a restart of PostgreSQL while the panel was idle: the next statement does not fail.
 #[test]
-fn connections_that_were_lost_while_they_lay_idle_are_replaced() {
+fn idle_connections_that_were_lost_are_replaced() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { db, options }| {
         for _ in 0..3 {
             let readers = (0..4).map(|_| sarban::store::clock::now(&db));
@@ -53,9 +53,9 @@ fn connections_that_were_lost_while_they_lay_idle_are_replaced() {
     });
 }
 
-/// Compiling a statement takes longer than it saves.
+/// JIT compilation takes longer than it saves.
 #[test]
-fn postgresql_compiles_no_statement() {
+fn postgres_jit_is_off() {
     with_database(Engine::Postgres, Content::Empty, async |TestDatabase { db, .. }| {
         let off = "SELECT COUNT(*) FROM pg_settings WHERE name = 'jit' AND setting = 'off'";
         assert_eq!(number(&db, off).await, 1);

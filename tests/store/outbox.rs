@@ -1,4 +1,4 @@
-//! The outbox: each piece of news once for each destination, in order, in the transaction that makes it.
+//! The outbox: each notification once per destination, in order, in the transaction that causes it.
 
 use sarban::actions::notification_targets::{Environment, LiveTargets};
 use sarban::actions::users::{self, UserError};
@@ -14,17 +14,17 @@ use super::users::{NOW, alice, named, panel, root};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
-    what_an_admin_does_is_news,
-    an_edit_that_stops_an_account_is_two_pieces_of_news,
-    what_is_refused_is_no_news,
+    changes_by_admins_enter_notifications,
+    edit_that_deactivates_an_account_enters_two_notifications,
+    refused_change_enters_no_notification,
     a_cause_is_entered_once_for_each_destination,
-    news_is_entered_in_order,
-    without_anybody_to_tell_nothing_is_entered,
+    notifications_are_entered_in_order,
+    nothing_is_entered_without_destinations,
 }
 
 const ROWS: &str = "SELECT COUNT(*) FROM outbox";
 
-/// A panel that tells a webhook, with a user `ann`.
+/// A panel with a webhook, and a user `ann`.
 async fn telling(db: &Db) -> Panel {
     let environment = Environment {
         webhook: Some(Destination::webhook()),
@@ -34,7 +34,7 @@ async fn telling(db: &Db) -> Panel {
     Panel { targets: LiveTargets::new(environment), ..panel(db).await }
 }
 
-async fn what_an_admin_does_is_news(db: Db) {
+async fn changes_by_admins_enter_notifications(db: Db) {
     let panel = telling(&db).await;
     let root = root();
     let user = users::create(&panel, &root, named("ann")).await.unwrap();
@@ -45,8 +45,8 @@ async fn what_an_admin_does_is_news(db: Db) {
     users::modify(&panel, &root, "ann", UserEdit::default()).await.unwrap();
     users::set_owner(&panel, &root, "ann", "alice").await.unwrap();
     users::remove(&panel, &root, "ann").await.unwrap();
-    let told = outbox::page(&db, &outbox::Filter::default(), 0, 100).await.unwrap();
-    let actions: Vec<&str> = told.iter().rev().map(|row| row.action.as_str()).collect();
+    let entries = outbox::page(&db, &outbox::Filter::default(), 0, 100).await.unwrap();
+    let actions: Vec<&str> = entries.iter().rev().map(|row| row.action.as_str()).collect();
     assert_eq!(
         actions,
         [
@@ -59,26 +59,26 @@ async fn what_an_admin_does_is_news(db: Db) {
             "user_deleted"
         ]
     );
-    let last: serde_json::Value = serde_json::from_str(&told[0].payload).unwrap();
+    let last: serde_json::Value = serde_json::from_str(&entries[0].payload).unwrap();
     assert_eq!((&last["user"]["username"], &last["user"]["activated"]), (&"ann".into(), &false.into()));
     assert_eq!(last["by"]["username"], "root");
-    let first: serde_json::Value = serde_json::from_str(&told[6].payload).unwrap();
+    let first: serde_json::Value = serde_json::from_str(&entries[6].payload).unwrap();
     assert_eq!(first["user"]["subscription_url"], format!("https://panel.example/sub/ann/{}", user.key));
 }
 
-async fn an_edit_that_stops_an_account_is_two_pieces_of_news(db: Db) {
+async fn edit_that_deactivates_an_account_enters_two_notifications(db: Db) {
     let panel = telling(&db).await;
     users::create(&panel, &root(), named("ann")).await.unwrap();
     for end in [NOW.plus(-DAY), NOW.plus(DAY)] {
         let edit = UserEdit { expiry: Some(Expiry::FixedDate(end)), ..UserEdit::default() };
         users::modify(&panel, &root(), "ann", edit).await.unwrap();
     }
-    let told = outbox::page(&db, &outbox::Filter::default(), 0, 100).await.unwrap();
-    let actions: Vec<&str> = told.iter().rev().map(|row| row.action.as_str()).collect();
+    let entries = outbox::page(&db, &outbox::Filter::default(), 0, 100).await.unwrap();
+    let actions: Vec<&str> = entries.iter().rev().map(|row| row.action.as_str()).collect();
     assert_eq!(actions, ["user_created", "user_updated", "user_deactivated", "user_updated", "user_activated"]);
 }
 
-async fn what_is_refused_is_no_news(db: Db) {
+async fn refused_change_enters_no_notification(db: Db) {
     let panel = telling(&db).await;
     users::create(&panel, &root(), named("ann")).await.unwrap();
     assert!(matches!(users::create(&panel, &root(), named("ann")).await, Err(UserError::NameTaken)));
@@ -108,16 +108,16 @@ async fn a_cause_is_entered_once_for_each_destination(db: Db) {
     assert_eq!(enter(&db, &[Destination::webhook()], &[notification(&user, Event::ReachedDaysLeft, "2")]).await, 1);
 }
 
-async fn news_is_entered_in_order(db: Db) {
+async fn notifications_are_entered_in_order(db: Db) {
     let user = users::create(&panel(&db).await, &root(), named("ann")).await.unwrap();
     let many: Vec<Notification> = (0..50).map(|nth| notification(&user, Event::Updated, &nth.to_string())).collect();
     assert_eq!(enter(&db, &[Destination::webhook(), Destination::telegram(-7)], &many).await, 100);
-    let told = outbox::page(&db, &outbox::Filter { channel: Some(Channel::Telegram), state: None }, 0, 100).await;
-    let causes: Vec<String> = told.unwrap().into_iter().rev().map(|row| row.cause).collect();
+    let entries = outbox::page(&db, &outbox::Filter { channel: Some(Channel::Telegram), state: None }, 0, 100).await;
+    let causes: Vec<String> = entries.unwrap().into_iter().rev().map(|row| row.cause).collect();
     assert_eq!(causes, many.iter().map(|notification| notification.cause.clone()).collect::<Vec<_>>());
 }
 
-async fn without_anybody_to_tell_nothing_is_entered(db: Db) {
+async fn nothing_is_entered_without_destinations(db: Db) {
     let panel = panel(&db).await;
     users::create(&panel, &root(), named("ann")).await.unwrap();
     assert_eq!(number(&db, ROWS).await, 0);

@@ -1,4 +1,4 @@
-//! Notes of fetched subscriptions: seen at once, written together, never older over newer.
+//! Recorded fetches of subscriptions: visible at once, written together, never older over newer.
 
 use sarban::actions::fetch_log::FetchLog;
 use sarban::actions::users;
@@ -12,15 +12,15 @@ use super::users::{NOW, named, panel, root};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
-    a_note_is_seen_at_once_and_stored_by_the_flush,
-    a_copy_from_before_the_write_is_told_after_it,
-    an_older_note_does_not_replace_a_newer_one,
-    a_note_of_a_user_that_is_gone_does_no_harm,
-    what_could_not_be_written_is_written_later,
+    recorded_fetch_is_visible_at_once_and_stored_by_flush,
+    user_read_before_the_write_shows_the_fetch_after_it,
+    older_fetch_does_not_replace_a_newer_one,
+    fetch_of_a_deleted_user_is_ignored,
+    failed_flush_is_repeated_by_the_next_one,
     a_hundred_thousand_fetches_are_a_row_for_each_user,
 }
 
-async fn a_note_is_seen_at_once_and_stored_by_the_flush(db: Db) {
+async fn recorded_fetch_is_visible_at_once_and_stored_by_flush(db: Db) {
     let panel = panel(&db).await;
     let mut ann = users::create(&panel, &root(), named("ann")).await.unwrap();
     let log = FetchLog::default();
@@ -38,8 +38,8 @@ async fn a_note_is_seen_at_once_and_stored_by_the_flush(db: Db) {
     assert_eq!(agent, Some("é".repeat(512)));
 }
 
-/// Users are kept for a moment after they were read: the write between must not hide the fetch.
-async fn a_copy_from_before_the_write_is_told_after_it(db: Db) {
+/// Users are cached for a moment: a write in between must not hide the fetch.
+async fn user_read_before_the_write_shows_the_fetch_after_it(db: Db) {
     let panel = panel(&db).await;
     let mut kept = users::create(&panel, &root(), named("ann")).await.unwrap();
     let log = FetchLog::default();
@@ -50,7 +50,7 @@ async fn a_copy_from_before_the_write_is_told_after_it(db: Db) {
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), kept);
 }
 
-async fn an_older_note_does_not_replace_a_newer_one(db: Db) {
+async fn older_fetch_does_not_replace_a_newer_one(db: Db) {
     let panel = panel(&db).await;
     let ann = users::create(&panel, &root(), named("ann")).await.unwrap();
     let (here, elsewhere) = (FetchLog::default(), FetchLog::default());
@@ -65,7 +65,7 @@ async fn an_older_note_does_not_replace_a_newer_one(db: Db) {
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), newest);
 }
 
-async fn a_note_of_a_user_that_is_gone_does_no_harm(db: Db) {
+async fn fetch_of_a_deleted_user_is_ignored(db: Db) {
     let panel = panel(&db).await;
     let ann = users::create(&panel, &root(), named("ann")).await.unwrap();
     let bob = users::create(&panel, &root(), named("bob")).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_note_of_a_user_that_is_gone_does_no_harm(db: Db) {
     assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, 1);
 }
 
-async fn what_could_not_be_written_is_written_later(db: Db) {
+async fn failed_flush_is_repeated_by_the_next_one(db: Db) {
     let panel = panel(&db).await;
     let ann = users::create(&panel, &root(), named("ann")).await.unwrap();
     let log = FetchLog::default();
@@ -116,7 +116,7 @@ async fn a_hundred_thousand_fetches_are_a_row_for_each_user(db: Db) {
     });
     let apps: Vec<_> = apps.collect();
     let mut written = 0;
-    // As the panel does it, while apps go on.
+    // As the panel does, while clients keep fetching.
     for _ in 0..5 {
         written += log.flush(&db, &Clock::real()).await.unwrap();
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Lists of users: every filter, every sort, and that both engines agree on them.
+//! Lists of users: every filter, every sort key, and the same results on both engines.
 
 use sarban::domain::ids::{AdminId, ServiceId};
 use sarban::domain::moment::Moment;
@@ -13,12 +13,12 @@ on_both_engines! {
     each_filter_finds_its_users,
     names_are_searched_with_wildcards_or_taken_exactly,
     a_search_goes_with_every_other_filter_and_every_sort,
-    each_sort_runs_both_ways,
-    traffic_is_ordered_to_the_byte,
-    pages_meet_and_end,
-    pages_far_inside_are_those_of_the_same_order,
-    a_page_tells_of_a_user_what_is_told_of_it_alone,
-    a_name_is_found_as_it_is_now,
+    each_sort_key_works_in_both_directions,
+    traffic_sort_is_exact_to_the_byte,
+    pages_are_contiguous_and_end,
+    far_pages_follow_the_same_order,
+    page_has_the_same_user_as_a_single_read,
+    search_finds_the_current_name,
     totals_follow_every_change,
 }
 
@@ -40,7 +40,7 @@ const USERS: &str = r"
 
 const ALL: UserWindow = UserWindow { sort: UserSort::Id, descending: false, offset: 0, limit: 100 };
 
-/// The page, found in both ways: walked to as among few, collected as among many.
+/// Returns the ids of a page, found by both plans: an index scan and a sort.
 async fn ids(db: &Db, filter: &UserFilter, window: UserWindow) -> Vec<i64> {
     let matching = count(db, filter, NOW).await.unwrap();
     let mut found = Vec::new();
@@ -94,7 +94,7 @@ async fn names_are_searched_with_wildcards_or_taken_exactly(db: Db) {
         ("x_r", &[]),
         ("l%d", &[3]),
         (r"\", &[]),
-        // Long enough for the index of trigrams, as a whole or in parts.
+        // Long enough for the trigram index, as a whole or in parts.
         ("IMI", &[3]),
         ("limited", &[3]),
         ("ünï", &[5]),
@@ -158,7 +158,7 @@ async fn a_search_goes_with_every_other_filter_and_every_sort(db: Db) {
     assert_eq!((of(7).await, of(8).await), (vec![1], vec![]));
 }
 
-async fn each_sort_runs_both_ways(db: Db) {
+async fn each_sort_key_works_in_both_directions(db: Db) {
     execute(&db, USERS).await;
     let all = UserFilter::default();
     for (sort, ascending) in [
@@ -172,7 +172,7 @@ async fn each_sort_runs_both_ways(db: Db) {
         expected.reverse();
         assert_eq!(ids(&db, &all, UserWindow { sort, descending: true, ..ALL }).await, expected, "{sort:?}");
     }
-    // Where there is nothing to sort by, the engines may put it first or last.
+    // NULLs may be first or last.
     for (sort, ascending) in [(UserSort::ExpireDate, vec![2, 1]), (UserSort::DataLimit, vec![3, 1, 5])] {
         let mut found = ids(&db, &all, UserWindow { sort, ..ALL }).await;
         assert_eq!(found.len(), 5, "{sort:?}");
@@ -189,8 +189,8 @@ async fn each_sort_runs_both_ways(db: Db) {
     }
 }
 
-/// Around the edges of the ranks that PostgreSQL's index has, and where a float can't tell neighbours apart.
-async fn traffic_is_ordered_to_the_byte(db: Db) {
+/// Values around the edges of the ranks in PostgreSQL's index, and where a float can't distinguish neighbours.
+async fn traffic_sort_is_exact_to_the_byte(db: Db) {
     execute(
         &db,
         "INSERT INTO users (id, username, key, expire_strategy, created_at)
@@ -215,7 +215,7 @@ async fn traffic_is_ordered_to_the_byte(db: Db) {
     }
 }
 
-async fn pages_meet_and_end(db: Db) {
+async fn pages_are_contiguous_and_end(db: Db) {
     execute(&db, USERS).await;
     let all = UserFilter::default();
     for sort in [UserSort::Id, UserSort::ExpireDate, UserSort::DataLimit] {
@@ -229,7 +229,7 @@ async fn pages_meet_and_end(db: Db) {
     }
 }
 
-async fn pages_far_inside_are_those_of_the_same_order(db: Db) {
+async fn far_pages_follow_the_same_order(db: Db) {
     execute(
         &db,
         "INSERT INTO users (id, username, key, removed, expire_strategy, expire_date, created_at)
@@ -254,8 +254,8 @@ async fn pages_far_inside_are_those_of_the_same_order(db: Db) {
     }
 }
 
-async fn a_page_tells_of_a_user_what_is_told_of_it_alone(db: Db) {
-    // No two columns with the same value, and texts with whatever a notation of texts could stumble over.
+async fn page_has_the_same_user_as_a_single_read(db: Db) {
+    // No two columns have the same value, and the texts contain everything that an encoding could stumble over.
     execute(&db, USERS).await;
     execute(
         &db,
@@ -280,7 +280,7 @@ async fn a_page_tells_of_a_user_what_is_told_of_it_alone(db: Db) {
     }
 }
 
-async fn a_name_is_found_as_it_is_now(db: Db) {
+async fn search_finds_the_current_name(db: Db) {
     execute(&db, USERS).await;
     let found = async |text: &str| {
         let filter = UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
@@ -329,7 +329,7 @@ async fn totals_follow_every_change(db: Db) {
     assert_eq!(owner_totals::users(&db, None).await.unwrap(), 5);
 }
 
-/// The users of all, of 7 and of 8, with the traffic of the latter two.
+/// Returns the users of all, of 7 and of 8, with the traffic of the latter two.
 async fn standing(db: &Db) -> [(i64, i64); 3] {
     let usage = async |name: &str| admins::usage_by_username(db, name).await.unwrap().unwrap().users_data_usage;
     [

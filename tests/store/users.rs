@@ -1,4 +1,4 @@
-//! What admins do to users: what is stored, what the nodes will hear of, and who may.
+//! Changes of users by admins: stored state, marks for nodes, and permissions.
 
 use sarban::actions::Panel;
 use sarban::actions::users::{self, UserError, bulk};
@@ -26,13 +26,13 @@ on_both_engines! {
     a_deleted_users_name_is_free_and_the_key_is_not,
     enabling_twice_is_a_conflict,
     a_reset_leaves_what_was_used_ever,
-    others_than_a_sudo_touch_only_their_own,
+    admin_changes_own_users_only,
     an_admin_gives_only_its_own_services,
-    without_the_right_to_modify_one_may_only_create,
-    a_user_can_change_hands,
-    the_expired_go_in_chunks_and_only_ones_own,
-    resetting_all_brings_back_the_limited,
-    all_users_of_an_admin_go_off_and_on,
+    admin_without_modify_right_may_only_create,
+    sudo_admin_sets_another_owner,
+    expired_own_users_are_removed_in_chunks,
+    reset_of_all_activates_limited_users,
+    all_users_of_an_admin_are_disabled_and_enabled,
 }
 
 pub const NOW: Moment = Moment::from_micros(1_800_000_000 * SECOND);
@@ -84,7 +84,7 @@ pub fn named(name: &str) -> NewUser {
     }
 }
 
-/// Makes a user whom the nodes have heard of.
+/// Creates a user that nodes know.
 async fn known(panel: &Panel, new: NewUser) -> User {
     let user = users::create(panel, &root(), new).await.unwrap();
     execute(&panel.db, "DELETE FROM user_change").await;
@@ -174,7 +174,7 @@ async fn two_edits_at_once_lose_nothing(db: Db) {
     }
 }
 
-/// Each change takes other locks besides the user's: a service's, an admin's, the clock of keys, the traffic's.
+/// Each change takes another lock besides the user's: of a service, an admin, the clock of keys, the traffic.
 async fn two_processes_change_a_user_and_lose_nothing(options: OpenOptions) {
     let (here, there) = (Db::open(&options).await.unwrap(), Db::open(&options).await.unwrap());
     let here = panel(&here).await;
@@ -283,7 +283,7 @@ async fn a_reset_leaves_what_was_used_ever(db: Db) {
     assert_eq!(marks(&panel).await, 1);
 }
 
-async fn others_than_a_sudo_touch_only_their_own(db: Db) {
+async fn admin_changes_own_users_only(db: Db) {
     let panel = panel(&db).await;
     known(&panel, named("roots")).await;
     users::create(&panel, &alice(), named("alices")).await.unwrap();
@@ -310,7 +310,7 @@ async fn an_admin_gives_only_its_own_services(db: Db) {
     assert_eq!(users::modify(&panel, &trusted, "ann", edit).await.unwrap().service_ids, wanted);
 }
 
-async fn without_the_right_to_modify_one_may_only_create(db: Db) {
+async fn admin_without_modify_right_may_only_create(db: Db) {
     let panel = panel(&db).await;
     users::create(&panel, &carol(), named("ann")).await.unwrap();
     assert!(users::get(&panel, &carol(), "ann").await.is_ok());
@@ -327,7 +327,7 @@ async fn without_the_right_to_modify_one_may_only_create(db: Db) {
     assert!(matches!(bulk::remove_expired(&panel, &carol(), 0).await, Err(UserError::Forbidden)));
 }
 
-async fn a_user_can_change_hands(db: Db) {
+async fn sudo_admin_sets_another_owner(db: Db) {
     let panel = panel(&db).await;
     known(&panel, named("ann")).await;
     let ann = users::set_owner(&panel, &root(), "ann", "alice").await.unwrap();
@@ -337,7 +337,7 @@ async fn a_user_can_change_hands(db: Db) {
     assert!(matches!(users::set_owner(&panel, &root(), "nope", "alice").await, Err(UserError::NotFound)));
 }
 
-async fn the_expired_go_in_chunks_and_only_ones_own(db: Db) {
+async fn expired_own_users_are_removed_in_chunks(db: Db) {
     let panel = panel(&db).await;
     let ends = |seconds: i64| Expiry::FixedDate(NOW.plus(-seconds * SECOND));
     users::create(&panel, &alice(), NewUser { expiry: ends(100), ..named("alices") }).await.unwrap();
@@ -365,7 +365,7 @@ async fn the_expired_go_in_chunks_and_only_ones_own(db: Db) {
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE removed = FALSE").await, 1);
 }
 
-async fn resetting_all_brings_back_the_limited(db: Db) {
+async fn reset_of_all_activates_limited_users(db: Db) {
     let panel = panel(&db).await;
     let limited = |name| NewUser { data_limit: Some(5), ..named(name) };
     known(&panel, limited("limited")).await;
@@ -385,7 +385,7 @@ async fn resetting_all_brings_back_the_limited(db: Db) {
     assert_eq!(marks(&panel).await, 1);
 }
 
-async fn all_users_of_an_admin_go_off_and_on(db: Db) {
+async fn all_users_of_an_admin_are_disabled_and_enabled(db: Db) {
     let panel = panel(&db).await;
     known(&panel, named("roots")).await;
     users::create(&panel, &alice(), NewUser { expiry: Expiry::FixedDate(NOW.plus(-1)), ..named("expired") })

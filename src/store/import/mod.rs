@@ -1,4 +1,4 @@
-//! Whole databases: reading Marzneshin's tables, and writing and reading all of ours.
+//! Imports and exports: reads the tables of Marzneshin, and reads and writes all tables of Sarban.
 
 pub mod legacy;
 pub mod tables;

@@ -170,10 +170,10 @@ pub async fn node(db: &Db, node: NodeId) -> Result<Option<NodeRow>, StoreError> 
 
 /// Updates the health of nodes, which must be in the order of their ids. A node that was disabled meanwhile stays
 /// disabled.
-pub async fn set_health(fence: &Fence, news: &[(NodeId, Health)], now: Moment) -> Result<(), FenceError> {
+pub async fn set_health(fence: &Fence, changes: &[(NodeId, Health)], now: Moment) -> Result<(), FenceError> {
     fence
         .transaction("set node health", async |tx| {
-            for (node, health) in news {
+            for (node, health) in changes {
                 db_execute!(tx, SET_HEALTH, node.0, health.status.word(), &health.message, now.micros())?;
             }
             Ok(())

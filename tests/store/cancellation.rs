@@ -1,4 +1,4 @@
-//! A request whose client has gone is called off wherever it is: nothing of it is left on a connection that others get.
+//! Cancelled futures: a cancelled statement or transaction leaves nothing on a connection that others get.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use tokio::time::sleep;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    empty a_transaction_that_was_called_off_as_it_began_is_over,
-    an_answer_that_nobody_waits_for_any_more_is_given_to_nobody,
+    empty cancelled_begin_leaves_no_open_transaction,
+    cancelled_statement_gives_its_answer_to_nobody_else,
 );
 
-async fn a_transaction_that_was_called_off_as_it_began_is_over(options: OpenOptions) {
+async fn cancelled_begin_leaves_no_open_transaction(options: OpenOptions) {
     let db = Db::open(&OpenOptions { connections: 2, ..options.clone() }).await.unwrap();
     execute(&db, "CREATE TABLE t (a INTEGER)").await;
     let others = Db::open(&options).await.unwrap();
     for polls in [1, 2, 3, 4, 2, 1] {
-        // Some before they are sent, some before they are answered.
+        // Some are cancelled before they are sent, some before they are answered.
         let (mut one, mut two) = (pin!(db.begin().fuse()), pin!(db.begin().fuse()));
         for _ in 0..polls {
             drop((poll!(&mut one), poll!(&mut two)));
@@ -43,7 +43,7 @@ async fn a_transaction_that_was_called_off_as_it_began_is_over(options: OpenOpti
     others.close().await;
 }
 
-async fn an_answer_that_nobody_waits_for_any_more_is_given_to_nobody(options: OpenOptions) {
+async fn cancelled_statement_gives_its_answer_to_nobody_else(options: OpenOptions) {
     let db = Db::open(&OpenOptions { connections: 2, ..options }).await.unwrap();
     let names = ["a", "b", "c", "d"];
     let mut tx = db.begin().await.unwrap();
@@ -53,7 +53,7 @@ async fn an_answer_that_nobody_waits_for_any_more_is_given_to_nobody(options: Op
     tx.commit().await.unwrap();
     for round in 0..24_usize {
         {
-            // Some before they are sent, some before they are answered.
+            // Some are cancelled before they are sent, some before they are answered.
             let mut called_off = pin!(admins::by_username(&db, "a").fuse());
             for _ in 0..round % 6 {
                 drop(poll!(&mut called_off));
