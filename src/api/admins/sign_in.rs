@@ -50,8 +50,8 @@ enum GrantType {
 
 /// Signs an admin in.
 ///
-/// Returns a bearer token for the `Authorization` header. A disabled admin gets a token too, but may not use it unless it
-/// is a sudo admin.
+/// Returns a bearer token for the `Authorization` header. A disabled admin gets a token too, but only a disabled sudo
+/// admin can use it.
 #[utoipa::path(post, path = "/api/admins/token", tag = "Admin", security(()),
     request_body(content((TokenRequest = "application/x-www-form-urlencoded"), (TokenRequest = "multipart/form-data"))),
     responses((status = 200, body = Token), (status = 401, description = "Wrong username or password"),
