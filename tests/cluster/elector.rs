@@ -48,6 +48,9 @@ on_both_engines!(
 /// What the leaders of a test do is written down here: epoch, and whether it began or ended.
 type Diary = Arc<Mutex<Vec<(Epoch, bool)>>>;
 
+/// Long enough on any machine, where the time itself is no promise.
+const SOON: Duration = Duration::from_secs(20);
+
 struct Member {
     step_down: Arc<Notify>,
     superseded: Arc<AtomicBool>,
@@ -69,6 +72,16 @@ impl Cluster {
     fn new(test: TestDatabase, redis: bool) -> Self {
         let name = format!("test-{}", Uuid::new_v4().simple());
         Self { test, name, redis, diary: Diary::default(), beating: true }
+    }
+
+    /// Waits until the leaders' diary begins with these entries and has no others in their place.
+    async fn diary_becomes(&self, entries: &[(Epoch, bool)]) {
+        let limit = Instant::now() + Duration::from_secs(10);
+        while self.diary.lock().unwrap().len() < entries.len() {
+            assert!(Instant::now() < limit, "{:?}", self.diary.lock().unwrap());
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(self.diary.lock().unwrap()[..entries.len()], *entries);
     }
 
     async fn join(&self) -> Member {
@@ -137,10 +150,26 @@ fn leads(member: &Member) -> bool {
     *member.role.borrow() == Role::Leader
 }
 
+/// Waits for a leader, then watches for two seconds that nobody else leads as well. Returns its place.
+async fn only_leader(members: &[Member]) -> usize {
+    let limit = Instant::now() + Duration::from_secs(20);
+    let mut led_since = None;
+    loop {
+        let leaders: Vec<usize> = (0..members.len()).filter(|place| leads(&members[*place])).collect();
+        assert!(leaders.len() <= 1, "{leaders:?} lead");
+        match (leaders.first(), led_since) {
+            (Some(leader), Some(since)) if Instant::now() >= since + Duration::from_secs(2) => return *leader,
+            (Some(_), None) => led_since = Some(Instant::now()),
+            _ => assert!(Instant::now() < limit, "nobody leads"),
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 async fn a_drained_leader_hands_over_at_once(test: TestDatabase) {
     let cluster = Cluster::new(test, true);
     let mut first = cluster.join().await;
-    first.leads_within(Duration::from_secs(4)).await;
+    first.leads_within(SOON).await;
     let mut second = cluster.join().await;
     sleep(Duration::from_millis(500)).await;
     assert!(!leads(&second));
@@ -149,8 +178,7 @@ async fn a_drained_leader_hands_over_at_once(test: TestDatabase) {
     let took = second.leads_within(Duration::from_secs(1)).await;
     println!("hand-over took {took:?}");
     first.task.await.expect("the first one ends in good order");
-    sleep(Duration::from_millis(100)).await;
-    assert_eq!(*cluster.diary.lock().unwrap(), [(Epoch(1), true), (Epoch(1), false), (Epoch(2), true)]);
+    cluster.diary_becomes(&[(Epoch(1), true), (Epoch(1), false), (Epoch(2), true)]).await;
     second.drain.cancel();
     second.task.await.expect("and so does the second");
 }
@@ -158,7 +186,7 @@ async fn a_drained_leader_hands_over_at_once(test: TestDatabase) {
 async fn a_lease_is_given_back_when_the_database_is_slow(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut first = cluster.join().await;
-    first.leads_within(Duration::from_secs(4)).await;
+    first.leads_within(SOON).await;
     let mut tx = cluster.test.db.begin().await.expect("a transaction");
     hold_lease_row(&mut tx).await;
     first.drain.cancel();
@@ -182,7 +210,7 @@ async fn hold_lease_row(tx: &mut Tx) {
 async fn a_dead_leader_is_replaced_after_its_lease(test: TestDatabase) {
     let cluster = Cluster::new(test, true);
     let mut first = cluster.join().await;
-    first.leads_within(Duration::from_secs(4)).await;
+    first.leads_within(SOON).await;
     let mut second = cluster.join().await;
     sleep(Duration::from_millis(500)).await;
     first.task.abort();
@@ -196,7 +224,7 @@ async fn a_dead_leader_is_replaced_after_its_lease(test: TestDatabase) {
 async fn a_stuck_loop_gives_up_the_lease(test: TestDatabase) {
     let stuck = Cluster { beating: false, ..Cluster::new(test, true) };
     let mut first = stuck.join().await;
-    first.leads_within(Duration::from_secs(4)).await;
+    first.leads_within(SOON).await;
     let over = first.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(2), over).await.expect("0.3 TTL of silence is enough").expect("it lives");
     first.drain.cancel();
@@ -209,18 +237,16 @@ async fn without_redis_there_is_one_leader_all_the_same(test: TestDatabase) {
     for _ in 0..3 {
         members.push(cluster.join().await);
     }
-    sleep(Duration::from_secs(3)).await;
-    assert_eq!(members.iter().filter(|member| leads(member)).count(), 1);
-    let leader = members.iter().position(leads).expect("one leads");
+    let leader = only_leader(&members).await;
     members.remove(leader).task.abort();
-    sleep(Duration::from_secs(4)).await;
-    assert_eq!(members.iter().filter(|member| leads(member)).count(), 1, "and after its death another one");
+    // After its death another one.
+    only_leader(&members).await;
 }
 
 async fn a_redis_that_loses_everything_changes_nothing(test: TestDatabase) {
     let cluster = Cluster::new(test, true);
     let mut first = cluster.join().await;
-    first.leads_within(Duration::from_secs(4)).await;
+    first.leads_within(SOON).await;
     let second = cluster.join().await;
     let client = Client::open(support::redis_url()).expect("an address");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
@@ -240,48 +266,47 @@ async fn a_redis_that_loses_everything_changes_nothing(test: TestDatabase) {
 async fn a_leader_whose_lease_is_taken_stops(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut first = cluster.join().await;
-    first.leads_within(Duration::from_secs(4)).await;
+    first.leads_within(SOON).await;
     execute(&cluster.test.db, "UPDATE scheduler_lease SET epoch = 9").await;
     execute(&cluster.test.db, "UPDATE scheduler_epoch SET epoch = 9").await;
     let over = first.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(2), over).await.expect("the next renewal tells").expect("it lives");
-    sleep(Duration::from_millis(100)).await;
-    assert_eq!(cluster.diary.lock().unwrap()[..2], [(Epoch(1), true), (Epoch(1), false)]);
+    cluster.diary_becomes(&[(Epoch(1), true), (Epoch(1), false)]).await;
 }
 
 async fn whoever_steps_down_lets_another_one_lead(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut first = cluster.join().await;
-    first.leads_within(Duration::from_secs(4)).await;
+    first.leads_within(SOON).await;
     // Another one would have to look within the rest that the first one takes, TTL/4; alone it comes back after it.
     first.step_down.notify_one();
     let over = first.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(1), over).await.expect("it steps down").expect("it lives");
-    let took = first.leads_within(Duration::from_secs(4)).await;
+    let took = first.leads_within(SOON).await;
     assert!(took > Duration::from_millis(400), "it came back after {took:?}");
 }
 
 async fn whoever_yields_to_a_newer_version_hands_over_and_waits(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut older = cluster.join().await;
-    older.leads_within(Duration::from_secs(4)).await;
+    older.leads_within(SOON).await;
     older.superseded.store(true, Ordering::Relaxed);
     let over = older.role.wait_for(|role| *role != Role::Leader);
-    timeout(Duration::from_secs(1), over).await.expect("it hands over").expect("it lives");
+    timeout(SOON, over).await.expect("it hands over").expect("it lives");
     sleep(Duration::from_secs(3)).await;
     assert!(!leads(&older), "although nobody else came");
     let mut newer = cluster.join().await;
-    newer.leads_within(Duration::from_secs(4)).await;
+    newer.leads_within(SOON).await;
     newer.drain.cancel();
     newer.task.await.expect("the newer one ends in good order");
     older.superseded.store(false, Ordering::Relaxed);
-    older.leads_within(Duration::from_secs(6)).await;
+    older.leads_within(SOON).await;
 }
 
 async fn a_lease_that_was_claimed_and_forgotten_is_given_back(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut first = cluster.join().await;
-    first.leads_within(Duration::from_secs(4)).await;
+    first.leads_within(SOON).await;
     // As after a release whose commit came to nothing: the term is over and the row says that it is not.
     first.step_down.notify_one();
     let over = first.role.wait_for(|role| *role != Role::Leader);
@@ -292,7 +317,7 @@ async fn a_lease_that_was_claimed_and_forgotten_is_given_back(test: TestDatabase
         "UPDATE scheduler_lease SET released = FALSE, ttl = 30000000, lease_until = lease_until + 28000000",
     )
     .await;
-    first.leads_within(Duration::from_secs(4)).await;
+    first.leads_within(SOON).await;
     assert_eq!(number(&cluster.test.db, "SELECT epoch FROM scheduler_lease").await, 2);
 }
 
@@ -305,7 +330,7 @@ async fn bulk_writing_elsewhere_costs_no_lease(test: TestDatabase) {
     execute(&here, "INSERT INTO bulk VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0)").await;
     let lease_db = here.open_sibling(&cluster.test.options).await.expect("connections");
     let mut member = cluster.join_on(lease_db).await;
-    member.leads_within(Duration::from_secs(4)).await;
+    member.leads_within(SOON).await;
 
     let elsewhere = Db::open(&cluster.test.options).await.expect("pools and a redis_lock of their own");
     let over = CancellationToken::new();

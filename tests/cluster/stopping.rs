@@ -99,9 +99,9 @@ async fn nodes_that_are_being_told_something_are_marked_at_the_end(test: TestDat
     })
     .await;
     nodes.iter().for_each(|node| node.hold(Duration::from_secs(30)));
+    let before: Vec<u64> = nodes.iter().map(|node| node.changes()).collect();
     call(&panel, &token, Method::POST, "/api/users/ann/disable", Value::Null).await;
-    // Five times the longest pause between two looks at what has changed.
-    sleep(Duration::from_secs(1)).await;
+    within_a_minute(async || nodes.iter().zip(&before).all(|(node, before)| node.changes() > *before)).await;
     assert!(panel.stop().await.success());
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, NODES);
 }

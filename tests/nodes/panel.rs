@@ -14,6 +14,7 @@ use sarban::store::{Db, Fence, IdList, Tx};
 use sqlx::{AssertSqlSafe, query_scalar, raw_sql};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::test_node::TestNode;
@@ -186,13 +187,11 @@ async fn run(tx: &mut Tx, text: &str) {
     .unwrap();
 }
 
-/// Waits up to 10 s for a condition.
+/// Waits up to 30 s for a condition.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    for _ in 0..500 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    let limit = Instant::now() + Duration::from_secs(30);
+    while !holds().await {
+        assert!(Instant::now() < limit, "this never came true: {what}");
+        sleep(Duration::from_millis(20)).await;
     }
-    panic!("this never came true: {what}");
 }

@@ -18,6 +18,8 @@ use crate::panel::{
 use crate::support::database::on_both_engines;
 use crate::test_node::{Event, Options, TestNode};
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 on_both_engines!(
     user_and_every_change_reach_node,
     acknowledging_node_is_in_step,
@@ -160,14 +162,18 @@ async fn session_recovers_from_unknown_tag(db: Db) {
 async fn change_during_send_keeps_its_mark(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 1).await;
-    node.hold(Duration::from_millis(400));
+    node.hold(HOUR);
+    let before = node.changes();
     give(&db, "vmess", 1).await;
     // The node holds the first change back while the second one is made.
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    eventually("the first change is sent", async || node.changes() > before).await;
     assert_eq!(node.users()[&1].tags.len(), 1);
     give(&db, "trojan", 1).await;
+    node.release();
     eventually("the first change arrives", async || node.users()[&1].tags.len() == 2).await;
     assert_eq!(marks(&db).await, 1, "the second change is still marked");
+    node.hold(Duration::ZERO);
+    node.release();
     eventually("the second change arrives", async || node.users()[&1].tags.len() == 3).await;
     eventually("the mark is cleared", async || marks(&db).await == 0).await;
 }
@@ -178,7 +184,7 @@ async fn slow_node_delays_no_other(db: Db) {
     let _panel = in_step(&db, &slow, 1).await;
     healthy(&db, 2).await;
     sql(&db, "DELETE FROM inbounds_services").await;
-    slow.hold(Duration::from_secs(2));
+    slow.hold(HOUR);
     give(&db, "vmess", 1).await;
     eventually("the quick node has the change", async || {
         quick.users().get(&1).is_some_and(|user| user.tags.contains("vmess"))
@@ -186,8 +192,9 @@ async fn slow_node_delays_no_other(db: Db) {
     .await;
     assert!(!slow.users()[&1].tags.contains("vmess"));
     assert_eq!(marks(&db).await, 1, "the slow node holds up the mark");
-    eventually("the slow node has the change", async || slow.users()[&1].tags.contains("vmess")).await;
     slow.hold(Duration::ZERO);
+    slow.release();
+    eventually("the slow node has the change", async || slow.users()[&1].tags.contains("vmess")).await;
     eventually("the mark is cleared", async || marks(&db).await == 0).await;
 }
 
@@ -247,7 +254,7 @@ async fn unserved_sync_request_connects_again(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 3).await;
     let connections = node.connections();
-    node.hold(Duration::from_secs(3_600));
+    node.hold(HOUR);
     eventually("another connection", async || {
         request_full_sync(&db).await;
         node.connections() > connections
@@ -263,7 +270,7 @@ async fn sync_request_does_not_restart_slow_first_list(db: Db) {
     node.hold(Duration::from_secs(1));
     add_node(&db, 1, node.address(), "grpcio").await;
     add_users(&db, 3).await;
-    let _panel = Panel::lead_with(&db, sarban::nodes::Timing { unserved: Duration::from_secs(3_600), ..brisk() }).await;
+    let _panel = Panel::lead_with(&db, sarban::nodes::Timing { unserved: HOUR, ..brisk() }).await;
     eventually("a connection", async || node.connections() == 1).await;
     for _ in 0..5 {
         request_full_sync(&db).await;

@@ -29,7 +29,10 @@ pub struct Inner {
     pub(super) log: broadcast::Sender<String>,
     pub(super) refusing: AtomicBool,
     pub(super) connections: AtomicU32,
+    changes: AtomicU64,
     hold_ms: AtomicU64,
+    /// Changes when everything that is held goes on.
+    release: watch::Sender<()>,
     jitter_ms: AtomicU64,
     keeping_list: AtomicBool,
     failures: AtomicU32,
@@ -45,7 +48,9 @@ impl Controls {
             log: broadcast::Sender::new(64),
             refusing: AtomicBool::new(false),
             connections: AtomicU32::new(0),
+            changes: AtomicU64::new(0),
             hold_ms: AtomicU64::new(0),
+            release: watch::Sender::new(()),
             jitter_ms: AtomicU64::new(0),
             keeping_list: AtomicBool::new(false),
             failures: AtomicU32::new(0),
@@ -117,6 +122,16 @@ impl Inner {
         self.hold_ms.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), SeqCst);
     }
 
+    /// Everything that is held now goes on at once.
+    pub fn release(&self) {
+        self.release.send_replace(());
+    }
+
+    /// The number of messages of SyncUsers streams that arrived, held or not.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(SeqCst)
+    }
+
     /// Every call and every message takes some time up to this, too.
     pub fn jitter(&self, most: Duration) {
         self.jitter_ms.store(u64::try_from(most.as_millis()).unwrap_or(u64::MAX), SeqCst);
@@ -170,11 +185,18 @@ impl Inner {
         self.keeping_list.swap(false, SeqCst)
     }
 
+    pub(super) fn count_change(&self) {
+        self.changes.fetch_add(1, SeqCst);
+    }
+
     pub(super) async fn held(&self) {
+        // Before the time is read: a release after a new time finds everybody who has the old one.
+        let mut released = self.release.subscribe();
         let jitter = rand::random_range(0..=self.jitter_ms.load(SeqCst));
         let time = Duration::from_millis(self.hold_ms.load(SeqCst).saturating_add(jitter));
         if !time.is_zero() {
-            tokio::time::sleep(time).await;
+            // As long as the node lives, so does the sender.
+            let _ = tokio::time::timeout(time, released.changed()).await;
         }
     }
 

@@ -47,6 +47,7 @@ impl MarzService for Service {
                 _ = ends.changed() => return Err(raised()),
             };
             let Some(message) = message else { break };
+            self.controls.0.count_change();
             self.controls.0.held().await;
             self.controls.0.engine().update(&message).map_err(|_| raised())?;
         }
