@@ -83,17 +83,20 @@ async fn sign_in(panel: &TestPanel, name: &str, password: &str) -> Answer {
     send(panel.request(Method::POST, "/api/admins/token").form(&form)).await
 }
 
+/// Redis answers late on a busy machine, and a host that does not wait counts alone.
+const PATIENT: (&str, &str) = ("REDIS_TIMEOUT_SECONDS", "20");
+
 /// Starts two hosts of a new cluster.
-async fn hosts(db: Db, redis: &str, setting: (&str, &str)) -> [TestPanel; 2] {
+async fn hosts(db: Db, redis: &str, more: &[(&str, &str)]) -> [TestPanel; 2] {
     let cluster = format!("test-{}", uuid::Uuid::new_v4().simple());
-    let settings = [("REDIS_URL", redis), ("CLUSTER_NAME", &cluster), setting];
+    let settings = [&[("REDIS_URL", redis), ("CLUSTER_NAME", cluster.as_str())], more].concat();
     let first = TestPanel::start_with(db, &settings).await;
     let second = TestPanel::beside(&first, &settings).await;
     [first, second]
 }
 
 async fn wrong_passwords_count_on_all_hosts_of_a_cluster(db: Db) {
-    let [first, second] = hosts(db, &support::redis_url(), ("LOGIN_ATTEMPTS_PER_MINUTE", "3")).await;
+    let [first, second] = hosts(db, &support::redis_url(), &[("LOGIN_ATTEMPTS_PER_MINUTE", "3"), PATIENT]).await;
     for host in [&first, &second] {
         sign_in(host, "root", "rootpass").await.ok();
     }
@@ -110,7 +113,7 @@ async fn wrong_passwords_count_on_all_hosts_of_a_cluster(db: Db) {
 }
 
 async fn wrong_links_count_on_all_hosts_of_a_cluster(db: Db) {
-    let [first, second] = hosts(db, &support::redis_url(), ("SUBSCRIPTION_MISSES_PER_MINUTE", "3")).await;
+    let [first, second] = hosts(db, &support::redis_url(), &[("SUBSCRIPTION_MISSES_PER_MINUTE", "3"), PATIENT]).await;
     let miss = async |host: &TestPanel| send(host.request(Method::GET, "/sub/nobody/abc")).await;
     for host in [&first, &second, &first] {
         miss(host).await.refused(404);
@@ -124,7 +127,7 @@ async fn wrong_links_count_on_all_hosts_of_a_cluster(db: Db) {
 
 async fn hosts_count_attempts_alone_while_redis_is_down(db: Db) {
     let mut redis = OwnRedis::start().await;
-    let [first, second] = hosts(db, &redis.url(), ("LOGIN_ATTEMPTS_PER_MINUTE", "2")).await;
+    let [first, second] = hosts(db, &redis.url(), &[("LOGIN_ATTEMPTS_PER_MINUTE", "2")]).await;
     sign_in(&first, "root", "wrong").await.refused(401);
     redis.stop();
     // Attempts that this host counted before still count here, but not on the other host.
@@ -144,7 +147,7 @@ async fn hosts_count_attempts_alone_while_redis_is_down(db: Db) {
 
 async fn paused_redis_does_not_delay_sign_in(db: Db) {
     let redis = OwnRedis::start().await;
-    let [host, _] = hosts(db, &redis.url(), ("LOGIN_ATTEMPTS_PER_MINUTE", "1000")).await;
+    let [host, _] = hosts(db, &redis.url(), &[("LOGIN_ATTEMPTS_PER_MINUTE", "1000")]).await;
     let usual = forty_logins(&host).await;
     let process = Pid::from_child(&redis.server);
     kill_process(process, Signal::STOP).unwrap();
