@@ -20,50 +20,41 @@ pub struct AdminUsage {
     pub users_data_usage: i64,
 }
 
-/// The columns of an admin's row in `admins a`, followed by the rest of the statement.
-macro_rules! select {
-    (pg $($rest:expr),*) => {
-        concat!(
-            "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                    a.subscription_url_prefix, a.password_reset_at,
-                    ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids",
-            $($rest),*
-        )
-    };
-    (lite $($rest:expr),*) => {
-        concat!(
-            "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                    a.subscription_url_prefix, a.password_reset_at,
-                    (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id)
-                        AS service_ids",
-            $($rest),*
-        )
-    };
-}
-
-/// The traffic of an admin's users, capped at the largest number of the API. `$least` is the engine's function for the
-/// smaller of two numbers.
-macro_rules! usage {
-    ($least:literal) => {
-        concat!(
-            ", CAST(",
-            $least,
-            "(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
-                 AS BIGINT) AS users_data_usage"
-        )
-    };
-}
-
 statements! {
     BY_USERNAME =>
-        pg select!(pg " FROM admins a WHERE a.username = $1"),
-        lite select!(lite " FROM admins a WHERE a.username = $1");
+        pg "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
+                   a.subscription_url_prefix, a.password_reset_at,
+                   ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
+            FROM admins a WHERE a.username = $1",
+        lite "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
+                     a.subscription_url_prefix, a.password_reset_at,
+                     (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
+              FROM admins a WHERE a.username = $1";
     LOCK_BY_USERNAME =>
-        pg select!(pg " FROM admins a WHERE a.username = $1 FOR UPDATE OF a"),
-        lite select!(lite " FROM admins a WHERE a.username = $1");
+        pg "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
+                   a.subscription_url_prefix, a.password_reset_at,
+                   ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
+            FROM admins a WHERE a.username = $1 FOR UPDATE OF a",
+        lite "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
+                     a.subscription_url_prefix, a.password_reset_at,
+                     (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
+              FROM admins a WHERE a.username = $1";
+    // Sums are capped at the largest number of the API.
     USAGE_BY_USERNAME =>
-        pg select!(pg usage!("LEAST"), ", CAST(1 AS BIGINT) AS total FROM admins a WHERE a.username = $1"),
-        lite select!(lite usage!("MIN"), ", 1 AS total FROM admins a WHERE a.username = $1");
+        pg "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
+                   a.subscription_url_prefix, a.password_reset_at,
+                   ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids,
+                   CAST(LEAST(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
+                        AS BIGINT) AS users_data_usage,
+                   CAST(1 AS BIGINT) AS total
+            FROM admins a WHERE a.username = $1",
+        lite "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
+                     a.subscription_url_prefix, a.password_reset_at,
+                     (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids,
+                     CAST(MIN(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
+                          AS BIGINT) AS users_data_usage,
+                     1 AS total
+              FROM admins a WHERE a.username = $1";
     // PostgreSQL sums up the traffic of all admins once. SQLite is faster with a sum per admin, and with all rows as
     // one text (`users::row`).
     PAGE =>
@@ -75,14 +66,17 @@ statements! {
                     n.subscription_url_prefix, n.password_reset_at, COALESCE(g.ids, '{}') AS service_ids,
                     CAST(LEAST(COALESCE(s.traffic, 0), 9223372036854775807) AS BIGINT) AS users_data_usage, n.total
              FROM named n LEFT JOIN sums s ON s.owner_id = n.id LEFT JOIN given g ON g.admin_id = n.id ORDER BY n.id",
-        lite concat!(
-            "SELECT json_group_array(json_array(id, username, is_sudo, enabled, all_services_access, modify_users_access,
-                    subscription_url_prefix, password_reset_at, json(service_ids), users_data_usage, total)) FROM (",
-            select!(lite usage!("MIN"), r", a.total
-                 FROM (SELECT *, COUNT(*) OVER () AS total FROM admins
-                       WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3) AS a
-                 ORDER BY a.id)")
-        );
+        lite r"SELECT json_group_array(json_array(id, username, is_sudo, enabled, all_services_access, modify_users_access,
+                          subscription_url_prefix, password_reset_at, json(service_ids), users_data_usage, total))
+               FROM (SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
+                            a.subscription_url_prefix, a.password_reset_at,
+                            (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids,
+                            CAST(MIN(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
+                                 AS BIGINT) AS users_data_usage,
+                            a.total
+                     FROM (SELECT *, COUNT(*) OVER () AS total FROM admins
+                           WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3) AS a
+                     ORDER BY a.id)";
     COUNT = r"SELECT COUNT(*) FROM admins WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\'";
     PASSWORD_HASH = "SELECT hashed_password FROM admins WHERE username = $1";
     INSERT = "INSERT INTO admins (username, hashed_password, is_sudo, created_at) VALUES ($1, $2, $3, $4)";

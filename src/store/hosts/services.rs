@@ -23,58 +23,56 @@ pub enum Scope {
 /// Number of users that are read with a service; [`users_after`] reads the others.
 pub const FIRST_USERS: i64 = 1_000;
 
-/// The columns of a service in `services s`, followed by the rest of the statement. `$first` is the bind for the
-/// maximum number of users. Removed users are excluded by the small index of removed users.
-macro_rules! select {
-    (pg $first:literal $rest:expr) => {
-        concat!(
-            "SELECT s.id, s.name,
+statements! {
+    // Removed users are excluded by the small index of removed users. The bind of the inner LIMIT is `FIRST_USERS`.
+    BY_ID =>
+        pg "SELECT s.id, s.name,
+                   ARRAY(SELECT i.inbound_id FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
+                   ARRAY(SELECT m.user_id FROM users_services m
+                         WHERE m.service_id = s.id
+                             AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
+                         ORDER BY m.user_id LIMIT $2) AS first_users
+            FROM services s
+            WHERE s.id = $1",
+        lite "SELECT s.id, s.name,
+                     (SELECT json_group_array(i.inbound_id) FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
+                     (SELECT json_group_array(user_id) FROM (
+                          SELECT m.user_id FROM users_services m
+                          WHERE m.service_id = s.id
+                              AND NOT EXISTS (SELECT 1 FROM users r INDEXED BY users_removed WHERE r.removed = TRUE AND r.id = m.user_id)
+                          ORDER BY m.user_id LIMIT $2)) AS first_users
+              FROM services s
+              WHERE s.id = $1";
+    // $1 is an admin or NULL, $2 a user or NULL, $3 a pattern; a missing name counts as an empty one.
+    PAGE =>
+        pg r"SELECT s.id, s.name,
                     ARRAY(SELECT i.inbound_id FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
                     ARRAY(SELECT m.user_id FROM users_services m
                           WHERE m.service_id = s.id
                               AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
-                          ORDER BY m.user_id LIMIT ",
-            $first,
-            ") AS first_users
-             FROM services s ",
-            $rest
-        )
-    };
-    (lite $first:literal $rest:expr) => {
-        concat!(
-            "SELECT s.id, s.name,
-                    (SELECT json_group_array(i.inbound_id) FROM inbounds_services i WHERE i.service_id = s.id)
-                        AS inbound_ids,
-                    (SELECT json_group_array(user_id) FROM (
-                         SELECT m.user_id FROM users_services m
-                         WHERE m.service_id = s.id
-                             AND NOT EXISTS (SELECT 1 FROM users r INDEXED BY users_removed
-                                             WHERE r.removed = TRUE AND r.id = m.user_id)
-                         ORDER BY m.user_id LIMIT ",
-            $first,
-            ")) AS first_users
-             FROM services s ",
-            $rest
-        )
-    };
-}
-
-/// Condition on the owner of the services ($1 an admin, $2 a user, or NULL) and their name ($3). A missing name counts
-/// as an empty one.
-macro_rules! filter {
-    () => {
-        r"WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
-            AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
-            AND LOWER(COALESCE(s.name, '')) LIKE LOWER($3) ESCAPE '\'"
-    };
-}
-
-statements! {
-    BY_ID => pg select!(pg "$2" "WHERE s.id = $1"), lite select!(lite "$2" "WHERE s.id = $1");
-    PAGE =>
-        pg concat!(select!(pg "$6" filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5"),
-        lite concat!(select!(lite "$6" filter!()), " ORDER BY s.id LIMIT $4 OFFSET $5");
-    COUNT = concat!("SELECT COUNT(*) FROM services s ", filter!());
+                          ORDER BY m.user_id LIMIT $6) AS first_users
+             FROM services s
+             WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
+                 AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
+                 AND LOWER(COALESCE(s.name, '')) LIKE LOWER($3) ESCAPE '\'
+             ORDER BY s.id LIMIT $4 OFFSET $5",
+        lite r"SELECT s.id, s.name,
+                      (SELECT json_group_array(i.inbound_id) FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
+                      (SELECT json_group_array(user_id) FROM (
+                           SELECT m.user_id FROM users_services m
+                           WHERE m.service_id = s.id
+                               AND NOT EXISTS (SELECT 1 FROM users r INDEXED BY users_removed WHERE r.removed = TRUE AND r.id = m.user_id)
+                           ORDER BY m.user_id LIMIT $6)) AS first_users
+               FROM services s
+               WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
+                   AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
+                   AND LOWER(COALESCE(s.name, '')) LIKE LOWER($3) ESCAPE '\'
+               ORDER BY s.id LIMIT $4 OFFSET $5";
+    COUNT =
+        r"SELECT COUNT(*) FROM services s
+          WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
+              AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
+              AND LOWER(COALESCE(s.name, '')) LIKE LOWER($3) ESCAPE '\'";
     // Reads the removed users too, as a list of their own: to check each user for it costs more than all the rest.
     USERS_AFTER =>
         pg "SELECT ARRAY(SELECT m.user_id FROM users_services m WHERE m.service_id = $1 AND m.user_id > $2
