@@ -1,6 +1,7 @@
 //! Notifies of users whose accounts expire within `NOTIFY_DAYS_LEFT` days, once per expiry date.
 
-use super::{Context, TaskError, notifications};
+use super::context::{Context, TaskError};
+use super::notifications;
 use crate::domain::notification::Event;
 use crate::domain::user::{Expiry, User};
 use crate::store::users::expiring::{CHUNK, expiring};

@@ -1,6 +1,6 @@
 //! Notifications of the tasks, added to the outbox in the transaction that causes them.
 
-use super::Context;
+use super::context::Context;
 use crate::actions::notifications::notification;
 use crate::domain::notification::{By, Event};
 use crate::domain::user::User;

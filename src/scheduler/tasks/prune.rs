@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Context, TaskError};
+use super::context::{Context, TaskError};
 use crate::domain::moment::{DAY, HOUR, Moment};
 use crate::store::cluster::runs;
 use crate::store::notify::outbox;

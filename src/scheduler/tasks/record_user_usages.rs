@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Context, TaskError, notifications};
+use super::context::{Context, TaskError};
+use super::notifications;
 use crate::config::crash_point::UsageStep;
 use crate::domain::moment::SECOND;
 use crate::domain::notification::Event;

@@ -1,6 +1,6 @@
 //! Resets the used traffic of users whose period (a day, a week, 30 or 365 days) has passed since the last reset.
 
-use super::{Context, TaskError};
+use super::context::{Context, LOCK_WAIT_LIMIT, TaskError};
 use crate::store::users::changes;
 use crate::store::users::resets;
 use crate::store::users::resets::CHUNK;
@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
 /// Returns the number of users reset.
 async fn reset(context: &Context, tx: &mut FencedTx, due: &IdList) -> Result<i64, TaskError> {
     // Another transaction may be writing the totals of many users.
-    tx.allow(super::LOCK_WAIT_LIMIT).await?;
+    tx.allow(LOCK_WAIT_LIMIT).await?;
     let (reset, back) = resets::reset(tx, due, context.now).await?;
     changes::mark(tx, back, context.now).await?;
     Ok(i64::try_from(reset.as_slice().len()).unwrap_or(i64::MAX))

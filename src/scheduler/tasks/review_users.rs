@@ -1,6 +1,7 @@
 //! Deactivates users who expired, used up their data or were disabled, and starts on-hold users who came online.
 
-use super::{Context, TaskError, notifications};
+use super::context::{Context, TaskError};
+use super::notifications;
 use crate::domain::notification::Event;
 use crate::store::users::changes;
 use crate::store::users::review;

@@ -1,7 +1,7 @@
 //! Requests a full sync of healthy nodes whose last one is overdue although sessions have timers for it. If a request has
 //! no effect, the next run makes the session reconnect.
 
-use super::{Context, TaskError};
+use super::context::{Context, TaskError};
 use crate::domain::moment::SECOND;
 use crate::store::nodes::sync_state;
 
