@@ -88,7 +88,7 @@ impl Background {
         }
         // Nodes that may have missed changes are marked in the database, so it must still be open.
         let leaving = async {
-            if timeout_at(end, self.supervisor.has_left()).await.is_err() {
+            if timeout_at(end, self.supervisor.stopped()).await.is_err() {
                 tracing::warn!("the connections to the nodes were not closed in time");
             }
         };

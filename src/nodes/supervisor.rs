@@ -66,7 +66,7 @@ impl Supervisor {
     }
 
     /// Waits until the sessions of a term that is over have ended.
-    pub async fn has_left(&self) {
+    pub async fn stopped(&self) {
         drop(self.leading.lock().await);
     }
 
