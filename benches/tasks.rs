@@ -9,7 +9,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 #[path = "../tests/cluster/task.rs"]
-#[allow(dead_code, reason = "it takes a part of it")]
+#[expect(dead_code, reason = "the benchmark uses a part of it")]
 mod task;
 
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! Each rule is data or a small function from a file to its breaches; the tests at the end show that each can fail.
 #![cfg(test)]
 
+#[path = "layers/dependencies.rs"]
+mod dependencies;
 #[path = "layers/paths.rs"]
 mod paths;
 

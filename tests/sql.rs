@@ -72,7 +72,7 @@ fn no_call_has_an_unregistered_sql_text() {
 
 /// Returns the calls that run an SQL text of their own instead of a registered one. Unit tests may.
 fn literal_sql(path: &str, source: &str) -> Vec<String> {
-    let call = r#"\b(?:query(?:_\w+)?|raw_sql|execute|execute_many|fetch(?:_\w+)?|prepare)\s*(?:::<[^;]*?>)?\s*\("#;
+    let call = r"\b(?:query(?:_\w+)?|raw_sql|execute|execute_many|fetch(?:_\w+)?|prepare)\s*(?:::<[^;]*?>)?\s*\(";
     let text = r#"\s*&?(?:b?r?\#*"|(?:std::)?(?:concat|format|include_str)!|AssertSqlSafe)"#;
     let pattern = Regex::new(&format!("{call}{text}")).unwrap();
     let code = source.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
@@ -87,7 +87,7 @@ fn sql_text_at_its_call_is_found() {
         r#"sqlx::query_as::<_, (i64, Vec<u8>)>( "SELECT 1")"#,
         "query_scalar(\n    r#\"SELECT 1\"#)",
         r#"query(&format!("SELECT {column}"))"#,
-        r#"sqlx::query(AssertSqlSafe(text))"#,
+        r"sqlx::query(AssertSqlSafe(text))",
         r#"pool.execute("SELECT 1")"#,
         r#"c.fetch_one(concat!("SELECT ", "1"))"#,
     ] {

@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 
 mod light_node;
-#[allow(dead_code, reason = "it takes a part of it")]
+#[expect(dead_code, reason = "the benchmark uses a part of it")]
 #[path = "../../tests/nodes/panel.rs"]
 mod panel;
 #[path = "../../tests/support/mod.rs"]

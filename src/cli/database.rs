@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use super::usage_error::UsageError;
 use crate::actions::Panel;
+use crate::actions::notification_targets::LiveTargets;
 use crate::clock::Clock;
 use crate::cluster::wakeup::Wakeup;
 use crate::config::Settings;
@@ -56,5 +57,5 @@ pub(super) async fn open_migrated(settings: &Settings) -> anyhow::Result<Db> {
 /// Opens the panel's database for use cases.
 pub(super) async fn open_panel(settings: &Settings) -> anyhow::Result<Panel> {
     let db = open_migrated(settings).await?;
-    Ok(Panel { db, clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() })
+    Ok(Panel { db, clock: Clock::real(), wakeup: Wakeup::default(), targets: LiveTargets::default() })
 }

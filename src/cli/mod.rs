@@ -35,7 +35,7 @@ pub async fn run(
         Tool::Migrate => migrate::run(settings).await,
         Tool::Import(args) => import::run(args, settings).await,
         Tool::Export(args) => export::run(args, settings).await,
-        Tool::Plan(args) => plan::run(&args, settings),
+        Tool::Plan(args) => plan::run(args, settings),
         Tool::Check(args) => check::run(args, settings, endpoints()).await,
         Tool::Admin(command) => admin::run(command, settings).await,
         Tool::User(command) => user::run(command, settings).await,

@@ -13,6 +13,7 @@ use crate::config::Settings;
 use crate::domain::admin::Admin;
 use crate::domain::bytes::binary_bytes;
 use crate::domain::ids::AdminId;
+use crate::domain::moment::Moment;
 use crate::domain::user::User;
 use crate::domain::user::document::UserDocument;
 use crate::store::users::list::{Names, UserFilter, UserSort, UserWindow};
@@ -104,7 +105,7 @@ fn print_table(users: &[UserDocument]) -> io::Result<()> {
             state(user).to_owned(),
             binary_bytes(user.used_traffic),
             user.data_limit.map_or_else(|| "-".to_owned(), binary_bytes),
-            user.expire_date.map_or_else(|| "-".to_owned(), |date| date.naive_iso()),
+            user.expire_date.map_or_else(|| "-".to_owned(), Moment::naive_iso),
         ]);
     }
     output::print(table)

@@ -25,7 +25,7 @@ pub async fn publish(wakeup: Wakeup, redis: PanelRedis, instance: Uuid, stop: Ca
             let _ = redis.pool.query::<i64>(&message).await;
         }
     };
-    stop.run_until_cancelled(publishing).await.unwrap_or(())
+    stop.run_until_cancelled(publishing).await.unwrap_or(());
 }
 
 /// Passes on the wake-ups of other processes, until `stop`. Runs on the lease's thread, so that a candidate receives the
@@ -47,5 +47,5 @@ pub async fn listen(wakeup: Wakeup, redis: PanelRedis, instance: Uuid, stop: Can
             tokio::time::sleep(RETRY).await;
         }
     };
-    stop.run_until_cancelled(listening).await.unwrap_or(())
+    stop.run_until_cancelled(listening).await.unwrap_or(());
 }

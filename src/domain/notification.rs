@@ -138,7 +138,6 @@ impl Notification {
         let id = user.id;
         let payload = Payload {
             // Microseconds of this era are exact in a double.
-            #[allow(clippy::cast_precision_loss)]
             created_at: now.micros() as f64 / SECOND as f64,
             user: UserDocument::of(user, prefix, now, chance),
             action: event.action(),

@@ -1,4 +1,4 @@
 //! The messages and the client of the node protocol, generated from `proto/marznode.proto`.
-#![allow(missing_docs, clippy::all, clippy::unwrap_used, reason = "generated code")]
+#![allow(missing_docs, clippy::all, clippy::pedantic, clippy::restriction, reason = "generated code")]
 
 tonic::include_proto!("marznode");

@@ -1,5 +1,6 @@
 //! All SQL, for two engines from one text. A folder per kind of data. Functions take `&Db` for a read and `&mut Tx` for
 //! work in a transaction.
+#![expect(unused_braces, reason = "rustfmt wraps a long body of a statement macro in a block")]
 
 pub mod access;
 pub mod cluster;

@@ -26,7 +26,11 @@ pub fn document(value: &Value) -> String {
                 }
             }
         }
-        Value::Array(items) if !items.is_empty() => items.iter().for_each(|item| push_item(item, &mut text)),
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                push_item(item, &mut text);
+            }
+        }
         other => push(other, &mut text),
     }
     text
@@ -35,7 +39,9 @@ pub fn document(value: &Value) -> String {
 fn push_list(name: &str, items: &[Value], text: &mut String) {
     push(&name, text);
     text.push_str(":\n");
-    items.iter().for_each(|item| push_item(item, text));
+    for item in items {
+        push_item(item, text);
+    }
 }
 
 /// Appends an item of the list under the last key.

@@ -110,7 +110,7 @@ fn operations_of_the_old_panel_exist() {
 
 /// Compares the list above, and the parameters, with the recorded document of the old panel, if it is available.
 #[test]
-#[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+#[expect(clippy::disallowed_methods, reason = "only this test reads the variable")]
 fn operations_of_the_old_panel_match_the_recorded_document() {
     let Some(folder) = std::env::var_os("SARBAN_CONTRACT_DIR") else {
         eprintln!("skipped: SARBAN_CONTRACT_DIR does not name a folder with an openapi.json");
@@ -127,7 +127,7 @@ fn operations_of_the_old_panel_match_the_recorded_document() {
 
 /// `make openapi` writes the file.
 #[test]
-#[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+#[expect(clippy::disallowed_methods, reason = "only this test reads the variable")]
 fn the_committed_document_is_current() {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     let now = serde_json::to_string_pretty(&ours()).expect("JSON") + "\n";

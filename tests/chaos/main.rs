@@ -193,7 +193,7 @@ async fn run_faults(world: &Arc<World>, count: u64, arguments: &Arguments) -> Re
         let (fault_world, fault_seed) = (world.clone(), rng.random());
         println!("{:7.1} s  {kind:?}; {:?} leads", world.witness.seconds(), world.witness.leader());
         under_way.spawn(async move { (kind, inject(kind, fault_world, fault_seed).await) });
-        let most = if rng.random_bool(0.3) { 1 } else { 0 };
+        let most = usize::from(rng.random_bool(0.3));
         while under_way.len() > most {
             let Some(ended) = under_way.join_next().await else { break };
             let (kind, injection) = ended?;

@@ -120,7 +120,7 @@ async fn changed_rows_are_stable_over_a_second_round_trip(panel: OpenOptions) {
 }
 
 /// Needs recordings of Marzneshin, which are not part of this repository, in the folder `SARBAN_CONTRACT_DIR`.
-#[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+#[expect(clippy::disallowed_methods, reason = "only this test reads the variable")]
 async fn recorded_panel_survives_the_round_trip(panel: OpenOptions) {
     let Some(recordings) = std::env::var_os("SARBAN_CONTRACT_DIR") else {
         println!("skipped: SARBAN_CONTRACT_DIR is not set");

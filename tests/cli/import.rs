@@ -236,7 +236,7 @@ async fn database_that_is_not_empty_is_refused(into: OpenOptions) {
 }
 
 /// Needs recordings of Marzneshin, which are not part of this repository, in the folder `SARBAN_CONTRACT_DIR`.
-#[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+#[expect(clippy::disallowed_methods, reason = "only this test reads the variable")]
 async fn recorded_panel_is_imported_without_issues(into: OpenOptions) {
     let Some(recordings) = std::env::var_os("SARBAN_CONTRACT_DIR") else {
         println!("skipped: SARBAN_CONTRACT_DIR is not set");

@@ -86,10 +86,10 @@ impl Cluster {
 
     async fn join(&self) -> Member {
         let db = Db::open(&self.test.options).await.expect("connections");
-        self.join_on(db).await
+        self.join_on(db)
     }
 
-    async fn join_on(&self, db: Db) -> Member {
+    fn join_on(&self, db: Db) -> Member {
         let identity = Identity::new("test".to_owned());
         let (instance, step_down) = (identity.instance, Arc::new(Notify::new()));
         let timing = LeaseTiming::new(2 * SECOND, None).expect("a good timing");
@@ -329,7 +329,7 @@ async fn bulk_writing_elsewhere_costs_no_lease(test: TestDatabase) {
     execute(&here, "CREATE TABLE bulk (id BIGINT PRIMARY KEY, n BIGINT)").await;
     execute(&here, "INSERT INTO bulk VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0)").await;
     let lease_db = here.open_sibling(&cluster.test.options).await.expect("connections");
-    let mut member = cluster.join_on(lease_db).await;
+    let mut member = cluster.join_on(lease_db);
     member.leads_within(SOON).await;
 
     let elsewhere = Db::open(&cluster.test.options).await.expect("pools and a redis_lock of their own");

@@ -98,7 +98,9 @@ async fn nodes_that_are_being_told_something_are_marked_at_the_end(test: TestDat
             && number(&test.db, "SELECT COUNT(*) FROM user_change").await == 0
     })
     .await;
-    nodes.iter().for_each(|node| node.hold(Duration::from_secs(30)));
+    for node in &nodes {
+        node.hold(Duration::from_secs(30));
+    }
     let before: Vec<u64> = nodes.iter().map(|node| node.changes()).collect();
     call(&panel, &token, Method::POST, "/api/users/ann/disable", Value::Null).await;
     within_a_minute(async || nodes.iter().zip(&before).all(|(node, before)| node.changes() > *before)).await;

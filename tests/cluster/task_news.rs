@@ -202,7 +202,7 @@ async fn tasks_do_what_the_old_panel_did(db: Db) {
     assert_eq!(number(&db, back).await, 14);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change WHERE user_id = 14").await, 1);
 
-    #[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+    #[expect(clippy::disallowed_methods, reason = "only this test reads the variable")]
     match std::env::var_os("SARBAN_CONTRACT_DIR") {
         Some(root) => agree_with_recording(&Path::new(&root).join("corpus/tasks.json"), &sums, nodes),
         None => println!("skipped: SARBAN_CONTRACT_DIR is not set"),

@@ -206,7 +206,9 @@ fn usage_stays_on_the_nodes_while_the_disk_is_full() {
         };
         // The first of these may have begun when few nodes were there.
         two_runs().await;
-        nodes.iter().for_each(|node| produce(node, 10));
+        for node in &nodes {
+            produce(node, 10);
+        }
         two_runs().await;
         assert!(nodes.iter().all(|node| node.totals().read == 0), "nobody was asked");
         panel.give_room();

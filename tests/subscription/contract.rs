@@ -21,7 +21,7 @@ use crate::compare::Tolerance;
 use crate::{parse, rows, yaml};
 
 /// The recordings are not part of this repository; the variable says where they are.
-#[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+#[expect(clippy::disallowed_methods, reason = "only this test reads the variable")]
 fn recordings() -> Option<PathBuf> {
     let place = std::env::var_os("SARBAN_CONTRACT_DIR").map(|root| Path::new(&root).join("corpus/subscriptions"));
     if place.is_none() {

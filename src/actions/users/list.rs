@@ -29,7 +29,7 @@ pub async fn list(
         Names::Containing(text) if text.is_empty() => Names::Any,
         names => names,
     };
-    let filter = UserFilter { owner, names, ..filter };
+    let filter = UserFilter { names, owner, ..filter };
     Ok(page(panel, totals, &filter, window).await?)
 }
 

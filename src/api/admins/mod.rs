@@ -148,7 +148,7 @@ pub struct AdminFilter {
 /// Returns the signed-in admin.
 #[utoipa::path(get, path = "/api/admins/current", tag = "Admin", responses((status = 200, body = AdminBody)))]
 #[handler]
-async fn current(CurrentAdmin(admin): CurrentAdmin) -> Json<AdminBody> {
+fn current(CurrentAdmin(admin): CurrentAdmin) -> Json<AdminBody> {
     Json(admin.into())
 }
 

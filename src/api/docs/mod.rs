@@ -42,7 +42,7 @@ SwaggerUIBundle({ url: "/openapi.json", dom_id: "#api", deepLinking: true, persi
 </html>
 "##;
 
-const REDOC: &str = r##"<!DOCTYPE html>
+const REDOC: &str = r#"<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -56,7 +56,7 @@ const REDOC: &str = r##"<!DOCTYPE html>
 <script src="/docs/redoc.standalone.js"></script>
 </body>
 </html>
-"##;
+"#;
 
 /// The pages may load from the panel only.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \

@@ -140,7 +140,7 @@ impl Deserr<FieldErrors> for LooseIds {
                     wrong = wrong.and(wrong_kind(value, &[ValueKind::Integer], location.push_index(index)));
                 }
                 value => {
-                    ids.extend(LooseInt::deserialize_from_value(value, location.push_index(index)).ok().map(|id| id.0))
+                    ids.extend(LooseInt::deserialize_from_value(value, location.push_index(index)).ok().map(|id| id.0));
                 }
             }
         }

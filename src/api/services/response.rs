@@ -3,6 +3,8 @@
 //! A service may have a million users, so a long response is streamed: its users are read from the database, a batch at a
 //! time, while earlier ones are sent. The JSON around the users is written here, field by field.
 
+use std::fmt::Write;
+
 use futures_util::stream::{self, StreamExt};
 use poem::{Body, Response};
 use serde::Serialize;
@@ -133,7 +135,8 @@ impl Writer {
         let (id, name) = (service.id.0, json(&service.name)?);
         let (inbounds, users) = (json(&service.inbound_ids)?, json(users)?);
         let users = users.strip_suffix(']').unwrap_or(&users);
-        self.text.push_str(&format!(r#"{{"id":{id},"name":{name},"inbound_ids":{inbounds},"user_ids":{users}"#));
+        // Writing to a String can't fail.
+        let _ = write!(self.text, r#"{{"id":{id},"name":{name},"inbound_ids":{inbounds},"user_ids":{users}"#);
         if self.open.is_none() {
             self.close_service();
         }

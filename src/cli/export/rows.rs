@@ -23,8 +23,8 @@ pub(super) fn ids() -> impl FnMut() -> i64 {
     }
 }
 
-pub(super) fn admin(row: AdminRow) -> Option<Value> {
-    Some(json!({
+pub(super) fn admin(row: &AdminRow) -> Value {
+    json!({
         "id": row.id,
         "username": row.username,
         "hashed_password": row.hashed_password,
@@ -35,19 +35,19 @@ pub(super) fn admin(row: AdminRow) -> Option<Value> {
         "modify_users_access": row.modify_users_access,
         "enabled": row.enabled,
         "subscription_url_prefix": row.subscription_url_prefix,
-    }))
+    })
 }
 
-pub(super) fn service(row: ServiceRow) -> Option<Value> {
-    Some(json!({"id": row.id, "name": row.name}))
+pub(super) fn service(row: &ServiceRow) -> Value {
+    json!({"id": row.id, "name": row.name})
 }
 
-pub(super) fn admin_service(row: AdminServiceRow) -> Option<Value> {
-    Some(json!({"admin_id": row.admin_id, "service_id": row.service_id}))
+pub(super) fn admin_service(row: &AdminServiceRow) -> Value {
+    json!({"admin_id": row.admin_id, "service_id": row.service_id})
 }
 
-pub(super) fn user(row: FullUserRow) -> Option<Value> {
-    Some(json!({
+pub(super) fn user(row: &FullUserRow) -> Value {
+    json!({
         "id": row.id,
         "username": row.username,
         "key": row.key,
@@ -71,15 +71,15 @@ pub(super) fn user(row: FullUserRow) -> Option<Value> {
         "usage_duration": row.usage_duration,
         "removed": row.removed,
         "sub_revoked_at": row.sub_revoked_at.map(time),
-    }))
+    })
 }
 
-pub(super) fn user_service(row: UserServiceRow) -> Option<Value> {
-    Some(json!({"user_id": row.user_id, "service_id": row.service_id}))
+pub(super) fn user_service(row: &UserServiceRow) -> Value {
+    json!({"user_id": row.user_id, "service_id": row.service_id})
 }
 
-pub(super) fn node(row: NodeRow) -> Option<Value> {
-    Some(json!({
+pub(super) fn node(row: &NodeRow) -> Value {
+    json!({
         "id": row.id,
         "name": row.name,
         "address": row.address,
@@ -91,22 +91,22 @@ pub(super) fn node(row: NodeRow) -> Option<Value> {
         "message": row.message,
         "created_at": time(row.created_at),
         "usage_coefficient": row.usage_coefficient,
-    }))
+    })
 }
 
-pub(super) fn backend(row: BackendRow, id: i64) -> Option<Value> {
-    Some(json!({
+pub(super) fn backend(row: &BackendRow, id: i64) -> Value {
+    json!({
         "id": id,
         "name": row.name,
         "node_id": row.node_id,
         "backend_type": row.backend_type,
         "version": row.version,
         "running": row.running,
-    }))
+    })
 }
 
 /// Returns none for a protocol that Marzneshin does not know.
-pub(super) fn inbound(row: InboundRow) -> Option<Value> {
+pub(super) fn inbound(row: &InboundRow) -> Option<Value> {
     let protocol = PROTOCOLS.into_iter().find(|known| known.eq_ignore_ascii_case(&row.protocol))?;
     Some(json!({
         "id": row.id,
@@ -121,8 +121,8 @@ pub(super) fn inbound_service(row: &InboundServiceRow) -> Value {
     json!({"inbound_id": row.inbound_id, "service_id": row.service_id})
 }
 
-pub(super) fn host(row: HostRow) -> Value {
-    let spec = row.spec;
+pub(super) fn host(row: &HostRow) -> Value {
+    let spec = &row.spec;
     let fingerprint = match spec.fingerprint {
         Fingerprint::None => "none",
         other => other.word(),
@@ -173,16 +173,16 @@ pub(super) fn host_chain(row: &HostChainRow) -> Value {
     json!({"host_id": row.host_id, "chained_host_id": row.chained_host_id, "seq": row.seq})
 }
 
-pub(super) fn settings(row: SettingsRow) -> Option<Value> {
-    Some(json!({"id": row.id, "subscription": row.subscription.to_string(), "telegram": document(&row.telegram)}))
+pub(super) fn settings(row: &SettingsRow) -> Value {
+    json!({"id": row.id, "subscription": row.subscription.to_string(), "telegram": document(&row.telegram)})
 }
 
-pub(super) fn jwt(row: JwtRow) -> Option<Value> {
-    Some(json!({"id": row.id, "secret_key": row.secret_key}))
+pub(super) fn jwt(row: &JwtRow) -> Value {
+    json!({"id": row.id, "secret_key": row.secret_key})
 }
 
-pub(super) fn tls(row: TlsRow) -> Option<Value> {
-    Some(json!({"id": row.id, "key": row.key, "certificate": row.certificate}))
+pub(super) fn tls(row: &TlsRow) -> Value {
+    json!({"id": row.id, "key": row.key, "certificate": row.certificate})
 }
 
 pub(super) fn node_hour(row: &NodeHour, id: i64) -> Value {

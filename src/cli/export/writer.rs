@@ -73,22 +73,21 @@ impl<'a> Export<'a> {
     async fn nodes_and_hosts(&mut self) -> anyhow::Result<()> {
         self.table(legacy::NODES, rows::node).await?;
         let mut next_id = rows::ids();
-        self.table(legacy::BACKENDS, |row: tables::BackendRow| rows::backend(row, next_id())).await?;
+        self.table(legacy::BACKENDS, |row: &tables::BackendRow| rows::backend(row, next_id())).await?;
         // Marzneshin's protocols are an enum, so that other inbounds, and what refers to them, are left out.
         let mut inbounds = HashSet::new();
-        self.table(legacy::INBOUNDS, |row: tables::InboundRow| {
-            let id = row.id;
+        self.table(legacy::INBOUNDS, |row: &tables::InboundRow| {
             let old = rows::inbound(row)?;
-            inbounds.insert(id);
+            inbounds.insert(row.id);
             Some(old)
         })
         .await?;
-        self.table(legacy::INBOUNDS_SERVICES, |row: tables::InboundServiceRow| {
-            inbounds.contains(&row.inbound_id).then(|| rows::inbound_service(&row))
+        self.table(legacy::INBOUNDS_SERVICES, |row: &tables::InboundServiceRow| {
+            inbounds.contains(&row.inbound_id).then(|| rows::inbound_service(row))
         })
         .await?;
         let mut hosts = HashSet::new();
-        self.table(legacy::HOSTS, |row: tables::HostRow| {
+        self.table(legacy::HOSTS, |row: &tables::HostRow| {
             let has_inbound = row.inbound_id.is_none_or(|inbound| inbounds.contains(&inbound));
             has_inbound.then(|| {
                 hosts.insert(row.id);
@@ -96,12 +95,12 @@ impl<'a> Export<'a> {
             })
         })
         .await?;
-        self.table(legacy::HOSTS_SERVICES, |row: tables::HostServiceRow| {
-            hosts.contains(&row.host_id).then(|| rows::host_service(&row))
+        self.table(legacy::HOSTS_SERVICES, |row: &tables::HostServiceRow| {
+            hosts.contains(&row.host_id).then(|| rows::host_service(row))
         })
         .await?;
-        self.table(legacy::HOST_CHAINS, |row: tables::HostChainRow| {
-            (hosts.contains(&row.host_id) && hosts.contains(&row.chained_host_id)).then(|| rows::host_chain(&row))
+        self.table(legacy::HOST_CHAINS, |row: &tables::HostChainRow| {
+            (hosts.contains(&row.host_id) && hosts.contains(&row.chained_host_id)).then(|| rows::host_chain(row))
         })
         .await?;
         Ok(())
@@ -109,24 +108,24 @@ impl<'a> Export<'a> {
 
     async fn traffic(&mut self) -> anyhow::Result<()> {
         let mut next_id = rows::ids();
-        self.table(legacy::NODE_USAGES, |row: tables::NodeHour| Some(rows::node_hour(&row, next_id()))).await?;
+        self.table(legacy::NODE_USAGES, |row: &tables::NodeHour| rows::node_hour(row, next_id())).await?;
         let mut next_id = rows::ids();
-        self.table(legacy::NODE_USER_USAGES, |row: tables::UserHour| Some(rows::user_hour(&row, next_id()))).await?;
+        self.table(legacy::NODE_USER_USAGES, |row: &tables::UserHour| rows::user_hour(row, next_id())).await?;
         Ok(())
     }
 
     /// Copies a table, leaves out the rows that `convert` refuses, and returns the number of written rows.
-    async fn table<R: Stored + 'static>(
+    async fn table<R: Stored + 'static, V: Into<Option<Value>>>(
         &mut self,
         table: &'static OldTable,
-        mut convert: impl FnMut(R) -> Option<Value>,
+        mut convert: impl FnMut(&R) -> V,
     ) -> anyhow::Result<usize> {
         let mut written = Written { table: table.name, rows: 0, left_out: 0 };
         let mut chunks = tables::rows::<R>(self.tx).try_chunks(CHUNK);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| error.1)?;
             let count = chunk.len();
-            let rows: Vec<Value> = chunk.into_iter().filter_map(&mut convert).collect();
+            let rows: Vec<Value> = chunk.iter().filter_map(|row| convert(row).into()).collect();
             self.file.insert(table, &rows).await?;
             written.rows += rows.len();
             written.left_out += count - rows.len();

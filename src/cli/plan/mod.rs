@@ -41,7 +41,7 @@ impl Plan {
     }
 }
 
-pub(super) fn run(args: &PlanArgs, settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn run(args: PlanArgs, settings: &Settings) -> anyhow::Result<()> {
     let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let machine = Machine { cores: Cores::detect(), memory: Memory::detect(), open_files };
     let plan = Plan::new(settings, machine, args.hosts);

@@ -6,6 +6,8 @@ mod expiry;
 pub mod set;
 pub mod username;
 
+use std::fmt::Write;
+
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
 
@@ -196,9 +198,10 @@ impl User {
         let mut parts = prefix.split('*');
         let mut url = parts.next().unwrap_or_default().to_owned();
         for part in parts {
-            url.push_str(&format!("{:016x}{part}", chance()));
+            // Writing to a String can't fail.
+            let _ = write!(url, "{:016x}{part}", chance());
         }
-        url.push_str(&format!("/sub/{}/{}", self.username.as_ref()?, self.key));
+        let _ = write!(url, "/sub/{}/{}", self.username.as_ref()?, self.key);
         Some(url)
     }
 }

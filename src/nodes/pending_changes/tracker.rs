@@ -70,7 +70,9 @@ impl Tracker {
                 Err(no_longer_needed) => released.extend(no_longer_needed),
             }
         }
-        released.into_iter().for_each(|change| state.confirm(change));
+        for change in released {
+            state.confirm(change);
+        }
         state.unconfirmed.insert(user.id, Unconfirmed { id: mark.change_id, nodes });
         if nodes == 0 {
             state.confirmed.push(mark);

@@ -77,7 +77,7 @@ async fn process_waiting(context: &Context, step: Step, end: Option<Instant>) ->
 async fn process_batches(context: &Context, step: Step, batches: &[Batch]) -> Result<i64, TaskError> {
     match step.take(context, batches).await {
         Err(error) if error.is_data() => {
-            tracing::debug!(error = chain(&error), "usage batches were refused together; trying each alone")
+            tracing::debug!(error = chain(&error), "usage batches were refused together; trying each alone");
         }
         settled => return settled,
     }

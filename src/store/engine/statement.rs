@@ -34,7 +34,6 @@ macro_rules! statements {
 macro_rules! db_read {
     ($db:expr, $statement:expr, |$sql:ident, $c:ident| $body:expr) => {{
         let statement = $statement;
-        #[allow(unused_braces, reason = "rustfmt wraps a long body in a block")]
         let result = match $db {
             $crate::store::engine::db::Db::Pg(pool) => {
                 let ($sql, $c) = (statement.pg, pool);
@@ -55,7 +54,6 @@ macro_rules! db_run {
         let statement = $statement;
         // Also coerces `&mut FencedTx`.
         let tx: &mut $crate::store::engine::db::Tx = $tx;
-        #[allow(unused_braces, reason = "rustfmt wraps a long body in a block")]
         let result = match tx {
             $crate::store::engine::db::Tx::Pg(tx) => {
                 let ($sql, $c) = (statement.pg, &mut *tx);

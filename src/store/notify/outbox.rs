@@ -140,9 +140,9 @@ pub async fn enter(
             "keep_until": notification.keep_until.micros(),
         })
     };
-    let list = Value::from_iter(notifications.iter().enumerate().map(entry)).to_string();
+    let list = notifications.iter().enumerate().map(entry).collect::<Value>().to_string();
     let destination = |to: &Destination| json!({"channel": to.channel.word(), "recipient": to.recipient});
-    let to = Value::from_iter(to.iter().map(destination)).to_string();
+    let to = to.iter().map(destination).collect::<Value>().to_string();
     db_affected!(tx, ENTER, list, to, now.micros())
 }
 

@@ -59,7 +59,7 @@ pub async fn page(db: &Db, after: UserId, limit: usize) -> Result<Vec<Mark>, Sto
 /// Deletes marks that every node has confirmed. The mark of a user who has changed again has another id and stays.
 pub async fn clear(fence: &Fence, marks: &[Mark]) -> Result<(), FenceError> {
     let entry = |mark: &Mark| serde_json::json!({"user_id": mark.user_id, "change_id": mark.change_id.simple()});
-    let list = serde_json::Value::from_iter(marks.iter().map(entry)).to_string();
+    let list = marks.iter().map(entry).collect::<serde_json::Value>().to_string();
     fence
         .transaction("clear user changes", async |tx| {
             db_execute!(tx, CLEAR, &list)?;

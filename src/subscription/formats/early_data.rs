@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The path with `ed=BYTES` in its query, in place of any other `ed`. 0 bytes leave the path unchanged.
-pub fn in_path<'a>(path: Option<&'a str>, bytes: Option<i64>) -> Option<Cow<'a, str>> {
+pub fn in_path(path: Option<&str>, bytes: Option<i64>) -> Option<Cow<'_, str>> {
     let Some(bytes) = bytes.filter(|bytes| *bytes != 0) else {
         return path.map(Cow::Borrowed);
     };
@@ -13,7 +13,8 @@ pub fn in_path<'a>(path: Option<&'a str>, bytes: Option<i64>) -> Option<Cow<'a, 
         with.push_str(pair);
         with.push('&');
     }
-    with.push_str(&format!("ed={bytes}"));
+    with.push_str("ed=");
+    with.push_str(&bytes.to_string());
     Some(with.into())
 }
 

@@ -105,12 +105,12 @@ impl Pages {
     /// A user's page, with its share links. The error is that of the operator's template, in whose place the built-in
     /// one was rendered.
     pub fn user(&self, user: &UserDocument, links: &[&str], support: Support<'_>) -> (String, Option<PageError>) {
-        self.or_built_in(self.names.user.as_deref(), USER_PAGE, |name| self.user_page(name, user, links, support))
+        Self::or_built_in(self.names.user.as_deref(), USER_PAGE, |name| self.user_page(name, user, links, support))
     }
 
     /// The page at `/`, the same way.
     pub fn home(&self) -> (String, Option<PageError>) {
-        self.or_built_in(self.names.home.as_deref(), HOME_PAGE, |name| self.render(name, context! {}))
+        Self::or_built_in(self.names.home.as_deref(), HOME_PAGE, |name| self.render(name, context! {}))
     }
 
     /// The name of the operator's template for Clash configurations, if there is one.
@@ -146,7 +146,6 @@ impl Pages {
     }
 
     fn or_built_in(
-        &self,
         own: Option<&str>,
         built_in: &str,
         render: impl Fn(&str) -> Result<String, PageError>,

@@ -1,6 +1,6 @@
 //! A node that is not one: a real server of the node protocol with users in memory, counters that add up, and faults
 //! on request. As a library for tests, as a program (`main.rs`) for everything else.
-#![allow(dead_code, reason = "each user takes a part of it")]
+#![allow(dead_code, unused_imports, reason = "each user needs a part of it")]
 
 pub mod control;
 mod engine;
@@ -18,7 +18,6 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Server;
 
 pub use control::Controls;
-#[allow(unused_imports, reason = "the program names none of them")]
 pub use engine::{Event, NodeUser, Totals};
 pub use fixture::Fixture;
 pub use listener::Certificate;

@@ -19,7 +19,7 @@ statements! {
 row! {
     /// The columns of users, user_traffic and subscription_fetches.
     #[derive(Clone, Debug)]
-    #[allow(missing_docs, reason = "the tables' own columns: see the migrations")]
+    #[expect(missing_docs, reason = "the tables' own columns: see the migrations")]
     pub struct FullUserRow {
         pub id: i64,
         pub username: Option<String>,

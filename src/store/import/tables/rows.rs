@@ -40,7 +40,7 @@ macro_rules! tables {
             row! {
                 $(#[$doc])*
                 #[derive(Clone, Debug, PartialEq, Serialize)]
-                #[allow(missing_docs, reason = "the table's own columns: see the migrations")]
+                #[expect(missing_docs, reason = "the table's own columns: see the migrations")]
                 pub struct $name {
                     pub $first: $first_type,
                     $(pub $column: $type,)*
