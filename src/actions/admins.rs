@@ -1,5 +1,6 @@
-//! Admins: who they are, and what they may do to each other.
+//! Reads and changes admins, and checks what they may do to each other.
 
+use super::changes::Changed;
 use super::passwords::{self, PasswordError};
 use super::users::bulk;
 use super::{PAUSE, Panel};
@@ -11,22 +12,22 @@ use crate::store::access::admins;
 use crate::store::access::admins::AdminUsage;
 use crate::store::{Fault, IdList, StoreError, Transient, Tx};
 
-/// So many users lose their owner in one transaction: well below a quarter of a second on SQLite.
-const ORPHANS_AT_ONCE: i64 = 10_000;
+/// Users that change their owner in one transaction: well below 250 ms on SQLite.
+const USERS_AT_ONCE: i64 = 10_000;
 
-/// Who wants something done.
+/// The author of a change.
 #[derive(Clone, Copy, Debug)]
 pub enum Actor<'a> {
     /// An admin, through the API.
     Admin(&'a Admin),
-    /// Whoever runs commands on the panel's host: may do everything.
+    /// The operator, through the command line: may do everything.
     Operator,
 }
 
-/// An admin to be.
+/// An admin to create.
 #[derive(Clone, Debug)]
 pub struct NewAdmin {
-    /// Any text; unique, case kept.
+    /// Any text; unique and case-sensitive.
     pub username: String,
     /// Any text.
     pub password: Secret,
@@ -34,20 +35,20 @@ pub struct NewAdmin {
     pub is_sudo: bool,
     /// May sign in.
     pub enabled: bool,
-    /// May give any service to users.
+    /// May assign users to any service.
     pub all_services_access: bool,
     /// May change users, not only create them.
     pub modify_users_access: bool,
-    /// The services that may be given; unknown ones are left out.
+    /// The services that this admin may assign users to; unknown services are left out.
     pub service_ids: Vec<ServiceId>,
-    /// The prefix of the users' links; empty: the global one.
+    /// The prefix of the users' subscription links; empty for the global prefix.
     pub subscription_url_prefix: String,
 }
 
-/// What should become of an admin; `None`: as it is.
+/// A change of an admin; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct AdminChange {
-    /// A new password; tokens from before are refused from then on.
+    /// A new password; older tokens are refused from then on.
     pub password: Option<Secret>,
     /// See [`NewAdmin`].
     pub is_sudo: Option<bool>,
@@ -63,22 +64,22 @@ pub struct AdminChange {
     pub subscription_url_prefix: Option<String>,
 }
 
-/// Why something was not done to an admin.
+/// Why an admin was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// Nobody has that name.
+    /// No admin has this name.
     #[error("there is no such admin")]
     NotFound,
-    /// Somebody has that name already.
+    /// Another admin has this name.
     #[error("an admin of that name exists already")]
     NameTaken,
-    /// Sudos are not changed by each other, and deleted by no admin.
+    /// A sudo admin is changed by no other admin, and deleted by none.
     #[error("a sudo can't be changed by another admin, nor be deleted by any")]
     IsSudo,
     /// The password could not be hashed.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// The database could not be asked.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -90,7 +91,7 @@ impl Transient for AdminError {
 }
 
 impl NewAdmin {
-    /// An admin with what is usual: enabled, with the right to change users, and without services.
+    /// An enabled admin who may change users and has no services.
     pub fn usual(username: impl Into<String>, password: Secret, is_sudo: bool) -> Self {
         Self {
             username: username.into(),
@@ -105,8 +106,8 @@ impl NewAdmin {
     }
 }
 
-/// One page of admins with the traffic of their users, and how many there are on all. `contains` is a part of the
-/// name, `%` and `_` being wildcards; empty: all.
+/// Returns a page of admins with the traffic of their users, and the total number of admins. `contains` is a part of the
+/// name with `%` and `_` as wildcards; empty matches all.
 pub async fn list(
     panel: &Panel,
     contains: &str,
@@ -116,17 +117,16 @@ pub async fn list(
     Ok(admins::page(&panel.db, contains, limit, offset).await?)
 }
 
-/// The admin of that name, with the traffic of all users it ever had.
+/// Returns the admin of that name, with the traffic of all users that the admin ever had.
 pub async fn by_name(panel: &Panel, username: &str) -> Result<AdminUsage, AdminError> {
     admins::usage_by_username(&panel.db, username).await?.ok_or(AdminError::NotFound)
 }
 
-/// Makes an admin.
+/// Creates an admin.
 pub async fn create(panel: &Panel, new: NewAdmin) -> Result<Admin, AdminError> {
     let hashed_password = passwords::hash(new.password.clone()).await?;
     let now = panel.clock.now();
     panel
-        .db
         .transaction("create admin", async |tx| {
             let inserted = admins::insert(tx, &new.username, &hashed_password, new.is_sudo, now).await;
             inserted.map_err(|error| match error.fault() {
@@ -143,7 +143,8 @@ pub async fn create(panel: &Panel, new: NewAdmin) -> Result<Admin, AdminError> {
             };
             admins::update(tx, &admin, None).await?;
             set_services(tx, admin.id, &new.service_ids).await?;
-            admins::lock_by_username(tx, &new.username).await?.ok_or(AdminError::NotFound)
+            let created = admins::lock_by_username(tx, &new.username).await?.ok_or(AdminError::NotFound)?;
+            Ok((created, Changed::Admins))
         })
         .await
 }
@@ -155,7 +156,7 @@ pub async fn update(
     username: &str,
     change: AdminChange,
 ) -> Result<AdminUsage, AdminError> {
-    // Whether it may be done is known before the password is hashed, which takes a while, and certain after.
+    // Checked before the password is hashed, which takes a while, and again in the transaction.
     may_change(by, &by_name(panel, username).await?.admin)?;
     let hashed_password = match &change.password {
         Some(password) => Some(passwords::hash(password.clone()).await?),
@@ -163,7 +164,6 @@ pub async fn update(
     };
     let now = panel.clock.now();
     panel
-        .db
         .transaction("update admin", async |tx| -> Result<_, AdminError> {
             let admin = admins::lock_by_username(tx, username).await?.ok_or(AdminError::NotFound)?;
             may_change(by, &admin)?;
@@ -172,7 +172,7 @@ pub async fn update(
             if let Some(service_ids) = &change.service_ids {
                 set_services(tx, changed.id, service_ids).await?;
             }
-            Ok(())
+            Ok(((), Changed::Admins))
         })
         .await?;
     by_name(panel, username).await
@@ -181,22 +181,30 @@ pub async fn update(
 /// Deletes an admin. The users stay, without an owner.
 pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), AdminError> {
     may_delete(by, &by_name(panel, username).await?.admin)?;
-    // An admin may have a hundred thousand users: most of them lose their owner before, in transactions of their own.
-    // Whatever breaks off here is finished by deleting once more.
-    while admins::orphan_users(&panel.db, username, ORPHANS_AT_ONCE).await? == ORPHANS_AT_ONCE {
+    // An admin may have a hundred thousand users: most of them lose their owner first, in transactions of their own.
+    // After an error, deleting again finishes the work.
+    while orphan_users(panel, username).await? == USERS_AT_ONCE {
         tokio::time::sleep(PAUSE).await;
     }
     panel
-        .db
         .transaction("delete admin", async |tx| {
             let admin = admins::lock_by_username(tx, username).await?.ok_or(AdminError::NotFound)?;
             may_delete(by, &admin)?;
-            Ok(admins::delete(tx, admin.id).await?)
+            admins::delete(tx, admin.id).await?;
+            Ok(((), Changed::Admins))
         })
         .await
 }
 
-/// Switches all users of an admin on or off, a transaction per chunk.
+async fn orphan_users(panel: &Panel, username: &str) -> Result<i64, StoreError> {
+    let orphan = panel.transaction("orphan users of admin", async |tx| -> Result<_, StoreError> {
+        let users = admins::orphan_users(tx, username, USERS_AT_ONCE).await?;
+        Ok((users, (users > 0).then_some(Changed::Users)))
+    });
+    orphan.await
+}
+
+/// Enables or disables all users of an admin, in several transactions.
 pub async fn set_users_enabled(
     panel: &Panel,
     by: Actor<'_>,
@@ -209,19 +217,23 @@ pub async fn set_users_enabled(
     Ok(usage)
 }
 
-/// Gives every user without an owner to that admin. Returns how many these were.
+/// Gives all users without an owner to that admin. Returns their number.
 pub async fn adopt_users(panel: &Panel, admin: &Admin) -> Result<i64, AdminError> {
     let mut adopted = 0;
     loop {
-        let some = admins::adopt_users(&panel.db, admin.id, ORPHANS_AT_ONCE).await?;
+        let adopt = panel.transaction("adopt users", async |tx| -> Result<_, StoreError> {
+            let users = admins::adopt_users(tx, admin.id, USERS_AT_ONCE).await?;
+            Ok((users, (users > 0).then_some(Changed::Users)))
+        });
+        let some = adopt.await?;
         adopted += some;
-        if some < ORPHANS_AT_ONCE {
+        if some < USERS_AT_ONCE {
             return Ok(adopted);
         }
     }
 }
 
-/// A sudo is changed by itself only.
+/// A sudo admin may be changed by itself and by the operator only.
 pub fn may_change(by: Actor<'_>, admin: &Admin) -> Result<(), AdminError> {
     match by {
         Actor::Admin(by) if admin.is_sudo && admin.id != by.id => Err(AdminError::IsSudo),
@@ -271,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn sudos_leave_each_other_alone() {
+    fn sudo_admin_is_not_changed_or_deleted_by_another() {
         let (root, dave, bob) = (admin(1, true), admin(2, true), admin(3, false));
         let by = Actor::Admin(&root);
         assert!(may_change(by, &root).is_ok() && may_change(by, &bob).is_ok());
@@ -282,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_new_password_refuses_old_tokens() {
+    fn only_new_password_revokes_tokens() {
         let now = Moment::from_micros(7);
         let password = AdminChange { password: Some(Secret::new("x")), ..AdminChange::default() };
         assert_eq!(changed(admin(1, false), &password, now).password_reset_at, Some(now));

@@ -1,5 +1,5 @@
-//! When subscriptions were fetched: kept in memory and written together about each second, because apps fetch all
-//! day and a write per fetch would be most of the database's work. This process sees its own notes at once.
+//! The last fetch of each user's subscription: collected in memory and written about once a second, because a write per
+//! fetch would be most of the database's work. This process shows its own fetches at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,13 +13,13 @@ use crate::store::users::subscription_fetches;
 use crate::store::users::subscription_fetches::Fetch;
 use crate::store::{Db, StoreError};
 
-/// At most so many users between two writes; the fetches of further ones are not noted.
+/// Users between two writes; fetches of further users are dropped.
 const CAPACITY: usize = 100_000;
 /// Rows per transaction.
 const CHUNK: usize = 2_000;
-/// For so long after they are written, notes are still put over users: one may have been read, and kept, before.
-const REMEMBERED: i64 = 2 * super::recent::MAX_AGE;
-/// A program's name is cut after so many characters.
+/// Time after a write during which its fetches still overlay users, who may have been cached before (microseconds).
+const REMEMBERED: i64 = 2 * super::cache::MAX_AGE;
+/// A longer user agent is cut (characters).
 const MAX_AGENT: usize = 512;
 
 /// The last fetches that the database may not have yet. Cheap to clone.
@@ -29,16 +29,16 @@ pub struct FetchLog(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     pages: Mutex<Pages>,
-    /// Held by whoever writes.
-    pen: tokio::sync::Mutex<()>,
+    /// Held during a write.
+    writing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Pages {
     fresh: HashMap<UserId, Fetch>,
-    /// On their way to the database, and visible until they are there.
+    /// Being written, and visible until then.
     leaving: HashMap<UserId, Fetch>,
-    /// Written at that time, the newest last.
+    /// Written at that time, the last write at the end.
     written: Vec<(BootTime, HashMap<UserId, Fetch>)>,
 }
 
@@ -50,12 +50,12 @@ impl Pages {
 }
 
 impl FetchLog {
-    /// Notes that a user's subscription was fetched.
-    pub fn note(&self, user: UserId, at: Moment, user_agent: &str) {
+    /// Records that a user's subscription was fetched.
+    pub fn record(&self, user: UserId, at: Moment, user_agent: &str) {
         let fetch = Fetch { at, user_agent: user_agent.chars().take(MAX_AGENT).collect() };
         let mut pages = self.pages();
         if let Some(known) = pages.fresh.get_mut(&user) {
-            // Two threads may come here in another order than they looked at the clock.
+            // Two threads may get here in another order than they read the clock.
             if known.at <= fetch.at {
                 *known = fetch;
             }
@@ -64,7 +64,7 @@ impl FetchLog {
         }
     }
 
-    /// Puts what is noted here over what the database says.
+    /// Updates a user from the database with its last fetch, if that is newer.
     pub fn overlay(&self, user: &mut User) {
         let pages = self.pages();
         if let Some(fetch) = pages.of(user.id)
@@ -75,11 +75,10 @@ impl FetchLog {
         }
     }
 
-    /// Writes everything noted so far; how many users' fetches that were. After an error nothing is lost: the next call
-    /// writes it.
+    /// Writes all fetches and returns the number of users. After an error nothing is lost: the next call writes them.
     pub async fn flush(&self, db: &Db, clock: &Clock) -> Result<usize, StoreError> {
-        let _pen = self.0.pen.lock().await;
-        // What an earlier call could not write goes first.
+        let _writing = self.0.writing.lock().await;
+        // What an earlier call could not write comes first.
         let late = self.write_leaving(db, clock).await?;
         {
             let mut pages = self.pages();

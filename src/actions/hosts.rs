@@ -1,6 +1,7 @@
-//! What admins do with hosts. They only change what subscriptions show: no node needs to know.
+//! Changes of hosts. They change what subscriptions show; nodes need not know.
 
 use super::Panel;
+use super::changes::Changed;
 use crate::domain::host::Host;
 use crate::domain::ids::HostId;
 use crate::store::hosts::HostView;
@@ -22,14 +23,21 @@ pub enum HostError {
 
 /// Creates a host for its inbound, or an unbound one, under a new id.
 pub async fn create(panel: &Panel, host: &Host) -> Result<HostView, HostError> {
-    let id = panel.db.transaction("create host", async |tx| store::hosts::insert(tx, host).await).await?;
-    current(panel, id.ok_or(HostError::InboundNotFound)?).await
+    let create = panel.transaction("create host", async |tx| -> Result<_, StoreError> {
+        let id = store::hosts::insert(tx, host).await?;
+        Ok((id, id.map(|_| Changed::Hosts)))
+    });
+    let id = create.await?.ok_or(HostError::InboundNotFound)?;
+    current(panel, id).await
 }
 
 /// Replaces a host, except for its inbound.
 pub async fn replace(panel: &Panel, host: &Host) -> Result<HostView, HostError> {
-    let found = panel.db.transaction("replace host", async |tx| store::hosts::update(tx, host).await).await?;
-    if !found {
+    let replace = panel.transaction("replace host", async |tx| -> Result<_, StoreError> {
+        let found = store::hosts::update(tx, host).await?;
+        Ok((found, found.then_some(Changed::Hosts)))
+    });
+    if !replace.await? {
         return Err(HostError::NotFound);
     }
     current(panel, host.id).await
@@ -37,8 +45,11 @@ pub async fn replace(panel: &Panel, host: &Host) -> Result<HostView, HostError> 
 
 /// Deletes a host, also from the chains of other hosts.
 pub async fn remove(panel: &Panel, id: HostId) -> Result<(), HostError> {
-    let found = panel.db.transaction("remove host", async |tx| store::hosts::delete(tx, id).await).await?;
-    if found { Ok(()) } else { Err(HostError::NotFound) }
+    let remove = panel.transaction("remove host", async |tx| -> Result<_, StoreError> {
+        let found = store::hosts::delete(tx, id).await?;
+        Ok((found, found.then_some(Changed::Hosts)))
+    });
+    if remove.await? { Ok(()) } else { Err(HostError::NotFound) }
 }
 
 /// Returns the host as stored: without missing services and chained hosts, with its inbound's protocol.

@@ -1,8 +1,7 @@
-//! Users by name: those who were read a moment ago, and the others as many in one statement as are asked for at once.
+//! Users by name: from a cache, or read in batches, one statement for all names that are asked for at once.
 //!
-//! A lone request is read for as soon as all who are ready have been heard. Under load, what a statement costs besides
-//! its rows (hand-overs between threads on SQLite, round trips on PostgreSQL) is shared by all who came while others
-//! were being read for.
+//! A lone request is read at once. Under load, the fixed cost of a statement (a switch of threads on SQLite, a round
+//! trip on PostgreSQL) is shared by all requests that arrived during the statement before.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,119 +15,130 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::Panel;
-use super::recent::{Age, CAPACITY, MAX_AGE, Rings};
+use super::cache::{Age, CAPACITY, Freshness, MAX_AGE};
+use super::changes::Changed;
 use crate::domain::user::User;
 use crate::foundation::lock;
 use crate::store::{StoreError, users};
 
-/// A statement that takes longer has lost its server, and others wait behind it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A user is shown with its owner and services. Usage is not published: it may be a second old.
+const FRESHNESS: Freshness =
+    Freshness { depends_on: &[Changed::Users, Changed::Admins, Changed::Services], max_age: MAX_AGE, min_age: 0 };
 
-/// So many names in one statement.
-const TOGETHER: usize = 64;
+/// Longest time for a statement: others wait behind it.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of a name that is kept: 32 letters of any script. Nobody can have a longer one, and strangers would have their
-/// texts kept.
-const MAX_KEPT_NAME: usize = 128;
+/// Names in one statement.
+const BATCH: usize = 64;
+
+/// Longest name in bytes that is cached: 32 letters of any script, which no user's name exceeds. Longer names come from
+/// strangers, who could fill the memory with them.
+const MAX_CACHED_NAME: usize = 128;
 
 /// Users by name.
 #[derive(Debug)]
 pub struct Lookups {
     panel: Panel,
-    kept: Shelf,
-    line: mpsc::UnboundedSender<Waiting>,
+    cache: UserCache,
+    queue: mpsc::UnboundedSender<PendingRead>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct PendingRead {
     username: String,
     answer: oneshot::Sender<Answer>,
 }
 
-/// The users who were read last, and the names that nobody had, with the time before they were read.
+/// Cached users, and names that no user has.
 #[derive(Clone, Debug, Default)]
-struct Shelf(Arc<Mutex<HashMap<String, (Found, Age)>>>);
+struct UserCache(Arc<Mutex<HashMap<String, (Found, Age)>>>);
 
 type Found = Option<Arc<User>>;
 type Answer = Result<Found, StoreError>;
 
 impl Lookups {
-    /// Where so many requests are worked on at once. There is a reader for each [`TOGETHER`] of them, which has one
-    /// statement at a time: fewer, and fuller ones, cost less. The readers end with what this returns.
+    /// Starts a reader for each [`BATCH`] of the requests that are handled at once. A reader runs one statement at a
+    /// time: fewer and larger statements cost less. The readers end when the returned value is dropped.
     pub fn start(panel: &Panel, requests_at_once: usize) -> Self {
-        let (line, coming) = mpsc::unbounded_channel();
-        let (kept, coming) = (Shelf::default(), Arc::new(tokio::sync::Mutex::new(coming)));
-        for _ in 0..(requests_at_once / TOGETHER).max(1) {
-            tokio::spawn(serve(panel.clone(), kept.clone(), coming.clone()));
+        let (queue, pending) = mpsc::unbounded_channel();
+        let (cache, pending) = (UserCache::default(), Arc::new(tokio::sync::Mutex::new(pending)));
+        for _ in 0..(requests_at_once / BATCH).max(1) {
+            tokio::spawn(read_batches(panel.clone(), cache.clone(), pending.clone()));
         }
-        Self { panel: panel.clone(), kept, line }
+        Self { panel: panel.clone(), cache, queue }
     }
 
-    /// The user of that name as it was at most a moment ago; removed users have none.
+    /// Returns the user of that name, at most [`MAX_AGE`] old. Removed users have no name.
     pub async fn recent_user(&self, username: &str) -> Answer {
-        match self.kept.get(username, Age::now(&self.panel, Rings::All)) {
+        match self.cache.get(username, now(&self.panel)) {
             Some(found) => Ok(found),
             None => self.user(username).await,
         }
     }
 
-    /// The same, read now.
+    /// Returns the user of that name, read from the database.
     pub async fn user(&self, username: &str) -> Answer {
-        let (answer, coming) = oneshot::channel();
-        // Without a reader, the answer is dropped.
-        let _ = self.line.send(Waiting { username: username.to_owned(), answer });
-        coming.await.unwrap_or_else(|_| Err(StoreError::timed_out("a user by name")))
+        let (answer, answered) = oneshot::channel();
+        // Without a reader, `answer` is dropped, and the next line returns an error.
+        let _ = self.queue.send(PendingRead { username: username.to_owned(), answer });
+        answered.await.unwrap_or_else(|_| Err(StoreError::timed_out("a user by name")))
     }
 }
 
-/// Reads for whoever stands in the line, until nobody can come any more.
-async fn serve(panel: Panel, kept: Shelf, line: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Waiting>>>) {
+type Queue = Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<PendingRead>>>;
+
+fn now(panel: &Panel) -> Age {
+    FRESHNESS.now(&panel.changes, &panel.clock)
+}
+
+/// Reads batches from the queue until it is closed.
+async fn read_batches(panel: Panel, cache: UserCache, queue: Queue) {
     loop {
-        let mut asked = Vec::with_capacity(TOGETHER);
+        let mut batch = Vec::with_capacity(BATCH);
         {
-            let mut line = line.lock().await;
-            if line.recv_many(&mut asked, TOGETHER).await == 0 {
+            let mut queue = queue.lock().await;
+            if queue.recv_many(&mut batch, BATCH).await == 0 {
                 return;
             }
-            // Whoever is about to ask gets into the same statement.
+            // Requests that are just about to ask join the same statement.
             yield_now().await;
-            while asked.len() < TOGETHER
-                && let Ok(another) = line.try_recv()
+            while batch.len() < BATCH
+                && let Ok(another) = queue.try_recv()
             {
-                asked.push(another);
+                batch.push(another);
             }
         }
-        asked.retain(|one| !one.answer.is_closed());
-        if asked.is_empty() {
+        batch.retain(|pending| !pending.answer.is_closed());
+        if batch.is_empty() {
             continue;
         }
-        // A panic is a failure for those who asked; the next ones are read for.
-        let _ = AssertUnwindSafe(read(&panel, &kept, asked)).catch_unwind().await;
+        // A panic fails this batch only.
+        let _ = AssertUnwindSafe(read(&panel, &cache, batch)).catch_unwind().await;
     }
 }
 
-/// One statement; everybody gets an answer.
-async fn read(panel: &Panel, kept: &Shelf, mut asked: Vec<Waiting>) {
-    asked.sort_unstable_by(|one, other| one.username.cmp(&other.username));
-    let mut names: Vec<&str> = asked.iter().map(|one| one.username.as_str()).collect();
+/// Reads a batch in one statement and answers each request.
+async fn read(panel: &Panel, cache: &UserCache, mut batch: Vec<PendingRead>) {
+    batch.sort_unstable_by(|one, other| one.username.cmp(&other.username));
+    let mut names: Vec<&str> = batch.iter().map(|pending| pending.username.as_str()).collect();
     names.dedup();
-    let age = Age::now(panel, Rings::All);
-    let found = timeout(PATIENCE, users::by_usernames(&panel.db, &names)).await;
+    let age = now(panel);
+    let found = timeout(READ_TIMEOUT, users::by_usernames(&panel.db, &names)).await;
     let mut found = match found.unwrap_or_else(|_| Err(StoreError::timed_out("users by name"))) {
         Ok(found) => found,
         Err(error) => {
-            for one in asked {
-                // Whoever asked may have gone.
-                let _ = one.answer.send(Err(error.clone()));
+            for pending in batch {
+                // The request may have been cancelled.
+                let _ = pending.answer.send(Err(error.clone()));
             }
             return;
         }
     };
-    // Both in one order: each user stands where the first who asked for it does.
+    // Both in the same order, so that one pass assigns the users.
     found.sort_unstable_by(|one, other| one.username.cmp(&other.username));
     let (mut found, mut last) = (found.into_iter().peekable(), None::<Arc<User>>);
-    let (mut answers, mut read) = (Vec::with_capacity(asked.len()), Vec::with_capacity(asked.len()));
-    for Waiting { username, answer } in asked {
+    let (mut answers, mut read) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+    for PendingRead { username, answer } in batch {
         let is_of_name = |user: &User| user.username.as_deref() == Some(username.as_str());
         if !last.as_deref().is_some_and(is_of_name) {
             last = found.next_if(is_of_name).map(Arc::new);
@@ -139,27 +149,27 @@ async fn read(panel: &Panel, kept: &Shelf, mut asked: Vec<Waiting>) {
     for (answer, found) in answers {
         let _ = answer.send(Ok(found));
     }
-    kept.keep(read, age);
+    cache.insert(read, age);
 }
 
-impl Shelf {
+impl UserCache {
     fn get(&self, username: &str, now: Age) -> Option<Found> {
-        let kept = self.lock();
-        let (found, age) = kept.get(username)?;
-        age.is_fresh(now, MAX_AGE).then(|| found.clone())
+        let entries = self.lock();
+        let (found, age) = entries.get(username)?;
+        FRESHNESS.is_fresh(*age, now).then(|| found.clone())
     }
 
-    fn keep(&self, read: Vec<(String, Found)>, age: Age) {
-        // Before the lock, so that it goes after it: thousands of users take a while.
-        let _forgotten;
-        let mut kept = self.lock();
-        if kept.len() + read.len() > CAPACITY {
-            _forgotten = std::mem::replace(&mut *kept, HashMap::with_capacity(CAPACITY));
+    fn insert(&self, read: Vec<(String, Found)>, age: Age) {
+        // Declared before the lock, to be dropped after it: dropping thousands of users takes a while.
+        let _dropped;
+        let mut entries = self.lock();
+        if entries.len() + read.len() > CAPACITY {
+            _dropped = std::mem::replace(&mut *entries, HashMap::with_capacity(CAPACITY));
         }
-        for (name, found) in read.into_iter().filter(|(name, _)| name.len() <= MAX_KEPT_NAME) {
-            match kept.entry(name) {
-                // Another reader began later and was quicker.
-                Entry::Occupied(entry) if entry.get().1.is_after(age) => {}
+        for (name, found) in read.into_iter().filter(|(name, _)| name.len() <= MAX_CACHED_NAME) {
+            match entries.entry(name) {
+                // A read that began later has ended earlier.
+                Entry::Occupied(entry) if entry.get().1 > age => {}
                 entry => drop(entry.insert_entry((found, age))),
             }
         }
@@ -173,37 +183,41 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actions::changes::ChangeCounts;
     use crate::domain::moment::BootTime;
 
+    fn age(micros: i64, local: u64) -> Age {
+        Age { changes: ChangeCounts { local, remote: 0 }, at: BootTime::from_micros(micros) }
+    }
+
     #[test]
-    fn whatever_is_asked_for_only_so_many_are_kept() {
-        let (shelf, age) = (Shelf::default(), Age::default());
+    fn evicts_beyond_capacity_and_caches_no_long_name() {
+        let (cache, age) = (UserCache::default(), Age::default());
         for number in 0..3 * CAPACITY {
-            shelf.keep(vec![(number.to_string(), None), ("n".repeat(MAX_KEPT_NAME + 1), None)], age);
-            assert!(shelf.lock().len() <= CAPACITY, "{number}");
+            cache.insert(vec![(number.to_string(), None), ("n".repeat(MAX_CACHED_NAME + 1), None)], age);
+            assert!(cache.lock().len() <= CAPACITY, "{number}");
         }
         let newest = (3 * CAPACITY - 1).to_string();
-        assert_eq!(shelf.get(&newest, age), Some(None), "the newest are there");
-        assert!(shelf.lock().keys().all(|name| name.len() <= MAX_KEPT_NAME), "no long one is");
+        assert_eq!(cache.get(&newest, age), Some(None), "the newest name is cached");
+        assert!(cache.lock().keys().all(|name| name.len() <= MAX_CACHED_NAME), "no long name is");
     }
 
     #[test]
-    fn what_is_kept_is_good_for_a_while_and_until_the_bell_rings() {
-        let shelf = Shelf::default();
-        let age = |micros, rings| Age { at: BootTime::from_micros(micros), rings };
-        shelf.keep(vec![("ann".to_owned(), None)], age(5, 1));
-        assert_eq!(shelf.get("ann", age(4 + MAX_AGE, 1)), Some(None));
-        assert_eq!(shelf.get("ann", age(5 + MAX_AGE, 1)), None, "it is too old");
-        assert_eq!(shelf.get("ann", age(6, 2)), None, "somebody has changed something");
+    fn cached_user_is_stale_after_its_time_and_after_a_change() {
+        let cache = UserCache::default();
+        cache.insert(vec![("ann".to_owned(), None)], age(5, 1));
+        assert_eq!(cache.get("ann", age(4 + MAX_AGE, 1)), Some(None));
+        assert_eq!(cache.get("ann", age(5 + MAX_AGE, 1)), None, "too old");
+        assert_eq!(cache.get("ann", age(6, 2)), None, "changed");
     }
 
     #[test]
-    fn an_older_reading_replaces_no_newer_one() {
-        let (shelf, age) = (Shelf::default(), |micros, rings| Age { at: BootTime::from_micros(micros), rings });
+    fn older_read_replaces_no_newer_one() {
+        let cache = UserCache::default();
         for older in [age(4, 2), age(9, 1)] {
-            shelf.keep(vec![("ann".to_owned(), None)], age(5, 2));
-            shelf.keep(vec![("ann".to_owned(), None)], older);
-            assert_eq!(shelf.get("ann", age(4 + MAX_AGE, 2)), Some(None), "{older:?}");
+            cache.insert(vec![("ann".to_owned(), None)], age(5, 2));
+            cache.insert(vec![("ann".to_owned(), None)], older);
+            assert_eq!(cache.get("ann", age(4 + MAX_AGE, 2)), Some(None), "{older:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What admins do with nodes. The row says what should be; the leader, woken by the wakeup, makes it so.
+//! Changes of nodes. They write the desired state; the leader, which the wake-up tells, establishes it.
 
 use super::Panel;
+use super::changes::Changed;
 use crate::domain::ids::NodeId;
 use crate::domain::node::Node;
 use crate::domain::node_edit::{NewNode, NodeEdit};
@@ -36,24 +37,23 @@ impl From<StoreError> for NodeChangeError {
     }
 }
 
-/// Makes a node; it is connected in the background.
+/// Creates a node; it is connected in the background.
 pub async fn create(panel: &Panel, new: NewNode) -> Result<Node, NodeChangeError> {
-    let id =
-        panel.db.transaction("create node", async |tx| store::nodes::insert(tx, &new, panel.clock.now()).await).await?;
-    panel.wakeup.notify();
+    let create = panel.transaction("create node", async |tx| -> Result<_, NodeChangeError> {
+        Ok((store::nodes::insert(tx, &new, panel.clock.now()).await?, Changed::Nodes))
+    });
+    let id = create.await?;
     Ok(new.into_node(id))
 }
 
 /// Changes a node. The leader reconnects to it, or disconnects from a disabled node.
 pub async fn edit(panel: &Panel, id: NodeId, edit: &NodeEdit) -> Result<Node, NodeChangeError> {
-    panel
-        .db
-        .transaction("edit node", async |tx| -> Result<_, NodeChangeError> {
-            let node = store::nodes::lock(tx, id).await?.ok_or(NodeChangeError::NotFound)?;
-            Ok(store::nodes::update(tx, &edit.clone().apply(node), panel.clock.now()).await?)
-        })
-        .await?;
-    panel.wakeup.notify();
+    let edit = panel.transaction("edit node", async |tx| -> Result<_, NodeChangeError> {
+        let node = store::nodes::lock(tx, id).await?.ok_or(NodeChangeError::NotFound)?;
+        store::nodes::update(tx, &edit.clone().apply(node), panel.clock.now()).await?;
+        Ok(((), Changed::Nodes))
+    });
+    edit.await?;
     store::nodes::by_id(&panel.db, id).await?.ok_or(NodeChangeError::NotFound)
 }
 
@@ -72,12 +72,12 @@ pub async fn repin(panel: &Panel, id: NodeId) -> Result<(), NodeChangeError> {
     on_row(panel, id, Change::Repin).await
 }
 
-/// The certificate that nodes must trust, PEM: one for the whole cluster, made by whoever asks first.
+/// Returns the certificate that nodes must trust, as PEM: one for the cluster, created by the first request.
 pub async fn panel_certificate(panel: &Panel) -> Result<String, PanelCertificateError> {
     panel_certificate::obtain(&panel.db, panel.clock.now()).await.map(|material| material.certificate)
 }
 
-/// What one statement does to a node.
+/// A change of a node by one statement.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Remove,
@@ -85,19 +85,15 @@ enum Change {
     Repin,
 }
 
-/// Runs one statement on one node, and wakes the leader.
+/// Runs one statement on one node.
 async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<(), NodeChangeError> {
-    let found = panel
-        .db
-        .transaction("change node", async |tx| match change {
-            Change::Remove => store::nodes::delete(tx, id).await,
-            Change::Resync => store::nodes::request_sync(tx, id).await,
-            Change::Repin => store::nodes::forget_pin(tx, id).await,
-        })
-        .await?;
-    if !found {
-        return Err(NodeChangeError::NotFound);
-    }
-    panel.wakeup.notify();
-    Ok(())
+    let change = panel.transaction("change node", async |tx| -> Result<_, NodeChangeError> {
+        let found = match change {
+            Change::Remove => store::nodes::delete(tx, id).await?,
+            Change::Resync => store::nodes::request_sync(tx, id).await?,
+            Change::Repin => store::nodes::forget_pin(tx, id).await?,
+        };
+        if found { Ok(((), Changed::Nodes)) } else { Err(NodeChangeError::NotFound) }
+    });
+    change.await
 }

@@ -1,4 +1,4 @@
-//! Who is told of what happens to users: what the environment says, and above it what admins have stored.
+//! Receivers of notifications: from the environment and, with precedence, from the settings that admins have stored.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::domain::notification::{Destination, NotificationTargets};
 use crate::domain::telegram_settings::TelegramSettings;
 
-/// Who is told, as it is now. Clones are the same.
+/// The current notification targets. Clones share them.
 #[derive(Clone, Debug)]
 pub struct LiveTargets(Arc<Shared>);
 
@@ -17,58 +17,58 @@ struct Shared {
     now: watch::Sender<Arc<CurrentTargets>>,
 }
 
-/// What does not change while the process runs.
+/// Targets from the environment, which stay the same while the process runs.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// The webhook, if there is one.
+    /// The webhook, if any.
     pub webhook: Option<Destination>,
-    /// The bot, unless admins have stored another.
+    /// The Telegram bot, unless admins have stored another.
     pub telegram: Option<TelegramSettings>,
-    /// The prefix of subscription links where the owner has none.
+    /// The prefix of subscription links for users whose owner has none.
     pub url_prefix: String,
 }
 
-/// Who is told.
+/// Notification targets at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CurrentTargets {
-    /// All of them.
+    /// All targets.
     pub targets: NotificationTargets,
-    /// The bot that writes to the chats among them.
+    /// The bot that writes to the Telegram chats among them.
     pub telegram: Option<TelegramSettings>,
 }
 
 impl LiveTargets {
-    /// Those of the environment, until [`LiveTargets::set_stored`] says more.
+    /// The targets of the environment, until [`LiveTargets::set_stored`].
     pub fn new(environment: Environment) -> Self {
         let now = watch::Sender::new(Arc::new(environment.with(None)));
         Self(Arc::new(Shared { environment, now }))
     }
 
-    /// Takes what admins have stored. Stored settings without a token say: as the environment says.
+    /// Sets the settings that admins have stored. Without a token in them, the environment is in force.
     pub fn set_stored(&self, stored: Option<TelegramSettings>) {
-        let told = self.0.environment.with(stored.filter(|stored| !stored.token.is_empty()));
+        let targets = self.0.environment.with(stored.filter(|stored| !stored.token.is_empty()));
         self.0.now.send_if_modified(|now| {
-            let changes = **now != told;
+            let changes = **now != targets;
             if changes {
-                *now = Arc::new(told);
+                *now = Arc::new(targets);
             }
             changes
         });
     }
 
-    /// Who is told now.
+    /// Returns the current targets.
     pub fn now(&self) -> Arc<CurrentTargets> {
         self.0.now.borrow().clone()
     }
 
-    /// Tells of changes.
+    /// Returns a receiver of changes.
     pub fn changes(&self) -> watch::Receiver<Arc<CurrentTargets>> {
         self.0.now.subscribe()
     }
 }
 
 impl Default for LiveTargets {
-    /// Nobody.
+    /// No targets.
     fn default() -> Self {
         Self::new(Environment::default())
     }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_comes_before_the_environment_until_its_token_is_empty() {
+    fn stored_settings_take_precedence_unless_their_token_is_empty() {
         let environment = Environment {
             webhook: Some(Destination::webhook()),
             telegram: Some(bot("e", 1)),
@@ -101,10 +101,10 @@ mod tests {
         let targets = LiveTargets::new(environment);
         let mut changes = targets.changes();
         let expect = |token: &str, admin: i64| {
-            let told = targets.now();
+            let now = targets.now();
             let expected = [Destination::webhook(), Destination::telegram(-9), Destination::telegram(admin)];
-            assert_eq!(told.targets.destinations, expected);
-            assert_eq!(told.telegram.as_ref().map(|bot| bot.token.as_str()), Some(token));
+            assert_eq!(now.targets.destinations, expected);
+            assert_eq!(now.telegram.as_ref().map(|bot| bot.token.as_str()), Some(token));
         };
         expect("e", 1);
         targets.set_stored(Some(bot("s", 2)));

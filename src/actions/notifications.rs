@@ -1,8 +1,12 @@
-//! News of users, entered in the transaction that makes it.
+//! Notifications of changes of users, entered in the transaction that makes the change.
+
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::Panel;
+use super::changes::Changed;
+use super::notification_targets::CurrentTargets;
 use crate::domain::admin::Admin;
 use crate::domain::moment::Moment;
 use crate::domain::notification::{By, Event, Notification, NotificationTargets};
@@ -11,53 +15,55 @@ use crate::store::notify::outbox;
 use crate::store::notify::outbox::OutboxEntry;
 use crate::store::{StoreError, Tx};
 
-/// What an admin did to a user: each call is an occasion of its own. The user is shown as given.
-pub(super) async fn enter(
-    tx: &mut Tx,
-    targets: &NotificationTargets,
-    admin: &Admin,
-    events: &[Event],
-    user: &User,
-    now: Moment,
-) -> Result<(), StoreError> {
-    if targets.destinations.is_empty() {
-        return Ok(());
-    }
-    let occasion = Uuid::new_v4().simple().to_string();
-    let notifications: Vec<Notification> = events
-        .iter()
-        .map(|event| notification(targets, *event, user.clone(), &occasion, By::Admin(admin), now))
-        .collect();
-    outbox::enter(tx, &targets.destinations, &notifications, now).await.map(drop)
+/// Notifies of what an admin does to users.
+pub(super) struct ByAdmin<'a> {
+    pub(super) admin: &'a Admin,
+    pub(super) targets: Arc<CurrentTargets>,
+    pub(super) now: Moment,
 }
 
-/// Has a entry tried again from the beginning, at once. What it is now, or why not.
-pub async fn try_again(panel: &Panel, id: i64) -> Result<OutboxEntry, NoticeError> {
+impl ByAdmin<'_> {
+    /// Enters a notification of each event, with the user as given. Each call is an occasion of its own.
+    pub(super) async fn enter(&self, tx: &mut Tx, events: &[Event], user: &User) -> Result<(), StoreError> {
+        let targets = &self.targets.targets;
+        if targets.destinations.is_empty() {
+            return Ok(());
+        }
+        let occasion = Uuid::new_v4().simple().to_string();
+        let by = By::Admin(self.admin);
+        let notifications: Vec<Notification> =
+            events.iter().map(|event| notification(targets, *event, user.clone(), &occasion, by, self.now)).collect();
+        outbox::enter(tx, &targets.destinations, &notifications, self.now).await.map(drop)
+    }
+}
+
+/// Retries a notification now with a fresh attempt count. Returns its entry in the outbox.
+pub async fn try_again(panel: &Panel, id: i64) -> Result<OutboxEntry, NotificationError> {
     let now = panel.clock.now();
-    let found = panel.db.transaction("retry notification", async |tx| outbox::try_again(tx, id, now).await).await?;
-    let entry = outbox::by_id(&panel.db, id).await?.ok_or(NoticeError::NotFound)?;
-    if !found {
-        return Err(NoticeError::Delivered);
-    }
-    panel.wakeup.notify();
-    Ok(entry)
+    let retry = panel.transaction("retry notification", async |tx| -> Result<_, StoreError> {
+        let found = outbox::try_again(tx, id, now).await?;
+        Ok((found, found.then_some(Changed::Notifications)))
+    });
+    let found = retry.await?;
+    let entry = outbox::by_id(&panel.db, id).await?.ok_or(NotificationError::NotFound)?;
+    if found { Ok(entry) } else { Err(NotificationError::Delivered) }
 }
 
-/// Why a entry is not tried again.
+/// Why a notification is not retried.
 #[derive(Debug, thiserror::Error)]
-pub enum NoticeError {
-    /// There is none of that number.
+pub enum NotificationError {
+    /// No notification has this id.
     #[error("there is no such notification")]
     NotFound,
-    /// It has arrived.
+    /// It was delivered.
     #[error("the notification was delivered")]
     Delivered,
-    /// The database would not.
+    /// The database failed.
     #[error("the database failed")]
     Store(#[from] StoreError),
 }
 
-/// One piece of news as this targets gets it. `cause` is another text for another occasion of the same event and user.
+/// Builds the notification of an event. `cause` tells occasions of the same event and user apart.
 pub fn notification(
     targets: &NotificationTargets,
     event: Event,

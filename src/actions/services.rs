@@ -1,5 +1,6 @@
-//! Services: sets of inbounds that users are given. Whatever changes what users may reach marks them for the nodes.
+//! Services: bundles of inbounds that users are assigned to. A change of what users may reach marks them for the nodes.
 
+use super::changes::Changed;
 use super::{PAUSE, Panel};
 use crate::domain::ids::{InboundId, ServiceId, UserId};
 use crate::domain::service::Service;
@@ -8,22 +9,22 @@ use crate::store::hosts::services::Scope;
 use crate::store::users::changes;
 use crate::store::{IdList, StoreError, Transient, Tx};
 
-/// So many users lose a service in one transaction: well below a quarter of a second on SQLite.
+/// Users that lose a service in one transaction: well below 250 ms on SQLite.
 const USERS_AT_ONCE: i64 = 10_000;
 
-/// Above every user: marking alone is quick enough for all at once.
-const EVERYBODY: UserId = UserId(i64::MAX);
+/// Greater than every id: users are marked in one transaction, which is fast enough.
+const ALL_USERS: UserId = UserId(i64::MAX);
 
-/// A service to be.
+/// A service to create.
 #[derive(Clone, Debug, Default)]
 pub struct NewService {
-    /// Any text; not unique.
+    /// Any text, not unique.
     pub name: Option<String>,
-    /// Unknown ones are left out.
+    /// Unknown inbounds are left out.
     pub inbound_ids: Vec<InboundId>,
 }
 
-/// What should become of a service; `None`: as it is.
+/// A change of a service; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceChange {
     /// See [`NewService`].
@@ -32,13 +33,13 @@ pub struct ServiceChange {
     pub inbound_ids: Option<Vec<InboundId>>,
 }
 
-/// Why something was not done to a service.
+/// Why a service was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// There is none of that id.
+    /// No service has this id.
     #[error("there is no such service")]
     NotFound,
-    /// The database could not be asked.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -49,8 +50,8 @@ impl Transient for ServiceError {
     }
 }
 
-/// One page of services, and how many there are on all. `contains` is a part of the name, `%` and `_` being wildcards;
-/// empty: all.
+/// Returns a page of services and their total number. `contains` is a part of the name with `%` and `_` as wildcards;
+/// empty matches all.
 pub async fn list(
     panel: &Panel,
     scope: Scope,
@@ -62,59 +63,59 @@ pub async fn list(
     Ok((page, services::count(&panel.db, scope, contains).await?))
 }
 
-/// One service.
+/// Returns a service.
 pub async fn by_id(panel: &Panel, id: ServiceId) -> Result<Service, ServiceError> {
     services::by_id(&panel.db, id).await?.ok_or(ServiceError::NotFound)
 }
 
-/// Makes a service.
+/// Creates a service.
 pub async fn create(panel: &Panel, new: NewService) -> Result<Service, ServiceError> {
-    let id = panel
-        .db
-        .transaction("create service", async |tx| -> Result<_, StoreError> {
-            let id = services::insert(tx, new.name.as_deref()).await?;
-            services::set_inbounds(tx, id, ids(&new.inbound_ids)).await?;
-            Ok(id)
-        })
-        .await?;
+    let create = panel.transaction("create service", async |tx| -> Result<_, StoreError> {
+        let id = services::insert(tx, new.name.as_deref()).await?;
+        services::set_inbounds(tx, id, ids(&new.inbound_ids)).await?;
+        Ok((id, Changed::Services))
+    });
+    let id = create.await?;
     by_id(panel, id).await
 }
 
-/// Changes a service. Its users are marked if its inbounds are others than before.
+/// Changes a service. Its users are marked for the nodes if its inbounds change.
 pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Result<Service, ServiceError> {
     let now = panel.clock.now();
-    panel
-        .db
-        .transaction("update service", async |tx| -> Result<_, ServiceError> {
-            if !services::lock(tx, id).await? {
-                return Err(ServiceError::NotFound);
+    let update = panel.transaction("update service", async |tx| -> Result<_, ServiceError> {
+        if !services::lock(tx, id).await? {
+            return Err(ServiceError::NotFound);
+        }
+        if let Some(name) = &change.name {
+            services::rename(tx, id, name).await?;
+        }
+        if let Some(inbound_ids) = &change.inbound_ids {
+            let before = services::inbounds(tx, id).await?;
+            services::set_inbounds(tx, id, ids(inbound_ids)).await?;
+            if services::inbounds(tx, id).await? != before {
+                changes::mark_users_of(tx, id, ALL_USERS, now).await?;
             }
-            if let Some(name) = &change.name {
-                services::rename(tx, id, name).await?;
-            }
-            if let Some(inbound_ids) = &change.inbound_ids {
-                let before = services::inbounds(tx, id).await?;
-                services::set_inbounds(tx, id, ids(inbound_ids)).await?;
-                if services::inbounds(tx, id).await? != before {
-                    changes::mark_users_of(tx, id, EVERYBODY, now).await?;
-                }
-            }
-            Ok(())
-        })
-        .await?;
-    panel.wakeup.notify();
+        }
+        Ok(((), Changed::Services))
+    });
+    update.await?;
     by_id(panel, id).await
 }
 
-/// Deletes a service. Its users keep their others.
+/// Deletes a service. Its users keep their other services.
 ///
-/// A service may have a hundred thousand users: all but the last of them lose it before, in transactions of their own,
-/// each with their marks. Whatever breaks off here is finished by deleting once more.
+/// A service may have a hundred thousand users: all but the last batch lose it first, in transactions of their own. After
+/// an error, deleting again finishes the work.
 pub async fn delete(panel: &Panel, id: ServiceId) -> Result<(), ServiceError> {
-    while panel.db.transaction("delete service", async |tx| delete_part(panel, tx, id).await).await? == Part::More {
+    let delete_part = async || {
+        let part = panel.transaction("delete service", async |tx| -> Result<_, ServiceError> {
+            Ok((delete_part(panel, tx, id).await?, Changed::Services))
+        });
+        part.await
+    };
+    while delete_part().await? == Part::More {
         tokio::time::sleep(PAUSE).await;
     }
-    panel.wakeup.notify();
     Ok(())
 }
 
@@ -136,7 +137,7 @@ async fn delete_part(panel: &Panel, tx: &mut Tx, id: ServiceId) -> Result<Part, 
             Part::More
         }
         None => {
-            changes::mark_users_of(tx, id, EVERYBODY, now).await?;
+            changes::mark_users_of(tx, id, ALL_USERS, now).await?;
             services::delete(tx, id).await?;
             Part::Last
         }

@@ -1,20 +1,27 @@
-//! The settings that admins change while the panel runs.
+//! Changes of the settings that admins may change while the panel runs.
 
 use super::Panel;
+use super::changes::Changed;
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::telegram_settings::TelegramSettings;
 use crate::store::{StoreError, settings};
 
-/// Replaces the settings of subscriptions. Other processes see them as soon as their
-/// [`super::subscriptions::SourceCache`] reads again.
+/// Replaces the settings of subscriptions.
 pub async fn set_subscription(panel: &Panel, new: &SubscriptionSettings) -> Result<(), StoreError> {
-    panel.db.transaction("set subscription settings", async |tx| settings::set_subscription(tx, new).await).await
+    let set = panel.transaction("set subscription settings", async |tx| {
+        settings::set_subscription(tx, new).await?;
+        Ok(((), Changed::SubscriptionSettings))
+    });
+    set.await
 }
 
-/// Replaces the settings of Telegram: for this process at once, for others within a second.
+/// Replaces the settings of Telegram. Other processes follow within a second.
 pub async fn set_telegram(panel: &Panel, new: &TelegramSettings) -> Result<(), StoreError> {
-    panel.db.transaction("set Telegram settings", async |tx| settings::set_telegram(tx, new).await).await?;
+    let set = panel.transaction("set Telegram settings", async |tx| {
+        settings::set_telegram(tx, new).await?;
+        Ok(((), Changed::TelegramSettings))
+    });
+    set.await?;
     panel.targets.set_stored(Some(new.clone()));
-    panel.wakeup.notify();
     Ok(())
 }

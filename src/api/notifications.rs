@@ -19,7 +19,7 @@ use super::http::query::{Params, Path, Query};
 use super::http::routes::{Routes, get, post};
 use super::state::State;
 use crate::actions::notifications;
-use crate::actions::notifications::NoticeError;
+use crate::actions::notifications::NotificationError;
 use crate::domain::moment::Moment;
 use crate::domain::notification::{Channel, DeliveryState};
 use crate::store::notify::outbox;
@@ -148,12 +148,12 @@ impl From<OutboxEntry> for Notification {
     }
 }
 
-impl From<NoticeError> for ApiError {
-    fn from(error: NoticeError) -> Self {
+impl From<NotificationError> for ApiError {
+    fn from(error: NotificationError) -> Self {
         match error {
-            NoticeError::NotFound => Self::not_found("The notification"),
-            NoticeError::Delivered => Self::new(StatusCode::CONFLICT, "The notification is already delivered"),
-            NoticeError::Store(error) => error.into(),
+            NotificationError::NotFound => Self::not_found("The notification"),
+            NotificationError::Delivered => Self::new(StatusCode::CONFLICT, "The notification is already delivered"),
+            NotificationError::Store(error) => error.into(),
         }
     }
 }

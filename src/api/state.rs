@@ -8,21 +8,14 @@ use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
 use crate::actions::attempt_limiter::AttemptLimiter;
-use crate::actions::fetch_log::FetchLog;
-use crate::actions::lookups::Lookups;
-use crate::actions::recent::{MAX_AGE, Recent, Rings};
-use crate::actions::subscriptions::{RenderContext, SourceCache};
-use crate::actions::users::totals::TotalCache;
+use crate::actions::caches::Caches;
+use crate::actions::subscriptions::RenderContext;
 use crate::cluster::shared_counters::SharedCounters;
 use crate::cluster::view::ClusterView;
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
 use crate::config::subscription::SubscriptionSettings;
-use crate::domain::admin::Admin;
-use crate::domain::ids::AdminId;
-use crate::domain::moment::SECOND;
-use crate::store::stats::UserCounts;
 
 use super::health_report::Health;
 use super::http::admission::Admission;
@@ -45,20 +38,10 @@ pub struct State {
     pub metrics: PrometheusHandle,
     /// Signs and checks tokens.
     pub signer: Signer,
-    /// Subscription fetches that are not in the database yet. The app flushes it.
-    pub fetches: FetchLog,
-    /// Cached hosts, inbounds and settings that subscriptions are rendered from.
-    pub sources: SourceCache,
-    /// Cached admins, by username.
-    pub admins: Recent<String, Option<Admin>>,
-    /// Cached users, by username, and batched reads of them.
-    pub users: Lookups,
+    /// Cached users, admins, hosts and counts, and the log of subscription fetches.
+    pub caches: Caches,
     /// Hash of the templates and settings that subscriptions depend on and no admin can change.
     pub render_context_revision: u128,
-    /// Cached user counts, by owner.
-    pub user_counts: Recent<Option<AdminId>, UserCounts>,
-    /// Cached totals of user lists.
-    pub totals: TotalCache,
     /// Limits wrong subscription links.
     pub misses: AttemptLimiter,
     /// Limits concurrent requests.
@@ -101,14 +84,11 @@ impl State {
         let signer = Signer::new(Secret::new(candidate));
         let misses =
             AttemptLimiter::new("subscription", options.auth.subscription_misses_per_minute, options.counters.clone());
-        let (fetches, sources, rng) = (FetchLog::default(), SourceCache::default(), SharedRng::new(rng));
+        let rng = SharedRng::new(rng);
         Arc::new(Self {
             render_context_revision: options.render_context.revision(),
             admission: Admission::new(options.requests_at_once),
-            admins: Recent::new(MAX_AGE, Rings::All),
-            users: Lookups::start(&panel, options.requests_at_once),
-            user_counts: Recent::new(2 * SECOND, Rings::Own),
-            totals: TotalCache::default(),
+            caches: Caches::start(&panel, options.requests_at_once),
             panel,
             options,
             cluster,
@@ -116,8 +96,6 @@ impl State {
             metrics,
             signer,
             limiter,
-            fetches,
-            sources,
             misses,
             rng,
         })

@@ -79,8 +79,7 @@ async fn nodes(state: &State, _: SudoAdmin) -> Result<Json<NodesStats>, ApiError
 #[handler]
 async fn users(state: &State, CurrentAdmin(by): CurrentAdmin) -> Result<Json<UsersStats>, ApiError> {
     let owner = (!by.is_sudo).then_some(by.id);
-    let count = async || stats::users(&state.panel.db, owner, state.panel.clock.now()).await;
-    let counts = state.user_counts.get(&state.panel, &owner, count).await?;
+    let counts = state.caches.user_counts(owner).await?;
     let stats::UserCounts { total, active, on_hold, expired, limited, online } = counts;
     Ok(Json(UsersStats { total, active, on_hold, expired, limited, online }))
 }

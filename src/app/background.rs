@@ -47,7 +47,7 @@ impl Background {
     ) -> anyhow::Result<Self> {
         let seed = wiring.rng.random();
         let panel = &wiring.panel;
-        let (db, clock, wakeup) = (&panel.db, &panel.clock, &panel.wakeup);
+        let (db, clock, wakeup) = (&panel.db, &panel.clock, panel.changes.wakeup());
         let identity = Identity::new(settings.instance.name.clone());
         let certificate = panel_certificate::identity(db, clock.now()).await?;
         let wakeups = as_watch(wakeup.subscribe());
@@ -101,7 +101,7 @@ fn deps(settings: &Settings, wiring: &Wiring, collector: &Collector, crash: Cras
     Deps {
         db: panel.db.clone(),
         clock: panel.clock.clone(),
-        wakeup: panel.wakeup.clone(),
+        changes: panel.changes.clone(),
         collector: collector.clone(),
         targets: panel.targets.clone(),
         node_hours: !settings.tasks.without_node_usage,

@@ -15,7 +15,6 @@ use crate::clock::Clock;
 use crate::cluster::panel_redis::PanelRedis;
 use crate::cluster::shared_counters::SharedCounters;
 use crate::cluster::view::ClusterView;
-use crate::cluster::wakeup::Wakeup;
 use crate::config::Settings;
 use crate::config::cores::Cores;
 use crate::store::Db;
@@ -71,7 +70,7 @@ impl Wiring {
             render_context: render_context::with_address(settings, address)?,
             counters,
         };
-        let panel = Panel { db, clock, wakeup: Wakeup::default(), targets };
+        let panel = Panel { targets, ..Panel::new(db, clock) };
         Ok(Self { panel, redis, rng, options })
     }
 

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::usage_error::UsageError;
-use super::{database, output, terminal};
+use super::{output, panel, terminal};
 use crate::actions::Panel;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
 use crate::config::Settings;
@@ -106,7 +106,7 @@ impl SudoChoice {
 }
 
 pub(super) async fn run(command: AdminCommand, settings: &Settings) -> anyhow::Result<()> {
-    let panel = database::open_panel(settings).await?;
+    let panel = panel::open(settings).await?;
     let result = match command {
         AdminCommand::Create(args) => create(&panel, settings, args).await,
         AdminCommand::Update(args) => update(&panel, settings, args).await,
@@ -114,7 +114,7 @@ pub(super) async fn run(command: AdminCommand, settings: &Settings) -> anyhow::R
         AdminCommand::List(args) => list(&panel, &args).await,
         AdminCommand::ImportFromEnv(args) => import_from_env(&panel, settings, &args).await,
     };
-    panel.db.close().await;
+    panel::close(panel, settings).await;
     result
 }
 

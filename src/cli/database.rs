@@ -5,10 +5,6 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::usage_error::UsageError;
-use crate::actions::Panel;
-use crate::actions::notification_targets::LiveTargets;
-use crate::clock::Clock;
-use crate::cluster::wakeup::Wakeup;
 use crate::config::Settings;
 use crate::config::database_url::DatabaseUrl;
 use crate::store::migrate;
@@ -52,10 +48,4 @@ pub(super) async fn open_migrated(settings: &Settings) -> anyhow::Result<Db> {
             Err(UsageError(format!("{pending} {migrations} pending; run `sarban migrate` first")).into())
         }
     }
-}
-
-/// Opens the panel's database for use cases.
-pub(super) async fn open_panel(settings: &Settings) -> anyhow::Result<Panel> {
-    let db = open_migrated(settings).await?;
-    Ok(Panel { db, clock: Clock::real(), wakeup: Wakeup::default(), targets: LiveTargets::default() })
 }

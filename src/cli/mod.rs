@@ -10,6 +10,7 @@ mod healthcheck;
 mod import;
 mod migrate;
 mod output;
+mod panel;
 mod plan;
 mod rng;
 mod subscription;

@@ -11,9 +11,9 @@ use clap::{Args, Subcommand};
 use rand::Rng;
 use serde_json::json;
 
-use super::{database, output, rng, terminal, user};
+use super::{output, panel, rng, terminal, user};
 use crate::actions::Panel;
-use crate::actions::subscriptions::{RenderContext, SourceCache};
+use crate::actions::subscriptions::{self, RenderContext};
 use crate::config::Settings;
 use crate::domain::host::variables::HostVariables;
 use crate::subscription::{Format, LeftOut, Rendered, Request, formats, render};
@@ -63,12 +63,12 @@ pub(super) async fn run(
     settings: &Settings,
     render_context: FindRenderContext,
 ) -> anyhow::Result<()> {
-    let panel = database::open_panel(settings).await?;
+    let panel = panel::open(settings).await?;
     let result = match command {
         SubscriptionCommand::GetLink(args) => link(&panel, settings, args).await,
         SubscriptionCommand::GetConfig(args) => config(&panel, settings, render_context, args).await,
     };
-    panel.db.close().await;
+    panel::close(panel, settings).await;
     result
 }
 
@@ -92,7 +92,7 @@ async fn config(
     let username = terminal::username(args.username)?;
     let user = user::find(panel, &username).await?;
     let render_context = render_context(settings)?;
-    let sources = SourceCache::default().get(&panel.db, &panel.clock).await?;
+    let sources = subscriptions::read(&panel.db, None).await?;
     let request = Request {
         variables: HostVariables::of(&user, &render_context.server_ip, panel.clock.now()),
         catalogue: &sources.catalogue,

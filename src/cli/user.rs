@@ -5,7 +5,7 @@ use std::io;
 use clap::{Args, Subcommand};
 use rand::Rng;
 
-use super::{database, output, rng, terminal};
+use super::{output, panel, rng, terminal};
 use crate::actions::Panel;
 use crate::actions::users::totals::TotalCache;
 use crate::actions::users::{self, UserError};
@@ -62,19 +62,19 @@ pub struct SetOwnerArgs {
 }
 
 pub(super) async fn run(command: UserCommand, settings: &Settings) -> anyhow::Result<()> {
-    let panel = database::open_panel(settings).await?;
+    let panel = panel::open(settings).await?;
     let result = match command {
         UserCommand::List(args) => list(&panel, settings, args).await,
         UserCommand::SetOwner(args) => set_owner(&panel, args).await,
     };
-    panel.db.close().await;
+    panel::close(panel, settings).await;
     result
 }
 
 async fn list(panel: &Panel, settings: &Settings, args: ListArgs) -> anyhow::Result<()> {
     let filter = UserFilter { names: Names::Containing(args.username), ..UserFilter::default() };
     let window = UserWindow { sort: UserSort::Id, descending: false, offset: args.offset, limit: args.limit };
-    let totals = TotalCache::default();
+    let totals = TotalCache::new(panel);
     let (page, total) = users::list(panel, &totals, &operator(), filter, args.owner.as_deref(), window)
         .await
         .map_err(|error| explained(error, "", args.owner.as_deref().unwrap_or_default()))?;

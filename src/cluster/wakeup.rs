@@ -40,15 +40,9 @@ impl Wakeup {
         self.0.send_modify(|counts| counts.remote += 1);
     }
 
-    /// Number of wake-ups that this process has sent.
-    pub fn local_count(&self) -> u64 {
-        self.0.borrow().local
-    }
-
-    /// Number of wake-ups that all processes have sent, as far as this one has received them.
-    pub fn count(&self) -> u64 {
-        let counts = *self.0.borrow();
-        counts.local + counts.remote
+    /// Number of wake-ups of other processes that this process has received.
+    pub fn remote_count(&self) -> u64 {
+        self.0.borrow().remote
     }
 
     /// A receiver of every wake-up from now on.

@@ -8,10 +8,19 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::panel_redis::PanelRedis;
+use super::redis_pool::RedisPoolError;
 use super::wakeup::Wakeup;
 
 /// Time limit of a subscription, and the pause after one has ended.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Wakes all processes of the cluster once, for a process that does not relay: a command.
+pub async fn publish_once(redis: &PanelRedis) -> Result<(), RedisPoolError> {
+    let mut message = redis::cmd("PUBLISH");
+    // The message is the sender, so that it does not wake itself. No process has this id.
+    message.arg(redis.key("wakeup")).arg(Uuid::new_v4().to_string());
+    redis.pool.query::<i64>(&message).await.map(drop)
+}
 
 /// Publishes the wake-ups of this process, until `stop`. Runs on the workers' runtime, which drives the pool.
 pub async fn publish(wakeup: Wakeup, redis: PanelRedis, instance: Uuid, stop: CancellationToken) {

@@ -16,7 +16,7 @@ pub mod users;
 
 pub use cluster::{Fence, FenceError, FencedTx};
 pub use engine::{
-    Db, Engine, Fault, IdList, OpenOptions, Pg, PgTx, Statement, StoreError, Transient, Tx, clock, migrate,
+    Db, Engine, Fault, IdList, OpenOptions, Pg, PgTx, Statement, StoreError, Transient, Tx, Work, clock, migrate,
 };
 
 /// Returns every SQL statement of the crate. `tests/sql.rs` prepares each on both engines, in place of a compile-time

@@ -10,6 +10,7 @@ mod test_node;
 
 mod admins;
 mod boundary;
+mod changes;
 mod cluster;
 mod document;
 mod engines;

@@ -145,7 +145,7 @@ async fn users_of_a_changed_service_are_marked_for_the_nodes(db: Db) {
     )
     .await;
     let panel = TestPanel::start(db.clone()).await;
-    let mut wakeups = panel.panel.wakeup.subscribe();
+    let mut wakeups = panel.panel.changes.wakeup().subscribe();
     assert_eq!(panel.get("root", "/api/services/1").await.ok()["user_ids"], json!([1, 2, 3]));
     panel.put("root", "/api/services/1", json!({"name": "other", "inbound_ids": []})).await.ok();
     assert_eq!(number(&db, MARKS).await, 0, "the inbounds have not changed");

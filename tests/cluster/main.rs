@@ -17,6 +17,7 @@ mod test_node;
 mod threads;
 
 mod asked;
+mod changes;
 mod elector;
 mod fence;
 mod lease;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use reqwest::Method;
 use sarban::actions::{Panel, notifications};
 use sarban::clock::Clock;
-use sarban::cluster::wakeup::Wakeup;
 use sarban::config::secret::Secret;
 use sarban::domain::ids::{Epoch, UserId};
 use sarban::domain::moment::Moment;
@@ -175,13 +174,16 @@ async fn after_so_many_attempts_a_letter_is_dead_and_can_be_brought_back(db: Db)
         (3, Some("the receiver answered 503 Service Unavailable"))
     );
     assert_eq!(receiver.requests().len(), 3);
-    let panel = Panel { db: db.clone(), clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
+    let panel = Panel::new(db.clone(), Clock::real());
     let again = notifications::try_again(&panel, dead[0].id).await.unwrap();
     assert_eq!((again.state.as_str(), again.attempts), ("waiting", 0));
     none_waits(&db).await;
     assert_eq!(entries(&db, DeliveryState::Delivered).await.len(), 1);
-    assert!(matches!(notifications::try_again(&panel, dead[0].id).await, Err(notifications::NoticeError::Delivered)));
-    assert!(matches!(notifications::try_again(&panel, 99).await, Err(notifications::NoticeError::NotFound)));
+    assert!(matches!(
+        notifications::try_again(&panel, dead[0].id).await,
+        Err(notifications::NotificationError::Delivered)
+    ));
+    assert!(matches!(notifications::try_again(&panel, 99).await, Err(notifications::NotificationError::NotFound)));
 }
 
 async fn who_does_not_answer_uses_up_few_attempts(db: Db) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use sarban::actions::changes::Changes;
 use sarban::app::{Coordination, CoordinationParts};
 use sarban::clock::Clock;
 use sarban::cluster::identity::Identity;
@@ -105,7 +106,7 @@ async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordinatio
         deps: Arc::new(Deps {
             db,
             clock,
-            wakeup,
+            changes: Changes::default(),
             collector: collector.expect("a spool"),
             targets: Default::default(),
             node_hours: true,

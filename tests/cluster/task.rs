@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sarban::actions::changes::Changes;
 use sarban::actions::notification_targets::{Environment, LiveTargets};
 use sarban::clock::Clock;
-use sarban::cluster::wakeup::Wakeup;
 use sarban::config::crash_point::CrashPoint;
 use sarban::domain::ids::Epoch;
 use sarban::domain::moment::{BootTime, Moment};
@@ -49,7 +49,7 @@ pub fn deps(db: &Db, supervisor: Supervisor, spool: &Path) -> Deps {
     Deps {
         db: db.clone(),
         clock: clock.clone(),
-        wakeup: Wakeup::default(),
+        changes: Changes::default(),
         collector: Collector::new(db.clone(), clock, supervisor, spool, Uuid::now_v7(), crash).unwrap(),
         targets: Default::default(),
         node_hours: true,

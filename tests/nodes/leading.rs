@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use sarban::actions::{self, engines};
 use sarban::clock::Clock;
-use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::engine_config::{ConfigFormat, EngineConfig};
 use sarban::domain::ids::NodeId;
 use sarban::nodes::Timing;
@@ -112,8 +111,7 @@ async fn engine_reconfiguration_is_followed_by_full_sync(db: Db) {
     backends[0].inbounds.retain(|inbound| inbound.tag != "vmess");
     backends[0].inbounds.push(Inbound { tag: "new".into(), config: Some(r#"{"protocol": "vless"}"#.into()) });
     node.set_backends(backends);
-    let asked =
-        actions::Panel { db: db.clone(), clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
+    let asked = actions::Panel::new(db.clone(), Clock::real());
     let config = EngineConfig { text: "{}".to_owned(), format: ConfigFormat::Json };
     engines::reconfigure(&asked, NodeId(1), "xray".to_owned(), config).await.unwrap();
     let new = "SELECT COUNT(*) FROM inbounds WHERE tag = 'new'";

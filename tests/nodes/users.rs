@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use sarban::actions;
 use sarban::clock::Clock;
-use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::store::Db;
 use sarban::store::nodes::sync_state;
@@ -228,8 +227,7 @@ fn full_syncs(node: &TestNode) -> usize {
 
 /// Requests a full sync as an admin does.
 async fn request_full_sync(db: &Db) {
-    let asked =
-        actions::Panel { db: db.clone(), clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
+    let asked = actions::Panel::new(db.clone(), Clock::real());
     actions::nodes::resync(&asked, NodeId(1)).await.unwrap();
 }
 

@@ -3,7 +3,6 @@
 use sarban::actions::Panel;
 use sarban::actions::admins::{self, NewAdmin};
 use sarban::clock::Clock;
-use sarban::cluster::wakeup::Wakeup;
 use sarban::config::secret::Secret;
 use sarban::store::Db;
 
@@ -12,7 +11,7 @@ use crate::support::database::{execute, number, on_both_engines};
 on_both_engines!(only_living_users_without_an_owner_are_adopted);
 
 async fn only_living_users_without_an_owner_are_adopted(db: Db) {
-    let panel = Panel { db: db.clone(), clock: Clock::real(), wakeup: Wakeup::default(), targets: Default::default() };
+    let panel = Panel::new(db.clone(), Clock::real());
     let first = admins::create(&panel, NewAdmin::usual("first", Secret::new("a"), false)).await.expect("an admin");
     execute(
         &db,

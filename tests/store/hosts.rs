@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use sarban::actions::hosts::HostError;
 use sarban::actions::{self, Panel};
 use sarban::clock::Clock;
-use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::host::{Alpn, Fingerprint, Host, HostSecurity, HostSpec, Noise, NoiseKind};
 use sarban::domain::ids::{HostId, InboundId, NodeId, ServiceId};
 use sarban::domain::moment::Moment;
@@ -30,12 +29,7 @@ const PARTS: &str = "INSERT INTO inbounds (node_id, tag, protocol, config) VALUE
     INSERT INTO inbounds_services (inbound_id, service_id) VALUES (1, 2), (1, 1), (3, 2)";
 
 fn panel(db: &Db) -> Panel {
-    Panel {
-        db: db.clone(),
-        clock: Clock::fixed(Moment::from_micros(0)),
-        wakeup: Wakeup::default(),
-        targets: Default::default(),
-    }
+    Panel::new(db.clone(), Clock::fixed(Moment::from_micros(0)))
 }
 
 fn host(remark: &str) -> Host {

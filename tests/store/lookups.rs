@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use sarban::actions::changes::Changed;
 use sarban::actions::lookups::Lookups;
 use sarban::actions::users;
 use sarban::domain::user::User;
@@ -56,7 +57,7 @@ async fn lookup_after_a_change_sees_it(db: Db) {
         sarban::store::users::update(&mut tx, &ann, &changed).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(lookups.user("ann").await.unwrap().unwrap().note.as_ref(), Some(&note));
-        panel.wakeup.notify();
+        panel.changes.publish(Changed::Users);
         assert_eq!(lookups.recent_user("ann").await.unwrap().unwrap().note.as_ref(), Some(&note));
         assert_eq!(lookups.recent_user("ann").await.unwrap().unwrap().note, Some(note), "and it is kept");
         before.await.unwrap();

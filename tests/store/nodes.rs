@@ -2,7 +2,6 @@
 
 use sarban::actions::{self, Panel};
 use sarban::clock::Clock;
-use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::ids::{InboundId, NodeId};
 use sarban::domain::moment::Moment;
 use sarban::domain::node::{Backend, ConnectionBackend, Node, NodeStatus};
@@ -36,12 +35,7 @@ fn new(name: &str, address: &str) -> NewNode {
 }
 
 fn panel(db: Db) -> Panel {
-    Panel {
-        db,
-        clock: Clock::fixed(Moment::from_micros(5_000)),
-        wakeup: Wakeup::default(),
-        targets: Default::default(),
-    }
+    Panel::new(db, Clock::fixed(Moment::from_micros(5_000)))
 }
 
 async fn new_panel_has_a_node_for_its_own_host(db: Db) {
@@ -137,7 +131,7 @@ async fn every_change_requests_a_sync(db: Db) {
     const REMEMBER: &str = "INSERT INTO seen SELECT sync_request FROM nodes WHERE sync_request IS NOT NULL";
     execute(&db, "CREATE TABLE seen AS SELECT sync_request FROM nodes WHERE id = 0").await;
     let panel = panel(db);
-    let mut wakeups = panel.wakeup.subscribe();
+    let mut wakeups = panel.changes.wakeup().subscribe();
     for turn in 1..=4 {
         match turn {
             1 => actions::nodes::resync(&panel, LOCAL).await.unwrap(),

@@ -24,15 +24,15 @@ async fn recorded_fetch_is_visible_at_once_and_stored_by_flush(db: Db) {
     let panel = panel(&db).await;
     let mut ann = users::create(&panel, &root(), named("ann")).await.unwrap();
     let log = FetchLog::default();
-    log.note(ann.id, NOW, &"x".repeat(600));
-    log.note(ann.id, NOW.plus(SECOND), "clash");
+    log.record(ann.id, NOW, &"x".repeat(600));
+    log.record(ann.id, NOW.plus(SECOND), "clash");
     log.overlay(&mut ann);
     assert_eq!((ann.sub_updated_at, ann.sub_last_user_agent.as_deref()), (Some(NOW.plus(SECOND)), Some("clash")));
     assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, 0);
     assert_eq!(log.flush(&db, &Clock::real()).await.unwrap(), 1);
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), ann);
     assert_eq!(log.flush(&db, &Clock::real()).await.unwrap(), 0);
-    log.note(ann.id, NOW.plus(2 * SECOND), &"é".repeat(600));
+    log.record(ann.id, NOW.plus(2 * SECOND), &"é".repeat(600));
     log.flush(&db, &Clock::real()).await.unwrap();
     let agent = users::get(&panel, &root(), "ann").await.unwrap().sub_last_user_agent;
     assert_eq!(agent, Some("é".repeat(512)));
@@ -43,7 +43,7 @@ async fn user_read_before_the_write_shows_the_fetch_after_it(db: Db) {
     let panel = panel(&db).await;
     let mut kept = users::create(&panel, &root(), named("ann")).await.unwrap();
     let log = FetchLog::default();
-    log.note(kept.id, NOW, "clash");
+    log.record(kept.id, NOW, "clash");
     log.flush(&db, &Clock::real()).await.unwrap();
     log.flush(&db, &Clock::real()).await.unwrap();
     log.overlay(&mut kept);
@@ -54,8 +54,8 @@ async fn older_fetch_does_not_replace_a_newer_one(db: Db) {
     let panel = panel(&db).await;
     let ann = users::create(&panel, &root(), named("ann")).await.unwrap();
     let (here, elsewhere) = (FetchLog::default(), FetchLog::default());
-    here.note(ann.id, NOW, "old");
-    elsewhere.note(ann.id, NOW.plus(1), "new");
+    here.record(ann.id, NOW, "old");
+    elsewhere.record(ann.id, NOW.plus(1), "new");
     elsewhere.flush(&db, &Clock::real()).await.unwrap();
     let newest = users::get(&panel, &root(), "ann").await.unwrap();
     let mut seen = newest.clone();
@@ -70,8 +70,8 @@ async fn fetch_of_a_deleted_user_is_ignored(db: Db) {
     let ann = users::create(&panel, &root(), named("ann")).await.unwrap();
     let bob = users::create(&panel, &root(), named("bob")).await.unwrap();
     let log = FetchLog::default();
-    log.note(ann.id, NOW, "a");
-    log.note(bob.id, NOW, "b");
+    log.record(ann.id, NOW, "a");
+    log.record(bob.id, NOW, "b");
     execute(&db, "DELETE FROM users WHERE username = 'ann'").await;
     log.flush(&db, &Clock::real()).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, 1);
@@ -81,7 +81,7 @@ async fn failed_flush_is_repeated_by_the_next_one(db: Db) {
     let panel = panel(&db).await;
     let ann = users::create(&panel, &root(), named("ann")).await.unwrap();
     let log = FetchLog::default();
-    log.note(ann.id, NOW, "clash");
+    log.record(ann.id, NOW, "clash");
     execute(&db, "ALTER TABLE subscription_fetches RENAME TO away").await;
     log.flush(&db, &Clock::real()).await.expect_err("the table is away");
     let mut seen = User { sub_updated_at: None, ..ann.clone() };
@@ -108,7 +108,7 @@ async fn a_hundred_thousand_fetches_are_a_row_for_each_user(db: Db) {
         tokio::spawn(async move {
             for fetch in (app..FETCHES).step_by(4) {
                 for user in 1..=USERS {
-                    log.note(UserId(user), NOW.plus(fetch), "app");
+                    log.record(UserId(user), NOW.plus(fetch), "app");
                 }
                 tokio::task::yield_now().await;
             }

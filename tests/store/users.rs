@@ -1,9 +1,9 @@
 //! Changes of users by admins: stored state, marks for nodes, and permissions.
 
 use sarban::actions::Panel;
+use sarban::actions::changes::Changes;
 use sarban::actions::users::{self, UserError, bulk};
 use sarban::clock::Clock;
-use sarban::cluster::wakeup::Wakeup;
 use sarban::domain::admin::Admin;
 use sarban::domain::ids::{AdminId, ServiceId};
 use sarban::domain::moment::{DAY, Moment, SECOND};
@@ -46,7 +46,7 @@ pub async fn panel(db: &Db) -> Panel {
          INSERT INTO admins_services (admin_id, service_id) VALUES (2, 1), (2, 2)",
     )
     .await;
-    Panel { db: db.clone(), clock: Clock::fixed(NOW), wakeup: Wakeup::default(), targets: Default::default() }
+    Panel::new(db.clone(), Clock::fixed(NOW))
 }
 
 pub fn root() -> Admin {
@@ -178,7 +178,7 @@ async fn two_edits_at_once_lose_nothing(db: Db) {
 async fn two_processes_change_a_user_and_lose_nothing(options: OpenOptions) {
     let (here, there) = (Db::open(&options).await.unwrap(), Db::open(&options).await.unwrap());
     let here = panel(&here).await;
-    let there = Panel { db: there, wakeup: Wakeup::default(), ..here.clone() };
+    let there = Panel { db: there, changes: Changes::default(), ..here.clone() };
     known(&here, named("ann")).await;
     execute(&here.db, "UPDATE user_traffic SET used_traffic = 9").await;
     let (admin, other) = (root(), root());
@@ -214,7 +214,7 @@ async fn two_processes_change_a_user_and_lose_nothing(options: OpenOptions) {
 async fn only_what_concerns_the_nodes_is_marked(db: Db) {
     let panel = panel(&db).await;
     known(&panel, NewUser { service_ids: vec![ServiceId(1)], ..named("ann") }).await;
-    let mut wakeups = panel.wakeup.subscribe();
+    let mut wakeups = panel.changes.wakeup().subscribe();
     let note = UserEdit { note: Some("n".to_owned()), ..UserEdit::default() };
     users::modify(&panel, &root(), "ann", note).await.unwrap();
     assert_eq!(marks(&panel).await, 0, "a note is nothing to the nodes");

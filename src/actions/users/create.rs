@@ -1,7 +1,9 @@
-//! A new user.
+//! Creates users.
 
 use super::{UserError, grantable, random_key};
-use crate::actions::{Panel, notifications};
+use crate::actions::Panel;
+use crate::actions::changes::Changed;
+use crate::actions::notifications::ByAdmin;
 use crate::domain::admin::Admin;
 use crate::domain::notification::Event;
 use crate::domain::user::User;
@@ -9,12 +11,11 @@ use crate::domain::user::edit::NewUser;
 use crate::store::users::changes;
 use crate::store::{IdList, users};
 
-/// Makes a user who belongs to the admin. Services that do not exist or that the admin may not give are left out.
-/// The nodes are told, even when the account has expired already.
+/// Creates a user that belongs to the admin. Unknown services, and services that the admin may not assign, are left out.
+/// The nodes get the user even if the account has expired already.
 pub async fn create(panel: &Panel, admin: &Admin, new: NewUser) -> Result<User, UserError> {
     let wanted = grantable(admin, &new.service_ids);
-    let created = panel
-        .db
+    panel
         .transaction("create user", async |tx| -> Result<_, UserError> {
             let owner = users::lock_owner(tx, &admin.username).await?.ok_or(UserError::NoSuchAdmin)?;
             let now = panel.clock.now();
@@ -22,10 +23,9 @@ pub async fn create(panel: &Panel, admin: &Admin, new: NewUser) -> Result<User, 
             let mut user = User::new(NewUser { service_ids, ..new.clone() }, owner, now, random_key);
             user.id = users::insert(tx, &user).await.map_err(UserError::of_write)?;
             changes::mark(tx, IdList::new([user.id.0]), now).await?;
-            notifications::enter(tx, &panel.targets.now().targets, admin, &[Event::Created], &user, now).await?;
-            Ok(user)
+            let notify = ByAdmin { admin, targets: panel.targets.now(), now };
+            notify.enter(tx, &[Event::Created], &user).await?;
+            Ok((user, Changed::Users))
         })
-        .await?;
-    panel.wakeup.notify();
-    Ok(created)
+        .await
 }

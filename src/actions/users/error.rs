@@ -1,41 +1,41 @@
-//! Why nothing was done to a user.
+//! Errors of use cases on users.
 
 use crate::store::{Fault, StoreError, Transient};
 
-/// Why nothing was done to a user.
+/// Why a user was not read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// No such user.
     #[error("there is no user of that name")]
     NotFound,
-    /// Not this admin's user, or not this admin's right.
-    #[error("you may not do this")]
+    /// Another admin's user, or a right that this admin lacks.
+    #[error("not allowed")]
     Forbidden,
     /// Another user has the name.
     #[error("another user has this name")]
     NameTaken,
     /// Another user has, or had, the key.
-    #[error("this key is in use, or was once")]
+    #[error("this key is in use, or was used before")]
     KeyTaken,
-    /// It is on.
+    /// The user is enabled already.
     #[error("the user is enabled already")]
     AlreadyEnabled,
-    /// It is off.
+    /// The user is disabled already.
     #[error("the user is disabled already")]
     AlreadyDisabled,
-    /// Nobody has expired for that long.
-    #[error("no user has been expired for that long")]
+    /// No user expired before that date.
+    #[error("no users expired before that date")]
     NoneExpired,
     /// No such admin.
     #[error("there is no admin of that name")]
     NoSuchAdmin,
-    /// The database would not.
+    /// The database failed.
     #[error("the database failed")]
     Store(#[source] StoreError),
 }
 
 impl UserError {
-    /// Sorts out what a failed write of a user means.
+    /// Classifies a failed write of a user.
     pub(super) fn of_write(error: StoreError) -> Self {
         match error.fault() {
             Fault::Unique(rule) if rule.contains("username") => Self::NameTaken,

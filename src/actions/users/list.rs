@@ -10,8 +10,8 @@ use crate::store::access::admins;
 use crate::store::users::list;
 use crate::store::users::list::{Names, UserFilter, UserWindow};
 
-/// A page of the users that match, and how many match on all pages. Others than a sudo see their own users, and may
-/// not ask for an owner's; the filter's own `owner` is not looked at.
+/// Returns a page of the users that match, and the number of all that match. An admin without sudo sees their own users
+/// only, and may not ask for an owner's. The filter's own `owner` is ignored.
 pub async fn list(
     panel: &Panel,
     totals: &TotalCache,
@@ -33,7 +33,7 @@ pub async fn list(
     Ok(page(panel, totals, &filter, window).await?)
 }
 
-/// The same for whoever may see all users.
+/// The same without a check of rights.
 pub async fn page(
     panel: &Panel,
     totals: &TotalCache,

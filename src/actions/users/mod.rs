@@ -1,4 +1,4 @@
-//! What admins do to one user. Each change is one transaction: lock, decide in `domain`, write, mark for the nodes.
+//! Changes of one user. Each is one transaction: lock, decide in `domain`, write, mark for the nodes.
 
 pub mod bulk;
 mod create;
@@ -12,7 +12,9 @@ pub use list::{list, page};
 
 use std::borrow::Borrow;
 
-use crate::actions::{Panel, notifications};
+use crate::actions::Panel;
+use crate::actions::changes::Changed;
+use crate::actions::notifications::ByAdmin;
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
 use crate::domain::moment::Moment;
@@ -22,34 +24,32 @@ use crate::domain::user::edit::UserEdit;
 use crate::store::users::changes;
 use crate::store::{IdList, StoreError, Tx, users};
 
-/// The user, if the admin may see it.
+/// Returns the user, if the admin may see it.
 pub async fn get(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
     visible(admin, users::by_username(&panel.db, username).await?)
 }
 
-/// Changes what `edit` names. Services that do not exist or that the admin may not give are left out.
+/// Changes the fields that `edit` has. Unknown services, and services that the admin may not assign, are left out.
 pub async fn modify(panel: &Panel, admin: &Admin, username: &str, edit: UserEdit) -> Result<User, UserError> {
     let wanted = edit.service_ids.as_ref().map(|wanted| grantable(admin, wanted));
-    let changed = panel
-        .db
+    let change = Change { panel, admin, username, event: Some(Event::Updated) };
+    panel
         .transaction("modify user", async |tx| -> Result<_, UserError> {
             let service_ids = match &wanted {
                 Some(wanted) => Some(users::lock_services(tx, wanted).await?),
                 None => None,
             };
             let edit = UserEdit { service_ids, ..edit.clone() };
-            change(panel, tx, admin, username, Some(Event::Updated), |user, now| {
+            let decide = |user: &mut User, now| {
                 user.edit(edit, now);
                 Ok(())
-            })
-            .await
+            };
+            change.apply(tx, decide).await
         })
-        .await?;
-    panel.wakeup.notify();
-    Ok(changed)
+        .await
 }
 
-/// Switches the user on.
+/// Enables the user.
 pub async fn enable(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
     change_alone(panel, admin, username, Event::Enabled, |user, now| {
         if user.enable(now) { Ok(()) } else { Err(UserError::AlreadyEnabled) }
@@ -57,7 +57,7 @@ pub async fn enable(panel: &Panel, admin: &Admin, username: &str) -> Result<User
     .await
 }
 
-/// Switches the user off.
+/// Disables the user.
 pub async fn disable(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
     change_alone(panel, admin, username, Event::Disabled, |user, _| {
         if user.disable() { Ok(()) } else { Err(UserError::AlreadyDisabled) }
@@ -65,7 +65,7 @@ pub async fn disable(panel: &Panel, admin: &Admin, username: &str) -> Result<Use
     .await
 }
 
-/// Sets the user's used traffic back to zero.
+/// Resets the user's used traffic to zero.
 pub async fn reset_traffic(panel: &Panel, admin: &Admin, username: &str) -> Result<User, UserError> {
     change_alone(panel, admin, username, Event::UsageReset, |user, now| {
         user.reset_traffic(now);
@@ -92,24 +92,22 @@ pub async fn remove(panel: &Panel, admin: &Admin, username: &str) -> Result<User
     .await
 }
 
-/// Gives the user to another admin. Only for a sudo, which the caller has checked.
+/// Gives the user to another admin. Only for sudo admins, which the caller has checked.
 pub async fn set_owner(panel: &Panel, admin: &Admin, username: &str, owner: &str) -> Result<User, UserError> {
-    let changed = panel
-        .db
+    let change = Change { panel, admin, username, event: None };
+    panel
         .transaction("set owner of user", async |tx| -> Result<_, UserError> {
             let owner = users::lock_owner(tx, owner).await?.ok_or(UserError::NoSuchAdmin)?;
-            change(panel, tx, admin, username, None, |user, _| {
+            let decide = |user: &mut User, _| {
                 user.owner = Some(owner);
                 Ok(())
-            })
-            .await
+            };
+            change.apply(tx, decide).await
         })
-        .await?;
-    panel.wakeup.notify();
-    Ok(changed)
+        .await
 }
 
-/// A change that needs nothing but the user.
+/// A change that depends on the user only.
 async fn change_alone(
     panel: &Panel,
     admin: &Admin,
@@ -117,49 +115,53 @@ async fn change_alone(
     event: Event,
     decide: impl Fn(&mut User, Moment) -> Result<(), UserError> + Send + Sync,
 ) -> Result<User, UserError> {
-    let changed = panel
-        .db
-        .transaction("change user", async |tx| change(panel, tx, admin, username, Some(event), &decide).await)
-        .await?;
-    panel.wakeup.notify();
-    Ok(changed)
+    let change = Change { panel, admin, username, event: Some(event) };
+    panel.transaction("change user", async |tx| change.apply(tx, &decide).await).await
 }
 
-/// Locks the user, lets `decide` change it, writes what differs, marks it if the nodes should know, and enters the
-/// news of `event`.
-async fn change(
-    panel: &Panel,
-    tx: &mut Tx,
-    admin: &Admin,
-    username: &str,
+/// A change of one user by an admin; `event` is what it is notified as.
+struct Change<'a> {
+    panel: &'a Panel,
+    admin: &'a Admin,
+    username: &'a str,
     event: Option<Event>,
-    decide: impl FnOnce(&mut User, Moment) -> Result<(), UserError>,
-) -> Result<User, UserError> {
-    let now = panel.clock.now();
-    let before = visible(admin, users::lock_by_username(tx, username).await?)?;
-    if !admin.may_modify_users() {
-        return Err(UserError::Forbidden);
-    }
-    let mut after = before.clone();
-    decide(&mut after, now)?;
-    users::update(tx, &before, &after).await.map_err(UserError::of_write)?;
-    if before.key != after.key {
-        users::record_key_change(tx, after.id).await?;
-    }
-    if before.told() != after.told() {
-        changes::mark(tx, IdList::new([after.id.0]), now).await?;
-    }
-    if let Some(event) = event {
-        // News of a deleted user has the name that everybody knows.
-        let shown = User { username: before.username.clone(), ..after.clone() };
-        notifications::enter(tx, &panel.targets.now().targets, admin, &news(event, &before, &after, now), &shown, now)
-            .await?;
-    }
-    Ok(after)
 }
 
-/// An edit that makes the account work, or stops it, is two pieces of news.
-fn news(event: Event, before: &User, after: &User, now: Moment) -> Vec<Event> {
+impl Change<'_> {
+    /// Locks the user, lets `decide` change it, writes the difference, marks the user if nodes need the change, and
+    /// enters the notifications.
+    async fn apply(
+        &self,
+        tx: &mut Tx,
+        decide: impl FnOnce(&mut User, Moment) -> Result<(), UserError>,
+    ) -> Result<(User, Changed), UserError> {
+        let Self { panel, admin, username, event } = *self;
+        let now = panel.clock.now();
+        let before = visible(admin, users::lock_by_username(tx, username).await?)?;
+        if !admin.may_modify_users() {
+            return Err(UserError::Forbidden);
+        }
+        let mut after = before.clone();
+        decide(&mut after, now)?;
+        users::update(tx, &before, &after).await.map_err(UserError::of_write)?;
+        if before.key != after.key {
+            users::record_key_change(tx, after.id).await?;
+        }
+        if before.told() != after.told() {
+            changes::mark(tx, IdList::new([after.id.0]), now).await?;
+        }
+        if let Some(event) = event {
+            // A deleted user has no name any more, but the notification shows it.
+            let shown = User { username: before.username.clone(), ..after.clone() };
+            let notify = ByAdmin { admin, targets: panel.targets.now(), now };
+            notify.enter(tx, &events(event, &before, &after, now), &shown).await?;
+        }
+        Ok((after, Changed::Users))
+    }
+}
+
+/// An edit that activates or deactivates the account is two events.
+fn events(event: Event, before: &User, after: &User, now: Moment) -> Vec<Event> {
     match (event, before.is_active(now), after.is_active(now)) {
         (Event::Updated, false, true) => vec![event, Event::Activated],
         (Event::Updated, true, false) => vec![event, Event::Deactivated],
@@ -167,7 +169,7 @@ fn news(event: Event, before: &User, after: &User, now: Moment) -> Vec<Event> {
     }
 }
 
-/// To others than a sudo a user that is not theirs looks like one that is not there.
+/// Returns the user, if the admin may see it. To an admin without sudo, another admin's user looks like a missing one.
 pub fn visible<U: Borrow<User>>(admin: &Admin, user: Option<U>) -> Result<U, UserError> {
     match user {
         Some(user) if admin.may_see_user_of(user.borrow().owner.as_ref().map(|owner| owner.id)) => Ok(user),
@@ -176,13 +178,13 @@ pub fn visible<U: Borrow<User>>(admin: &Admin, user: Option<U>) -> Result<U, Use
     }
 }
 
-/// Those of the services that the admin may give.
+/// Filters the services that the admin may assign.
 fn grantable(admin: &Admin, wanted: &[ServiceId]) -> Vec<ServiceId> {
     let may_give = |id: &ServiceId| admin.may_give_all_services() || admin.service_ids.contains(id);
     wanted.iter().copied().filter(may_give).collect()
 }
 
-/// 32 hex digits that nobody can guess.
+/// A new subscription key: 32 hex digits with 122 random bits.
 fn random_key() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }

@@ -1,27 +1,33 @@
-//! How many users a filter matches, kept for at most two seconds: an admin who turns pages counts once. What this
-//! process itself has changed is counted at once.
+//! Numbers of users that list filters match, cached for two seconds: an admin who turns pages counts once.
 
 use crate::actions::Panel;
-use crate::actions::recent::{Recent, Rings};
+use crate::actions::cache::{Cache, Freshness};
+use crate::actions::changes::Changed;
 use crate::domain::moment::{Moment, SECOND};
 use crate::store::StoreError;
 use crate::store::users::list;
 use crate::store::users::list::{Totals, UserFilter};
 
+/// Changes of other processes may be two seconds old: counting takes long.
+const FRESHNESS: Freshness = Freshness {
+    depends_on: &[Changed::Users, Changed::Admins, Changed::Services],
+    max_age: 2 * SECOND,
+    min_age: 2 * SECOND,
+};
+
 /// The totals of the last filters.
 #[derive(Debug)]
-pub struct TotalCache(Recent<UserFilter, i64>);
-
-impl Default for TotalCache {
-    fn default() -> Self {
-        Self(Recent::new(2 * SECOND, Rings::Own))
-    }
-}
+pub struct TotalCache(Cache<UserFilter, i64>);
 
 impl TotalCache {
+    /// An empty cache.
+    pub fn new(panel: &Panel) -> Self {
+        Self(Cache::new(panel.changes.clone(), panel.clock.clone(), FRESHNESS))
+    }
+
     /// The totals of a filter.
     pub async fn get(&self, panel: &Panel, filter: &UserFilter, now: Moment) -> Result<Totals, StoreError> {
-        let count = |filter| self.0.get(panel, filter, async || list::count(&panel.db, filter, now).await);
+        let count = |filter| self.0.get(filter, async |_| list::count(&panel.db, filter, now).await);
         let everybody = UserFilter::default();
         let (matching, everybody) = tokio::try_join!(count(filter), count(&everybody))?;
         Ok(Totals { matching, everybody })

@@ -6,7 +6,6 @@ use poem::{FromRequest, Request, RequestBody};
 use super::error::ApiError;
 use crate::api::state::State;
 use crate::domain::admin::Admin;
-use crate::store;
 
 /// The signed-in admin; without a valid token the answer is 401.
 #[derive(Clone, Debug)]
@@ -38,8 +37,7 @@ impl State {
     pub async fn admin_of_token(&self, token: &str) -> Result<Option<Admin>, ApiError> {
         let db = &self.panel.db;
         let Some(bearer) = self.signer.check(db, token, self.panel.clock.now()).await? else { return Ok(None) };
-        let read = async || store::access::admins::by_username(db, &bearer.username).await;
-        let admin = self.admins.get(&self.panel, bearer.username.as_str(), read).await?;
+        let admin = self.caches.admin(&bearer.username).await?;
         Ok(admin.filter(|admin| admin.may_sign_in() && !bearer.is_older_than(admin.password_reset_at)))
     }
 }

@@ -42,7 +42,6 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
         request.set_data(self.state.clone());
         let cross_origin = CrossOrigin::of(&request, &self.state.options.http.allowed_origins);
         let preflight = cross_origin.as_ref().and_then(|cross| cross.preflight(&request));
-        let (changes, changes_sources) = (writes(&request), may_change_sources(&request));
         let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
         let (route, mut response) = match preflight {
             Some(response) => (None, response),
@@ -54,14 +53,6 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
                 (route, response)
             }
         };
-        // A request that was not admitted has changed nothing, and a wake-up would only add to the load.
-        let started_handler = response.data::<NotStarted>().is_none();
-        if started_handler && changes_sources {
-            self.state.sources.forget();
-        }
-        if started_handler && changes {
-            self.state.panel.wakeup.notify();
-        }
         response.headers_mut().insert(REQUEST_ID, id);
         let micros = clock.boot().micros() - started.micros();
         span.in_scope(|| record(&method, route, response.status(), micros));
@@ -83,11 +74,7 @@ impl<E: Endpoint<Output = Response>> Boundary<E> {
                 (None, ApiError::unavailable("The request took too long, try again").to_response())
             }
             Ok(Ok(Ok(response))) => (response.data().map(|PathPattern(pattern)| pattern.clone()), response),
-            Ok(Ok(Err(error))) if error.data::<NotStarted>().is_some() => {
-                let mut response = error_response(error);
-                response.set_data(NotStarted);
-                (None, response)
-            }
+            Ok(Ok(Err(error))) if error.data::<NotStarted>().is_some() => (None, error_response(error)),
             Ok(Ok(Err(error))) => {
                 let route = error.data().map(|PathPattern(pattern)| pattern.clone());
                 let due = error.downcast_ref::<ApiError>().and_then(ApiError::due);
@@ -128,15 +115,6 @@ fn error_response(error: poem::Error) -> Response {
         }
     }
     error.to_response()
-}
-
-/// Returns true if a request may change what subscriptions are rendered from, apart from users.
-fn may_change_sources(request: &Request) -> bool {
-    let path = request.uri().path();
-    !request.method().is_safe()
-        && path.starts_with("/api/")
-        && !path.starts_with("/api/users")
-        && !path.starts_with("/api/admins")
 }
 
 /// Returns the id that the client sent, if it is valid, or a new one.

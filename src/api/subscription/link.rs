@@ -69,7 +69,7 @@ impl State {
         // All wrong links are answered after the same time, so that it reveals nothing: not if the user exists, nor if it is
         // cached, nor how much of the key is right.
         let due = Instant::now() + WRONG_LINK_DELAY;
-        let user = self.users.recent_user(username).await?;
+        let user = self.caches.users.recent_user(username).await?;
         let expected = user.as_ref().map_or("", |user| user.key.as_str());
         let is_right: bool = expected.as_bytes().ct_eq(key.as_bytes()).into();
         // A key that is not hexadecimal was set by hand. Links with such keys are not accepted.

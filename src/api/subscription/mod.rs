@@ -46,10 +46,10 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
 #[handler]
 async fn fetch(state: &State, client: Client, request: &HttpRequest, link: Link<'_>) -> Result<Response, ApiError> {
     let user = state.subscriber(link.username, link.key, &client).await?;
-    let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
+    let sources = state.caches.sources().await?;
     let agent = user_agent(request);
     if !state.options.http.read_only {
-        state.fetches.note(user.id, state.panel.clock.now(), &agent);
+        state.caches.fetches.record(user.id, state.panel.clock.now(), &agent);
     }
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
@@ -97,6 +97,6 @@ async fn fetch_as(
         FieldErrors::one("client_type", format!("must be one of: {}", known.join(", ")))
     })?;
     let user = state.subscriber(link.username, link.key, &client).await?;
-    let sources = state.sources.get(&state.panel.db, &state.panel.clock).await?;
+    let sources = state.caches.sources().await?;
     Ok(state.subscription(format, &user, &sources, &client, request))
 }

@@ -19,13 +19,13 @@ impl State {
     ) -> Result<(Vec<UserDocument>, i64), ApiError> {
         let window =
             UserWindow { sort: UserSort::Id, descending: false, offset: paging.offset(), limit: paging.limit() };
-        let (found, total) = users::page(&self.panel, &self.totals, filter, window).await?;
+        let (found, total) = users::page(&self.panel, &self.caches.totals, filter, window).await?;
         Ok((self.user_documents(found), total))
     }
 
     /// Returns a user's document, including a subscription fetch that is not in the database yet.
     pub(in crate::api) fn user_document(&self, mut user: User) -> UserDocument {
-        self.fetches.overlay(&mut user);
+        self.caches.fetches.overlay(&mut user);
         let mut rng = self.rng.fork();
         UserDocument::of(user, &self.options.subscription.url_prefix, self.panel.clock.now(), || rng.next_u64())
     }

@@ -77,9 +77,15 @@ async fn list(
     Inputs(Query(query), paging): Inputs<Query<UserQuery>, Paging>,
 ) -> Result<Json<Page<UserDocument>>, ApiError> {
     let window = query.window(&paging);
-    let (found, total) =
-        users::list(&state.panel, &state.totals, &admin, query.filter(), query.owner_username.as_deref(), window)
-            .await?;
+    let (found, total) = users::list(
+        &state.panel,
+        &state.caches.totals,
+        &admin,
+        query.filter(),
+        query.owner_username.as_deref(),
+        window,
+    )
+    .await?;
     Ok(Json(paging.page(state.user_documents(found), total)))
 }
 
@@ -104,7 +110,7 @@ async fn create(state: &State, CurrentAdmin(admin): CurrentAdmin, Json(body): Js
               (status = 404, description = "No such user")))]
 #[handler]
 async fn read(state: &State, CurrentAdmin(admin): CurrentAdmin, Path(path): Path<UserPath>) -> UserResult {
-    let user = users::visible(&admin, state.users.recent_user(&path.username).await?)?;
+    let user = users::visible(&admin, state.caches.users.recent_user(&path.username).await?)?;
     Ok(Json(state.user_document((*user).clone())))
 }
 

@@ -46,7 +46,7 @@ impl Connected {
             shutdown.requested.clone(),
         );
         let state = wiring.api(background.view.clone(), health, metrics);
-        let fetches = FetchWriter { fetches: state.fetches.clone(), db: panel.db, clock: panel.clock };
+        let fetches = FetchWriter { fetches: state.caches.fetches.clone(), db: panel.db, clock: panel.clock };
         let writing = fetches.clone().write_each_second();
         tokio::spawn(shutdown.requested.clone().run_until_cancelled_owned(writing));
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::actions::changes::Changes;
 use crate::actions::notification_targets::LiveTargets;
 use crate::clock::Clock;
-use crate::cluster::wakeup::Wakeup;
 use crate::config::crash_point::CrashPoint;
 use crate::domain::moment::Moment;
 use crate::nodes::collector::Collector;
@@ -27,8 +27,8 @@ pub struct Deps {
     pub db: Db,
     /// The host's clock, for deadlines. For all else a task uses `Context::now`.
     pub clock: Clock,
-    /// Sent after a change of users or nodes.
-    pub wakeup: Wakeup,
+    /// Publishes what a commit changed.
+    pub changes: Changes,
     /// Fetches traffic from the nodes.
     pub collector: Collector,
     /// Receivers of notifications about users.

@@ -2,6 +2,7 @@
 
 use super::context::{Context, TaskError};
 use super::notifications;
+use crate::actions::changes::Changed;
 use crate::domain::notification::Event;
 use crate::domain::user::{Expiry, User};
 use crate::store::users::expiring::{CHUNK, expiring};
@@ -16,7 +17,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
             break;
         }
         items += context.fence.transaction("notify of days left", async |tx| notify(context, tx, &found).await).await?;
-        context.deps.wakeup.notify();
+        context.deps.changes.publish(Changed::Notifications);
         throttle.pause().await;
         if (found.as_slice().len() as i64) < CHUNK {
             break;

@@ -1,6 +1,7 @@
 //! Resets the used traffic of users whose period (a day, a week, 30 or 365 days) has passed since the last reset.
 
 use super::context::{Context, LOCK_WAIT_LIMIT, TaskError};
+use crate::actions::changes::Changed;
 use crate::store::users::changes;
 use crate::store::users::resets;
 use crate::store::users::resets::CHUNK;
@@ -14,7 +15,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
             break;
         }
         let done = context.fence.transaction("reset users", async |tx| reset(context, tx, &due).await).await?;
-        context.deps.wakeup.notify();
+        context.deps.changes.publish(Changed::Users);
         items += done;
         throttle.pause().await;
         if (due.as_slice().len() as i64) < CHUNK || done == 0 {

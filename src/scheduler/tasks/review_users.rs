@@ -2,6 +2,7 @@
 
 use super::context::{Context, TaskError};
 use super::notifications;
+use crate::actions::changes::Changed;
 use crate::domain::notification::Event;
 use crate::store::users::changes;
 use crate::store::users::review;
@@ -19,7 +20,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
             }
             let done =
                 context.fence.transaction("review users", async |tx| settle(context, tx, search, &found).await).await?;
-            context.deps.wakeup.notify();
+            context.deps.changes.publish(Changed::Users);
             items += done;
             throttle.pause().await;
             let next = search.behind(&found);

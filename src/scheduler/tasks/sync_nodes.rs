@@ -2,6 +2,7 @@
 //! no effect, the next run makes the session reconnect.
 
 use super::context::{Context, TaskError};
+use crate::actions::changes::Changed;
 use crate::domain::moment::SECOND;
 use crate::store::nodes::sync_state;
 
@@ -19,7 +20,7 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
         .await?;
     if requested > 0 {
         tracing::warn!(nodes = requested, "nodes had no full sync for 20 minutes; requested one");
-        context.deps.wakeup.notify();
+        context.deps.changes.publish(Changed::Nodes);
     }
     Ok(i64::try_from(requested).unwrap_or(i64::MAX))
 }

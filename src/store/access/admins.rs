@@ -257,22 +257,16 @@ pub async fn set_services(tx: &mut Tx, id: AdminId, service_ids: IdList) -> Resu
     db_execute!(tx, ADD_SERVICES, id.0, service_ids)
 }
 
-/// Clears the owner of at most `limit` users of an admin, in a transaction of its own. Returns their number.
-pub async fn orphan_users(db: &Db, username: &str, limit: i64) -> Result<i64, StoreError> {
-    db.transaction("orphan users of admin", async |tx| {
-        let done = db_affected!(tx, ORPHAN_USERS, username, limit)?;
-        Ok(i64::try_from(done).unwrap_or(i64::MAX))
-    })
-    .await
+/// Clears the owner of at most `limit` users of an admin. Returns their number.
+pub async fn orphan_users(tx: &mut Tx, username: &str, limit: i64) -> Result<i64, StoreError> {
+    let done = db_affected!(tx, ORPHAN_USERS, username, limit)?;
+    Ok(i64::try_from(done).unwrap_or(i64::MAX))
 }
 
-/// Sets the owner of at most `limit` users without one, in a transaction of its own. Returns their number.
-pub async fn adopt_users(db: &Db, id: AdminId, limit: i64) -> Result<i64, StoreError> {
-    db.transaction("adopt users", async |tx| {
-        let done = db_affected!(tx, ADOPT_USERS, id.0, limit)?;
-        Ok(i64::try_from(done).unwrap_or(i64::MAX))
-    })
-    .await
+/// Sets the owner of at most `limit` users without one. Returns their number.
+pub async fn adopt_users(tx: &mut Tx, id: AdminId, limit: i64) -> Result<i64, StoreError> {
+    let done = db_affected!(tx, ADOPT_USERS, id.0, limit)?;
+    Ok(i64::try_from(done).unwrap_or(i64::MAX))
 }
 
 /// Deletes an admin. Users it still owns remain, without an owner.

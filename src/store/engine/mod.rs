@@ -22,3 +22,4 @@ pub use id_list::IdList;
 pub use postgres::{Pg, PgTx};
 pub use retry::Transient;
 pub use statement::Statement;
+pub use transaction::Work;

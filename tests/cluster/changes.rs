@@ -1,0 +1,131 @@
+//! Change events between real processes: what one process or the command line changes, another one shows within a second.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use sarban::cluster::wakeup::Wakeup;
+use sarban::cluster::wakeup_relay;
+use sarban::store::Engine;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::panel_process::{PanelProcess, Setup};
+use crate::redis_lock::panel_redis;
+use crate::support;
+use crate::support::database::{TestDatabase, execute, on_both_engines};
+
+on_both_engines! {
+    change_is_shown_by_another_process_within_a_second,
+    command_that_changes_something_wakes_the_panels,
+}
+
+const ANN: &str = "
+    INSERT INTO users (id, username, key, expire_strategy, created_at)
+        VALUES (1, 'ann', '00000000000000000000000000000001', 'never', 0);
+    INSERT INTO user_traffic (user_id, created_at) VALUES (1, 0)";
+const LINKS: &str = "/sub/ann/00000000000000000000000000000001/links";
+
+fn setup<'a>(test: &'a TestDatabase, folder: &'a std::path::Path, redis: Option<String>) -> Setup<'a> {
+    let cluster = format!("test-{}", Uuid::new_v4().simple());
+    Setup { database: &test.options.url, redis, cluster, folder, more: vec![] }
+}
+
+/// Runs `sarban` with these arguments.
+fn sarban(setup: &Setup<'_>, arguments: &[&str]) {
+    let ran = setup.command().args(arguments).env("SARBAN_ADMIN_PASSWORD", "rootpass").output().expect("it runs");
+    assert!(ran.status.success(), "{ran:?}");
+}
+
+/// With Redis by the wake-up, without Redis because nothing is cached for longer.
+async fn change_is_shown_by_another_process_within_a_second(test: TestDatabase) {
+    execute(&test.db, ANN).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    sarban(&setup(&test, folder.path(), None), &["admin", "create", "-u", "root", "--sudo"]);
+    // SQLite is for one machine, where panels need no Redis.
+    let with_redis = (test.db.engine() == Engine::Postgres).then(|| Some(support::redis_url()));
+    for redis in std::iter::once(None).chain(with_redis) {
+        let setup = setup(&test, folder.path(), redis);
+        let (mut here, mut there) = (setup.start("here"), setup.start("there"));
+        here.ready().await;
+        there.ready().await;
+        let token = token(&here).await;
+        let host = |address: &str| {
+            json!({"remark": "r", "address": address, "protocol": "trojan", "network": "tcp", "port": 443,
+                   "password": "p", "universal": true})
+        };
+        let put = async |method: Method, path: &str, body: Value| {
+            let answer = here.request(method, path).bearer_auth(&token).json(&body).send().await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            answer.json::<Value>().await.expect("JSON")
+        };
+        let id = put(Method::POST, "/api/inbounds/hosts", host("first.example")).await["id"].clone();
+        for round in 0..5 {
+            let address = format!("host{round}.example");
+            put(Method::PUT, &format!("/api/inbounds/hosts/{id}"), host(&address)).await;
+            let here_now = text(&here, LINKS).await;
+            assert!(here_now.contains(&address), "this process shows its own change at once: {here_now}");
+            shown_within_a_second(&there, LINKS, None, &address).await;
+        }
+        // A command changes what panels have cached.
+        let ann = "/api/users/ann";
+        for owner in ["null", "\"root\""] {
+            if owner != "null" {
+                sarban(&setup, &["user", "set-owner", "-u", "ann", "--owner", "root", "-y"]);
+            }
+            for panel in [&here, &there] {
+                shown_within_a_second(panel, ann, Some(&token), &format!("\"owner_username\":{owner}")).await;
+            }
+        }
+        put(Method::DELETE, &format!("/api/inbounds/hosts/{id}"), Value::Null).await;
+        execute(&test.db, "UPDATE users SET owner_id = NULL").await;
+        assert!(here.stop().await.success() && there.stop().await.success());
+    }
+}
+
+async fn token(panel: &PanelProcess) -> String {
+    let form = [("username", "root"), ("password", "rootpass")];
+    let answer = panel.request(Method::POST, "/api/admins/token").form(&form).send().await.expect("an answer");
+    answer.json::<Value>().await.expect("JSON")["access_token"].as_str().expect("a token").to_owned()
+}
+
+async fn text(panel: &PanelProcess, path: &str) -> String {
+    let request = panel.request(Method::GET, path).header("user-agent", "v2rayNG/1.9.5");
+    request.send().await.expect("an answer").text().await.expect("a text")
+}
+
+/// Checks that no request shows something else that began a second after the change, which has just been made.
+async fn shown_within_a_second(panel: &PanelProcess, path: &str, token: Option<&str>, expected: &str) {
+    let changed = Instant::now();
+    loop {
+        let began = changed.elapsed();
+        let mut request = panel.request(Method::GET, path).header("user-agent", "v2rayNG/1.9.5");
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let shown = request.send().await.expect("an answer").text().await.expect("a text");
+        if shown.contains(expected) {
+            return;
+        }
+        assert!(began < Duration::from_secs(1), "{} {began:?} after the change: {shown}", panel.name);
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn command_that_changes_something_wakes_the_panels(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(&test, folder.path(), Some(support::redis_url()));
+    let (wakeup, stop) = (Wakeup::default(), CancellationToken::new());
+    let mut wakeups = wakeup.subscribe();
+    let redis = panel_redis(&support::redis_url(), &setup.cluster);
+    let listening = tokio::spawn(wakeup_relay::listen(wakeup, redis, Uuid::new_v4(), stop.clone()));
+    timeout(Duration::from_secs(20), wakeups.wait()).await.expect("the first wake-up, when it listens");
+    sarban(&setup, &["admin", "list"]);
+    let woken = timeout(Duration::from_millis(200), wakeups.wait()).await;
+    assert!(woken.is_err(), "a command that only reads wakes nobody");
+    sarban(&setup, &["admin", "create", "-u", "root", "--sudo"]);
+    timeout(Duration::from_secs(20), wakeups.wait()).await.expect("a wake-up");
+    stop.cancel();
+    listening.await.expect("it ends");
+}
