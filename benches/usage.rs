@@ -97,7 +97,7 @@ async fn all(db: &Db, applying: bool) -> (Duration, Duration) {
     }
 }
 
-/// From now on the kernel measures the peak of this process's memory anew.
+/// Resets the kernel's measure of this process's peak memory.
 fn forget_peak() {
     std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-/// What happened on some node.
+/// An event on one of the nodes.
 #[derive(Clone, Copy, Debug)]
 pub enum News {
     /// Somebody connected.

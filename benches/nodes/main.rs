@@ -1,6 +1,6 @@
 //! How soon a change of a user reaches all nodes, and what a new leader of many nodes costs: `cargo bench --bench nodes`.
 //!
-//! On SQLite and PostgreSQL. No wakeup rings: each change is found by looking, as one made on another host without Redis.
+//! On SQLite and PostgreSQL. No wake-up is sent: each change is found by the poll, like a change of another host without Redis.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 
 mod light_node;
@@ -133,7 +133,7 @@ async fn seed(db: &Db, users: i64) {
     sql(db, &rows).await;
 }
 
-/// From now on the kernel measures the peak of this process's memory anew.
+/// Resets the kernel's measure of this process's peak memory.
 fn forget_peak() {
     std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
 }

@@ -7,10 +7,10 @@ use sarban::domain::moment::{DAY, Moment, SECOND};
 use sarban::domain::user::{Expiry, User};
 use sarban::subscription::catalogue::HostRow;
 
-/// When everything is asked for.
+/// The time of every request.
 pub const NOW: Moment = Moment::from_micros(1_795_466_185 * SECOND);
 
-/// Whose subscription it is.
+/// The user of the subscription.
 pub fn user() -> User {
     User {
         expiry: Expiry::FixedDate(NOW.plus(20 * DAY)),

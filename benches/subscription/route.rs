@@ -97,7 +97,7 @@ impl Asked<()> {
 }
 
 impl<E: Endpoint<Output = Response> + 'static> Asked<E> {
-    /// So many requests; the CPU time that they took.
+    /// Sends this number of requests and returns the CPU time that they took.
     fn answer(&self, runtime: &Runtime, format: &'static str, requests: u64) -> Duration {
         let left = Arc::new(AtomicUsize::new(requests as usize));
         let began = cpu_time();

@@ -69,7 +69,7 @@ use Kind::{
     RedisWayHeldOneWay, SentinelFailover, SpoolFull, WorkersBlocked,
 };
 
-/// What is possible with one Redis.
+/// Faults that are possible with one Redis.
 pub const WITH_ONE_REDIS: &[Kind] = &[
     ProcessKilled,
     ProcessTerminated,
@@ -109,7 +109,7 @@ pub const WITH_ONE_REDIS: &[Kind] = &[
     SpoolFull,
 ];
 
-/// What is possible with Sentinels, who name the servers themselves.
+/// Faults that are possible with Sentinels, which name the servers themselves.
 pub const WITH_SENTINELS: &[Kind] = &[
     SentinelFailover,
     ProcessKilled,
@@ -253,7 +253,7 @@ async fn stopped_in_transaction(world: &World, time: Duration) -> Result<bool> {
     Ok(false)
 }
 
-/// Explains nothing: whoever leads keeps the lease.
+/// Explains nothing: the leader keeps the lease.
 async fn workers_blocked(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
     let Ok(process) = panel.process.try_lock() else { return Ok(false) };
     let Some(server) = &*process else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! Chaos: real panels, a real PostgreSQL and Redis of the harness's own, and everything that can befall them. The
+//! Chaos: real panels, a real PostgreSQL and Redis of the harness's own, and every fault that they must survive. The
 //! invariants of the coordination are checked from what was committed.
 //!
 //! `make chaos` runs it for as long as is asked; without arguments it runs for about a minute, as a part of the tests.
@@ -44,7 +44,7 @@ struct Arguments {
     /// Decides which faults come when
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// So many faults with one Redis
+    /// Number of faults with one Redis
     #[arg(long, default_value_t = 12)]
     faults: u64,
     /// And so many with Sentinels
@@ -71,7 +71,7 @@ struct Arguments {
     /// Keeps the logs there
     #[arg(long)]
     logs: Option<PathBuf>,
-    /// What `cargo test` passes on
+    /// Arguments that `cargo test` passes on
     #[arg(hide = true)]
     _filters: Vec<String>,
 }

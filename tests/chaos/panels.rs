@@ -78,7 +78,7 @@ impl Panel {
         Server::start("env", &arguments, &settings.folder, &log, None)
     }
 
-    /// What it says of itself; `None` while it does not answer.
+    /// Its health report; `None` while it does not answer.
     pub async fn health(&self, http: &reqwest::Client) -> Option<Value> {
         let url = format!("http://127.0.0.1:{}/health/ready", self.port);
         http.get(url).timeout(Duration::from_secs(2)).send().await.ok()?.json().await.ok()

@@ -7,7 +7,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What a proxy does to what goes through it. What is held is delivered when the mood is over: late, not lost.
+/// The fault that a proxy applies to its traffic. Held bytes are delivered when the fault is over: late, not lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
     Clear,

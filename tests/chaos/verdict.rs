@@ -116,7 +116,7 @@ async fn bytes(world: &World, verdict: &mut Verdict) -> Result<()> {
         match unmatched.get_mut(&bytes) {
             Some(count) if *count > 0 => *count -= 1,
             _ => {
-                // Whoever had asked died with the answer in its hands, or stood still for longer than its deadline.
+                // The process that had asked died with the answer, or was stopped for longer than its deadline.
                 let near =
                     |death: &Instant| *death + Duration::from_secs(1) >= at && *death <= at + Duration::from_secs(4);
                 if deaths.iter().any(|death| near(&death.at)) {
@@ -153,7 +153,7 @@ async fn slots(world: &World, verdict: &mut Verdict) -> Result<()> {
              WHERE kind NOT IN ('usage', 'abandoned')) AS o WHERE epoch < newest",
         )
         .await?;
-    // A run that is given up keeps the epoch of whoever left it behind.
+    // A run that is given up keeps the epoch of the process that left it behind.
     verdict.stale_commits =
         witness.number("SELECT COUNT(*) FROM effect WHERE epoch <> current_epoch AND kind <> 'abandoned'").await?;
     verdict.missing_slots = witness

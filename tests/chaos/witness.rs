@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::time::{Instant, sleep, timeout};
 
-/// What is left out of the protocol, by a change in the database that undoes it.
+/// The part of the protocol that is left out, by a change in the database that undoes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
     /// The check of the epoch before each commit, and the time-outs that end a stalled transaction.
@@ -83,7 +83,7 @@ $$;
 ALTER ROLE postgres SET search_path = public, pg_catalog;
 ";
 
-/// Whoever starts a slot finds no row of it.
+/// A process that starts a slot finds no row of it.
 const WITHOUT_LEDGER: &str = "
 CREATE FUNCTION forget_run() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
@@ -122,7 +122,7 @@ struct State {
     leader: Option<String>,
     epoch: i64,
     changes: Vec<Change>,
-    /// Until when what befell a process, or the database (the empty name), explains a change.
+    /// Until when a fault of a process, or of the database (the empty name), explains a change.
     excuses: BTreeMap<String, Instant>,
 }
 
@@ -188,7 +188,7 @@ impl Witness {
         self.state().changes.clone()
     }
 
-    /// A fault begins that may cost `name` (empty: whoever leads) the lease.
+    /// A fault begins that may cost `name` (empty: the leader) the lease.
     pub fn excuse(&self, name: &str) {
         self.state().excuses.insert(name.to_owned(), Instant::now() + FOR_EVER);
     }

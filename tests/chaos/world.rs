@@ -42,7 +42,7 @@ pub struct World {
     pub witness: Witness,
     pub node: TestNode,
     pub http: reqwest::Client,
-    /// What befell processes.
+    /// Faults of processes.
     pub deaths: Lock<Vec<Death>>,
     token: String,
     service: Value,
@@ -268,7 +268,7 @@ impl World {
         Ok(body)
     }
 
-    /// What a service manager does: a process that has ended by itself is started again.
+    /// Acts as a service manager: a process that has ended by itself is started again.
     pub async fn keep_running(self: Arc<Self>) {
         loop {
             for panel in &self.panels {
@@ -309,7 +309,7 @@ impl World {
         }
     }
 
-    /// What is on the node and should not be, or the other way round.
+    /// Differences between the users on the node and those that should be there.
     pub async fn node_differences(&self) -> Result<usize> {
         const LIVE: &str = "SELECT id, key FROM users WHERE activated AND enabled AND NOT removed";
         let rows: Vec<(i64, String)> = sqlx::query_as(LIVE).fetch_all(&self.witness.pool).await?;

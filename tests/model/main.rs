@@ -22,7 +22,7 @@ struct Arguments {
     /// How often the lock is taken, in all
     #[arg(long, default_value_t = 3)]
     attempts: u8,
-    /// What `cargo test` passes on
+    /// Arguments that `cargo test` passes on
     #[arg(hide = true)]
     _filters: Vec<String>,
 }

@@ -8,7 +8,7 @@ use stateright::{Model, Property};
 /// Which parts of the protocol are there. The real one is [`Design::REAL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Design {
-    /// What a commit is checked against.
+    /// The check that a commit must pass.
     pub fence: Fence,
     /// A claim is an update on the condition that the epoch is still the one that was read.
     pub conditional: bool,
@@ -68,7 +68,7 @@ pub enum Candidate {
     },
 }
 
-/// What was committed for a slot.
+/// Commits for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Effect {
     slot: u8,
@@ -81,11 +81,11 @@ pub struct Effect {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     candidates: Vec<Candidate>,
-    /// Who has the lock in Redis.
+    /// The holder of the lock in Redis.
     lock: Option<usize>,
     /// Redis's counter.
     counter: u8,
-    /// Who has the lease in the database, if it has not expired.
+    /// The holder of the lease in the database, if it has not expired.
     lease: Option<usize>,
     epoch: u8,
     /// How many have become leader.
@@ -305,7 +305,7 @@ pub const CURRENT: &str = "nothing commits under a leader that is not the newest
 /// I2.
 pub const ORDER: &str = "epochs never go back in the order of commits";
 /// I7.
-pub const DEPOSED: &str = "whoever holds a live lease is not deposed";
+pub const DEPOSED: &str = "the holder of a live lease is not deposed";
 /// The other half of a fence.
 pub const REFUSED: &str = "the newest leader is not refused";
 /// Or all of the above would hold of a protocol that does nothing.

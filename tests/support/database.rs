@@ -45,7 +45,7 @@ impl From<TestDatabase> for OpenOptions {
     }
 }
 
-/// What is in a test's database at first.
+/// The initial content of a test's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Nothing.

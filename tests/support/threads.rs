@@ -10,9 +10,9 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-/// What the workers' threads are called.
+/// Name of the workers' threads.
 pub const WORKERS: &str = "sarban-worker";
-/// What the thread of the lease and of the scheduler's loop is called.
+/// Name of the thread of the lease and of the scheduler's loop.
 pub const LEASE: &str = "sarban-lease";
 
 /// Holds all threads whose name begins so for as long as `wait` takes. Blocks meanwhile.
@@ -44,7 +44,7 @@ fn trace(process: u32, name: &str, wait: impl FnOnce()) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether it sleeps in a system call, for a task or an answer.
+/// True if it sleeps in a system call, for a task or an answer.
 fn is_waiting(process: u32, thread: Pid) -> anyhow::Result<bool> {
     let stat = fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).context("the thread has ended")?;
     // Its name is in brackets and may have any character in it.

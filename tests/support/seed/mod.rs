@@ -24,13 +24,13 @@ pub struct Size {
     pub hosts: i64,
 }
 
-/// What triggers would have done.
+/// Does the work of the triggers.
 const TOTALS: &str = "DELETE FROM owner_totals;
     INSERT INTO owner_totals (owner_id, users, traffic)
     SELECT COALESCE(u.owner_id, 0), SUM(CASE WHEN u.removed THEN 0 ELSE 1 END), SUM(t.lifetime_used_traffic)
     FROM users u JOIN user_traffic t ON t.user_id = u.id GROUP BY 1";
 
-/// What triggers would have done, on PostgreSQL.
+/// Does the work of the triggers on PostgreSQL.
 const NAMES: &str = "DELETE FROM user_names;
     INSERT INTO user_names (id, username, owner_id)
     SELECT id, username, owner_id FROM users WHERE username IS NOT NULL ORDER BY id";
@@ -97,7 +97,7 @@ async fn set_aside(tx: &mut Tx) -> Vec<String> {
     back
 }
 
-/// What both engines do by themselves in time.
+/// Maintenance that both engines do by themselves in time.
 async fn settle(db: &Db) {
     match db {
         Db::Pg(pool) => {
@@ -270,7 +270,7 @@ async fn run(tx: &mut Tx, sql: &str) {
     attempt_result(tx, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// What may be refused: behind a savepoint, because PostgreSQL gives up a transaction otherwise.
+/// Runs a statement that may be refused: behind a savepoint, because PostgreSQL gives up a transaction otherwise.
 async fn attempt(tx: &mut Tx, sql: &str) {
     run(tx, "SAVEPOINT attempt").await;
     if attempt_result(tx, sql).await.is_err() {

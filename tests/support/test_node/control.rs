@@ -235,7 +235,7 @@ enum Command {
     LoseReply,
 }
 
-/// Obeys whoever connects.
+/// Obeys every client.
 pub async fn serve(listener: TcpListener, controls: Controls) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(converse(stream, controls.clone()));

@@ -13,7 +13,7 @@ pub struct NodeUser {
     pub tags: BTreeSet<String>,
 }
 
-/// What happened, in order.
+/// Events, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -46,7 +46,7 @@ pub struct Engine {
     pub replies: Vec<(Instant, u64)>,
     pub configs: BTreeMap<String, (String, i32)>,
     counters: BTreeMap<u32, u64>,
-    /// What every user has moved since the counters were read, besides: a hundred nodes that counted for each of their users
+    /// Bytes that every user has moved since the counters were read, besides: a hundred nodes that counted for each of their users
     /// ten times a second would have no time for anything else.
     moved: u64,
     /// How much that was when a user came who was not there then.
@@ -124,7 +124,7 @@ impl Engine {
         }
     }
 
-    /// All counters, which begin anew.
+    /// Returns all counters and resets them.
     fn take_counters(&mut self) -> BTreeMap<u32, u64> {
         let (moved, before) = (std::mem::take(&mut self.moved), std::mem::take(&mut self.moved_before));
         let everybody = self.users.keys().map(|id| (*id, moved - before.get(id).unwrap_or(&0)));

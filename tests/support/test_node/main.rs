@@ -13,7 +13,7 @@ use test_node::{Fixture, Options, TestNode, control};
 #[derive(Parser)]
 #[command(name = "test_node", about = "A node that is not one")]
 struct Arguments {
-    /// What to serve: a JSON file with `nodes`; without it a small set of inbounds of its own.
+    /// Users and inbounds to serve: a JSON file with `nodes`; without it a small set of inbounds of its own.
     #[arg(long)]
     nodes: Option<PathBuf>,
     /// Which of the file's nodes.

@@ -24,7 +24,7 @@ pub use listener::Certificate;
 
 const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
 
-/// What a node is like.
+/// The behaviour of a node.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Port 0: a free one.
@@ -38,7 +38,7 @@ pub struct Options {
     /// Hangs up after the TLS handshake, as nodes do that do not know the panel's certificate.
     pub hangs_up: bool,
     pub bytes_per_second: u64,
-    /// Whether a SyncUsers stream that was read to its end is answered. Nodes in the field end it with an error.
+    /// True if a SyncUsers stream that was read to its end is answered. Nodes in the field end it with an error.
     pub acknowledge: bool,
 }
 

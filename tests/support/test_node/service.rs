@@ -20,7 +20,7 @@ pub struct Service {
     pub acknowledge: bool,
 }
 
-/// What a handler that raises looks like from outside.
+/// The status that a client sees when a handler raises.
 fn raised() -> Status {
     Status::unknown("Internal Server Error")
 }
