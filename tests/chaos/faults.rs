@@ -11,7 +11,7 @@ use sqlx::Connection;
 use tokio::time::{Instant, sleep};
 
 use super::panels::{Panel, ensure_running, terminate};
-use super::proxy::Mood;
+use super::proxy::ProxyFault;
 use super::threads;
 use super::world::World;
 
@@ -158,30 +158,30 @@ pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
         DatabaseRestarted => database_restarted(&world, Signal::INT).await,
         DatabaseCrashed => database_restarted(&world, Signal::QUIT).await,
         DatabaseFull => database_full(&world, ttl).await,
-        DatabaseWayHeld => database_way(&world, &panel, Mood::Hold, whole(&mut rng)).await,
+        DatabaseWayHeld => database_way(&world, &panel, ProxyFault::Hold, whole(&mut rng)).await,
         DatabaseWayHeldOneWay => {
-            let mood = if rng.random_bool(0.5) { Mood::HoldRequests } else { Mood::HoldAnswers };
-            database_way(&world, &panel, mood, whole(&mut rng)).await
+            let fault = if rng.random_bool(0.5) { ProxyFault::HoldRequests } else { ProxyFault::HoldAnswers };
+            database_way(&world, &panel, fault, whole(&mut rng)).await
         }
         DatabaseWayDelayed => {
-            let mood = Mood::Delay(Duration::from_millis(rng.random_range(20..300)));
-            database_way(&world, &panel, mood, whole(&mut rng)).await
+            let fault = ProxyFault::Delay(Duration::from_millis(rng.random_range(20..300)));
+            database_way(&world, &panel, fault, whole(&mut rng)).await
         }
-        DatabaseWayHalfOpen => database_way(&world, &panel, Mood::HalfOpen, whole(&mut rng)).await,
-        DatabaseWayCut => database_way(&world, &panel, Mood::Clear, Duration::ZERO).await,
-        DatabaseWayDown => database_way(&world, &panel, Mood::Down, whole(&mut rng)).await,
-        RedisWayHeld => redis_way(&panel, Mood::Hold, whole(&mut rng)).await,
+        DatabaseWayHalfOpen => database_way(&world, &panel, ProxyFault::HalfOpen, whole(&mut rng)).await,
+        DatabaseWayCut => database_way(&world, &panel, ProxyFault::Clear, Duration::ZERO).await,
+        DatabaseWayDown => database_way(&world, &panel, ProxyFault::Down, whole(&mut rng)).await,
+        RedisWayHeld => redis_way(&panel, ProxyFault::Hold, whole(&mut rng)).await,
         RedisWayHeldOneWay => {
-            let mood = if rng.random_bool(0.5) { Mood::HoldRequests } else { Mood::HoldAnswers };
-            redis_way(&panel, mood, whole(&mut rng)).await
+            let fault = if rng.random_bool(0.5) { ProxyFault::HoldRequests } else { ProxyFault::HoldAnswers };
+            redis_way(&panel, fault, whole(&mut rng)).await
         }
         RedisWayDelayed => {
-            let mood = Mood::Delay(Duration::from_millis(rng.random_range(20..300)));
-            redis_way(&panel, mood, whole(&mut rng)).await
+            let fault = ProxyFault::Delay(Duration::from_millis(rng.random_range(20..300)));
+            redis_way(&panel, fault, whole(&mut rng)).await
         }
-        RedisWayHalfOpen => redis_way(&panel, Mood::HalfOpen, whole(&mut rng)).await,
-        RedisWayCut => redis_way(&panel, Mood::Clear, Duration::ZERO).await,
-        RedisWayDown => redis_way(&panel, Mood::Down, whole(&mut rng)).await,
+        RedisWayHalfOpen => redis_way(&panel, ProxyFault::HalfOpen, whole(&mut rng)).await,
+        RedisWayCut => redis_way(&panel, ProxyFault::Clear, Duration::ZERO).await,
+        RedisWayDown => redis_way(&panel, ProxyFault::Down, whole(&mut rng)).await,
         SpoolFull => world.fill_spool(ttl).await,
     }
 }
@@ -370,26 +370,26 @@ async fn database_full(world: &World, time: Duration) -> Result<bool> {
     Ok(true)
 }
 
-async fn database_way(world: &World, panel: &Panel, mood: Mood, time: Duration) -> Result<bool> {
+async fn database_way(world: &World, panel: &Panel, fault: ProxyFault, time: Duration) -> Result<bool> {
     let Ok(_way) = panel.database_way.try_lock() else { return Ok(false) };
     world.witness.excuse(&panel.name);
-    panel.database.set(mood);
-    if matches!(mood, Mood::Clear | Mood::Down) {
+    panel.database.set(fault);
+    if matches!(fault, ProxyFault::Clear | ProxyFault::Down) {
         panel.database.cut();
     }
     sleep(time).await;
-    panel.database.set(Mood::Clear);
+    panel.database.set(ProxyFault::Clear);
     world.settle(&panel.name);
     Ok(true)
 }
 
-async fn redis_way(panel: &Panel, mood: Mood, time: Duration) -> Result<bool> {
+async fn redis_way(panel: &Panel, fault: ProxyFault, time: Duration) -> Result<bool> {
     let Ok(_way) = panel.redis_way.try_lock() else { return Ok(false) };
-    panel.redis.set(mood);
-    if matches!(mood, Mood::Clear | Mood::Down) {
+    panel.redis.set(fault);
+    if matches!(fault, ProxyFault::Clear | ProxyFault::Down) {
         panel.redis.cut();
     }
     sleep(time).await;
-    panel.redis.set(Mood::Clear);
+    panel.redis.set(ProxyFault::Clear);
     Ok(true)
 }

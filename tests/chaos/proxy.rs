@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 /// The fault that a proxy applies to its traffic. Held bytes are delivered when the fault is over: late, not lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
+pub enum ProxyFault {
     Clear,
     /// Nothing passes.
     Hold,
@@ -28,7 +28,7 @@ pub enum Mood {
 /// One way from one process to one server.
 pub struct Proxy {
     pub port: u16,
-    mood: watch::Sender<Mood>,
+    fault: watch::Sender<ProxyFault>,
     cuts: watch::Sender<u64>,
 }
 
@@ -42,18 +42,18 @@ impl Proxy {
     pub async fn start(server_port: u16) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let (mood, moods) = watch::channel(Mood::Clear);
+        let (fault, moods) = watch::channel(ProxyFault::Clear);
         let (cuts, cut) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(carry(client, server_port, moods.clone(), cut.clone()));
             }
         });
-        Ok(Self { port, mood, cuts })
+        Ok(Self { port, fault, cuts })
     }
 
-    pub fn set(&self, mood: Mood) {
-        self.mood.send_replace(mood);
+    pub fn set(&self, fault: ProxyFault) {
+        self.fault.send_replace(fault);
     }
 
     /// Cuts every open connection.
@@ -62,13 +62,13 @@ impl Proxy {
     }
 }
 
-async fn carry(client: TcpStream, server_port: u16, mut moods: watch::Receiver<Mood>, mut cuts: watch::Receiver<u64>) {
+async fn carry(client: TcpStream, server_port: u16, mut moods: watch::Receiver<ProxyFault>, mut cuts: watch::Receiver<u64>) {
     cuts.mark_unchanged();
     let both = async {
-        if *moods.borrow() == Mood::Down {
+        if *moods.borrow() == ProxyFault::Down {
             return;
         }
-        if moods.wait_for(|mood| *mood != Mood::HalfOpen).await.is_err() {
+        if moods.wait_for(|fault| *fault != ProxyFault::HalfOpen).await.is_err() {
             return;
         }
         let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)).await else { return };
@@ -86,21 +86,21 @@ async fn carry(client: TcpStream, server_port: u16, mut moods: watch::Receiver<M
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: Direction, mut moods: watch::Receiver<Mood>) {
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: Direction, mut moods: watch::Receiver<ProxyFault>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count) = from.read(&mut buffer).await {
         if count == 0 {
             return;
         }
         let delay = match *moods.borrow() {
-            Mood::Delay(delay) => delay,
+            ProxyFault::Delay(delay) => delay,
             _ => Duration::ZERO,
         };
         tokio::time::sleep(delay).await;
-        let passes = |mood: &Mood| match mood {
-            Mood::Hold => false,
-            Mood::HoldRequests => direction != Direction::Requests,
-            Mood::HoldAnswers => direction != Direction::Answers,
+        let passes = |fault: &ProxyFault| match fault {
+            ProxyFault::Hold => false,
+            ProxyFault::HoldRequests => direction != Direction::Requests,
+            ProxyFault::HoldAnswers => direction != Direction::Answers,
             _ => true,
         };
         if moods.wait_for(passes).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {

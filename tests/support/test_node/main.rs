@@ -11,7 +11,7 @@ use clap::Parser;
 use test_node::{Fixture, Options, TestNode, control};
 
 #[derive(Parser)]
-#[command(name = "test_node", about = "A node that is not one")]
+#[command(name = "test_node", about = "A fake node: speaks the node protocol and counts bytes")]
 struct Arguments {
     /// Users and inbounds to serve: a JSON file with `nodes`; without it a small set of inbounds of its own.
     #[arg(long)]
