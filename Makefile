@@ -42,13 +42,13 @@ model: ## check the lease protocol in every order of its steps, with three candi
 lint: ## formatting, clippy with warnings denied, layers, and names that deploy/, the image and docs/settings.md use
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) test --locked --test layers
+	$(CARGO) test --locked --test fast -- layers::
 	python3 tests/deploy/context.py
 	python3 tests/deploy/metrics.py
 	python3 tests/deploy/settings.py
 
 openapi: ## regenerate openapi.json after a change of the API
-	SARBAN_WRITE_OPENAPI=1 $(CARGO) test --locked --test api -- the_committed_document
+	SARBAN_WRITE_OPENAPI=1 $(CARGO) test --locked --test fast -- the_committed_document
 
 fuzz-api: ## send a fresh panel valid and invalid requests made from openapi.json, and fail on a 5xx or an undocumented answer (SECONDS=300)
 	$(CARGO) build --locked --bin sarban

@@ -8,7 +8,7 @@
 
 #[path = "../tests/support/mod.rs"]
 mod support;
-#[path = "../tests/cluster/task.rs"]
+#[path = "../tests/scheduler/task.rs"]
 #[expect(dead_code, reason = "the benchmark uses a part of it")]
 mod task;
 

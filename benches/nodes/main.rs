@@ -9,8 +9,6 @@ mod light_node;
 mod panel;
 #[path = "../../tests/support/mod.rs"]
 mod support;
-#[path = "../../tests/support/test_node/mod.rs"]
-mod test_node;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant};
 
-use crate::panel::{TestPanel, send};
+use crate::api::panel::{TestPanel, send};
 use crate::support::database::on_both_engines;
 
 on_both_engines!(

@@ -9,7 +9,7 @@ use sarban::domain::moment::SECOND;
 use sarban::store::Db;
 use serde_json::{Value, json};
 
-use crate::panel::{TestPanel, send};
+use crate::api::panel::{TestPanel, send};
 use crate::support::database::{execute, on_both_engines};
 
 on_both_engines! {

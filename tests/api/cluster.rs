@@ -8,7 +8,7 @@ use sarban::store::{Db, Engine};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::panel::TestPanel;
+use crate::api::panel::TestPanel;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(

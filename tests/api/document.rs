@@ -7,7 +7,7 @@ use sarban::api::docs::openapi::document;
 use sarban::store::Db;
 use serde_json::Value;
 
-use crate::panel::TestPanel;
+use crate::api::panel::TestPanel;
 use crate::support::database::{execute, on_both_engines};
 
 on_both_engines!(documentation_is_served_only_with_docs_on);

@@ -12,9 +12,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::panel::{TestPanel, send};
+use crate::api::panel::{TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
-use crate::test_node::{Event, Options, TestNode};
+use crate::support::test_node::{Event, Options, TestNode};
 
 on_both_engines!(
     engine_status_and_configuration_come_from_its_node,

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::panel::{Answer, TestPanel, send};
+use crate::api::panel::{Answer, TestPanel, send};
 use crate::support;
 use crate::support::database::on_both_engines;
 
@@ -32,7 +32,7 @@ struct OwnRedis {
 
 impl OwnRedis {
     async fn start() -> Self {
-        let free = crate::ports::free_port();
+        let free = crate::support::ports::free_port();
         let folder = tempfile::tempdir().unwrap();
         let server = Self::run(free, &folder).await;
         Self { port: free, folder, server }

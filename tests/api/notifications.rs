@@ -3,7 +3,7 @@
 use sarban::store::Db;
 use serde_json::{Value, json};
 
-use crate::panel::TestPanel;
+use crate::api::panel::TestPanel;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {

@@ -7,7 +7,7 @@ use sarban::api::docs::openapi::document;
 use sarban::store::Db;
 use serde_json::{Value, json};
 
-use crate::panel::{Answer, TestPanel, send};
+use crate::api::panel::{Answer, TestPanel, send};
 use crate::support::database::{execute, on_both_engines};
 
 on_both_engines!(every_operation_refuses_admins_without_the_right);

@@ -11,7 +11,7 @@ use sarban::store::usage::totals::ApplyOptions;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::panel::{START, TestPanel, send};
+use crate::api::panel::{START, TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(users_are_counted_by_state_and_owner, nodes_and_admins_are_counted_for_sudo_admins);

@@ -5,7 +5,7 @@ use sarban::domain::moment::SECOND;
 use sarban::store::Db;
 use serde_json::json;
 
-use crate::panel::{Answer, TestPanel, send};
+use crate::api::panel::{Answer, TestPanel, send};
 use crate::support::database::{execute, on_both_engines};
 
 on_both_engines!(

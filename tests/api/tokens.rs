@@ -5,7 +5,7 @@ use reqwest::Method;
 use sarban::store::Db;
 use serde_json::json;
 
-use crate::panel::{Answer, SECRET, TestPanel, forge, send};
+use crate::api::panel::{Answer, SECRET, TestPanel, forge, send};
 use crate::support::database::on_both_engines;
 
 on_both_engines!(

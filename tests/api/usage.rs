@@ -4,7 +4,7 @@ use reqwest::Method;
 use sarban::store::Db;
 use serde_json::json;
 
-use crate::panel::{TestPanel, send};
+use crate::api::panel::{TestPanel, send};
 use crate::support::database::{execute, on_both_engines};
 
 on_both_engines!(

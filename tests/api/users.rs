@@ -5,7 +5,7 @@ use reqwest::Method;
 use sarban::store::Db;
 use serde_json::{Value, json};
 
-use crate::panel::{TestPanel, send};
+use crate::api::panel::{TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(

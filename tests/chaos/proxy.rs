@@ -62,7 +62,12 @@ impl Proxy {
     }
 }
 
-async fn carry(client: TcpStream, server_port: u16, mut moods: watch::Receiver<ProxyFault>, mut cuts: watch::Receiver<u64>) {
+async fn carry(
+    client: TcpStream,
+    server_port: u16,
+    mut moods: watch::Receiver<ProxyFault>,
+    mut cuts: watch::Receiver<u64>,
+) {
     cuts.mark_unchanged();
     let both = async {
         if *moods.borrow() == ProxyFault::Down {
@@ -86,7 +91,12 @@ async fn carry(client: TcpStream, server_port: u16, mut moods: watch::Receiver<P
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: Direction, mut moods: watch::Receiver<ProxyFault>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    direction: Direction,
+    mut moods: watch::Receiver<ProxyFault>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count) = from.read(&mut buffer).await {
         if count == 0 {

@@ -22,7 +22,7 @@ impl Drop for Panel {
 }
 
 fn start(dir: &WorkDir, settings: &[(&str, &str)]) -> Panel {
-    let port = crate::ports::free_port().to_string();
+    let port = crate::support::ports::free_port().to_string();
     let address = [("UVICORN_HOST", "127.0.0.1"), ("UVICORN_PORT", port.as_str())];
     let child = Command::new(env!("CARGO_BIN_EXE_sarban"))
         .arg("serve")

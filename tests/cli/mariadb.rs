@@ -37,7 +37,7 @@ impl MariaDb {
             .expect("mariadb-install-db runs");
         let text = std::fs::read_to_string(folder.join("mariadb.log")).unwrap_or_default();
         assert!(status.success(), "{status}: {text}");
-        let port = crate::ports::free_port();
+        let port = crate::support::ports::free_port();
         let user = Command::new("id").arg("-un").output().expect("id runs").stdout;
         let server = Command::new("mariadbd")
             .env("TMPDIR", &temporary)

@@ -33,7 +33,7 @@ impl Drop for Running {
 #[tokio::test]
 async fn log_and_metrics_contain_no_secret() {
     let dir = WorkDir::new();
-    let port = crate::ports::free_port();
+    let port = crate::support::ports::free_port();
     let variables = || SECRETS.into_iter().map(|(name, value, _)| (name, value)).chain([("LOG_LEVEL", "trace")]);
     let given: Vec<_> = variables().collect();
     let made = dir.run(&["admin", "create", "-u", "root", "--sudo"], &given);

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::panel_process::{PanelProcess, Setup};
-use crate::redis_lock::panel_redis;
+use crate::app::panel_process::{PanelProcess, Setup};
+use crate::cluster::redis_lock::panel_redis;
 use crate::support;
 use crate::support::database::{TestDatabase, execute, on_both_engines};
 

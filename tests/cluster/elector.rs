@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::redis_lock::panel_redis;
+use crate::cluster::redis_lock::panel_redis;
 use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 

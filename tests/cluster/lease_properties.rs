@@ -13,8 +13,8 @@ use sarban::store::{Db, FenceError};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use crate::fence::fence;
-use crate::lease::candidate;
+use crate::cluster::fence::fence;
+use crate::cluster::lease::candidate;
 use crate::support::database::{execute, on_both_engines};
 
 on_both_engines!(the_lease_is_as_the_model_says);

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::redis_lock::panel_redis;
+use crate::cluster::redis_lock::panel_redis;
 use crate::support;
 use crate::support::database::{number, on_both_engines};
 

@@ -11,10 +11,10 @@ use sarban::store::Engine;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::panel_process::{PanelProcess, Setup};
-use crate::ports::free_port;
-use crate::servers::{Redis, Sentinels};
+use crate::app::panel_process::{PanelProcess, Setup};
 use crate::support::database::{Content, TestDatabase, number, with_database};
+use crate::support::ports::free_port;
+use crate::support::servers::{Redis, Sentinels};
 
 /// A panel that leads, with this Redis. SQLite will do: what matters is on the other side.
 async fn panel(test: &TestDatabase, folder: &Path, url: String, mut more: Vec<(&'static str, String)>) -> PanelProcess {

@@ -14,8 +14,8 @@ use sarban::domain::moment::Moment;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use crate::redis_kinds::cli;
-use crate::servers::{Redis, Sentinels};
+use crate::cluster::redis_kinds::cli;
+use crate::support::servers::{Redis, Sentinels};
 
 const TIMEOUT: Duration = Duration::from_millis(400);
 /// Time limit of a call, with some reserve for a busy machine.

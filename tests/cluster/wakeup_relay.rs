@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::redis_lock::panel_redis;
+use crate::cluster::redis_lock::panel_redis;
 use crate::support;
 
 /// A process that starts while another one hands over must not miss the hand-over.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use sarban::store::{Db, Engine};
 
-use crate::panel::{
+use crate::nodes::panel::{
     Panel, add_node, add_users, brisk, eventually, give, healthy, in_step, marks, number, sql, unhealthy,
 };
 use crate::support::database::on_both_engines;
-use crate::test_node::{Event, Options, TestNode};
+use crate::support::test_node::{Event, Options, TestNode};
 
 on_both_engines!(
     flapping_node_is_written_a_few_times,

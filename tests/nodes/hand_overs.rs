@@ -9,9 +9,9 @@ use sarban::store::nodes::expected_users;
 use sarban::store::{Db, IdList};
 use tokio::time::sleep;
 
-use crate::panel::{Panel, add_node, add_users, change, eventually, give, healthy, marks, revoke};
+use crate::nodes::panel::{Panel, add_node, add_users, change, eventually, give, healthy, marks, revoke};
 use crate::support::database::on_both_engines;
-use crate::test_node::{Options, TestNode};
+use crate::support::test_node::{Options, TestNode};
 
 on_both_engines!(node_is_right_after_hand_overs_amid_changes);
 

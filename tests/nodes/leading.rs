@@ -10,9 +10,9 @@ use sarban::nodes::Timing;
 use sarban::nodes::proto::Inbound;
 use sarban::store::Db;
 
-use crate::panel::{Panel, brisk, change, eventually, give, healthy, in_step, marks, number, revoke, sql};
+use crate::nodes::panel::{Panel, brisk, change, eventually, give, healthy, in_step, marks, number, revoke, sql};
 use crate::support::database::on_both_engines;
-use crate::test_node::{Event, Options, TestNode};
+use crate::support::test_node::{Event, Options, TestNode};
 
 on_both_engines!(
     ended_term_sends_nothing,

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::test_node::TestNode;
+use crate::support::test_node::TestNode;
 
 pub struct Panel {
     pub supervisor: Supervisor,

@@ -6,9 +6,9 @@ use sarban::store::Db;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::panel::{Panel, add_node, eventually, healthy, number, sql, unhealthy};
+use crate::nodes::panel::{Panel, add_node, eventually, healthy, number, sql, unhealthy};
 use crate::support::database::on_both_engines;
-use crate::test_node::{Options, TestNode};
+use crate::support::test_node::{Options, TestNode};
 
 on_both_engines!(
     closed_port_is_reported_as_connection_refused,

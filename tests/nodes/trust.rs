@@ -6,9 +6,9 @@ use sarban::clock::Clock;
 use sarban::nodes::panel_certificate;
 use sarban::store::Db;
 
-use crate::panel::{Panel, add_node, healthy, number, sql, unhealthy};
+use crate::nodes::panel::{Panel, add_node, healthy, number, sql, unhealthy};
 use crate::support::database::on_both_engines;
-use crate::test_node::{Certificate, Options, TestNode};
+use crate::support::test_node::{Certificate, Options, TestNode};
 
 on_both_engines!(
     changed_certificate_is_refused_until_repinned,

@@ -7,9 +7,9 @@ use sarban::nodes::{ConnectedNode, UsageError};
 use sarban::store::Db;
 use tokio::time::Instant;
 
-use crate::panel::{Panel, eventually, healthy, in_step, unhealthy};
+use crate::nodes::panel::{Panel, eventually, healthy, in_step, unhealthy};
 use crate::support::database::on_both_engines;
-use crate::test_node::{Options, TestNode, Totals};
+use crate::support::test_node::{Options, TestNode, Totals};
 
 on_both_engines!(
     every_byte_is_fetched_once,

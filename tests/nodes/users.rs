@@ -11,12 +11,12 @@ use sarban::store::nodes::sync_state::{Offer, OfferedInbound};
 use sarban::store::users::node_status;
 use tokio::time::Instant;
 
-use crate::panel::{
+use crate::nodes::panel::{
     Panel, add_node, add_users, brisk, change, eventually, give, healthy, in_step, marks, next_term, number, revoke,
     sql, unhealthy,
 };
 use crate::support::database::on_both_engines;
-use crate::test_node::{Event, Options, TestNode};
+use crate::support::test_node::{Event, Options, TestNode};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use sarban::domain::host::HostSpec;
 use sarban::subscription::formats::{CLASH, CLASH_META};
 
-use crate::literal::{rendered, rendered_for, row, spec};
-use crate::snapshots::{PROTOCOLS, everything};
-use crate::yaml;
+use crate::subscription::literal::{rendered, rendered_for, row, spec};
+use crate::subscription::snapshots::{PROTOCOLS, everything};
+use crate::subscription::yaml;
 
 /// What a value must be like.
 type Form = fn(&Value) -> bool;

@@ -17,8 +17,8 @@ use sarban::subscription::templates::Templates;
 use sarban::subscription::{Format, Request, render};
 use serde_json::Value;
 
-use crate::compare::Tolerance;
-use crate::{parse, rows, yaml};
+use super::{parse, rows, yaml};
+use crate::subscription::compare::Tolerance;
 
 /// The recordings are not part of this repository; the variable says where they are.
 #[expect(clippy::disallowed_methods, reason = "only this test reads the variable")]

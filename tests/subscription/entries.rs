@@ -9,8 +9,8 @@ use sarban::domain::user::User;
 use sarban::subscription::catalogue::HostRow;
 use sarban::subscription::formats::{LINKS, WIREGUARD, XRAY};
 
-use crate::literal::{rendered, rendered_with, row, spec, user};
-use crate::parse;
+use crate::subscription::literal::{rendered, rendered_with, row, spec, user};
+use crate::subscription::parse;
 
 fn trojan() -> Option<(&'static str, String)> {
     Some(("trojan", r#"{"port": 1, "network": "tcp"}"#.to_owned()))

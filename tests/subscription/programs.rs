@@ -13,8 +13,8 @@ use sarban::subscription::formats::{SING_BOX, XRAY};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::literal::{rendered, rendered_for, row, spec};
-use crate::snapshots::{PROTOCOLS, everything, xray_specialities};
+use crate::subscription::literal::{rendered, rendered_for, row, spec};
+use crate::subscription::snapshots::{PROTOCOLS, everything, xray_specialities};
 use crate::support;
 
 /// Xray as a Python package brings it: it starts a configuration, or ends with 23.

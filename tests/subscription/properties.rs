@@ -5,8 +5,8 @@ use sarban::domain::host::HostSpec;
 use sarban::subscription::formats::{CLASH, CLASH_META, LINKS, SING_BOX, WIREGUARD, XRAY};
 use serde_json::{Value, json};
 
-use crate::literal::{rendered, row, spec};
-use crate::{parse, yaml};
+use super::{parse, yaml};
+use crate::subscription::literal::{rendered, row, spec};
 
 const PROTOCOLS: [&str; 8] = ["vmess", "vless", "trojan", "shadowsocks", "hysteria2", "wireguard", "tuic", "shadowtls"];
 

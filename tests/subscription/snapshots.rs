@@ -12,8 +12,8 @@ use sarban::subscription::catalogue::HostRow;
 use sarban::subscription::formats::{CLASH, CLASH_META, LINKS, SING_BOX, WIREGUARD, XRAY};
 use serde_json::{Value, json};
 
-use crate::literal::{rendered, rendered_with, row, spec, user};
-use crate::parse;
+use crate::subscription::literal::{rendered, rendered_with, row, spec, user};
+use crate::subscription::parse;
 
 pub const PROTOCOLS: [&str; 9] =
     ["vmess", "vless", "trojan", "shadowsocks", "hysteria2", "wireguard", "tuic", "shadowtls", "shadowsocks2022"];

@@ -1,7 +1,11 @@
-//! What the integration tests share. A test binary includes it with `#[path = "../support/mod.rs"] mod support;`.
+//! What the integration tests share.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part of it")]
 
 pub mod database;
+pub mod ports;
+pub mod servers;
+pub mod test_node;
+pub mod threads;
 
 use std::path::PathBuf;
 

@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
-use crate::ports::free_port;
+use super::ports::free_port;
 
 /// A child process that is killed when dropped.
 pub struct Server {

@@ -22,10 +22,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use crate::redis_lock::panel_redis;
+use crate::cluster::redis_lock::panel_redis;
+use crate::scheduler::task::{deps, supervisor};
 use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
-use crate::task::{deps, supervisor};
 
 on_both_engines!(a_task_that_the_older_version_does_not_know_is_left_to_the_newer_one_and_not_lost);
 

@@ -13,13 +13,13 @@ use sarban::store::clock;
 use sarban::store::{Db, Engine, FenceError, OpenOptions};
 use tokio::time::{Instant, sleep};
 
-use crate::fence::fence;
-use crate::panel_process::{PanelProcess, Setup};
-use crate::ports::free_port;
-use crate::processes::{furnish, setup};
+use crate::app::panel_process::{PanelProcess, Setup};
+use crate::app::processes::{furnish, setup};
+use crate::cluster::fence::fence;
 use crate::support;
 use crate::support::database::{Content, TestDatabase, execute, number, with_database};
-use crate::test_node::{Options, TestNode};
+use crate::support::ports::free_port;
+use crate::support::test_node::{Options, TestNode};
 
 /// A pgbouncer of the test's own; dropped, it is killed.
 struct Bouncer {

@@ -1,8 +1,4 @@
 //! Every SQL text is registered, and both engines can prepare it, which replaces a compile-time check.
-#![cfg(test)]
-
-mod support;
-
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +8,7 @@ use sarban::config::database_url::DatabaseUrl;
 use sarban::store::{OpenOptions, all_statements};
 use sqlx::{Connection, Executor, PgConnection, SqlSafeStr, SqliteConnection};
 
-use support::database::on_both_engines;
+use crate::support::database::on_both_engines;
 
 on_both_engines!(every_statement_is_prepared_by_both_engines);
 

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::panel_process::Setup;
-use crate::processes::{call, first_admin, setup};
+use crate::app::panel_process::Setup;
+use crate::app::processes::{call, first_admin, setup};
 use crate::support::database::{TestDatabase, number, on_both_engines};
-use crate::test_node::{Options, TestNode};
+use crate::support::test_node::{Options, TestNode};
 
 on_both_engines!(
     a_panel_that_is_watched_says_that_it_stops_before_it_does,

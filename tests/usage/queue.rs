@@ -8,8 +8,8 @@ use sarban::store::usage::batches::{Pending, pending, stage};
 use sarban::store::{Db, Engine};
 use uuid::Uuid;
 
+use crate::scheduler::task::Leader;
 use crate::support::database::{execute, number, on_both_engines};
-use crate::task::Leader;
 
 on_both_engines!(
     a_damaged_batch_is_set_aside_and_not_lost,

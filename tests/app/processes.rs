@@ -18,10 +18,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::panel_process::{PanelProcess, Setup};
+use crate::app::panel_process::{PanelProcess, Setup};
 use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
-use crate::test_node::{NodeUser, Options, TestNode};
+use crate::support::test_node::{NodeUser, Options, TestNode};
 
 on_both_engines!(
     empty killing_the_leader_loses_nothing,

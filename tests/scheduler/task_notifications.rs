@@ -13,8 +13,8 @@ use sarban::store::usage::batches;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::scheduler::task::{Leader, webhook};
 use crate::support::database::{execute, number, on_both_engines};
-use crate::task::{Leader, webhook};
 
 on_both_engines!(
     passing_a_percentage_is_told_once_per_period,

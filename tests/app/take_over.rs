@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::panel_process::Setup;
-use crate::ports::free_port;
-use crate::processes::{every_slot_once, setup, start};
+use crate::app::panel_process::Setup;
+use crate::app::processes::{every_slot_once, setup, start};
 use crate::support::database::{Content, TestDatabase, on_both_engines, with_database};
+use crate::support::ports::free_port;
 
 on_both_engines!(empty the_next_process_takes_the_socket_over);
 

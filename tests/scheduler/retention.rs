@@ -7,8 +7,8 @@ use sarban::domain::usage_series::Span;
 use sarban::store::Db;
 use sarban::store::usage::{days, series};
 
+use crate::scheduler::task::Leader;
 use crate::support::database::{execute, number, on_both_engines};
-use crate::task::Leader;
 
 on_both_engines!(
     hours_become_days_and_totals_stay,

@@ -1,5 +1,4 @@
 //! The alerts name metrics that there are.
-#![cfg(test)]
 
 use std::collections::BTreeSet;
 use std::fs;

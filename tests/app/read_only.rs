@@ -9,9 +9,9 @@ use sarban::store::{Db, Engine, OpenOptions};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::panel_process::Setup;
-use crate::ports::free_port;
+use crate::app::panel_process::Setup;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
+use crate::support::ports::free_port;
 
 on_both_engines! {
     a_panel_that_looks_on_answers_and_writes_nothing,

@@ -1,12 +1,4 @@
 //! Tests of the HTTP API, with a real server on a real socket and on both database engines.
-#![cfg(test)]
-
-#[path = "../support/ports.rs"]
-mod ports;
-#[path = "../support/mod.rs"]
-mod support;
-#[path = "../support/test_node/mod.rs"]
-mod test_node;
 
 mod admins;
 mod boundary;

@@ -1,5 +1,4 @@
 //! Tests of the `sarban` program: each runs the real binary in its own folder, with its own environment.
-#![cfg(test)]
 
 mod admin;
 mod check;
@@ -8,12 +7,8 @@ mod healthcheck;
 mod import;
 mod mariadb;
 mod plan;
-#[path = "../support/ports.rs"]
-mod ports;
 mod secrets;
 mod settings;
-#[path = "../support/mod.rs"]
-mod support;
 mod user;
 
 use std::ffi::OsStr;

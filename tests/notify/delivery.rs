@@ -19,10 +19,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::fence::fence;
-use super::panel_process::{PanelProcess, Setup};
-use super::processes::{first_admin, setup};
 use super::receiver::{Manner, Receiver, Request};
+use crate::app::panel_process::{PanelProcess, Setup};
+use crate::app::processes::{first_admin, setup};
+use crate::cluster::fence::fence;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
 on_both_engines! {

@@ -1,8 +1,4 @@
 //! Tests of the store on both engines, with real servers.
-#![cfg(test)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod admins;
 mod cancellation;
@@ -15,6 +11,7 @@ mod migrate;
 mod nodes;
 mod opening;
 mod outbox;
+mod statements;
 mod subscription_fetches;
 mod user_columns;
 mod user_lists;

@@ -4,8 +4,8 @@ use sarban::domain::moment::{DAY, Moment};
 use sarban::domain::schedule::Task;
 use sarban::store::Db;
 
+use crate::scheduler::task::Leader;
 use crate::support::database::{execute, number, on_both_engines};
-use crate::task::Leader;
 
 on_both_engines!(
     each_strategy_has_its_days,

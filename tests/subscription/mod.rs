@@ -13,6 +13,3 @@ mod properties;
 mod rows;
 mod snapshots;
 mod yaml;
-
-#[path = "../support/mod.rs"]
-mod support;

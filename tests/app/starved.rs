@@ -28,10 +28,10 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::panel_process::PanelProcess;
-use crate::processes::{every_slot_once, leader, setup, start};
+use crate::app::panel_process::PanelProcess;
+use crate::app::processes::{every_slot_once, leader, setup, start};
 use crate::support::database::{TestDatabase, number, on_both_engines};
-use crate::threads;
+use crate::support::threads;
 
 on_both_engines!(
     workers_that_are_all_blocked_cost_no_lease,

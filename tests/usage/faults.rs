@@ -11,9 +11,9 @@ use sarban::store::{Db, Engine};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use crate::panel_process::{PanelProcess, Setup};
+use crate::app::panel_process::{PanelProcess, Setup};
 use crate::support::database::{Content, TestDatabase, execute, number, on_both_engines, with_database};
-use crate::test_node::{Options, TestNode};
+use crate::support::test_node::{Options, TestNode};
 
 on_both_engines!(a_leader_killed_anywhere_counts_every_byte_once, replies_are_dropped_late_or_never_there);
 

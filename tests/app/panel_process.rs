@@ -13,7 +13,7 @@ use sarban::config::database_url::DatabaseUrl;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::ports::free_port;
+use crate::support::ports::free_port;
 
 /// The environment that all processes of a test share.
 pub struct Setup<'a> {

@@ -6,8 +6,8 @@ use sarban::store::users::review;
 use sarban::store::users::review::{Search, find};
 use sarban::store::{Db, IdList};
 
+use crate::scheduler::task::Leader;
 use crate::support::database::{execute, number, on_both_engines};
-use crate::task::Leader;
 
 on_both_engines!(
     who_ran_out_is_deactivated_and_nobody_else,

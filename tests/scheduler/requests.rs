@@ -8,8 +8,8 @@ use sarban::store::Engine;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::panel_process::PanelProcess;
-use crate::processes::{call, first_admin, leader, setup, start};
+use crate::app::panel_process::PanelProcess;
+use crate::app::processes::{call, first_admin, leader, setup, start};
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
 on_both_engines!(empty whatever_is_asked_of_any_host_the_leader_does);

@@ -1,0 +1,10 @@
+//! Whole processes: starting, stopping, hand-over, upgrades, behind pgbouncer.
+
+pub mod panel_process;
+mod pgbouncer;
+pub mod processes;
+mod read_only;
+mod starved;
+mod stopping;
+mod take_over;
+mod versions;

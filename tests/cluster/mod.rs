@@ -1,0 +1,12 @@
+//! Coordination: lease, fence, members, Redis lock and wake-ups, on real databases and a real Redis.
+
+mod changes;
+mod elector;
+pub mod fence;
+pub mod lease;
+mod lease_properties;
+mod members;
+mod redis_kinds;
+pub mod redis_lock;
+mod redis_pool;
+mod wakeup_relay;

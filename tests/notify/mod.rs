@@ -1,0 +1,4 @@
+//! Delivery of notifications to real receivers.
+
+mod delivery;
+pub mod receiver;
