@@ -1,48 +1,48 @@
-//! An admin, and what an admin may do.
+//! An admin and the admin's permissions.
 
 use super::ids::{AdminId, ServiceId};
 use super::moment::Moment;
 
-/// An admin as the panel knows it, without the password.
+/// An admin, without the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// The row.
     pub id: AdminId,
-    /// Any text; unique, case kept.
+    /// Any text; unique, case-sensitive.
     pub username: String,
-    /// May do everything.
+    /// A sudo admin has all permissions.
     pub is_sudo: bool,
-    /// A disabled admin is refused everywhere; a disabled sudo is not.
+    /// A disabled admin can't use the API, except sudo admins.
     pub enabled: bool,
-    /// May give any service to users.
+    /// May assign any service to users.
     pub all_services_access: bool,
-    /// May change users, not only create them.
+    /// May edit users, not only create them.
     pub modify_users_access: bool,
-    /// The services that this admin may give, by id.
+    /// The services that this admin may assign, by id.
     pub service_ids: Vec<ServiceId>,
-    /// The prefix of this admin's users' links; empty: the global one.
+    /// The prefix of the subscription links of this admin's users; empty: the global prefix.
     pub subscription_url_prefix: String,
-    /// Tokens issued before are refused.
+    /// Tokens issued before this moment are refused.
     pub password_reset_at: Option<Moment>,
 }
 
 impl Admin {
-    /// Owns the user, or is sudo.
+    /// True for the user's owner and for sudo admins.
     pub fn may_see_user_of(&self, owner: Option<AdminId>) -> bool {
         self.is_sudo || owner == Some(self.id)
     }
 
-    /// May change users that it may see.
+    /// True when this admin may edit the users that it sees.
     pub const fn may_modify_users(&self) -> bool {
         self.is_sudo || self.modify_users_access
     }
 
-    /// May give every service.
+    /// True when this admin may assign every service.
     pub const fn may_give_all_services(&self) -> bool {
         self.is_sudo || self.all_services_access
     }
 
-    /// May sign in: a disabled sudo still may.
+    /// True for enabled admins and for all sudo admins.
     pub const fn may_sign_in(&self) -> bool {
         self.is_sudo || self.enabled
     }

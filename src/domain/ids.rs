@@ -1,4 +1,4 @@
-//! Ids as types of their own, so that a node's id can't be passed for a user's.
+//! Ids as separate types, so that a node's id can't be used as a user's id.
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
@@ -16,18 +16,18 @@ macro_rules! ids {
 }
 
 ids! {
-    /// An admin's row.
+    /// Id of an admin.
     AdminId,
-    /// A service's row.
+    /// Id of a service.
     ServiceId,
-    /// A user's row; on the wire to nodes it must fit 32 bits.
+    /// Id of a user; the node protocol limits it to 32 bits.
     UserId,
-    /// A node's row.
+    /// Id of a node.
     NodeId,
-    /// An inbound's row.
+    /// Id of an inbound.
     InboundId,
-    /// A host's row.
+    /// Id of a host.
     HostId,
-    /// A leader's term: grows by one with every claim of the lease.
+    /// Number of a leader's term: one higher with every claim of the lease.
     Epoch,
 }

@@ -1,25 +1,25 @@
-//! An inbound: one way into a node, and what the node says about it.
+//! An inbound: a listener of a node's engine, as the node describes it.
 
 use serde_json::Value;
 
 use super::ids::{InboundId, NodeId};
 
-/// An inbound as the panel knows it.
+/// An inbound of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbound {
     /// The row.
     pub id: InboundId,
-    /// Where it is.
+    /// The node.
     pub node_id: NodeId,
     /// Unique on its node.
     pub tag: String,
-    /// The node's word; see [`Protocol`] for those that are rendered.
+    /// The protocol's name on the node; subscriptions render those of [`Protocol`].
     pub protocol: String,
-    /// The node's own JSON text, kept to the letter.
+    /// The node's JSON text, stored unchanged.
     pub config: String,
 }
 
-/// The protocols that subscriptions know.
+/// A protocol that subscriptions render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// VMess.
@@ -36,14 +36,14 @@ pub enum Protocol {
     Wireguard,
     /// TUIC.
     Tuic,
-    /// ShadowTLS: only ever a wrapper for another.
+    /// ShadowTLS: only as a wrapper around another protocol.
     Shadowtls,
 }
 
-/// What a protocol is carried by.
+/// The transport below a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// Nothing said: what the protocol itself does.
+    /// No transport named: the protocol's own.
     Unset,
     /// TCP.
     Tcp,
@@ -61,11 +61,11 @@ pub enum Network {
     HttpUpgrade,
     /// SplitHTTP, later called XHTTP.
     SplitHttp,
-    /// HTTP/2 as Clash calls it.
+    /// HTTP/2, in Clash's spelling.
     H2,
 }
 
-/// An inbound's TLS.
+/// The TLS layer of an inbound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Security {
     /// None.
@@ -77,13 +77,13 @@ pub enum Security {
     Reality,
 }
 
-/// What subscriptions need of an inbound's JSON text. A text that is not as expected gives what can be read of it:
-/// one odd inbound must not take a whole subscription down.
+/// The settings in an inbound's JSON text that subscriptions need. Malformed parts are skipped: one malformed inbound
+/// must not break a subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InboundConfig {
     /// The port.
     pub port: Option<i64>,
-    /// The transport's word.
+    /// The transport's name.
     pub network: Option<String>,
     /// TLS.
     pub security: Security,
@@ -93,24 +93,24 @@ pub struct InboundConfig {
     pub host: Vec<String>,
     /// Path, service name, seed or peer key.
     pub path: Option<String>,
-    /// Header type, or Hysteria's obfuscation.
+    /// Header type, or the obfuscation of Hysteria 2.
     pub header_type: Option<String>,
-    /// VLESS's flow.
+    /// The flow of VLESS.
     pub flow: Option<String>,
-    /// Whose handshake REALITY clients imitate.
+    /// The browser whose TLS handshake clients imitate.
     pub fingerprint: Option<String>,
-    /// REALITY's public key.
+    /// The REALITY public key.
     pub reality_public_key: Option<String>,
-    /// REALITY's short id.
+    /// The REALITY short id.
     pub reality_short_id: Option<String>,
-    /// WireGuard: the node's own address with its network.
+    /// The node's WireGuard address with its network.
     pub address: Option<String>,
-    /// ShadowTLS's version.
+    /// The ShadowTLS version.
     pub shadowtls_version: Option<i64>,
 }
 
 impl InboundConfig {
-    /// Reads the text; what is missing or odd is left out.
+    /// Reads the text; missing and malformed values stay empty.
     pub fn parse(config: &str) -> Self {
         let read: Value = serde_json::from_str(config).unwrap_or_default();
         Self {
@@ -147,7 +147,7 @@ impl Protocol {
         Self::Shadowtls,
     ];
 
-    /// The nodes' word.
+    /// The name on nodes.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Vmess => "vmess",
@@ -161,7 +161,7 @@ impl Protocol {
         }
     }
 
-    /// From the word; `None`: nothing that subscriptions can show.
+    /// Reads the name; `None`: subscriptions can't render it.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|protocol| protocol.word() == word)
     }
@@ -181,7 +181,7 @@ impl Network {
         Self::H2,
     ];
 
-    /// The nodes' word; empty for none.
+    /// The name on nodes; empty for `Unset`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Unset => "",
@@ -197,14 +197,14 @@ impl Network {
         }
     }
 
-    /// From the word; `None`: nothing that subscriptions can show.
+    /// Reads the name; `None`: subscriptions can't render it.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|network| network.word() == word)
     }
 }
 
 impl Security {
-    /// The word of links and configurations.
+    /// The name in links and configurations.
     pub const fn word(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -218,12 +218,12 @@ fn integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-/// A text that says something.
+/// A text that is not empty.
 fn text(value: &Value) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// A list of texts, or one text alone, without empty ones.
+/// A list of texts or a single text, without empty ones.
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::Array(list) => list.iter().filter_map(text).collect(),
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_a_node_says() {
+    fn config_of_a_node_is_read() {
         let config = InboundConfig::parse(
             r#"{"tag": "a", "protocol": "vless", "port": 443, "network": "tcp", "tls": "reality", "sni": ["a.example"],
                 "host": "b.example", "path": null, "header_type": "", "flow": "xtls-rprx-vision", "fp": "chrome",
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_texts_give_what_can_be_read() {
+    fn malformed_values_are_skipped() {
         for text in ["", "{", "[]", "null", "\"a\"", "{\"port\": {}}"] {
             assert_eq!(InboundConfig::parse(text), InboundConfig::default(), "{text}");
         }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_back() {
+    fn names_read_back() {
         for protocol in Protocol::ALL {
             assert_eq!(Protocol::from_word(protocol.word()), Some(protocol));
         }

@@ -1,4 +1,4 @@
-//! Dates of the Iranian calendar, by its 33-year rule.
+//! Dates of the Iranian calendar by its 33-year cycle: 20 lines in place of a crate.
 
 use jiff::civil::{Date, date};
 
@@ -7,7 +7,7 @@ const START: Date = date(2007, 3, 21);
 const START_YEAR: i64 = 1386;
 const CYCLE_YEARS: i64 = 33;
 const CYCLE_DAYS: i64 = 33 * 365 + LEAP_YEARS.len() as i64;
-/// The years of a cycle that have a day more.
+/// The leap years of a cycle.
 const LEAP_YEARS: [i64; 8] = [1, 5, 9, 13, 17, 22, 26, 30];
 
 /// `YYYY-MM-DD` in the Iranian calendar.
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_days() {
+    fn known_days_are_converted() {
         for (of, text) in [
             (date(1979, 2, 11), "1357-11-22"),
             (date(2007, 3, 21), "1386-01-01"),
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_time_print() {
+    fn first_and_last_day_are_converted() {
         assert!(iso(date(1, 1, 1)).starts_with("-621-"));
         assert!(iso(date(9999, 12, 31)).starts_with("9378-"));
     }

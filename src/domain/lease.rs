@@ -1,25 +1,25 @@
-//! The numbers of the lease, all derived from its TTL, and the inequality that keeps them safe.
+//! The durations around the leader's lease, all derived from its TTL, and the inequality that keeps them safe.
 
 use super::moment::{BootTime, SECOND};
 
-/// A shorter TTL leaves no room for a disk that stalls.
+/// The shortest TTL: a shorter one would not survive a stalled disk.
 const SHORTEST_TTL: i64 = 2 * SECOND;
-/// A longer one would leave the panel without a leader for as long after a crash.
+/// The longest TTL: after a crash the panel has no leader for up to that time.
 const LONGEST_TTL: i64 = 3_600 * SECOND;
-/// More renewals would be a load of their own.
+/// The shortest renewal interval: more renewals would load the database.
 const SHORTEST_RENEW: i64 = SECOND / 20;
 
-/// How long things may take around a lease (microseconds).
+/// The durations around a lease, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTiming {
-    /// For how long a renewal counts in the database.
+    /// The time for which a renewal is valid in the database.
     pub ttl: i64,
-    /// R: how often it is renewed.
+    /// R: the renewal interval.
     pub renew: i64,
 }
 
 impl LeaseTiming {
-    /// `renew` defaults to TTL/5. Refuses numbers with which a renewal that fails twice could come too late.
+    /// `renew` defaults to TTL/5. Refuses an interval with which the third renewal could come too late.
     pub fn new(ttl: i64, renew: Option<i64>) -> Result<Self, String> {
         let timing = Self { ttl, renew: renew.unwrap_or(ttl / 5) };
         if !(SHORTEST_TTL..=LONGEST_TTL).contains(&ttl) {
@@ -45,28 +45,28 @@ impl LeaseTiming {
         Ok(timing)
     }
 
-    /// The local deadline after a renewal that was sent at `sent`: TTL·(1−ρ) − G later, with ρ = 1 % for clocks that
-    /// drift apart and G = TTL/4 for whatever is still under way.
+    /// The local deadline after a renewal that was sent at `sent`: TTL·(1−ρ) − G later, with ρ = 1 % for clock
+    /// drift and G = TTL/4 for operations still under way.
     pub const fn deadline(self, sent: BootTime) -> BootTime {
         BootTime::from_micros(sent.micros() + self.trusted())
     }
 
-    /// How long one operation on the lease may take: 0.08·TTL on PostgreSQL.
+    /// The time limit of one operation on the lease on PostgreSQL: 0.08·TTL.
     pub const fn operation(self) -> i64 {
         self.ttl * 8 / 100
     }
 
-    /// The same on SQLite, where a writer may have to wait for another process: TTL/5.
+    /// The time limit of one operation on the lease on SQLite, where writers wait for each other: TTL/5.
     pub const fn operation_sqlite(self) -> i64 {
         self.ttl / 5
     }
 
-    /// How long a statement of a task, or a pause inside its transaction, may take: TTL/5.
+    /// The time limit of a task's statement and of a pause within its transaction: TTL/5.
     pub const fn statement(self) -> i64 {
         self.ttl / 5
     }
 
-    /// How long the scheduler's loop may be silent before the lease is given up: 0.3·TTL.
+    /// The time without a heartbeat of the scheduler's loop after which the lease is released: 0.3·TTL.
     pub const fn silence(self) -> i64 {
         self.ttl * 3 / 10
     }
@@ -76,7 +76,7 @@ impl LeaseTiming {
     }
 }
 
-/// Seconds as people write them.
+/// Microseconds as seconds with the necessary decimals.
 fn seconds(micros: i64) -> f64 {
     micros as f64 / SECOND as f64
 }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_safe() {
+    fn default_durations_are_safe() {
         let timing = LeaseTiming::new(10 * SECOND, None).expect("the default");
         assert_eq!(timing.renew, 2 * SECOND);
         assert_eq!(timing.deadline(BootTime::from_micros(0)).micros(), 7_400_000);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_renewals_are_refused_with_the_longest_that_would_do() {
+    fn renewal_interval_that_is_too_long_is_refused_with_the_longest_safe_one() {
         let error = LeaseTiming::new(10 * SECOND, Some(3 * SECOND)).expect_err("3R does not fit");
         assert!(
             error.starts_with("LEASE_RENEW_SECONDS must be from 0.05 to 2.2 while LEASE_TTL_SECONDS is 10,"),

@@ -1,4 +1,4 @@
-//! What a panel knows, as pure values and functions: no I/O, no clock, no async. `now` is always an argument.
+//! The panel's concepts as pure values and rules: no I/O, no clock, no async. `now` is always an argument.
 
 pub mod admin;
 pub mod bytes;

@@ -1,4 +1,4 @@
-//! Moments in time: unix microseconds in UTC, and microseconds since boot for deadlines.
+//! Moments in time: Unix microseconds in UTC, and microseconds since boot for deadlines.
 
 use jiff::civil::{Date, DateTime, date};
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ pub const DAY: i64 = 24 * HOUR;
 
 const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 
-/// A moment: microseconds since the Unix epoch, UTC. Kept within the years 1 to 9999, so that it always prints.
+/// A moment: microseconds since the Unix epoch, UTC. Always within the years 1 to 9999, so that it can be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(i64);
 
@@ -38,7 +38,7 @@ impl Moment {
     /// 9999-12-31T23:59:59.999999.
     pub const MAX: Self = Self(253_402_300_800 * SECOND - 1);
 
-    /// From unix microseconds; outside the years 1 to 9999 the nearest end.
+    /// From Unix microseconds, limited to the years 1 to 9999.
     pub const fn from_micros(micros: i64) -> Self {
         if micros < Self::MIN.0 {
             Self::MIN
@@ -59,7 +59,7 @@ impl Moment {
         self.0.div_euclid(SECOND)
     }
 
-    /// This moment and `micros` more, held within the years 1 to 9999.
+    /// This moment plus `micros`, limited to the years 1 to 9999.
     pub const fn plus(self, micros: i64) -> Self {
         Self::from_micros(self.0.saturating_add(micros))
     }
@@ -81,7 +81,7 @@ impl Moment {
 
     /// Calendar date and time of day in UTC.
     pub fn civil(self) -> DateTime {
-        // The constructor holds the range, which is within jiff's.
+        // The range of a moment is within jiff's.
         EPOCH.saturating_add(SignedDuration::from_micros(self.0))
     }
 
@@ -91,18 +91,18 @@ impl Moment {
         (Self::MIN.0..=Self::MAX.0).contains(&moment).then_some(Self(moment))
     }
 
-    /// `YYYY-MM-DDTHH:MM:SS`, with six more digits only when they are not zero, and never a zone: the panel API's form.
+    /// `YYYY-MM-DDTHH:MM:SS`, the form of the panel API: with microseconds only when they are not zero, without a zone.
     pub fn naive_iso(self) -> String {
         self.with_naive_iso(str::to_owned)
     }
 
-    /// The same without a text of its own. A page of users has hundreds, for which formatting number by number is a
-    /// tenth of the work.
+    /// Passes the text to `then` without allocating. A page of users has hundreds of moments, and writing the digits
+    /// directly takes a tenth of the time that formatting takes.
     fn with_naive_iso<T>(self, then: impl FnOnce(&str) -> T) -> T {
         let at = self.civil();
         let micros = self.0.rem_euclid(SECOND);
         let mut text = *b"0000-00-00T00:00:00.000000";
-        // Each number with the place of its last digit.
+        // Each number with the index of its last digit.
         for (number, last) in [
             (i64::from(at.year()), 3),
             (i64::from(at.month()), 6),
@@ -125,15 +125,15 @@ impl Moment {
         then(str::from_utf8(&text[..shown]).unwrap_or_default())
     }
 
-    /// The same with a `Z`: the form of everything beyond the panel API.
+    /// `YYYY-MM-DDTHH:MM:SSZ`: the form outside the panel API.
     pub fn utc_iso(self) -> String {
         let mut text = self.naive_iso();
         text.push('Z');
         text
     }
 
-    /// Reads what the panel API accepts: ISO 8601 with `T` or a space, with or without an offset (which is converted;
-    /// without one: UTC), a date alone (midnight), or digits: unix seconds, milliseconds beyond ±2·10¹⁰.
+    /// Reads the forms that the panel API accepts: ISO 8601 with `T` or a space, with or without an offset (which is converted;
+    /// without one: UTC), a date alone (midnight), or digits: Unix seconds, milliseconds beyond ±2·10¹⁰.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Ok(number) = text.parse::<f64>() {
@@ -150,7 +150,7 @@ impl Moment {
         Self::from_civil(text.parse::<Date>().ok()?.at(0, 0, 0, 0))
     }
 
-    /// From a unix time that may be seconds or, beyond ±2·10¹⁰, milliseconds.
+    /// From a Unix time that may be seconds or, beyond ±2·10¹⁰, milliseconds.
     pub fn from_unix_number(number: f64) -> Option<Self> {
         let seconds = if number.abs() > 2e10 { number / 1_000.0 } else { number };
         let micros = (seconds * SECOND as f64).round();
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn iso_prints_a_fraction_only_when_there_is_one() {
+    fn iso_has_a_fraction_only_when_it_is_not_zero() {
         let whole = Moment::from_micros(1_795_466_185 * SECOND);
         assert_eq!(whole.naive_iso(), "2026-11-23T20:36:25");
         assert_eq!(whole.plus(9).naive_iso(), "2026-11-23T20:36:25.000009");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_accepted_form() {
+    fn every_accepted_form_is_read() {
         let expected = Some(Moment::from_micros(1_795_466_185 * SECOND));
         for text in [
             "2026-11-23T20:36:25",
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_time_print() {
+    fn first_and_last_moment_are_printed() {
         assert_eq!(Moment::from_micros(i64::MIN).naive_iso(), "0001-01-01T00:00:00");
         assert_eq!(Moment::from_micros(i64::MAX).naive_iso(), "9999-12-31T23:59:59.999999");
         assert_eq!(Moment::MAX.plus(i64::MAX), Moment::MAX);
     }
 
     #[test]
-    fn hours_start_on_the_hour_before_and_after_the_epoch() {
+    fn hour_starts_on_the_hour_before_and_after_the_epoch() {
         assert_eq!(Moment::from_micros(HOUR + 1).hour(), Moment::from_micros(HOUR));
         assert_eq!(Moment::from_micros(-1).hour(), Moment::from_micros(-HOUR));
     }

@@ -1,28 +1,28 @@
-//! A node: where it is, how it is reached, and how it is.
+//! A node: its address, connection type and status.
 
 use super::ids::{InboundId, NodeId};
 
-/// How a node is reached.
+/// How the panel connects to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionBackend {
     /// Plain text, for a node on the same host.
     Grpcio,
-    /// TLS: the panel shows its certificate, the node's is pinned.
+    /// Mutual TLS: the panel has a client certificate, and the node's certificate is pinned.
     Grpclib,
 }
 
-/// How a node is.
+/// The status of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeStatus {
-    /// Connected, and its users are as they should be.
+    /// Connected, with an up-to-date list of users.
     Healthy,
-    /// Not so; the message says why.
+    /// Not connected or out of date; the message says why.
     Unhealthy,
-    /// Switched off by an admin.
+    /// Disabled by an admin.
     Disabled,
 }
 
-/// A node as the panel knows it.
+/// A node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// The row.
@@ -33,15 +33,15 @@ pub struct Node {
     pub address: String,
     /// TCP port. The API takes any integer; only 1 to 65535 can be connected to.
     pub port: i64,
-    /// How it is reached.
+    /// How the panel connects to it.
     pub connection_backend: ConnectionBackend,
-    /// Users' bytes are counted times this, at least 0.
+    /// The factor on users' traffic, at least 0.
     pub usage_coefficient: f64,
-    /// How it is.
+    /// The status.
     pub status: NodeStatus,
-    /// Why it is so.
+    /// The reason for the status.
     pub message: Option<String>,
-    /// Set by old panels.
+    /// Set only by older versions.
     pub xray_version: Option<String>,
     /// Its inbounds, by id.
     pub inbound_ids: Vec<InboundId>,
@@ -49,7 +49,7 @@ pub struct Node {
     pub backends: Vec<Backend>,
 }
 
-/// An engine of a node, as it described itself at the last sync.
+/// An engine of a node, as reported at the last sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
     /// Unique on its node.
@@ -58,15 +58,15 @@ pub struct Backend {
     pub backend_type: String,
     /// The engine's version.
     pub version: Option<String>,
-    /// Whether it runs.
+    /// True while it runs.
     pub running: bool,
 }
 
-/// The port of a node unless another is given.
+/// The default TCP port of a node.
 pub const DEFAULT_PORT: i64 = 53042;
 
 impl ConnectionBackend {
-    /// The word of the API and the database.
+    /// The text form in the API and the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Grpcio => "grpcio",
@@ -74,14 +74,14 @@ impl ConnectionBackend {
         }
     }
 
-    /// From the word.
+    /// Reads the text form.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Grpcio, Self::Grpclib].into_iter().find(|kind| kind.word() == word)
     }
 }
 
 impl NodeStatus {
-    /// The word of the API and the database.
+    /// The text form in the API and the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -90,7 +90,7 @@ impl NodeStatus {
         }
     }
 
-    /// From the word.
+    /// Reads the text form.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Healthy, Self::Unhealthy, Self::Disabled].into_iter().find(|status| status.word() == word)
     }

@@ -1,9 +1,9 @@
-//! What an admin says about a node: a new one, or changes to one that is there.
+//! How an admin creates and edits a node.
 
 use super::ids::NodeId;
 use super::node::{ConnectionBackend, Node, NodeStatus};
 
-/// A node to be made. It starts unhealthy, and is connected in the background.
+/// A node to create. It starts unhealthy and is connected in the background.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewNode {
     /// Any text; unique.
@@ -12,13 +12,13 @@ pub struct NewNode {
     pub address: String,
     /// TCP port.
     pub port: i64,
-    /// How it is reached.
+    /// How the panel connects to it.
     pub connection_backend: ConnectionBackend,
-    /// Users' bytes are counted times this, at least 0.
+    /// The factor on users' traffic, at least 0.
     pub usage_coefficient: f64,
 }
 
-/// Changes to a node; `None` leaves a field as it is.
+/// Changes to a node; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeEdit {
     /// Any text; unique.
@@ -27,16 +27,16 @@ pub struct NodeEdit {
     pub address: Option<String>,
     /// TCP port.
     pub port: Option<i64>,
-    /// How it is reached.
+    /// How the panel connects to it.
     pub connection_backend: Option<ConnectionBackend>,
-    /// Clients send 0 for "not set", so 0 changes nothing.
+    /// The factor on users' traffic. Clients send 0 for "not set": 0 changes nothing.
     pub usage_coefficient: Option<f64>,
-    /// Only `disabled` is an order: every other word, and none at all, means "connect again".
+    /// Only `disabled` has an effect of its own: any other status, and none, means "connect again".
     pub status: Option<NodeStatus>,
 }
 
 impl NewNode {
-    /// The node right after its row was made.
+    /// The node directly after its creation.
     pub fn into_node(self, id: NodeId) -> Node {
         Node {
             id,
@@ -55,7 +55,7 @@ impl NewNode {
 }
 
 impl NodeEdit {
-    /// The node as it is to be.
+    /// The node after the edit.
     pub fn apply(self, mut node: Node) -> Node {
         node.name = self.name.unwrap_or(node.name);
         node.address = self.address.unwrap_or(node.address);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_edit_but_disabling_connects_again() {
+    fn every_edit_except_disabling_connects_again() {
         for status in [None, Some(NodeStatus::Healthy), Some(NodeStatus::Unhealthy)] {
             let edited = NodeEdit { status, ..NodeEdit::default() }.apply(node());
             assert_eq!(edited, Node { status: NodeStatus::Unhealthy, ..node() });
@@ -102,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn a_disabled_node_has_nothing_to_say() {
+    fn disabled_node_has_no_message() {
         let edited = NodeEdit { status: Some(NodeStatus::Disabled), ..NodeEdit::default() }.apply(node());
         let expected = Node { status: NodeStatus::Disabled, message: None, xray_version: None, ..node() };
         assert_eq!(edited, expected);
     }
 
     #[test]
-    fn a_coefficient_of_zero_changes_nothing() {
+    fn coefficient_of_zero_changes_nothing() {
         let coefficient = |new| NodeEdit { usage_coefficient: Some(new), ..NodeEdit::default() }.apply(node());
         assert_eq!(coefficient(0.0).usage_coefficient, 2.5);
         assert_eq!(coefficient(0.5).usage_coefficient, 0.5);

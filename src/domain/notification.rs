@@ -1,4 +1,4 @@
-//! What the world is told of a user: which event, to whom, and the JSON of the webhook.
+//! Notifications about users: the event, the destinations, and the JSON of the webhook.
 
 use serde::Serialize;
 
@@ -8,99 +8,100 @@ use super::moment::{DAY, Moment, SECOND};
 use super::user::User;
 use super::user::document::UserDocument;
 
-/// What happened to a user.
+/// An event of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event {
-    /// An admin made the user.
+    /// An admin created the user.
     Created,
     /// An admin edited the user.
     Updated,
-    /// The account works again.
+    /// The account was activated.
     Activated,
-    /// The account does not work any more.
+    /// The account was deactivated.
     Deactivated,
     /// An admin deleted the user.
     Deleted,
-    /// An admin switched the user on.
+    /// An admin enabled the user.
     Enabled,
-    /// An admin switched the user off.
+    /// An admin disabled the user.
     Disabled,
-    /// An admin set used traffic back to zero.
+    /// An admin reset the used traffic.
     UsageReset,
-    /// An admin gave the user a new key.
+    /// An admin revoked the subscription key.
     SubscriptionRevoked,
-    /// Used traffic passed the percentage that is worth telling.
+    /// Used traffic passed the configured percentage of the limit.
     ReachedUsagePercent,
-    /// The account ends in so many days as are worth telling.
+    /// The account expires within the configured number of days.
     ReachedDaysLeft,
 }
 
-/// A way to people.
+/// The channel of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
-    /// A POST to an address of the operator's.
+    /// A POST request to the operator's URL.
     Webhook,
-    /// Messages of a Telegram bot.
+    /// A message of a Telegram bot.
     Telegram,
 }
 
-/// How far a piece of news has come on its way.
+/// The delivery state of an outbox entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryState {
-    /// It is sent, or tried again, when its time comes.
+    /// To be sent, or retried, at its time.
     Waiting,
-    /// It has arrived.
+    /// Delivered.
     Delivered,
-    /// Given up after as many attempts as are allowed: a dead letter.
+    /// Given up after the maximum number of attempts: a dead letter.
     Dead,
 }
 
-/// Where news goes. Each destination has letters of its own: one that fails holds up no other.
+/// The destination of notifications. Each destination has outbox entries of its own, so that one that fails does not
+/// delay the others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Destination {
-    /// Which way.
+    /// The channel.
     pub channel: Channel,
-    /// On Telegram the chat; else empty.
+    /// The Telegram chat; empty for the webhook.
     pub recipient: String,
 }
 
-/// Who is told, and what links in the news begin with.
+/// The destinations of notifications, and the prefix of the links in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotificationTargets {
-    /// Those that are set up; none: nothing is entered in the outbox.
+    /// The configured destinations; without any, nothing is entered in the outbox.
     pub destinations: Vec<Destination>,
-    /// The prefix of subscription links where the owner has none.
+    /// The prefix of subscription links of owners without their own.
     pub url_prefix: String,
 }
 
-/// Who did it, as far as the news says so.
+/// The author of a change, as shown in the payload.
 #[derive(Clone, Copy, Debug)]
 pub enum By<'a> {
-    /// This admin.
+    /// An admin.
     Admin(&'a Admin),
-    /// A task: `null`.
+    /// A task, shown as `null`.
     Task,
-    /// Nobody did anything: the field is left out.
+    /// No author: the field is left out.
     Nobody,
 }
 
-/// One piece of news, ready for the outbox.
+/// A notification for the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
-    /// What happened.
+    /// The event.
     pub event: Event,
-    /// Names the occasion: of one cause there is at most one row for each destination, for as long as that row is kept.
+    /// Identifies the occasion: the outbox holds at most one entry per cause and destination.
     pub cause: String,
-    /// Whom it is about; the news of one user arrives in order.
+    /// The user; notifications about one user are delivered in order.
     pub user: UserId,
-    /// The JSON object that is posted.
+    /// The JSON object that the webhook receives.
     pub payload: String,
-    /// How long the row must stay after delivery, so that the cause is not entered again.
+    /// The entry stays until this moment, so that the same cause is not entered again.
     pub keep_until: Moment,
 }
 
-/// How long delivered and dead rows can be looked at.
-pub const KEPT: i64 = 7 * DAY;
+/// The retention time of delivered and dead entries, in microseconds.
+pub const RETENTION: i64 = 7 * DAY;
 
 #[derive(Serialize)]
 struct Payload<'a> {
@@ -124,8 +125,8 @@ struct AdminDocument<'a> {
 }
 
 impl Notification {
-    /// The news that `event` happened to `user`, who is shown as `user` says. `cause` must be another text for another
-    /// occasion of the same event and user. `chance` makes the digits for the stars of the link's prefix.
+    /// The notification of an event of `user`. `cause` must differ between occasions of the same event and user.
+    /// `chance` supplies the random digits of the link's prefix.
     pub fn of(
         event: Event,
         user: User,
@@ -137,7 +138,7 @@ impl Notification {
     ) -> Self {
         let id = user.id;
         let payload = Payload {
-            // Microseconds of this era are exact in a double.
+            // A double represents today's microseconds exactly.
             created_at: now.micros() as f64 / SECOND as f64,
             user: UserDocument::of(user, prefix, now, chance),
             action: event.action(),
@@ -149,10 +150,16 @@ impl Notification {
         };
         // Numbers, texts and lists always serialize.
         let payload = serde_json::to_string(&payload).unwrap_or_default();
-        Self { event, cause: format!("{}:{id}:{cause}", event.action()), user: id, payload, keep_until: now.plus(KEPT) }
+        Self {
+            event,
+            cause: format!("{}:{id}:{cause}", event.action()),
+            user: id,
+            payload,
+            keep_until: now.plus(RETENTION),
+        }
     }
 
-    /// The same, remembered until `moment` at least.
+    /// The notification with an entry that stays until `moment` at least.
     #[must_use]
     pub fn kept_until(mut self, moment: Moment) -> Self {
         self.keep_until = self.keep_until.max(moment);
@@ -176,7 +183,7 @@ impl<'a> AdminDocument<'a> {
 }
 
 impl Event {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 11] = [
         Self::Created,
         Self::Updated,
@@ -191,7 +198,7 @@ impl Event {
         Self::ReachedDaysLeft,
     ];
 
-    /// The word of the webhook.
+    /// The text form in the webhook.
     pub const fn action(self) -> &'static str {
         match self {
             Self::Created => "user_created",
@@ -208,17 +215,17 @@ impl Event {
         }
     }
 
-    /// From the word.
+    /// Reads the text form.
     pub fn from_action(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|event| event.action() == word)
     }
 }
 
 impl DeliveryState {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 3] = [Self::Waiting, Self::Delivered, Self::Dead];
 
-    /// The word of the database and the API.
+    /// The text form in the database and the API.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -241,10 +248,10 @@ impl Destination {
 }
 
 impl Channel {
-    /// Both.
+    /// All values.
     pub const ALL: [Self; 2] = [Self::Webhook, Self::Telegram];
 
-    /// The word of the database and the API.
+    /// The text form in the database and the API.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
@@ -270,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_payload_says_what_who_when_and_by_whom() {
+    fn payload_has_event_user_time_and_author() {
         let admin = Admin {
             id: AdminId(2),
             username: "root".to_owned(),
@@ -293,13 +300,13 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_null_and_nobody_is_not_mentioned() {
+    fn author_is_null_for_tasks_and_missing_without_one() {
         assert_eq!(payload(By::Task).get("by"), Some(&Value::Null));
         assert_eq!(payload(By::Nobody).get("by"), None);
     }
 
     #[test]
-    fn words_are_their_own_inverse() {
+    fn actions_read_back() {
         for event in Event::ALL {
             assert_eq!(Event::from_action(event.action()), Some(event));
         }

@@ -1,38 +1,38 @@
-//! The scheduled tasks, and the arithmetic of their slots. A slot is computed from the clock, never from the slot
-//! before it: so any two hosts agree on it, and a gap shifts nothing.
+//! The scheduled tasks and their time slots. A slot is computed from the clock, never from the previous slot, so that
+//! all hosts agree on it and a pause does not shift later slots.
 
 use super::moment::{HOUR, Moment, SECOND};
 
-/// Everything that runs on schedule, on one process of the cluster at a time.
+/// The scheduled tasks; the cluster's leader runs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Task {
-    /// Collects the nodes' counters and applies them to users and nodes.
+    /// Applies the traffic that nodes reported to users and nodes.
     RecordUserUsages,
-    /// Deactivates users who ran out and starts on-hold users who came online.
+    /// Deactivates users whose account has ended and starts on-hold users who came online.
     ReviewUsers,
-    /// Sets used traffic back to zero where its period is over.
+    /// Resets the used traffic of users whose period is over.
     ResetUserDataUsage,
-    /// Tells whose account ends in so many days.
+    /// Notifies about accounts that expire within the configured days.
     ExpireDaysReached,
-    /// Has nodes synced again whose last full sync is too long ago.
+    /// Requests a full sync of nodes whose last one is too old.
     SyncNodes,
-    /// Rolls old usage up, and deletes what is kept for a while only.
+    /// Aggregates old usage and deletes expired rows.
     Prune,
 }
 
-/// When a task runs.
+/// The period of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Which task.
+    /// The task.
     pub task: Task,
     /// Microseconds between two slots; at least one second.
     pub period: i64,
 }
 
-/// How far back a slot that nobody ran gets its row in the ledger (microseconds).
+/// The age up to which a missed slot still gets a row in the ledger, in microseconds.
 pub const WINDOW: i64 = HOUR;
 
-/// How often one slot is tried at most.
+/// The most attempts for one slot.
 pub const MAX_ATTEMPTS: i64 = 3;
 
 impl Task {
@@ -58,7 +58,7 @@ impl Task {
         }
     }
 
-    /// From the name.
+    /// Reads the name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|task| task.name() == name)
     }
@@ -88,8 +88,8 @@ impl Schedule {
         self.slot(now).plus(self.period)
     }
 
-    /// The slots before the newest one that should have a row in the ledger: within the window, not before `since`
-    /// (when the task or its period came to be), oldest first.
+    /// The slots before the newest one that need a row in the ledger, oldest first: within the window and not before
+    /// `since`, when the task or its period was introduced.
     pub fn older_slots(self, now: Moment, since: Moment) -> Vec<Moment> {
         let newest = self.slot(now);
         let start = now.plus(-WINDOW).max(since);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_lasts_until_the_next_one() {
+    fn slot_lasts_until_the_next_one() {
         assert_eq!(REVIEW.slot(at(35)), at(35));
         assert_eq!(REVIEW.slot(at(64)), at(35));
         assert_eq!(REVIEW.slot(at(65)), at(65));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn older_slots_reach_back_to_the_window_or_the_beginning() {
+    fn missed_slots_reach_back_to_the_window_or_the_introduction() {
         assert_eq!(REVIEW.older_slots(at(100), at(40)), [at(65)]);
         assert_eq!(REVIEW.older_slots(at(100), at(35)), [at(35), at(65)]);
         assert_eq!(REVIEW.older_slots(at(1_000_000), at(0)).len(), 119);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_their_own_inverse() {
+    fn names_read_back() {
         for task in Task::ALL {
             assert_eq!(Task::from_name(task.name()), Some(task));
         }

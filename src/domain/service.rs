@@ -1,8 +1,8 @@
-//! A service: a named set of inbounds that users are given.
+//! A service: a named set of inbounds that users are assigned to.
 
 use super::ids::{InboundId, ServiceId, UserId};
 
-/// A service as the panel knows it.
+/// A service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// The row.
@@ -11,6 +11,6 @@ pub struct Service {
     pub name: Option<String>,
     /// Its inbounds, by id.
     pub inbound_ids: Vec<InboundId>,
-    /// The first of its users that are not removed, by id. A service may have a million: the others are read in parts.
+    /// The first of its users that are not removed, by id. A service may have a million users: the rest is read in pages.
     pub first_users: Vec<UserId>,
 }

@@ -1,41 +1,41 @@
-//! What an operator sets about subscriptions: one row, shown and stored as one document.
+//! The operator's settings for subscriptions: one document in the API and the database.
 
 use serde::{Deserialize, Serialize};
 
 /// The settings of all subscriptions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionSettings {
-    /// Browsers get the web page instead of a configuration.
+    /// Show browsers the web page instead of a configuration.
     pub template_on_acceptance: bool,
-    /// What apps call the subscription.
+    /// The name of the subscription in apps.
     pub profile_title: String,
-    /// Where apps send people for help.
+    /// The support link in apps.
     pub support_link: String,
-    /// Hours between the apps' fetches.
+    /// Hours between two fetches of an app.
     pub update_interval: i64,
-    /// Which program gets which format: the first rule that matches.
+    /// Client rules; the first that matches applies.
     pub rules: Vec<SubscriptionRule>,
-    /// A new random order for each fetch.
+    /// List the hosts in a new random order on each fetch.
     #[serde(default)]
     pub shuffle_configs: bool,
-    /// Users that are not active get one entry that says so.
+    /// Give users whose account does not work a single entry that says why.
     #[serde(default = "yes")]
     pub placeholder_if_disabled: bool,
-    /// A template: that entry's name.
+    /// The name of that entry, a template.
     #[serde(default = "placeholder_remark")]
     pub placeholder_remark: String,
 }
 
-/// Programs whose User-Agent matches get this.
+/// The result for clients whose User-Agent matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionRule {
     /// A regular expression, matched from the start of the User-Agent.
     pub pattern: String,
-    /// What they get.
+    /// What these clients get.
     pub result: RuleResult,
 }
 
-/// What a program can be given.
+/// What a client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleResult {
@@ -53,14 +53,14 @@ pub enum RuleResult {
     ClashMeta,
     /// The web page.
     Template,
-    /// Nothing: as if there were no such subscription.
+    /// Nothing, as if the subscription did not exist.
     Block,
 }
 
 impl SubscriptionSettings {
-    /// What a new panel starts with.
+    /// The settings of a new panel.
     pub fn initial() -> Self {
-        // The colon of `(:?` stands where a question mark was meant; both match what they should.
+        // `(:?` should have been `(?:`, but matches the same clients. Existing panels store this pattern.
         let rules = [
             ("^([Cc]lash-verge|[Cc]lash-?[Mm]eta)", RuleResult::ClashMeta),
             ("^([Cc]lash|[Ss]tash)", RuleResult::Clash),
@@ -89,7 +89,7 @@ impl SubscriptionSettings {
 }
 
 impl RuleResult {
-    /// All, in the API's order.
+    /// All values, in the API's order.
     pub const ALL: [Self; 8] = [
         Self::Links,
         Self::Base64Links,
@@ -101,7 +101,7 @@ impl RuleResult {
         Self::Block,
     ];
 
-    /// The word of the API and the database.
+    /// The text form in the API and the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Links => "links",
@@ -115,7 +115,7 @@ impl RuleResult {
         }
     }
 
-    /// From the word.
+    /// Reads the text form.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|result| result.word() == word)
     }
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_documents_agree() {
+    fn text_forms_match_serde() {
         for result in RuleResult::ALL {
             assert_eq!(serde_json::to_value(result).unwrap(), result.word());
             assert_eq!(RuleResult::from_word(result.word()), Some(result));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_row_without_the_newer_keys_reads_with_their_defaults() {
+    fn missing_newer_keys_have_defaults() {
         let text = r#"{"template_on_acceptance": false, "profile_title": "a", "support_link": "b",
                        "update_interval": 1, "rules": [{"pattern": ".*", "result": "block"}]}"#;
         let read: SubscriptionSettings = serde_json::from_str(text).unwrap();

@@ -1,22 +1,22 @@
-//! Where a panel's messages on Telegram go: one document, shown and stored as it is.
+//! The recipients of Telegram messages: one document in the API and the database.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A bot and whom it writes to.
+/// A bot and its recipients.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TelegramSettings {
     /// The bot's token.
     pub token: String,
     /// The chats of admins.
     pub admin_id: Vec<i64>,
-    /// A channel that gets everything, too.
+    /// A channel that gets all messages as well.
     pub channel_id: Option<i64>,
 }
 
 impl TelegramSettings {
-    /// Whom the bot writes to: the admins and the channel, each once. 0 is nobody.
+    /// The recipients: admins and channel, each once. An id of 0 is ignored.
     pub fn chats(&self) -> Vec<i64> {
         let mut chats: Vec<i64> = self.admin_id.iter().copied().chain(self.channel_id).filter(|id| *id != 0).collect();
         chats.sort_unstable();
@@ -26,7 +26,7 @@ impl TelegramSettings {
 }
 
 impl fmt::Debug for TelegramSettings {
-    /// Without the token.
+    /// Hides the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TelegramSettings {{ chats: {:?}, .. }}", self.chats())
     }

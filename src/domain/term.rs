@@ -1,4 +1,4 @@
-//! A leader's term: its epoch, the deadline up to which it may be trusted, and the fenced work that is open in it.
+//! A leader's term: its epoch, the deadline until which it is trusted, and its open fenced work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
 use super::ids::Epoch;
 use super::moment::BootTime;
 
-/// One term of leadership. Clones share one state: the renewer moves the deadline, everybody else reads it.
+/// One term of leadership. Clones share one state: only the lease renewal moves the deadline.
 #[derive(Clone, Debug)]
 pub struct Term(Arc<Inner>);
 
@@ -19,12 +19,12 @@ struct Inner {
     open: AtomicUsize,
 }
 
-/// A piece of fenced work that is under way; a term in closing waits for it.
+/// A piece of fenced work in progress; a closing term waits for it.
 #[derive(Debug)]
 pub struct OpenWork(Term);
 
 impl Term {
-    /// A term that may be trusted up to `deadline`.
+    /// A term that is trusted until `deadline`.
     pub fn new(epoch: Epoch, deadline: BootTime) -> Self {
         Self(Arc::new(Inner {
             epoch,
@@ -34,17 +34,17 @@ impl Term {
         }))
     }
 
-    /// The number under which the database knows this term.
+    /// The number of this term in the database.
     pub fn epoch(&self) -> Epoch {
         self.0.epoch
     }
 
-    /// Whether work may still be started and messages sent. Ask directly before each.
+    /// True while work may be started and messages sent. Check directly before each.
     pub fn is_alive(&self, now: BootTime) -> bool {
         now.micros() < self.0.deadline.load(SeqCst)
     }
 
-    /// Microseconds for which it may still be trusted.
+    /// Microseconds until the deadline.
     pub fn remaining(&self, now: BootTime) -> i64 {
         self.0.deadline.load(SeqCst).saturating_sub(now.micros()).max(0)
     }
@@ -56,7 +56,7 @@ impl Term {
         });
     }
 
-    /// Ends the term: for good, at once, everywhere in this process.
+    /// Ends the term for the whole process, permanently.
     pub fn end(&self) {
         self.0.deadline.store(i64::MIN, SeqCst);
     }
@@ -66,27 +66,27 @@ impl Term {
         self.0.deadline.load(SeqCst) == i64::MIN
     }
 
-    /// From now on no fenced work begins; what is open may finish.
+    /// Closes the term: new fenced work is refused, open work may finish.
     pub fn close(&self) {
         self.0.closing.store(true, SeqCst);
     }
 
     /// Registers a piece of fenced work; `None` when the term is over or closing.
     pub fn begin_work(&self, now: BootTime) -> Option<OpenWork> {
-        // Counted first and checked then: `close` followed by `open_work() == 0` leaves no gap.
+        // Count first, then check: after `close` and `open_work() == 0` no work can begin.
         self.0.open.fetch_add(1, SeqCst);
         let work = OpenWork(self.clone());
         (self.is_alive(now) && !self.0.closing.load(SeqCst)).then_some(work)
     }
 
-    /// How many pieces of fenced work are open.
+    /// The number of open pieces of fenced work.
     pub fn open_work(&self) -> usize {
         self.0.open.load(SeqCst)
     }
 }
 
 impl OpenWork {
-    /// A part of this work, which may begin although the term is closing meanwhile. `None` when the term is over.
+    /// Registers a part of this work, also while the term is closing. `None` when the term is over.
     pub fn part(&self, now: BootTime) -> Option<Self> {
         self.0.0.open.fetch_add(1, SeqCst);
         let part = Self(self.0.clone());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_moves_forward_only() {
+    fn deadline_only_moves_forward() {
         let term = Term::new(Epoch(1), at(10));
         term.extend(at(20));
         term.extend(at(15));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_term_is_not_revived_by_a_late_renewal() {
+    fn late_renewal_does_not_revive_an_ended_term() {
         let term = Term::new(Epoch(1), at(10));
         term.end();
         term.extend(at(1_000));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closing_term_finishes_open_work_and_begins_none() {
+    fn closing_term_finishes_open_work_and_refuses_new_work() {
         let term = Term::new(Epoch(1), at(10));
         let work = term.begin_work(at(1)).expect("the term is alive");
         term.close();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_open_work_begin_while_a_term_is_closing_and_not_after_its_end() {
+    fn parts_of_open_work_begin_while_the_term_is_closing_but_not_after_its_end() {
         let term = Term::new(Epoch(1), at(10));
         let work = term.begin_work(at(1)).expect("the term is alive");
         term.close();

@@ -1,10 +1,10 @@
-//! Bytes as nodes report them, and as they are counted.
+//! Traffic as nodes report it and as users are charged for it.
 
 use super::ids::{NodeId, UserId};
 use super::moment::Moment;
 
-/// The most that one user is believed to have used between two readings of one node, raw or counted: 1 PiB. Whatever
-/// says more is broken, and must not break the sums of everybody.
+/// The most bytes of one user in one reply of a node, raw or charged: 1 PiB. A larger number comes from a faulty node
+/// and is cut, so that it cannot spoil the totals.
 pub const MOST_PER_READING: u64 = 1 << 50;
 
 /// One reply of a node: the bytes of its users since the last reply. The node has reset its counters, so this is the
@@ -21,7 +21,7 @@ pub struct UsageReply {
     payload: Vec<u8>,
 }
 
-/// A part of a reply that one row of the database holds.
+/// A part of a reply, stored as one row of the database.
 #[derive(Clone, Copy, Debug)]
 pub struct UsagePart<'a> {
     /// The encoded entries.
@@ -33,14 +33,14 @@ pub struct UsagePart<'a> {
 }
 
 impl UsageReply {
-    /// Sorts the entries, adds up those of one user (at most [`MOST_PER_READING`]), leaves out zeros, and encodes them.
+    /// Sorts the entries, adds up the entries of each user (at most [`MOST_PER_READING`]), leaves out zeros, and encodes them.
     pub fn new(
         node: NodeId,
         fetched_at: Moment,
         coefficient: f64,
         entries: impl IntoIterator<Item = (UserId, u64)>,
     ) -> Self {
-        // A hundred thousand of them: a map would hold this thread for some milliseconds.
+        // With 100,000 entries a map would block this thread for some milliseconds.
         let mut entries: Vec<_> =
             entries.into_iter().map(|(user, bytes)| (user, bytes.min(MOST_PER_READING))).collect();
         entries.sort_unstable_by_key(|(user, _)| *user);
@@ -66,7 +66,7 @@ impl UsageReply {
         &self.payload
     }
 
-    /// Whether the reply has no entries.
+    /// True when the reply has no entries.
     pub const fn is_empty(&self) -> bool {
         self.payload.is_empty()
     }
@@ -92,17 +92,17 @@ fn raw_total(payload: &[u8]) -> i64 {
     i64::try_from(total).unwrap_or(i64::MAX)
 }
 
-/// What a user is charged for `bytes` on a node: the product rounded down, from 0 to [`MOST_PER_READING`].
+/// The bytes that a user is charged for `bytes` on a node: the product rounded down, from 0 to [`MOST_PER_READING`].
 pub fn counted(bytes: u64, coefficient: f64) -> i64 {
     const MOST: i64 = MOST_PER_READING as i64;
     if coefficient == 1.0 {
         return i64::try_from(bytes).unwrap_or(MOST).min(MOST);
     }
-    // A float cast saturates, and takes NaN for 0.
+    // A cast from a float saturates and turns NaN into 0.
     ((bytes as f64 * coefficient).floor().max(0.0) as i64).min(MOST)
 }
 
-/// Adds up by user what several replies charge. Ascending by user.
+/// Adds up the charges of several replies by user. Ascending by user.
 pub fn sum_charges<'a>(replies: impl IntoIterator<Item = &'a [(UserId, i64)]>) -> Vec<(UserId, i64)> {
     let mut all: Vec<(UserId, i64)> = replies.into_iter().flatten().copied().collect();
     all.sort_unstable_by_key(|(user, _)| *user);
@@ -119,7 +119,7 @@ pub fn sum_charges<'a>(replies: impl IntoIterator<Item = &'a [(UserId, i64)]>) -
 /// Bytes of an encoded entry.
 const ENTRY: usize = 12;
 
-/// Encodes each entry as user id (u32) and raw bytes (u64), little endian. An id beyond 32 bits can't come from a node.
+/// Encodes each entry as user id (u32) and raw bytes (u64), little endian. Nodes have no ids beyond 32 bits.
 fn encode_entries(entries: &[(UserId, u64)]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(entries.len() * ENTRY);
     for (user, bytes) in entries {
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_is_sorted_and_added_up() {
+    fn reply_is_sorted_and_added_up_by_user() {
         let reply = UsageReply::new(
             NodeId(1),
             Moment::from_micros(0),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn counted_bytes_round_down() {
+    fn charged_bytes_are_rounded_down() {
         assert_eq!(counted(10, 2.5), 25);
         assert_eq!(counted(3, 0.5), 1);
         assert_eq!(counted(3, 0.0), 0);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_read_back_and_torn_ones_do_not() {
+    fn payload_reads_back_unless_damaged() {
         let entries = [(UserId(1), 5), (UserId(i64::from(u32::MAX)), u64::MAX)];
         let payload = encode_entries(&entries);
         assert_eq!(decode_entries(&payload).as_deref(), Some(&entries[..]));

@@ -1,41 +1,41 @@
-//! Traffic over time: a series of points from the hours that were recorded.
+//! Traffic over time: a series of points made from recorded hours.
 
 use super::moment::{DAY, HOUR, Moment, SECOND};
 
-/// What is shown when no start is asked for.
+/// The span without a given start, in microseconds.
 const DEFAULT_SPAN: i64 = 30 * DAY;
-/// So many points at most: eleven years of hours.
+/// The longest span in hours: eleven years.
 const MAX_POINTS: i64 = 100_000;
-/// A subscription's own series goes by days beyond so much.
+/// The longest span that a user sees by the hour, in microseconds; longer spans are shown by the day.
 const HOURS_UP_TO: i64 = 3 * DAY;
 
-/// From when to when, both ends included.
+/// A span of time, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The first moment.
     pub start: Moment,
-    /// The last moment; before `start`: nothing is asked for.
+    /// The last moment; an end before the start makes the span empty.
     pub end: Moment,
 }
 
-/// The span has too many hours.
+/// The span is longer than [`MAX_POINTS`] hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must not be more than {MAX_POINTS} hours before the end")]
 pub struct TooLong;
 
-/// How far points are apart.
+/// The distance between two points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// From hour to hour.
+    /// One hour.
     Hour,
-    /// From midnight to midnight, UTC.
+    /// One day, from midnight to midnight UTC.
     Day,
 }
 
-/// Bytes by points in time, without gaps.
+/// Bytes at points in time, without gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
-    /// How far the points are apart.
+    /// The distance between two points.
     pub step: Step,
     /// Bytes of all points.
     pub total: i64,
@@ -44,7 +44,7 @@ pub struct Series {
 }
 
 impl Span {
-    /// Between these ends. Without an end: until now; without a start: the 30 days before now.
+    /// The span between these ends. The end defaults to now, the start to 30 days before now.
     pub const fn new(start: Option<Moment>, end: Option<Moment>, now: Moment) -> Result<Self, TooLong> {
         let end = match end {
             Some(end) => end,
@@ -57,7 +57,7 @@ impl Span {
         if end.since(start) / HOUR >= MAX_POINTS { Err(TooLong) } else { Ok(Self { start, end }) }
     }
 
-    /// The step of a subscription's own series.
+    /// The step of the series that a user sees.
     pub const fn step_for_subscription(self) -> Step {
         if self.end.since(self.start) > HOURS_UP_TO { Step::Day } else { Step::Hour }
     }
@@ -71,15 +71,15 @@ impl Step {
         }
     }
 
-    /// Seconds from point to point.
+    /// Seconds between two points.
     pub const fn seconds(self) -> i64 {
         self.micros() / SECOND
     }
 }
 
 impl Series {
-    /// The points of a span, from its start cut to the step, up to its end; each with the bytes of those `hours` that
-    /// begin in it and in the span.
+    /// Makes the points of a span, from its start rounded down to the step up to its end. A point has the bytes of the
+    /// `hours` that begin within the point and within the span.
     pub fn new(span: Span, step: Step, hours: impl IntoIterator<Item = (Moment, i64)>) -> Self {
         let length = step.micros();
         let first = span.start.micros() - span.start.micros().rem_euclid(length);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_for_every_hour_from_the_one_cut_to_the_one_of_the_end() {
+    fn series_has_a_point_for_every_hour_of_the_span() {
         let hours = [(at(THREE), 7), (at(THREE + 3_600), 5), (at(THREE + 2 * 3_600), 3), (at(THREE + 3 * 3_600), 1)];
         let series = Series::new(span(THREE + 1_800, THREE + 2 * 3_600), Step::Hour, hours);
         let expected = vec![(THREE, 0), (THREE + 3_600, 5), (THREE + 7_200, 3)];
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_before_the_start_is_no_points_even_within_an_hour() {
+    fn end_before_the_start_gives_no_points() {
         for end in [THREE - 7_200, THREE + 60] {
             let series = Series::new(span(THREE + 120, end), Step::Hour, [(at(THREE), 7)]);
             assert_eq!(series, Series { step: Step::Hour, total: 0, points: Vec::new() });
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn days_begin_at_midnight() {
+    fn day_begins_at_midnight_utc() {
         let midnight = THREE - 15 * 3_600;
         let span = span(THREE, THREE + 4 * 86_400);
         assert_eq!(span.step_for_subscription(), Step::Day);
@@ -147,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn three_days_are_the_most_by_hours_for_a_subscription() {
+    fn users_see_up_to_three_days_by_the_hour() {
         assert_eq!(span(THREE, THREE + 3 * 86_400).step_for_subscription(), Step::Hour);
         assert_eq!(span(THREE, THREE + 3 * 86_400 + 1).step_for_subscription(), Step::Day);
     }
 
     #[test]
-    fn spans_have_defaults_and_a_most() {
+    fn span_has_defaults_and_a_maximum() {
         let now = at(THREE);
         let usual = Span::new(None, None, now).expect("short enough");
         assert_eq!((usual.start, usual.end), (at(THREE - 30 * 86_400), now));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_bytes_do_not_overflow() {
+    fn totals_saturate() {
         let series = Series::new(span(THREE, THREE), Step::Hour, [(at(THREE), i64::MAX), (at(THREE), i64::MAX)]);
         assert_eq!(series.total, i64::MAX);
     }

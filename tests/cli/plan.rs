@@ -19,7 +19,7 @@ fn workers_follow_the_cores_unless_configured() {
     assert!(found["warnings"].is_array(), "the warnings depend on this machine");
 
     let found = plan(&[], &[("UVICORN_WORKERS", "2")]);
-    assert_eq!((&found["workers"], &found["reason"]), (&2.into(), &"UVICORN_WORKERS says so".into()));
+    assert_eq!((&found["workers"], &found["reason"]), (&2.into(), &"set by UVICORN_WORKERS".into()));
     let found = plan(&[], &[("UVICORN_WORKERS", "2"), ("DEBUG", "true")]);
     assert_eq!((&found["workers"], &found["reason"]), (&1.into(), &"DEBUG is on".into()));
 }

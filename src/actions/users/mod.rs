@@ -147,7 +147,7 @@ impl Change<'_> {
         if before.key != after.key {
             users::record_key_change(tx, after.id).await?;
         }
-        if before.told() != after.told() {
+        if before.on_nodes() != after.on_nodes() {
             changes::mark(tx, IdList::new([after.id.0]), now).await?;
         }
         if let Some(event) = event {

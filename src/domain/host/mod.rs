@@ -1,4 +1,4 @@
-//! A host: how one inbound (or one server that no node knows) is shown in subscriptions.
+//! A host: how subscriptions show one inbound, or a server that is not a node.
 
 pub mod template;
 mod text;
@@ -17,33 +17,33 @@ pub use tuning::{
     is_fragment_packets, is_fragment_range, is_range,
 };
 
-/// A host as the panel knows it.
+/// A host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Host {
     /// The row.
     pub id: HostId,
-    /// The inbound that it shows; `None`: unbound, it brings everything itself.
+    /// The inbound that it shows; `None`: an unbound host, which has all settings itself.
     pub inbound_id: Option<InboundId>,
     /// Left out of subscriptions.
     pub is_disabled: bool,
-    /// Unbound and for everybody.
+    /// Shown to all users; only unbound hosts.
     pub universal: bool,
-    /// Its place in subscriptions: smaller comes first.
+    /// The position in subscriptions: smaller weights come first.
     pub weight: i64,
-    /// Everything else.
+    /// All other settings.
     pub spec: HostSpec,
-    /// The services that give an unbound host, by id.
+    /// The services of an unbound host, by id.
     pub service_ids: Vec<ServiceId>,
     /// The hosts that traffic goes through after this one, in order.
     pub chain_ids: Vec<HostId>,
 }
 
-/// The part of a host that nothing filters by: one document in the database and most of the API's object.
+/// The settings of a host that no query filters by: one document in the database and most of the API's object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostSpec {
-    /// A template: the entry's name.
+    /// The entry's name, a template.
     pub remark: String,
-    /// A template: where clients connect to.
+    /// The server's name or address, a template.
     pub address: String,
     /// For unbound hosts: the credential of protocols with UUIDs.
     #[serde(default)]
@@ -57,28 +57,28 @@ pub struct HostSpec {
     /// For unbound hosts: the transport.
     #[serde(default)]
     pub network: Option<String>,
-    /// Instead of the inbound's.
+    /// Replaces the inbound's port.
     #[serde(default)]
     pub port: Option<i64>,
-    /// Server names, separated by commas: one is picked at random, `*` becomes random digits.
+    /// Server names, separated by commas: one is picked at random, and `*` becomes random digits.
     #[serde(default)]
     pub sni: Option<String>,
-    /// Host headers, in the same way.
+    /// Host headers, in the form of `sni`.
     #[serde(default)]
     pub host: Option<String>,
-    /// A template: path, service name, seed, … as the transport has it.
+    /// The path, service name or seed of the transport, a template.
     #[serde(default)]
     pub path: Option<String>,
-    /// Instead of the inbound's TLS.
+    /// Replaces the inbound's TLS.
     #[serde(default)]
     pub security: HostSecurity,
     /// The protocols offered in the TLS handshake.
     #[serde(default)]
     pub alpn: Alpn,
-    /// The browser that the TLS handshake looks like.
+    /// The browser whose TLS handshake is imitated.
     #[serde(default)]
     pub fingerprint: Fingerprint,
-    /// Whether clients skip the certificate's check.
+    /// Clients do not verify the certificate.
     #[serde(default)]
     pub allowinsecure: bool,
     /// Splits the first packets (Xray).
@@ -87,43 +87,43 @@ pub struct HostSpec {
     /// Sends noise first (Xray).
     #[serde(default)]
     pub noise: Option<Vec<Noise>>,
-    /// Further request headers.
+    /// Additional request headers.
     #[serde(default)]
     pub http_headers: Option<BTreeMap<String, String>>,
-    /// WireGuard's packet size.
+    /// The MTU of WireGuard.
     #[serde(default)]
     pub mtu: Option<i64>,
-    /// WireGuard's name servers, separated by commas.
+    /// The name servers of WireGuard, separated by commas.
     #[serde(default)]
     pub dns_servers: Option<String>,
-    /// What WireGuard routes, separated by commas; everything unless set.
+    /// The networks that WireGuard routes, separated by commas; all networks by default.
     #[serde(default)]
     pub allowed_ips: Option<String>,
-    /// Instead of the inbound's.
+    /// Replaces the inbound's value.
     #[serde(default)]
     pub header_type: Option<String>,
-    /// Kept for the API, never rendered.
+    /// Stored for the API, never rendered.
     #[serde(default)]
     pub reality_public_key: Option<String>,
-    /// Kept for the API, never rendered.
+    /// Stored for the API, never rendered.
     #[serde(default)]
     pub reality_short_ids: Option<Vec<String>>,
-    /// Instead of the inbound's.
+    /// Replaces the inbound's value.
     #[serde(default)]
     pub flow: Option<String>,
-    /// Instead of the inbound's.
+    /// Replaces the inbound's value.
     #[serde(default)]
     pub shadowtls_version: Option<i64>,
-    /// Shadowsocks's cipher.
+    /// The Shadowsocks cipher.
     #[serde(default)]
     pub shadowsocks_method: Option<String>,
-    /// What splithttp (XHTTP) is tuned with.
+    /// Settings of splithttp (XHTTP).
     #[serde(default)]
     pub splithttp_settings: Option<SplitHttpSettings>,
-    /// Bytes sent with the first request of a websocket.
+    /// Bytes sent with the first request of a WebSocket.
     #[serde(default)]
     pub early_data: Option<i64>,
-    /// Several streams in one connection.
+    /// Multiplexing of streams in one connection.
     #[serde(default)]
     pub mux_settings: Option<MuxSettings>,
 }
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_needs_only_a_name_and_an_address() {
+    fn document_needs_only_name_and_address() {
         let spec: HostSpec = serde_json::from_str(r#"{"remark": "a", "address": "b"}"#).unwrap();
         assert_eq!(spec, HostSpec { remark: "a".into(), address: "b".into(), ..HostSpec::default() });
         let text = serde_json::to_string(&spec).unwrap();

@@ -1,6 +1,6 @@
-//! Texts of hosts with names in braces, such as `{USERNAME}`: read once, filled in for each user.
+//! Host texts with variables in braces, such as `{USERNAME}`: parsed once and filled for each user.
 
-/// A host's remark, address or path, read.
+/// A parsed remark, address or path of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostTemplate(Vec<Piece>);
 
@@ -10,7 +10,7 @@ enum Piece {
     Name(String, Layout),
 }
 
-/// How a value is laid out: the part after the colon.
+/// The format of a value: the part after the colon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Layout {
     fill: Option<char>,
@@ -26,34 +26,34 @@ enum Align {
     Middle,
 }
 
-/// Why a text is no template.
+/// Why a text is not a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// `{` without `}` or the reverse.
-    #[error("a brace stands alone; write it twice to mean a brace")]
+    #[error("a single brace; write it twice for a literal brace")]
     LoneBrace,
     /// `{}`, `{0}`.
-    #[error("braces need a name between them")]
+    #[error("braces without a variable name")]
     NoName,
     /// `{USERNAME.x}`, `{USERNAME[0]}`.
-    #[error("only plain names can stand between braces")]
+    #[error("braces may contain only a plain variable name")]
     NotAName,
     /// `{USERNAME!x}`.
-    #[error("the conversion after the exclamation mark is unknown")]
+    #[error("unknown conversion after the exclamation mark")]
     Conversion,
     /// `{USERNAME:?}`.
-    #[error("the layout after the colon cannot be read")]
+    #[error("invalid format after the colon")]
     Layout,
 }
 
-/// More columns than this are a mistake, or meant to fill memory.
+/// The largest width and precision; larger ones are mistakes or attempts to exhaust memory.
 const MAX_WIDTH: usize = 256;
 
-/// What unknown names become.
+/// The value of unknown variables.
 pub const MISSING: &str = "<missing>";
 
 impl HostTemplate {
-    /// Reads a text. `{{` and `}}` are braces; `{NAME}` may go on with `!s` and with `:`, fill, alignment (`<`, `>`,
+    /// Parses a text. `{{` and `}}` are braces; `{NAME}` may continue with `!s` and with `:`, fill, alignment (`<`, `>`,
     /// `^`), width and `.precision`.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
@@ -81,17 +81,17 @@ impl HostTemplate {
         Ok(Self(pieces))
     }
 
-    /// The same, but what is no template stands for itself: for texts that were stored before they were checked.
+    /// Parses a stored text. Older versions stored texts unchecked: a text that is not a template is taken literally.
     pub fn lenient(text: &str) -> Self {
         Self::parse(text).unwrap_or_else(|_| Self::verbatim(text))
     }
 
-    /// A text without names, whatever braces it has.
+    /// A literal text, braces included.
     pub fn verbatim(text: &str) -> Self {
         Self(vec![Piece::Text(text.to_owned())])
     }
 
-    /// The text, when there is nothing to fill in.
+    /// The text, if it has no variables.
     pub fn literal(&self) -> Option<&str> {
         match self.0.as_slice() {
             [] => Some(""),
@@ -100,7 +100,7 @@ impl HostTemplate {
         }
     }
 
-    /// The names in it.
+    /// The variables that it names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Name(name, _) => Some(name.as_str()),
@@ -108,7 +108,7 @@ impl HostTemplate {
         })
     }
 
-    /// Fills it in; names without a value become [`MISSING`].
+    /// Fills in the values; variables without a value become [`MISSING`].
     pub fn fill<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> String {
         let mut filled = String::with_capacity(64);
         for piece in &self.0 {
@@ -122,7 +122,7 @@ impl HostTemplate {
 }
 
 impl Piece {
-    /// Reads what stands between two braces.
+    /// Parses the part between two braces.
     fn read(inside: &str) -> Result<Self, TemplateError> {
         if inside.contains('{') {
             return Err(TemplateError::LoneBrace);
@@ -135,7 +135,7 @@ impl Piece {
         if name.contains(['.', '[']) {
             return Err(TemplateError::NotAName);
         }
-        // All values are texts, so that the three known conversions come to the same.
+        // All values are texts, for which the three conversions are the same.
         if !matches!(conversion, "s" | "r" | "a") {
             return Err(TemplateError::Conversion);
         }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_filled_in() {
+    fn variables_are_filled_in() {
         for (text, filled) in [
             ("", ""),
             ("plain ü 🚀", "plain ü 🚀"),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_refused() {
+    fn invalid_template_is_refused() {
         for (text, error) in [
             ("{", TemplateError::LoneBrace),
             ("}", TemplateError::LoneBrace),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_text_that_is_no_template_stands_for_itself() {
+    fn stored_text_that_is_not_a_template_is_literal() {
         assert_eq!(HostTemplate::lenient("a { b").fill(|_| None), "a { b");
         assert_eq!(HostTemplate::lenient("a {{ b").literal(), Some("a { b"));
         assert_eq!(HostTemplate::lenient("{USERNAME}").literal(), None);

@@ -1,12 +1,12 @@
-//! What a host says in one of a few words, as the API and the database have them.
+//! Settings of a host with a few possible values, and their text forms in the API and the database.
 
 use serde::{Deserialize, Serialize};
 
-/// What a host says about TLS.
+/// The TLS setting of a host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostSecurity {
-    /// As the inbound has it.
+    /// The inbound's setting.
     #[default]
     InboundDefault,
     /// No TLS.
@@ -18,7 +18,7 @@ pub enum HostSecurity {
 /// The protocols that a TLS handshake offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Alpn {
-    /// Nothing said.
+    /// No protocols.
     #[default]
     #[serde(rename = "none")]
     None,
@@ -37,16 +37,16 @@ pub enum Alpn {
     /// HTTP/3, then 2.
     #[serde(rename = "h3,h2")]
     H3H2,
-    /// All three.
+    /// HTTP/3, then 2, then 1.1.
     #[serde(rename = "h3,h2,http/1.1")]
     H3H2Http1,
 }
 
-/// Whose TLS handshake a client imitates.
+/// The browser whose TLS handshake a client imitates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fingerprint {
-    /// As the inbound says, else nobody's.
+    /// The inbound's setting, or no imitation.
     #[default]
     #[serde(rename = "")]
     None,
@@ -62,34 +62,34 @@ pub enum Fingerprint {
     Android,
     /// Edge.
     Edge,
-    /// The browser called 360.
+    /// 360 Secure Browser.
     #[serde(rename = "360")]
     Browser360,
-    /// The browser called QQ.
+    /// QQ Browser.
     Qq,
-    /// One of them.
+    /// A random one of these browsers.
     Random,
-    /// A new one each time.
+    /// A randomly generated handshake.
     Randomized,
 }
 
-/// How a packet of noise is written.
+/// The content of a noise packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NoiseKind {
-    /// So many random bytes.
+    /// A number of random bytes.
     Rand,
-    /// This text.
+    /// A text.
     Str,
-    /// These bytes.
+    /// Bytes in base64.
     Base64,
 }
 
 impl HostSecurity {
-    /// All, in the API's order.
+    /// All values, in the API's order.
     pub const ALL: [Self; 3] = [Self::InboundDefault, Self::None, Self::Tls];
 
-    /// The word of the API and the database.
+    /// The text form in the API and the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::InboundDefault => "inbound_default",
@@ -98,18 +98,18 @@ impl HostSecurity {
         }
     }
 
-    /// From the word.
+    /// Reads the text form.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|security| security.word() == word)
     }
 }
 
 impl Alpn {
-    /// All, in the API's order.
+    /// All values, in the API's order.
     pub const ALL: [Self; 7] =
         [Self::None, Self::H2, Self::Http1, Self::H2Http1, Self::H3, Self::H3H2, Self::H3H2Http1];
 
-    /// The word of the API and the database.
+    /// The text form in the API and the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -122,7 +122,7 @@ impl Alpn {
         }
     }
 
-    /// From the word; the empty one is none.
+    /// Reads the text form; an empty text is `None`.
     pub fn from_word(word: &str) -> Option<Self> {
         if word.is_empty() {
             return Some(Self::None);
@@ -130,7 +130,7 @@ impl Alpn {
         Self::ALL.into_iter().find(|alpn| alpn.word() == word)
     }
 
-    /// One by one; empty for none.
+    /// The protocols as a list; empty for `None`.
     pub const fn protocols(self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
@@ -145,7 +145,7 @@ impl Alpn {
 }
 
 impl Fingerprint {
-    /// All, in the API's order.
+    /// All values, in the API's order.
     pub const ALL: [Self; 11] = [
         Self::None,
         Self::Chrome,
@@ -160,7 +160,7 @@ impl Fingerprint {
         Self::Randomized,
     ];
 
-    /// The word of the API and the database; empty for none.
+    /// The text form in the API and the database; empty for `None`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::None => "",
@@ -177,17 +177,17 @@ impl Fingerprint {
         }
     }
 
-    /// From the word.
+    /// Reads the text form.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|fingerprint| fingerprint.word() == word)
     }
 }
 
 impl NoiseKind {
-    /// All, in the API's order.
+    /// All values, in the API's order.
     pub const ALL: [Self; 3] = [Self::Rand, Self::Str, Self::Base64];
 
-    /// The word of the API and the database.
+    /// The text form in the API and the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Rand => "rand",
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_documents_agree() {
+    fn text_forms_match_serde() {
         for value in HostSecurity::ALL {
             assert_eq!(serde_json::to_value(value).unwrap(), value.word());
             assert_eq!(HostSecurity::from_word(value.word()), Some(value));

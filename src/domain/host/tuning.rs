@@ -1,21 +1,21 @@
-//! How a host's connections are tuned: packets split, noise, reuse and several streams in one.
+//! Connection settings of a host: fragments, noise, connection reuse and multiplexing.
 
 use serde::{Deserialize, Serialize};
 
 use super::text::NoiseKind;
 
-/// How Xray splits packets. All three are ranges of numbers as text.
+/// How Xray splits packets. Length and interval are ranges of numbers as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FragmentSettings {
-    /// `tlshello`, or which packets.
+    /// `tlshello`, or a range of packet numbers.
     pub packets: String,
-    /// Bytes.
+    /// Bytes of a fragment.
     pub length: String,
     /// Milliseconds.
     pub interval: String,
 }
 
-/// One packet of noise.
+/// A noise packet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noise {
     /// How `packet` is read.
@@ -27,16 +27,16 @@ pub struct Noise {
     pub delay: String,
 }
 
-/// What splithttp (XHTTP) is tuned with.
+/// Settings of splithttp (XHTTP).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitHttpSettings {
     /// `packet-up`, `stream-one`, …
     #[serde(default)]
     pub mode: Option<String>,
-    /// Leaves out the header that looks like gRPC.
+    /// Leaves out the header that imitates gRPC.
     #[serde(default)]
     pub no_grpc_header: Option<bool>,
-    /// A range.
+    /// A range of bytes.
     #[serde(default)]
     pub padding_bytes: Option<String>,
     /// Connection reuse.
@@ -53,21 +53,21 @@ pub struct XMuxSettings {
     /// Connections at a time.
     #[serde(default)]
     pub max_connections: Option<String>,
-    /// Streams before a connection is given up.
+    /// Streams before a connection is closed.
     #[serde(default)]
     pub max_reuse_times: Option<String>,
-    /// Milliseconds before a connection is given up.
+    /// Milliseconds before a connection is closed.
     #[serde(default)]
     pub max_lifetime: Option<String>,
-    /// Requests before a connection is given up.
+    /// Requests before a connection is closed.
     #[serde(default)]
     pub max_request_times: Option<String>,
-    /// Seconds.
+    /// Seconds between keep-alive packets.
     #[serde(default)]
     pub keep_alive_period: Option<i64>,
 }
 
-/// Several streams in one connection.
+/// Multiplexing of streams in one connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MuxSettings {
     /// `mux_cool` is Xray's; `h2mux`, `yamux` and `smux` are sing-box's.
@@ -80,7 +80,7 @@ pub struct MuxSettings {
     pub mux_cool_settings: Option<MuxCoolSettings>,
 }
 
-/// sing-box's multiplexing.
+/// Multiplexing of sing-box.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SingBoxMuxSettings {
     /// Connections at most.
@@ -92,21 +92,21 @@ pub struct SingBoxMuxSettings {
     /// Streams in a connection before another is opened.
     #[serde(default)]
     pub min_streams: Option<i64>,
-    /// Hides lengths.
+    /// Hides the length of packets.
     #[serde(default)]
     pub padding: Option<bool>,
 }
 
-/// Xray's multiplexing.
+/// Multiplexing of Xray.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MuxCoolSettings {
     /// Streams in a connection.
     #[serde(default)]
     pub concurrency: Option<i64>,
-    /// The same for UDP.
+    /// Streams of UDP in a connection.
     #[serde(default)]
     pub xudp_concurrency: Option<i64>,
-    /// What happens to UDP on port 443: `reject`, `allow` or `skip`.
+    /// The treatment of UDP on port 443: `reject`, `allow` or `skip`.
     #[serde(default)]
     pub xudp_proxy_443: Option<String>,
 }
@@ -125,7 +125,7 @@ pub fn is_fragment_range(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
-/// `tlshello` or a range: the packets of [`FragmentSettings`]. Old panels took a colon before the word.
+/// `tlshello` or a range: the packets of [`FragmentSettings`]. Older panels accept a colon before the word.
 pub fn is_fragment_packets(text: &str) -> bool {
     matches!(text, "tlshello" | ":tlshello") || is_fragment_range(text)
 }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges() {
+    fn ranges_are_validated() {
         for good in ["0", "1-2", "1234567890-1234567890"] {
             assert!(is_range(good), "{good}");
         }

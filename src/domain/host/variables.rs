@@ -1,5 +1,5 @@
-//! The values that a host's templates can name: one user's at one moment. Each is worked out when it is first named, and
-//! once for a whole subscription; most templates name two or three of them.
+//! The variables of host templates for one user at one moment. Each value is computed on first use and once for a whole
+//! subscription; most templates use two or three.
 
 use std::cell::OnceCell;
 
@@ -12,7 +12,7 @@ use crate::domain::user::{Expiry, User};
 
 const ENDLESS: &str = "∞";
 
-/// The values of one user at one moment.
+/// The variables of one user at one moment.
 #[derive(Clone, Debug)]
 pub struct HostVariables<'a> {
     user: &'a User,
@@ -28,7 +28,7 @@ pub struct HostVariables<'a> {
 }
 
 impl<'a> HostVariables<'a> {
-    /// None of them is worked out yet.
+    /// Computes no value yet.
     pub const fn of(user: &'a User, server_ip: &'a str, now: Moment) -> Self {
         Self {
             user,
@@ -44,17 +44,17 @@ impl<'a> HostVariables<'a> {
         }
     }
 
-    /// Whose they are.
+    /// The user.
     pub const fn user(&self) -> &'a User {
         self.user
     }
 
-    /// When they are so.
+    /// The moment.
     pub const fn now(&self) -> Moment {
         self.now
     }
 
-    /// The value of a name; `protocol` and `transport` are the host's.
+    /// The value of a variable; `protocol` and `transport` are the host's.
     pub fn get<'b>(&'b self, name: &str, protocol: Option<&'b str>, transport: Option<&'b str>) -> Option<&'b str> {
         let user = self.user;
         Some(match name {
@@ -75,7 +75,7 @@ impl<'a> HostVariables<'a> {
         })
     }
 
-    /// Begun days count.
+    /// Days until the expiry, rounded up.
     fn days_left(&self) -> String {
         match self.user.expiry {
             Expiry::Never => endless(),
@@ -109,7 +109,7 @@ fn iso(date: Date) -> String {
     format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day())
 }
 
-/// Months of 30 days, days, hours, minutes, seconds; the small ones only when there are no large ones.
+/// Months of 30 days, days, hours, minutes, seconds; small units only when there are no large ones.
 fn time_left(seconds: i64) -> String {
     if seconds <= 0 {
         return ENDLESS.to_owned();
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_left_drops_what_is_too_small_to_matter() {
+    fn time_left_drops_units_that_are_too_small_to_matter() {
         for (seconds, text) in [
             (0, "∞"),
             (-5, "∞"),

@@ -7,7 +7,7 @@ use super::expiry::Expiry;
 use super::username::Username;
 use super::{Owner, ResetStrategy, User};
 
-/// The most seconds that an account on hold may be given: 9,999 years' worth.
+/// The longest duration of an account on hold, in seconds: about 9,999 years.
 pub const MAX_USAGE_DURATION: i64 = 315_328_464_000;
 /// The most characters of a note.
 pub const MAX_NOTE: usize = 500;
@@ -19,30 +19,30 @@ pub struct NewUser {
     pub username: Username,
     /// The subscription key; `None`: a random one.
     pub key: Option<String>,
-    /// When the account ends.
+    /// When the account expires.
     pub expiry: Expiry,
     /// Bytes; `None` or 0: unlimited.
     pub data_limit: Option<i64>,
-    /// How often used traffic goes back to zero.
+    /// How often the used traffic is reset.
     pub reset_strategy: ResetStrategy,
     /// An admin's remark.
     pub note: Option<String>,
-    /// The services asked for; those that do not exist or may not be given are dropped.
+    /// The requested services; those that do not exist or may not be assigned are dropped.
     pub service_ids: Vec<ServiceId>,
 }
 
-/// A change of a user: `None` leaves things as they are.
+/// Changes to a user; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserEdit {
-    /// When the account ends.
+    /// When the account expires.
     pub expiry: Option<Expiry>,
     /// Bytes; 0: unlimited.
     pub data_limit: Option<i64>,
-    /// How often used traffic goes back to zero.
+    /// How often the used traffic is reset.
     pub reset_strategy: Option<ResetStrategy>,
     /// An admin's remark; empty: none.
     pub note: Option<String>,
-    /// The services, which exist and may be given; empty: none.
+    /// The services, which exist and may be assigned; empty: none.
     pub service_ids: Option<Vec<ServiceId>>,
 }
 
@@ -61,8 +61,8 @@ impl User {
         }
     }
 
-    /// Changes what `edit` names. The nodes are told anew when the account begins or ceases to work, or when its
-    /// services change; otherwise they keep what they were told.
+    /// Applies an edit. `activated` is computed again only when the account becomes active or inactive or when its
+    /// services change.
     pub fn edit(&mut self, edit: UserEdit, now: Moment) {
         let (was_active, had) = (self.is_active(now), self.service_ids.clone());
         if let Some(expiry) = edit.expiry {
@@ -89,7 +89,7 @@ impl User {
     }
 }
 
-/// A data limit as it is stored: 0 is none.
+/// The stored form of a data limit: 0 means unlimited.
 const fn limited(bytes: i64) -> Option<i64> {
     if bytes > 0 { Some(bytes) } else { None }
 }
@@ -102,7 +102,7 @@ mod tests {
     const NOW: Moment = Moment::from_micros(1_000_000_000_000_000);
 
     #[test]
-    fn an_empty_edit_changes_only_the_time_of_the_edit() {
+    fn empty_edit_changes_only_edit_at() {
         let before = sample(NOW);
         let mut user = before.clone();
         user.edit(UserEdit::default(), NOW);
@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_no_limit_and_an_empty_note_is_none() {
+    fn zero_limit_is_unlimited_and_empty_note_is_none() {
         let mut user = User { data_limit: Some(5), note: Some("old".to_owned()), ..sample(NOW) };
         user.edit(UserEdit { data_limit: Some(0), note: Some(String::new()), ..UserEdit::default() }, NOW);
         assert_eq!((user.data_limit, user.note), (None, None));
     }
 
     #[test]
-    fn an_account_that_ends_is_taken_from_the_nodes_and_one_that_lives_again_comes_back() {
+    fn expiry_edit_deactivates_and_activates() {
         let mut user = sample(NOW);
         user.edit(UserEdit { expiry: Some(Expiry::FixedDate(NOW.plus(-1))), ..UserEdit::default() }, NOW);
         assert!(!user.activated);
@@ -126,11 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn what_the_nodes_were_told_of_an_expired_user_stays_until_it_is_reviewed() {
+    fn expired_user_stays_activated_until_services_change() {
         let mut user = User { expiry: Expiry::FixedDate(NOW.plus(-1)), ..sample(NOW) };
         user.edit(UserEdit { note: Some("still there".to_owned()), ..UserEdit::default() }, NOW);
-        assert!(user.activated, "a note is nothing to the nodes");
+        assert!(user.activated, "nodes have no notes");
         user.edit(UserEdit { service_ids: Some(vec![ServiceId(9)]), ..UserEdit::default() }, NOW);
-        assert!(!user.activated, "other services are, and then the truth is told");
+        assert!(!user.activated, "new services need a current state");
     }
 }

@@ -1,4 +1,4 @@
-//! A user: when the account runs out, what state it is in, and what of that the nodes should know.
+//! A user: the state of the account, and the part of it that nodes have.
 
 pub mod document;
 pub mod edit;
@@ -13,7 +13,7 @@ use crate::domain::moment::Moment;
 
 pub use expiry::{ExpireStrategy, Expiry, ExpiryError};
 
-/// How often used traffic goes back to zero.
+/// How often the used traffic is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetStrategy {
     /// Never.
@@ -28,34 +28,34 @@ pub enum ResetStrategy {
     Year,
 }
 
-/// A user as the panel knows it.
+/// A user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
     /// The row.
     pub id: UserId,
     /// 3 to 32 letters, digits or underscores, lower case. `None` once removed.
     pub username: Option<String>,
-    /// What all credentials derive from; usually 32 hex digits. Unique for ever.
+    /// The subscription key, from which all credentials derive; usually 32 hex digits. Never used again for another user.
     pub key: String,
-    /// Whose user this is.
+    /// The owner.
     pub owner: Option<Owner>,
-    /// Switched on by an admin.
+    /// Enabled by an admin.
     pub enabled: bool,
-    /// What the nodes were last told.
+    /// True when nodes should have the user.
     pub activated: bool,
-    /// Deleted: only the row is left, for the owner's sums.
+    /// Deleted: only the row remains, for the owner's totals.
     pub removed: bool,
-    /// When the account ends.
+    /// When the account expires.
     pub expiry: Expiry,
-    /// The duration once an on-hold account has started (seconds); kept for display only.
+    /// The duration once an on-hold account has started (seconds); only for display.
     pub usage_duration: Option<i64>,
     /// Bytes; `None`: unlimited.
     pub data_limit: Option<i64>,
-    /// How often used traffic goes back to zero.
+    /// How often the used traffic is reset.
     pub reset_strategy: ResetStrategy,
     /// Bytes since the last reset.
     pub used_traffic: i64,
-    /// Bytes ever.
+    /// Lifetime total, in bytes.
     pub lifetime_used_traffic: i64,
     /// The last time traffic was seen.
     pub online_at: Option<Moment>,
@@ -63,34 +63,34 @@ pub struct User {
     pub traffic_reset_at: Option<Moment>,
     /// An admin's remark, at most 500 characters.
     pub note: Option<String>,
-    /// When it was made.
+    /// When the user was created.
     pub created_at: Moment,
-    /// When it was last edited.
+    /// When the user was last edited.
     pub edit_at: Option<Moment>,
     /// When the key was last revoked.
     pub sub_revoked_at: Option<Moment>,
     /// When the subscription was last fetched.
     pub sub_updated_at: Option<Moment>,
-    /// By which program.
+    /// The User-Agent of that fetch.
     pub sub_last_user_agent: Option<String>,
     /// The services, by id.
     pub service_ids: Vec<ServiceId>,
 }
 
-/// An owner, as far as a user shows it.
+/// The owner of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// The admin.
     pub id: AdminId,
     /// The admin's name.
     pub username: String,
-    /// The admin's own subscription prefix; empty: the global one.
+    /// The admin's prefix of subscription links; empty: the global prefix.
     pub subscription_url_prefix: String,
 }
 
 impl User {
-    /// A user with nothing but an id, a name and a key: enabled, without owner, services, limits and end. Every other
-    /// way to make a user starts here, so that a new field is given its default in one place.
+    /// An enabled user with only an id, a name and a key: no owner, services, limit or expiry. All other constructors
+    /// start from this one, so that the default of a new field is in one place.
     pub fn bare(id: UserId, username: &str, key: &str, created_at: Moment) -> Self {
         Self {
             id,
@@ -118,38 +118,38 @@ impl User {
         }
     }
 
-    /// The fixed date has passed.
+    /// True when the fixed date has passed.
     pub fn is_expired(&self, now: Moment) -> bool {
         matches!(self.expiry, Expiry::FixedDate(date) if date < now)
     }
 
-    /// Bytes until the limit, which may have been passed; `None`: there is no limit.
+    /// Bytes until the limit, negative beyond it; `None`: unlimited.
     pub fn data_left(&self) -> Option<i64> {
         self.data_limit.map(|limit| limit.saturating_sub(self.used_traffic))
     }
 
-    /// All traffic is used up.
+    /// True when the data limit is used up.
     pub fn is_data_limit_reached(&self) -> bool {
         self.data_limit.is_some_and(|limit| self.used_traffic >= limit)
     }
 
-    /// The account works.
+    /// True when the account works: enabled, not expired and within its limit.
     pub fn is_active(&self, now: Moment) -> bool {
         self.enabled && !self.removed && !self.is_expired(now) && !self.is_data_limit_reached()
     }
 
-    /// Waits for its first use.
+    /// True while the account waits for its first use.
     pub const fn is_on_hold(&self) -> bool {
         matches!(self.expiry, Expiry::StartOnFirstUse { .. })
     }
 
-    /// What of this user the nodes should know: nothing once it is not activated. Where this differs before and after
-    /// a change, the user must be marked.
-    pub fn told(&self) -> Option<(&str, &[ServiceId])> {
+    /// The key and services that nodes should have; `None` unless the user is activated. When a change alters this
+    /// value, the user must be marked as changed.
+    pub fn on_nodes(&self) -> Option<(&str, &[ServiceId])> {
         (self.activated && !self.removed).then_some((self.key.as_str(), self.service_ids.as_slice()))
     }
 
-    /// Switches the account on; false when it is on already.
+    /// Enables the account; false when it is enabled already.
     pub fn enable(&mut self, now: Moment) -> bool {
         let changed = !self.enabled;
         if changed {
@@ -159,7 +159,7 @@ impl User {
         changed
     }
 
-    /// Switches the account off; false when it is off already.
+    /// Disables the account; false when it is disabled already.
     pub fn disable(&mut self) -> bool {
         let changed = self.enabled;
         self.enabled = false;
@@ -167,7 +167,7 @@ impl User {
         changed
     }
 
-    /// Sets used traffic back to zero, which may make the account work again.
+    /// Resets the used traffic, which may activate the account again.
     pub fn reset_traffic(&mut self, now: Moment) {
         let was_active = self.is_active(now);
         self.used_traffic = 0;
@@ -177,21 +177,21 @@ impl User {
         }
     }
 
-    /// Takes all credentials away and gives new ones.
+    /// Replaces the key, and with it all credentials.
     pub fn revoke(&mut self, new_key: String, now: Moment) {
         self.key = new_key;
         self.sub_revoked_at = Some(now);
     }
 
-    /// Deletes: the name is free again, the row stays for the owner's sums.
+    /// Deletes the user: the name is free again, and the row stays for the owner's totals.
     pub fn remove(&mut self) {
         self.username = None;
         self.removed = true;
         self.activated = false;
     }
 
-    /// The link to this user's subscription. `prefix` stands where the owner has none; each `*` becomes 16 random hex
-    /// digits. A removed user has no link.
+    /// The user's subscription link. `prefix` is used when the owner has none; each `*` in it becomes 16 random hex
+    /// digits. `None` for removed users.
     pub fn subscription_url(&self, prefix: &str, mut chance: impl FnMut() -> u64) -> Option<String> {
         let own = self.owner.as_ref().map(|owner| owner.subscription_url_prefix.as_str());
         let prefix = own.filter(|own| !own.is_empty()).unwrap_or(prefix).trim_end_matches('/');
@@ -207,10 +207,10 @@ impl User {
 }
 
 impl ResetStrategy {
-    /// All, in the API's order.
+    /// All values, in the API's order.
     pub const ALL: [Self; 5] = [Self::NoReset, Self::Day, Self::Week, Self::Month, Self::Year];
 
-    /// The word of the API and the database.
+    /// The text form in the API and the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::NoReset => "no_reset",
@@ -221,13 +221,13 @@ impl ResetStrategy {
         }
     }
 
-    /// From the word.
+    /// Reads the text form.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|strategy| strategy.word() == word)
     }
 }
 
-/// A user that works, for the tests of this room.
+/// A user with a working account, for tests in `domain`.
 #[cfg(test)]
 pub(in crate::domain) fn sample(now: Moment) -> User {
     let key = "00000000000000000000000000000001";
@@ -241,7 +241,7 @@ mod tests {
     const NOW: Moment = Moment::from_micros(1_000_000_000_000_000);
 
     #[test]
-    fn an_account_works_until_its_date_and_its_limit() {
+    fn account_is_active_until_its_date_and_its_limit() {
         let user = sample(NOW);
         assert!(user.is_active(NOW));
         assert!(User { expiry: Expiry::FixedDate(NOW), ..user.clone() }.is_active(NOW));
@@ -253,19 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_told_of_an_enabled_user_only_when_the_account_works() {
+    fn enabled_user_is_on_nodes_only_when_the_account_is_active() {
         let mut user = User { expiry: Expiry::FixedDate(NOW.plus(-1)), ..sample(NOW) };
-        assert!(!user.enable(NOW), "it is on");
-        assert!(user.activated, "and nothing changes");
+        assert!(!user.enable(NOW), "enabled already");
+        assert!(user.activated, "nothing changes");
         assert!(user.disable());
-        assert!(!user.disable(), "it is off");
-        assert_eq!(user.told(), None);
+        assert!(!user.disable(), "disabled already");
+        assert_eq!(user.on_nodes(), None);
         assert!(user.enable(NOW));
-        assert_eq!(user.told(), None);
+        assert_eq!(user.on_nodes(), None);
     }
 
     #[test]
-    fn a_reset_brings_a_limited_user_back_and_no_other() {
+    fn reset_activates_a_limited_user_and_not_an_expired_one() {
         let limited = User { data_limit: Some(5), used_traffic: 5, activated: false, ..sample(NOW) };
         let mut user = limited.clone();
         user.reset_traffic(NOW);
@@ -277,15 +277,15 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_is_news_to_the_nodes_of_an_activated_user() {
+    fn revoking_changes_the_user_on_nodes() {
         let before = sample(NOW);
         let mut user = before.clone();
         user.revoke("00000000000000000000000000000002".to_owned(), NOW);
-        assert_ne!(user.told(), before.told());
+        assert_ne!(user.on_nodes(), before.on_nodes());
     }
 
     #[test]
-    fn links_use_the_owners_prefix_and_a_salt_per_star() {
+    fn link_uses_the_owners_prefix_and_random_digits_per_star() {
         let mut user = sample(NOW);
         let path = "/sub/sample/00000000000000000000000000000001";
         let mut salt = 0;

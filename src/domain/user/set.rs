@@ -1,4 +1,4 @@
-//! Many users, a bit each: a thousand nodes' users can be remembered, and millions counted.
+//! A set of user ids with one bit per user, small enough for the users of a thousand nodes.
 
 use std::collections::HashMap;
 
@@ -12,19 +12,19 @@ const BLOCK: i64 = 4_096;
 pub struct UserSet(HashMap<i64, Box<[u64; 64]>>);
 
 impl UserSet {
-    /// Puts one in.
+    /// Adds a user.
     pub fn insert(&mut self, user: UserId) {
         let (block, word, bit) = place(user);
         self.0.entry(block).or_insert_with(|| Box::new([0; 64]))[word] |= bit;
     }
 
-    /// Whether it is in.
+    /// True when the set has the user.
     pub fn contains(&self, user: UserId) -> bool {
         let (block, word, bit) = place(user);
         self.0.get(&block).is_some_and(|block| block[word] & bit != 0)
     }
 
-    /// And all of these.
+    /// Adds the users of another set.
     pub fn extend(&mut self, more: Self) {
         for (at, block) in more.0 {
             let own = self.0.entry(at).or_insert_with(|| Box::new([0; 64]));
@@ -32,17 +32,17 @@ impl UserSet {
         }
     }
 
-    /// How many of these are in, each of them named once.
+    /// The number of these users that the set has; `users` must not repeat an id.
     pub fn count(&self, users: impl IntoIterator<Item = UserId>) -> usize {
         users.into_iter().filter(|user| self.contains(*user)).count()
     }
 
-    /// Nobody is in.
+    /// True when the set has no users.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many are in.
+    /// The number of users.
     pub fn len(&self) -> usize {
         self.0.values().flat_map(|block| block.iter()).map(|word| word.count_ones() as usize).sum()
     }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_put_in_is_in_and_nothing_else() {
+    fn set_has_exactly_the_added_users() {
         let ids = [0, 1, 63, 64, 4_095, 4_096, -1, i64::from(u32::MAX), i64::MAX, i64::MIN];
         let (mut set, mut more) = (UserSet::default(), UserSet::default());
         ids[..5].iter().for_each(|id| set.insert(UserId(*id)));

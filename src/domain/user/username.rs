@@ -1,23 +1,23 @@
-//! A user's name: what may be one, and how it is stored.
+//! Validation and stored form of a user's name.
 
 /// 3 to 32 letters, digits or underscores of any script, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username(String);
 
 impl Username {
-    /// The name that `text` stands for, or `None` when it can't be one.
+    /// Reads a name; `None` when the text is not a valid one.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (3..=32).contains(&text.chars().count());
         let is_word = text.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
         (fits && is_word).then(|| Self(text.to_lowercase()))
     }
 
-    /// As it is stored.
+    /// The stored form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As it is stored.
+    /// The stored form.
     pub fn into_string(self) -> String {
         self.0
     }
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_any_script_are_stored_in_lower_case() {
+    fn name_of_any_script_is_stored_in_lower_case() {
         for (text, stored) in [
             ("MixedCase_99", "mixedcase_99"),
             ("ünïCode", "ünïcode"),
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_words_of_the_right_length() {
+    fn other_characters_and_lengths_are_refused() {
         for text in ["", "ab", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "a-b", "a b", "a.b.c", "user\n", "<b>", "a/b/c"] {
             assert_eq!(Username::parse(text), None, "{text:?}");
         }

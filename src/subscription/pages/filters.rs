@@ -1,4 +1,4 @@
-//! What templates can do with values, under the names that operators' templates know.
+//! The filters and functions of templates, under the names that existing templates use.
 
 use minijinja::value::{Rest, Serde};
 use minijinja::{Environment, Error, ErrorKind, Value};
@@ -10,7 +10,7 @@ use crate::domain::bytes::template_bytes;
 use crate::domain::moment::Moment;
 use crate::subscription::yaml;
 
-/// Adds them all.
+/// Adds all filters and functions.
 pub fn add_all(environment: &mut Environment<'static>) {
     environment.add_filter("bytesformat", |bytes: Value| bytes.as_i64().map(template_bytes));
     environment.add_filter("datetime", |moment: Value| datetime(&moment));
@@ -21,7 +21,7 @@ pub fn add_all(environment: &mut Environment<'static>) {
     environment.add_function("qr", |text: String| Value::from_safe_string(qr(&text)));
 }
 
-/// `2026-11-23 20:36:25` from a moment as the API writes it or from unix seconds; others stay as they are.
+/// `2026-11-23 20:36:25` from a time in the API's form or from Unix seconds; other values are returned unchanged.
 fn datetime(moment: &Value) -> Value {
     let read = match moment.as_str() {
         Some(text) => Moment::parse(text),
@@ -30,10 +30,11 @@ fn datetime(moment: &Value) -> Value {
     read.map_or_else(|| moment.clone(), |read| read.civil().strftime("%Y-%m-%d %H:%M:%S").to_string().into())
 }
 
-/// One member or item a line, each as JSON that is YAML as well.
+/// The value as YAML: one member or item per line, each in JSON syntax.
 fn to_yaml(value: &Value) -> Result<Value, Error> {
-    let json = serde_json::to_value(value)
-        .map_err(|error| Error::new(ErrorKind::InvalidOperation, "the value can't be YAML").with_source(error))?;
+    let json = serde_json::to_value(value).map_err(|error| {
+        Error::new(ErrorKind::InvalidOperation, "the value can't be written as YAML").with_source(error)
+    })?;
     Ok(Value::from_safe_string(yaml::document(&json)))
 }
 
@@ -43,17 +44,17 @@ fn members(object: &Value, keep: impl Fn(&String) -> bool) -> Result<Value, Erro
             let kept: Map<String, Json> = members.into_iter().filter(|(name, _)| keep(name)).collect();
             Ok(Value::from(Serde(kept)))
         }
-        _ => Err(Error::new(ErrorKind::InvalidOperation, "only objects have members to choose from")),
+        _ => Err(Error::new(ErrorKind::InvalidOperation, "except and only need an object")),
     }
 }
 
-/// A drawing of the text as a QR code; nothing when it is too long for one.
+/// The QR code of a text as SVG; empty when the text is too long.
 fn qr(text: &str) -> String {
     let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else {
         return String::new();
     };
     let drawing = code.render::<svg::Color<'_>>().min_dimensions(160, 160).build();
-    // The declaration before the element is for files.
+    // The XML declaration before the element is not allowed within HTML.
     drawing.find("<svg").map(|at| drawing[at..].to_owned()).unwrap_or_default()
 }
 
@@ -70,16 +71,16 @@ mod tests {
     }
 
     #[test]
-    fn values_become_yaml() {
+    fn value_is_written_as_yaml() {
         assert_eq!(render("{{ conf | except('proxy-groups', 'a') | yaml }}"), "\"proxies\":\n- {\"name\": \"n\"}\n");
         assert_eq!(render("{{ conf | only('a') | yaml }}"), "\"a\": {\"b\": [1, \"é: x\"]}\n");
         assert!(render("{{ list | yaml | indent(2) }}").starts_with("- \"a\"\n  - \"b: c\""));
         assert_eq!(render("{{ 'x' | yaml }}{{ [] | yaml }}{{ {} | yaml }}"), "\"x\"[]{}");
-        assert!(render("{{ list | only('a') }}").contains("only objects"));
+        assert!(render("{{ list | only('a') }}").contains("need an object"));
     }
 
     #[test]
-    fn moments_and_bytes_read_well() {
+    fn time_and_bytes_are_formatted() {
         assert_eq!(
             render("{{ 0 | datetime }} {{ '2026-11-23T20:36:25' | datetime }}"),
             "1970-01-01 00:00:00 2026-11-23 20:36:25"
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_too_long_has_no_qr_code() {
+    fn text_that_is_too_long_has_no_qr_code() {
         assert!(qr("https://a.example/sub/x").starts_with("<svg"));
         assert_eq!(qr(&"a".repeat(5_000)), "");
     }

@@ -1,5 +1,5 @@
-//! Pages and documents that operators may write themselves, in Jinja's language. The texts are read beforehand, so that
-//! rendering opens no file, and each rendering has a limit on its work, so that a loop in a template ends.
+//! Web pages and documents from Jinja templates, built in or the operator's. All texts are loaded at start, so that
+//! rendering opens no file, and each rendering has a work limit, so that a loop in a template ends.
 
 mod filters;
 mod sample;
@@ -19,13 +19,13 @@ use crate::domain::user::document::UserDocument;
 const USER_PAGE: &str = "built-in/subscription.html";
 const HOME_PAGE: &str = "built-in/home.html";
 
-/// Instructions of a rendering, and pieces of 64 bytes that it makes: enough for thousands of links.
+/// The work limit of a rendering, in instructions and in 64-byte pieces of output: enough for thousands of links.
 const FUEL: u64 = 2_000_000;
 
-/// Of templates and macros that call each other.
+/// The deepest nesting of templates and macros.
 const MAX_DEPTH: usize = 50;
 
-/// Which of the operator's texts are used for what; none: the built-in ones.
+/// The names of the operator's templates; `None`: the built-in template.
 #[derive(Clone, Debug, Default)]
 pub struct PageNames {
     /// A user's page.
@@ -36,7 +36,7 @@ pub struct PageNames {
     pub clash: Option<String>,
 }
 
-/// All templates in Jinja's language.
+/// All Jinja templates.
 #[derive(Clone)]
 pub struct Pages {
     environment: Environment<'static>,
@@ -44,31 +44,31 @@ pub struct Pages {
     texts: Arc<BTreeMap<String, String>>,
 }
 
-/// A template that can't be rendered.
+/// A template cannot be rendered.
 #[derive(Debug, thiserror::Error)]
-#[error("the template {name} can't be rendered")]
+#[error("could not render the template {name}")]
 pub struct PageError {
     name: String,
     #[source]
     source: Box<minijinja::Error>,
 }
 
-/// What a user's page says besides the user.
+/// The values of a user's page besides the user.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Support<'a> {
-    /// What the subscription is called.
+    /// The name of the subscription.
     pub profile_title: &'a str,
-    /// Where people find help.
+    /// The support link.
     pub support_link: &'a str,
-    /// The user's link as apps take it: with the panel's name, also where the settings have none.
+    /// The user's subscription link, always with a host name.
     pub link: &'a str,
-    /// When.
+    /// The current time.
     pub now: Moment,
 }
 
 impl Pages {
-    /// From texts by their path inside the operator's folder. `built-in/subscription.html` and `built-in/home.html` are
-    /// there for `{% extends %}`.
+    /// Loads texts by their path within the operator's folder. They can extend `built-in/subscription.html` and
+    /// `built-in/home.html`.
     pub fn new(mut texts: BTreeMap<String, String>, names: PageNames) -> Self {
         texts.insert(USER_PAGE.to_owned(), include_str!("subscription.html").to_owned());
         texts.insert(HOME_PAGE.to_owned(), include_str!("home.html").to_owned());
@@ -76,7 +76,7 @@ impl Pages {
         let mut environment = Environment::new();
         let loaded = Arc::clone(&texts);
         environment.set_loader(move |name| Ok(loaded.get(name).cloned()));
-        // As operators' templates expect it: what is not a page is written as it is.
+        // Only pages are escaped: existing templates expect that.
         environment.set_auto_escape_callback(|name| match name.rsplit_once('.') {
             Some((_, "html" | "htm" | "xml")) => AutoEscape::Html,
             _ => AutoEscape::None,
@@ -87,7 +87,7 @@ impl Pages {
         Self { environment, names, texts }
     }
 
-    /// Renders each of the operator's templates once, for somebody who does not exist.
+    /// Renders each of the operator's templates once, for a sample user.
     pub fn check(&self) -> Result<(), PageError> {
         let support = Support {
             profile_title: "title",
@@ -102,13 +102,13 @@ impl Pages {
         self.names.clash.as_deref().map_or(Ok(()), |name| self.clash(name, &conf, &["a"]).map(drop))
     }
 
-    /// A user's page, with its share links. The error is that of the operator's template, in whose place the built-in
-    /// one was rendered.
+    /// Renders a user's page with its share links. With an error in the operator's template, returns the built-in page and
+    /// the error.
     pub fn user(&self, user: &UserDocument, links: &[&str], support: Support<'_>) -> (String, Option<PageError>) {
         Self::or_built_in(self.names.user.as_deref(), USER_PAGE, |name| self.user_page(name, user, links, support))
     }
 
-    /// The page at `/`, the same way.
+    /// Renders the page at `/`, with the same fallback.
     pub fn home(&self) -> (String, Option<PageError>) {
         Self::or_built_in(self.names.home.as_deref(), HOME_PAGE, |name| self.render(name, context! {}))
     }
@@ -131,7 +131,7 @@ impl Pages {
         links: &[&str],
         support: Support<'_>,
     ) -> Result<String, PageError> {
-        // Begun days count; negative when the date has passed.
+        // Rounded up; negative when the date has passed.
         let days_left = user.expire_date.map(|at| at.since(support.now).div_euclid(DAY) + 1);
         self.render(
             name,
@@ -157,7 +157,7 @@ impl Pages {
         };
         match render(built_in) {
             Ok(page) => (page, error),
-            // Tests render it; should it fail all the same, the page is empty and the reason is told.
+            // Tests cover the built-in pages. If one fails nevertheless, the page is empty and the error is returned.
             Err(wrong) => (String::new(), error.or(Some(wrong))),
         }
     }
@@ -174,7 +174,7 @@ impl Default for Pages {
     }
 }
 
-/// All that makes these pages others than those.
+/// Shows the texts, without the environment made from them.
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages").field("names", &self.names).field("texts", &self.texts).finish_non_exhaustive()
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operators_page_names_the_user_and_its_links() {
+    fn operators_page_shows_user_and_links() {
         let own = "{{ user.username }} {{ user.used_traffic | bytesformat }} {{ links | join }} {{ support.profile_title }} \
                    {% include 'own/part.html' %} {{ user.created_at | datetime }} {{ missing }}";
         let (text, error) = page(own);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_page_is_told_of_and_the_built_in_one_is_shown() {
+    fn broken_page_is_reported_and_replaced_by_the_built_in_one() {
         for broken in [
             "{{",
             "{% include '../../etc/passwd' %}",
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_pages_need_nothing_from_elsewhere() {
+    fn built_in_pages_load_nothing_external() {
         let user = UserDocument { data_limit: Some(3072), used_traffic: 1536, ..nobody() };
         let (profile_title, support_link) = ("My <title>", "javascript:alert(1)");
         let support = Support { profile_title, support_link, link: "https://panel.example/sub/a", now: sample::NOW };

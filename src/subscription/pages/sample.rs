@@ -1,4 +1,4 @@
-//! Somebody who does not exist: for whom the operator's templates are tried at the start.
+//! The sample user for whom the operator's templates are checked at start.
 
 use crate::domain::moment::{DAY, Moment, SECOND};
 use crate::domain::user::document::UserDocument;
@@ -6,7 +6,7 @@ use crate::domain::user::document::UserDocument;
 /// 2026-11-23T20:36:25.
 pub const NOW: Moment = Moment::from_micros(1_795_466_185 * SECOND);
 
-/// With a value wherever there can be one.
+/// A user with all optional values.
 pub fn nobody() -> UserDocument {
     UserDocument {
         id: 1,
