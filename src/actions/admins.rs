@@ -74,7 +74,7 @@ pub enum AdminError {
     #[error("an admin of that name exists already")]
     NameTaken,
     /// A sudo admin is changed by no other admin, and deleted by none.
-    #[error("a sudo can't be changed by another admin, nor be deleted by any")]
+    #[error("a sudo admin can be changed only by itself and can't be deleted")]
     IsSudo,
     /// The password could not be hashed.
     #[error(transparent)]

@@ -19,14 +19,14 @@ const MINUTE: i64 = 60 * SECOND;
 /// Counts one kind of failed attempts.
 #[derive(Debug)]
 pub struct AttemptLimiter {
-    /// What is counted: a part of the names in Redis.
+    /// The kind of attempt, as a part of the names in Redis.
     kind: &'static str,
     per_minute: u32,
     windows: Mutex<HashMap<Subject, Window>>,
     shared: Option<Arc<SharedCounters>>,
 }
 
-/// What is limited.
+/// The subject of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// An address; of IPv6 the network of 64 bits, which is what one customer gets.

@@ -22,8 +22,8 @@ const ADMINS: Freshness = Freshness { depends_on: &[Changed::Admins, Changed::Se
 const USER_COUNTS: Freshness =
     Freshness { depends_on: &[Changed::Users, Changed::Admins], max_age: 2 * SECOND, min_age: 2 * SECOND };
 
-/// What requests read again and again. A change of this process is seen at once, a change of another one after a second
-/// at most (counts and totals: two seconds).
+/// Caches of frequent reads. A change by this process is seen at once, a change by another process after at most one
+/// second (counts and totals: two seconds).
 #[derive(Debug)]
 pub struct Caches {
     panel: Panel,
@@ -58,7 +58,7 @@ impl Caches {
         self.admins.get(username, async |_| admins::by_username(self.db(), username).await).await
     }
 
-    /// What subscriptions are rendered from besides their user.
+    /// Returns the sources that subscriptions are rendered from, besides their user.
     pub async fn sources(&self) -> Result<Arc<Sources>, StoreError> {
         self.sources.get(self.db()).await
     }

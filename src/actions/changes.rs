@@ -1,4 +1,4 @@
-//! Change events: whoever commits a change publishes once what it changed. Caches of this process are stale at once;
+//! Change events: an action that commits publishes once what it changed. Caches of this process are stale at once;
 //! the wake-up reaches the background work of this process and all other processes.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cluster::wakeup::Wakeup;
 
-/// What a commit changed.
+/// A kind of data that a commit changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changed {
     /// Users, or whom they belong to.
@@ -25,7 +25,7 @@ pub enum Changed {
     TelegramSettings,
     /// When a notification is due.
     Notifications,
-    /// What the leader is asked to do: run a task, step down.
+    /// Requests to the leader: to run a task, to step down.
     LeaderRequests,
 }
 

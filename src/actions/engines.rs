@@ -57,7 +57,7 @@ impl From<StoreError> for EngineError {
     }
 }
 
-/// Whether an engine runs.
+/// Returns true if an engine is running.
 pub async fn is_running(panel: &Panel, node: NodeId, engine: String) -> Result<bool, EngineError> {
     let connection = one_off::connect(&panel.db, panel.clock.now(), node).await?;
     Ok(connection.backend_stats(engine).await?.running)
@@ -75,8 +75,8 @@ pub async fn for_logs(panel: &Panel, node: NodeId) -> Result<NodeConnection, Eng
     Ok(one_off::connect(&panel.db, panel.clock.now(), node).await?)
 }
 
-/// Gives an engine another configuration and restarts it with that; then the node is synced anew, because its inbounds
-/// may be others. One change at a time per node, on whichever hosts the admins are.
+/// Gives an engine another configuration and restarts it with that; then requests a full sync of the node, because its inbounds
+/// may have changed. One change at a time per node, on whichever hosts the admins are.
 ///
 /// Once begun it goes on, whatever becomes of the request: a call that is broken off may leave the engine stopped.
 pub async fn reconfigure(panel: &Panel, node: NodeId, engine: String, new: EngineConfig) -> Result<(), EngineError> {
@@ -111,7 +111,7 @@ struct Turn {
 impl Turn {
     async fn take(panel: &Panel, node: NodeId) -> Result<Self, EngineError> {
         let end = Instant::now() + TURN.0;
-        // Exists before it holds: whoever goes away meanwhile gives back what may just have been taken.
+        // Exists before it holds: a caller that is cancelled meanwhile releases the lock that it may just have taken.
         let turn = Self { panel: panel.clone(), node, holder: Uuid::now_v7() };
         while !edit_lock::acquire(&panel.db, node, turn.holder, HOLD).await? {
             if Instant::now() >= end {

@@ -17,7 +17,7 @@ const NOBODY: &str = "$2b$12$NobodyKnowsThisSalt..euH0vWJYlGfbZ0NcvAiHEC3b6mO9sQ
 
 /// However many people sign in at once, requests keep most of the processor.
 static TURNS: Semaphore = Semaphore::const_new(4);
-/// Whoever waits longer for a turn is better told so.
+/// A caller that waits longer for a turn gets an error.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Why a password could be neither hashed nor checked.
@@ -39,7 +39,7 @@ pub async fn hash(password: Secret) -> Result<String, PasswordError> {
     slowly(move || bcrypt::hash(password.expose(), COST)).await?.map_err(PasswordError::Hash)
 }
 
-/// Whether a password is the one that was hashed. Without a hash it never is, after the same while.
+/// Returns true if a password matches its hash. Without a hash it returns false after the same time.
 pub async fn verify(password: Secret, hash: Option<String>) -> Result<bool, PasswordError> {
     slowly(move || {
         let matches = bcrypt::verify(password.expose(), hash.as_deref().unwrap_or(NOBODY));

@@ -24,7 +24,7 @@ const FRESHNESS: Freshness = Freshness {
     min_age: SECOND / 10,
 };
 
-/// What rendering needs and what stays the same while the process runs.
+/// Data for rendering that stays the same while the process runs.
 #[derive(Clone, Debug)]
 pub struct RenderContext {
     /// How credentials are derived from keys.
@@ -56,7 +56,7 @@ impl Default for RenderContext {
     }
 }
 
-/// What rendering needs and admins change.
+/// Data for rendering that admins change.
 #[derive(Debug)]
 pub struct Sources {
     /// All hosts.

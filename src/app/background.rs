@@ -10,7 +10,7 @@ use tokio::time::{Instant, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::coordination::{Coordination, CoordinationParts};
-use super::serve::ServeOptions;
+use super::serve_options::ServeOptions;
 use super::wiring::Wiring;
 use super::{database, notifications};
 use crate::cluster::identity::Identity;

@@ -14,6 +14,7 @@ mod read_only;
 mod redis;
 mod render_context;
 mod serve;
+mod serve_options;
 pub mod server;
 mod shutdown;
 mod take_over;
@@ -23,6 +24,7 @@ mod wiring;
 
 pub use coordination::{Coordination, CoordinationParts};
 pub use render_context::read as read_render_context;
-pub use serve::{ServeOptions, serve};
+pub use serve::serve;
+pub use serve_options::ServeOptions;
 pub use telemetry::start_logging;
 pub use wiring::{Machine, Wiring};

@@ -1,22 +1,9 @@
 //! `sarban serve`: the phases of a panel, from its settings to a clean end.
 
 use super::phases::Listening;
+use super::serve_options::ServeOptions;
 use super::{read_only, telemetry};
 use crate::config::Settings;
-use crate::domain::workers::Workers;
-
-/// What the command line and the sizing of the runtime add to the settings.
-#[derive(Clone, Copy, Debug)]
-pub struct ServeOptions {
-    /// Apply pending migrations; otherwise refuse to start with any.
-    pub migrate: bool,
-    /// Take the listening socket over from the running process of this machine.
-    pub take_over: bool,
-    /// Worker threads of the runtime, for the log and the list of members.
-    pub workers: Workers,
-    /// Processor cores that this process may use.
-    pub cores: f64,
-}
 
 /// Runs the panel until a signal.
 pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<()> {

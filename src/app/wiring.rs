@@ -19,7 +19,7 @@ use crate::config::Settings;
 use crate::config::cores::Cores;
 use crate::store::Db;
 
-/// What a process takes from its machine. A test fixes all of it.
+/// The parts of a process that depend on its machine. A test fixes all of them.
 #[derive(Debug)]
 pub struct Machine {
     /// The clock that stamps requests.

@@ -19,7 +19,7 @@ pub use engine::{
     Db, Engine, Fault, IdList, OpenOptions, Pg, PgTx, Statement, StoreError, Transient, Tx, Work, clock, migrate,
 };
 
-/// Returns every SQL statement of the crate. `tests/sql.rs` prepares each on both engines, in place of a compile-time
+/// Returns every SQL statement of the crate. `tests/store/statements.rs` prepares each on both engines, in place of a compile-time
 /// check.
 pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     [

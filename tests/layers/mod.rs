@@ -2,9 +2,11 @@
 //!
 //! Each rule is data or a small function from a file to its breaches; the tests at the end show that each can fail.
 
+mod circles;
 mod dependencies;
 mod monitoring;
 mod paths;
+mod words;
 
 use std::fs;
 use std::path::Path;

@@ -1,26 +1,34 @@
 //! Phase 2: the database is open, and nothing runs yet.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::listener::Acceptor;
 use poem::web::LocalAddr;
+use tokio_util::sync::CancellationToken;
 
-use super::Listening;
 use super::running::Running;
 use crate::app::background::Background;
 use crate::app::fetch_writer::FetchWriter;
-use crate::app::serve::ServeOptions;
+use crate::app::listener::AnyAcceptor;
+use crate::app::serve_options::ServeOptions;
 use crate::app::shutdown::Shutdown;
 use crate::app::wiring::{Machine, Wiring};
-use crate::app::{health, take_over};
+use crate::app::take_over::{self, Predecessor};
+use crate::app::health;
 use crate::config::Settings;
 use crate::store::Db;
 
 /// A process with its listening socket and its database.
 pub(in crate::app) struct Connected {
-    pub(super) listening: Listening,
+    pub(super) acceptor: AnyAcceptor,
+    pub(super) socket: OwnedFd,
+    /// The process that this one takes over from.
+    pub(super) predecessor: Option<Predecessor>,
+    /// Cancelled when a successor has taken over the socket.
+    pub(super) taken_over: CancellationToken,
     pub(super) db: Db,
 }
 
@@ -33,9 +41,9 @@ impl Connected {
         options: ServeOptions,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Running> {
-        let Listening { acceptor, socket, predecessor, taken_over } = self.listening;
+        let Self { acceptor, socket, predecessor, taken_over, db } = self;
         let shutdown = Shutdown::on_signals(taken_over.clone()).context("could not install the signal handlers")?;
-        let mut wiring = Wiring::new(settings, self.db, Machine::real()?).await?;
+        let mut wiring = Wiring::new(settings, db, Machine::real()?).await?;
         let panel = wiring.panel.clone();
         let background = Background::start(settings, options, &mut wiring, &shutdown.requested).await?;
         let (health, watchers) = health::watch(

@@ -54,7 +54,8 @@ impl Listening {
                  gin_trgm_ops)"
             );
         }
-        Ok(Connected { listening: self, db })
+        let Self { acceptor, socket, predecessor, taken_over } = self;
+        Ok(Connected { acceptor, socket, predecessor, taken_over, db })
     }
 }
 
