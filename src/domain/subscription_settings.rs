@@ -31,11 +31,11 @@ pub struct SubscriptionSettings {
 pub struct SubscriptionRule {
     /// A regular expression, matched from the start of the User-Agent.
     pub pattern: String,
-    /// What these clients get.
+    /// The answer to these clients.
     pub result: RuleResult,
 }
 
-/// What a client gets.
+/// The answer to a client: a format, a template or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleResult {

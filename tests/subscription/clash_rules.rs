@@ -9,7 +9,7 @@ use crate::subscription::literal::{rendered, rendered_for, row, spec};
 use crate::subscription::snapshots::{PROTOCOLS, everything};
 use crate::subscription::yaml;
 
-/// What a value must be like.
+/// The rule that a value must meet.
 type Form = fn(&Value) -> bool;
 /// One key: its name, its form, and whether the program refuses a proxy without it.
 type Key = (&'static str, Form, bool);
@@ -32,7 +32,7 @@ const TLS: &[Key] = &[
     ("h2-opts", is_h2, false),
 ];
 const SERVER_NAME: &[Key] = &[("tls", Value::is_boolean, false), ("servername", is_text, false)];
-/// What Mihomo adds.
+/// Keys that Mihomo adds.
 const META: &[Key] = &[("client-fingerprint", is_text, false), ("reality-opts", is_reality, false)];
 
 fn keys(proxy: &Map<String, Value>, meta: bool) -> Vec<Key> {
@@ -99,7 +99,7 @@ fn is_reality(value: &Value) -> bool {
     only(value, &[("public-key", is_text), ("short-id", Value::is_string)]) && value["public-key"].is_string()
 }
 
-/// What is wrong with a document, each with the name of the proxy.
+/// Returns the faults of a document, each with the name of the proxy.
 fn faults(document: &Value, meta: bool) -> Vec<String> {
     let mut found = Vec::new();
     let proxies = document["proxies"].as_array().expect("a list");

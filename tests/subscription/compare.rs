@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What may differ.
+/// Differences that are allowed.
 pub struct Tolerance {
     /// Inbounds' hosts that the old panel took one letter of.
     pub string_hosts: Vec<String>,

@@ -33,7 +33,7 @@ impl Xray {
         Self { folder }
     }
 
-    /// Whether it starts the configuration.
+    /// Returns true if the program starts the configuration.
     fn starts(&self, configuration: &Value) -> bool {
         let mut configuration = configuration.clone();
         // Other ports than people's, so that tests can run beside each other.
@@ -165,7 +165,7 @@ fn variations() -> Vec<HostRow> {
     rows
 }
 
-/// What Xray has dropped since hosts learned to say it. Older apps still read it, and each entry is a configuration of
+/// True for options that Xray has dropped since hosts got them. Older apps still read it, and each entry is a configuration of
 /// its own, so that nothing else is lost with it.
 fn dropped(outbound: &Value) -> bool {
     let stream = &outbound["streamSettings"];
@@ -249,7 +249,7 @@ fn executable(program: &Path) -> &Path {
     program
 }
 
-/// What the package's sing-box was built without, and cannot check; and what desktops cannot do.
+/// Removes what the package's sing-box was built without and can't check, and what desktops can't do.
 fn checkable(mut document: Value) -> Value {
     for list in ["outbounds", "endpoints"] {
         for entry in document[list].as_array_mut().into_iter().flatten() {
@@ -288,7 +288,7 @@ fn sing_box_checks_every_configuration() {
     }
 }
 
-/// What it would refuse is left out, and the rest is there.
+/// An entry that the program would refuse is left out, and the rest is there.
 #[test]
 fn one_wrong_host_does_not_cost_the_others() {
     let inbound = |protocol: &'static str, more: Value| {
