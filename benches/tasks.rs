@@ -3,7 +3,7 @@
 //! A second pool writes to one user after another, as another process would. Its longest write is about as long as the
 //! longest chunk of the task.
 //!
-//! Runs on SQLite, and on PostgreSQL when `SARBAN_TEST_POSTGRES_URL` names a database server (`eval "$(make -s services)"`).
+//! Runs on SQLite, and on PostgreSQL if `SARBAN_TEST_POSTGRES_URL` is set (`eval "$(make -s services)"`).
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 
 #[path = "../tests/support/mod.rs"]

@@ -1,6 +1,6 @@
 //! Time to apply the usage of many nodes, and to fold it into hours: `cargo bench --bench usage`.
 //!
-//! Runs on SQLite, and on PostgreSQL when `SARBAN_TEST_POSTGRES_URL` names a database server (`eval "$(make -s services)"`).
+//! Runs on SQLite, and on PostgreSQL if `SARBAN_TEST_POSTGRES_URL` is set (`eval "$(make -s services)"`).
 //! Totals and limits are current as soon as usage is applied.
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that can't go on ends")]
 

@@ -1,5 +1,5 @@
-//! A complete request: its permit, its route, its user from a SQLite database, the entity tag, the headers and the body.
-//! No cache helps: each request has another user, and there are more users than the caches hold.
+//! A complete request: its permit, its route, its user from a SQLite database, the entity tag, the headers and the
+//! body. No cache helps: each request has another user, and there are more users than the caches hold.
 //!
 //! Measured in CPU time of the process, with SQLite's threads, per request, with 32 requests at once, on the number of
 //! workers that a panel has on this machine.
