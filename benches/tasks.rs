@@ -1,9 +1,9 @@
-//! How long the scheduled tasks take when many users are due at once, and how long others wait: `cargo bench --bench tasks`.
+//! Time of the scheduled tasks when many users are due at once, and of concurrent writes: `cargo bench --bench tasks`.
 //!
-//! A second pool, which on SQLite is what another process would be, writes to one user after another all the while. What
-//! it waited longest is as long as a chunk of the task, or longer.
+//! A second pool writes to one user after another, as another process would. Its longest write is about as long as the
+//! longest chunk of the task.
 //!
-//! On SQLite, and on PostgreSQL when `SARBAN_TEST_POSTGRES_URL` names a database server (`eval "$(make -s services)"`).
+//! Runs on SQLite, and on PostgreSQL if `SARBAN_TEST_POSTGRES_URL` is set (`eval "$(make -s services)"`).
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 
 #[path = "../tests/support/mod.rs"]
@@ -25,7 +25,7 @@ use task::Leader;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-/// All users are made at 0; a hundred days later everything is due.
+/// Users are created at 0; after a hundred days all of them are due.
 const NOW: Moment = Moment::from_micros(100 * DAY);
 
 fn main() {
@@ -41,12 +41,12 @@ async fn measure(test: &TestDatabase, users: i64) {
     println!("{:?}, {users} users:", db.engine());
     seed(db, users).await;
     let mut leader = Leader::keeping(db, Some(60)).await;
-    let beside = Beside::begin(test).await;
-    time(&mut leader, &beside, Task::ReviewUsers, "with nobody due", 0).await;
+    let writer = ConcurrentWriter::start(test).await;
+    time(&mut leader, &writer, Task::ReviewUsers, "with no user due", 0).await;
     for some in [1_000, users] {
         let expired = format!("UPDATE users SET expire_strategy = 'fixed_date', expire_date = 1 WHERE id <= {some}");
         execute(db, expired.leak()).await;
-        time(&mut leader, &beside, Task::ReviewUsers, "expired", some).await;
+        time(&mut leader, &writer, Task::ReviewUsers, "expired", some).await;
         execute(
             db,
             "UPDATE users SET activated = TRUE, expire_strategy = 'never', expire_date = NULL WHERE activated = FALSE",
@@ -54,20 +54,20 @@ async fn measure(test: &TestDatabase, users: i64) {
         .await;
     }
     execute(db, "UPDATE user_traffic SET used_traffic = 20").await;
-    time(&mut leader, &beside, Task::ReviewUsers, "have used up their data", users).await;
-    time(&mut leader, &beside, Task::ReviewUsers, "with nobody due again", 0).await;
+    time(&mut leader, &writer, Task::ReviewUsers, "have used up their data", users).await;
+    time(&mut leader, &writer, Task::ReviewUsers, "with no user due again", 0).await;
     for some in [10_000, users] {
         let due = format!(
             "UPDATE user_traffic SET data_limit_reset_strategy = 'day', traffic_reset_at = NULL, used_traffic = 20 WHERE user_id <= {some}"
         );
         execute(db, due.leak()).await;
-        time(&mut leader, &beside, Task::ResetUserDataUsage, "to be reset", some).await;
+        time(&mut leader, &writer, Task::ResetUserDataUsage, "to be reset", some).await;
     }
     execute(db, "UPDATE users SET expire_strategy = 'start_on_first_use', usage_duration = 1000000, edit_at = 1").await;
     execute(db, "UPDATE user_traffic SET online_at = 2").await;
-    time(&mut leader, &beside, Task::ReviewUsers, "on hold came online", users).await;
+    time(&mut leader, &writer, Task::ReviewUsers, "on hold came online", users).await;
 
-    // Three nodes per user, a day to roll up.
+    // A day of usage on three nodes per user, to be rolled up.
     execute(
         db,
         "WITH RECURSIVE h (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM h WHERE n < 23)
@@ -83,31 +83,31 @@ async fn measure(test: &TestDatabase, users: i64) {
     assert_eq!(number(db, "SELECT CAST(SUM(counted) AS BIGINT) FROM user_usage_days").await, rows * 1_000);
 }
 
-async fn time(leader: &mut Leader, beside: &Beside, task: Task, what: &str, items: i64) {
-    beside.longest.store(0, Relaxed);
+async fn time(leader: &mut Leader, writer: &ConcurrentWriter, task: Task, state: &str, items: i64) {
+    writer.longest.store(0, Relaxed);
     let began = Instant::now();
     let done = leader.run(task, NOW).await.expect("the task runs");
-    let (took, longest) = (began.elapsed().as_millis(), beside.longest.load(Relaxed));
-    assert_eq!(done, items, "{what}");
-    println!("    {} ({items} {what}): {took} ms; another writer waited {longest} ms at most", task.name());
+    let (took, longest) = (began.elapsed().as_millis(), writer.longest.load(Relaxed));
+    assert_eq!(done, items, "{state}");
+    println!("    {} ({items} {state}): {took} ms; longest concurrent write {longest} ms", task.name());
 }
 
-/// Somebody else who writes.
-struct Beside {
-    /// Milliseconds that a write took.
+/// A task that writes through a second pool.
+struct ConcurrentWriter {
+    /// Time of the longest write, milliseconds.
     longest: Arc<AtomicU64>,
     _writing: AbortOnDropHandle<()>,
 }
 
-impl Beside {
-    async fn begin(test: &TestDatabase) -> Self {
+impl ConcurrentWriter {
+    async fn start(test: &TestDatabase) -> Self {
         let db = Db::open(&test.options).await.expect("another pool");
         let longest = Arc::new(AtomicU64::new(0));
-        let noting = longest.clone();
+        let recorded = longest.clone();
         let writing = tokio::spawn(async move {
             for nth in 0i64.. {
                 let began = Instant::now();
-                // While everything is made ready, SQLite may be busy for longer than anybody should wait.
+                // While the rows are prepared, SQLite may be busy for longer than the busy time-out.
                 let mut tx = loop {
                     if let Ok(tx) = db.begin().await {
                         break tx;
@@ -119,9 +119,9 @@ impl Beside {
                     Tx::Pg(tx) => text.execute(&mut **tx).await.map(drop),
                     Tx::Lite { tx, .. } => text.execute(&mut **tx).await.map(drop),
                 }
-                .expect("it is written");
+                .expect("the update succeeds");
                 tx.commit().await.expect("a commit");
-                noting.fetch_max(began.elapsed().as_millis() as u64, Relaxed);
+                recorded.fetch_max(began.elapsed().as_millis() as u64, Relaxed);
                 sleep(Duration::from_millis(20)).await;
             }
         });

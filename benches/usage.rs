@@ -1,7 +1,7 @@
-//! How long it takes to apply the usage of many nodes, and to fold it into hours: `cargo bench --bench usage`.
+//! Time to apply the usage of many nodes, and to fold it into hours: `cargo bench --bench usage`.
 //!
-//! On SQLite, and on PostgreSQL when `SARBAN_TEST_POSTGRES_URL` names a database server (`eval "$(make -s services)"`).
-//! Totals are right, and limits in force, as soon as usage is applied.
+//! Runs on SQLite, and on PostgreSQL if `SARBAN_TEST_POSTGRES_URL` is set (`eval "$(make -s services)"`).
+//! Totals and limits are current as soon as usage is applied.
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that can't go on ends")]
 
 #[path = "../tests/support/mod.rs"]
@@ -35,23 +35,23 @@ async fn measure(db: &Db, users: i64, fleets: &[i64]) {
     let mut charged = 0;
     for (round, nodes) in (0i64..).zip(fleets) {
         if round == 1 {
-            println!("    now with up to 50 GB used by each:");
-            charged += give_a_past(db, users).await;
+            println!("    with up to 50 GB of previous usage per user:");
+            charged += add_previous_usage(db, users).await;
         }
         let at = AT.plus(round);
         let began = Instant::now();
         for node in 1..=*nodes {
-            // 1.2 MB each, so that the replies themselves are not what is measured.
+            // One reply of 1.2 MB at a time: the replies must not dominate the measurement.
             let entries = (1..=users).map(|user| (UserId(user), 1_000 + user.unsigned_abs()));
             let reply = UsageReply::new(NodeId(node), at, 1.5, entries);
             stage(db, Uuid::now_v7(), &reply).await.expect("staged");
         }
         let staged = began.elapsed();
-        forget_peak();
+        reset_peak();
         let (applied, longest) = all(db, true).await;
         charged += nodes * (1..=users).map(|user| (1_000 + user) * 3 / 2).sum::<i64>();
         let total = "SELECT CAST(SUM(used_traffic) AS BIGINT) FROM user_traffic";
-        assert_eq!(number(db, total).await, charged, "each byte once");
+        assert_eq!(number(db, total).await, charged, "each byte is counted once");
         println!(
             "{:?}, {nodes} nodes × {users} users: applied in {} ms (longest transaction {} ms, peak memory {} MB), staged in {} ms",
             db.engine(),
@@ -67,14 +67,14 @@ async fn measure(db: &Db, users: i64, fleets: &[i64]) {
     }
 }
 
-/// Nobody had used anything before the first round, which is the dearest kind: all rows change their place in the order
-/// of traffic. Returns the bytes that users have in addition now.
-async fn give_a_past(db: &Db, users: i64) -> i64 {
+/// Adds usage to all users, and returns its sum in bytes. Without previous usage, as in the first round, all rows
+/// change their position in the index of traffic, which is the slowest case.
+async fn add_previous_usage(db: &Db, users: i64) -> i64 {
     execute(db, "UPDATE user_traffic SET used_traffic = used_traffic + user_id * 7919 % 100000 * 500000").await;
     (1..=users).map(|user| user * 7919 % 100_000 * 500_000).sum()
 }
 
-/// Applies, or folds, all there is: the whole time, and that of the longest transaction.
+/// Applies or folds all batches. Returns the total time and that of the longest transaction.
 async fn all(db: &Db, applying: bool) -> (Duration, Duration) {
     let (began, mut longest) = (Instant::now(), Duration::ZERO);
     loop {
@@ -98,10 +98,11 @@ async fn all(db: &Db, applying: bool) -> (Duration, Duration) {
 }
 
 /// Resets the kernel's measure of this process's peak memory.
-fn forget_peak() {
+fn reset_peak() {
     std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
 }
 
+/// Returns the peak memory of this process in MB.
 fn peak_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");

@@ -1,5 +1,5 @@
-//! A poem route that answers with as many bytes as it is asked for, and does nothing else: the limit that the panel's
-//! routes are compared with. `cargo run --release --example bare -- 9000 --workers 2`
+//! A poem route that only returns the requested number of bytes: the upper limit of the panel's routes.
+//! `cargo run --release --example bare -- 9000 --workers 2`
 #![allow(missing_docs, reason = "a program for benchmarks")]
 
 use clap::Parser;
@@ -13,7 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 struct Arguments {
     port: u16,
-    /// Worker threads.
+    /// Number of worker threads.
     #[arg(long, default_value_t = 2)]
     workers: usize,
 }

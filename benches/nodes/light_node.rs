@@ -1,4 +1,4 @@
-//! A node that remembers nothing and says when it was told what: a thousand of them fit beside what is measured.
+//! A node without state that reports each call: a thousand of them fit beside the panel.
 
 use std::net::SocketAddr;
 
@@ -15,26 +15,26 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// An event on one of the nodes.
 #[derive(Clone, Copy, Debug)]
-pub enum News {
-    /// Somebody connected.
+pub enum NodeEvent {
+    /// A client connected.
     Connected(Instant),
-    /// It has all its users.
+    /// The node received the list of its users.
     Populated,
-    /// It was told of a change of this user.
-    Told(u32, Instant),
+    /// The node received a change of this user.
+    Changed(u32, Instant),
 }
 
-struct LightNode(UnboundedSender<News>);
+struct LightNode(UnboundedSender<NodeEvent>);
 
-/// Starts one; it lives as long as the program.
-pub async fn start(news: UnboundedSender<News>) -> SocketAddr {
+/// Starts a node, which runs until the program ends.
+pub async fn start(events: UnboundedSender<NodeEvent>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let service = MarzServiceServer::new(LightNode(news.clone())).max_decoding_message_size(256 * 1024 * 1024);
-    let incoming = futures_util::stream::unfold((listener, news), |(listener, news)| async move {
+    let service = MarzServiceServer::new(LightNode(events.clone())).max_decoding_message_size(256 * 1024 * 1024);
+    let incoming = futures_util::stream::unfold((listener, events), |(listener, events)| async move {
         let accepted = listener.accept().await.map(|(stream, _)| stream);
-        news.send(News::Connected(Instant::now())).ok();
-        Some((accepted, (listener, news)))
+        events.send(NodeEvent::Connected(Instant::now())).ok();
+        Some((accepted, (listener, events)))
     });
     tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
     address
@@ -48,14 +48,14 @@ impl MarzService for LightNode {
         let mut messages = request.into_inner();
         while let Some(message) = messages.message().await? {
             let user = message.user.unwrap_or_default().id;
-            self.0.send(News::Told(user, Instant::now())).ok();
+            self.0.send(NodeEvent::Changed(user, Instant::now())).ok();
         }
-        // As nodes in the field end each of these streams.
+        // Nodes in the field end each of these streams with an error.
         Err(Status::unknown("Internal Server Error"))
     }
 
     async fn repopulate_users(&self, _: Request<UsersData>) -> Result<Response<Empty>, Status> {
-        self.0.send(News::Populated).ok();
+        self.0.send(NodeEvent::Populated).ok();
         Ok(Response::new(Empty {}))
     }
 

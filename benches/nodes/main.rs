@@ -1,6 +1,6 @@
-//! How soon a change of a user reaches all nodes, and what a new leader of many nodes costs: `cargo bench --bench nodes`.
+//! Latency of a user's change to all nodes, and cost of a new leader with many nodes: `cargo bench --bench nodes`.
 //!
-//! On SQLite and PostgreSQL. No wake-up is sent: each change is found by the poll, like a change of another host without Redis.
+//! Runs on SQLite and PostgreSQL. No wake-up is sent: the poll finds each change, as on a second host without Redis.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 
 mod light_node;
@@ -13,7 +13,7 @@ mod support;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use light_node::News;
+use light_node::NodeEvent;
 use panel::{Panel, change, number, sql};
 use sarban::nodes::Timing;
 use sarban::store::{Db, Engine};
@@ -21,9 +21,9 @@ use support::database::{Content, with_database};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Changes, and how far apart.
+/// Number of changes, and the time between them.
 const CHANGES: i64 = 500;
-const APART: Duration = Duration::from_millis(40);
+const INTERVAL: Duration = Duration::from_millis(40);
 
 fn main() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
@@ -34,25 +34,25 @@ fn main() {
 
 async fn latency(db: &Db, nodes: usize, users: i64) {
     println!("{:?}, {nodes} nodes, {users} users on each:", db.engine());
-    let (mut news, panel) = fleet(db, nodes, users).await;
+    let (mut events, panel) = fleet(db, nodes, users).await;
     sleep(Duration::from_secs(2)).await;
-    while news.try_recv().is_ok() {}
+    while events.try_recv().is_ok() {}
     let mut committed = HashMap::new();
     for user in 1..=CHANGES {
         change(db, &format!("UPDATE users SET enabled = FALSE WHERE id = {user}"), [user]).await;
         committed.insert(u32::try_from(user).unwrap(), Instant::now());
-        sleep(APART).await;
+        sleep(INTERVAL).await;
     }
-    let mut told: HashMap<u32, (usize, Instant)> = HashMap::new();
-    while told.len() < committed.len() || told.values().any(|(count, _)| *count < nodes) {
-        let next = timeout(Duration::from_secs(30), news.recv()).await.expect("no change is lost");
-        if let Some(News::Told(user, at)) = next {
-            let (count, last) = told.entry(user).or_insert((0, at));
+    let mut received: HashMap<u32, (usize, Instant)> = HashMap::new();
+    while received.len() < committed.len() || received.values().any(|(count, _)| *count < nodes) {
+        let next = timeout(Duration::from_secs(30), events.recv()).await.expect("no change is lost");
+        if let Some(NodeEvent::Changed(user, at)) = next {
+            let (count, last) = received.entry(user).or_insert((0, at));
             *count += 1;
             *last = (*last).max(at);
         }
     }
-    let mut took: Vec<Duration> = told.iter().map(|(user, (_, last))| *last - committed[user]).collect();
+    let mut took: Vec<Duration> = received.iter().map(|(user, (_, last))| *last - committed[user]).collect();
     took.sort();
     let at = |percent: usize| took[(took.len() - 1) * percent / 100];
     println!(
@@ -67,13 +67,13 @@ async fn latency(db: &Db, nodes: usize, users: i64) {
 
 async fn storm(db: &Db, nodes: usize, users: i64) {
     println!("{:?}, {nodes} nodes, {users} users on each:", db.engine());
-    let (_news, panel) = fleet(db, nodes, users).await;
+    let (_events, panel) = fleet(db, nodes, users).await;
     panel.step_down().await;
 }
 
-/// Nodes with all users, and who leads them; prints what the second leader cost, who had to give each its whole list.
-async fn fleet(db: &Db, nodes: usize, users: i64) -> (UnboundedReceiver<News>, Panel) {
-    let (sender, mut news) = unbounded_channel();
+/// Starts nodes with all users and a leader. Prints the cost of the second leader, which sends each node a full list.
+async fn fleet(db: &Db, nodes: usize, users: i64) -> (UnboundedReceiver<NodeEvent>, Panel) {
+    let (sender, mut events) = unbounded_channel();
     seed(db, users).await;
     sql(db, "DELETE FROM nodes").await;
     for id in 1..=nodes {
@@ -85,19 +85,19 @@ async fn fleet(db: &Db, nodes: usize, users: i64) -> (UnboundedReceiver<News>, P
     sql(db, "INSERT INTO inbounds_services SELECT id, 1 FROM inbounds").await;
     first.step_down().await;
     sql(db, "UPDATE nodes SET status = 'unhealthy'").await;
-    while news.try_recv().is_ok() {}
+    while events.try_recv().is_ok() {}
 
-    forget_peak();
+    reset_peak();
     let began = Instant::now();
     let second = Panel::lead_with(db, Timing::default()).await;
     all_healthy(db, nodes).await;
     let took = began.elapsed();
     let (mut connected, mut populated) = (Vec::new(), 0);
-    while let Ok(one) = news.try_recv() {
-        match one {
-            News::Connected(at) => connected.push(at),
-            News::Populated => populated += 1,
-            News::Told(..) => {}
+    while let Ok(event) = events.try_recv() {
+        match event {
+            NodeEvent::Connected(at) => connected.push(at),
+            NodeEvent::Populated => populated += 1,
+            NodeEvent::Changed(..) => {}
         }
     }
     connected.sort();
@@ -108,7 +108,7 @@ async fn fleet(db: &Db, nodes: usize, users: i64) -> (UnboundedReceiver<News>, P
         "    all healthy under a new leader in {took:.1?}: {populated} lists, {busiest} connections in the busiest second, peak memory {} MB (the nodes' own included)",
         peak_mb()
     );
-    (news, second)
+    (events, second)
 }
 
 async fn all_healthy(db: &Db, nodes: usize) {
@@ -132,10 +132,11 @@ async fn seed(db: &Db, users: i64) {
 }
 
 /// Resets the kernel's measure of this process's peak memory.
-fn forget_peak() {
+fn reset_peak() {
     std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
 }
 
+/// Returns the peak memory of this process in MB.
 fn peak_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");

@@ -1,4 +1,4 @@
-//! The faults: what befalls processes, servers and the ways between them.
+//! Injects faults into processes, servers and the connections between them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::proxy::ProxyFault;
 use super::threads;
 use super::world::World;
 
-/// Every kind of fault.
+/// A kind of fault, by the name that results and `--only` use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
@@ -69,7 +69,7 @@ use Kind::{
     RedisWayHeldOneWay, SentinelFailover, SpoolFull, WorkersBlocked,
 };
 
-/// Faults that are possible with one Redis.
+/// Faults of the stage with one Redis.
 pub const WITH_ONE_REDIS: &[Kind] = &[
     ProcessKilled,
     ProcessTerminated,
@@ -109,7 +109,8 @@ pub const WITH_ONE_REDIS: &[Kind] = &[
     SpoolFull,
 ];
 
-/// Faults that are possible with Sentinels, which name the servers themselves.
+/// Faults of the stage with Sentinels. A fault of a Redis proxy is not possible: clients connect to the address that a
+/// Sentinel returns.
 pub const WITH_SENTINELS: &[Kind] = &[
     SentinelFailover,
     ProcessKilled,
@@ -127,12 +128,12 @@ pub const WITH_SENTINELS: &[Kind] = &[
     DatabaseWayHeld,
 ];
 
-/// Injects one fault and undoes it. `false`: something else is at work there just now; nothing was done.
+/// Injects one fault and undoes it. Returns false if another fault holds the target, and nothing was done.
 pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
     let mut rng = StdRng::seed_from_u64(seed);
     let panel = world.pick(&mut rng);
     let ttl = world.ttl;
-    let whole = |rng: &mut StdRng| ttl.mul_f64([0.5, 1.1, 2.2][rng.random_range(0..3)]);
+    let random_time = |rng: &mut StdRng| ttl.mul_f64([0.5, 1.1, 2.2][rng.random_range(0..3)]);
     match kind {
         ProcessKilled => killed(&world, &panel, rng.random_range(100..2_000)).await,
         ProcessTerminated => terminated(&world, &panel).await,
@@ -149,7 +150,9 @@ pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
         RedisKilledKeepsData => redis_killed(&world, false, rng.random_range(50..2_000)).await,
         RedisKilledLosesData => redis_killed(&world, true, rng.random_range(50..2_000)).await,
         RedisFlushed => world.redis_command(&["FLUSHALL"]).await,
-        RedisClientPause => world.redis_command(&["CLIENT", "PAUSE", &whole(&mut rng).as_millis().to_string()]).await,
+        RedisClientPause => {
+            world.redis_command(&["CLIENT", "PAUSE", &random_time(&mut rng).as_millis().to_string()]).await
+        }
         SentinelFailover => failover(&world).await,
         BackendStoppedHalfTtl => backend_stopped(&world, &panel, ttl.mul_f64(0.5)).await,
         BackendStopped11Ttl => backend_stopped(&world, &panel, ttl.mul_f64(1.1)).await,
@@ -158,51 +161,51 @@ pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
         DatabaseRestarted => database_restarted(&world, Signal::INT).await,
         DatabaseCrashed => database_restarted(&world, Signal::QUIT).await,
         DatabaseFull => database_full(&world, ttl).await,
-        DatabaseWayHeld => database_way(&world, &panel, ProxyFault::Hold, whole(&mut rng)).await,
+        DatabaseWayHeld => database_way(&world, &panel, ProxyFault::Hold, random_time(&mut rng)).await,
         DatabaseWayHeldOneWay => {
             let fault = if rng.random_bool(0.5) { ProxyFault::HoldRequests } else { ProxyFault::HoldAnswers };
-            database_way(&world, &panel, fault, whole(&mut rng)).await
+            database_way(&world, &panel, fault, random_time(&mut rng)).await
         }
         DatabaseWayDelayed => {
             let fault = ProxyFault::Delay(Duration::from_millis(rng.random_range(20..300)));
-            database_way(&world, &panel, fault, whole(&mut rng)).await
+            database_way(&world, &panel, fault, random_time(&mut rng)).await
         }
-        DatabaseWayHalfOpen => database_way(&world, &panel, ProxyFault::HalfOpen, whole(&mut rng)).await,
+        DatabaseWayHalfOpen => database_way(&world, &panel, ProxyFault::HalfOpen, random_time(&mut rng)).await,
         DatabaseWayCut => database_way(&world, &panel, ProxyFault::Clear, Duration::ZERO).await,
-        DatabaseWayDown => database_way(&world, &panel, ProxyFault::Down, whole(&mut rng)).await,
-        RedisWayHeld => redis_way(&panel, ProxyFault::Hold, whole(&mut rng)).await,
+        DatabaseWayDown => database_way(&world, &panel, ProxyFault::Down, random_time(&mut rng)).await,
+        RedisWayHeld => redis_way(&panel, ProxyFault::Hold, random_time(&mut rng)).await,
         RedisWayHeldOneWay => {
             let fault = if rng.random_bool(0.5) { ProxyFault::HoldRequests } else { ProxyFault::HoldAnswers };
-            redis_way(&panel, fault, whole(&mut rng)).await
+            redis_way(&panel, fault, random_time(&mut rng)).await
         }
         RedisWayDelayed => {
             let fault = ProxyFault::Delay(Duration::from_millis(rng.random_range(20..300)));
-            redis_way(&panel, fault, whole(&mut rng)).await
+            redis_way(&panel, fault, random_time(&mut rng)).await
         }
-        RedisWayHalfOpen => redis_way(&panel, ProxyFault::HalfOpen, whole(&mut rng)).await,
+        RedisWayHalfOpen => redis_way(&panel, ProxyFault::HalfOpen, random_time(&mut rng)).await,
         RedisWayCut => redis_way(&panel, ProxyFault::Clear, Duration::ZERO).await,
-        RedisWayDown => redis_way(&panel, ProxyFault::Down, whole(&mut rng)).await,
+        RedisWayDown => redis_way(&panel, ProxyFault::Down, random_time(&mut rng)).await,
         SpoolFull => world.fill_spool(ttl).await,
     }
 }
 
-async fn killed(world: &World, panel: &Panel, away_ms: u64) -> Result<bool> {
+async fn killed(world: &World, panel: &Panel, down_ms: u64) -> Result<bool> {
     let Ok(mut process) = panel.process.try_lock() else { return Ok(false) };
     let Some(mut server) = process.take() else { return Ok(false) };
     world.witness.excuse(&panel.name);
-    world.death_of(&panel.name, "killed");
+    world.record_process_fault(&panel.name, "killed");
     server.kill();
-    sleep(Duration::from_millis(away_ms)).await;
+    sleep(Duration::from_millis(down_ms)).await;
     ensure_running(panel, &mut process)?;
     world.settle(&panel.name);
     Ok(true)
 }
 
-/// SIGTERM, and started again when it has ended.
+/// Sends SIGTERM to a process, and starts it again when it has exited.
 pub async fn terminated(world: &World, panel: &Panel) -> Result<bool> {
     let Ok(mut process) = panel.process.try_lock() else { return Ok(false) };
     world.witness.excuse(&panel.name);
-    world.death_of(&panel.name, "terminated");
+    world.record_process_fault(&panel.name, "terminated");
     terminate(&mut process).await?;
     ensure_running(panel, &mut process)?;
     world.settle(&panel.name);
@@ -226,7 +229,7 @@ async fn stopped(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
     let Some(server) = &*process else { return Ok(false) };
     world.witness.excuse(&panel.name);
     if time > world.ttl {
-        world.death_of(&panel.name, "stopped");
+        world.record_process_fault(&panel.name, "stopped");
     }
     server.signal(Signal::STOP);
     sleep(time).await;
@@ -235,8 +238,8 @@ async fn stopped(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
     Ok(true)
 }
 
-/// The leader stands still between a task's last change and its commit, until somebody else has led for a while: the
-/// moment that the fence is for.
+/// Stops the leader inside a task's transaction for longer than the lease: another process leads when the leader
+/// continues and commits, and the fence must refuse the commit.
 async fn stopped_in_transaction(world: &World, time: Duration) -> Result<bool> {
     const WRITING: &str = "SELECT l.host FROM scheduler_lease AS l
         JOIN pg_stat_activity AS a ON a.application_name = 'sarban-task-' || l.holder
@@ -253,14 +256,14 @@ async fn stopped_in_transaction(world: &World, time: Duration) -> Result<bool> {
     Ok(false)
 }
 
-/// Explains nothing: the leader keeps the lease.
+/// Blocks the worker threads of a process. The leader must keep the lease, so this fault excuses no change of leader.
 async fn workers_blocked(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
     let Ok(process) = panel.process.try_lock() else { return Ok(false) };
     let Some(server) = &*process else { return Ok(false) };
     hold(world, server.id(), threads::WORKERS, time).await
 }
 
-/// The scheduler's loop is stuck and cannot even say so: the workers go on, and must notification.
+/// Blocks the thread of the lease and of the scheduler's loop: the worker threads go on and must notice.
 async fn lease_thread_blocked(world: &World, panel: &Panel, time: Duration) -> Result<bool> {
     let Ok(process) = panel.process.try_lock() else { return Ok(false) };
     let Some(server) = &*process else { return Ok(false) };
@@ -288,23 +291,26 @@ async fn redis_stopped(world: &World, time: Duration) -> Result<bool> {
     Ok(true)
 }
 
-async fn redis_killed(world: &World, loses_data: bool, away_ms: u64) -> Result<bool> {
+async fn redis_killed(world: &World, loses_data: bool, down_ms: u64) -> Result<bool> {
     let Ok(mut redis) = world.redis.try_lock() else { return Ok(false) };
     redis[0].kill();
     if loses_data {
         redis[0].lose_data()?;
     }
-    sleep(Duration::from_millis(away_ms)).await;
+    sleep(Duration::from_millis(down_ms)).await;
     redis[0].start_again(None).await?;
     Ok(true)
 }
 
-/// The master dies while its replica has not heard the last of it.
+/// Kills the master before its replica has the last writes.
 async fn failover(world: &World) -> Result<bool> {
     let Some(sentinels) = &world.sentinels else { return Ok(false) };
     let Ok(mut redis) = world.redis.try_lock() else { return Ok(false) };
     let port = sentinels.master().await?;
-    let master = redis.iter().position(|server| server.port == port).context("the master is none of ours")?;
+    let master = redis
+        .iter()
+        .position(|server| server.port == port)
+        .context("the master is not one of the harness's servers")?;
     redis[1 - master].signal(Signal::STOP);
     sleep(world.ttl.mul_f64(0.4)).await;
     redis[master].kill();
@@ -315,7 +321,7 @@ async fn failover(world: &World) -> Result<bool> {
     }
     let new = sentinels.master().await?;
     redis[master].start_again((new != port).then_some(new)).await?;
-    // Time to become a replica again, and known as one.
+    // The Sentinels need time to find the old master as a replica.
     sleep(Duration::from_secs(2)).await;
     Ok(true)
 }
@@ -328,7 +334,7 @@ async fn backend_stopped(world: &World, panel: &Panel, time: Duration) -> Result
     let name = format!("sarban-lease-{}", panel.name);
     let pid: Option<i32> = sqlx::query_scalar(BUSY).bind(name).fetch_optional(&world.witness.pool).await?;
     let Some(pid) = pid.and_then(Pid::from_raw) else { return Ok(false) };
-    // It may be the backend of any of them, and it may hold a lock that the others need.
+    // The backend may belong to any panel, and may hold a lock that the other panels need.
     world.witness.excuse("");
     let stopped = kill_process(pid, Signal::STOP).is_ok();
     sleep(time).await;
@@ -355,7 +361,7 @@ async fn database_restarted(world: &World, how: Signal) -> Result<bool> {
     Ok(true)
 }
 
-/// Takes every connection that the server has left.
+/// Opens every connection that the server has left, and holds them for `time`.
 async fn database_full(world: &World, time: Duration) -> Result<bool> {
     let Ok(postgres) = world.postgres.try_lock() else { return Ok(false) };
     world.witness.excuse("");

@@ -1,13 +1,13 @@
-//! Chaos: real panels, a real PostgreSQL and Redis of the harness's own, and every fault that they must survive. The
-//! invariants of the coordination are checked from what was committed.
+//! Injects every fault that a cluster must survive into real panels, PostgreSQL and Redis, and checks the invariants of
+//! the coordination against the committed rows.
 //!
-//! `make chaos` runs it for as long as is asked; without arguments it runs for about a minute, as a part of the tests.
+//! `make chaos` chooses the number of faults; without arguments a run takes about a minute, as a part of the tests.
 #![allow(missing_docs, clippy::print_stdout, clippy::expect_used, reason = "a program for tests")]
 
 mod faults;
 mod panels;
 mod proxy;
-mod verdict;
+mod report;
 mod witness;
 mod world;
 
@@ -34,41 +34,41 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use faults::{Kind, WITH_ONE_REDIS, WITH_SENTINELS, inject};
-use verdict::Verdict;
+use report::Report;
 use witness::Part;
 use world::{Plan, World};
 
-/// Injects faults into a running cluster and checks that it keeps its promises.
+/// Injects faults into a running cluster and checks its invariants.
 #[derive(Clone, Debug, Parser)]
 struct Arguments {
-    /// Decides which faults come when
+    /// Seed of the sequence of faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Number of faults with one Redis
     #[arg(long, default_value_t = 12)]
     faults: u64,
-    /// And so many with Sentinels
+    /// Number of faults with Sentinels
     #[arg(long, default_value_t = 4)]
     sentinel_faults: u64,
-    /// And so many times hands over in good order on a cluster that nothing befalls and nothing slows down
+    /// Number of orderly hand-overs on a cluster without faults and delays
     #[arg(long, default_value_t = 0)]
     hand_overs: u64,
-    /// Processes
+    /// Number of panels
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=5))]
     panels: u8,
-    /// Leaves a part of the protocol out: the run must then fail, and succeeds by it
+    /// Disables a part of the protocol; the run then succeeds only if an invariant is violated
     #[arg(long, value_enum)]
     without: Option<Part>,
-    /// Injects nothing but these, as they are called in the result
+    /// Injects these kinds of faults only
     #[arg(long, value_enum)]
     only: Vec<Kind>,
-    /// The panel's program
+    /// Path of the panel's program
     #[arg(long, default_value = env!("CARGO_BIN_EXE_sarban"))]
     program: PathBuf,
-    /// Where to write the result as JSON
+    /// File for the result as JSON
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Keeps the logs there
+    /// Folder for the logs
     #[arg(long)]
     logs: Option<PathBuf>,
     /// Arguments that `cargo test` passes on
@@ -80,9 +80,9 @@ const TTL: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // More than faults at a time: the wait for a killed server's end must not hold up the ways to the others.
+    // More workers than faults at a time: waiting for a killed server blocks a worker, and the proxies must go on.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
-    let run = async { runtime_run(&arguments).await };
+    let run = async { run_stages(&arguments).await };
     match runtime.expect("a runtime").block_on(run) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -93,10 +93,10 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests have no settings: `make test` tells them where PostgreSQL is")]
-async fn runtime_run(arguments: &Arguments) -> Result<bool> {
+#[expect(clippy::disallowed_methods, reason = "tests have no settings: `make test` sets the address of PostgreSQL")]
+async fn run_stages(arguments: &Arguments) -> Result<bool> {
     let bin = std::env::var("SARBAN_TEST_POSTGRES_BIN").context("SARBAN_TEST_POSTGRES_BIN: run `make chaos`")?;
-    let mut verdicts = Vec::new();
+    let mut reports = Vec::new();
     let plan =
         Plan { panels: arguments.panels.into(), ttl: TTL, sentinels: false, calm: false, without: arguments.without };
     let stages = [
@@ -106,40 +106,40 @@ async fn runtime_run(arguments: &Arguments) -> Result<bool> {
     ];
     for (name, plan, count) in stages {
         if count > 0 {
-            verdicts.push((name, stage(plan, count, arguments, bin.clone()).await?));
+            reports.push((name, stage(plan, count, arguments, bin.clone()).await?));
         }
     }
     if let Some(path) = &arguments.json {
-        let stages: BTreeMap<&str, &Verdict> = verdicts.iter().map(|(name, verdict)| (*name, verdict)).collect();
-        let whole = serde_json::json!({"seed": arguments.seed, "panels": arguments.panels, "ttl_seconds": TTL.as_secs(),
+        let stages: BTreeMap<&str, &Report> = reports.iter().map(|(name, report)| (*name, report)).collect();
+        let result = serde_json::json!({"seed": arguments.seed, "panels": arguments.panels, "ttl_seconds": TTL.as_secs(),
             "without": arguments.without.map(|part| format!("{part:?}")), "stages": stages});
-        std::fs::write(path, format!("{whole:#}\n"))?;
+        std::fs::write(path, format!("{result:#}\n"))?;
     }
-    let holds = verdicts.iter().all(|(_, verdict)| verdict.broken(TTL).is_empty());
+    let holds = reports.iter().all(|(_, report)| report.violations(TTL).is_empty());
     if arguments.without.is_some() && holds {
-        println!("Nothing broke, although a part of the protocol was left out: the harness can't see what it should.");
+        println!("No invariant was violated although a part of the protocol is disabled: the harness can't detect it.");
     }
     Ok(holds == arguments.without.is_none())
 }
 
-async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Result<Verdict> {
+async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Result<Report> {
     let folder = servers::open_folder()?;
     println!("{plan:?}, seed {}, {count} faults, in {}", arguments.seed, folder.path().display());
     let world = Arc::new(World::build(plan, &folder, bin, arguments.program.clone()).await?);
     if !world.has_small_disk() {
-        println!("This host lets nobody mount a small disk: the spool is not filled.");
+        println!("This host permits no mount: the disk of the spool is not filled.");
     }
     let changing = tokio::spawn(world.clone().change_users(arguments.seed));
     tokio::spawn(world.clone().keep_running());
     let producing = tokio::spawn(world.clone().produce(arguments.seed));
     let ran = if plan.calm { hand_over(&world, count).await } else { run_faults(&world, count, arguments).await };
     let last_fault = Instant::now();
-    let verdict = match ran {
+    let report = match ran {
         Ok(done) => {
             changing.abort();
             producing.abort();
-            let verdict = verdict::judge(&world, &done, last_fault).await;
-            verdict.inspect(|verdict| verdict.print(TTL))
+            let report = report::collect(&world, &done, last_fault).await;
+            report.inspect(|report| report.print(TTL))
         }
         Err(error) => Err(error),
     };
@@ -156,24 +156,25 @@ async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Re
             }
         }
     }
-    verdict
+    report
 }
 
-/// Terminates the leader again and again, each time when everybody is well.
+/// Terminates the leader `count` times, each time when all panels are healthy.
 async fn hand_over(world: &Arc<World>, count: u64) -> Result<BTreeMap<Kind, u64>> {
     let mut rng = StdRng::seed_from_u64(count);
     for _ in 0..count {
-        world.everybody_runs().await?;
-        // The others listen by then, and it may be any moment of a slot.
+        world.wait_until_healthy().await?;
+        // The other panels listen for the lease by then, at a random moment of a slot.
         sleep(Duration::from_millis(rng.random_range(500..1_500))).await;
-        let leader = world.witness.leader().context("nobody leads")?;
-        let leader = world.panels.iter().find(|panel| panel.name == leader).context("a stranger leads")?;
+        let leader = world.witness.leader().context("no panel leads")?;
+        let leader =
+            world.panels.iter().find(|panel| panel.name == leader).context("the leader is not one of the panels")?;
         faults::terminated(world, leader).await?;
     }
     Ok(BTreeMap::from([(Kind::ProcessTerminated, count)]))
 }
 
-/// One after the other, and now and then two at once.
+/// Injects `count` faults one after the other, in three of ten cases two at once.
 async fn run_faults(world: &Arc<World>, count: u64, arguments: &Arguments) -> Result<BTreeMap<Kind, u64>> {
     let mut rng = StdRng::seed_from_u64(arguments.seed);
     let kinds = if world.sentinels.is_some() { WITH_SENTINELS } else { WITH_ONE_REDIS };
@@ -183,7 +184,7 @@ async fn run_faults(world: &Arc<World>, count: u64, arguments: &Arguments) -> Re
     let (mut injected, mut failed) = (0, 0);
     while injected < count {
         if bag.is_empty() {
-            // Each kind as often as any other.
+            // Each kind occurs once before any kind occurs again.
             let is_wanted = |kind: &Kind| arguments.only.is_empty() || arguments.only.contains(kind);
             let is_possible = |kind: &Kind| *kind != Kind::SpoolFull || world.has_small_disk();
             bag = kinds.iter().copied().filter(|kind| is_wanted(kind) && is_possible(kind)).collect();
@@ -203,7 +204,7 @@ async fn run_faults(world: &Arc<World>, count: u64, arguments: &Arguments) -> Re
                     injected += 1;
                 }
                 Ok(false) => {}
-                // Two faults at once: the second one needs what the first one took away.
+                // One of two concurrent faults may need a server that the other one stopped.
                 Err(error) => {
                     println!("{:7.1} s  {kind:?} could not be injected: {error:#}", world.witness.seconds());
                     failed += 1;

@@ -1,4 +1,4 @@
-//! The panels under test: real processes, each with ways of its own to the servers.
+//! Panels under test: real processes, each with its own proxies to the servers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,21 +11,22 @@ use super::ports::free_port;
 use super::proxy::Proxy;
 use super::servers::Server;
 
-/// One panel. Its name is the leader's host in the lease.
+/// A panel. Its name is the host in the lease when it leads.
 pub struct Panel {
     pub name: String,
     pub port: u16,
     pub database: Proxy,
     pub redis: Proxy,
-    /// Held by the fault that is working on the process.
+    /// Locked by a fault of the process.
     pub process: Mutex<Option<Server>>,
-    /// Held by the fault that is working on the way to the database, to Redis.
+    /// Locked by a fault of the connections to the database.
     pub database_way: Mutex<()>,
+    /// Locked by a fault of the connections to Redis.
     pub redis_way: Mutex<()>,
     pub settings: Settings,
 }
 
-/// How a panel is started.
+/// Settings that all panels of a run share.
 #[derive(Clone)]
 pub struct Settings {
     pub program: PathBuf,
@@ -34,7 +35,7 @@ pub struct Settings {
     pub database_name: String,
     pub cluster: String,
     pub ttl: u64,
-    /// `None`: by way of the proxy.
+    /// The URL of Redis; `None` for the panel's own proxy.
     pub redis: Option<String>,
 }
 
@@ -78,14 +79,14 @@ impl Panel {
         Server::start("env", &arguments, &settings.folder, &log, None)
     }
 
-    /// Its health report; `None` while it does not answer.
+    /// Returns the health report, or `None` if the panel does not answer within 2 s.
     pub async fn health(&self, http: &reqwest::Client) -> Option<Value> {
         let url = format!("http://127.0.0.1:{}/health/ready", self.port);
         http.get(url).timeout(Duration::from_secs(2)).send().await.ok()?.json().await.ok()
     }
 }
 
-/// Starts a process where there is none.
+/// Starts the process unless it runs.
 pub fn ensure_running(panel: &Panel, process: &mut Option<Server>) -> anyhow::Result<()> {
     if process.as_mut().is_none_or(|server| !server.is_running()) {
         *process = Some(panel.spawn()?);
@@ -93,7 +94,7 @@ pub fn ensure_running(panel: &Panel, process: &mut Option<Server>) -> anyhow::Re
     Ok(())
 }
 
-/// SIGTERM, and its end.
+/// Sends SIGTERM and waits up to 12 s until the process has exited.
 pub async fn terminate(process: &mut Option<Server>) -> anyhow::Result<()> {
     if let Some(mut server) = process.take() {
         server.signal(Signal::TERM);

@@ -13,19 +13,19 @@ pub enum ProxyFault {
     Clear,
     /// Nothing passes.
     Hold,
-    /// Nothing passes on its way to the server.
+    /// Nothing passes to the server.
     HoldRequests,
-    /// Nothing passes on its way back.
+    /// Nothing passes to the client.
     HoldAnswers,
-    /// Everything passes so much later.
+    /// Everything passes after this delay.
     Delay(Duration),
-    /// New connections are taken and go nowhere; open ones go on.
+    /// New connections are accepted and not forwarded; open ones go on.
     HalfOpen,
     /// New connections are closed at once; open ones were cut.
     Down,
 }
 
-/// One way from one process to one server.
+/// A proxy between one process and one server.
 pub struct Proxy {
     pub port: u16,
     fault: watch::Sender<ProxyFault>,
@@ -42,11 +42,11 @@ impl Proxy {
     pub async fn start(server_port: u16) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let (fault, moods) = watch::channel(ProxyFault::Clear);
+        let (fault, faults) = watch::channel(ProxyFault::Clear);
         let (cuts, cut) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, server_port, moods.clone(), cut.clone()));
+                tokio::spawn(carry(client, server_port, faults.clone(), cut.clone()));
             }
         });
         Ok(Self { port, fault, cuts })
@@ -65,15 +65,15 @@ impl Proxy {
 async fn carry(
     client: TcpStream,
     server_port: u16,
-    mut moods: watch::Receiver<ProxyFault>,
+    mut faults: watch::Receiver<ProxyFault>,
     mut cuts: watch::Receiver<u64>,
 ) {
     cuts.mark_unchanged();
     let both = async {
-        if *moods.borrow() == ProxyFault::Down {
+        if *faults.borrow() == ProxyFault::Down {
             return;
         }
-        if moods.wait_for(|fault| *fault != ProxyFault::HalfOpen).await.is_err() {
+        if faults.wait_for(|fault| *fault != ProxyFault::HalfOpen).await.is_err() {
             return;
         }
         let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)).await else { return };
@@ -81,8 +81,8 @@ async fn carry(
         let (client_reads, client_writes) = client.into_split();
         let (server_reads, server_writes) = server.into_split();
         tokio::select! {
-            () = pump(client_reads, server_writes, Direction::Requests, moods.clone()) => {}
-            () = pump(server_reads, client_writes, Direction::Answers, moods.clone()) => {}
+            () = pump(client_reads, server_writes, Direction::Requests, faults.clone()) => {}
+            () = pump(server_reads, client_writes, Direction::Answers, faults.clone()) => {}
         }
     };
     tokio::select! {
@@ -95,14 +95,14 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     direction: Direction,
-    mut moods: watch::Receiver<ProxyFault>,
+    mut faults: watch::Receiver<ProxyFault>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count) = from.read(&mut buffer).await {
         if count == 0 {
             return;
         }
-        let delay = match *moods.borrow() {
+        let delay = match *faults.borrow() {
             ProxyFault::Delay(delay) => delay,
             _ => Duration::ZERO,
         };
@@ -113,7 +113,7 @@ async fn pump(
             ProxyFault::HoldAnswers => direction != Direction::Answers,
             _ => true,
         };
-        if moods.wait_for(passes).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
+        if faults.wait_for(passes).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
     }

@@ -1,5 +1,5 @@
-//! The witness: triggers in the database that write down every commit under the fence as it commits, and a watch over
-//! the lease. The panels know nothing of either.
+//! The witness: database triggers that record every fenced commit, and a poll of the lease every 10 ms. The panels do
+//! not know of either.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,18 +9,18 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::time::{Instant, sleep, timeout};
 
-/// The part of the protocol that is left out, by a change in the database that undoes it.
+/// A part of the protocol that a change of the database disables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
     /// The check of the epoch before each commit, and the time-outs that end a stalled transaction.
     Fence,
-    /// The row per slot.
+    /// The unique row of each slot.
     Ledger,
-    /// The lease in the database: only the lock in Redis is left.
+    /// The lease in the database; the lock in Redis remains.
     LeaseRow,
 }
 
-/// Fires at COMMIT, after the fence: what it sees as the epoch is the one under which the transaction commits.
+/// Triggers that fire at COMMIT, after the fence, and see the epoch under which the transaction commits.
 const TRIGGERS: &str = "
 CREATE TABLE effect (
     seq BIGSERIAL PRIMARY KEY,
@@ -57,7 +57,7 @@ CREATE CONSTRAINT TRIGGER witness_usage AFTER UPDATE ON usage_batch
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION witness_usage();
 ";
 
-/// One transaction in three takes its time, so that faults fall into the middle of it.
+/// Delays three transactions in ten by up to 200 ms, so that faults hit open transactions.
 const SLOW_DOWN: &str = "
 CREATE FUNCTION slow_down() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
@@ -67,8 +67,8 @@ END $$;
 CREATE TRIGGER slow_down BEFORE INSERT OR UPDATE ON task_run FOR EACH STATEMENT EXECUTE FUNCTION slow_down();
 ";
 
-/// Past epochs stay in the table, so that the check of a deposed leader's epoch finds it; and the time-outs that the
-/// fence asks for are not set.
+/// Keeps past epochs in the table, so that the check of a deposed leader's epoch finds it, and ignores the time-outs
+/// that the fence sets.
 const WITHOUT_FENCE: &str = "
 ALTER TABLE scheduler_epoch DROP CONSTRAINT scheduler_epoch_id_check;
 CREATE FUNCTION keep_epoch() RETURNS TRIGGER LANGUAGE plpgsql AS $$
@@ -83,7 +83,7 @@ $$;
 ALTER ROLE postgres SET search_path = public, pg_catalog;
 ";
 
-/// A process that starts a slot finds no row of it.
+/// Deletes the row of a slot when a process starts the slot.
 const WITHOUT_LEDGER: &str = "
 CREATE FUNCTION forget_run() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
@@ -93,13 +93,13 @@ END $$;
 CREATE TRIGGER forget_run BEFORE INSERT ON task_run FOR EACH ROW EXECUTE FUNCTION forget_run();
 ";
 
-/// A lease whose time to live is noted as nothing looks like one from before the clock was set back: free.
+/// Stores each lease with a time to live of 0, which candidates take for a lease that has expired.
 const WITHOUT_LEASE_ROW: &str = "
 CREATE FUNCTION no_lease() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN NEW.ttl := 0; RETURN NEW; END $$;
 CREATE TRIGGER no_lease BEFORE UPDATE ON scheduler_lease FOR EACH ROW EXECUTE FUNCTION no_lease();
 ";
 
-/// The database as the harness sees it, past all proxies.
+/// The harness's own connections to the database, which no proxy disturbs.
 #[derive(Clone)]
 pub struct Witness {
     pub pool: PgPool,
@@ -107,13 +107,13 @@ pub struct Witness {
     started: Instant,
 }
 
-/// A change of the leader.
+/// A change of leader.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub at: Instant,
     pub from: Option<String>,
     pub to: String,
-    /// Nothing happened that could have taken the lease from the leader before.
+    /// No fault explains that the previous leader lost the lease.
     pub unexplained: bool,
 }
 
@@ -122,7 +122,7 @@ struct State {
     leader: Option<String>,
     epoch: i64,
     changes: Vec<Change>,
-    /// Until when a fault of a process, or of the database (the empty name), explains a change.
+    /// Panels whose faults explain a change of leader, and until when; the empty name is a fault of the database.
     excuses: BTreeMap<String, Instant>,
 }
 
@@ -135,16 +135,16 @@ impl Witness {
         Ok(Self { pool, state: Arc::default(), started: Instant::now() })
     }
 
-    /// Sets up the triggers, and takes out what shall be missing.
+    /// Creates the triggers, and disables the part `without`.
     pub async fn prepare(&self, without: Option<Part>, calm: bool) -> anyhow::Result<()> {
-        let missing = match without {
+        let disabling = match without {
             None => "",
             Some(Part::Fence) => WITHOUT_FENCE,
             Some(Part::Ledger) => WITHOUT_LEDGER,
             Some(Part::LeaseRow) => WITHOUT_LEASE_ROW,
         };
         let slow = if calm { "" } else { SLOW_DOWN };
-        sqlx::raw_sql(AssertSqlSafe(format!("{TRIGGERS}{slow}{missing}"))).execute(&self.pool).await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("{TRIGGERS}{slow}{disabling}"))).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -156,13 +156,13 @@ impl Witness {
         loop {
             let asked = sqlx::query_as::<_, (i64, Option<String>, bool)>(LEASE).fetch_one(&self.pool);
             if let Ok(Ok((epoch, host, live))) = timeout(Duration::from_secs(2), asked).await {
-                self.see(epoch, host.filter(|_| live));
+                self.observe(epoch, host.filter(|_| live));
             }
             sleep(Duration::from_millis(10)).await;
         }
     }
 
-    fn see(&self, epoch: i64, leader: Option<String>) {
+    fn observe(&self, epoch: i64, leader: Option<String>) {
         let now = Instant::now();
         let mut state = self.state();
         if epoch > state.epoch
@@ -188,22 +188,22 @@ impl Witness {
         self.state().changes.clone()
     }
 
-    /// A fault begins that may cost `name` (empty: the leader) the lease.
+    /// Starts to excuse the loss of the lease by the panel `name`, or by any panel if the name is empty.
     pub fn excuse(&self, name: &str) {
         self.state().excuses.insert(name.to_owned(), Instant::now() + FOR_EVER);
     }
 
-    /// It is over; it explains what happens in the next `time`.
+    /// Ends the excuse of the panel `name` after `time`.
     pub fn excuse_for(&self, name: &str, time: Duration) {
         self.state().excuses.insert(name.to_owned(), Instant::now() + time);
     }
 
-    /// Seconds since the beginning.
+    /// Returns the seconds since the start of the run.
     pub fn seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// One number.
+    /// Returns the number that a query selects.
     pub async fn number(&self, sql: &'static str) -> anyhow::Result<i64> {
         Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
     }

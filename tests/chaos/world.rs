@@ -1,5 +1,4 @@
-//! Everything that a run consists of: the servers, the panels, a node with known bytes, and people who change users
-//! all the while.
+//! The environment of a run: servers, panels, a node that counts its bytes, and clients that change users.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +20,7 @@ use super::servers::{Postgres, Redis, Sentinels};
 use super::test_node::{Options, TestNode};
 use super::witness::{Part, Witness};
 
-/// How a run is set up.
+/// The setup of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub panels: usize,
@@ -36,33 +35,33 @@ pub struct World {
     pub ttl: Duration,
     pub panels: Vec<Arc<Panel>>,
     pub postgres: Mutex<Postgres>,
-    /// One, or a master and its replica.
+    /// One server, or a master and its replica.
     pub redis: Mutex<Vec<Redis>>,
     pub sentinels: Option<Sentinels>,
     pub witness: Witness,
     pub node: TestNode,
     pub http: reqwest::Client,
-    /// Faults of processes.
-    pub deaths: Lock<Vec<Death>>,
+    /// Faults of processes, in order.
+    pub process_faults: Lock<Vec<ProcessFault>>,
     token: String,
     service: Value,
     users: AtomicU64,
     spool: PathBuf,
-    /// `None`: this host lets nobody mount a small disk.
+    /// The disk of the spool; `None` if this host permits no mount.
     disk: Option<Mount>,
 }
 
-/// A process was killed, terminated or stopped.
+/// A process that was killed, terminated or stopped.
 #[derive(Clone, Debug)]
-pub struct Death {
+pub struct ProcessFault {
     pub at: Instant,
     pub name: String,
     pub how: &'static str,
-    /// It led at that moment.
-    pub led: bool,
+    /// True if the process led at that moment.
+    pub was_leader: bool,
 }
 
-/// A small disk of its own.
+/// A mounted disk of 48 MB, unmounted on drop.
 struct Mount(PathBuf);
 
 impl Drop for Mount {
@@ -107,7 +106,7 @@ impl World {
         migrate(&format!("postgresql://postgres@127.0.0.1:{}/sarban", postgres.port), root, &program)?;
         let witness = Witness::new(postgres.port, "sarban").await?;
         witness.prepare(plan.without, plan.calm).await?;
-        // Before a panel runs: at the address that every new panel begins with, a node of somebody else may be.
+        // Before a panel runs: another program may listen on the address of the node that a new database has.
         let node = TestNode::start(Options::default()).await?;
         sqlx::query("UPDATE nodes SET address = $1, port = $2")
             .bind(node.address().ip().to_string())
@@ -130,24 +129,24 @@ impl World {
             witness,
             node,
             http,
-            deaths: Lock::default(),
+            process_faults: Lock::default(),
             token: String::new(),
             service: Value::Null,
             users: AtomicU64::new(0),
             spool: data,
             disk,
         };
-        world.everybody_runs().await?;
-        world.furnish().await?;
+        world.wait_until_healthy().await?;
+        world.create_content().await?;
         Ok(world)
     }
 
-    /// Can the disk under the spool be filled?
+    /// True if the disk of the spool can be filled.
     pub const fn has_small_disk(&self) -> bool {
         self.disk.is_some()
     }
 
-    /// The leader more often than not, or any panel.
+    /// Chooses the leader with a probability of 70 %, otherwise any panel.
     pub fn pick(&self, rng: &mut StdRng) -> Arc<Panel> {
         let leader = self.witness.leader();
         let leader = self.panels.iter().find(|panel| Some(&panel.name) == leader.as_ref());
@@ -157,15 +156,16 @@ impl World {
         }
     }
 
-    /// A fault that may have cost the lease is over: what is late because of it comes in the next two lives of a lease.
+    /// Ends the excuse of a fault after two times to live of the lease, within which its late effects occur.
     pub fn settle(&self, name: &str) {
         self.witness.excuse_for(name, self.ttl * 2);
     }
 
-    pub fn death_of(&self, name: &str, how: &'static str) {
-        let mut deaths = self.deaths.lock().unwrap_or_else(PoisonError::into_inner);
-        let led = self.witness.leader().as_deref() == Some(name);
-        deaths.push(Death { at: Instant::now(), name: name.to_owned(), how, led });
+    /// Records a fault of a process.
+    pub fn record_process_fault(&self, name: &str, how: &'static str) {
+        let mut faults = self.process_faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_leader = self.witness.leader().as_deref() == Some(name);
+        faults.push(ProcessFault { at: Instant::now(), name: name.to_owned(), how, was_leader });
     }
 
     pub async fn redis_command(&self, words: &[&str]) -> Result<bool> {
@@ -181,7 +181,7 @@ impl World {
         Ok(true)
     }
 
-    /// Leaves the spool's disk without a byte for so long.
+    /// Fills the spool's disk for `time`.
     pub async fn fill_spool(&self, time: Duration) -> Result<bool> {
         if self.disk.is_none() {
             return Ok(false);
@@ -190,30 +190,30 @@ impl World {
         if filler.exists() {
             return Ok(false);
         }
-        // It fails when the disk is full, which is the purpose.
+        // The write fails when the disk is full, which is the purpose.
         let _ = std::fs::write(&filler, vec![1; 64 * 1024 * 1024]);
         sleep(time).await;
         std::fs::remove_file(&filler)?;
         Ok(true)
     }
 
-    /// Every panel answers, and one of them leads.
-    pub async fn everybody_runs(&self) -> Result<()> {
+    /// Starts the panels that don't run, and waits up to 30 s until each is healthy.
+    pub async fn wait_until_healthy(&self) -> Result<()> {
         for panel in &self.panels {
             ensure_running(panel, &mut *panel.process.lock().await)?;
         }
         for panel in &self.panels {
             let end = Instant::now() + Duration::from_secs(30);
             while panel.health(&self.http).await.is_none_or(|health| health["status"] != "ok") {
-                ensure!(Instant::now() < end, "{} is not well: {:?}", panel.name, panel.health(&self.http).await);
+                ensure!(Instant::now() < end, "{} is not healthy: {:?}", panel.name, panel.health(&self.http).await);
                 sleep(Duration::from_millis(50)).await;
             }
         }
         Ok(())
     }
 
-    /// The first admin and a service with all that the node offers.
-    async fn furnish(&mut self) -> Result<()> {
+    /// Creates an admin, a service with all inbounds of the node, and 20 users.
+    async fn create_content(&mut self) -> Result<()> {
         let settings = &self.panels[0].settings;
         let created = Command::new(&settings.program)
             .args(["admin", "create", "-u", "root", "--sudo"])
@@ -238,7 +238,7 @@ impl World {
             if ids.len() == self.node.tags() {
                 break ids;
             }
-            ensure!(Instant::now() < end, "the node's inbounds do not appear");
+            ensure!(Instant::now() < end, "the node's inbounds did not appear within 20 s");
             sleep(Duration::from_millis(100)).await;
         };
         let service = json!({"name": "all", "inbound_ids": inbounds});
@@ -268,12 +268,12 @@ impl World {
         Ok(body)
     }
 
-    /// Acts as a service manager: a process that has ended by itself is started again.
+    /// Starts processes again that have exited, as a service manager does.
     pub async fn keep_running(self: Arc<Self>) {
         loop {
             for panel in &self.panels {
                 if let Ok(mut process) = panel.process.try_lock() {
-                    // Its end is one that a fault explains, or the run's own figures will tell.
+                    // A process that can't be started shows in the result of the run.
                     let _ = ensure_running(panel, &mut process);
                 }
             }
@@ -281,7 +281,7 @@ impl World {
         }
     }
 
-    /// Changes users through any panel, for ever. That a request fails in the middle of a fault is no news.
+    /// Changes users through random panels until the task is aborted. Requests may fail during faults.
     pub async fn change_users(self: Arc<Self>, seed: u64) {
         let mut rng = StdRng::seed_from_u64(seed);
         loop {
@@ -298,7 +298,7 @@ impl World {
         }
     }
 
-    /// Moves bytes through the node, for ever.
+    /// Adds usage of 20 users to the node until the task is aborted.
     pub async fn produce(self: Arc<Self>, seed: u64) {
         let mut rng = StdRng::seed_from_u64(seed);
         loop {
@@ -309,7 +309,7 @@ impl World {
         }
     }
 
-    /// Differences between the users on the node and those that should be there.
+    /// Counts the users that the node lacks, has with a wrong key or wrong inbounds, or should not have.
     pub async fn node_differences(&self) -> Result<usize> {
         const LIVE: &str = "SELECT id, key FROM users WHERE activated AND enabled AND NOT removed";
         let rows: Vec<(i64, String)> = sqlx::query_as(LIVE).fetch_all(&self.witness.pool).await?;
@@ -317,9 +317,9 @@ impl World {
             rows.into_iter().map(|(id, key)| Ok((u32::try_from(id)?, key))).collect::<Result<_>>()?;
         let users = self.node.users();
         let tags = self.node.tags();
-        let right =
+        let is_right =
             |id: &u32, key: &String| users.get(id).is_some_and(|user| user.key == *key && user.tags.len() == tags);
-        let missing = expected.iter().filter(|(id, key)| !right(id, key)).count();
+        let missing = expected.iter().filter(|(id, key)| !is_right(id, key)).count();
         let extra = users.keys().filter(|id| !expected.contains_key(id)).count();
         Ok(missing + extra)
     }

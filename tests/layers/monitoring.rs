@@ -1,4 +1,4 @@
-//! The alerts name metrics that there are.
+//! Alerts name existing metrics.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,13 +6,13 @@ use std::path::Path;
 
 use fancy_regex::Regex;
 
-/// Every name in the sources that is given to `metrics`.
-fn told(folder: &Path, names: &mut BTreeSet<String>) {
+/// Collects the names of all metrics in the sources.
+fn metric_names(folder: &Path, names: &mut BTreeSet<String>) {
     let metric = Regex::new(r#"(?:counter|gauge|histogram)!\(\s*"([a-z_]+)""#).expect("a pattern");
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            told(&path, names);
+            metric_names(&path, names);
         } else if path.extension().is_some_and(|kind| kind == "rs") {
             let source = fs::read_to_string(&path).expect("a source");
             let found = metric.captures_iter(&source).map(|found| found.expect("a match")[1].to_owned());
@@ -22,14 +22,14 @@ fn told(folder: &Path, names: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn alerts_name_metrics_that_there_are() {
+fn alerts_name_existing_metrics() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut metrics = BTreeSet::new();
-    told(&root.join("src"), &mut metrics);
+    metric_names(&root.join("src"), &mut metrics);
     let rules = fs::read_to_string(root.join("deploy/monitoring/sarban.rules.yml")).expect("the rules");
     let expressions: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
     assert!(expressions.len() >= 10, "{expressions:?}");
-    // A metric stands before its labels, its range, or the end of its brackets.
+    // Labels, a range or a closing bracket follow the name of a metric.
     let name = Regex::new(r"([a-z_]+)(?=[\[{)])").expect("a pattern");
     for expression in expressions {
         let named: Vec<String> =

@@ -1,14 +1,14 @@
-//! Reads the paths (`crate::store::Db`, each branch of a `use` tree) out of Rust source, past comments and literals.
+//! Extracts paths (`crate::store::Db`, each branch of a `use` tree) from Rust source, without comments and literals.
 
-/// A path as the compiler would follow it from the file's own module: `self` and `super` are resolved, so that what is
-/// in the crate begins with `crate`, and what is elsewhere with the name of that crate.
+/// A path with resolved `self` and `super`: a path into this crate begins with `crate`, any other path with the name of
+/// its crate.
 pub type Path = Vec<String>;
 
-/// All paths in the source of the module `home` (`["store", "users"]` for src/store/users.rs).
+/// Returns all paths in the source of the module `home` (`["store", "users"]` for src/store/users.rs).
 pub fn paths(source: &str, home: &[&str]) -> Vec<Path> {
     let tokens = tokens(source);
     let mut reader = Reader { tokens: &tokens, at: 0, found: Vec::new() };
-    // The modules that are open at this place, each with the depth of its braces.
+    // The modules around the current token, each with the depth of its braces.
     let mut module: Vec<(String, usize)> = home.iter().map(|name| ((*name).to_owned(), 0)).collect();
     let mut depth = 0_usize;
     while let Some(token) = tokens.get(reader.at) {
@@ -52,8 +52,7 @@ impl Reader<'_> {
         self.tokens.get(self.at).is_some_and(|next| next == token)
     }
 
-    /// Reads one path, or a tree of paths that begin with `path`, and stops behind it. A name alone is a path only in
-    /// a `use`.
+    /// Reads a path, or a tree of paths that begin with `path`. A single name is a path only in a `use`.
     fn path(&mut self, mut path: Path, in_use: bool) {
         while let Some(name) = self.tokens.get(self.at).filter(|token| is_name(token) || *token == "*") {
             path.push(name.clone());
@@ -92,8 +91,8 @@ fn resolve(path: &mut Path, module: &[(String, usize)]) {
     if ups == 0 && path[0] != "self" {
         return;
     }
-    let kept = module.len().saturating_sub(ups);
-    let start = ["crate"].into_iter().chain(module[..kept].iter().map(|(name, _)| name.as_str())).map(str::to_owned);
+    let depth = module.len().saturating_sub(ups);
+    let start = ["crate"].into_iter().chain(module[..depth].iter().map(|(name, _)| name.as_str())).map(str::to_owned);
     let rest = path.drain(ups.max(1)..);
     *path = start.chain(rest).collect();
 }
@@ -102,7 +101,7 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// Names, `::`, and every other sign by itself; comments and literals are gone.
+/// Returns names, `::`, and every other character by itself, without comments and literals.
 fn tokens(source: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = source;
@@ -128,7 +127,7 @@ fn tokens(source: &str) -> Vec<String> {
     tokens
 }
 
-/// The length of the white space, comment, literal or `r#` mark that the text begins with.
+/// Returns the length of the white space, comment, literal or `r#` prefix that the text begins with.
 fn ignored(text: &str) -> Option<usize> {
     let white = text.len() - text.trim_start().len();
     if white > 0 {
@@ -158,7 +157,7 @@ fn ignored(text: &str) -> Option<usize> {
             return Some(prefix + quoted(body, '"'));
         }
         if let Some(inner) = body.strip_prefix('\'') {
-            // 'a' and '\n' are literals; 'a without a closing quote is a lifetime, whose name is of no interest.
+            // 'a' and '\n' are literals; 'a without a closing quote is a lifetime, whose name is skipped.
             let mut signs = inner.chars();
             let (first, second) = (signs.next(), signs.next());
             let is_literal = first == Some('\\') || second == Some('\'');
@@ -170,6 +169,7 @@ fn ignored(text: &str) -> Option<usize> {
         .then(|| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len()))
 }
 
+/// Returns the length of a quoted literal.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, sign) in text.char_indices().skip(1) {
@@ -181,7 +181,7 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// Block comments nest.
+/// Returns the length of a block comment, which may be nested.
 fn block_comment(text: &str) -> usize {
     let mut depth = 0;
     let mut at = 0;
@@ -209,13 +209,13 @@ fn every_branch_of_a_use_tree_is_a_path() {
 }
 
 #[test]
-fn paths_in_expressions_types_attributes_and_macros_count() {
+fn paths_in_expressions_types_attributes_and_macros_are_read() {
     let found = read("#[tokio::test] fn f(x: &'a crate::T<a::B>) { x.y(); m!($crate::z::<u8>(1)); }", &[]);
     assert_eq!(found, ["tokio::test", "crate::T", "a::B", "crate::z"]);
 }
 
 #[test]
-fn self_and_super_are_followed_even_in_inner_modules() {
+fn self_and_super_are_resolved_in_inner_modules() {
     let found = read(
         "use super::x; use self::y; mod tests { use super::*; use super::super::z; } use super::super::w;",
         &["store", "users"],

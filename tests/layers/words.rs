@@ -126,17 +126,17 @@ fn sources_and_documents_use_plain_words() {
     }
     // This file names the words that it refuses.
     for file in files.iter().filter(|file| file.path != "tests/layers/words.rs") {
-        let breaches = refused(&file.source).into_iter().chain(refused_beginnings(&file.source));
-        found.extend(breaches.map(|breach| format!("{}: {breach}", file.path)));
+        let violations = refused(&file.source).into_iter().chain(refused_beginnings(&file.source));
+        found.extend(violations.map(|violation| format!("{}: {violation}", file.path)));
     }
     let docs = fs::read_dir(root.join("docs")).expect("the folder docs is readable");
     let docs = docs.map(|entry| entry.expect("an entry is readable").path());
     let docs = docs.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
     for path in docs.chain(DOCUMENTS.iter().map(|name| root.join(name))) {
         let text = fs::read_to_string(&path).expect("a document is readable");
-        found.extend(refused(&text).into_iter().map(|breach| format!("{}: {breach}", path.display())));
+        found.extend(refused(&text).into_iter().map(|violation| format!("{}: {violation}", path.display())));
     }
-    assert!(found.is_empty(), "{} breaches:\n{}", found.len(), found.join("\n"));
+    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
 }
 
 mod tests {

@@ -1,5 +1,5 @@
-//! The protocol of the lease, model-checked: the real one holds in every order of steps, and the designs that are known
-//! to be wrong are found out. `make model` takes three candidates; as a part of the tests it takes two.
+//! Model-checks the protocol of the lease: the real design holds in every order of steps, and designs that are known to
+//! be wrong are detected. `make model` has three candidates; as a part of the tests there are two.
 #![allow(missing_docs, clippy::print_stdout, reason = "a program for tests")]
 
 mod protocol;
@@ -10,16 +10,16 @@ use clap::Parser;
 use protocol::{CURRENT, DEPOSED, Design, Fence, ONCE, Protocol, REFUSED, WORKS};
 use stateright::{Checker, Model};
 
-/// Walks through every order of steps of the lease's protocol.
+/// Checks every order of steps of the lease's protocol.
 #[derive(Parser)]
 struct Arguments {
-    /// Candidates for the lease
+    /// Number of candidates for the lease
     #[arg(long, default_value_t = 2)]
     candidates: usize,
-    /// Slots to run
+    /// Number of slots to run
     #[arg(long, default_value_t = 2)]
     slots: u8,
-    /// How often the lock is taken, in all
+    /// Number of times that the lock is taken, in total
     #[arg(long, default_value_t = 3)]
     attempts: u8,
     /// Arguments that `cargo test` passes on
@@ -27,7 +27,7 @@ struct Arguments {
     _filters: Vec<String>,
 }
 
-/// A design, and what it must be caught at.
+/// Designs, each with the properties that it must violate.
 const DESIGNS: [(&str, Design, &[&str]); 6] = [
     ("the protocol", Design::REAL, &[]),
     (
@@ -42,7 +42,7 @@ const DESIGNS: [(&str, Design, &[&str]); 6] = [
     ),
     ("without the ledger", Design { ledger: false, ..Design::REAL }, &[ONCE]),
     (
-        "an epoch that is raised without a condition",
+        "an epoch that is increased without a condition",
         Design { conditional: false, lease_row: false, ..Design::REAL },
         &[DEPOSED],
     ),
@@ -55,8 +55,8 @@ const DESIGNS: [(&str, Design, &[&str]); 6] = [
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut right = true;
-    for (name, design, faults) in DESIGNS {
+    let mut is_right = true;
+    for (name, design, violations) in DESIGNS {
         let model =
             Protocol { design, candidates: arguments.candidates, slots: arguments.slots, attempts: arguments.attempts };
         let checker = model.checker().threads(2).spawn_bfs().join();
@@ -65,23 +65,23 @@ fn main() -> ExitCode {
         for (property, path) in &found {
             if *property != WORKS {
                 let steps: Vec<String> = path.clone().into_actions().iter().map(|step| format!("{step:?}")).collect();
-                println!("  not so: {property}\n    {}", steps.join(", "));
+                println!("  violated: {property}\n    {}", steps.join(", "));
             }
         }
-        for fault in faults {
-            if !found.contains_key(fault) {
-                println!("  MISSED: {fault}");
-                right = false;
+        for violation in violations {
+            if !found.contains_key(violation) {
+                println!("  NOT DETECTED: {violation}");
+                is_right = false;
             }
         }
-        if faults.is_empty() && found.len() != usize::from(found.contains_key(WORKS)) {
-            println!("  BROKEN");
-            right = false;
+        if violations.is_empty() && found.len() != usize::from(found.contains_key(WORKS)) {
+            println!("  VIOLATED");
+            is_right = false;
         }
-        if faults.is_empty() && !found.contains_key(WORKS) {
-            println!("  IDLE: {WORKS} never comes to be");
-            right = false;
+        if violations.is_empty() && !found.contains_key(WORKS) {
+            println!("  NEVER REACHED: {WORKS}");
+            is_right = false;
         }
     }
-    if right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

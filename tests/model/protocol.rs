@@ -1,30 +1,30 @@
-//! The protocol of the lease as a state machine that a model checker walks through in every order.
+//! The protocol of the lease as a state machine for a model checker.
 //!
-//! Time is left out: a lock or a lease may expire whenever it likes, Redis may lose everything, and a process may stand
-//! still between any two of its steps. So nothing here rests on a clock, a deadline or a time-out.
+//! The model has no time: a lock or a lease may expire at any step, Redis may lose its data, and a process may stop
+//! between any two of its steps. The properties therefore depend on no clock, deadline or time-out.
 
 use stateright::{Model, Property};
 
-/// Which parts of the protocol are there. The real one is [`Design::REAL`].
+/// The parts of the protocol that a design has. The real design is [`Design::REAL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Design {
-    /// The check that a commit must pass.
+    /// The check that each commit must pass.
     pub fence: Fence,
-    /// A claim is an update on the condition that the epoch is still the one that was read.
+    /// True if a claim fails when the epoch has changed since it was read.
     pub conditional: bool,
-    /// The lease is a row of the database, too.
+    /// True if the database has a row of the lease.
     pub lease_row: bool,
-    /// A row per slot, unique.
+    /// True if the database has a unique row per slot.
     pub ledger: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fence {
-    /// Nothing.
+    /// No check.
     Absent,
-    /// The epoch in the database, in the same transaction.
+    /// The epoch of the database, read in the same transaction.
     Epoch,
-    /// The highest token that was seen so far, with tokens counted by Redis.
+    /// The highest committed token, with tokens that Redis counts.
     RedisToken,
 }
 
@@ -32,7 +32,7 @@ impl Design {
     pub const REAL: Self = Self { fence: Fence::Epoch, conditional: true, lease_row: true, ledger: true };
 }
 
-/// A bounded world: so many candidates, slots and attempts to take the lock.
+/// A bounded model, by the number of candidates, slots and attempts to take the lock.
 #[derive(Clone, Copy, Debug)]
 pub struct Protocol {
     pub design: Design,
@@ -41,7 +41,7 @@ pub struct Protocol {
     pub attempts: u8,
 }
 
-/// Where a candidate stands.
+/// The state of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Candidate {
     Idle,
@@ -49,18 +49,18 @@ pub enum Candidate {
     Read {
         epoch: u8,
     },
-    /// Has the lock in Redis, with its token.
+    /// Holds the lock in Redis, with its token.
     Locked {
         epoch: u8,
         token: u8,
     },
-    /// Believes that it leads: under `token` (epoch, or Redis's), as the `term`th leader of all.
+    /// Considers itself the leader, under `token` (an epoch or a token of Redis), as the `term`th leader.
     Leading {
         token: u8,
         term: u8,
         last: Option<u8>,
     },
-    /// Is in the middle of the transaction of a slot.
+    /// Has an open transaction of a slot.
     Working {
         token: u8,
         term: u8,
@@ -68,13 +68,13 @@ pub enum Candidate {
     },
 }
 
-/// Commits for a slot.
+/// The commit of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Effect {
     slot: u8,
     token: u8,
     term: u8,
-    /// The newest leader there was at that moment.
+    /// The term of the newest leader at that moment.
     newest: u8,
 }
 
@@ -83,20 +83,20 @@ pub struct State {
     candidates: Vec<Candidate>,
     /// The holder of the lock in Redis.
     lock: Option<usize>,
-    /// Redis's counter.
+    /// The counter of tokens in Redis.
     counter: u8,
     /// The holder of the lease in the database, if it has not expired.
     lease: Option<usize>,
     epoch: u8,
-    /// How many have become leader.
+    /// The number of leaders so far.
     terms: u8,
     attempts: u8,
     slot: u8,
-    /// Slots that have a row, as bits.
+    /// A bit for each slot that has a row.
     ledger: u8,
     highest_token: u8,
     effects: Vec<Effect>,
-    /// The newest leader was refused.
+    /// True if a commit of the newest leader was refused.
     refused: bool,
 }
 
@@ -116,16 +116,16 @@ pub enum Step {
 }
 
 impl Protocol {
-    fn claim(&self, state: &mut State, who: usize) -> Option<()> {
-        let Candidate::Locked { epoch, token } = state.candidates[who] else { return None };
+    fn claim(&self, state: &mut State, id: usize) -> Option<()> {
+        let Candidate::Locked { epoch, token } = state.candidates[id] else { return None };
         let token = match self.design.fence {
             Fence::Epoch => {
-                let passed = self.design.conditional && state.epoch != epoch;
-                if passed || (self.design.lease_row && state.lease.is_some()) {
-                    if state.lock == Some(who) {
+                let has_changed = self.design.conditional && state.epoch != epoch;
+                if has_changed || (self.design.lease_row && state.lease.is_some()) {
+                    if state.lock == Some(id) {
                         state.lock = None;
                     }
-                    state.candidates[who] = Candidate::Idle;
+                    state.candidates[id] = Candidate::Idle;
                     return Some(());
                 }
                 state.epoch += 1;
@@ -133,33 +133,33 @@ impl Protocol {
             }
             Fence::Absent | Fence::RedisToken => token,
         };
-        state.lease = self.design.lease_row.then_some(who);
+        state.lease = self.design.lease_row.then_some(id);
         state.terms += 1;
-        state.candidates[who] = Candidate::Leading { token, term: state.terms, last: None };
+        state.candidates[id] = Candidate::Leading { token, term: state.terms, last: None };
         Some(())
     }
 
-    fn renew(&self, state: &mut State, who: usize) -> Option<()> {
-        let Candidate::Leading { token, .. } = state.candidates[who] else { return None };
+    fn renew(&self, state: &mut State, id: usize) -> Option<()> {
+        let Candidate::Leading { token, .. } = state.candidates[id] else { return None };
         if self.design.lease_row {
-            if state.lease != Some(who) || token != state.epoch {
-                state.candidates[who] = Candidate::Idle;
+            if state.lease != Some(id) || token != state.epoch {
+                state.candidates[id] = Candidate::Idle;
             } else if state.lock.is_none() {
-                state.lock = Some(who);
+                state.lock = Some(id);
             } else {
                 return None;
             }
-        } else if state.lock == Some(who) {
+        } else if state.lock == Some(id) {
             return None;
         } else {
-            state.candidates[who] = Candidate::Idle;
+            state.candidates[id] = Candidate::Idle;
         }
         Some(())
     }
 
-    fn commit(&self, state: &mut State, who: usize) -> Option<()> {
-        let Candidate::Working { token, term, slot } = state.candidates[who] else { return None };
-        state.candidates[who] = Candidate::Leading { token, term, last: Some(slot) };
+    fn commit(&self, state: &mut State, id: usize) -> Option<()> {
+        let Candidate::Working { token, term, slot } = state.candidates[id] else { return None };
+        state.candidates[id] = Candidate::Leading { token, term, last: Some(slot) };
         let fenced = match self.design.fence {
             Fence::Absent => false,
             Fence::Epoch => token != state.epoch,
@@ -212,21 +212,21 @@ impl Model for Protocol {
         if self.design.fence == Fence::RedisToken && (state.counter > 0 || state.lock.is_some()) {
             steps.push(Step::RedisLosesData);
         }
-        for (who, candidate) in state.candidates.iter().enumerate() {
+        for (id, candidate) in state.candidates.iter().enumerate() {
             match candidate {
-                Candidate::Idle if state.attempts < self.attempts => steps.push(Step::Read(who)),
+                Candidate::Idle if state.attempts < self.attempts => steps.push(Step::Read(id)),
                 Candidate::Read { .. } if state.lock.is_none() && state.attempts < self.attempts => {
-                    steps.push(Step::TakeLock(who));
+                    steps.push(Step::TakeLock(id));
                 }
                 Candidate::Idle | Candidate::Read { .. } => {}
-                Candidate::Locked { .. } => steps.push(Step::Claim(who)),
+                Candidate::Locked { .. } => steps.push(Step::Claim(id)),
                 Candidate::Leading { last, .. } => {
-                    steps.extend([Step::Renew(who), Step::Release(who)]);
+                    steps.extend([Step::Renew(id), Step::Release(id)]);
                     if last.is_none_or(|last| last < state.slot) {
-                        steps.push(Step::Begin(who));
+                        steps.push(Step::Begin(id));
                     }
                 }
-                Candidate::Working { .. } => steps.push(Step::Commit(who)),
+                Candidate::Working { .. } => steps.push(Step::Commit(id)),
             }
         }
     }
@@ -238,31 +238,31 @@ impl Model for Protocol {
             Step::LockExpires => state.lock = None,
             Step::LeaseExpires => state.lease = None,
             Step::RedisLosesData => (state.lock, state.counter) = (None, 0),
-            Step::Read(who) => state.candidates[who] = Candidate::Read { epoch: state.epoch },
-            Step::TakeLock(who) => {
-                let Candidate::Read { epoch } = state.candidates[who] else { return None };
-                state.lock = Some(who);
+            Step::Read(id) => state.candidates[id] = Candidate::Read { epoch: state.epoch },
+            Step::TakeLock(id) => {
+                let Candidate::Read { epoch } = state.candidates[id] else { return None };
+                state.lock = Some(id);
                 state.counter += 1;
                 state.attempts += 1;
-                state.candidates[who] = Candidate::Locked { epoch, token: state.counter };
+                state.candidates[id] = Candidate::Locked { epoch, token: state.counter };
             }
-            Step::Claim(who) => self.claim(&mut state, who)?,
-            Step::Renew(who) => self.renew(&mut state, who)?,
-            Step::Release(who) => {
-                let Candidate::Leading { token, .. } = state.candidates[who] else { return None };
-                if state.lease == Some(who) && token == state.epoch {
+            Step::Claim(id) => self.claim(&mut state, id)?,
+            Step::Renew(id) => self.renew(&mut state, id)?,
+            Step::Release(id) => {
+                let Candidate::Leading { token, .. } = state.candidates[id] else { return None };
+                if state.lease == Some(id) && token == state.epoch {
                     state.lease = None;
                 }
-                if state.lock == Some(who) {
+                if state.lock == Some(id) {
                     state.lock = None;
                 }
-                state.candidates[who] = Candidate::Idle;
+                state.candidates[id] = Candidate::Idle;
             }
-            Step::Begin(who) => {
-                let Candidate::Leading { token, term, .. } = state.candidates[who] else { return None };
-                state.candidates[who] = Candidate::Working { token, term, slot: state.slot };
+            Step::Begin(id) => {
+                let Candidate::Leading { token, term, .. } = state.candidates[id] else { return None };
+                state.candidates[id] = Candidate::Working { token, term, slot: state.slot };
             }
-            Step::Commit(who) => self.commit(&mut state, who)?,
+            Step::Commit(id) => self.commit(&mut state, id)?,
         }
         Some(state)
     }
@@ -298,15 +298,15 @@ impl Model for Protocol {
     }
 }
 
-/// I1.
+/// Invariant I1.
 pub const ONCE: &str = "each slot has at most one effect";
-/// I3.
-pub const CURRENT: &str = "nothing commits under a leader that is not the newest";
-/// I2.
-pub const ORDER: &str = "epochs never go back in the order of commits";
-/// I7.
+/// Invariant I3.
+pub const CURRENT: &str = "no leader but the newest commits";
+/// Invariant I2.
+pub const ORDER: &str = "epochs never decrease in the order of commits";
+/// Invariant I7.
 pub const DEPOSED: &str = "the holder of a live lease is not deposed";
-/// The other half of a fence.
+/// A fence must not refuse the current leader.
 pub const REFUSED: &str = "the newest leader is not refused";
-/// Or all of the above would hold of a protocol that does nothing.
-pub const WORKS: &str = "all slots are run, under more than one leader";
+/// Excludes a protocol that does nothing, for which all other properties hold.
+pub const WORKS: &str = "all slots run, under more than one leader";

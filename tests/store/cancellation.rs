@@ -14,7 +14,7 @@ use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
     empty cancelled_begin_leaves_no_open_transaction,
-    cancelled_statement_gives_its_answer_to_nobody_else,
+    cancelled_statement_leaves_no_answer_behind,
 );
 
 async fn cancelled_begin_leaves_no_open_transaction(options: OpenOptions) {
@@ -43,7 +43,7 @@ async fn cancelled_begin_leaves_no_open_transaction(options: OpenOptions) {
     others.close().await;
 }
 
-async fn cancelled_statement_gives_its_answer_to_nobody_else(options: OpenOptions) {
+async fn cancelled_statement_leaves_no_answer_behind(options: OpenOptions) {
     let db = Db::open(&OpenOptions { connections: 2, ..options }).await.unwrap();
     let names = ["a", "b", "c", "d"];
     let mut tx = db.begin().await.unwrap();

@@ -8,8 +8,8 @@ use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
     only_the_named_users_are_marked,
-    a_second_change_renews_the_mark,
-    a_change_that_is_rolled_back_leaves_no_mark,
+    second_change_renews_the_mark,
+    rolled_back_change_leaves_no_mark,
 }
 
 const USERS: &str = "INSERT INTO users (id, username, key, expire_strategy, created_at)
@@ -31,7 +31,7 @@ async fn only_the_named_users_are_marked(db: Db) {
     assert_eq!(number(&db, MARKED).await, 2);
 }
 
-async fn a_second_change_renews_the_mark(db: Db) {
+async fn second_change_renews_the_mark(db: Db) {
     execute(&db, USERS).await;
     mark(&db, [1, 2], 70).await;
     execute(&db, "CREATE TABLE before_change AS SELECT user_id, change_id FROM user_change").await;
@@ -42,7 +42,7 @@ async fn a_second_change_renews_the_mark(db: Db) {
     assert_eq!(number(&db, "SELECT changed_at FROM user_change WHERE user_id = 2").await, 80);
 }
 
-async fn a_change_that_is_rolled_back_leaves_no_mark(db: Db) {
+async fn rolled_back_change_leaves_no_mark(db: Db) {
     execute(&db, USERS).await;
     let mut tx = db.begin().await.unwrap();
     changes::mark(&mut tx, IdList::new([1]), Moment::from_micros(70)).await.unwrap();

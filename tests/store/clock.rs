@@ -9,7 +9,7 @@ use crate::support::database::on_both_engines;
 
 on_both_engines! {
     now_is_the_time_of_day,
-    now_moves_on_inside_of_a_transaction_too,
+    now_advances_inside_a_transaction,
 }
 
 async fn now_is_the_time_of_day(db: Db) {
@@ -20,7 +20,7 @@ async fn now_is_the_time_of_day(db: Db) {
     assert!(before <= now && now <= after, "{before:?} {now:?} {after:?}");
 }
 
-async fn now_moves_on_inside_of_a_transaction_too(db: Db) {
+async fn now_advances_inside_a_transaction(db: Db) {
     let tx = db.begin().await.unwrap();
     let first = clock::now(&db).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -20,15 +20,15 @@ use crate::support::database::{Content, TestDatabase, number, with_database};
 const MINE: &str = "SELECT COUNT(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'sarban-test-few'";
 
-fn few(options: &OpenOptions, patience: Duration) -> OpenOptions {
+fn two_connections(options: &OpenOptions, acquire_timeout: Duration) -> OpenOptions {
     let application_name = "sarban-test-few".to_owned();
-    OpenOptions { connections: 2, application_name, acquire_timeout: patience, ..options.clone() }
+    OpenOptions { connections: 2, application_name, acquire_timeout, ..options.clone() }
 }
 
 #[test]
 fn reads_and_transactions_share_the_connection_limit() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { db: other, options }| {
-        let db = Db::open(&few(&options, Duration::from_secs(20))).await.expect("it opens");
+        let db = Db::open(&two_connections(&options, Duration::from_secs(20))).await.expect("it opens");
         for _ in 0..3 {
             let work = (0..12).map(async |nth| {
                 if nth % 3 == 0 {
@@ -40,7 +40,7 @@ fn reads_and_transactions_share_the_connection_limit() {
                 }
             });
             let done: Result<Vec<()>, StoreError> = join_all(work).await.into_iter().collect();
-            done.expect("each has its turn");
+            done.expect("each gets a connection");
             let there = number(&other, MINE).await;
             assert!((1..=2).contains(&there), "{there} connections");
         }
@@ -48,7 +48,7 @@ fn reads_and_transactions_share_the_connection_limit() {
         let began = Instant::now();
         // The server takes a moment to notice that they are closed.
         while number(&other, MINE).await > 0 {
-            assert!(began.elapsed() < Duration::from_secs(10), "they are still there");
+            assert!(began.elapsed() < Duration::from_secs(10), "the connections are still open");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert!(clock::now(&db).await.is_err(), "it is closed");
@@ -58,7 +58,7 @@ fn reads_and_transactions_share_the_connection_limit() {
 #[test]
 fn acquire_times_out_without_a_free_connection() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options, .. }| {
-        let db = Db::open(&few(&options, Duration::from_millis(200))).await.expect("it opens");
+        let db = Db::open(&two_connections(&options, Duration::from_millis(200))).await.expect("it opens");
         let held = (db.begin().await.expect("one"), db.begin().await.expect("two"));
         let began = Instant::now();
         assert!(clock::now(&db).await.is_err(), "both are in use");
@@ -76,7 +76,7 @@ fn acquire_times_out_without_a_free_connection() {
 #[test]
 fn failed_statement_leaves_its_connection_usable() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options, .. }| {
-        let db = Db::open(&few(&options, Duration::from_secs(20))).await.expect("it opens");
+        let db = Db::open(&two_connections(&options, Duration::from_secs(20))).await.expect("it opens");
         let Db::Pg(pool) = &db else { panic!("PostgreSQL") };
         for divisor in [1_i64, 0, 2, 0, 0, 4] {
             let answer = query_scalar::<_, i64>("SELECT 8 / $1").bind(divisor).fetch_one(pool).await;
@@ -86,8 +86,7 @@ fn failed_statement_leaves_its_connection_usable() {
     });
 }
 
-/// As when a firewall drops its state: nothing arrives any more and nobody reports it. TCP retries for a quarter of an
-/// hour.
+/// A firewall that drops its state also drops all packets without an error, and TCP retries for 15 minutes.
 #[test]
 fn silently_lost_connections_are_replaced() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options, .. }| {
@@ -101,7 +100,7 @@ fn silently_lost_connections_are_replaced() {
         let url = url.replace(&format!(":{}/", server.get_port()), &format!(":{port}/"));
         let options = OpenOptions {
             url: DatabaseUrl::Postgres { url: Secret::new(url) },
-            ..few(&options, Duration::from_secs(2))
+            ..two_connections(&options, Duration::from_secs(2))
         };
         let db = Db::open(&options).await.expect("it opens");
         for read in join_all((0..4).map(|_| clock::now(&db))).await {

@@ -16,7 +16,7 @@ use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
     host_reads_back_as_written,
-    a_chain_keeps_its_order_and_only_what_exists,
+    chain_keeps_order_and_drops_missing_hosts,
     host_of_a_missing_inbound_is_refused,
     replace_writes_every_field,
     removed_host_is_removed_from_chains,
@@ -84,7 +84,7 @@ async fn host_reads_back_as_written(db: Db) {
     assert_eq!(hosts::by_id(&db, HostId(i64::MAX)).await.unwrap(), None);
 }
 
-async fn a_chain_keeps_its_order_and_only_what_exists(db: Db) {
+async fn chain_keeps_order_and_drops_missing_hosts(db: Db) {
     for remark in ["a", "b", "c"] {
         create(&db, &host(remark)).await;
     }
@@ -137,7 +137,7 @@ async fn removed_host_is_removed_from_chains(db: Db) {
 async fn inbounds_are_listed_with_node_and_services(db: Db) {
     execute(&db, PARTS).await;
     let first = inbounds::by_id(&db, InboundId(1)).await.unwrap().unwrap();
-    assert_eq!(first.inbound.config, "{\"a\":  1}", "to the letter");
+    assert_eq!(first.inbound.config, "{\"a\":  1}", "the text is unchanged");
     assert_eq!((first.node.id, first.node.name.as_str(), first.node.port), (NodeId(1), "local", 53042));
     assert_eq!(first.service_ids, [ServiceId(1), ServiceId(2)]);
     assert_eq!(inbounds::by_id(&db, InboundId(99)).await.unwrap(), None);

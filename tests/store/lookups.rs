@@ -59,7 +59,7 @@ async fn lookup_after_a_change_sees_it(db: Db) {
         assert_eq!(lookups.user("ann").await.unwrap().unwrap().note.as_ref(), Some(&note));
         panel.changes.publish(Changed::Users);
         assert_eq!(lookups.recent_user("ann").await.unwrap().unwrap().note.as_ref(), Some(&note));
-        assert_eq!(lookups.recent_user("ann").await.unwrap().unwrap().note, Some(note), "and it is kept");
+        assert_eq!(lookups.recent_user("ann").await.unwrap().unwrap().note, Some(note), "the user is cached");
         before.await.unwrap();
     }
 }

@@ -161,7 +161,7 @@ async fn pin_is_cleared_by_another_address(db: Db) {
     const PIN: &str = "UPDATE nodes SET certificate_pin = 'ab'";
     const PINNED: &str = "SELECT COUNT(*) FROM nodes WHERE certificate_pin = 'ab'";
     let panel = panel(db);
-    for (edit, kept) in [
+    for (edit, pinned) in [
         (NodeEdit { name: Some("new".into()), usage_coefficient: Some(2.0), ..NodeEdit::default() }, 1),
         (NodeEdit { address: Some("127.0.0.1".into()), port: Some(53042), ..NodeEdit::default() }, 1),
         (NodeEdit { address: Some("192.0.2.1".into()), ..NodeEdit::default() }, 0),
@@ -169,7 +169,7 @@ async fn pin_is_cleared_by_another_address(db: Db) {
     ] {
         execute(&panel.db, PIN).await;
         actions::nodes::edit(&panel, LOCAL, &edit).await.unwrap();
-        assert_eq!(number(&panel.db, PINNED).await, kept, "{edit:?}");
+        assert_eq!(number(&panel.db, PINNED).await, pinned, "{edit:?}");
     }
     execute(&panel.db, PIN).await;
     actions::nodes::resync(&panel, LOCAL).await.unwrap();
@@ -183,7 +183,7 @@ async fn status_change_is_dated(db: Db) {
     let panel = panel(db);
     let disable = NodeEdit { status: Some(NodeStatus::Disabled), ..NodeEdit::default() };
     actions::nodes::edit(&panel, LOCAL, &NodeEdit::default()).await.unwrap();
-    assert_eq!(number(&panel.db, CHANGED).await, -1, "it was unhealthy and is");
+    assert_eq!(number(&panel.db, CHANGED).await, -1, "the status is unchanged");
     actions::nodes::edit(&panel, LOCAL, &disable).await.unwrap();
     assert_eq!(number(&panel.db, CHANGED).await, 5_000);
     panel.clock.advance(1);
@@ -211,7 +211,7 @@ async fn removed_node_takes_its_inbounds_and_hosts_along(db: Db) {
         + (SELECT COUNT(*) FROM host_chains) + (SELECT COUNT(*) FROM hosts WHERE inbound_id IS NOT NULL)";
     assert_eq!(number(&db, LEFT).await, 0);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM hosts").await, 1, "an unbound host stays");
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM node_usage_hours").await, 1, "what was used was used");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM node_usage_hours").await, 1, "the usage stays");
     let mut tx = db.begin().await.unwrap();
     let next = nodes::insert(&mut tx, &new("de", "192.0.2.1"), Moment::from_micros(0)).await.unwrap();
     assert_eq!(next, NodeId(2), "an id is never used twice");

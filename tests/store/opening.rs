@@ -19,7 +19,7 @@ fn open_waits_for_a_file_that_is_being_closed() {
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
             .locking_mode(SqliteLockingMode::Exclusive);
-        let mut alone = alone.connect().await.expect("nobody else has it");
+        let mut alone = alone.connect().await.expect("no other process has the file open");
         raw_sql("CREATE TABLE t (a INTEGER)").execute(&mut alone).await.expect("it is writable");
         let opening = tokio::spawn(async move { Db::open(&options).await });
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -17,7 +17,7 @@ on_both_engines! {
     changes_by_admins_enter_notifications,
     edit_that_deactivates_an_account_enters_two_notifications,
     refused_change_enters_no_notification,
-    a_cause_is_entered_once_for_each_destination,
+    cause_is_entered_once_per_destination,
     notifications_are_entered_in_order,
     nothing_is_entered_without_destinations,
 }
@@ -25,7 +25,7 @@ on_both_engines! {
 const ROWS: &str = "SELECT COUNT(*) FROM outbox";
 
 /// A panel with a webhook, and a user `ann`.
-async fn telling(db: &Db) -> Panel {
+async fn panel_with_webhook(db: &Db) -> Panel {
     let environment = Environment {
         webhook: Some(Destination::webhook()),
         telegram: None,
@@ -35,7 +35,7 @@ async fn telling(db: &Db) -> Panel {
 }
 
 async fn changes_by_admins_enter_notifications(db: Db) {
-    let panel = telling(&db).await;
+    let panel = panel_with_webhook(&db).await;
     let root = root();
     let user = users::create(&panel, &root, named("ann")).await.unwrap();
     users::disable(&panel, &root, "ann").await.unwrap();
@@ -67,7 +67,7 @@ async fn changes_by_admins_enter_notifications(db: Db) {
 }
 
 async fn edit_that_deactivates_an_account_enters_two_notifications(db: Db) {
-    let panel = telling(&db).await;
+    let panel = panel_with_webhook(&db).await;
     users::create(&panel, &root(), named("ann")).await.unwrap();
     for end in [NOW.plus(-DAY), NOW.plus(DAY)] {
         let edit = UserEdit { expiry: Some(Expiry::FixedDate(end)), ..UserEdit::default() };
@@ -79,7 +79,7 @@ async fn edit_that_deactivates_an_account_enters_two_notifications(db: Db) {
 }
 
 async fn refused_change_enters_no_notification(db: Db) {
-    let panel = telling(&db).await;
+    let panel = panel_with_webhook(&db).await;
     users::create(&panel, &root(), named("ann")).await.unwrap();
     assert!(matches!(users::create(&panel, &root(), named("ann")).await, Err(UserError::NameTaken)));
     assert!(matches!(users::enable(&panel, &root(), "ann").await, Err(UserError::AlreadyEnabled)));
@@ -98,7 +98,7 @@ fn notification(user: &User, event: Event, cause: &str) -> Notification {
     notifications::notification(&NotificationTargets::default(), event, user.clone(), cause, By::Nobody, NOW)
 }
 
-async fn a_cause_is_entered_once_for_each_destination(db: Db) {
+async fn cause_is_entered_once_per_destination(db: Db) {
     let user = users::create(&panel(&db).await, &root(), named("ann")).await.unwrap();
     let soon = notification(&user, Event::ReachedDaysLeft, "1");
     assert_eq!(enter(&db, &[Destination::webhook()], std::slice::from_ref(&soon)).await, 1);

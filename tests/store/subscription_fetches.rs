@@ -17,7 +17,7 @@ on_both_engines! {
     older_fetch_does_not_replace_a_newer_one,
     fetch_of_a_deleted_user_is_ignored,
     failed_flush_is_repeated_by_the_next_one,
-    a_hundred_thousand_fetches_are_a_row_for_each_user,
+    hundred_thousand_fetches_become_one_row_per_user,
 }
 
 async fn recorded_fetch_is_visible_at_once_and_stored_by_flush(db: Db) {
@@ -41,13 +41,13 @@ async fn recorded_fetch_is_visible_at_once_and_stored_by_flush(db: Db) {
 /// Users are cached for a moment: a write in between must not hide the fetch.
 async fn user_read_before_the_write_shows_the_fetch_after_it(db: Db) {
     let panel = panel(&db).await;
-    let mut kept = users::create(&panel, &root(), named("ann")).await.unwrap();
+    let mut cached = users::create(&panel, &root(), named("ann")).await.unwrap();
     let log = FetchLog::default();
-    log.record(kept.id, NOW, "clash");
+    log.record(cached.id, NOW, "clash");
     log.flush(&db, &Clock::real()).await.unwrap();
     log.flush(&db, &Clock::real()).await.unwrap();
-    log.overlay(&mut kept);
-    assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), kept);
+    log.overlay(&mut cached);
+    assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), cached);
 }
 
 async fn older_fetch_does_not_replace_a_newer_one(db: Db) {
@@ -92,7 +92,7 @@ async fn failed_flush_is_repeated_by_the_next_one(db: Db) {
     assert_eq!(users::get(&panel, &root(), "ann").await.unwrap(), seen);
 }
 
-async fn a_hundred_thousand_fetches_are_a_row_for_each_user(db: Db) {
+async fn hundred_thousand_fetches_become_one_row_per_user(db: Db) {
     const USERS: i64 = 500;
     const FETCHES: i64 = 200;
     execute(
@@ -125,9 +125,13 @@ async fn a_hundred_thousand_fetches_are_a_row_for_each_user(db: Db) {
         app.await.unwrap();
     }
     written += log.flush(&db, &Clock::real()).await.unwrap();
-    assert_eq!(log.flush(&db, &Clock::real()).await.unwrap(), 0, "nothing is left");
+    assert_eq!(log.flush(&db, &Clock::real()).await.unwrap(), 0, "nothing is pending");
     assert!((500..=3_000).contains(&written), "at most a row per user and flush: {written}");
     assert_eq!(number(&db, "SELECT COUNT(*) FROM subscription_fetches").await, USERS);
     let newest = NOW.plus(FETCHES - 1).micros();
-    assert_eq!(number(&db, "SELECT MIN(fetched_at) FROM subscription_fetches").await, newest, "the last of each");
+    assert_eq!(
+        number(&db, "SELECT MIN(fetched_at) FROM subscription_fetches").await,
+        newest,
+        "the latest fetch of each user"
+    );
 }

@@ -11,8 +11,8 @@ use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
     each_filter_finds_its_users,
-    names_are_searched_with_wildcards_or_taken_exactly,
-    a_search_goes_with_every_other_filter_and_every_sort,
+    names_match_as_pattern_or_exactly,
+    search_combines_with_every_filter_and_sort,
     each_sort_key_works_in_both_directions,
     traffic_sort_is_exact_to_the_byte,
     pages_are_contiguous_and_end,
@@ -83,7 +83,7 @@ async fn each_filter_finds_its_users(db: Db) {
     }
 }
 
-async fn names_are_searched_with_wildcards_or_taken_exactly(db: Db) {
+async fn names_match_as_pattern_or_exactly(db: Db) {
     execute(&db, USERS).await;
     let contains: [(&str, &[i64]); 15] = [
         ("", &[1, 2, 3, 4, 5]),
@@ -112,7 +112,7 @@ async fn names_are_searched_with_wildcards_or_taken_exactly(db: Db) {
     assert_eq!(ids(&db, &filter, ALL).await, [1, 3]);
 }
 
-async fn a_search_goes_with_every_other_filter_and_every_sort(db: Db) {
+async fn search_combines_with_every_filter_and_sort(db: Db) {
     execute(&db, USERS).await;
     execute(&db, "UPDATE users SET username = 'some_' || username WHERE removed = FALSE").await;
     let found = |text: &str| UserFilter { names: Names::Containing(text.to_owned()), ..UserFilter::default() };
@@ -153,7 +153,7 @@ async fn a_search_goes_with_every_other_filter_and_every_sort(db: Db) {
     )
     .await;
     execute(&db, "UPDATE users SET owner_id = 8 WHERE id IN (3, 4)").await;
-    assert_eq!((of(7).await, of(8).await), (vec![1], vec![3, 4]), "owners are those of now");
+    assert_eq!((of(7).await, of(8).await), (vec![1], vec![3, 4]), "the search uses the current owners");
     execute(&db, "DELETE FROM admins WHERE id = 8").await;
     assert_eq!((of(7).await, of(8).await), (vec![1], vec![]));
 }

@@ -15,19 +15,19 @@ use sarban::store::{Db, OpenOptions};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines! {
-    a_new_user_reads_back_as_it_was_answered,
-    a_name_or_key_that_is_taken_is_a_conflict,
-    an_edit_changes_what_it_names_and_nothing_else,
-    services_follow_the_edit_and_unknown_ones_are_dropped,
-    two_edits_at_once_lose_nothing,
-    two_processes_change_a_user_and_lose_nothing,
-    only_what_concerns_the_nodes_is_marked,
-    a_new_key_ticks_the_clock_of_keys,
-    a_deleted_users_name_is_free_and_the_key_is_not,
+    new_user_reads_back_as_created,
+    taken_name_or_key_is_a_conflict,
+    edit_changes_only_the_given_fields,
+    edit_sets_services_and_drops_unknown_ones,
+    concurrent_edits_are_all_kept,
+    concurrent_changes_by_two_processes_are_all_kept,
+    only_changes_that_nodes_need_are_marked,
+    new_key_advances_the_key_sequence,
+    deleted_user_frees_the_name_but_not_the_key,
     enabling_twice_is_a_conflict,
-    a_reset_leaves_what_was_used_ever,
+    reset_keeps_the_lifetime_traffic,
     admin_changes_own_users_only,
-    an_admin_gives_only_its_own_services,
+    admin_assigns_only_own_services,
     admin_without_modify_right_may_only_create,
     sudo_admin_sets_another_owner,
     expired_own_users_are_removed_in_chunks,
@@ -95,7 +95,7 @@ async fn marks(panel: &Panel) -> i64 {
     number(&panel.db, "SELECT COUNT(*) FROM user_change").await
 }
 
-async fn a_new_user_reads_back_as_it_was_answered(db: Db) {
+async fn new_user_reads_back_as_created(db: Db) {
     let panel = panel(&db).await;
     let hold = Expiry::StartOnFirstUse { duration: -5, deadline: Some(NOW) };
     let new = NewUser {
@@ -117,14 +117,14 @@ async fn a_new_user_reads_back_as_it_was_answered(db: Db) {
     let expired = NewUser { expiry: Expiry::FixedDate(NOW.plus(-1)), data_limit: Some(0), ..named("bob") };
     let expired = users::create(&panel, &root(), expired).await.unwrap();
     assert_eq!(users::get(&panel, &root(), "bob").await.unwrap(), expired);
-    assert!(expired.activated && !expired.is_active(NOW), "the review takes it from the nodes");
+    assert!(expired.activated && !expired.is_active(NOW), "the review removes it from the nodes");
     assert_eq!(expired.data_limit, None, "0 is no limit");
     assert!(expired.key.len() == 32 && expired.key.chars().all(|c| c.is_ascii_hexdigit()));
     assert!(matches!(users::get(&panel, &root(), "Ann").await, Err(UserError::NotFound)), "look-ups keep case");
     assert!(matches!(users::get(&panel, &root(), "a\0n").await, Err(UserError::NotFound)));
 }
 
-async fn a_name_or_key_that_is_taken_is_a_conflict(db: Db) {
+async fn taken_name_or_key_is_a_conflict(db: Db) {
     let panel = panel(&db).await;
     let ann = known(&panel, named("ann")).await;
     assert!(matches!(users::create(&panel, &root(), named("ANN")).await, Err(UserError::NameTaken)));
@@ -134,7 +134,7 @@ async fn a_name_or_key_that_is_taken_is_a_conflict(db: Db) {
     assert_eq!(marks(&panel).await, 0);
 }
 
-async fn an_edit_changes_what_it_names_and_nothing_else(db: Db) {
+async fn edit_changes_only_the_given_fields(db: Db) {
     let panel = panel(&db).await;
     let new =
         NewUser { data_limit: Some(9), note: Some("n".to_owned()), service_ids: vec![ServiceId(1)], ..named("ann") };
@@ -146,19 +146,19 @@ async fn an_edit_changes_what_it_names_and_nothing_else(db: Db) {
     assert!(matches!(users::modify(&panel, &root(), "nope", UserEdit::default()).await, Err(UserError::NotFound)));
 }
 
-async fn services_follow_the_edit_and_unknown_ones_are_dropped(db: Db) {
+async fn edit_sets_services_and_drops_unknown_ones(db: Db) {
     let panel = panel(&db).await;
     known(&panel, NewUser { service_ids: vec![ServiceId(1), ServiceId(2)], ..named("ann") }).await;
-    for (wanted, kept) in [(vec![2, 3, 99], vec![2, 3]), (vec![], vec![]), (vec![1], vec![1])] {
+    for (wanted, expected) in [(vec![2, 3, 99], vec![2, 3]), (vec![], vec![]), (vec![1], vec![1])] {
         let wanted = wanted.into_iter().map(ServiceId).collect();
         let edit = UserEdit { service_ids: Some(wanted), ..UserEdit::default() };
         users::modify(&panel, &root(), "ann", edit).await.unwrap();
         let found = users::get(&panel, &root(), "ann").await.unwrap().service_ids;
-        assert_eq!(found, kept.into_iter().map(ServiceId).collect::<Vec<_>>());
+        assert_eq!(found, expected.into_iter().map(ServiceId).collect::<Vec<_>>());
     }
 }
 
-async fn two_edits_at_once_lose_nothing(db: Db) {
+async fn concurrent_edits_are_all_kept(db: Db) {
     let panel = panel(&db).await;
     known(&panel, named("ann")).await;
     for round in 0..10 {
@@ -174,8 +174,8 @@ async fn two_edits_at_once_lose_nothing(db: Db) {
     }
 }
 
-/// Each change takes another lock besides the user's: of a service, an admin, the clock of keys, the traffic.
-async fn two_processes_change_a_user_and_lose_nothing(options: OpenOptions) {
+/// Each change takes another lock in addition to the user's: of a service, an admin, the key sequence or the traffic.
+async fn concurrent_changes_by_two_processes_are_all_kept(options: OpenOptions) {
     let (here, there) = (Db::open(&options).await.unwrap(), Db::open(&options).await.unwrap());
     let here = panel(&here).await;
     let there = Panel { db: there, changes: Changes::default(), ..here.clone() };
@@ -204,23 +204,23 @@ async fn two_processes_change_a_user_and_lose_nothing(options: OpenOptions) {
         assert_eq!((ann.note, ann.service_ids), (Some(format!("round {round}")), services));
         assert_eq!((ann.data_limit, ann.used_traffic), (Some(round + 1), 0));
         assert_eq!(ann.owner.map(|owner| owner.username).as_deref(), Some(owner));
-        assert_ne!(ann.key, key, "the new key is not the old one again");
+        assert_ne!(ann.key, key, "the key is new");
         key = ann.key;
     }
     here.db.close().await;
     there.db.close().await;
 }
 
-async fn only_what_concerns_the_nodes_is_marked(db: Db) {
+async fn only_changes_that_nodes_need_are_marked(db: Db) {
     let panel = panel(&db).await;
     known(&panel, NewUser { service_ids: vec![ServiceId(1)], ..named("ann") }).await;
     let mut wakeups = panel.changes.wakeup().subscribe();
     let note = UserEdit { note: Some("n".to_owned()), ..UserEdit::default() };
     users::modify(&panel, &root(), "ann", note).await.unwrap();
-    assert_eq!(marks(&panel).await, 0, "a note is nothing to the nodes");
+    assert_eq!(marks(&panel).await, 0, "nodes do not need the note");
     let services = UserEdit { service_ids: Some(vec![ServiceId(2)]), ..UserEdit::default() };
     users::modify(&panel, &root(), "ann", services).await.unwrap();
-    assert_eq!(marks(&panel).await, 1, "other services are");
+    assert_eq!(marks(&panel).await, 1, "nodes need the services");
     wakeups.wait().await;
     execute(&db, "DELETE FROM user_change").await;
     users::disable(&panel, &root(), "ann").await.unwrap();
@@ -233,7 +233,7 @@ async fn only_what_concerns_the_nodes_is_marked(db: Db) {
     assert_eq!(marks(&panel).await, 1);
 }
 
-async fn a_new_key_ticks_the_clock_of_keys(db: Db) {
+async fn new_key_advances_the_key_sequence(db: Db) {
     let panel = panel(&db).await;
     let before = known(&panel, named("ann")).await;
     known(&panel, named("bob")).await;
@@ -247,7 +247,7 @@ async fn a_new_key_ticks_the_clock_of_keys(db: Db) {
     assert_eq!(marks(&panel).await, 2);
 }
 
-async fn a_deleted_users_name_is_free_and_the_key_is_not(db: Db) {
+async fn deleted_user_frees_the_name_but_not_the_key(db: Db) {
     let panel = panel(&db).await;
     let gone = known(&panel, NewUser { service_ids: vec![ServiceId(1)], ..named("ann") }).await;
     users::remove(&panel, &root(), "ann").await.unwrap();
@@ -255,8 +255,8 @@ async fn a_deleted_users_name_is_free_and_the_key_is_not(db: Db) {
     assert!(matches!(users::remove(&panel, &root(), "ann").await, Err(UserError::NotFound)));
     let same_key = NewUser { key: Some(gone.key), ..named("ann") };
     assert!(matches!(users::create(&panel, &root(), same_key).await, Err(UserError::KeyTaken)));
-    let anew = users::create(&panel, &root(), named("ann")).await.unwrap();
-    assert_ne!(anew.id, gone.id);
+    let second = users::create(&panel, &root(), named("ann")).await.unwrap();
+    assert_ne!(second.id, gone.id);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users_services").await, 1, "the row keeps its services");
 }
 
@@ -271,7 +271,7 @@ async fn enabling_twice_is_a_conflict(db: Db) {
     assert!(on.enabled && !on.activated, "an expired user is not sent to the nodes");
 }
 
-async fn a_reset_leaves_what_was_used_ever(db: Db) {
+async fn reset_keeps_the_lifetime_traffic(db: Db) {
     let panel = panel(&db).await;
     known(&panel, NewUser { data_limit: Some(5), ..named("ann") }).await;
     execute(&db, "UPDATE user_traffic SET used_traffic = 5, lifetime_used_traffic = 8").await;
@@ -298,7 +298,7 @@ async fn admin_changes_own_users_only(db: Db) {
     assert_eq!(users::get(&panel, &root(), "roots").await.unwrap().owner, None);
 }
 
-async fn an_admin_gives_only_its_own_services(db: Db) {
+async fn admin_assigns_only_own_services(db: Db) {
     let panel = panel(&db).await;
     let wanted = vec![ServiceId(2), ServiceId(3)];
     let made = users::create(&panel, &alice(), NewUser { service_ids: wanted.clone(), ..named("ann") }).await.unwrap();
@@ -347,7 +347,7 @@ async fn expired_own_users_are_removed_in_chunks(db: Db) {
     assert!(matches!(bulk::remove_expired(&panel, &root(), 101).await, Err(UserError::NoneExpired)));
     assert!(matches!(bulk::remove_expired(&panel, &root(), i64::MAX).await, Err(UserError::NoneExpired)));
     assert_eq!(bulk::remove_expired(&panel, &alice(), 100).await.unwrap(), 1);
-    assert!(users::get(&panel, &root(), "old").await.is_ok(), "not hers");
+    assert!(users::get(&panel, &root(), "old").await.is_ok(), "she does not own it");
     assert_eq!(bulk::remove_expired(&panel, &root(), 100).await.unwrap(), 1);
     assert!(users::get(&panel, &root(), "younger").await.is_ok());
     assert_eq!(marks(&panel).await, 2, "the nodes had both");
@@ -381,7 +381,7 @@ async fn reset_of_all_activates_limited_users(db: Db) {
         let user = users::get(&panel, &root(), name).await.unwrap();
         assert_eq!((user.used_traffic, user.lifetime_used_traffic, user.activated), (0, 9, false), "{name}");
     }
-    assert_eq!(users::get(&panel, &root(), "alices").await.unwrap().used_traffic, 9, "not his");
+    assert_eq!(users::get(&panel, &root(), "alices").await.unwrap().used_traffic, 9, "he does not own it");
     assert_eq!(marks(&panel).await, 1);
 }
 
@@ -410,14 +410,14 @@ async fn all_users_of_an_admin_are_disabled_and_enabled(db: Db) {
 
     execute(&db, "DELETE FROM user_change").await;
     bulk::set_enabled(&panel, AdminId(2), false).await.unwrap();
-    assert_eq!(marks(&panel).await, 0, "nothing was to be done");
+    assert_eq!(marks(&panel).await, 0, "no user changed");
 
     bulk::set_enabled(&panel, AdminId(2), true).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE NOT enabled").await, 0);
     assert_eq!(
         number(&db, "SELECT COUNT(*) FROM users WHERE NOT activated AND username IN ('expired', 'limited')").await,
         2,
-        "whose account does not work all the same"
+        "expired and limited users stay inactive"
     );
     assert_eq!(marks(&panel).await, 2300);
 }

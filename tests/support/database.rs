@@ -1,14 +1,14 @@
-//! A fresh, migrated database for each test, on either engine; gone when the test is, also when it fails.
+//! A new, migrated database for each test, on either engine, removed at the end of the test, even of a failed one.
 //!
 //! ```ignore
-//! on_both_engines!(a_user_is_found_by_name, a_name_is_taken_once);
+//! on_both_engines!(user_is_found_by_name, taken_name_is_refused);
 //!
-//! async fn a_user_is_found_by_name(db: Db) { … }
+//! async fn user_is_found_by_name(db: Db) { … }
 //! ```
 //!
-//! makes the tests `a_user_is_found_by_name::sqlite` and `a_user_is_found_by_name::postgres`, and so on. The argument is
-//! a [`Db`], an [`OpenOptions`] to open pools of one's own, or a [`TestDatabase`] with both. `empty name` in the list
-//! gives a database without tables. A test that is not in the list is dead code, which the compiler reports.
+//! defines the tests `user_is_found_by_name::sqlite` and `user_is_found_by_name::postgres`, and so on. The argument is
+//! a [`Db`], an [`OpenOptions`] to open more pools, or a [`TestDatabase`] with both. `empty name` in the list gives a
+//! database without tables. A test that is not in the list is dead code, which the compiler reports.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::Path;
@@ -27,9 +27,9 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The database of one test.
 #[derive(Clone, Debug)]
 pub struct TestDatabase {
-    /// Open.
+    /// An open pool.
     pub db: Db,
-    /// How it was opened: opens more pools on it.
+    /// The options of `db`, to open more pools.
     pub options: OpenOptions,
 }
 
@@ -48,9 +48,9 @@ impl From<TestDatabase> for OpenOptions {
 /// The initial content of a test's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Nothing.
+    /// No tables.
     Empty,
-    /// All tables, and the rows that migrations put there.
+    /// All tables, and the rows that migrations insert.
     Schema,
 }
 
@@ -84,24 +84,24 @@ macro_rules! on_both_engines {
 }
 pub(crate) use on_both_engines;
 
-/// Runs `story` on a database of its own, in a runtime of its own.
-pub fn with_database(engine: Engine, content: Content, story: impl AsyncFnOnce(TestDatabase)) {
+/// Runs `test` on its own database, in its own runtime.
+pub fn with_database(engine: Engine, content: Content, test: impl AsyncFnOnce(TestDatabase)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async {
-        let place = Place::make(engine, content).await;
-        let options = place.options();
+        let location = Location::create(engine, content).await;
+        let options = location.options();
         let db = Db::open(&options).await.expect("the test's database opens");
         if content == Content::Schema {
-            migrate(&db).await.expect("the schema is brought up to date");
+            migrate(&db).await.expect("the schema is migrated");
         }
-        let told = AssertUnwindSafe(story(TestDatabase { db: db.clone(), options })).catch_unwind().await;
+        let result = AssertUnwindSafe(test(TestDatabase { db: db.clone(), options })).catch_unwind().await;
         db.close().await;
-        place.remove().await;
-        told.unwrap_or_else(|panic| resume_unwind(panic));
+        location.remove().await;
+        result.unwrap_or_else(|panic| resume_unwind(panic));
     });
 }
 
-/// Runs SQL of a test's own, in a transaction: to put a state there that the panel would take long to reach.
+/// Runs SQL in a transaction, to create a state that the panel would take long to reach.
 pub async fn execute(db: &Db, sql: &'static str) {
     let mut tx = db.begin().await.expect("a transaction begins");
     let done = match &mut tx {
@@ -112,7 +112,7 @@ pub async fn execute(db: &Db, sql: &'static str) {
     tx.commit().await.expect("a transaction commits");
 }
 
-/// The one integer that a query answers.
+/// Returns the integer that a query selects.
 pub async fn number(db: &Db, sql: &'static str) -> i64 {
     let mut tx = db.begin().await.expect("a transaction begins");
     let answer = match &mut tx {
@@ -134,14 +134,14 @@ pub async fn texts(db: &Db, sql: &'static str) -> Vec<String> {
     answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
-/// Where a test's database is, until it is removed.
-enum Place {
+/// The location of a test's database.
+enum Location {
     Folder(TempDir),
     OnServer { name: String, server: PgConnection },
 }
 
-impl Place {
-    async fn make(engine: Engine, content: Content) -> Self {
+impl Location {
+    async fn create(engine: Engine, content: Content) -> Self {
         if engine == Engine::Sqlite {
             return Self::Folder(tempfile::tempdir().expect("a temporary folder"));
         }
@@ -164,7 +164,7 @@ impl Place {
 
     async fn remove(self) {
         match self {
-            Self::Folder(folder) => folder.close().expect("the temporary folder goes"),
+            Self::Folder(folder) => folder.close().expect("the temporary folder is removed"),
             Self::OnServer { name, mut server } => {
                 administer(&mut server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
             }
@@ -184,11 +184,11 @@ fn options(url: DatabaseUrl) -> OpenOptions {
     }
 }
 
-/// The address of another database on the tests' server.
+/// Returns the address of the database `name` on the tests' server.
 fn url_of(name: &str) -> DatabaseUrl {
     let url = super::postgres_url();
     let (server, _) = url.rsplit_once('/').expect("an address that ends in a database's name");
-    DatabaseUrl::parse(&format!("{server}/{name}")).expect("a good address")
+    DatabaseUrl::parse(&format!("{server}/{name}")).expect("a valid address")
 }
 
 async fn connect() -> PgConnection {
@@ -200,26 +200,26 @@ async fn administer(server: &mut PgConnection, sql: String) {
     raw_sql(AssertSqlSafe(sql.clone())).execute(server).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// The name of a migrated database to copy: asked for once in a process.
+/// Returns the name of a migrated database to copy, determined once per process.
 async fn template(server: &mut PgConnection) -> &'static str {
     static NAME: OnceCell<String> = OnceCell::const_new();
-    NAME.get_or_init(|| make_template(server)).await
+    NAME.get_or_init(|| create_template(server)).await
 }
 
-/// Made by whichever process comes first. The name follows the migrations, so that a server left running never gives
-/// an older schema.
-async fn make_template(server: &mut PgConnection) -> String {
-    const ONE_AT_A_TIME: &str = "SELECT 1 FROM (SELECT pg_advisory_lock(5120897013)) AS held";
-    const FREE: &str = "SELECT 1 FROM (SELECT pg_advisory_unlock(5120897013)) AS freed";
+/// Creates the template unless another process has. Its name has a hash of the migrations, so that a server that keeps
+/// running never supplies an older schema.
+async fn create_template(server: &mut PgConnection) -> String {
+    const LOCK: &str = "SELECT 1 FROM (SELECT pg_advisory_lock(5120897013)) AS held";
+    const UNLOCK: &str = "SELECT 1 FROM (SELECT pg_advisory_unlock(5120897013)) AS freed";
     let name = format!("sarban_test_template_{:016x}", migrations_hash());
-    raw_sql(ONE_AT_A_TIME).execute(&mut *server).await.expect("the template's lock");
+    raw_sql(LOCK).execute(&mut *server).await.expect("the template's lock");
     let exists = query_scalar::<_, i64>("SELECT count(*) FROM pg_database WHERE datname = $1")
         .bind(&name)
         .fetch_one(&mut *server)
         .await
         .expect("the list of databases");
     if exists == 0 {
-        // Under another name until it is whole: a killed test leaves no half template behind.
+        // The template has another name until it is complete, so that a killed test leaves no partial one.
         let draft = format!("{name}_draft");
         administer(server, format!("DROP DATABASE IF EXISTS {draft}")).await;
         administer(server, format!("CREATE DATABASE {draft} TEMPLATE template0")).await;
@@ -228,7 +228,7 @@ async fn make_template(server: &mut PgConnection) -> String {
         db.close().await;
         administer(server, format!("ALTER DATABASE {draft} RENAME TO {name}")).await;
     }
-    raw_sql(FREE).execute(server).await.expect("the template's lock is free");
+    raw_sql(UNLOCK).execute(server).await.expect("the template's lock is released");
     name
 }
 

@@ -2,8 +2,8 @@
 
 use tokio::net::TcpSocket;
 
-/// A port of 127.0.0.1 for a program that is about to start. The port stays reserved for as long as the test process
-/// lives: its socket is bound and never listens, so the program can bind the port as well, and nobody else is given it.
+/// Returns a port of 127.0.0.1 for a program that is about to start. The port stays reserved until the test process
+/// ends: a bound socket that never listens lets the program bind the port too, and keeps it from other processes.
 pub fn free_port() -> u16 {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("the port may be bound twice");

@@ -1,5 +1,5 @@
-//! Servers of a test's own: PostgreSQL, Redis, Sentinels. In a temporary folder, on free ports; the kernel ends them
-//! when the test is gone.
+//! Servers that a test starts: PostgreSQL, Redis, Sentinels. They have a temporary folder and free ports; the kernel
+//! kills them when the test process ends.
 #![allow(dead_code, reason = "each user takes a part of it")]
 
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ pub struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A stopped process does not die of SIGTERM; of this it does. It may be gone already.
+        // SIGKILL also ends a stopped process. The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -50,7 +50,7 @@ impl Server {
     }
 
     pub fn signal(&self, signal: Signal) {
-        // It may be gone already.
+        // The process may have exited already.
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
@@ -63,7 +63,7 @@ impl Server {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process has exited, and kills it after the limit.
     pub async fn ended(&mut self, limit: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + limit;
         while self.is_running() {
@@ -77,16 +77,17 @@ impl Server {
     }
 }
 
-async fn answers(port: u16) -> anyhow::Result<()> {
+/// Waits up to 20 s until a server listens on the port.
+async fn wait_for_port(port: u16) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(20);
     while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-        ensure!(Instant::now() < end, "nobody listens on port {port}");
+        ensure!(Instant::now() < end, "no server listens on port {port}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
 }
 
-/// PostgreSQL with its data.
+/// A PostgreSQL server with its data.
 pub struct Postgres {
     pub port: u16,
     bin: String,
@@ -95,7 +96,7 @@ pub struct Postgres {
 }
 
 fn database_user() -> Option<&'static str> {
-    // It refuses to run as root.
+    // PostgreSQL refuses to run as root.
     rustix::process::geteuid().is_root().then_some("postgres")
 }
 
@@ -117,7 +118,7 @@ impl Postgres {
         Ok(this)
     }
 
-    /// Ends it if it runs (SIGINT: in good order; SIGQUIT: as in a crash) and starts it again.
+    /// Stops the server if it runs, with SIGINT for an orderly stop or SIGQUIT for a crash, and starts it again.
     pub async fn restart(&mut self, how: Signal) -> anyhow::Result<()> {
         if let Some(mut server) = self.server.take() {
             server.signal(how);
@@ -135,11 +136,11 @@ impl Postgres {
         let program = format!("{}/postgres", self.bin);
         let log = self.folder.with_extension("log");
         self.server = Some(Server::start(&program, &arguments, Path::new("/"), &log, database_user())?);
-        answers(self.port).await
+        wait_for_port(self.port).await
     }
 }
 
-/// One Redis server.
+/// A Redis server.
 pub struct Redis {
     pub port: u16,
     folder: PathBuf,
@@ -152,7 +153,7 @@ impl Redis {
         Self::start_with(folder, replica_of, free_port(), &[]).await
     }
 
-    /// With more arguments.
+    /// Starts a server with more arguments.
     pub async fn start_with(
         folder: PathBuf,
         replica_of: Option<u16>,
@@ -176,7 +177,7 @@ impl Redis {
         self.server = None;
     }
 
-    /// Starts it with what its append-only file has.
+    /// Starts the server again with the data of its append-only file.
     pub async fn start_again(&mut self, replica_of: Option<u16>) -> anyhow::Result<()> {
         let mut arguments = vec![
             "--bind".to_owned(),
@@ -198,10 +199,10 @@ impl Redis {
         arguments.extend(self.more.iter().cloned());
         let log = self.folder.with_extension("log");
         self.server = Some(Server::start("redis-server", &arguments, &self.folder, &log, None)?);
-        answers(self.port).await
+        wait_for_port(self.port).await
     }
 
-    /// Forgets everything; for the time between `kill` and `start_again`.
+    /// Deletes the data, between `kill` and `start_again`.
     pub fn lose_data(&self) -> anyhow::Result<()> {
         Ok(fs::remove_dir_all(self.folder.join("appendonlydir"))?)
     }
@@ -218,24 +219,24 @@ impl Sentinels {
         let (mut ports, mut servers) = (Vec::new(), Vec::new());
         for number in 0..3 {
             let port = free_port();
-            let home = folder.join(format!("sentinel-{number}"));
-            fs::create_dir(&home)?;
-            let settings = home.join("sentinel.conf");
+            let own_folder = folder.join(format!("sentinel-{number}"));
+            fs::create_dir(&own_folder)?;
+            let settings = own_folder.join("sentinel.conf");
             let text = format!(
                 "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {master} 2\n\
                  sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n",
-                home.display()
+                own_folder.display()
             );
             fs::write(&settings, text)?;
-            let log = home.with_extension("log");
-            servers.push(Server::start("redis-sentinel", &[settings.display().to_string()], &home, &log, None)?);
-            answers(port).await?;
+            let log = own_folder.with_extension("log");
+            servers.push(Server::start("redis-sentinel", &[settings.display().to_string()], &own_folder, &log, None)?);
+            wait_for_port(port).await?;
             ports.push(port);
         }
         Ok(Self { ports, _servers: servers })
     }
 
-    /// Where they say that the master is.
+    /// Returns the port of the master that the Sentinels report.
     pub async fn master(&self) -> anyhow::Result<u16> {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.ports[0]))?;
         let mut connection = client.get_multiplexed_async_connection().await?;
@@ -245,7 +246,7 @@ impl Sentinels {
     }
 }
 
-/// A folder that everybody may enter: PostgreSQL is another user.
+/// Creates a folder that every user may enter, because PostgreSQL runs as another user.
 pub fn open_folder() -> anyhow::Result<tempfile::TempDir> {
     let folder = tempfile::Builder::new().prefix("sarban-chaos-").tempdir()?;
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711))?;

@@ -1,4 +1,5 @@
-//! Fills a fresh database with users: `cargo run --release --example seed -- --users 1000000 --database sqlite:///big.sqlite3`.
+//! Fills a new database with users:
+//! `cargo run --release --example seed -- --users 1000000 --database sqlite:///big.sqlite3`.
 #![allow(missing_docs, clippy::expect_used, clippy::panic, reason = "a program for benchmarks")]
 
 #[path = "mod.rs"]
@@ -14,18 +15,18 @@ use sarban::store::migrate;
 use sarban::store::{Db, OpenOptions};
 
 #[derive(Parser)]
-#[command(name = "seed", about = "Fills a fresh database with users")]
+#[command(name = "seed", about = "Fills a new database with users")]
 struct Arguments {
-    /// How many users.
+    /// Number of users.
     #[arg(long, default_value_t = 100_000)]
     users: i64,
-    /// Hours of usage for every tenth user.
+    /// Hours of usage of every tenth user.
     #[arg(long, default_value_t = 24)]
     hours: i64,
-    /// Hosts.
+    /// Number of hosts.
     #[arg(long, default_value_t = 20)]
     hosts: i64,
-    /// Where: as SQLALCHEMY_DATABASE_URL.
+    /// URL of the database, as in SQLALCHEMY_DATABASE_URL.
     #[arg(long)]
     database: String,
 }

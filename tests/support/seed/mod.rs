@@ -1,6 +1,7 @@
-//! Fills a fresh database with as many users as a large panel has, in seconds: for benchmarks and load.
+//! Fills a new database with the users of a large panel within seconds, for benchmarks and load.
 //!
-//! One SQL text serves both engines. What looks random comes from the row's id alone, so every run makes the same users.
+//! One SQL text serves both engines. Values that look random are hashes of the row's id, so every run creates the same
+//! users.
 
 use std::time::Duration;
 
@@ -13,24 +14,24 @@ use sqlx::{AssertSqlSafe, query_as, query_scalar, raw_sql};
 /// The password of every seeded admin.
 pub const PASSWORD: &str = "benchmark";
 
-/// How much to make.
+/// Numbers of rows to create.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// Users, removed ones included: about 3 % are removed, 2 % switched off, 8 % expired, 4 % out of traffic.
+    /// Users, removed ones included: about 3 % are removed, 2 % disabled, 8 % expired, 4 % limited.
     pub users: i64,
-    /// Hours of usage for every tenth user.
+    /// Hours of usage of every tenth user.
     pub hours: i64,
-    /// Hosts; each shows one of five inbounds.
+    /// Hosts, each with one of five inbounds.
     pub hosts: i64,
 }
 
-/// Does the work of the triggers.
+/// Fills the totals, in place of the disabled triggers.
 const TOTALS: &str = "DELETE FROM owner_totals;
     INSERT INTO owner_totals (owner_id, users, traffic)
     SELECT COALESCE(u.owner_id, 0), SUM(CASE WHEN u.removed THEN 0 ELSE 1 END), SUM(t.lifetime_used_traffic)
     FROM users u JOIN user_traffic t ON t.user_id = u.id GROUP BY 1";
 
-/// Does the work of the triggers on PostgreSQL.
+/// Fills the searchable names, in place of the disabled triggers of PostgreSQL.
 const NAMES: &str = "DELETE FROM user_names;
     INSERT INTO user_names (id, username, owner_id)
     SELECT id, username, owner_id FROM users WHERE username IS NOT NULL ORDER BY id";
@@ -38,21 +39,21 @@ const NAMES: &str = "DELETE FROM user_names;
 const ADMINS: i64 = 21;
 const SERVICES: i64 = 10;
 
-/// Fills the database: 21 admins (`root` is a sudo), 10 services, a node that is switched off, its inbounds, hosts, users.
+/// Fills the database: 21 admins (`root` has all rights), 10 services, a disabled node, its inbounds, hosts, users.
 pub async fn fill(db: &Db, size: Size, now: Moment) {
     let hash = passwords::hash(Secret::new(PASSWORD.to_owned())).await.expect("a hash");
     let Size { users, hours, hosts } = size;
     let (engine, now) = (db.engine(), now.micros());
     let mut tx = db.begin().await.expect("a transaction");
     if engine == Engine::Postgres {
-        // Every foreign key is right by construction; only a superuser may say so.
+        // Every foreign key is valid by construction; only a superuser may disable the checks.
         attempt(&mut tx, "SET LOCAL session_replication_role = replica").await;
         run(&mut tx, "SET LOCAL work_mem = '256MB'; SET LOCAL maintenance_work_mem = '512MB'").await;
     }
     run(&mut tx, &people_sql(&hash, now)).await;
     run(&mut tx, &fleet_sql(engine, hosts, now)).await;
-    let later = set_aside(&mut tx).await;
-    for sql in [users_sql(engine, users, now), traffic_sql(users, now), belongings_sql(users, hours, now)] {
+    let later = drop_indexes_and_triggers(&mut tx).await;
+    for sql in [users_sql(engine, users, now), traffic_sql(users, now), user_rows_sql(users, hours, now)] {
         run(&mut tx, &sql).await;
     }
     if engine == Engine::Postgres {
@@ -71,11 +72,11 @@ pub async fn fill(db: &Db, size: Size, now: Moment) {
         }
     }
     tx.commit().await.expect("a commit");
-    settle(db).await;
+    maintain(db).await;
 }
 
-/// Removes what would be kept in step row by row, and returns what brings it back.
-async fn set_aside(tx: &mut Tx) -> Vec<String> {
+/// Removes indexes and triggers that would be maintained row by row, and returns the SQL that creates them again.
+async fn drop_indexes_and_triggers(tx: &mut Tx) -> Vec<String> {
     const PG: &str = "SELECT 'DROP INDEX ' || i.indexname, i.indexdef FROM pg_indexes i
         WHERE i.schemaname = current_schema()
             AND i.tablename IN ('users', 'user_names', 'user_traffic', 'users_services', 'user_usage_hours', 'subscription_fetches')
@@ -89,24 +90,24 @@ async fn set_aside(tx: &mut Tx) -> Vec<String> {
         Tx::Lite { tx, .. } => query_as(LITE).fetch_all(&mut **tx).await,
     }
     .expect("indexes are listed");
-    let mut back = Vec::new();
+    let mut creates = Vec::new();
     for (drop, create) in found {
         run(tx, &drop).await;
-        back.push(create);
+        creates.push(create);
     }
-    back
+    creates
 }
 
-/// Maintenance that both engines do by themselves in time.
-async fn settle(db: &Db) {
+/// Runs the maintenance that both engines would do by themselves later.
+async fn maintain(db: &Db) {
     match db {
         Db::Pg(pool) => {
-            // A look at the new rows by PostgreSQL itself, just now, leaves them in doubt: then once more.
-            const IN_DOUBT: &str = "SELECT COUNT(*) FROM pg_class
+            // A concurrent autovacuum can leave pages that are not all-visible: the vacuum is then repeated.
+            const NOT_VISIBLE: &str = "SELECT COUNT(*) FROM pg_class
                 WHERE relname IN ('users', 'users_services', 'user_traffic') AND relpages > 0 AND relallvisible = 0";
             for _ in 0..20 {
                 raw_sql("VACUUM (ANALYZE)").execute(pool).await.expect("vacuumed");
-                if query_scalar::<_, i64>(IN_DOUBT).fetch_one(pool).await.expect("a number") == 0 {
+                if query_scalar::<_, i64>(NOT_VISIBLE).fetch_one(pool).await.expect("a number") == 0 {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
@@ -135,7 +136,7 @@ fn people_sql(hash: &str, now: i64) -> String {
     )
 }
 
-/// Five inbounds on a node that nobody dials, and hosts that show them in turn; every service has all inbounds.
+/// Five inbounds on a disabled node, and hosts of each in turn; every service has all inbounds.
 fn fleet_sql(engine: Engine, hosts: i64, now: i64) -> String {
     let json = if engine == Engine::Postgres { "JSONB" } else { "TEXT" };
     let inbounds = [
@@ -171,7 +172,7 @@ fn fleet_sql(engine: Engine, hosts: i64, now: i64) -> String {
     )
 }
 
-/// Names as people choose them, and one hash of the id per property, from 0 to 999 (`a` … `i`).
+/// Hashes of the id, one per property of a user, most of them from 0 to 999.
 const DIGITS: &str = "
     SELECT id, id * 2654435761 % 4294967291 % 1000 AS a, id * 2246822519 % 4294967291 % 1000 AS b,
            id * 3266489917 % 4294967291 % 1000 AS c, id * 668265263 % 4294967291 % 1000 AS d,
@@ -179,7 +180,7 @@ const DIGITS: &str = "
            id * 2971215073 % 4294967291 % 1000 AS g, id * 433494437 % 4294967291 % 100000 AS h
     FROM n";
 
-/// An account, with whether it works: `dates`, `spent` and `on` are the parts of that.
+/// Users with their expiry, limit and usage, which decide together if a user is active.
 fn accounts(users: i64, now: i64) -> String {
     format!(
         "WITH RECURSIVE n (id) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT id + 1 FROM n WHERE id < {users}),
@@ -247,7 +248,7 @@ fn traffic_sql(users: i64, now: i64) -> String {
 }
 
 /// Services (one or two each), fetches, and hours of usage.
-fn belongings_sql(users: i64, hours: i64, now: i64) -> String {
+fn user_rows_sql(users: i64, hours: i64, now: i64) -> String {
     let this_hour = now / HOUR * HOUR;
     let accounts = accounts(users, now);
     format!(
@@ -270,7 +271,7 @@ async fn run(tx: &mut Tx, sql: &str) {
     attempt_result(tx, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// Runs a statement that may be refused: behind a savepoint, because PostgreSQL gives up a transaction otherwise.
+/// Runs a statement that may be refused, in a savepoint, because PostgreSQL aborts the transaction otherwise.
 async fn attempt(tx: &mut Tx, sql: &str) {
     run(tx, "SAVEPOINT attempt").await;
     if attempt_result(tx, sql).await.is_err() {

@@ -1,4 +1,4 @@
-//! What tests can ask of a node, in the same process or over TCP: one JSON command per line, one JSON answer per line.
+//! Commands of tests to a node, in the same process or over TCP: one JSON command per line, one JSON answer per line.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
@@ -15,15 +15,16 @@ use tokio::time::Instant;
 
 use super::engine::{Engine, Event, NodeUser, Totals};
 
-/// The strings of a node. Clones pull the same ones.
+/// The controls of a node. Clones control the same node.
 #[derive(Clone, Debug)]
 pub struct Controls(pub Arc<Inner>);
 
 #[derive(Debug)]
 pub struct Inner {
     engine: Mutex<Engine>,
-    /// How often all connections were cut, and all SyncUsers streams ended.
+    /// The number of times that all connections were cut.
     pub(super) cuts: watch::Sender<u64>,
+    /// The number of times that all SyncUsers streams were ended.
     pub(super) ends: watch::Sender<u64>,
     /// Lines that engines write.
     pub(super) log: broadcast::Sender<String>,
@@ -31,7 +32,7 @@ pub struct Inner {
     pub(super) connections: AtomicU32,
     changes: AtomicU64,
     hold_ms: AtomicU64,
-    /// Changes when everything that is held goes on.
+    /// Notified when all held calls continue.
     release: watch::Sender<()>,
     jitter_ms: AtomicU64,
     keeping_list: AtomicBool,
@@ -72,7 +73,7 @@ impl Inner {
         self.engine().totals
     }
 
-    /// The bytes of each reply that had some, and when it was sent.
+    /// Returns the time and the bytes of each reply with usage.
     pub fn replies(&self) -> Vec<(Instant, u64)> {
         self.engine().replies.clone()
     }
@@ -81,12 +82,12 @@ impl Inner {
         self.engine().add_usage(user, bytes);
     }
 
-    /// Other inbounds from now on, as after an edit of the engine's configuration.
+    /// Replaces the inbounds, as an edit of the engine's configuration does.
     pub fn set_backends(&self, backends: Vec<Backend>) {
         self.engine().backends = backends;
     }
 
-    /// An engine writes a line. Returns how many read along.
+    /// Writes a line to the log of the engines, and returns the number of its readers.
     pub fn log(&self, line: &str) -> usize {
         self.log.send(line.to_owned()).unwrap_or(0)
     }
@@ -96,7 +97,7 @@ impl Inner {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Restarts: nobody is known any more, and every connection is cut.
+    /// Forgets all users and cuts every connection, as a restart does.
     pub fn restart(&self) {
         self.engine().forget();
         self.drop_connections();
@@ -107,64 +108,64 @@ impl Inner {
         self.ends.send_modify(|ends| *ends += 1);
     }
 
-    /// How many connections were taken so far.
+    /// Returns the number of connections that were accepted.
     pub fn connections(&self) -> u32 {
         self.connections.load(SeqCst)
     }
 
-    /// Closes new connections at once, or takes them again.
+    /// Closes new connections at once, or accepts them again.
     pub fn refuse(&self, on: bool) {
         self.refusing.store(on, SeqCst);
     }
 
-    /// Every reply, and every message of a SyncUsers stream, takes this long.
+    /// Delays every reply, and every message of a SyncUsers stream, by `time`.
     pub fn hold(&self, time: Duration) {
         self.hold_ms.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), SeqCst);
     }
 
-    /// Everything that is held now goes on at once.
+    /// Continues all held calls at once.
     pub fn release(&self) {
         self.release.send_replace(());
     }
 
-    /// The number of messages of SyncUsers streams that arrived, held or not.
+    /// Returns the number of received messages of SyncUsers streams, held ones included.
     pub fn changes(&self) -> u64 {
         self.changes.load(SeqCst)
     }
 
-    /// Every call and every message takes some time up to this, too.
+    /// Delays every call and every message by a random time up to `most`, in addition.
     pub fn jitter(&self, most: Duration) {
         self.jitter_ms.store(u64::try_from(most.as_millis()).unwrap_or(u64::MAX), SeqCst);
     }
 
-    /// The next list is read and put aside, and its sender gets no answer.
+    /// Reads the next list without applying or answering it.
     pub fn keep_next_list(&self) {
         self.keeping_list.store(true, SeqCst);
     }
 
-    /// Works on the lists that were put aside, whether their senders are there or not. Returns how many there were.
+    /// Applies the lists that were read and not applied, and returns the number of applied ones.
     pub fn work_on_kept_lists(&self) -> usize {
         let mut engine = self.engine();
         let lists = std::mem::take(&mut engine.kept);
         lists.iter().filter(|list| engine.repopulate(list).is_ok()).count()
     }
 
-    /// How many lists are put aside.
+    /// Returns the number of lists that were read and not applied.
     pub fn kept_lists(&self) -> usize {
         self.engine().kept.len()
     }
 
-    /// How many inbounds there are.
+    /// Returns the number of inbounds.
     pub fn tags(&self) -> usize {
         self.engine().backends.iter().map(|backend| backend.inbounds.len()).sum()
     }
 
-    /// The next calls fail.
+    /// Fails the next `calls` calls.
     pub fn fail_next(&self, calls: u32) {
         self.failures.store(calls, SeqCst);
     }
 
-    /// The next FetchUsersStats resets the counters, and then the connection breaks.
+    /// Lets the next FetchUsersStats reset the counters and then cuts the connections, so that its reply is lost.
     pub fn lose_next_reply(&self) {
         self.losing_reply.store(true, SeqCst);
     }
@@ -190,17 +191,17 @@ impl Inner {
     }
 
     pub(super) async fn held(&self) {
-        // Before the time is read: a release after a new time finds everybody who has the old one.
+        // Subscribed before the time is read: a release after a change of the time reaches calls with the old time.
         let mut released = self.release.subscribe();
         let jitter = rand::random_range(0..=self.jitter_ms.load(SeqCst));
         let time = Duration::from_millis(self.hold_ms.load(SeqCst).saturating_add(jitter));
         if !time.is_zero() {
-            // As long as the node lives, so does the sender.
+            // The sender exists as long as the node.
             let _ = tokio::time::timeout(time, released.changed()).await;
         }
     }
 
-    fn obey(&self, command: Command) -> Value {
+    fn execute(&self, command: Command) -> Value {
         match command {
             Command::Users => return json!(self.users()),
             Command::Events => return json!(self.events()),
@@ -235,19 +236,19 @@ enum Command {
     LoseReply,
 }
 
-/// Obeys every client.
+/// Executes the commands of all clients.
 pub async fn serve(listener: TcpListener, controls: Controls) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(converse(stream, controls.clone()));
+        tokio::spawn(serve_client(stream, controls.clone()));
     }
 }
 
-async fn converse(mut stream: TcpStream, controls: Controls) {
+async fn serve_client(mut stream: TcpStream, controls: Controls) {
     let (read, mut write) = stream.split();
     let mut lines = BufReader::new(read).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let answer = match serde_json::from_str(&line) {
-            Ok(command) => controls.0.obey(command),
+            Ok(command) => controls.0.execute(command),
             Err(error) => json!({"error": error.to_string()}),
         };
         if write.write_all(format!("{answer}\n").as_bytes()).await.is_err() {

@@ -1,4 +1,4 @@
-//! What a node remembers: its users, in memory alone, and the bytes they moved.
+//! The state of a node: its users and their traffic, in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ pub struct NodeUser {
     pub tags: BTreeSet<String>,
 }
 
-/// Events, in order.
+/// An event of the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -26,7 +26,7 @@ pub enum Event {
     RestartEnded { config: String },
 }
 
-/// Bytes: whatever was produced is still in the counters, or was read, or was lost with a reply.
+/// Sums of bytes. Produced bytes are in the counters, or were read, or were lost with a reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     pub produced: u64,
@@ -39,17 +39,17 @@ pub struct Engine {
     pub backends: Vec<Backend>,
     pub users: BTreeMap<u32, NodeUser>,
     pub events: Vec<Event>,
-    /// Lists that were read and wait to be worked on.
+    /// Lists that were read and not applied.
     pub kept: Vec<Vec<UserData>>,
     pub totals: Totals,
-    /// The bytes of each reply that had some, and when it was sent.
+    /// The time and the bytes of each reply with usage.
     pub replies: Vec<(Instant, u64)>,
     pub configs: BTreeMap<String, (String, i32)>,
     counters: BTreeMap<u32, u64>,
-    /// Bytes that every user has moved since the counters were read, besides: a hundred nodes that counted for each of their users
-    /// ten times a second would have no time for anything else.
+    /// Bytes that every user has transferred since the counters were read, in addition to `counters`. One number for
+    /// all users, because counting per user ten times a second would occupy a hundred nodes.
     moved: u64,
-    /// How much that was when a user came who was not there then.
+    /// The value of `moved` when a user was added after the counters were read.
     moved_before: BTreeMap<u32, u64>,
 }
 
@@ -58,7 +58,7 @@ impl Engine {
         Self { backends, ..Self::default() }
     }
 
-    /// One user as a message says. A user that is known already is compared by tags alone.
+    /// Applies a message about a user. For a known user, only the tags are compared.
     pub fn update(&mut self, data: &UserData) -> Result<(), String> {
         let user = data.user.clone().unwrap_or_default();
         let tags: BTreeSet<String> = data.inbounds.iter().map(|inbound| inbound.tag.clone()).collect();
@@ -89,7 +89,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Applies each, then removes everybody else.
+    /// Applies each message, then removes all other users.
     pub fn repopulate(&mut self, list: &[UserData]) -> Result<(), String> {
         self.events.push(Event::Repopulated { users: list.len() });
         for data in list {
@@ -109,13 +109,13 @@ impl Engine {
         self.totals.produced += bytes;
     }
 
-    /// Every user moves so many bytes.
+    /// Adds these bytes to the traffic of every user.
     pub fn produce(&mut self, bytes: u64) {
         self.moved += bytes;
         self.totals.produced += bytes * self.users.len() as u64;
     }
 
-    /// Its counter stays until it is read.
+    /// Removes a user, whose counter stays until it is read.
     fn remove(&mut self, user: u32) {
         self.users.remove(&user);
         let moved = self.moved - self.moved_before.remove(&user).unwrap_or(0);
@@ -127,18 +127,18 @@ impl Engine {
     /// Returns all counters and resets them.
     fn take_counters(&mut self) -> BTreeMap<u32, u64> {
         let (moved, before) = (std::mem::take(&mut self.moved), std::mem::take(&mut self.moved_before));
-        let everybody = self.users.keys().map(|id| (*id, moved - before.get(id).unwrap_or(&0)));
+        let all_users = self.users.keys().map(|id| (*id, moved - before.get(id).unwrap_or(&0)));
         let mut taken = std::mem::take(&mut self.counters);
         if taken.is_empty() {
-            return everybody.filter(|(_, bytes)| *bytes > 0).collect();
+            return all_users.filter(|(_, bytes)| *bytes > 0).collect();
         }
-        for (id, bytes) in everybody.filter(|(_, bytes)| *bytes > 0) {
+        for (id, bytes) in all_users.filter(|(_, bytes)| *bytes > 0) {
             *taken.entry(id).or_default() += bytes;
         }
         taken
     }
 
-    /// Reads and resets all counters; whether the reply arrives, the engine will never know.
+    /// Reads and resets all counters.
     pub fn take_usage(&mut self, reply_is_lost: bool) -> BTreeMap<u32, u64> {
         let taken = self.take_counters();
         let bytes: u64 = taken.values().sum();
@@ -153,7 +153,7 @@ impl Engine {
         taken
     }
 
-    /// As after a restart of the node: nobody is known, nothing is counted.
+    /// Removes all users and counters, as a restart of the node does.
     pub fn forget(&mut self) {
         let uncounted: u64 = self.take_counters().values().sum();
         self.totals.lost += uncounted;

@@ -1,4 +1,4 @@
-//! What a test node offers: from a file, or a small set of its own.
+//! Inbounds of a test node: from a file, or a small built-in set.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -42,17 +42,18 @@ struct FileInbound {
 }
 
 impl Fixture {
-    /// The node called `name` in a JSON file.
+    /// Reads the node called `name` from a JSON file.
     pub fn read(path: &Path, name: &str) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?;
-        let file: File = serde_json::from_str(&text).with_context(|| format!("{} is no such file", path.display()))?;
+        let file: File =
+            serde_json::from_str(&text).with_context(|| format!("{} is not a file of nodes", path.display()))?;
         let node = file.nodes.into_iter().find(|node| node.name == name);
         let node = node.with_context(|| format!("{} has no node called {name}", path.display()))?;
         let backends = node.fetch_backends.into_iter().map(FileBackend::into_backend).collect();
         Ok(Self { listen: node.listen, tls: node.tls, backends })
     }
 
-    /// One engine with four inbounds: `vless`, `vmess`, `trojan`, `shadowsocks`.
+    /// Returns one engine with four inbounds: `vless`, `vmess`, `trojan`, `shadowsocks`.
     pub fn built_in() -> Self {
         let config = |protocol: &str, port: u16, network: &str, more: &str| {
             format!(

@@ -1,4 +1,4 @@
-//! The way in: TCP or TLS, and every connection can be cut at any moment.
+//! The listener of a test node: TCP or TLS, with connections that can be cut at any moment.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Controls, Options};
 
-/// A node's certificate and key, PEM.
+/// A node's certificate and key, in PEM.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     pub certificate: String,
@@ -29,7 +29,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Self-signed, without a subject.
+    /// Creates a self-signed certificate without a subject.
     pub fn fresh() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
@@ -39,30 +39,30 @@ impl Certificate {
     }
 }
 
-/// Listens; returns the address, the connections as they come, and the task that brings them.
+/// Listens, and returns the address, a stream of connections, and the task that accepts them.
 pub async fn listen(
     options: &Options,
     controls: Controls,
 ) -> anyhow::Result<(SocketAddr, impl Stream<Item = io::Result<DuplexStream>> + use<>, JoinHandle<()>)> {
     let mut listener = TcpListener::bind(options.listen).await?;
-    // Every new panel looks there for a node: a test's is found by those only that are told of it.
+    // New panels connect to the default port: a test node must not be found by panels of other tests.
     if options.listen.port() == 0 && i64::from(listener.local_addr()?.port()) == DEFAULT_PORT {
         listener = TcpListener::bind(options.listen).await?;
     }
     let address = listener.local_addr()?;
     let acceptor = if options.tls { Some(acceptor(options)?) } else { None };
     let hangs_up = options.hangs_up;
-    let (bring, coming) = mpsc::channel(16);
+    let (sender, receiver) = mpsc::channel(16);
     let accepting = tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             if !controls.0.refusing.load(SeqCst) {
                 controls.0.connections.fetch_add(1, SeqCst);
-                tokio::spawn(carry(tcp, acceptor.clone(), hangs_up, controls.clone(), bring.clone()));
+                tokio::spawn(carry(tcp, acceptor.clone(), hangs_up, controls.clone(), sender.clone()));
             }
         }
     });
-    let incoming = futures_util::stream::unfold(coming, |mut coming: mpsc::Receiver<DuplexStream>| async move {
-        coming.recv().await.map(|connection| (Ok(connection), coming))
+    let incoming = futures_util::stream::unfold(receiver, |mut receiver: mpsc::Receiver<DuplexStream>| async move {
+        receiver.recv().await.map(|connection| (Ok(connection), receiver))
     });
     Ok((address, incoming, accepting))
 }
@@ -73,7 +73,7 @@ async fn carry(
     acceptor: Option<TlsAcceptor>,
     hangs_up: bool,
     controls: Controls,
-    bring: mpsc::Sender<DuplexStream>,
+    sender: mpsc::Sender<DuplexStream>,
 ) {
     let mut cuts = controls.0.cuts.subscribe();
     tcp.set_nodelay(true).expect("a TCP socket");
@@ -85,15 +85,15 @@ async fn carry(
         },
     };
     let (mut outer, inner) = duplex(64 * 1024);
-    if bring.send(inner).await.is_err() {
+    if sender.send(inner).await.is_err() {
         return;
     }
     let mut wire = wire;
     tokio::select! {
         _ = copy_bidirectional(&mut wire, &mut outer) => {}
         _ = cuts.changed() => {}
-        // The node itself is gone.
-        () = bring.closed() => {}
+        // The node was dropped.
+        () = sender.closed() => {}
     }
 }
 
@@ -117,7 +117,7 @@ fn acceptor(options: &Options) -> anyhow::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Takes one client certificate and no other, or whatever comes.
+/// Accepts one client certificate only, or any or none if no certificate is wanted.
 #[derive(Debug)]
 struct ExactClient {
     wanted: Option<CertificateDer<'static>>,

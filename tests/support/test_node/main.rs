@@ -1,4 +1,4 @@
-//! A node for demos, load and chaos: serves the node protocol on a port, and a control port that makes it misbehave.
+//! A node for demos, load and chaos tests: serves the node protocol on one port, and fault commands on another.
 #![allow(missing_docs, clippy::expect_used, reason = "a program for tests")]
 
 #[path = "mod.rs"]
@@ -13,28 +13,28 @@ use test_node::{Fixture, Options, TestNode, control};
 #[derive(Parser)]
 #[command(name = "test_node", about = "A fake node: speaks the node protocol and counts bytes")]
 struct Arguments {
-    /// Users and inbounds to serve: a JSON file with `nodes`; without it a small set of inbounds of its own.
+    /// JSON file with `nodes` and their inbounds; without it, a small built-in set of inbounds.
     #[arg(long)]
     nodes: Option<PathBuf>,
-    /// Which of the file's nodes.
+    /// Name of the node in the file.
     #[arg(long, default_value = "local")]
     name: String,
-    /// Where to serve; the file's address unless given.
+    /// Address to serve on; by default the address in the file.
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// Where to be controlled: one JSON command per line.
+    /// Address of the control port: one JSON command per line.
     #[arg(long)]
     control: Option<SocketAddr>,
-    /// TLS with a fresh certificate, also where the file says nothing of it.
+    /// Serve TLS with a new certificate, even if the file does not require TLS.
     #[arg(long)]
     tls: bool,
-    /// The only client certificate that is taken (PEM).
+    /// The only accepted client certificate (PEM).
     #[arg(long, requires = "tls")]
     client_certificate: Option<PathBuf>,
-    /// Bytes that every user moves in a second.
+    /// Bytes per second and user.
     #[arg(long, default_value_t = 0)]
     bytes_per_second: u64,
-    /// Answer every SyncUsers stream at its end, which nodes in the field do not.
+    /// Answer every SyncUsers stream at its end, unlike nodes in the field.
     #[arg(long)]
     acknowledge: bool,
 }

@@ -1,5 +1,5 @@
-//! A node that is not one: a real server of the node protocol with users in memory, counters that add up, and faults
-//! on request. As a library for tests, as a program (`main.rs`) for everything else.
+//! A fake node: a real server of the node protocol with users in memory, exact counters, and faults on request. Tests
+//! use it as a library; `main.rs` is a program.
 #![allow(dead_code, unused_imports, reason = "each user needs a part of it")]
 
 pub mod control;
@@ -27,22 +27,22 @@ const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
 /// The behaviour of a node.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Port 0: a free one.
+    /// The address to listen on; port 0 is a free port.
     pub listen: SocketAddr,
     pub backends: Vec<Backend>,
     pub tls: bool,
-    /// The node's own; `None`: a fresh one.
+    /// The node's certificate; `None` for a new one.
     pub certificate: Option<Certificate>,
-    /// PEM of the only client certificate that is taken; `None`: any, or none.
+    /// PEM of the only accepted client certificate; `None` if clients need no certificate.
     pub client_certificate: Option<String>,
-    /// Hangs up after the TLS handshake, as nodes do that do not know the panel's certificate.
+    /// Closes connections after the TLS handshake, as nodes do that do not know the panel's certificate.
     pub hangs_up: bool,
     pub bytes_per_second: u64,
     /// True if a SyncUsers stream that was read to its end is answered. Nodes in the field end it with an error.
     pub acknowledge: bool,
 }
 
-/// A running node; dropped, it is gone with all that it knew.
+/// A running node, which stops and loses its state on drop.
 #[derive(Debug)]
 pub struct TestNode {
     address: SocketAddr,
@@ -66,7 +66,7 @@ impl Default for Options {
 }
 
 impl TestNode {
-    /// Starts it.
+    /// Starts a node.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let controls = Controls::new(options.backends.clone());
         let (address, incoming, accepting) = listener::listen(&options, controls.clone()).await?;
@@ -103,7 +103,7 @@ impl std::ops::Deref for TestNode {
     }
 }
 
-/// Every user moves so many bytes a second, in ten parts.
+/// Adds these bytes per second to the traffic of every user, in ten parts.
 async fn produce(controls: Controls, bytes_per_second: u64) {
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     for part in 0_u64.. {

@@ -1,4 +1,4 @@
-//! The calls of the node protocol, with the habits of nodes in the field.
+//! The calls of the node protocol, as nodes in the field answer them.
 
 use std::pin::Pin;
 
@@ -26,7 +26,7 @@ fn raised() -> Status {
 }
 
 impl Service {
-    /// Before each call: fails or holds it, as asked.
+    /// Holds or fails a call as the controls demand.
     async fn enter(&self) -> Result<(), Status> {
         self.controls.0.held().await;
         if self.controls.0.takes_failure() { Err(raised()) } else { Ok(()) }
@@ -116,7 +116,7 @@ impl MarzService for Service {
         let mut live = Box::pin(stream::unfold(live, |mut live| async move {
             live.recv().await.ok().map(|line| (Ok(LogLine { line }), live))
         }));
-        // As in the field: the answer begins with the first line, however long that takes.
+        // As in the field, the response begins with the first line, regardless of its delay.
         if backend_name == "quiet" {
             let first = live.next().await;
             return Ok(Response::new(Box::pin(stream::iter(first).chain(live))));
