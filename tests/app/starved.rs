@@ -192,8 +192,7 @@ enum Paused {
 }
 
 /// Pauses the leader, or a part of it, for 2.2 TTL from now on. Returns the index of the leader, its epoch, and a
-/// handle
-/// that ends with the pause.
+/// handle that ends with the pause.
 async fn pause_leader(db: &Db, panels: &[PanelProcess], part: Paused) -> (usize, i64, JoinHandle<anyhow::Result<()>>) {
     let limit = Instant::now() + Duration::from_secs(120);
     loop {
@@ -240,8 +239,7 @@ async fn pause_leader(db: &Db, panels: &[PanelProcess], part: Paused) -> (usize,
 }
 
 /// Returns `false` while a paused process holds the write lock of SQLite. No other process can take over then, until
-/// the
-/// paused one wakes or is killed.
+/// the paused one wakes or is killed.
 async fn is_writable(db: &Db) -> bool {
     match timeout(Duration::from_millis(500), db.begin()).await {
         Ok(Ok(tx)) => tx.rollback().await.is_ok(),

@@ -1,6 +1,5 @@
 //! Upgrades without a failed request: on one host the next process takes over the listening socket; on three hosts
-//! behind
-//! a proxy with readiness checks, a rolling restart. No slot is missed or run twice.
+//! behind a proxy with readiness checks, a rolling restart. No slot is missed or run twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,5 @@
 //! Two versions side by side, of which only the newer one knows a certain task. Each has the coordination of a panel
-//! and
-//! its own list of tasks.
+//! and its own list of tasks.
 
 use std::sync::Arc;
 use std::time::Duration;

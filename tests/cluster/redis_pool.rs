@@ -135,8 +135,7 @@ async fn exhausted_pool_fails_further_calls_and_only_these() {
 }
 
 /// The old master continues as a replica. The first address of `REDIS_URL` is that of a host which accepts connections
-/// and
-/// never answers.
+/// and never answers.
 #[tokio::test]
 async fn pool_follows_a_fail_over_past_a_silent_sentinel() {
     let folder = tempfile::tempdir().expect("a folder");
