@@ -1,4 +1,4 @@
-//! A real panel process for tests: the built program, with an environment of its own.
+//! A real panel process for tests: the built program with its own environment.
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -25,7 +25,7 @@ pub struct Setup<'a> {
     pub more: Vec<(&'static str, String)>,
 }
 
-/// One process. Dropped, it is killed.
+/// One process. Dropping it kills the process.
 pub struct PanelProcess {
     pub name: String,
     child: Child,
@@ -35,7 +35,7 @@ pub struct PanelProcess {
 }
 
 impl Setup<'_> {
-    /// Starts a process called `name`; it may take a moment until it answers.
+    /// Starts a process called `name`. The process may not answer yet.
     pub fn start(&self, name: &str) -> PanelProcess {
         self.start_in(self.command(), name, free_port(), &[])
     }
@@ -47,8 +47,8 @@ impl Setup<'_> {
         self.start_in(command, name, free_port(), &[])
     }
 
-    /// Starts a process that can write no file beyond so many KiB, as on a full disk.
-    pub fn start_without_room(&self, name: &str, kib: u32) -> PanelProcess {
+    /// Starts a process that cannot write a file larger than `kib` KiB, as on a full disk.
+    pub fn start_with_file_limit(&self, name: &str, kib: u32) -> PanelProcess {
         let inner = self.command();
         let mut command = Command::new("bash");
         // The signal is ignored, so that writes fail with an error.
@@ -58,8 +58,8 @@ impl Setup<'_> {
         self.start_in(command, name, free_port(), &[])
     }
 
-    /// Starts a process as a service manager does that listens for it: with the socket as its fourth file, and the
-    /// environment that says so. Its own settings name another port.
+    /// Starts a process as a service manager with socket activation does: the socket is its file descriptor 3, named by
+    /// `LISTEN_FDS` and `LISTEN_PID`. Its own settings name another port.
     pub fn start_on_socket(&self, name: &str, socket: TcpListener) -> PanelProcess {
         let inner = self.command();
         let mut command = Command::new("bash");
@@ -73,14 +73,14 @@ impl Setup<'_> {
         panel
     }
 
-    /// Starts a process with settings of its own.
+    /// Starts a process with additional settings.
     pub fn start_with(&self, name: &str, settings: &[(&str, &str)]) -> PanelProcess {
         let mut command = self.command();
         command.envs(settings.iter().copied());
         self.start_in(command, name, free_port(), &[])
     }
 
-    /// Starts a process on a port of the caller's, with more arguments.
+    /// Starts a process on this port, with more arguments.
     pub fn start_on(&self, name: &str, port: u16, arguments: &[&str]) -> PanelProcess {
         self.start_in(self.command(), name, port, arguments)
     }
@@ -102,7 +102,7 @@ impl Setup<'_> {
         PanelProcess { name: name.to_owned(), child: child.expect("the program starts"), log, port, http }
     }
 
-    /// The program with the shared environment and nothing else.
+    /// The program with only the shared environment.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sarban"));
         let database = match self.database {
@@ -130,12 +130,12 @@ impl PanelProcess {
         self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port))
     }
 
-    /// What it says of itself; `None` while it does not answer.
+    /// The body of `/health/ready`; `None` while the process does not answer.
     pub async fn health(&self) -> Option<Value> {
         self.request(Method::GET, "/health/ready").send().await.ok()?.json().await.ok()
     }
 
-    /// Waits until it serves.
+    /// Waits until the process is ready.
     pub async fn ready(&mut self) {
         let limit = Instant::now() + Duration::from_secs(30);
         loop {
@@ -151,7 +151,7 @@ impl PanelProcess {
         }
     }
 
-    /// Everything that it has logged so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).expect("a log")
     }
@@ -166,45 +166,45 @@ impl PanelProcess {
         }
     }
 
-    /// The sum of a counter in its metrics; 0: nothing was counted.
+    /// The sum of a counter over its labels in the metrics; 0 when the counter is absent.
     pub async fn counter(&self, name: &str) -> f64 {
         let text = self.request(Method::GET, "/metrics").send().await.expect("an answer").text().await.expect("text");
         let values = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
         values.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")).sum()
     }
 
-    /// kill -9.
+    /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().expect("it is killed");
-        self.child.wait().expect("it is gone");
+        self.child.wait().expect("the process ended");
     }
 
-    /// SIGTERM, and how it ended.
+    /// Stops the process with SIGTERM; returns its exit status.
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.ended().await
     }
 
-    /// Its number.
+    /// The process ID.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// A process that was started without room has as much as it likes from now on.
-    pub fn give_room(&self) {
+    /// Removes the limit of [`Setup::start_with_file_limit`].
+    pub fn remove_file_limit(&self) {
         let unlimited = Rlimit { current: None, maximum: None };
-        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, unlimited).expect("it is there");
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, unlimited).expect("the process exists");
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("it is there");
+        kill_process(Pid::from_child(&self.child), signal).expect("the process exists");
     }
 }
 
 impl Drop for PanelProcess {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

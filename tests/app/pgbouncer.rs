@@ -1,5 +1,5 @@
-//! The whole panel behind a real pgbouncer in transaction mode, which lends a server connection for one transaction:
-//! API, tasks, fence and ledger.
+//! A panel behind a real pgbouncer in transaction mode, which assigns a server connection per transaction: API, tasks,
+//! fence and ledger.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -14,33 +14,33 @@ use sarban::store::{Db, Engine, FenceError, OpenOptions};
 use tokio::time::{Instant, sleep};
 
 use crate::app::panel_process::{PanelProcess, Setup};
-use crate::app::processes::{furnish, setup};
+use crate::app::processes::{set_up_users, setup};
 use crate::cluster::fence::fence;
 use crate::support;
 use crate::support::database::{Content, TestDatabase, execute, number, with_database};
 use crate::support::ports::free_port;
 use crate::support::test_node::{Options, TestNode};
 
-/// A pgbouncer of the test's own; dropped, it is killed.
-struct Bouncer {
+/// A pgbouncer of one test. Dropping it kills the process.
+struct PgBouncer {
     child: Child,
     port: u16,
 }
 
-impl Drop for Bouncer {
+impl Drop for PgBouncer {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Bouncer {
-    /// With only two connections to the server, so that they do change hands.
+impl PgBouncer {
+    /// Starts with only two connections to the server, so that clients share them.
     async fn start(folder: &Path) -> Self {
         let server = support::postgres_url();
-        let (_, place) = server.rsplit_once('@').expect("user and host");
-        let (host, _) = place.split_once('/').expect("host and name");
+        let (_, address) = server.rsplit_once('@').expect("user and host");
+        let (host, _) = address.split_once('/').expect("host and name");
         let (host, server_port) = host.split_once(':').expect("host and port");
         let port = free_port();
         let settings = format!(
@@ -49,14 +49,14 @@ impl Bouncer {
              pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 200\n"
         );
         let path = folder.join("pgbouncer.ini");
-        std::fs::write(&path, settings).expect("its settings");
+        std::fs::write(&path, settings).expect("the settings are written");
         std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).expect("a folder for all to read");
         let program = if Path::new("/usr/sbin/pgbouncer").exists() { "/usr/sbin/pgbouncer" } else { "pgbouncer" };
         let log = std::fs::File::create(folder.join("pgbouncer.log")).expect("a log");
         let mut command = Command::new(program);
         command.arg(&path).stdout(Stdio::null()).stderr(log);
         if rustix::process::geteuid().is_root() {
-            // It refuses to run as root; this is nobody.
+            // pgbouncer refuses to run as root; 65534 is the user `nobody`.
             command.uid(65_534).gid(65_534);
         }
         let mut bouncer = Self { child: command.spawn().expect("pgbouncer starts"), port };
@@ -72,7 +72,7 @@ impl Bouncer {
         bouncer
     }
 
-    /// The address of a test's database, by way of it.
+    /// The URL of a test's database through this pgbouncer.
     fn url(&self, test: &TestDatabase) -> DatabaseUrl {
         let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not on PostgreSQL") };
         let (_, name) = url.expose().rsplit_once('/').expect("a name");
@@ -81,10 +81,10 @@ impl Bouncer {
 }
 
 #[test]
-fn statements_of_many_clients_do_not_get_in_each_others_way() {
+fn clients_that_share_connections_do_not_disturb_each_other() {
     with_database(Engine::Postgres, Content::Schema, async |test: TestDatabase| {
         let folder = tempfile::tempdir().expect("a folder");
-        let bouncer = Bouncer::start(folder.path()).await;
+        let bouncer = PgBouncer::start(folder.path()).await;
         let options = OpenOptions { url: bouncer.url(&test), statement_cache: 0, ..test.options.clone() };
         // Six clients share two connections: with named statements this fails at once, and with unnamed ones outside
         // a transaction as soon as two of them mix.
@@ -98,28 +98,28 @@ fn statements_of_many_clients_do_not_get_in_each_others_way() {
                     sarban::store::users::by_username(&db, "nobody").await.expect("a read with a bind");
                     sarban::store::settings::subscription(&db).await.expect("another read");
                     let mut tx = fence(&db, Epoch(0)).begin().await.expect("the term is alive");
-                    tx.allow(Duration::from_secs(5)).await.expect("for this transaction alone");
+                    tx.allow(Duration::from_secs(5)).await.expect("a time limit for this transaction");
                     tx.commit().await.expect("committed");
                 }
                 db.close().await;
             }));
         }
         for client in clients {
-            client.await.expect("all of it went well");
+            client.await.expect("no statement failed");
         }
         let db = Db::open(&options).await.expect("connections");
         execute(&db, "UPDATE scheduler_epoch SET epoch = 1").await;
-        let tx = fence(&db, Epoch(0)).begin().await.expect("as far as it knows, the term is alive");
-        assert!(matches!(tx.commit().await, Err(FenceError::Deposed)), "the fence holds");
+        let tx = fence(&db, Epoch(0)).begin().await.expect("the term does not know the newer epoch");
+        assert!(matches!(tx.commit().await, Err(FenceError::Deposed)), "the commit passed the fence");
         db.close().await;
     });
 }
 
 #[test]
-fn the_panel_runs_behind_it() {
+fn panel_behind_pgbouncer_runs_tasks_and_records_usage() {
     with_database(Engine::Postgres, Content::Empty, async |test: TestDatabase| {
         let folder = tempfile::tempdir().expect("a folder");
-        let bouncer = Bouncer::start(folder.path()).await;
+        let bouncer = PgBouncer::start(folder.path()).await;
         let DatabaseUrl::Postgres { url: direct } = &test.options.url else { panic!("not on PostgreSQL") };
         let url = bouncer.url(&test);
         let more =
@@ -130,7 +130,7 @@ fn the_panel_runs_behind_it() {
             panel.ready().await;
         }
         let node = TestNode::start(Options::default()).await.expect("a node");
-        furnish(&setup, &mut panels, &node).await;
+        set_up_users(&setup, &mut panels, &node).await;
         node.controls().0.add_usage(1, 1_000);
         let recorded = "SELECT CAST(SUM(lifetime_used_traffic) AS BIGINT) FROM user_traffic";
         let limit = Instant::now() + Duration::from_secs(15);

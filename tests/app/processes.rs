@@ -1,5 +1,5 @@
-//! The whole house: several real processes on one database, a real node, and a leader that is killed again and again
-//! while the node produces known bytes. One leader at a time, every slot once, every byte recorded.
+//! Several real processes on one database with a real node, whose leader is killed repeatedly while the node produces
+//! known usage: one leader at a time, each slot run once, each byte recorded once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,20 +24,20 @@ use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 use crate::support::test_node::{NodeUser, Options, TestNode};
 
 on_both_engines!(
-    empty killing_the_leader_loses_nothing,
-    empty a_stopped_leader_hands_over_in_good_order,
+    empty killed_leader_loses_no_usage_and_no_change,
+    empty stopped_leader_hands_over_and_removes_its_spool,
     empty processes_that_start_at_once_on_an_empty_database_all_serve
 );
 
 pub const USERS: i64 = 20;
 
 /// PostgreSQL: three processes and Redis. SQLite: two processes on one box.
-async fn killing_the_leader_loses_nothing(test: TestDatabase) {
+async fn killed_leader_loses_no_usage_and_no_change(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let mut panels = start(&setup, &test).await;
     let node = TestNode::start(Options::default()).await.expect("a node");
-    let link = furnish(&setup, &mut panels, &node).await;
+    let link = set_up_users(&setup, &mut panels, &node).await;
 
     let producing = Arc::new(AtomicBool::new(true));
     let watched = tokio::spawn(watch_leaders(test.db.clone(), producing.clone()));
@@ -56,19 +56,19 @@ async fn killing_the_leader_loses_nothing(test: TestDatabase) {
     });
     for round in 1..=3 {
         let leader = leader(&test.db, &panels).await;
-        quiet_moment().await;
+        wait_for_mid_second().await;
         let name = panels[leader].name.clone();
         change_users(&test.db, round).await;
         panels[leader].kill();
-        // Somebody else sees to the links meanwhile.
+        // Another process answers subscriptions meanwhile.
         let other = &panels[(leader + 1) % panels.len()];
         assert_eq!(other.request(Method::GET, &link).send().await.expect("an answer").status(), 200);
         let began = Instant::now();
         while number(&test.db, "SELECT COUNT(*) FROM scheduler_lease WHERE released = TRUE").await == 1
             || leader_name(&test.db).await.as_deref() == Some(name.as_str())
         {
-            // TTL 2 s + 0.5 s is the promise; twice that on a machine that also runs other tests.
-            assert!(began.elapsed() < Duration::from_secs(5), "nobody took over from {name}");
+            // The limit is TTL 2 s + 0.5 s; twice that on a machine that also runs other tests.
+            assert!(began.elapsed() < Duration::from_secs(5), "no process took over from {name}");
             sleep(Duration::from_millis(20)).await;
         }
         println!("take-over from {name} took {:?}", began.elapsed());
@@ -78,7 +78,7 @@ async fn killing_the_leader_loses_nothing(test: TestDatabase) {
     }
     producing.store(false, Ordering::Relaxed);
     production.await.expect("the production ends");
-    watched.await.expect("one leader at a time");
+    watched.await.expect("there was one leader at a time");
 
     let produced = i64::try_from(node.totals().produced).expect("not that much");
     let recorded = "SELECT CAST(COALESCE(SUM(lifetime_used_traffic), 0) AS BIGINT) FROM user_traffic";
@@ -86,14 +86,14 @@ async fn killing_the_leader_loses_nothing(test: TestDatabase) {
     while number(&test.db, recorded).await < produced && Instant::now() < limit {
         sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(number(&test.db, recorded).await, produced, "every byte, once");
+    assert_eq!(number(&test.db, recorded).await, produced, "the bytes of users are not recorded once");
     let by_hour = "SELECT CAST(SUM(downlink) AS BIGINT) FROM node_usage_hours";
-    assert_eq!(number(&test.db, by_hour).await, produced, "and once for the node");
-    every_slot_once(&test.db).await;
-    nodes_have_what_they_should(&test.db, &node, 3).await;
+    assert_eq!(number(&test.db, by_hour).await, produced, "the bytes of the node are not recorded once");
+    assert_every_slot_ran_once(&test.db).await;
+    node_matches_the_database(&test.db, &node, 3).await;
 }
 
-/// Switches one user off and gives another a new key, at the very moment that the leader dies.
+/// Disables one user and changes the key of another, right before the leader is killed.
 async fn change_users(db: &Db, round: i64) {
     let (off, renewed) = (round, USERS - round);
     let text = format!(
@@ -107,12 +107,14 @@ async fn change_users(db: &Db, round: i64) {
         Tx::Lite { tx, .. } => raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await.map(drop),
     }
     .expect("users are changed");
-    changes::mark(&mut tx, IdList::new([off, renewed]), Clock::real().now()).await.expect("and marked");
+    changes::mark(&mut tx, IdList::new([off, renewed]), Clock::real().now())
+        .await
+        .expect("users are marked as changed");
     tx.commit().await.expect("committed");
 }
 
-/// After so many rounds: exactly the users, tags and keys that the database says.
-async fn nodes_have_what_they_should(db: &Db, node: &TestNode, rounds: i64) {
+/// Waits until the node has exactly the users, tags and keys of the database, after this number of rounds.
+async fn node_matches_the_database(db: &Db, node: &TestNode, rounds: i64) {
     let expected = |id: i64, user: &NodeUser| match id {
         off if off <= rounds => false,
         renewed if renewed >= USERS - rounds && renewed < USERS => user.key == format!("new-{}", USERS - renewed),
@@ -131,7 +133,7 @@ async fn nodes_have_what_they_should(db: &Db, node: &TestNode, rounds: i64) {
     }
 }
 
-async fn a_stopped_leader_hands_over_in_good_order(test: TestDatabase) {
+async fn stopped_leader_hands_over_and_removes_its_spool(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let mut panels = start(&setup, &test).await;
@@ -148,13 +150,13 @@ async fn a_stopped_leader_hands_over_in_good_order(test: TestDatabase) {
     let (status, took) = tokio::join!(stopping, handed_over);
     println!("hand-over took {took:?}, the end of the process {:?}", began.elapsed());
     assert!(status.success(), "{status}");
-    // Without Redis there is no wakeup between processes: whoever waits looks again after what is left of the lease.
+    // Without Redis there is no wake-up between processes: a follower checks again when the lease expires.
     assert!(took < Duration::from_millis(if test.db.engine() == Engine::Postgres { 1_000 } else { 3_000 }), "{took:?}");
     let spools = std::fs::read_dir(folder.path().join("spool")).expect("the spool folder").count();
-    assert_eq!(spools, panels.len() - 1, "its spool is gone");
+    assert_eq!(spools, panels.len() - 1, "the spool of the stopped process remains");
 }
 
-/// They make the same schema, certificate and folder, and each looks in that folder for files of dead processes.
+/// They create the same schema, certificate and folder, and each searches that folder for files of dead processes.
 async fn processes_that_start_at_once_on_an_empty_database_all_serve(test: TestDatabase) {
     for _ in 0..3 {
         let folder = tempfile::tempdir().expect("a folder");
@@ -165,19 +167,23 @@ async fn processes_that_start_at_once_on_an_empty_database_all_serve(test: TestD
             Engine::Postgres => execute(&test.db, "DROP SCHEMA public CASCADE; CREATE SCHEMA public").await,
         }
         let mut panels = ["ann", "ben", "cyd", "dan"].map(|name| setup.start(name));
-        // Each process looks once as it starts. This is as many looks as there can be.
+        // Each process searches the folder once as it starts. This loop searches it as often as possible.
         let spools = folder.path().join("spool");
-        let looking = spools.clone();
-        let _looking = AbortOnDropHandle::new(tokio::spawn(async move {
+        let folder_to_search = spools.clone();
+        let _searching = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
-                spool::orphans(&looking, Clock::real().now()).expect("the folder is read");
+                spool::orphans(&folder_to_search, Clock::real().now()).expect("the folder is read");
                 yield_now().await;
             }
         }));
         for panel in &mut panels {
             panel.ready().await;
         }
-        assert_eq!(std::fs::read_dir(&spools).expect("the folder").count(), panels.len(), "each has its own file");
+        assert_eq!(
+            std::fs::read_dir(&spools).expect("the folder").count(),
+            panels.len(),
+            "not one spool file per process"
+        );
     }
 }
 
@@ -191,7 +197,7 @@ pub fn setup<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'
     }
 }
 
-/// All at once, on an empty database: whoever comes first migrates.
+/// Starts all processes at once on an empty database, which the first one migrates.
 pub async fn start(setup: &Setup<'_>, test: &TestDatabase) -> Vec<PanelProcess> {
     let names: &[&str] = if test.db.engine() == Engine::Postgres { &["ann", "ben", "cyd"] } else { &["ann", "ben"] };
     let mut panels: Vec<PanelProcess> = names.iter().map(|name| setup.start(name)).collect();
@@ -201,8 +207,8 @@ pub async fn start(setup: &Setup<'_>, test: &TestDatabase) -> Vec<PanelProcess> 
     panels
 }
 
-/// An admin, the node, a service and users, each on another process; returns a subscription link's path.
-pub async fn furnish(setup: &Setup<'_>, panels: &mut [PanelProcess], node: &TestNode) -> String {
+/// Creates an admin, the node, a service and users through different processes; returns the path of a subscription.
+pub async fn set_up_users(setup: &Setup<'_>, panels: &mut [PanelProcess], node: &TestNode) -> String {
     let token = first_admin(setup, &panels[0]).await;
     let last = panels.len() - 1;
 
@@ -238,7 +244,7 @@ pub async fn furnish(setup: &Setup<'_>, panels: &mut [PanelProcess], node: &Test
     link
 }
 
-/// Makes the first admin; returns a token.
+/// Creates the first admin; returns a token.
 pub async fn first_admin(setup: &Setup<'_>, panel: &PanelProcess) -> String {
     let mut command = setup.command();
     command.args(["admin", "create", "-u", "root", "--sudo"]).env("SARBAN_ADMIN_PASSWORD", "rootpass");
@@ -277,20 +283,20 @@ pub async fn leader(db: &Db, panels: &[PanelProcess]) -> usize {
         if let Some(name) = leader_name(db).await {
             return panels.iter().position(|panel| panel.name == name).expect("a process of this test");
         }
-        assert!(Instant::now() < limit, "nobody leads");
+        assert!(Instant::now() < limit, "no process leads");
         sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// The middle of a second: slots begin at its start, and no reply of the node is under way. (A reply that is under
-/// way when its process is killed is lost with it: nobody else has it.)
-async fn quiet_moment() {
+/// Waits until the middle of a second, when no reply of the node is in flight: slots begin at the start of a second.
+/// A reply in flight is lost when its process is killed.
+async fn wait_for_mid_second() {
     let into = Clock::real().now().micros().rem_euclid(1_000_000);
     let wait = (1_600_000 - into).rem_euclid(1_000_000);
     sleep(Duration::from_micros(wait.unsigned_abs())).await;
 }
 
-/// Epochs only grow, and each has one holder.
+/// Checks until the test ends that epochs only grow, and that each has one holder.
 async fn watch_leaders(db: Db, on: Arc<AtomicBool>) {
     let mut seen = (0, None);
     while on.load(Ordering::Relaxed) {
@@ -304,14 +310,14 @@ async fn watch_leaders(db: Db, on: Arc<AtomicBool>) {
     }
 }
 
-pub async fn every_slot_once(db: &Db) {
+pub async fn assert_every_slot_ran_once(db: &Db) {
     let shared_epochs =
         "SELECT COUNT(*) FROM (SELECT epoch FROM task_run GROUP BY epoch HAVING COUNT(DISTINCT instance) > 1) AS e";
-    assert_eq!(number(db, shared_epochs).await, 0, "an epoch has one leader");
+    assert_eq!(number(db, shared_epochs).await, 0, "an epoch has several leaders");
     // Slots are a second apart, so a task without gaps has as many rows as seconds.
     let gaps = "SELECT COUNT(*) FROM (SELECT task FROM task_run WHERE task IN ('record_user_usages', 'review_users') GROUP BY task
                 HAVING COUNT(*) <> (MAX(slot) - MIN(slot)) / 1000000 + 1) AS g";
-    assert_eq!(number(db, gaps).await, 0, "no slot is missing");
+    assert_eq!(number(db, gaps).await, 0, "a slot is missing");
     let count = async |state: &str| {
         let text = format!("SELECT COUNT(*) FROM task_run WHERE task = 'record_user_usages' AND state = '{state}'");
         number(db, text.leak()).await
@@ -319,12 +325,12 @@ pub async fn every_slot_once(db: &Db) {
     let (done, coalesced) = (count("done").await, count("coalesced").await);
     println!("{done} slots done, {coalesced} coalesced");
     assert!(done > 0);
-    // However busy the machine is: a slot goes by only where a newer one is run in its place. (The last one may be about
-    // to begin.)
-    let for_nothing = "SELECT COUNT(*) FROM task_run AS c WHERE c.state = 'coalesced'
+    // On a busy machine too, a slot is coalesced only where a newer one is run instead. The last one may not have begun
+    // yet.
+    let without_later_run = "SELECT COUNT(*) FROM task_run AS c WHERE c.state = 'coalesced'
         AND c.slot < (SELECT MAX(m.slot) FROM task_run AS m WHERE m.task = c.task AND m.state <> 'coalesced')
         AND NOT EXISTS (SELECT 1 FROM task_run AS n WHERE n.task = c.task AND n.slot > c.slot AND n.state IN ('done', 'running'))";
-    assert_eq!(number(db, for_nothing).await, 0, "what went by was done later");
+    assert_eq!(number(db, without_later_run).await, 0, "a coalesced slot has no later run");
     let bad = "SELECT COUNT(*) FROM task_run WHERE state IN ('failed', 'skipped')";
-    assert_eq!(number(db, bad).await, 0, "and none failed");
+    assert_eq!(number(db, bad).await, 0, "a slot failed or was skipped");
 }

@@ -1,4 +1,4 @@
-//! A panel with `SARBAN_READ_ONLY=true`: answers reads and subscriptions, and leaves no trace in the database.
+//! A panel with `SARBAN_READ_ONLY=true`: it answers reads and subscriptions, and writes nothing to the database.
 
 use reqwest::Method;
 use sarban::domain::ids::{ServiceId, UserId};
@@ -14,13 +14,13 @@ use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 use crate::support::ports::free_port;
 
 on_both_engines! {
-    a_panel_that_looks_on_answers_and_writes_nothing,
-    empty an_empty_database_stays_empty,
-    a_database_opened_to_read_refuses_every_write,
+    read_only_panel_answers_and_writes_nothing,
+    empty read_only_panel_leaves_an_empty_database_empty,
+    read_only_database_refuses_writes,
 }
 
-/// Whatever the panel could write to by itself.
-const TRACES: &str =
+/// Number of rows that a panel writes without a request.
+const OWN_WRITES: &str =
     "SELECT (SELECT COUNT(*) FROM cluster_member) + (SELECT COUNT(*) FROM task) + (SELECT COUNT(*) FROM task_run)
     + (SELECT COUNT(*) FROM subscription_fetches) + (SELECT COUNT(*) FROM outbox) + (SELECT COUNT(*) FROM tls)
     + (SELECT epoch FROM scheduler_lease)";
@@ -30,7 +30,7 @@ fn setup<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'a> {
     Setup { database: &test.options.url, redis: None, cluster, folder, more: vec![] }
 }
 
-async fn a_panel_that_looks_on_answers_and_writes_nothing(test: TestDatabase) {
+async fn read_only_panel_answers_and_writes_nothing(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let db = &test.db;
     execute(
@@ -42,13 +42,13 @@ async fn a_panel_that_looks_on_answers_and_writes_nothing(test: TestDatabase) {
     )
     .await;
     let setup = setup(&test, folder.path());
-    let made = setup
+    let created = setup
         .command()
         .args(["admin", "create", "-u", "root", "--sudo"])
         .env("SARBAN_ADMIN_PASSWORD", "rootpass")
         .output()
-        .expect("an admin is made");
-    assert!(made.status.success(), "{made:?}");
+        .expect("an admin is created");
+    assert!(created.status.success(), "{created:?}");
     let mut panel =
         setup.start_with("shadow", &[("SARBAN_READ_ONLY", "true"), ("WEBHOOK_ADDRESS", "http://127.0.0.1:1")]);
     panel.ready().await;
@@ -70,12 +70,12 @@ async fn a_panel_that_looks_on_answers_and_writes_nothing(test: TestDatabase) {
     let reason = refused.json::<Value>().await.unwrap()["detail"].to_string();
     assert!(reason.contains("read-only"), "{reason}");
     assert!(panel.stop().await.success());
-    assert_eq!(number(db, TRACES).await, 0);
+    assert_eq!(number(db, OWN_WRITES).await, 0);
     assert_eq!(number(db, "SELECT COUNT(*) FROM users").await, 1);
 }
 
-/// It does not migrate either: it says what to do, and ends.
-async fn an_empty_database_stays_empty(test: TestDatabase) {
+/// The panel does not migrate: it exits with an error that names the command.
+async fn read_only_panel_leaves_an_empty_database_empty(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let ran = setup(&test, folder.path())
         .command()
@@ -95,7 +95,7 @@ async fn an_empty_database_stays_empty(test: TestDatabase) {
     assert_eq!(number(&test.db, tables).await, 0);
 }
 
-async fn a_database_opened_to_read_refuses_every_write(options: OpenOptions) {
+async fn read_only_database_refuses_writes(options: OpenOptions) {
     let db = Db::open(&OpenOptions { read_only: true, ..options.clone() }).await.expect("it opens");
     assert!(admins::by_username(&db, "root").await.expect("it can be read").is_none());
     let refused = match db.begin().await {

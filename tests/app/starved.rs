@@ -1,5 +1,5 @@
-//! Processes that stand still: with every worker blocked the lease is kept; a loop that is stuck gives it up; and a
-//! process, or the thread of its lease alone, that was stopped for longer than the lease commits nothing when it wakes.
+//! Paused processes: with all workers blocked the process keeps its lease; with a stuck loop it releases the lease; and
+//! a process, or only its lease thread, that was paused for longer than the lease commits nothing after it wakes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,41 +29,45 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::app::panel_process::PanelProcess;
-use crate::app::processes::{every_slot_once, leader, setup, start};
+use crate::app::processes::{assert_every_slot_ran_once, leader, setup, start};
 use crate::support::database::{TestDatabase, number, on_both_engines};
 use crate::support::threads;
 
 on_both_engines!(
-    workers_that_are_all_blocked_cost_no_lease,
-    empty a_process_whose_workers_stand_still_keeps_the_lease,
-    empty a_process_whose_loop_is_stuck_gives_the_lease_up,
-    empty a_process_that_was_stopped_commits_nothing_when_it_wakes,
-    empty a_process_whose_lease_stood_still_commits_nothing_afterwards
+    coordination_with_all_workers_blocked_keeps_the_lease,
+    empty process_with_paused_workers_keeps_the_lease,
+    empty process_with_a_stuck_loop_releases_the_lease,
+    empty process_that_was_stopped_commits_nothing_when_it_wakes,
+    empty process_with_a_paused_lease_thread_commits_nothing_when_it_wakes
 );
 
 const TTL: Duration = Duration::from_secs(2);
 const EPOCH: &str = "SELECT epoch FROM scheduler_epoch WHERE id = 1";
 
-async fn workers_that_are_all_blocked_cost_no_lease(test: TestDatabase) {
+async fn coordination_with_all_workers_blocked_keeps_the_lease(test: TestDatabase) {
     let spool = tempfile::tempdir().expect("a folder");
     let mut coordination = coordinate(&test, spool.path()).await;
     let leads = coordination.role.wait_for(|role| *role == Role::Leader);
     timeout(Duration::from_secs(5), leads).await.expect("it leads").expect("it lives");
-    // On SQLite a writer whose worker is blocked in the middle keeps the file from everybody: none is at work here.
+    // On SQLite a writer whose worker is blocked keeps the write lock: wait until no writer is active.
     while number(&test.db, "SELECT COUNT(*) FROM task_run WHERE state = 'done'").await == 0 {
         sleep(Duration::from_millis(20)).await;
     }
     sleep(Duration::from_millis(500)).await;
     coordination.role.mark_unchanged();
-    // More than there are workers, so that each of them has one at all times.
+    // More blocking tasks than workers, so that each worker is always blocked.
     let blocked: Vec<_> = (0..6).map(|_| tokio::spawn(async { std::thread::sleep(TTL.mul_f64(2.2)) })).collect();
-    // This thread is none of the workers. Their timers do not run, so it sleeps by itself.
+    // This thread is not a worker. Timers of the runtime do not run, so the thread itself sleeps.
     std::thread::sleep(TTL.mul_f64(2.2));
-    assert!(!coordination.role.has_changed().expect("it lives"), "it led all the while");
+    assert!(!coordination.role.has_changed().expect("it lives"), "the role changed");
     for one in blocked {
         one.await.expect("no panic");
     }
-    assert_eq!(number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await, 1, "one term throughout");
+    assert_eq!(
+        number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await,
+        1,
+        "there was more than one term"
+    );
     coordination.drain();
     coordination.join().await;
 }
@@ -119,77 +123,77 @@ async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordinatio
     Coordination::start(parts).expect("it starts")
 }
 
-async fn a_process_whose_workers_stand_still_keeps_the_lease(test: TestDatabase) {
+async fn process_with_paused_workers_keeps_the_lease(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let panels = start(&setup, &test).await;
-    let (_, first, standing) = stand_still(&test.db, &panels, Still::Workers).await;
-    standing.await.expect("no panic").expect("they were held");
-    assert_eq!(number(&test.db, EPOCH).await, first, "nobody took over");
+    let (_, first, paused) = pause_leader(&test.db, &panels, Paused::Workers).await;
+    paused.await.expect("no panic").expect("the workers were held");
+    assert_eq!(number(&test.db, EPOCH).await, first, "no process took over");
     sleep(Duration::from_secs(2)).await;
-    assert_eq!(number(&test.db, EPOCH).await, first, "and nothing is left of it");
+    assert_eq!(number(&test.db, EPOCH).await, first, "a process took over later");
 }
 
-async fn a_process_whose_loop_is_stuck_gives_the_lease_up(test: TestDatabase) {
+async fn process_with_a_stuck_loop_releases_the_lease(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let mut stuck = setup.start_with("ann", &[("SARBAN_CRASH_AT", STUCK_LOOP)]);
     stuck.ready().await;
     leader(&test.db, std::slice::from_ref(&stuck)).await;
-    let mut well = setup.start("ben");
-    well.ready().await;
+    let mut healthy = setup.start("ben");
+    healthy.ready().await;
     let limit = Instant::now() + Duration::from_secs(30);
     let done = "SELECT COUNT(*) FROM task_run WHERE state = 'done' AND instance = (SELECT holder FROM scheduler_lease
                 WHERE host = 'ben')";
     while number(&test.db, done).await < 3 {
-        assert!(Instant::now() < limit, "the other one does not get to work");
+        assert!(Instant::now() < limit, "the other process runs no tasks");
         sleep(Duration::from_millis(50)).await;
     }
     let log = stuck.log();
     assert!(log.contains("the scheduler's loop is stuck; releasing the lease"), "{log}");
-    assert_eq!(stuck.health().await.expect("it serves")["status"], "ok", "and goes on serving");
+    assert_eq!(stuck.health().await.expect("it serves")["status"], "ok", "the stuck process does not serve");
 }
 
-async fn a_process_that_was_stopped_commits_nothing_when_it_wakes(test: TestDatabase) {
-    nothing_is_committed_afterwards(test, Still::Process).await;
+async fn process_that_was_stopped_commits_nothing_when_it_wakes(test: TestDatabase) {
+    commits_nothing_when_it_wakes(test, Paused::Process).await;
 }
 
-async fn a_process_whose_lease_stood_still_commits_nothing_afterwards(test: TestDatabase) {
-    nothing_is_committed_afterwards(test, Still::Lease).await;
+async fn process_with_a_paused_lease_thread_commits_nothing_when_it_wakes(test: TestDatabase) {
+    commits_nothing_when_it_wakes(test, Paused::Lease).await;
 }
 
-async fn nothing_is_committed_afterwards(test: TestDatabase, still: Still) {
+async fn commits_nothing_when_it_wakes(test: TestDatabase, part: Paused) {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let mut panels = start(&setup, &test).await;
-    let (leading, first, standing) = stand_still(&test.db, &panels, still).await;
+    let (leading, first, paused) = pause_leader(&test.db, &panels, part).await;
     let limit = Instant::now() + TTL.mul_f64(2.2) + Duration::from_secs(5);
     while number(&test.db, EPOCH).await == first {
-        assert!(Instant::now() < limit, "nobody took over");
+        assert!(Instant::now() < limit, "no process took over");
         sleep(Duration::from_millis(50)).await;
     }
     let written = format!("SELECT COUNT(*) FROM task_run WHERE epoch = {first} AND state <> 'abandoned'").leak();
     let finished = format!("SELECT COUNT(*) FROM task_run WHERE epoch = {first} AND state = 'done'").leak();
     let before = (number(&test.db, written).await, number(&test.db, finished).await);
-    standing.await.expect("no panic").expect("it stood still");
+    paused.await.expect("no panic").expect("it was paused");
     panels[leading].ready().await;
     sleep(Duration::from_secs(2)).await;
     let after = (number(&test.db, written).await, number(&test.db, finished).await);
     assert!(after.0 <= before.0 && after.1 == before.1, "{before:?} became {after:?}");
-    every_slot_once(&test.db).await;
+    assert_every_slot_ran_once(&test.db).await;
 }
 
-/// What stands still.
+/// The part of a process that is paused.
 #[derive(Clone, Copy)]
-enum Still {
+enum Paused {
     Process,
     Workers,
     Lease,
 }
 
-/// Has the leader, or a part of it, stand still for more than two lives of a lease from now on. Returns who, its epoch,
-/// and the end of it.
-async fn stand_still(db: &Db, panels: &[PanelProcess], still: Still) -> (usize, i64, JoinHandle<anyhow::Result<()>>) {
+/// Pauses the leader, or a part of it, for 2.2 TTL from now on. Returns the index of the leader, its epoch, and a
+/// handle that ends with the pause.
+async fn pause_leader(db: &Db, panels: &[PanelProcess], part: Paused) -> (usize, i64, JoinHandle<anyhow::Result<()>>) {
     let limit = Instant::now() + Duration::from_secs(120);
     loop {
         let (leading, epoch) = (leader(db, panels).await, number(db, EPOCH).await);
@@ -200,7 +204,7 @@ async fn stand_still(db: &Db, panels: &[PanelProcess], still: Still) -> (usize, 
             let called_off = called_off.clone();
             move || {
                 const STEP: Duration = Duration::from_millis(20);
-                // Nobody hears it when the test has failed meanwhile.
+                // The receiver is gone when the test has failed meanwhile.
                 let _ = stopped.send(());
                 let mut left = time;
                 while !left.is_zero() && !called_off.load(Ordering::Relaxed) {
@@ -209,33 +213,33 @@ async fn stand_still(db: &Db, panels: &[PanelProcess], still: Still) -> (usize, 
                 }
             }
         };
-        let standing = tokio::task::spawn_blocking(move || match still {
-            Still::Process => {
+        let paused = tokio::task::spawn_blocking(move || match part {
+            Paused::Process => {
                 let id = Pid::from_raw(id.cast_signed()).context("a process")?;
                 kill_process(id, Signal::STOP)?;
-                // Each of its threads stops at the end of the system call that it is in.
+                // Each thread stops at the end of its current system call.
                 waitid(WaitId::Pid(id), WaitIdOptions::STOPPED)?;
                 wait();
                 Ok(kill_process(id, Signal::CONT)?)
             }
-            Still::Workers => threads::hold(id, threads::WORKERS, wait),
-            Still::Lease => threads::hold(id, threads::LEASE, wait),
+            Paused::Workers => threads::hold(id, threads::WORKERS, wait),
+            Paused::Lease => threads::hold(id, threads::LEASE, wait),
         });
         // An error is reported by the task itself.
         let _ = has_stopped.await;
         if is_writable(db).await && number(db, EPOCH).await == epoch {
-            return (leading, epoch, standing);
+            return (leading, epoch, paused);
         }
-        // At once: each slot that goes by is one that nobody ran.
+        // End the pause at once, since no process runs the slots of a paused leader.
         called_off.store(true, Ordering::Relaxed);
-        standing.await.expect("no panic").expect("it stood still");
+        paused.await.expect("no panic").expect("it was paused");
         sleep(Duration::from_millis(100)).await;
-        assert!(Instant::now() < limit, "always in the middle of a write");
+        assert!(Instant::now() < limit, "each attempt paused the leader during a write");
     }
 }
 
-/// Not while a process is stopped in the middle of a write to SQLite: it keeps the file from everybody until it wakes or
-/// is killed, and is deposed by nobody.
+/// Returns `false` while a paused process holds the write lock of SQLite. No other process can take over then, until
+/// the paused one wakes or is killed.
 async fn is_writable(db: &Db) -> bool {
     match timeout(Duration::from_millis(500), db.begin()).await {
         Ok(Ok(tx)) => tx.rollback().await.is_ok(),

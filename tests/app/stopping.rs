@@ -1,4 +1,5 @@
-//! How a process stops: whoever decides by `/health/ready` where to send requests sees it before the door is shut.
+//! Stopping a process: `/health/ready` answers 503 before the listener closes, so that a proxy sends requests
+//! elsewhere.
 
 use rustix::process::Signal;
 use std::time::Duration;
@@ -14,37 +15,37 @@ use crate::support::database::{TestDatabase, number, on_both_engines};
 use crate::support::test_node::{Options, TestNode};
 
 on_both_engines!(
-    a_panel_that_is_watched_says_that_it_stops_before_it_does,
-    fetches_of_the_last_moment_are_written_at_the_end,
-    empty nodes_that_are_being_told_something_are_marked_at_the_end,
+    panel_with_readiness_checks_answers_503_before_it_stops,
+    fetches_before_a_stop_are_written,
+    empty nodes_with_changes_in_flight_are_marked_dirty_at_a_stop,
 );
 
-/// So many that marking them takes a while.
+/// Number of nodes, large enough that marking them takes a while.
 const NODES: i64 = 20;
 
-async fn a_panel_that_is_watched_says_that_it_stops_before_it_does(test: TestDatabase) {
+async fn panel_with_readiness_checks_answers_503_before_it_stops(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let cluster = format!("test-{}", Uuid::new_v4().simple());
     let setup = Setup { database: &test.options.url, redis: None, cluster, folder: folder.path(), more: vec![] };
     let mut panel = setup.start("ann");
     panel.ready().await;
     panel.signal(Signal::TERM);
-    // New connections all the while, as a proxy's checks are.
+    // Each request uses a new connection, as the checks of a proxy do.
     let answer = loop {
         let request = panel.request(Method::GET, "/health/ready").header("connection", "close");
-        let answer = request.send().await.expect("the door is open until it was seen");
+        let answer = request.send().await.expect("the listener is open until the 503 was seen");
         if answer.status() != 200 {
             break answer;
         }
         sleep(Duration::from_millis(5)).await;
     };
     assert_eq!(answer.status(), 503);
-    let served = panel.request(Method::GET, "/health/live").send().await.expect("and requests are served meanwhile");
+    let served = panel.request(Method::GET, "/health/live").send().await.expect("requests are served meanwhile");
     assert_eq!(served.status(), 200);
     assert!(panel.ended().await.success());
 }
 
-async fn fetches_of_the_last_moment_are_written_at_the_end(test: TestDatabase) {
+async fn fetches_before_a_stop_are_written(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let cluster = format!("test-{}", Uuid::new_v4().simple());
     let setup = Setup { database: &test.options.url, redis: None, cluster, folder: folder.path(), more: vec![] };
@@ -66,14 +67,14 @@ async fn fetches_of_the_last_moment_are_written_at_the_end(test: TestDatabase) {
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM subscription_fetches").await, 3);
 }
 
-/// What was sent may still arrive when the next leader is there already: that one must know.
-async fn nodes_that_are_being_told_something_are_marked_at_the_end(test: TestDatabase) {
+/// A change in flight may reach a node after the next leader has started, which must send a full list to that node.
+async fn nodes_with_changes_in_flight_are_marked_dirty_at_a_stop(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
-    // Nothing else holds up the end: no usage is asked for.
+    // No usage request is in flight that could delay the stop.
     let rarely = ("TASKS_RECORD_USER_USAGES_INTERVAL", "3600".to_owned());
     let setup = Setup { more: vec![rarely], ..setup(&test, folder.path()) };
     let mut panel = setup.start("ann");
-    // Whoever asks whether it is ready is given two seconds at the end.
+    // Not `/health/ready`: a process whose readiness was asked for stops two seconds later.
     while panel.request(Method::GET, "/health/live").send().await.is_err() {
         sleep(Duration::from_millis(20)).await;
     }
@@ -108,10 +109,10 @@ async fn nodes_that_are_being_told_something_are_marked_at_the_end(test: TestDat
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, NODES);
 }
 
-async fn within_a_minute(is_so: impl AsyncFn() -> bool) {
+async fn within_a_minute(holds: impl AsyncFn() -> bool) {
     let limit = Instant::now() + Duration::from_secs(60);
-    while !is_so().await {
-        assert!(Instant::now() < limit, "it takes too long");
+    while !holds().await {
+        assert!(Instant::now() < limit, "not within a minute");
         sleep(Duration::from_millis(20)).await;
     }
 }

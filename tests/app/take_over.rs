@@ -1,5 +1,5 @@
-//! Upgrades without a failed request: on one host the next process takes the listening socket over; on three, behind a
-//! proxy that asks who is ready, one after the other is restarted. No slot is missed or doubled on the way.
+//! Upgrades without a failed request: on one host the next process takes over the listening socket; on three hosts
+//! behind a proxy with readiness checks, a rolling restart. No slot is missed or run twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,13 +14,13 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::panel_process::Setup;
-use crate::app::processes::{every_slot_once, setup, start};
+use crate::app::processes::{assert_every_slot_ran_once, setup, start};
 use crate::support::database::{Content, TestDatabase, on_both_engines, with_database};
 use crate::support::ports::free_port;
 
-on_both_engines!(empty the_next_process_takes_the_socket_over);
+on_both_engines!(empty next_process_takes_over_the_socket);
 
-/// Clients that ask all the while, each time on a connection of its own.
+/// Clients that send requests continuously, each on a new connection.
 struct Clients {
     over: CancellationToken,
     answers: Arc<AtomicU64>,
@@ -35,7 +35,7 @@ impl Clients {
             let (http, over, answers) = (http.expect("a client"), over.clone(), answers.clone());
             tokio::spawn(async move {
                 while !over.is_cancelled() {
-                    // It reads the database: 404, and never an error.
+                    // The request reads the database and is answered with 404.
                     let answer = http.get(format!("http://127.0.0.1:{port}/sub/nobody/key")).send().await;
                     let status = answer.unwrap_or_else(|error| panic!("a request failed: {error:?}")).status();
                     assert_eq!(status.as_u16(), 404);
@@ -48,8 +48,8 @@ impl Clients {
         Self { over, answers, tasks }
     }
 
-    /// Every one of them was answered well.
-    async fn are_content(self) -> u64 {
+    /// Stops the clients and checks that no request failed; returns the number of answers.
+    async fn stop_without_failures(self) -> u64 {
         self.over.cancel();
         for task in self.tasks {
             task.await.expect("no request failed");
@@ -58,15 +58,15 @@ impl Clients {
     }
 }
 
-/// As many misses as the clients like.
-fn lenient<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'a> {
+/// Settings without a limit of subscription misses.
+fn setup_without_miss_limit<'a>(test: &'a TestDatabase, folder: &'a std::path::Path) -> Setup<'a> {
     let more = vec![("SUBSCRIPTION_MISSES_PER_MINUTE", "0".to_owned())];
     Setup { more, ..setup(test, folder) }
 }
 
-async fn the_next_process_takes_the_socket_over(test: TestDatabase) {
+async fn next_process_takes_over_the_socket(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
-    let setup = lenient(&test, folder.path());
+    let setup = setup_without_miss_limit(&test, folder.path());
     let mut old = setup.start("first");
     old.ready().await;
     let port = old.port;
@@ -74,19 +74,19 @@ async fn the_next_process_takes_the_socket_over(test: TestDatabase) {
     for name in ["second", "third"] {
         sleep(Duration::from_millis(500)).await;
         let mut new = setup.start_on(name, port, &["--take-over"]);
-        assert!(old.ended().await.success(), "the old one ends by itself, in good order");
+        assert!(old.ended().await.success(), "the old process does not exit successfully by itself");
         new.ready().await;
         old = new;
     }
     sleep(Duration::from_secs(2)).await;
-    println!("{} requests, none failed", clients.are_content().await);
-    every_slot_once(&test.db).await;
+    println!("{} requests, none failed", clients.stop_without_failures().await);
+    assert_every_slot_ran_once(&test.db).await;
     assert!(old.stop().await.success());
 }
 
-/// Where nobody offers a socket, `--take-over` is an ordinary start.
+/// Without a process that offers a socket, `--take-over` is an ordinary start.
 #[test]
-fn without_a_process_to_take_over_from_it_starts_as_usual() {
+fn panel_without_a_process_to_take_over_from_starts_as_usual() {
     with_database(Engine::Sqlite, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
@@ -96,9 +96,9 @@ fn without_a_process_to_take_over_from_it_starts_as_usual() {
     });
 }
 
-/// Whoever comes before the panel does waits in the queue, and is answered.
+/// A connection from before the start of the panel waits in the backlog of the socket and is answered.
 #[test]
-fn a_socket_of_the_service_manager_is_taken_with_its_queue() {
+fn socket_of_the_service_manager_is_taken_with_its_backlog() {
     with_database(Engine::Sqlite, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -115,8 +115,8 @@ fn a_socket_of_the_service_manager_is_taken_with_its_queue() {
     });
 }
 
-/// A proxy as deployments have them: it asks each panel five times a second whether it is ready, sends connections to
-/// those that are, and tries the next one when a door is closed.
+/// A proxy as in deployments: it checks the readiness of each panel five times a second, sends connections to ready
+/// panels, and tries the next panel when a connection is refused.
 async fn proxy(panels: Vec<u16>) -> u16 {
     let ready: Arc<Vec<(u16, std::sync::atomic::AtomicBool)>> =
         Arc::new(panels.into_iter().map(|port| (port, true.into())).collect());
@@ -143,7 +143,7 @@ async fn proxy(panels: Vec<u16>) -> u16 {
                     if is_ready.load(Ordering::Relaxed)
                         && let Ok(mut panel) = TcpStream::connect(("127.0.0.1", *port)).await
                     {
-                        // Its end is the end of the request, well or not: the client knows.
+                        // The client notices a failed request by itself.
                         let _ = copy_bidirectional(&mut client, &mut panel).await;
                         return;
                     }
@@ -155,10 +155,10 @@ async fn proxy(panels: Vec<u16>) -> u16 {
 }
 
 #[test]
-fn a_rolling_restart_of_three_behind_a_proxy_fails_no_request() {
+fn rolling_restart_of_three_behind_a_proxy_fails_no_request() {
     with_database(Engine::Postgres, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
-        let setup = lenient(&test, folder.path());
+        let setup = setup_without_miss_limit(&test, folder.path());
         let mut panels = start(&setup, &test).await;
         let clients = Clients::start(proxy(panels.iter().map(|panel| panel.port).collect()).await);
         for panel in &mut panels {
@@ -171,7 +171,7 @@ fn a_rolling_restart_of_three_behind_a_proxy_fails_no_request() {
             panel.ready().await;
         }
         sleep(Duration::from_secs(2)).await;
-        println!("{} requests, none failed", clients.are_content().await);
-        every_slot_once(&test.db).await;
+        println!("{} requests, none failed", clients.stop_without_failures().await);
+        assert_every_slot_ran_once(&test.db).await;
     });
 }

@@ -1,5 +1,5 @@
-//! Two versions side by side, of which one knows a task that the other does not: each has the coordination of a whole
-//! panel, and its own list of tasks.
+//! Two versions side by side, of which only the newer one knows a certain task. Each has the coordination of a panel
+//! and its own list of tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +27,11 @@ use crate::scheduler::task::{deps, supervisor};
 use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
-on_both_engines!(a_task_that_the_older_version_does_not_know_is_left_to_the_newer_one_and_not_lost);
+on_both_engines!(task_unknown_to_the_older_version_waits_for_the_newer_one);
 
-/// Both versions know this one.
+/// A task that both versions know.
 const OLD: Task = Task::ReviewUsers;
-/// The newer one alone.
+/// A task that only the newer version knows.
 const NEW: Task = Task::Prune;
 
 const NEW_DONE: &str = "SELECT COUNT(*) FROM task_run WHERE task = 'prune' AND trigger = 'schedule' AND state = 'done'";
@@ -86,7 +86,7 @@ impl Version {
         timeout(Duration::from_secs(20), led).await.expect("it leads").unwrap();
     }
 
-    /// The versions of all members, in order, as soon as there are so many.
+    /// Waits for this number of members; returns their versions in order.
     async fn sees(&mut self, count: usize) -> Vec<String> {
         let seen = self.coordination.members.wait_for(|members| members.len() == count);
         let members = timeout(Duration::from_secs(20), seen).await.expect("all are seen").unwrap();
@@ -101,25 +101,25 @@ impl Version {
     }
 }
 
-async fn a_task_that_the_older_version_does_not_know_is_left_to_the_newer_one_and_not_lost(test: TestDatabase) {
+async fn task_unknown_to_the_older_version_waits_for_the_newer_one(test: TestDatabase) {
     let db = &test.db;
     let cluster = format!("test-{}", Uuid::new_v4().simple());
     let mut older = Version::start(&test, &cluster, "1.0.0", &[OLD]).await;
     older.leads().await;
-    ask_for(db, NEW).await;
+    request_run(db, NEW).await;
     three_more_reviews(db).await;
-    assert_eq!((number(db, NEW_ROWS).await, number(db, REQUESTS).await), (0, 1), "it is left alone");
+    assert_eq!((number(db, NEW_ROWS).await, number(db, REQUESTS).await), (0, 1), "the older version touched the task");
 
     let mut newer = Version::start(&test, &cluster, "1.1.0", &[OLD, NEW]).await;
     assert_eq!(older.sees(2).await, ["1.0.0", "1.1.0"]);
     newer.leads().await;
-    until(db, "the request is taken up, and slots are run", async || {
+    until(db, "the request is taken and slots are run", async || {
         number(db, REQUESTS).await == 0 && number(db, NEW_DONE).await > 0
     })
     .await;
     newer.stop().await;
 
-    // As if it had died in the middle of a run.
+    // As if the newer version had crashed during a run.
     let latest = "UPDATE task_run SET state = 'running', finished_at = NULL WHERE task = 'prune' AND slot =
         (SELECT MAX(slot) FROM task_run WHERE task = 'prune' AND trigger = 'schedule')";
     execute(db, latest).await;
@@ -129,37 +129,37 @@ async fn a_task_that_the_older_version_does_not_know_is_left_to_the_newer_one_an
     older.leads().await;
     three_more_reviews(db).await;
     let after = (number(db, NEW_ROWS).await, number(db, RUNNING).await);
-    assert_eq!(after, before, "no slot is run or given up by who does not know what it is");
+    assert_eq!(after, before, "a version that does not know the task ran or abandoned its slots");
 
     let done = number(db, NEW_DONE).await;
     let mut newer = Version::start(&test, &cluster, "1.1.0", &[OLD, NEW]).await;
     newer.leads().await;
     until(db, "slots are run again", async || number(db, NEW_DONE).await > done).await;
-    assert_eq!(number(db, NEW_GAPS).await, 0, "every slot in between has its row");
+    assert_eq!(number(db, NEW_GAPS).await, 0, "a slot in between has no row");
     newer.stop().await;
     older.stop().await;
     let skipped = "SELECT COUNT(*) FROM task_run WHERE state IN ('failed', 'skipped')";
     assert_eq!(number(db, skipped).await, 0);
 }
 
-/// As the newer version does when somebody asks for it.
-async fn ask_for(db: &Db, task: Task) {
+/// Requests a run of the task, as the newer version does.
+async fn request_run(db: &Db, task: Task) {
     let mut tx = db.begin().await.unwrap();
     requests::add(&mut tx, task.name(), Clock::real().now()).await.unwrap();
     tx.commit().await.unwrap();
 }
 
-/// Whoever leads has looked at everything meanwhile.
+/// Waits for three more runs of `review_users`, in which the leader has checked all tasks.
 async fn three_more_reviews(db: &Db) {
     const REVIEWS: &str = "SELECT COUNT(*) FROM task_run WHERE task = 'review_users' AND state = 'done'";
     let before = number(db, REVIEWS).await;
-    until(db, "what both know is run", async || number(db, REVIEWS).await >= before + 3).await;
+    until(db, "the task that both versions know is run", async || number(db, REVIEWS).await >= before + 3).await;
 }
 
 async fn until(db: &Db, what: &str, holds: impl AsyncFn() -> bool) {
     let limit = Instant::now() + Duration::from_secs(20);
     while !holds().await {
-        assert!(Instant::now() < limit, "this never came true: {what}; {} rows", number(db, NEW_ROWS).await);
+        assert!(Instant::now() < limit, "not within 20 s: {what}; {} rows", number(db, NEW_ROWS).await);
         sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Change events between real processes: what one process or the command line changes, another one shows within a second.
+//! Change events between real processes: a change made by one process or by a command is visible in another process
+//! within a second.
 
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ use crate::support;
 use crate::support::database::{TestDatabase, execute, on_both_engines};
 
 on_both_engines! {
-    change_is_shown_by_another_process_within_a_second,
-    command_that_changes_something_wakes_the_panels,
+    change_is_visible_in_another_process_within_a_second,
+    command_that_writes_sends_a_wakeup_to_panels,
 }
 
 const ANN: &str = "
@@ -38,12 +39,12 @@ fn sarban(setup: &Setup<'_>, arguments: &[&str]) {
     assert!(ran.status.success(), "{ran:?}");
 }
 
-/// With Redis by the wake-up, without Redis because nothing is cached for longer.
-async fn change_is_shown_by_another_process_within_a_second(test: TestDatabase) {
+/// With Redis, a wake-up clears the caches. Without Redis, cache entries expire within a second.
+async fn change_is_visible_in_another_process_within_a_second(test: TestDatabase) {
     execute(&test.db, ANN).await;
     let folder = tempfile::tempdir().expect("a folder");
     sarban(&setup(&test, folder.path(), None), &["admin", "create", "-u", "root", "--sudo"]);
-    // SQLite is for one machine, where panels need no Redis.
+    // Panels on SQLite share one machine and need no Redis.
     let with_redis = (test.db.engine() == Engine::Postgres).then(|| Some(support::redis_url()));
     for redis in std::iter::once(None).chain(with_redis) {
         let setup = setup(&test, folder.path(), redis);
@@ -65,10 +66,10 @@ async fn change_is_shown_by_another_process_within_a_second(test: TestDatabase) 
             let address = format!("host{round}.example");
             put(Method::PUT, &format!("/api/inbounds/hosts/{id}"), host(&address)).await;
             let here_now = text(&here, LINKS).await;
-            assert!(here_now.contains(&address), "this process shows its own change at once: {here_now}");
+            assert!(here_now.contains(&address), "a process does not show its own change at once: {here_now}");
             shown_within_a_second(&there, LINKS, None, &address).await;
         }
-        // A command changes what panels have cached.
+        // A command changes a user that the panels have cached.
         let ann = "/api/users/ann";
         for owner in ["null", "\"root\""] {
             if owner != "null" {
@@ -95,7 +96,8 @@ async fn text(panel: &PanelProcess, path: &str) -> String {
     request.send().await.expect("an answer").text().await.expect("a text")
 }
 
-/// Checks that no request shows something else that began a second after the change, which has just been made.
+/// Checks that each request that begins more than a second after the change shows `expected`. Call it right after the
+/// change.
 async fn shown_within_a_second(panel: &PanelProcess, path: &str, token: Option<&str>, expected: &str) {
     let changed = Instant::now();
     loop {
@@ -113,19 +115,19 @@ async fn shown_within_a_second(panel: &PanelProcess, path: &str, token: Option<&
     }
 }
 
-async fn command_that_changes_something_wakes_the_panels(test: TestDatabase) {
+async fn command_that_writes_sends_a_wakeup_to_panels(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path(), Some(support::redis_url()));
     let (wakeup, stop) = (Wakeup::default(), CancellationToken::new());
     let mut wakeups = wakeup.subscribe();
     let redis = panel_redis(&support::redis_url(), &setup.cluster);
     let listening = tokio::spawn(wakeup_relay::listen(wakeup, redis, Uuid::new_v4(), stop.clone()));
-    timeout(Duration::from_secs(20), wakeups.wait()).await.expect("the first wake-up, when it listens");
+    timeout(Duration::from_secs(20), wakeups.wait()).await.expect("the first wake-up, after subscribing");
     sarban(&setup, &["admin", "list"]);
     let woken = timeout(Duration::from_millis(200), wakeups.wait()).await;
-    assert!(woken.is_err(), "a command that only reads wakes nobody");
+    assert!(woken.is_err(), "a command that only reads sent a wake-up");
     sarban(&setup, &["admin", "create", "-u", "root", "--sudo"]);
     timeout(Duration::from_secs(20), wakeups.wait()).await.expect("a wake-up");
     stop.cancel();
-    listening.await.expect("it ends");
+    listening.await.expect("the listener ends");
 }

@@ -1,5 +1,5 @@
-//! The elector on a real database and a real Redis: one leader at a time, quick hand-over, take-over after a death,
-//! and no change of leader when Redis loses everything.
+//! The elector on a real database and a real Redis: one leader at a time, quick hand-over, take-over after a crash,
+//! and no change of leader when Redis loses its data.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,23 +32,23 @@ use crate::support;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
 on_both_engines!(
-    a_drained_leader_hands_over_at_once,
-    a_lease_is_given_back_when_the_database_is_slow,
-    a_dead_leader_is_replaced_after_its_lease,
-    a_stuck_loop_gives_up_the_lease,
-    without_redis_there_is_one_leader_all_the_same,
-    a_redis_that_loses_everything_changes_nothing,
-    a_leader_whose_lease_is_taken_stops,
-    whoever_steps_down_lets_another_one_lead,
-    a_lease_that_was_claimed_and_forgotten_is_given_back,
-    bulk_writing_elsewhere_costs_no_lease,
-    whoever_yields_to_a_newer_version_hands_over_and_waits
+    drained_leader_hands_over_at_once,
+    lease_is_released_although_the_database_is_slow,
+    crashed_leader_is_replaced_after_its_lease,
+    stuck_loop_releases_the_lease,
+    members_without_redis_have_one_leader,
+    redis_that_loses_its_data_changes_no_leader,
+    leader_whose_lease_is_taken_stops,
+    leader_that_steps_down_pauses_before_it_claims_again,
+    lease_left_over_by_a_lost_release_is_released_again,
+    leader_keeps_its_lease_during_bulk_writes,
+    superseded_leader_hands_over_and_does_not_claim
 );
 
-/// What the leaders of a test do is written down here: epoch, and whether it began or ended.
-type Diary = Arc<Mutex<Vec<(Epoch, bool)>>>;
+/// Log of the leaders of a test: the epoch, and `true` for its begin or `false` for its end.
+type LeaderLog = Arc<Mutex<Vec<(Epoch, bool)>>>;
 
-/// Long enough on any machine, where the time itself is no promise.
+/// Time limit where the duration is not under test, generous enough for a slow machine.
 const SOON: Duration = Duration::from_secs(20);
 
 struct Member {
@@ -63,25 +63,25 @@ struct Cluster {
     test: TestDatabase,
     name: String,
     redis: bool,
-    diary: Diary,
-    /// Whether a leader's loop beats its heartbeat.
+    log: LeaderLog,
+    /// `false`: a leader's loop does not beat its heartbeat.
     beating: bool,
 }
 
 impl Cluster {
     fn new(test: TestDatabase, redis: bool) -> Self {
         let name = format!("test-{}", Uuid::new_v4().simple());
-        Self { test, name, redis, diary: Diary::default(), beating: true }
+        Self { test, name, redis, log: LeaderLog::default(), beating: true }
     }
 
-    /// Waits until the leaders' diary begins with these entries and has no others in their place.
-    async fn diary_becomes(&self, entries: &[(Epoch, bool)]) {
+    /// Waits until the log has as many entries, and checks that it begins with them.
+    async fn leader_log_begins_with(&self, entries: &[(Epoch, bool)]) {
         let limit = Instant::now() + Duration::from_secs(10);
-        while self.diary.lock().unwrap().len() < entries.len() {
-            assert!(Instant::now() < limit, "{:?}", self.diary.lock().unwrap());
+        while self.log.lock().unwrap().len() < entries.len() {
+            assert!(Instant::now() < limit, "{:?}", self.log.lock().unwrap());
             sleep(Duration::from_millis(10)).await;
         }
-        assert_eq!(self.diary.lock().unwrap()[..entries.len()], *entries);
+        assert_eq!(self.log.lock().unwrap()[..entries.len()], *entries);
     }
 
     async fn join(&self) -> Member {
@@ -107,7 +107,7 @@ impl Cluster {
         }
         let (role, seen) = watch::channel(Role::None);
         let superseded = Arc::new(AtomicBool::new(false));
-        let (diary, beating) = (self.diary.clone(), self.beating);
+        let (log, beating) = (self.log.clone(), self.beating);
         let elector = Elector {
             identity,
             timing,
@@ -115,7 +115,7 @@ impl Cluster {
             clock: Clock::real(),
             redis_lock,
             wakeup,
-            lead: Arc::new(move |leadership| lead(diary.clone(), leadership, beating).boxed()),
+            lead: Arc::new(move |leadership| lead(log.clone(), leadership, beating).boxed()),
             role,
             step_down: step_down.clone(),
             superseded: superseded.clone(),
@@ -125,16 +125,16 @@ impl Cluster {
     }
 }
 
-async fn lead(diary: Diary, leadership: Leadership, beating: bool) {
+async fn lead(log: LeaderLog, leadership: Leadership, beating: bool) {
     let epoch = leadership.term.epoch();
-    diary.lock().unwrap().push((epoch, true));
+    log.lock().unwrap().push((epoch, true));
     while !leadership.stop.is_cancelled() {
         if beating {
             leadership.heartbeat.beat(Clock::real().boot());
         }
         let _ = timeout(Duration::from_millis(50), leadership.stop.cancelled()).await;
     }
-    diary.lock().unwrap().push((epoch, false));
+    log.lock().unwrap().push((epoch, false));
 }
 
 impl Member {
@@ -150,23 +150,23 @@ fn leads(member: &Member) -> bool {
     *member.role.borrow() == Role::Leader
 }
 
-/// Waits for a leader, then watches for two seconds that nobody else leads as well. Returns its place.
+/// Waits for a leader, then checks for two seconds that there is no second one. Returns the index of the leader.
 async fn only_leader(members: &[Member]) -> usize {
     let limit = Instant::now() + Duration::from_secs(20);
     let mut led_since = None;
     loop {
-        let leaders: Vec<usize> = (0..members.len()).filter(|place| leads(&members[*place])).collect();
+        let leaders: Vec<usize> = (0..members.len()).filter(|index| leads(&members[*index])).collect();
         assert!(leaders.len() <= 1, "{leaders:?} lead");
         match (leaders.first(), led_since) {
             (Some(leader), Some(since)) if Instant::now() >= since + Duration::from_secs(2) => return *leader,
             (Some(_), None) => led_since = Some(Instant::now()),
-            _ => assert!(Instant::now() < limit, "nobody leads"),
+            _ => assert!(Instant::now() < limit, "no member leads"),
         }
         sleep(Duration::from_millis(10)).await;
     }
 }
 
-async fn a_drained_leader_hands_over_at_once(test: TestDatabase) {
+async fn drained_leader_hands_over_at_once(test: TestDatabase) {
     let cluster = Cluster::new(test, true);
     let mut first = cluster.join().await;
     first.leads_within(SOON).await;
@@ -174,28 +174,28 @@ async fn a_drained_leader_hands_over_at_once(test: TestDatabase) {
     sleep(Duration::from_millis(500)).await;
     assert!(!leads(&second));
     first.drain.cancel();
-    // By the wakeup: without it the second one would sleep for what is left of the lock.
+    // The wake-up makes it fast: without it, the second member would sleep until the lock expires.
     let took = second.leads_within(Duration::from_secs(1)).await;
     println!("hand-over took {took:?}");
-    first.task.await.expect("the first one ends in good order");
-    cluster.diary_becomes(&[(Epoch(1), true), (Epoch(1), false), (Epoch(2), true)]).await;
+    first.task.await.expect("the first one ends without a panic");
+    cluster.leader_log_begins_with(&[(Epoch(1), true), (Epoch(1), false), (Epoch(2), true)]).await;
     second.drain.cancel();
-    second.task.await.expect("and so does the second");
+    second.task.await.expect("the second one ends without a panic");
 }
 
-async fn a_lease_is_given_back_when_the_database_is_slow(test: TestDatabase) {
+async fn lease_is_released_although_the_database_is_slow(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut first = cluster.join().await;
     first.leads_within(SOON).await;
     let mut tx = cluster.test.db.begin().await.expect("a transaction");
     hold_lease_row(&mut tx).await;
     first.drain.cancel();
-    // Longer than one operation may take (0.08 TTL, on SQLite 0.2), and nowhere near the lease's end.
+    // Longer than the limit of one operation (0.08 TTL, on SQLite 0.2), and well before the lease expires.
     sleep(Duration::from_millis(500)).await;
     tx.rollback().await.expect("the row is free");
-    first.task.await.expect("it ends in good order");
+    first.task.await.expect("it ends without a panic");
     let released = "SELECT COUNT(*) FROM scheduler_lease WHERE released = TRUE";
-    assert_eq!(number(&cluster.test.db, released).await, 1, "nobody need wait for its end");
+    assert_eq!(number(&cluster.test.db, released).await, 1, "the lease is not released");
 }
 
 async fn hold_lease_row(tx: &mut Tx) {
@@ -207,31 +207,31 @@ async fn hold_lease_row(tx: &mut Tx) {
     .expect("the row is held");
 }
 
-async fn a_dead_leader_is_replaced_after_its_lease(test: TestDatabase) {
+async fn crashed_leader_is_replaced_after_its_lease(test: TestDatabase) {
     let cluster = Cluster::new(test, true);
     let mut first = cluster.join().await;
     first.leads_within(SOON).await;
     let mut second = cluster.join().await;
     sleep(Duration::from_millis(500)).await;
     first.task.abort();
-    // TTL 2 s, twice the promised second on top: test machines are slow.
+    // TTL 2 s, plus twice the allowed second: test machines are slow.
     let took = second.leads_within(Duration::from_secs(4)).await;
     println!("take-over took {took:?}");
     second.drain.cancel();
-    second.task.await.expect("the second one ends in good order");
+    second.task.await.expect("the second one ends without a panic");
 }
 
-async fn a_stuck_loop_gives_up_the_lease(test: TestDatabase) {
+async fn stuck_loop_releases_the_lease(test: TestDatabase) {
     let stuck = Cluster { beating: false, ..Cluster::new(test, true) };
     let mut first = stuck.join().await;
     first.leads_within(SOON).await;
     let over = first.role.wait_for(|role| *role != Role::Leader);
-    timeout(Duration::from_secs(2), over).await.expect("0.3 TTL of silence is enough").expect("it lives");
+    timeout(Duration::from_secs(2), over).await.expect("0.3 TTL without a heartbeat ends the term").expect("it lives");
     first.drain.cancel();
-    first.task.await.expect("it ends in good order");
+    first.task.await.expect("it ends without a panic");
 }
 
-async fn without_redis_there_is_one_leader_all_the_same(test: TestDatabase) {
+async fn members_without_redis_have_one_leader(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut members = Vec::new();
     for _ in 0..3 {
@@ -239,11 +239,11 @@ async fn without_redis_there_is_one_leader_all_the_same(test: TestDatabase) {
     }
     let leader = only_leader(&members).await;
     members.remove(leader).task.abort();
-    // After its death another one.
+    // After the crash of the leader, another member leads.
     only_leader(&members).await;
 }
 
-async fn a_redis_that_loses_everything_changes_nothing(test: TestDatabase) {
+async fn redis_that_loses_its_data_changes_no_leader(test: TestDatabase) {
     let cluster = Cluster::new(test, true);
     let mut first = cluster.join().await;
     first.leads_within(SOON).await;
@@ -260,25 +260,25 @@ async fn a_redis_that_loses_everything_changes_nothing(test: TestDatabase) {
         sleep(Duration::from_millis(150)).await;
     }
     assert!(leads(&first) && !leads(&second));
-    assert_eq!(*cluster.diary.lock().unwrap(), [(Epoch(1), true)], "one term throughout");
+    assert_eq!(*cluster.log.lock().unwrap(), [(Epoch(1), true)], "there was more than one term");
 }
 
-async fn a_leader_whose_lease_is_taken_stops(test: TestDatabase) {
+async fn leader_whose_lease_is_taken_stops(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut first = cluster.join().await;
     first.leads_within(SOON).await;
     execute(&cluster.test.db, "UPDATE scheduler_lease SET epoch = 9").await;
     execute(&cluster.test.db, "UPDATE scheduler_epoch SET epoch = 9").await;
     let over = first.role.wait_for(|role| *role != Role::Leader);
-    timeout(Duration::from_secs(2), over).await.expect("the next renewal tells").expect("it lives");
-    cluster.diary_becomes(&[(Epoch(1), true), (Epoch(1), false)]).await;
+    timeout(Duration::from_secs(2), over).await.expect("the next renewal fails and ends the term").expect("it lives");
+    cluster.leader_log_begins_with(&[(Epoch(1), true), (Epoch(1), false)]).await;
 }
 
-async fn whoever_steps_down_lets_another_one_lead(test: TestDatabase) {
+async fn leader_that_steps_down_pauses_before_it_claims_again(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut first = cluster.join().await;
     first.leads_within(SOON).await;
-    // Another one would have to look within the rest that the first one takes, TTL/4; alone it comes back after it.
+    // After stepping down, a member does not claim for TTL/4. Without another candidate it leads again afterwards.
     first.step_down.notify_one();
     let over = first.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(1), over).await.expect("it steps down").expect("it lives");
@@ -286,7 +286,7 @@ async fn whoever_steps_down_lets_another_one_lead(test: TestDatabase) {
     assert!(took > Duration::from_millis(400), "it came back after {took:?}");
 }
 
-async fn whoever_yields_to_a_newer_version_hands_over_and_waits(test: TestDatabase) {
+async fn superseded_leader_hands_over_and_does_not_claim(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut older = cluster.join().await;
     older.leads_within(SOON).await;
@@ -294,20 +294,20 @@ async fn whoever_yields_to_a_newer_version_hands_over_and_waits(test: TestDataba
     let over = older.role.wait_for(|role| *role != Role::Leader);
     timeout(SOON, over).await.expect("it hands over").expect("it lives");
     sleep(Duration::from_secs(3)).await;
-    assert!(!leads(&older), "although nobody else came");
+    assert!(!leads(&older), "a superseded member claimed the lease again");
     let mut newer = cluster.join().await;
     newer.leads_within(SOON).await;
     newer.drain.cancel();
-    newer.task.await.expect("the newer one ends in good order");
+    newer.task.await.expect("the newer one ends without a panic");
     older.superseded.store(false, Ordering::Relaxed);
     older.leads_within(SOON).await;
 }
 
-async fn a_lease_that_was_claimed_and_forgotten_is_given_back(test: TestDatabase) {
+async fn lease_left_over_by_a_lost_release_is_released_again(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut first = cluster.join().await;
     first.leads_within(SOON).await;
-    // As after a release whose commit came to nothing: the term is over and the row says that it is not.
+    // As after a release whose commit was lost: the term is over, and the row says that the lease is live.
     first.step_down.notify_one();
     let over = first.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(1), over).await.expect("it steps down").expect("it lives");
@@ -321,9 +321,9 @@ async fn a_lease_that_was_claimed_and_forgotten_is_given_back(test: TestDatabase
     assert_eq!(number(&cluster.test.db, "SELECT epoch FROM scheduler_lease").await, 2);
 }
 
-/// On SQLite the worst neighbour that the house allows: another process whose transactions take 250 ms, 50 ms apart,
-/// while this process's own writers never rest.
-async fn bulk_writing_elsewhere_costs_no_lease(test: TestDatabase) {
+/// On SQLite this is the highest load that the panel allows: transactions of 250 ms in another process, 50 ms apart,
+/// and writers without pauses in this process.
+async fn leader_keeps_its_lease_during_bulk_writes(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let here = cluster.test.db.clone();
     execute(&here, "CREATE TABLE bulk (id BIGINT PRIMARY KEY, n BIGINT)").await;
@@ -332,11 +332,11 @@ async fn bulk_writing_elsewhere_costs_no_lease(test: TestDatabase) {
     let mut member = cluster.join_on(lease_db);
     member.leads_within(SOON).await;
 
-    let elsewhere = Db::open(&cluster.test.options).await.expect("pools and a redis_lock of their own");
+    let elsewhere = Db::open(&cluster.test.options).await.expect("separate pools and a separate write lock");
     let over = CancellationToken::new();
     let bulk = tokio::spawn(over.clone().run_until_cancelled_owned(async move {
         loop {
-            let tx = elsewhere.begin().await.expect("its turn");
+            let tx = elsewhere.begin().await.expect("a transaction");
             sleep(Duration::from_millis(250)).await;
             tx.commit().await.expect("committed");
             sleep(Duration::from_millis(50)).await;
@@ -356,14 +356,14 @@ async fn bulk_writing_elsewhere_costs_no_lease(test: TestDatabase) {
     }
     sleep(Duration::from_secs(15)).await;
     assert!(leads(&member));
-    assert_eq!(*cluster.diary.lock().unwrap(), [(Epoch(1), true)], "one term throughout");
+    assert_eq!(*cluster.log.lock().unwrap(), [(Epoch(1), true)], "there was more than one term");
     over.cancel();
     for writer in writers {
         let written = writer.await.expect("it writes");
         println!("an ordinary writer wrote {written} times");
-        assert!(written > 3, "and nobody starves");
+        assert!(written > 3, "a writer starved");
     }
     let _ = bulk.await;
     member.drain.cancel();
-    member.task.await.expect("it ends in good order");
+    member.task.await.expect("it ends without a panic");
 }

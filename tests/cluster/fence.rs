@@ -1,4 +1,4 @@
-//! The fence: nothing that began under an old epoch commits.
+//! The fence: a transaction of an old epoch does not commit.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use super::lease::candidate;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    a_deposed_leader_commits_nothing,
-    the_current_leader_commits,
-    an_ended_term_begins_nothing,
-    a_claim_waits_for_a_transaction_that_passed_the_fence
+    deposed_leader_commits_nothing,
+    current_leader_commits,
+    ended_term_begins_no_transaction,
+    claim_waits_for_a_transaction_that_passed_the_fence
 );
 
-/// A fence of the term that the database has as `epoch`.
+/// Returns a fence for a live term with this epoch.
 pub fn fence(db: &Db, epoch: Epoch) -> Fence {
     let clock = Clock::real();
     let deadline = BootTime::from_micros(clock.boot().micros() + 60_000_000);
@@ -33,26 +33,26 @@ async fn write(tx: &mut sarban::store::Tx) {
     runs::set_task(tx, schedule, Clock::real().now()).await.expect("a write");
 }
 
-async fn a_deposed_leader_commits_nothing(db: Db) {
+async fn deposed_leader_commits_nothing(db: Db) {
     let fence = fence(&db, Epoch(0));
     let mut tx = fence.begin().await.expect("the term is alive");
     if db.engine() == sarban::store::Engine::Postgres {
-        // On SQLite nobody can claim while this transaction is open.
+        // On SQLite no candidate can claim while this transaction is open.
         write(&mut tx).await;
         execute(&db, "UPDATE scheduler_epoch SET epoch = 1").await;
     } else {
         tx.rollback().await.expect("rolled back");
         execute(&db, "UPDATE scheduler_epoch SET epoch = 1").await;
-        tx = fence.begin().await.expect("the term does not know yet");
+        tx = fence.begin().await.expect("the term has not noticed yet");
         write(&mut tx).await;
     }
     assert!(matches!(tx.commit().await, Err(FenceError::Deposed)));
     assert_eq!(number(&db, "SELECT COUNT(*) FROM task").await, 0);
-    assert!(fence.term().has_ended(), "the whole process hears of it");
+    assert!(fence.term().has_ended(), "the term of the process has not ended");
     assert_eq!(fence.term().open_work(), 0);
 }
 
-async fn the_current_leader_commits(db: Db) {
+async fn current_leader_commits(db: Db) {
     let fence = fence(&db, Epoch(0));
     let mut tx = fence.begin().await.expect("the term is alive");
     write(&mut tx).await;
@@ -60,14 +60,14 @@ async fn the_current_leader_commits(db: Db) {
     assert_eq!(number(&db, "SELECT COUNT(*) FROM task").await, 1);
 }
 
-async fn an_ended_term_begins_nothing(db: Db) {
+async fn ended_term_begins_no_transaction(db: Db) {
     let fence = fence(&db, Epoch(0));
     fence.term().end();
     assert!(matches!(fence.begin().await, Err(FenceError::Deposed)));
 }
 
-/// Between the fence and the commit nobody else can become leader: the claim waits, and comes after the commit.
-async fn a_claim_waits_for_a_transaction_that_passed_the_fence(db: Db) {
+/// Between the check of the fence and the commit, a claim of another candidate waits. It succeeds after the commit.
+async fn claim_waits_for_a_transaction_that_passed_the_fence(db: Db) {
     let fence = fence(&db, Epoch(0));
     let mut tx = fence.begin().await.expect("the term is alive");
     write(&mut tx).await;
@@ -75,16 +75,19 @@ async fn a_claim_waits_for_a_transaction_that_passed_the_fence(db: Db) {
         tx.rollback().await.expect("rolled back");
         return;
     };
-    sqlx::query("SELECT 1 FROM scheduler_epoch FOR SHARE").execute(&mut **held).await.expect("the fence's own lock");
+    sqlx::query("SELECT 1 FROM scheduler_epoch FOR SHARE")
+        .execute(&mut **held)
+        .await
+        .expect("the lock that the fence takes");
     let me = candidate(&db, 1);
     let clock = Clock::real();
     let blocked = tokio::time::timeout(Duration::from_millis(300), lease::claim(&db, &clock, &me, Epoch(0))).await;
-    assert!(blocked.is_err(), "the claim waits for the epoch row");
+    assert!(blocked.is_err(), "the claim did not wait for the epoch row");
     tx.commit().await.expect("committed under its own epoch");
     let claimed = async {
         while !lease::claim(&db, &clock, &me, Epoch(0)).await.unwrap_or(false) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), claimed).await.expect("then the lease can be claimed");
+    tokio::time::timeout(Duration::from_secs(5), claimed).await.expect("the lease can be claimed after the commit");
 }

@@ -1,4 +1,4 @@
-//! The lease row: who may claim, renew and release it, by the database's word.
+//! The lease row: which candidate may claim, renew and release it, decided by the database.
 
 use futures_util::future::join_all;
 use sarban::clock::Clock;
@@ -14,11 +14,11 @@ const TTL: i64 = 10_000_000;
 
 on_both_engines!(
     one_of_many_candidates_wins,
-    a_live_lease_can_not_be_claimed_and_a_released_one_can,
-    an_expired_lease_can_be_claimed_and_not_renewed,
-    a_lease_from_before_the_clock_was_set_back_can_be_claimed,
-    a_long_lease_of_another_is_not_mistaken_for_a_clock_set_back,
-    rows_that_disagree_are_repaired_from_the_fence
+    live_lease_cannot_be_claimed_and_a_released_one_can,
+    expired_lease_can_be_claimed_and_not_renewed,
+    lease_from_before_a_clock_set_back_can_be_claimed,
+    long_lease_of_another_is_not_mistaken_for_a_clock_set_back,
+    lease_row_that_disagrees_is_repaired_from_the_fence
 );
 
 pub fn candidate(db: &Db, number: u128) -> Candidate {
@@ -50,22 +50,22 @@ async fn one_of_many_candidates_wins(db: Db) {
     assert!(lease.remaining > TTL / 2 && lease.remaining <= TTL, "{}", lease.remaining);
 }
 
-async fn a_live_lease_can_not_be_claimed_and_a_released_one_can(db: Db) {
+async fn live_lease_cannot_be_claimed_and_a_released_one_can(db: Db) {
     let clock = Clock::real();
     let (ann, ben) = (candidate(&db, 1), candidate(&db, 2));
     assert!(lease::claim(&db, &clock, &ann, Epoch(0)).await.unwrap());
-    assert!(!lease::claim(&db, &clock, &ben, Epoch(1)).await.unwrap(), "the lease is live");
-    assert!(!lease::claim(&db, &clock, &ben, Epoch(0)).await.unwrap(), "and the epoch has passed");
+    assert!(!lease::claim(&db, &clock, &ben, Epoch(1)).await.unwrap(), "a live lease was claimed");
+    assert!(!lease::claim(&db, &clock, &ben, Epoch(0)).await.unwrap(), "a live lease was claimed under a past epoch");
     assert!(lease::renew(&db, &clock, &ann, Epoch(1)).await.unwrap());
-    assert!(!lease::renew(&db, &clock, &ben, Epoch(1)).await.unwrap(), "not Ben's to renew");
-    assert!(!lease::release(&db, &ben, Epoch(1)).await.unwrap(), "nor to release");
+    assert!(!lease::renew(&db, &clock, &ben, Epoch(1)).await.unwrap(), "Ben renewed the lease of Ann");
+    assert!(!lease::release(&db, &ben, Epoch(1)).await.unwrap(), "Ben released the lease of Ann");
     assert!(lease::release(&db, &ann, Epoch(1)).await.unwrap());
-    assert!(!lease::renew(&db, &clock, &ann, Epoch(1)).await.unwrap(), "a released lease is over");
+    assert!(!lease::renew(&db, &clock, &ann, Epoch(1)).await.unwrap(), "a released lease was renewed");
     assert!(lease::claim(&db, &clock, &ben, Epoch(1)).await.unwrap());
     assert_eq!(current(&db).await.epoch, Epoch(2));
 }
 
-async fn an_expired_lease_can_be_claimed_and_not_renewed(db: Db) {
+async fn expired_lease_can_be_claimed_and_not_renewed(db: Db) {
     let clock = Clock::real();
     let (ann, ben) = (candidate(&db, 1), candidate(&db, 2));
     assert!(lease::claim(&db, &clock, &ann, Epoch(0)).await.unwrap());
@@ -74,7 +74,7 @@ async fn an_expired_lease_can_be_claimed_and_not_renewed(db: Db) {
     assert!(lease::claim(&db, &clock, &ben, Epoch(1)).await.unwrap());
 }
 
-async fn a_lease_from_before_the_clock_was_set_back_can_be_claimed(db: Db) {
+async fn lease_from_before_a_clock_set_back_can_be_claimed(db: Db) {
     let clock = Clock::real();
     assert!(lease::claim(&db, &clock, &candidate(&db, 1), Epoch(0)).await.unwrap());
     execute(&db, "UPDATE scheduler_lease SET lease_until = lease_until + 3600000000").await;
@@ -82,19 +82,19 @@ async fn a_lease_from_before_the_clock_was_set_back_can_be_claimed(db: Db) {
     assert!(lease::claim(&db, &clock, &candidate(&db, 2), Epoch(1)).await.unwrap());
 }
 
-async fn a_long_lease_of_another_is_not_mistaken_for_a_clock_set_back(db: Db) {
+async fn long_lease_of_another_is_not_mistaken_for_a_clock_set_back(db: Db) {
     let clock = Clock::real();
-    let patient = Candidate { ttl: 60 * TTL, ..candidate(&db, 1) };
-    assert!(lease::claim(&db, &clock, &patient, Epoch(0)).await.unwrap());
+    let with_long_ttl = Candidate { ttl: 60 * TTL, ..candidate(&db, 1) };
+    assert!(lease::claim(&db, &clock, &with_long_ttl, Epoch(0)).await.unwrap());
     assert!(!lease::claim(&db, &clock, &candidate(&db, 2), Epoch(1)).await.unwrap());
 }
 
-async fn rows_that_disagree_are_repaired_from_the_fence(db: Db) {
+async fn lease_row_that_disagrees_is_repaired_from_the_fence(db: Db) {
     let clock = Clock::real();
     let ann = candidate(&db, 1);
     assert!(lease::claim(&db, &clock, &ann, Epoch(0)).await.unwrap());
     execute(&db, "UPDATE scheduler_epoch SET epoch = 7").await;
-    assert!(!lease::repair(&db, &clock, &ann, Epoch(1)).await.unwrap(), "not while somebody leads");
+    assert!(!lease::repair(&db, &clock, &ann, Epoch(1)).await.unwrap(), "the rows were repaired under a live lease");
     assert!(lease::release(&db, &ann, Epoch(1)).await.unwrap());
     assert!(lease::repair(&db, &clock, &ann, Epoch(1)).await.unwrap());
     let lease = current(&db).await;

@@ -1,5 +1,4 @@
-//! The lease on both engines against a model of it: whatever candidates do in whatever order, the database says what
-//! the model says.
+//! The lease on both engines against a model: for any order of events, the database and the model agree.
 
 use std::cell::RefCell;
 
@@ -17,9 +16,9 @@ use crate::cluster::fence::fence;
 use crate::cluster::lease::candidate;
 use crate::support::database::{execute, on_both_engines};
 
-on_both_engines!(the_lease_is_as_the_model_says);
+on_both_engines!(lease_agrees_with_its_model);
 
-/// What can happen. `late`: by somebody who has not heard of the newest epoch yet.
+/// One event. `late`: the actor does not know the newest epoch yet.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Claim {
@@ -38,7 +37,7 @@ enum Event {
         late: bool,
     },
     Expires,
-    /// The clock is set back: the lease seems to last for very long.
+    /// The clock is set back: the lease seems to end far in the future.
     ClockBack,
 }
 
@@ -55,7 +54,7 @@ struct Model {
     epoch: i64,
     holder: Option<u128>,
     lease: Lease,
-    /// Whether the last event came to something.
+    /// `true` when the last event had an effect.
     done: bool,
 }
 
@@ -91,7 +90,7 @@ impl ReferenceStateMachine for Model {
             }
             Event::Renew { who, late } => {
                 let held = !late && state.holder == Some(who);
-                // One that seems to last for ever is its holder's as long as nobody has claimed it.
+                // A lease that seems to end far in the future belongs to its holder until another candidate claims it.
                 let renewed = held && matches!(state.lease, Lease::Live | Lease::FromTheFuture);
                 if renewed {
                     state.lease = Lease::Live;
@@ -105,7 +104,7 @@ impl ReferenceStateMachine for Model {
                 }
                 released
             }
-            // The epoch alone decides.
+            // Only the epoch decides.
             Event::Commit { late } => !late,
             Event::Expires => {
                 if state.lease != Lease::Free {
@@ -136,7 +135,7 @@ impl StateMachineTest for Suite {
     type Reference = Model;
 
     fn init_test(_: &Model) -> (Handle, Db) {
-        let (handle, db) = DATABASE.with_borrow(|database| database.clone()).expect("the test has one");
+        let (handle, db) = DATABASE.with_borrow(|database| database.clone()).expect("the test has a database");
         handle.block_on(async {
             execute(&db, "UPDATE scheduler_epoch SET epoch = 0").await;
             execute(&db, "UPDATE scheduler_lease SET epoch = 0, holder = NULL, lease_until = 0, released = TRUE").await;
@@ -146,7 +145,7 @@ impl StateMachineTest for Suite {
 
     fn apply((handle, db): (Handle, Db), model: &Model, event: Event) -> (Handle, Db) {
         let clock = Clock::real();
-        // A claim that was won has raised it already.
+        // A claim that was won has raised the epoch in the model already.
         let won = i64::from(matches!(event, Event::Claim { .. }) && model.done);
         let seen = |late: bool| Epoch(model.epoch - won - i64::from(late));
         let done = handle.block_on(async {
@@ -159,7 +158,7 @@ impl StateMachineTest for Suite {
                 }
                 Event::Release { who, late } => lease::release(&db, &candidate(&db, who), seen(late)).await.unwrap(),
                 Event::Commit { late } => {
-                    let tx = fence(&db, seen(late)).begin().await.expect("as far as it knows, the term is alive");
+                    let tx = fence(&db, seen(late)).begin().await.expect("the term does not know the newer epoch");
                     match tx.commit().await {
                         Ok(()) => true,
                         Err(FenceError::Deposed) => false,
@@ -189,17 +188,17 @@ impl StateMachineTest for Suite {
     }
 }
 
-async fn the_lease_is_as_the_model_says(db: Db) {
+async fn lease_agrees_with_its_model(db: Db) {
     let handle = Handle::current();
     let run = move || {
         DATABASE.with_borrow_mut(|database| *database = Some((handle, db)));
         let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
         let mut runner = TestRunner::new(config.clone());
-        let told = runner.run(&Model::sequential_strategy(1..30), |(model, events, seen)| {
+        let result = runner.run(&Model::sequential_strategy(1..30), |(model, events, seen)| {
             Suite::test_sequential(config.clone(), model, events, seen);
             Ok(())
         });
-        told.unwrap_or_else(|error| panic!("{error}"));
+        result.unwrap_or_else(|error| panic!("{error}"));
     };
-    tokio::task::spawn_blocking(run).await.expect("the lease is as the model says");
+    tokio::task::spawn_blocking(run).await.expect("the lease agrees with its model");
 }

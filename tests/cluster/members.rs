@@ -1,4 +1,4 @@
-//! The member list in Redis, and in the database while Redis is away.
+//! The member list in Redis, and in the database while Redis is unreachable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,12 +22,12 @@ use crate::support::database::{number, on_both_engines};
 
 on_both_engines!(
     members_see_each_other_in_redis_and_in_the_database,
-    members_see_each_other_in_the_database_while_redis_is_away,
-    member_without_a_beat_for_ten_seconds_is_removed,
+    members_see_each_other_in_the_database_while_redis_is_unreachable,
+    member_without_a_heartbeat_for_ten_seconds_is_removed,
     older_version_is_superseded_by_a_newer_one_with_more_tasks
 );
 
-struct Present {
+struct Joined {
     members: LiveMembers,
     superseded: Arc<AtomicBool>,
     stop: CancellationToken,
@@ -48,16 +48,16 @@ fn member(number: u128) -> Member {
     }
 }
 
-fn join(db: &Db, me: Member, redis: Option<PanelRedis>) -> Present {
+fn join(db: &Db, me: Member, redis: Option<PanelRedis>) -> Joined {
     let (sender, members) = watch::channel(Arc::default());
     let (superseded, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
     let monitor = RedisMonitor::new(RedisStatus::Ok);
     let membership = Membership { me, db: db.clone(), redis, monitor, members: sender, superseded: superseded.clone() };
-    Present { members, superseded, stop: stop.clone(), task: tokio::spawn(membership.run(stop)) }
+    Joined { members, superseded, stop: stop.clone(), task: tokio::spawn(membership.run(stop)) }
 }
 
-impl Present {
-    /// Waits until it sees these hosts.
+impl Joined {
+    /// Waits until the member list has these hosts.
     async fn sees(&mut self, hosts: &[&str]) -> Arc<Vec<Member>> {
         let as_expected =
             |list: &Arc<Vec<Member>>| list.iter().map(|member| member.host.as_str()).eq(hosts.iter().copied());
@@ -74,24 +74,28 @@ async fn members_see_each_other_in_redis_and_in_the_database(db: Db) {
     let mut ben = join(&db, member(2), redis());
     let seen = ben.sees(&["host-1", "host-2"]).await;
     assert_eq!((seen[0].cores, &seen[0].tasks), (1.5, &member(1).tasks));
-    assert!(seen[0].last_seen > 1_700_000_000_000_000, "in microseconds, as Redis knows it: {}", seen[0].last_seen);
+    assert!(
+        seen[0].last_seen > 1_700_000_000_000_000,
+        "the time in Redis is not in microseconds: {}",
+        seen[0].last_seen
+    );
     ann.sees(&["host-1", "host-2"]).await;
     assert_eq!(number(&db, "SELECT COUNT(*) FROM cluster_member").await, 2);
     ben.stop.cancel();
-    ben.task.await.expect("it takes leave");
+    ben.task.await.expect("it leaves");
     ann.sees(&["host-1"]).await;
     assert_eq!(number(&db, "SELECT COUNT(*) FROM cluster_member").await, 1);
 }
 
-async fn members_see_each_other_in_the_database_while_redis_is_away(db: Db) {
-    // The discard port: nobody listens.
+async fn members_see_each_other_in_the_database_while_redis_is_unreachable(db: Db) {
+    // The discard port: no server listens.
     let redis = || Some(panel_redis("redis://127.0.0.1:9", "test"));
     let mut ann = join(&db, member(1), redis());
     let _ben = join(&db, member(2), None);
     ann.sees(&["host-1", "host-2"]).await;
 }
 
-async fn member_without_a_beat_for_ten_seconds_is_removed(db: Db) {
+async fn member_without_a_heartbeat_for_ten_seconds_is_removed(db: Db) {
     let name = format!("test-{}", Uuid::new_v4().simple());
     let redis = || Some(panel_redis(&support::redis_url(), &name));
     let mut by_redis = join(&db, member(1), redis());
@@ -108,13 +112,13 @@ async fn older_version_is_superseded_by_a_newer_one_with_more_tasks(db: Db) {
     let mut older = join(&db, member(1), None);
     let same_tasks = join(&db, Member { version: "1.1.0".to_owned(), ..member(2) }, None);
     older.sees(&["host-1", "host-2"]).await;
-    assert!(!older.superseded.load(Ordering::Relaxed), "it knows nothing more");
+    assert!(!older.superseded.load(Ordering::Relaxed), "a newer version without new tasks supersedes");
     let tasks = member(3).tasks.replace('}', r#", "a_task_to_come": 1000000}"#);
     let newer = join(&db, Member { version: "1.1.0".to_owned(), tasks, ..member(3) }, None);
     older.sees(&["host-1", "host-2", "host-3"]).await;
     assert!(older.superseded.load(Ordering::Relaxed) && !newer.superseded.load(Ordering::Relaxed));
     newer.stop.cancel();
-    newer.task.await.expect("it takes leave");
+    newer.task.await.expect("it leaves");
     older.sees(&["host-1", "host-2"]).await;
     assert!(!older.superseded.load(Ordering::Relaxed));
     drop(same_tasks);

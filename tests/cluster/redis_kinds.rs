@@ -1,5 +1,5 @@
-//! Every kind of Redis that an operator may have, each tried with a real panel on real servers: with a password, with
-//! TLS, behind Sentinels, and as a Redis Cluster. And a fail-over that costs nobody the lease.
+//! The supported kinds of Redis, each with a real panel and real servers: with a password, with TLS, behind Sentinels
+//! and as a Redis Cluster. A fail-over does not cost the leader its lease.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::support::database::{Content, TestDatabase, number, with_database};
 use crate::support::ports::free_port;
 use crate::support::servers::{Redis, Sentinels};
 
-/// A panel that leads, with this Redis. SQLite will do: what matters is on the other side.
+/// Starts a panel on this Redis and waits until it leads. SQLite is enough, since only Redis is under test.
 async fn panel(test: &TestDatabase, folder: &Path, url: String, mut more: Vec<(&'static str, String)>) -> PanelProcess {
     // On a busy machine the default is too short for a handshake.
     more.push(("REDIS_TIMEOUT_SECONDS", "5".to_owned()));
@@ -61,7 +61,7 @@ pub fn cli(port: u16, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// How many keys of the cluster's there are: the lock, and two of the members.
+/// Waits until Redis has this number of keys of the cluster: one for the lock, two for the members.
 async fn keys_are(port: u16, more: &[&str], expected: usize) {
     let limit = Instant::now() + Duration::from_secs(10);
     loop {
@@ -75,7 +75,7 @@ async fn keys_are(port: u16, more: &[&str], expected: usize) {
 }
 
 #[test]
-fn with_a_password() {
+fn panel_with_a_redis_password_leads_and_counts() {
     with_database(Engine::Sqlite, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
@@ -92,7 +92,7 @@ fn with_a_password() {
 }
 
 #[test]
-fn with_tls() {
+fn panel_with_redis_over_tls_leads_and_counts() {
     with_database(Engine::Sqlite, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
         let key = KeyPair::generate().expect("a key");
@@ -128,7 +128,7 @@ fn with_tls() {
 }
 
 #[test]
-fn as_a_redis_cluster() {
+fn panel_on_a_redis_cluster_leads_and_counts() {
     with_database(Engine::Sqlite, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
         let mut nodes = Vec::new();
@@ -138,20 +138,20 @@ fn as_a_redis_cluster() {
             let home = folder.path().join(format!("node-{number}"));
             nodes.push(Redis::start_with(home, None, port, &["--cluster-enabled", "yes"]).await.expect("a node"));
         }
-        let places: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        let places: Vec<&str> = places.iter().map(String::as_str).collect();
-        let made = cli(nodes[0].port, &[&["--cluster", "create"][..], &places, &["--cluster-yes"]].concat());
+        let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let made = cli(nodes[0].port, &[&["--cluster", "create"][..], &addresses, &["--cluster-yes"]].concat());
         let limit = Instant::now() + Duration::from_secs(20);
         while !nodes.iter().all(|node| cli(node.port, &["CLUSTER", "INFO"]).contains("cluster_state:ok")) {
             assert!(Instant::now() < limit, "no cluster: {made}");
             sleep(Duration::from_millis(50)).await;
         }
         let more = vec![("REDIS_CLUSTER", "true".to_owned())];
-        let mut panel = panel(&test, folder.path(), format!("redis://{},{}", places[0], places[1]), more).await;
+        let mut panel = panel(&test, folder.path(), format!("redis://{},{}", addresses[0], addresses[1]), more).await;
         let keys = |port| cli(port, &["KEYS", "*"]).lines().filter(|key| key.contains(":scheduler}:")).count();
         let per_node: Vec<usize> = nodes.iter().map(|node| keys(node.port)).collect();
         assert_eq!(per_node.iter().sum::<usize>(), 3, "{per_node:?}");
-        assert_eq!(per_node.iter().max(), Some(&3), "all of them in one slot: {per_node:?}");
+        assert_eq!(per_node.iter().max(), Some(&3), "the keys are not in one slot: {per_node:?}");
         sign_in_wrongly(&panel).await;
         assert_eq!(nodes.iter().map(|node| counted(node.port, &[])).sum::<usize>(), 1);
         assert!(panel.stop().await.success());
@@ -159,14 +159,14 @@ fn as_a_redis_cluster() {
 }
 
 #[test]
-fn behind_sentinels_a_fail_over_costs_nobody_the_lease() {
+fn leader_behind_sentinels_keeps_its_lease_in_a_fail_over() {
     with_database(Engine::Sqlite, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
         let mut master = Redis::start(folder.path().join("master"), None).await.expect("a master");
         let replica = Redis::start(folder.path().join("replica"), Some(master.port)).await.expect("a replica");
         let limit = Instant::now() + Duration::from_secs(20);
         while !cli(replica.port, &["INFO", "replication"]).contains("master_link_status:up") {
-            assert!(Instant::now() < limit, "no replica");
+            assert!(Instant::now() < limit, "the replica is not connected");
             sleep(Duration::from_millis(50)).await;
         }
         let sentinels = Sentinels::start(folder.path(), master.port).await.expect("Sentinels");
@@ -175,7 +175,7 @@ fn behind_sentinels_a_fail_over_costs_nobody_the_lease() {
         let mut panel = panel(&test, folder.path(), url, vec![]).await;
         keys_are(master.port, &[], 3).await;
         sign_in_wrongly(&panel).await;
-        // The Sentinels must have found the replica, or nobody could take over.
+        // No fail-over is possible before the Sentinels have found the replica.
         let limit = Instant::now() + Duration::from_secs(30);
         while !cli(sentinels.ports[0], &["SENTINEL", "replicas", "main"]).contains(&replica.port.to_string()) {
             assert!(Instant::now() < limit, "the Sentinels have not found the replica");
@@ -192,17 +192,21 @@ fn behind_sentinels_a_fail_over_costs_nobody_the_lease() {
         health_is(&panel, "redis", "ok").await;
         keys_are(replica.port, &[], 3).await;
         sign_in_wrongly(&panel).await;
-        assert_eq!(counted(replica.port, &[]), 2, "once on each master");
+        assert_eq!(counted(replica.port, &[]), 2, "one attempt is counted on each master");
 
-        assert_eq!(number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await, 1, "one term throughout");
+        assert_eq!(
+            number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await,
+            1,
+            "there was more than one term"
+        );
         assert!(panel.stop().await.success());
     });
 }
 
-/// A master that became a replica under an open connection: it refuses to write, and the connection is made anew where
-/// the master is by then.
+/// A server that becomes a replica refuses to write. The panel then drops the connection and connects to the current
+/// master.
 #[test]
-fn a_connection_to_a_server_that_became_a_replica_is_not_kept() {
+fn connection_to_a_server_that_became_a_replica_is_dropped() {
     with_database(Engine::Sqlite, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
         let redis = Redis::start(folder.path().join("redis"), None).await.expect("a Redis");
@@ -215,7 +219,11 @@ fn a_connection_to_a_server_that_became_a_replica_is_not_kept() {
         cli(redis.port, &["REPLICAOF", "NO", "ONE"]);
         health_is(&panel, "redis", "ok").await;
         keys_are(redis.port, &[], 3).await;
-        assert_eq!(number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await, 1, "one term throughout");
+        assert_eq!(
+            number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await,
+            1,
+            "there was more than one term"
+        );
         assert!(panel.stop().await.success());
     });
 }

@@ -37,7 +37,7 @@ async fn lock_held_by_one_is_busy_for_others_with_remaining_time() {
     let cluster = cluster();
     let (mut ann, mut ben) = (redis_lock(&cluster, 1, 5_000), redis_lock(&cluster, 2, 5_000));
     assert_eq!(ann.acquire().await.unwrap(), Acquired::Mine);
-    assert_eq!(ann.acquire().await.unwrap(), Acquired::Mine, "mine is extended");
+    assert_eq!(ann.acquire().await.unwrap(), Acquired::Mine, "the own lock is extended");
     let Acquired::Busy(remaining) = ben.acquire().await.unwrap() else { panic!("two holders") };
     assert!(remaining > Duration::from_secs(4) && remaining <= Duration::from_secs(5), "{remaining:?}");
     assert!(!ben.renew().await.unwrap());
@@ -70,10 +70,10 @@ async fn lock_without_renewal_expires() {
 
 #[tokio::test]
 async fn absent_redis_is_an_error_and_changes_the_status() {
-    // The discard port: nobody listens.
-    let nobody = panel_redis("redis://127.0.0.1:9", "c").servers;
+    // The discard port: no server listens.
+    let no_server = panel_redis("redis://127.0.0.1:9", "c").servers;
     let monitor = RedisMonitor::new(RedisStatus::Ok);
-    let connection = DedicatedConnection::new(nobody, Duration::from_millis(300), monitor.clone());
+    let connection = DedicatedConnection::new(no_server, Duration::from_millis(300), monitor.clone());
     let mut redis_lock = RedisLock::new(connection, "c", Uuid::from_u128(1), Duration::from_secs(1));
     assert!(redis_lock.acquire().await.is_err());
     assert_eq!(*monitor.subscribe().borrow(), RedisStatus::Down);

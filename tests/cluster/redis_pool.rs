@@ -35,7 +35,7 @@ async fn redis(folder: &Path, name: &str, replica_of: Option<u16>) -> Redis {
     Redis::start(folder.join(name), replica_of).await.expect("a Redis")
 }
 
-/// A clock that only the test moves: when the pool tries again is the test's decision.
+/// A clock that only the test advances, so that the test decides when the pool tries again.
 fn clock() -> Clock {
     Clock::fixed(Moment::from_micros(0))
 }
@@ -63,9 +63,9 @@ async fn killed_redis_fails_calls_quickly_and_is_used_again_when_it_is_back() {
     let start = Instant::now();
     assert!(matches!(increment(&pool).await, Err(RedisPoolError::Redis(_) | RedisPoolError::TimedOut)));
     assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
-    assert!(matches!(increment(&pool).await, Err(RedisPoolError::Suspended)), "for a second nobody tries");
+    assert!(matches!(increment(&pool).await, Err(RedisPoolError::Suspended)), "the pool tries again within a second");
 
-    redis.start_again(None).await.expect("it starts");
+    redis.start_again(None).await.expect("Redis starts");
     assert!(matches!(increment(&pool).await, Err(RedisPoolError::Suspended)));
     clock.advance(SECOND);
     assert_eq!(increment(&pool).await.expect("an answer"), 2);
@@ -82,7 +82,7 @@ async fn paused_redis_holds_up_no_call_longer_than_the_time_limit() {
     redis.signal(Signal::STOP);
     let start = Instant::now();
     for answer in join_all((0..9).map(|_| increment(&pool))).await {
-        answer.expect_err("nobody answers");
+        answer.expect_err("a paused Redis answered");
     }
     assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
     assert!(matches!(increment(&pool).await, Err(RedisPoolError::Suspended)));
@@ -107,7 +107,7 @@ async fn readonly_replica_loses_all_connections_of_the_pool() {
     assert_eq!(error.code(), Some("READONLY"), "{error}");
 
     clock.advance(SECOND);
-    // One call tries first.
+    // A single call tries first, so that the pool is no longer suspended.
     pool.query::<String>(&redis::cmd("PING")).await.expect("an answer");
     let after = three_ids(&pool).await;
     assert!(after.iter().all(|id| !before.contains(id)), "{before:?} {after:?}");
@@ -120,12 +120,12 @@ async fn readonly_replica_loses_all_connections_of_the_pool() {
 async fn exhausted_pool_fails_further_calls_and_only_these() {
     let folder = tempfile::tempdir().expect("a folder");
     let (redis, clock) = (redis(folder.path(), "redis", None).await, clock());
-    // Time enough between the end of the wait below and the limit, on a busy machine too.
+    // Leaves enough time between the end of the wait below and the limit, even on a busy machine.
     let servers = RedisServers::new(&single(redis.port)).expect("an address");
     let pool = RedisPool::new(servers, 1, 5 * TIMEOUT, clock).expect("a pool");
     increment(&pool).await.expect("an answer");
 
-    // The only connection waits for an element of a list that nobody writes.
+    // The only connection waits for an element of a list that stays empty.
     let mut waiting = redis::cmd("BLPOP");
     waiting.arg("nothing").arg(1.5);
     let (first, second) = tokio::join!(pool.query::<Option<(String, String)>>(&waiting), increment(&pool));
@@ -134,8 +134,8 @@ async fn exhausted_pool_fails_further_calls_and_only_these() {
     assert_eq!(increment(&pool).await.expect("an answer, at once"), 2);
 }
 
-/// The old master lives on as a replica. The first address of `REDIS_URL` is that of a host which accepts connections and
-/// never answers.
+/// The old master continues as a replica. The first address of `REDIS_URL` is that of a host which accepts connections
+/// and never answers.
 #[tokio::test]
 async fn pool_follows_a_fail_over_past_a_silent_sentinel() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -166,5 +166,5 @@ async fn pool_follows_a_fail_over_past_a_silent_sentinel() {
         sleep(Duration::from_millis(100)).await;
     }
     let new: i64 = cli(replica.port, &["GET", "n"]).parse().expect("a number");
-    assert_eq!(increment(&pool).await.expect("an answer"), new + 1, "it writes to the new master");
+    assert_eq!(increment(&pool).await.expect("an answer"), new + 1, "the pool does not write to the new master");
 }

@@ -11,16 +11,16 @@ use uuid::Uuid;
 use crate::cluster::redis_lock::panel_redis;
 use crate::support;
 
-/// A process that starts while another one hands over must not miss the hand-over.
+/// A process that starts during a hand-over of another one must not miss it, so subscribing counts as a wake-up.
 #[tokio::test]
 async fn new_listener_receives_one_wakeup_without_a_sender() {
     let (wakeup, stop) = (Wakeup::default(), CancellationToken::new());
     let mut wakeups = wakeup.subscribe();
     let redis = panel_redis(&support::redis_url(), &format!("test-{}", Uuid::new_v4().simple()));
     let listening = tokio::spawn(wakeup_relay::listen(wakeup, redis, Uuid::new_v4(), stop.clone()));
-    timeout(Duration::from_secs(20), wakeups.wait()).await.expect("a wake-up, although nobody sent one");
+    timeout(Duration::from_secs(20), wakeups.wait()).await.expect("a wake-up without a sender");
     stop.cancel();
-    listening.await.expect("it ends");
+    listening.await.expect("the listener ends");
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn wakeup_of_one_process_is_received_by_another_and_not_by_itself() {
         let mut wakeups = wakeup.subscribe();
         tokio::spawn(wakeup_relay::listen(wakeup.clone(), redis.clone(), instance, stop.clone()));
         tokio::spawn(wakeup_relay::publish(wakeup.clone(), redis.clone(), instance, stop.clone()));
-        // The one that follows each subscription.
+        // The wake-up that follows each subscription.
         timeout(Duration::from_secs(20), wakeups.wait()).await.expect("it subscribes");
         (wakeup, wakeups)
     };
@@ -40,8 +40,8 @@ async fn wakeup_of_one_process_is_received_by_another_and_not_by_itself() {
     let (_ben, mut to_ben) = join().await;
     ann.notify();
     timeout(Duration::from_secs(20), to_ben.wait()).await.expect("a wake-up");
-    timeout(Duration::from_secs(20), to_ann.wait()).await.expect("its own, by itself");
+    timeout(Duration::from_secs(20), to_ann.wait()).await.expect("the local wake-up");
     let again = timeout(Duration::from_millis(300), to_ann.wait()).await;
-    assert!(again.is_err(), "its own comes back from Redis");
+    assert!(again.is_err(), "its own wake-up came back from Redis");
     stop.cancel();
 }

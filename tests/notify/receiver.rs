@@ -1,4 +1,4 @@
-//! A real HTTP server that takes notifications, and misbehaves when it is told to.
+//! A real HTTP server that receives notifications and can answer with faults.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,20 +9,20 @@ use poem::{Endpoint, Request as HttpRequest, Response, Server};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// How one request is answered.
+/// The answer to one request.
 #[derive(Clone, Copy, Debug)]
-pub enum Manner {
-    /// With this status.
+pub enum Reply {
+    /// This status.
     Status(u16),
-    /// With this status and body.
+    /// This status and body.
     Answer(u16, &'static str),
-    /// With 200, but late.
+    /// Status 200 after this delay.
     Slow(Duration),
-    /// Not at all: the connection is cut.
+    /// No answer: the connection is closed.
     Drop,
 }
 
-/// What came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub path: String,
@@ -31,53 +31,53 @@ pub struct Request {
 }
 
 #[derive(Debug, Default)]
-struct Notes {
+struct State {
     requests: Vec<Request>,
-    manners: VecDeque<Manner>,
+    replies: VecDeque<Reply>,
     refused_chat: Option<&'static str>,
 }
 
-/// The server. Dropped, it is gone.
+/// The server. Dropping it stops the server.
 pub struct Receiver {
-    notes: Arc<Mutex<Notes>>,
+    state: Arc<Mutex<State>>,
     port: u16,
     server: JoinHandle<()>,
 }
 
 impl Request {
-    /// A header's value; empty when it was not sent.
+    /// The value of a header; empty when the header is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 }
 
 impl Receiver {
-    /// Starts; it answers everything with 200.
+    /// Starts a server that answers each request with 200.
     pub async fn start() -> Self {
-        let notes = Arc::<Mutex<Notes>>::default();
+        let state = Arc::<Mutex<State>>::default();
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.unwrap();
         let port = acceptor.local_addr()[0].as_socket_addr().unwrap().port();
-        let door = Door(notes.clone());
-        let server = tokio::spawn(async move { Server::new_with_acceptor(acceptor).run(door).await.unwrap() });
-        Self { notes, port, server }
+        let handler = Handler(state.clone());
+        let server = tokio::spawn(async move { Server::new_with_acceptor(acceptor).run(handler).await.unwrap() });
+        Self { state, port, server }
     }
 
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// The next requests are answered like this, the others well.
-    pub fn behave(&self, manners: impl IntoIterator<Item = Manner>) {
-        self.notes.lock().unwrap().manners.extend(manners);
+    /// Answers the next requests like this, and later ones with 200.
+    pub fn behave(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.state.lock().unwrap().replies.extend(replies);
     }
 
-    /// Telegram's answer where somebody blocked the bot.
+    /// Answers requests for this chat like Telegram when a user blocked the bot.
     pub fn refuse_chat(&self, chat: &'static str) {
-        self.notes.lock().unwrap().refused_chat = Some(chat);
+        self.state.lock().unwrap().refused_chat = Some(chat);
     }
 
     pub fn requests(&self) -> Vec<Request> {
-        self.notes.lock().unwrap().requests.clone()
+        self.state.lock().unwrap().requests.clone()
     }
 }
 
@@ -87,9 +87,9 @@ impl Drop for Receiver {
     }
 }
 
-struct Door(Arc<Mutex<Notes>>);
+struct Handler(Arc<Mutex<State>>);
 
-impl Endpoint for Door {
+impl Endpoint for Handler {
     type Output = Response;
 
     async fn call(&self, mut request: HttpRequest) -> poem::Result<Response> {
@@ -98,27 +98,27 @@ impl Endpoint for Door {
         let headers =
             headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned())).collect();
         let request = Request { path: request.uri().path().to_owned(), headers, body };
-        let manner = {
-            let mut notes = self.0.lock().unwrap();
+        let reply = {
+            let mut state = self.0.lock().unwrap();
             let chat = serde_json::from_slice::<serde_json::Value>(&request.body).unwrap_or_default();
-            let refused = notes.refused_chat.is_some_and(|refused| chat["chat_id"] == refused);
-            notes.requests.push(request);
+            let refused = state.refused_chat.is_some_and(|refused| chat["chat_id"] == refused);
+            state.requests.push(request);
             if refused {
-                Manner::Answer(403, r#"{"ok":false,"description":"Forbidden: bot was blocked by the user"}"#)
+                Reply::Answer(403, r#"{"ok":false,"description":"Forbidden: bot was blocked by the user"}"#)
             } else {
-                notes.manners.pop_front().unwrap_or(Manner::Status(200))
+                state.replies.pop_front().unwrap_or(Reply::Status(200))
             }
         };
         let status = |code: u16| poem::http::StatusCode::from_u16(code).unwrap();
-        match manner {
-            Manner::Status(code) => Ok(Response::builder().status(status(code)).finish()),
-            Manner::Answer(code, body) => Ok(Response::builder().status(status(code)).body(body)),
-            Manner::Slow(pause) => {
+        match reply {
+            Reply::Status(code) => Ok(Response::builder().status(status(code)).finish()),
+            Reply::Answer(code, body) => Ok(Response::builder().status(status(code)).body(body)),
+            Reply::Slow(pause) => {
                 sleep(pause).await;
                 Ok(Response::default())
             }
-            // The server catches no panic: the connection's task ends with it.
-            Manner::Drop => panic!("this request is dropped on purpose"),
+            // The server does not catch panics, so the task of the connection ends.
+            Reply::Drop => panic!("this request is dropped on purpose"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger: each slot is run once, taken up again only where it failed or its process died, three times at most.
+//! The ledger: each slot is run once. A slot is run again only after a failure or a crash, three times at most.
 
 use sarban::domain::ids::Epoch;
 use sarban::domain::moment::{Moment, SECOND};
@@ -11,11 +11,11 @@ use uuid::Uuid;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    a_slot_is_started_once,
-    a_failed_slot_is_tried_three_times,
-    a_slot_whose_process_died_is_taken_up_under_a_newer_epoch,
-    missed_slots_get_a_row_and_rows_stay_as_they_are,
-    a_change_of_the_period_is_noted
+    slot_is_started_once,
+    failed_slot_is_tried_three_times,
+    slot_of_a_crashed_process_is_started_under_a_newer_epoch,
+    missed_slots_get_a_row_and_existing_rows_stay,
+    changed_period_starts_at_the_current_time
 );
 
 const NOW: Moment = Moment::from_micros(1_700_000_000 * SECOND);
@@ -38,19 +38,19 @@ async fn finish(db: &Db, slot: i64, epoch: i64, outcome: Outcome) {
     tx.commit().await.unwrap();
 }
 
-async fn a_slot_is_started_once(db: Db) {
+async fn slot_is_started_once(db: Db) {
     assert_eq!(start(&db, 1, 1).await, Some(1));
     let mut tx = db.begin().await.unwrap();
     let later = runs::start(&mut tx, run(1), Epoch(1), ME, NOW.plus(1)).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(later, None, "it runs");
-    assert_eq!(start(&db, 1, 1).await, Some(1), "the very same start again, whose commit was not heard of");
+    assert_eq!(later, None, "a running slot was started");
+    assert_eq!(start(&db, 1, 1).await, Some(1), "the same start repeated after a lost commit");
     finish(&db, 1, 1, Outcome::Done(5)).await;
-    assert_eq!(start(&db, 1, 2).await, None, "it is done");
+    assert_eq!(start(&db, 1, 2).await, None, "a finished slot was started");
     assert_eq!(number(&db, "SELECT items FROM task_run WHERE state = 'done'").await, 5);
 }
 
-async fn a_failed_slot_is_tried_three_times(db: Db) {
+async fn failed_slot_is_tried_three_times(db: Db) {
     for attempt in 1..=3 {
         assert_eq!(start(&db, 1, 1).await, Some(attempt));
         finish(&db, 1, 1, Outcome::Failed("no".to_owned())).await;
@@ -58,15 +58,15 @@ async fn a_failed_slot_is_tried_three_times(db: Db) {
     assert_eq!(start(&db, 1, 1).await, None);
 }
 
-async fn a_slot_whose_process_died_is_taken_up_under_a_newer_epoch(db: Db) {
+async fn slot_of_a_crashed_process_is_started_under_a_newer_epoch(db: Db) {
     assert_eq!(start(&db, 1, 1).await, Some(1));
     assert_eq!(start(&db, 2, 1).await, Some(1));
     let mut tx = db.begin().await.unwrap();
     let abandoned = runs::abandon(&mut tx, Task::ReviewUsers, Epoch(2), Moment::from_micros(2), NOW).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(abandoned, 1, "all but the newest slot");
+    assert_eq!(abandoned, 1, "not all slots but the newest are abandoned");
     assert_eq!(start(&db, 2, 2).await, Some(2));
-    // The dead one turns out to be alive: its word does not count any more.
+    // The old process turns out to be alive: its outcome is ignored.
     finish(&db, 2, 1, Outcome::Done(99)).await;
     assert_eq!(
         number(&db, "SELECT COUNT(*) FROM task_run WHERE slot = 2 AND state = 'running' AND epoch = 2").await,
@@ -74,7 +74,7 @@ async fn a_slot_whose_process_died_is_taken_up_under_a_newer_epoch(db: Db) {
     );
 }
 
-async fn missed_slots_get_a_row_and_rows_stay_as_they_are(db: Db) {
+async fn missed_slots_get_a_row_and_existing_rows_stay(db: Db) {
     assert_eq!(start(&db, 20, 1).await, Some(1));
     let slots = [10, 20, 30].map(Moment::from_micros);
     let mut tx = db.begin().await.unwrap();
@@ -82,10 +82,10 @@ async fn missed_slots_get_a_row_and_rows_stay_as_they_are(db: Db) {
     tx.commit().await.unwrap();
     assert_eq!(entered, 2);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM task_run WHERE state = 'coalesced'").await, 2);
-    assert_eq!(start(&db, 10, 1).await, None, "a coalesced slot is never run");
+    assert_eq!(start(&db, 10, 1).await, None, "a coalesced slot was started");
 }
 
-async fn a_change_of_the_period_is_noted(db: Db) {
+async fn changed_period_starts_at_the_current_time(db: Db) {
     let enter = async |period: i64, now: i64| {
         let mut tx = db.begin().await.unwrap();
         let schedule = Schedule { task: Task::Prune, period };
@@ -94,7 +94,7 @@ async fn a_change_of_the_period_is_noted(db: Db) {
         since.micros()
     };
     assert_eq!(enter(SECOND, 1).await, 1);
-    assert_eq!(enter(SECOND, 2).await, 1, "nothing changed");
+    assert_eq!(enter(SECOND, 2).await, 1, "the start of an unchanged period moved");
     assert_eq!(enter(2 * SECOND, 3).await, 3);
     execute(&db, "DELETE FROM task").await;
     assert_eq!(enter(2 * SECOND, 4).await, 4);

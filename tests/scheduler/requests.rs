@@ -1,4 +1,4 @@
-//! What people ask of the cluster, on any host: who is there, a run now, a hand-over.
+//! Requests to the cluster through any host: its members, a run of a task now, a hand-over.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::app::panel_process::PanelProcess;
 use crate::app::processes::{call, first_admin, leader, setup, start};
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
-on_both_engines!(empty whatever_is_asked_of_any_host_the_leader_does);
+on_both_engines!(empty request_to_any_host_is_run_by_the_leader);
 
-async fn whatever_is_asked_of_any_host_the_leader_does(test: TestDatabase) {
+async fn request_to_any_host_is_run_by_the_leader(test: TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     let setup = setup(&test, folder.path());
     let panels = start(&setup, &test).await;
@@ -32,13 +32,13 @@ async fn whatever_is_asked_of_any_host_the_leader_does(test: TestDatabase) {
     let redis = if setup.redis.is_some() { ("redis", "ok") } else { ("database", "off") };
     assert_eq!((&cluster["coordination"], &cluster["redis"]), (&json!(redis.0), &json!(redis.1)));
 
-    // What only a version to come knows how to do waits for one, and holds nothing up.
+    // A request for a task that only a later version knows waits for that version and blocks no other request.
     let id = if test.db.engine() == Engine::Postgres { "gen_random_uuid()" } else { "randomblob(16)" };
     let now = Clock::real().now().micros();
     let to_come = format!("INSERT INTO task_request (id, task, requested_at) VALUES ({id}, 'a_task_to_come', {now})");
     execute(&test.db, to_come.leak()).await;
 
-    // `prune` has a slot an hour: nothing but the request makes it run now.
+    // `prune` has one slot per hour, so only the request makes it run now.
     let asked = call(follower, &token, Method::POST, "/api/cluster/tasks/prune/run", Value::Null).await;
     let limit = Instant::now() + Duration::from_secs(10);
     let run = loop {
@@ -47,7 +47,7 @@ async fn whatever_is_asked_of_any_host_the_leader_does(test: TestDatabase) {
         if let Some(run) = asked {
             break run.clone();
         }
-        assert!(Instant::now() < limit, "it did not run: {page}");
+        assert!(Instant::now() < limit, "the task did not run: {page}");
         sleep(Duration::from_millis(20)).await;
     };
     assert_eq!((&run["trigger"], &run["attempts"]), (&json!("request"), &json!(1)));
@@ -57,12 +57,16 @@ async fn whatever_is_asked_of_any_host_the_leader_does(test: TestDatabase) {
     call(follower, &token, Method::POST, "/api/cluster/step-down", Value::Null).await;
     let before = cluster["leader"]["epoch"].as_i64().expect("a number");
     let after = until(follower, &token, |it| it["leader"]["epoch"].as_i64().is_some_and(|epoch| epoch > before)).await;
-    assert_ne!(after["leader"]["instance"], cluster["leader"]["instance"], "somebody else leads now");
-    assert_eq!(number(&test.db, "SELECT COUNT(*) FROM task_request").await, 1, "who does not know it either");
+    assert_ne!(after["leader"]["instance"], cluster["leader"]["instance"], "the leader did not change");
+    assert_eq!(
+        number(&test.db, "SELECT COUNT(*) FROM task_request").await,
+        1,
+        "the request of an unknown task is gone"
+    );
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM task_run WHERE task = 'a_task_to_come'").await, 0);
 }
 
-/// Asks for the cluster until it is as expected.
+/// Fetches the cluster until it is as expected.
 async fn until(panel: &PanelProcess, token: &str, expected: impl Fn(&Value) -> bool) -> Value {
     let limit = Instant::now() + Duration::from_secs(10);
     loop {

@@ -1,4 +1,4 @@
-//! Old hours become days, and the totals stay what they were.
+//! Old hours of usage are rolled up to days, and the totals do not change.
 
 use sarban::domain::ids::{AdminId, NodeId, UserId};
 use sarban::domain::moment::{DAY, HOUR, Moment};
@@ -11,14 +11,14 @@ use crate::scheduler::task::Leader;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    hours_become_days_and_totals_stay,
-    chunks_add_up_and_late_hours_too,
-    hours_kept_for_ever_stay,
-    series_show_days_where_hours_were,
-    a_node_without_a_sync_is_connected_anew
+    old_hours_become_days_and_totals_stay,
+    roll_up_in_chunks_adds_up_with_late_hours,
+    hours_without_a_retention_stay,
+    series_show_days_after_a_roll_up,
+    node_without_a_sync_is_connected_again
 );
 
-/// 3 users on 2 nodes, each hour of the first 3 days; an hour's bytes are its number.
+/// 3 users on 2 nodes, each hour of the first 3 days; the bytes of an hour are its index.
 async fn three_days(db: &Db) {
     execute(
         db,
@@ -36,10 +36,10 @@ async fn three_days(db: &Db) {
     .await;
 }
 
-async fn hours_become_days_and_totals_stay(db: Db) {
+async fn old_hours_become_days_and_totals_stay(db: Db) {
     three_days(&db).await;
-    let mut leader = Leader::keeping(&db, Some(60)).await;
-    // Two days are over for 60 days; of the third a part.
+    let mut leader = Leader::with_retention(&db, Some(60)).await;
+    // Two days ended more than 60 days ago, the third one not.
     leader.run(Task::Prune, Moment::from_micros(62 * DAY + 5 * HOUR)).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_hours").await, 24 * 6);
     assert_eq!(number(&db, "SELECT MIN(hour) FROM user_usage_hours").await, 2 * DAY);
@@ -52,10 +52,10 @@ async fn hours_become_days_and_totals_stay(db: Db) {
     let node = "SELECT downlink * 1000 + uplink FROM node_usage_days WHERE node_id = 1 AND day = 86400000000";
     assert_eq!(number(&db, node).await, 2 * 3 * (24..48).sum::<i64>() * 1_000 + 24);
     leader.run(Task::Prune, Moment::from_micros(62 * DAY + 5 * HOUR)).await.unwrap();
-    assert_eq!(number(&db, all).await, 6 * (0..72).sum::<i64>(), "harmless to repeat");
+    assert_eq!(number(&db, all).await, 6 * (0..72).sum::<i64>(), "a second run changes the totals");
 }
 
-async fn chunks_add_up_and_late_hours_too(db: Db) {
+async fn roll_up_in_chunks_adds_up_with_late_hours(db: Db) {
     three_days(&db).await;
     let before = Moment::from_micros(DAY);
     let roll_up = async |limit| {
@@ -67,7 +67,7 @@ async fn chunks_add_up_and_late_hours_too(db: Db) {
     while roll_up(7).await > 0 {}
     let first = "SELECT counted FROM user_usage_days WHERE user_id = 2 AND node_id = 1 AND day = 0";
     assert_eq!(number(&db, first).await, (0..24).sum::<i64>());
-    // A process was away for long and brings what it had spooled then.
+    // A process was offline for long and delivers the usage that it had spooled.
     execute(&db, "INSERT INTO user_usage_hours (user_id, hour, node_id, counted) VALUES (2, 3600000000, 1, 1000)")
         .await;
     assert_eq!(roll_up(7).await, 1);
@@ -75,15 +75,15 @@ async fn chunks_add_up_and_late_hours_too(db: Db) {
     assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_hours").await, 48 * 6);
 }
 
-async fn hours_kept_for_ever_stay(db: Db) {
+async fn hours_without_a_retention_stay(db: Db) {
     three_days(&db).await;
-    let mut leader = Leader::keeping(&db, None).await;
+    let mut leader = Leader::with_retention(&db, None).await;
     leader.run(Task::Prune, Moment::from_micros(10_000 * DAY)).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_hours").await, 72 * 6);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM node_usage_hours").await, 72 * 2);
 }
 
-async fn series_show_days_where_hours_were(db: Db) {
+async fn series_show_days_after_a_roll_up(db: Db) {
     three_days(&db).await;
     execute(
         &db,
@@ -103,7 +103,7 @@ async fn series_show_days_where_hours_were(db: Db) {
         let sum = |hours: Vec<(Moment, i64)>| hours.iter().map(|(_, bytes)| bytes).sum::<i64>();
         let by_node = series::of_user_by_node(&db, UserId(1), span).await.unwrap();
         let named: Vec<bool> = by_node.iter().map(|node| node.node.is_some()).collect();
-        assert_eq!(named, [true, false], "those of nodes that are gone come last");
+        assert_eq!(named, [true, false], "usage of deleted nodes is not last");
         [
             sum(series::of_user(&db, UserId(1), span).await.unwrap()),
             by_node.into_iter().map(|node| sum(node.hours)).sum(),
@@ -115,16 +115,16 @@ async fn series_show_days_where_hours_were(db: Db) {
     let before = sums().await;
     let each: i64 = (0..72).sum();
     assert_eq!(before, [2 * each, 2 * each, 3 * each, 6 * each, 4 * each]);
-    let mut leader = Leader::keeping(&db, Some(60)).await;
+    let mut leader = Leader::with_retention(&db, Some(60)).await;
     leader.run(Task::Prune, Moment::from_micros(62 * DAY + HOUR)).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_days").await, 12);
     assert_eq!(sums().await, before);
     let hours = series::of_user(&db, UserId(1), span).await.unwrap();
     let first: i64 = hours.iter().filter(|(hour, _)| hour.micros() == 0).map(|(_, bytes)| bytes).sum();
-    assert_eq!(first, 2 * (0..24).sum::<i64>(), "a day counts at its midnight");
+    assert_eq!(first, 2 * (0..24).sum::<i64>(), "the bytes of a day are not at its midnight");
 }
 
-async fn a_node_without_a_sync_is_connected_anew(db: Db) {
+async fn node_without_a_sync_is_connected_again(db: Db) {
     execute(
         &db,
         "INSERT INTO nodes (id, name, address, port, connection_backend, status, synced_at, created_at) VALUES
@@ -132,7 +132,7 @@ async fn a_node_without_a_sync_is_connected_anew(db: Db) {
             (13, 'away', 'c', 1, 'grpcio', 'unhealthy', 85000000000, 0), (14, 'off', 'd', 1, 'grpcio', 'disabled', 0, 0)",
     )
     .await;
-    let mut leader = Leader::keeping(&db, None).await;
+    let mut leader = Leader::with_retention(&db, None).await;
     assert_eq!(leader.run(Task::SyncNodes, Moment::from_micros(DAY)).await.unwrap(), 1);
     assert_eq!(number(&db, "SELECT id FROM nodes WHERE sync_request IS NOT NULL").await, 12);
 }

@@ -1,4 +1,4 @@
-//! What `review_users` decides from the data.
+//! Decisions of the task `review_users`.
 
 use sarban::domain::moment::{Moment, SECOND};
 use sarban::domain::schedule::Task;
@@ -10,15 +10,15 @@ use crate::scheduler::task::Leader;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    who_ran_out_is_deactivated_and_nobody_else,
-    on_hold_users_start_with_their_first_use_or_deadline,
-    what_changed_since_it_was_found_is_left_alone,
-    many_are_done_in_one_run
+    only_expired_limited_and_disabled_users_are_deactivated,
+    on_hold_user_starts_with_first_use_or_deadline,
+    user_changed_since_the_search_is_left_unchanged,
+    many_due_users_are_deactivated_in_one_run
 );
 
 const NOW: Moment = Moment::from_micros(1_000 * SECOND);
 
-async fn who_ran_out_is_deactivated_and_nobody_else(db: Db) {
+async fn only_expired_limited_and_disabled_users_are_deactivated(db: Db) {
     execute(
         &db,
         "INSERT INTO users (id, username, key, expire_strategy, expire_date, enabled, activated, created_at) VALUES
@@ -27,7 +27,7 @@ async fn who_ran_out_is_deactivated_and_nobody_else(db: Db) {
             (3, 'expiring', 'c', 'fixed_date', 1000000001, TRUE, TRUE, 0),
             (4, 'disabled', 'd', 'never', NULL, FALSE, TRUE, 0),
             (5, 'used_up', 'e', 'never', NULL, TRUE, TRUE, 0),
-            (6, 'told_already', 'f', 'never', NULL, FALSE, FALSE, 0)",
+            (6, 'processed_already', 'f', 'never', NULL, FALSE, FALSE, 0)",
     )
     .await;
     execute(
@@ -38,14 +38,18 @@ async fn who_ran_out_is_deactivated_and_nobody_else(db: Db) {
     .await;
     let mut leader = Leader::new(&db).await;
     assert_eq!(leader.run(Task::ReviewUsers, NOW).await.unwrap(), 3);
-    assert_eq!(leader.run(Task::ReviewUsers, NOW).await.unwrap(), 0, "harmless to repeat");
+    assert_eq!(leader.run(Task::ReviewUsers, NOW).await.unwrap(), 0, "a second run changes users");
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE id IN (1, 3) AND activated = TRUE").await, 2);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE activated = TRUE").await, 2);
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change WHERE user_id IN (2, 4, 5)").await, 3, "nodes are told");
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change").await, 3, "of nobody else");
+    assert_eq!(
+        number(&db, "SELECT COUNT(*) FROM user_change WHERE user_id IN (2, 4, 5)").await,
+        3,
+        "deactivated users are not marked as changed"
+    );
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change").await, 3, "another user is marked as changed");
 }
 
-async fn on_hold_users_start_with_their_first_use_or_deadline(db: Db) {
+async fn on_hold_user_starts_with_first_use_or_deadline(db: Db) {
     execute(
         &db,
         "INSERT INTO users (id, username, key, expire_strategy, usage_duration, activation_deadline, edit_at, created_at, enabled) VALUES
@@ -67,14 +71,14 @@ async fn on_hold_users_start_with_their_first_use_or_deadline(db: Db) {
     execute(&db, "UPDATE users SET activated = FALSE WHERE id IN (5, 6)").await;
     let mut leader = Leader::new(&db).await;
     assert_eq!(leader.run(Task::ReviewUsers, NOW).await.unwrap(), 2);
-    assert_eq!(leader.run(Task::ReviewUsers, NOW.plus(1)).await.unwrap(), 0, "once");
+    assert_eq!(leader.run(Task::ReviewUsers, NOW.plus(1)).await.unwrap(), 0, "an on-hold user was started twice");
     let started = "SELECT COUNT(*) FROM users WHERE id IN (2, 4) AND expire_strategy = 'fixed_date' AND expire_date = 1100000000 AND usage_duration = 100";
     assert_eq!(number(&db, started).await, 2);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE expire_strategy = 'start_on_first_use'").await, 4);
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change").await, 0, "the nodes have them already");
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM user_change").await, 0, "started users are marked as changed");
 }
 
-async fn what_changed_since_it_was_found_is_left_alone(db: Db) {
+async fn user_changed_since_the_search_is_left_unchanged(db: Db) {
     execute(
         &db,
         "INSERT INTO users (id, username, key, expire_strategy, expire_date, usage_duration, created_at) VALUES
@@ -85,7 +89,7 @@ async fn what_changed_since_it_was_found_is_left_alone(db: Db) {
     let expired = find(&db, Search::Expired, NOW).await.unwrap();
     let started = find(&db, Search::ALL[3], NOW).await.unwrap();
     assert_eq!((expired.as_slice(), started.as_slice()), (&[1][..], &[2][..]));
-    // Meanwhile an admin prolongs the one and edits the other.
+    // Meanwhile an admin extends the first user and edits the second.
     execute(&db, "UPDATE users SET expire_date = 2000000000 WHERE id = 1").await;
     execute(&db, "UPDATE users SET edit_at = 70 WHERE id = 2").await;
     let mut tx = db.begin().await.unwrap();
@@ -94,7 +98,7 @@ async fn what_changed_since_it_was_found_is_left_alone(db: Db) {
     tx.commit().await.unwrap();
 }
 
-async fn many_are_done_in_one_run(db: Db) {
+async fn many_due_users_are_deactivated_in_one_run(db: Db) {
     execute(
         &db,
         "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 1201)

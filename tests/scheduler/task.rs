@@ -1,4 +1,4 @@
-//! Runs one task on a database, as a leader would at a moment of the test's choosing.
+//! Runs one task on a database as a leader does, at a time that the test chooses.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,18 +24,18 @@ use uuid::Uuid;
 
 use crate::support::database::{execute, number};
 
-/// Who is told, where somebody is.
+/// The destination of notifications in these tests.
 pub const fn webhook() -> Destination {
     Destination { channel: Channel::Webhook, recipient: String::new() }
 }
 
-/// A leader without a schedule: its term lasts for ever, and it knows no node.
+/// A leader without a schedule and without nodes. Its term does not end.
 pub struct Leader {
     context: Context,
     _spool: TempDir,
 }
 
-/// A link to nodes that nobody rings.
+/// A supervisor of nodes without a wake-up.
 pub async fn supervisor(db: &Db) -> Supervisor {
     let clock = Clock::real();
     let material = panel_certificate::obtain(db, clock.now()).await.unwrap();
@@ -43,7 +43,7 @@ pub async fn supervisor(db: &Db) -> Supervisor {
     Supervisor::new(clock, identity, watch::channel(()).1, 7, Timing::default())
 }
 
-/// What tasks need, where nobody is told of anything.
+/// Dependencies of tasks, without notification targets.
 pub fn deps(db: &Db, supervisor: Supervisor, spool: &Path) -> Deps {
     let (clock, crash) = (Clock::real(), CrashPoint::default());
     Deps {
@@ -63,11 +63,11 @@ pub fn deps(db: &Db, supervisor: Supervisor, spool: &Path) -> Deps {
 impl Leader {
     /// Leads under the next epoch.
     pub async fn new(db: &Db) -> Self {
-        Self::keeping(db, None).await
+        Self::with_retention(db, None).await
     }
 
-    /// The same, where hours of usage are kept for so many days.
-    pub async fn keeping(db: &Db, hourly_retention: Option<u32>) -> Self {
+    /// Leads with this retention of hourly usage, in days.
+    pub async fn with_retention(db: &Db, hourly_retention: Option<u32>) -> Self {
         execute(db, "UPDATE scheduler_epoch SET epoch = epoch + 1").await;
         let epoch = Epoch(number(db, "SELECT epoch FROM scheduler_epoch").await);
         let term = Term::new(epoch, BootTime::from_micros(i64::MAX));
@@ -80,17 +80,17 @@ impl Leader {
         Self { context, _spool: spool }
     }
 
-    /// The same, where somebody is told of users: at 80 percent, and 3 days before the end.
-    pub async fn telling(db: &Db) -> Self {
+    /// Leads with notifications to the webhook: at 80 percent of the usage, and 3 days before the expiry.
+    pub async fn with_notifications(db: &Db) -> Self {
         let mut leader = Self::new(db).await;
         let url_prefix = "https://sub.example".to_owned();
         let targets = LiveTargets::new(Environment { webhook: Some(webhook()), telegram: None, url_prefix });
-        let deps = Arc::get_mut(&mut leader.context.deps).expect("nothing runs");
+        let deps = Arc::get_mut(&mut leader.context.deps).expect("no task runs");
         deps.targets = targets;
         leader
     }
 
-    /// Runs a task at `now`; returns on how many things it worked.
+    /// Runs a task at `now`; returns the number of items that it processed.
     pub async fn run(&mut self, task: Task, now: Moment) -> Result<i64, TaskError> {
         self.context.now = now;
         tasks::run(task, &self.context).await

@@ -1,4 +1,4 @@
-//! A batch that can't be counted is set aside, told, and holds up nothing behind it.
+//! A batch that cannot be applied is quarantined with its reason and does not block later batches.
 
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::{HOUR, Moment};
@@ -12,8 +12,8 @@ use crate::scheduler::task::Leader;
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    a_damaged_batch_is_set_aside_and_not_lost,
-    a_batch_that_the_database_refuses_is_set_aside_alone,
+    damaged_batch_is_quarantined_and_not_lost,
+    batch_that_the_database_refuses_is_quarantined_alone,
     hours_are_folded_a_few_minutes_later
 );
 
@@ -32,7 +32,7 @@ async fn four_nodes(db: &Db) {
     }
 }
 
-async fn a_damaged_batch_is_set_aside_and_not_lost(db: Db) {
+async fn damaged_batch_is_quarantined_and_not_lost(db: Db) {
     four_nodes(&db).await;
     execute(
         &db,
@@ -46,14 +46,14 @@ async fn a_damaged_batch_is_set_aside_and_not_lost(db: Db) {
     assert_eq!(leader.run(Task::RecordUserUsages, AT).await.unwrap(), 3);
     assert_eq!(pending(&db).await.unwrap(), Pending { staged: 0, applied: 3, quarantined: 1 });
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic").await, 30);
-    let kept =
+    let quarantined =
         "SELECT COUNT(*) FROM usage_batch WHERE state = 'staged' AND trouble IS NOT NULL AND payload IS NOT NULL";
-    assert_eq!(number(&db, kept).await, 1);
+    assert_eq!(number(&db, quarantined).await, 1);
     leader.run(Task::Prune, AT.plus(1_000 * 24 * HOUR)).await.unwrap();
-    assert_eq!(number(&db, kept).await, 1, "for as long as nobody looked at it");
+    assert_eq!(number(&db, quarantined).await, 1, "an unresolved batch was pruned");
 }
 
-async fn a_batch_that_the_database_refuses_is_set_aside_alone(db: Db) {
+async fn batch_that_the_database_refuses_is_quarantined_alone(db: Db) {
     four_nodes(&db).await;
     execute(&db, match db.engine() {
         Engine::Postgres => "ALTER TABLE node_usage_hours ADD CHECK (node_id <> 3)",
@@ -66,7 +66,7 @@ async fn a_batch_that_the_database_refuses_is_set_aside_alone(db: Db) {
     assert_eq!(pending(&db).await.unwrap(), Pending { staged: 0, applied: 3, quarantined: 1 });
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic").await, 30);
     assert_eq!(number(&db, "SELECT node_id FROM usage_batch WHERE trouble LIKE '%ADD_TO_NODE failed%'").await, 3);
-    // Whoever mended the cause takes the note away, and nothing was lost.
+    // The operator fixes the cause and clears the reason; then the batch is applied.
     execute(
         &db,
         if db.engine() == Engine::Postgres {

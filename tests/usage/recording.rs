@@ -1,4 +1,4 @@
-//! Usage accounting: each byte once, whatever comes twice, late or for nobody.
+//! Usage accounting: each byte counts once, also for repeated, late and unassignable batches.
 
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::{HOUR, Moment};
@@ -14,20 +14,20 @@ use uuid::Uuid;
 use crate::support::database::{Content, execute, number, on_both_engines, with_database};
 
 on_both_engines!(
-    a_batch_staged_twice_counts_once,
-    a_batch_is_applied_and_folded_once,
-    bytes_of_users_that_are_gone_count_for_the_node_and_are_told,
-    a_batch_fetched_before_a_reset_adds_to_the_lifetime_only,
-    a_large_reply_goes_in_parts,
+    batch_staged_twice_counts_once,
+    batch_is_applied_and_folded_once,
+    bytes_of_deleted_users_count_for_the_node_and_are_reported,
+    batch_fetched_before_a_reset_adds_to_the_lifetime_only,
+    large_reply_is_staged_in_parts,
     replies_of_one_moment_are_applied_together_and_no_others,
-    what_is_folded_together_is_of_one_node_and_hour,
-    without_node_hours_only_users_are_charged,
+    batches_folded_together_are_of_one_node_and_hour,
+    batch_without_node_hours_charges_only_users,
     absurd_numbers_break_neither_the_batch_nor_the_row
 );
 
-/// Or every recording would write to all indexes of the table, and take three times as long.
+/// Otherwise each recording would write to all indexes of the table and take three times as long.
 #[test]
-fn an_ordinary_recording_leaves_the_indexes_of_postgresql_alone() {
+fn recording_on_postgresql_writes_to_no_index() {
     const HOT: &str = "SELECT pg_stat_get_xact_tuples_hot_updated('user_traffic'::REGCLASS)";
     with_database(Engine::Postgres, Content::Schema, async |test| {
         execute(
@@ -47,7 +47,7 @@ fn an_ordinary_recording_leaves_the_indexes_of_postgresql_alone() {
         let Tx::Pg(inside) = &mut tx else { panic!("PostgreSQL") };
         let hot = query_scalar::<_, i64>(HOT).fetch_one(&mut **inside).await.unwrap();
         tx.commit().await.unwrap();
-        assert!(hot >= 950, "{hot} of 1000 rows were rewritten without touching an index");
+        assert!(hot >= 950, "only {hot} of 1000 rows were updated without an index write");
     });
 }
 
@@ -62,25 +62,29 @@ fn reply(coefficient: f64, entries: &[(i64, u64)]) -> UsageReply {
     UsageReply::new(NodeId(7), AT, coefficient, entries.iter().map(|(user, bytes)| (UserId(*user), *bytes)))
 }
 
-/// Applies what is worked on together.
+/// Applies the oldest staged batches, as many as belong to one transaction.
 async fn apply_next(db: &Db, node_hours: bool) -> Vec<Applied> {
     let waiting = oldest_staged(db).await.unwrap();
     assert_eq!(waiting.damaged, []);
     let mut tx = db.begin().await.unwrap();
     let options = ApplyOptions { node_hours, notify_percent: None };
     let outcome = apply(&mut tx, &waiting.batches, options, AT).await.unwrap();
-    assert_eq!(apply(&mut tx, &waiting.batches, options, AT).await.unwrap(), Outcome::default(), "twice is once");
+    assert_eq!(
+        apply(&mut tx, &waiting.batches, options, AT).await.unwrap(),
+        Outcome::default(),
+        "repeating has an effect"
+    );
     tx.commit().await.unwrap();
     outcome.applied
 }
 
-/// Folds what is worked on together; returns how many batches that were.
+/// Folds the oldest applied batches, as many as belong to one transaction; returns their number.
 async fn fold_next(db: &Db) -> usize {
     let waiting = oldest_applied(db, AT).await.unwrap();
     let mut tx = db.begin().await.unwrap();
     let folded = fold(&mut tx, &waiting.batches, true, AT).await.unwrap();
     assert_eq!(folded, waiting.batches.len());
-    assert_eq!(fold(&mut tx, &waiting.batches, true, AT).await.unwrap(), 0, "twice is once");
+    assert_eq!(fold(&mut tx, &waiting.batches, true, AT).await.unwrap(), 0, "repeating has an effect");
     tx.commit().await.unwrap();
     folded
 }
@@ -89,18 +93,18 @@ const fn applied(users: usize, bytes: i64, unknown: i64) -> Applied {
     Applied { node: NodeId(7), bytes, users, unknown }
 }
 
-async fn a_batch_staged_twice_counts_once(db: Db) {
+async fn batch_staged_twice_counts_once(db: Db) {
     two_users(&db).await;
     let id = Uuid::from_u128(1);
     assert!(stage(&db, id, &reply(1.0, &[(1, 10)])).await.unwrap());
     assert!(!stage(&db, id, &reply(1.0, &[(1, 10)])).await.unwrap());
     assert_eq!(apply_next(&db, true).await.len(), 1);
-    assert!(!stage(&db, id, &reply(1.0, &[(1, 10)])).await.unwrap(), "a replay after it was applied");
+    assert!(!stage(&db, id, &reply(1.0, &[(1, 10)])).await.unwrap(), "an applied batch was staged again");
     assert_eq!(apply_next(&db, true).await, []);
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 1").await, 10);
 }
 
-async fn a_batch_is_applied_and_folded_once(db: Db) {
+async fn batch_is_applied_and_folded_once(db: Db) {
     two_users(&db).await;
     for n in 0..3 {
         stage(&db, Uuid::from_u128(n), &reply(2.5, &[(1, 11), (2, 100)])).await.unwrap();
@@ -110,11 +114,11 @@ async fn a_batch_is_applied_and_folded_once(db: Db) {
     assert_eq!(number(&db, "SELECT lifetime_used_traffic FROM user_traffic WHERE user_id = 2").await, 3 * 250);
     let of_users = number(&db, "SELECT CAST(SUM(lifetime_used_traffic) AS BIGINT) FROM user_traffic").await;
     let of_owners = number(&db, "SELECT CAST(SUM(traffic) AS BIGINT) FROM owner_totals").await;
-    assert_eq!(of_owners, of_users, "owners' sums follow");
+    assert_eq!(of_owners, of_users, "the sums of owners differ");
     assert_eq!(number(&db, "SELECT online_at FROM user_traffic WHERE user_id = 2").await, AT.micros());
     assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours WHERE node_id = 7").await, 333);
     assert_eq!(number(&db, "SELECT counted FROM node_usage_hours WHERE node_id = 7").await, 3 * 277);
-    assert_eq!(fold_next(&db).await, 3, "the batches of one node and hour are written at once");
+    assert_eq!(fold_next(&db).await, 3, "the batches of one node and hour are not folded together");
     assert_eq!(number(&db, "SELECT counted FROM user_usage_hours WHERE user_id = 1 AND node_id = 7").await, 3 * 27);
     assert_eq!(number(&db, "SELECT hour FROM user_usage_hours WHERE user_id = 1").await, AT.hour().micros());
     assert_eq!(number(&db, "SELECT COUNT(*) FROM usage_batch WHERE state = 'folded'").await, 3);
@@ -126,20 +130,20 @@ async fn a_batch_is_applied_and_folded_once(db: Db) {
     assert_eq!(number(&db, "SELECT COUNT(*) FROM usage_batch WHERE payload IS NULL").await, 3);
 }
 
-async fn bytes_of_users_that_are_gone_count_for_the_node_and_are_told(db: Db) {
+async fn bytes_of_deleted_users_count_for_the_node_and_are_reported(db: Db) {
     two_users(&db).await;
     stage(&db, Uuid::from_u128(1), &reply(1.0, &[(1, 10), (99, 5), (100, 6)])).await.unwrap();
     let mut other = reply(1.0, &[(2, 1)]);
     other.node = NodeId(8);
     stage(&db, Uuid::from_u128(2), &other).await.unwrap();
     let of_other = Applied { node: NodeId(8), ..applied(1, 1, 0) };
-    assert_eq!(apply_next(&db, true).await, [applied(1, 21, 11), of_other], "each node answers for its own");
+    assert_eq!(apply_next(&db, true).await, [applied(1, 21, 11), of_other], "unknown bytes are not counted per node");
     assert_eq!(number(&db, "SELECT unknown_bytes FROM usage_batch WHERE node_id = 7").await, 11);
     assert_eq!(number(&db, "SELECT unknown_bytes FROM usage_batch WHERE node_id = 8").await, 0);
     assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours WHERE node_id = 7").await, 21);
 }
 
-async fn a_batch_fetched_before_a_reset_adds_to_the_lifetime_only(db: Db) {
+async fn batch_fetched_before_a_reset_adds_to_the_lifetime_only(db: Db) {
     two_users(&db).await;
     execute(
         &db,
@@ -155,7 +159,7 @@ async fn a_batch_fetched_before_a_reset_adds_to_the_lifetime_only(db: Db) {
     assert_eq!(number(&db, "SELECT online_at FROM user_traffic WHERE user_id = 1").await, 1_900_000_000_000_000);
 }
 
-async fn a_large_reply_goes_in_parts(db: Db) {
+async fn large_reply_is_staged_in_parts(db: Db) {
     let entries: Vec<(i64, u64)> = (1..=110_000).map(|user| (user, 3)).collect();
     stage(&db, Uuid::from_u128(1), &reply(1.0, &entries)).await.unwrap();
     let parts = if db.engine() == Engine::Sqlite { 6 } else { 3 };
@@ -187,7 +191,7 @@ async fn replies_of_one_moment_are_applied_together_and_no_others(db: Db) {
     assert_eq!(number(&db, "SELECT counted FROM node_usage_hours WHERE node_id = 3").await, 110);
 }
 
-async fn what_is_folded_together_is_of_one_node_and_hour(db: Db) {
+async fn batches_folded_together_are_of_one_node_and_hour(db: Db) {
     two_users(&db).await;
     for (n, node, at) in [(1, 1, AT.plus(-HOUR)), (2, 1, AT.plus(-1)), (3, 1, AT), (4, 2, AT)] {
         stage(&db, Uuid::from_u128(n), &UsageReply::new(NodeId(node), at, 1.0, [(UserId(1), 10)])).await.unwrap();
@@ -199,7 +203,7 @@ async fn what_is_folded_together_is_of_one_node_and_hour(db: Db) {
     assert_eq!(number(&db, "SELECT MAX(counted) FROM user_usage_hours WHERE node_id = 1").await, 20);
 }
 
-async fn without_node_hours_only_users_are_charged(db: Db) {
+async fn batch_without_node_hours_charges_only_users(db: Db) {
     two_users(&db).await;
     stage(&db, Uuid::from_u128(1), &reply(1.0, &[(1, 10)])).await.unwrap();
     assert_eq!(apply_next(&db, false).await.len(), 1);
@@ -222,6 +226,6 @@ async fn absurd_numbers_break_neither_the_batch_nor_the_row(db: Db) {
     assert_eq!(number(&db, "SELECT downlink FROM node_usage_hours").await, 9_000_000_000_000_000_000);
     while fold_next(&db).await > 0 {}
     let lifetime = number(&db, "SELECT lifetime_used_traffic FROM user_traffic WHERE user_id = 1").await;
-    assert_eq!(lifetime, 9_000_000_000_000_000_000, "the sum stops near the end of 64 bits, and is still an integer");
+    assert_eq!(lifetime, 9_000_000_000_000_000_000, "the sum does not saturate below the limit of 64 bits");
     assert_eq!(number(&db, "SELECT used_traffic FROM user_traffic WHERE user_id = 2").await, 2 << 50);
 }
