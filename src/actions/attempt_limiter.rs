@@ -1,7 +1,7 @@
-//! How many attempts a minute may fail, by address and by name: wrong passwords, wrong links of subscriptions.
+//! Limits failed attempts per minute, by address and by name: wrong passwords, wrong links of subscriptions.
 //!
-//! Each process counts in its memory, and all hosts together in Redis where there is one. Memory comes first, so that
-//! an attack on one host costs the others nothing; and when Redis goes away, what this process counted is still there.
+//! Each process counts in memory, and all hosts count together in Redis if it is configured. Memory is asked first, so that
+//! an attack on one host costs the others nothing, and the counts of this process remain when Redis goes away.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -29,7 +29,7 @@ pub struct AttemptLimiter {
 /// The subject of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// An address; of IPv6 the network of 64 bits, which is what one customer gets.
+    /// An address; for IPv6 its /64 network, which is the usual size of one customer's network.
     Address(IpAddr),
     /// A name, by its hash, so that long names take no more memory than short ones.
     Name(u128),
@@ -51,10 +51,10 @@ pub struct Attempt<'a> {
     shared: bool,
 }
 
-/// Too many failed attempts: try again after so many seconds.
+/// Too many failed attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMany {
-    /// Seconds, at least 1.
+    /// Seconds until the next attempt is allowed, at least 1.
     pub retry_after: u32,
 }
 
@@ -81,13 +81,13 @@ impl Subject {
 }
 
 impl AttemptLimiter {
-    /// With a limit per minute (0: none), counted by all hosts together if there is something to count with.
+    /// A limiter with a limit per minute (0: none), counted by all hosts together if Redis is configured.
     pub fn new(kind: &'static str, per_minute: u32, shared: Option<Arc<SharedCounters>>) -> Self {
         Self { kind, per_minute, windows: Mutex::default(), shared }
     }
 
-    /// Lets an attempt through, if none of its subjects has used up its minute. It is counted at once, so that many at
-    /// the same time gain nothing.
+    /// Allows an attempt unless one of its subjects has reached its limit for this minute. It is counted at once, so that
+    /// simultaneous attempts gain nothing.
     pub async fn begin(&self, subjects: Vec<Subject>, now: BootTime) -> Result<Attempt<'_>, TooMany> {
         if self.per_minute == 0 {
             return Ok(Attempt { limiter: self, subjects: Vec::new(), shared: false });
@@ -146,7 +146,7 @@ impl AttemptLimiter {
 }
 
 impl Attempt<'_> {
-    /// The attempt was right: it does not count.
+    /// The attempt succeeded and does not count.
     pub async fn was_right(self) {
         self.limiter.take_back_here(&self.subjects);
         if let Some(shared) = self.limiter.shared.as_ref().filter(|_| self.shared) {

@@ -1,4 +1,4 @@
-//! What admins ask of a node's engines: how they are, their configuration, their logs. Whichever process is asked goes
+//! Requests of admins to the engines of a node: status, configuration, logs, restart. The process that is asked connects
 //! to the node itself.
 
 use std::time::Duration;
@@ -19,29 +19,29 @@ use crate::nodes::proto::BackendConfig;
 use crate::store::StoreError;
 use crate::store::nodes::edit_lock;
 
-/// How long an admin waits for another one's change of the same node, and how often one looks.
+/// Longest wait for another admin's change of the same node, and the pause between two looks.
 const TURN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(100));
-/// How long an admin waits for a restart; the restart itself may take longer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest that a restart is waited for by anybody.
+/// Time that a request waits for a restart; the restart itself may take longer.
+const REQUEST_WAIT: Duration = Duration::from_secs(5);
+/// Longest time that the background task waits for a restart.
 const RESTART: Duration = Duration::from_secs(60);
-/// For how long a node is held, if nobody gives it back: somewhat longer.
+/// Time after which a node's edit lock expires if it is not released: somewhat longer than a restart.
 const HOLD: i64 = 75 * SECOND;
 
-/// Why an engine did not answer.
+/// Errors of a request to an engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The node can't be asked.
+    /// The node could not be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// Another admin is changing the configuration of this node.
-    #[error("the configuration of this node is being changed by somebody else")]
+    #[error("another admin is changing the configuration of this node; try again later")]
     Busy,
     /// The node did not finish in the time that an admin waits.
-    #[error("no answer to RestartBackend within {} s; the node may still be at it", PATIENCE.as_secs())]
+    #[error("no answer to RestartBackend within {} s; the node may still be restarting the engine", REQUEST_WAIT.as_secs())]
     StillRestarting,
-    /// The task of a restart broke.
-    #[error("a restart was broken off")]
+    /// The task of a restart ended early.
+    #[error("the restart was interrupted")]
     Broken(#[source] tokio::task::JoinError),
 }
 
@@ -63,30 +63,30 @@ pub async fn is_running(panel: &Panel, node: NodeId, engine: String) -> Result<b
     Ok(connection.backend_stats(engine).await?.running)
 }
 
-/// An engine's configuration as its node has it: the text and the number of its format.
+/// Returns an engine's configuration as its node has it: the text and the number of its format.
 pub async fn config(panel: &Panel, node: NodeId, engine: String) -> Result<(String, i32), EngineError> {
     let connection = one_off::connect(&panel.db, panel.clock.now(), node).await?;
     let BackendConfig { configuration, config_format } = connection.backend_config(engine).await?;
     Ok((configuration, config_format))
 }
 
-/// A connection over which an engine's log can be read.
+/// Opens a connection over which an engine's log can be read.
 pub async fn for_logs(panel: &Panel, node: NodeId) -> Result<NodeConnection, EngineError> {
     Ok(one_off::connect(&panel.db, panel.clock.now(), node).await?)
 }
 
-/// Gives an engine another configuration and restarts it with that; then requests a full sync of the node, because its inbounds
-/// may have changed. One change at a time per node, on whichever hosts the admins are.
+/// Restarts an engine with another configuration, and then requests a full sync of the node, because its inbounds may have
+/// changed. One change per node at a time, on all hosts together.
 ///
-/// Once begun it goes on, whatever becomes of the request: a call that is broken off may leave the engine stopped.
+/// The restart goes on when the request is aborted, because an interrupted call may leave the engine stopped.
 pub async fn reconfigure(panel: &Panel, node: NodeId, engine: String, new: EngineConfig) -> Result<(), EngineError> {
     let connection = one_off::connect(&panel.db, panel.clock.now(), node).await?;
-    let turn = Turn::take(panel, node).await?;
+    let lock = EditLock::take(panel, node).await?;
     let new = BackendConfig { configuration: new.text, config_format: new.format.number() };
     let restarting = tokio::spawn(async move {
         let restarted = connection.restart_backend(engine, new, RESTART).await;
-        // Also after a failure: nobody knows how far it came.
-        let synced = nodes::resync(&turn.panel, node).await;
+        // Also after a failure, because the state of the engine is unknown then.
+        let synced = nodes::resync(&lock.panel, node).await;
         restarted?;
         match synced {
             // A node that was deleted meanwhile needs no sync.
@@ -94,36 +94,36 @@ pub async fn reconfigure(panel: &Panel, node: NodeId, engine: String, new: Engin
             Err(NodeChangeError::Taken(error) | NodeChangeError::Store(error)) => Err(error.into()),
         }
     });
-    match timeout(PATIENCE, restarting).await {
+    match timeout(REQUEST_WAIT, restarting).await {
         Err(_) => Err(EngineError::StillRestarting),
         Ok(Err(broken)) => Err(EngineError::Broken(broken)),
         Ok(Ok(done)) => done,
     }
 }
 
-/// A node held for one change; dropped, it is given back.
-struct Turn {
+/// A node's edit lock, held for one change and released when dropped.
+struct EditLock {
     panel: Panel,
     node: NodeId,
     holder: Uuid,
 }
 
-impl Turn {
+impl EditLock {
     async fn take(panel: &Panel, node: NodeId) -> Result<Self, EngineError> {
         let end = Instant::now() + TURN.0;
         // Exists before it holds: a caller that is cancelled meanwhile releases the lock that it may just have taken.
-        let turn = Self { panel: panel.clone(), node, holder: Uuid::now_v7() };
-        while !edit_lock::acquire(&panel.db, node, turn.holder, HOLD).await? {
+        let lock = Self { panel: panel.clone(), node, holder: Uuid::now_v7() };
+        while !edit_lock::acquire(&panel.db, node, lock.holder, HOLD).await? {
             if Instant::now() >= end {
                 return Err(EngineError::Busy);
             }
             sleep(TURN.1).await;
         }
-        Ok(turn)
+        Ok(lock)
     }
 }
 
-impl Drop for Turn {
+impl Drop for EditLock {
     fn drop(&mut self) {
         let (db, node, holder) = (self.panel.db.clone(), self.node, self.holder);
         tokio::spawn(async move {

@@ -11,26 +11,26 @@ use crate::config::secret::Secret;
 /// About a quarter of a second on one core.
 const COST: u32 = 12;
 
-/// The hash of nothing that anybody knows: what a name without an admin is checked against, so that its answer takes
-/// as long as any other.
+/// A hash that no password matches. Names without an admin are checked against it, so that the answer takes as long as
+/// any other.
 const NOBODY: &str = "$2b$12$NobodyKnowsThisSalt..euH0vWJYlGfbZ0NcvAiHEC3b6mO9sQ1K";
 
-/// However many people sign in at once, requests keep most of the processor.
+/// Passwords that are hashed at once, so that other requests keep most of the processor.
 static TURNS: Semaphore = Semaphore::const_new(4);
 /// A caller that waits longer for a turn gets an error.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Why a password could be neither hashed nor checked.
+/// Errors of hashing or checking a password.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    /// Too many others.
+    /// Too many other passwords are waiting.
     #[error("too many passwords are being checked")]
     Busy,
     /// The library refused.
     #[error("hashing a password failed")]
     Hash(#[source] bcrypt::BcryptError),
-    /// The thread that did it is gone.
-    #[error("the thread that hashed a password is gone")]
+    /// The thread that hashed it has ended.
+    #[error("the thread that hashed a password has ended")]
     Thread(#[source] JoinError),
 }
 
@@ -43,14 +43,14 @@ pub async fn hash(password: Secret) -> Result<String, PasswordError> {
 pub async fn verify(password: Secret, hash: Option<String>) -> Result<bool, PasswordError> {
     slowly(move || {
         let matches = bcrypt::verify(password.expose(), hash.as_deref().unwrap_or(NOBODY));
-        // A hash that can't be read (of a hand-made row) is one that no password has.
+        // A hash that can't be parsed (a row written by hand) matches no password.
         matches.unwrap_or(false) && hash.is_some()
     })
     .await
 }
 
 async fn slowly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
-    // The semaphore is never closed, so this is always a permit. The work keeps it, also when nobody waits any more.
+    // The semaphore is never closed, so this is always a permit. The thread holds it even if the caller has gone.
     let turn = timeout(LONGEST_WAIT, TURNS.acquire()).await.map_err(|_| PasswordError::Busy)?.ok();
     let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;

@@ -10,10 +10,10 @@ use crate::domain::admin::Admin;
 use crate::store::StoreError;
 use crate::store::access::admins;
 
-/// Why nobody was signed in.
+/// Errors of signing in.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// No such name, or another password: which of the two is not said.
+    /// The name or the password is wrong; the error does not say which.
     #[error("wrong name or password")]
     Wrong,
     /// Too many wrong passwords.
@@ -22,13 +22,13 @@ pub enum SignInError {
     /// The password could not be checked.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// The database could not be asked.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The admin of that name and password, also a disabled one (whose token will be refused). `from` is the address to
-/// limit, if there is one.
+/// Returns the admin with this name and password, also a disabled one, whose token will be refused. `from` is the address
+/// to limit, if there is one.
 pub async fn sign_in(
     panel: &Panel,
     limiter: &AttemptLimiter,
@@ -43,7 +43,7 @@ pub async fn sign_in(
         Ok(true) => {}
         Ok(false) => return Err(SignInError::Wrong),
         Err(busy @ PasswordError::Busy) => {
-            // Nobody looked at it: it does not count.
+            // The password was not checked, so the attempt does not count.
             attempt.was_right().await;
             return Err(busy.into());
         }

@@ -37,7 +37,7 @@ pub async fn of_node(panel: &Panel, node: NodeId, span: Span) -> Result<Option<S
     Ok(hours.map(|hours| Series::new(span, Step::Hour, hours)))
 }
 
-/// The traffic of an admin's own users (a sudo: of all users) on all nodes, by the hour.
+/// The traffic of an admin's own users (for a sudo admin: of all users) on all nodes, by the hour.
 pub async fn of_all(panel: &Panel, admin: &Admin, span: Span) -> Result<Series, StoreError> {
     let hours = if admin.is_sudo {
         series::of_all(&panel.db, span).await?
