@@ -1,4 +1,4 @@
-//! The panel that is asked: one user, or many alike, and a mixture of hosts as panels have it.
+//! Users and hosts of the benchmark: a user, and a typical mixture of hosts.
 
 use sarban::domain::host::{Host, HostSpec};
 use sarban::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
@@ -22,14 +22,14 @@ pub fn user() -> User {
     }
 }
 
-/// How many names a host chooses from. Where chance chooses, no answer has a tag.
+/// The number of names of a host. A response has no entity tag if its names are chosen at random.
 #[derive(Clone, Copy)]
 pub enum Names {
     Several,
     One,
 }
 
-/// A mixture as panels have it: three protocols over four transports, and every tenth one WireGuard or Shadowsocks.
+/// Returns a typical mixture: three protocols over four transports, and every fifth host Shadowsocks or WireGuard.
 pub fn hosts(count: i64, names: Names) -> Vec<HostRow> {
     let (sni, host_header) = match names {
         Names::Several => (r#""a.example", "b.example""#, "*.cdn.example"),

@@ -1,4 +1,4 @@
-//! Rendering, and what an answer costs besides: pure functions, in wall time on one thread.
+//! Rendering, entity tags and headers: pure functions, in wall time on one thread.
 
 use std::hint::black_box;
 
@@ -41,7 +41,7 @@ pub fn formats(criterion: &mut Criterion) {
         let counts: &[i64] = if format.client_type == formats::XRAY.client_type { &[20, 40, 200] } else { &[20, 200] };
         for &count in counts {
             let catalogue = Catalogue::new(hosts(count, Names::Several));
-            // A new one each time: a request works out only once what templates name.
+            // A new request each time, because a request caches the values that templates name.
             let request = || request(&user, &catalogue, &settings, &templates);
             let mut chance = StdRng::seed_from_u64(1);
             group.throughput(Throughput::Bytes(render(format, &request(), &mut chance).body.len() as u64));
@@ -52,10 +52,10 @@ pub fn formats(criterion: &mut Criterion) {
     }
 }
 
-/// What an answer costs besides its text: the tag, by which one that is there already is known, and the headers.
-pub fn known(criterion: &mut Criterion) {
+/// A response without its body: the entity tag and the headers.
+pub fn without_body(criterion: &mut Criterion) {
     let (user, settings, templates) = (user(), SubscriptionSettings::initial(), Templates::default());
-    let mut group = criterion.benchmark_group("known already");
+    let mut group = criterion.benchmark_group("without body");
     for count in [20, 200] {
         let catalogue = Catalogue::new(hosts(count, Names::One));
         let request = || request(&user, &catalogue, &settings, &templates);
@@ -77,5 +77,5 @@ pub fn known(criterion: &mut Criterion) {
 
 pub fn rules(criterion: &mut Criterion) {
     let rules = ClientRules::new(&SubscriptionSettings::initial().rules);
-    criterion.bench_function("which program", |bencher| bencher.iter(|| rules.result(black_box("v2rayNG/1.8.17"))));
+    criterion.bench_function("client rules", |bencher| bencher.iter(|| rules.result(black_box("v2rayNG/1.8.17"))));
 }

@@ -1,9 +1,8 @@
-//! A whole request, from what the server has read to what it is going to write: its place, its route, its user out of a
-//! SQLite database, the tag, the headers, the text. Neither the text nor the user is kept: another one is asked for each
-//! time, and there are more than are ever kept.
+//! A complete request: its permit, its route, its user from a SQLite database, the entity tag, the headers and the
+//! body. No cache helps: each request has another user, and there are more users than the caches hold.
 //!
-//! In CPU time of the whole process (SQLite's threads are part of it) for each of 32 requests at once, on as many workers
-//! as a panel has here.
+//! Measured in CPU time of the process, with SQLite's threads, per request, with 32 requests at once, on the number of
+//! workers that a panel has on this machine.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -45,26 +44,26 @@ pub fn formats(criterion: &mut Criterion) {
     PrometheusBuilder::new().install_recorder().unwrap();
     for hosts in [20, 200] {
         let folder = tempfile::tempdir().unwrap();
-        let asked = runtime.block_on(Asked::open(&folder.path().join("panel.sqlite3"), hosts));
+        let panel = runtime.block_on(BenchPanel::open(&folder.path().join("panel.sqlite3"), hosts));
         for name in Format::client_types() {
             let mut group = criterion.benchmark_group(format!("route/{name}"));
             group.bench_function(BenchmarkId::from_parameter(hosts), |bencher| {
-                bencher.iter_custom(|requests| asked.answer(&runtime, name, requests));
+                bencher.iter_custom(|requests| panel.answer(&runtime, name, requests));
             });
         }
-        runtime.block_on(asked.db.close());
+        runtime.block_on(panel.db.close());
     }
 }
 
-/// A panel that is asked for one subscription after the other.
-struct Asked<E> {
+/// A panel that answers requests for subscriptions.
+struct BenchPanel<E> {
     db: Db,
     routes: Arc<E>,
     next: Arc<AtomicUsize>,
 }
 
-impl Asked<()> {
-    async fn open(path: &std::path::Path, hosts: i64) -> Asked<impl Endpoint<Output = Response> + 'static> {
+impl BenchPanel<()> {
+    async fn open(path: &std::path::Path, hosts: i64) -> BenchPanel<impl Endpoint<Output = Response> + 'static> {
         let settings = Settings::load(std::iter::empty(), None, "bench").unwrap();
         let cores = Cores::detect().whole();
         let db = Db::open(&OpenOptions {
@@ -92,18 +91,18 @@ impl Asked<()> {
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let cluster = ClusterView::alone("bench".to_owned(), Identity::new("host".to_owned()), Vec::new());
         let state = wiring.api(cluster, health, metrics);
-        Asked { db, routes: Arc::new(api::routes(state)), next: Arc::default() }
+        BenchPanel { db, routes: Arc::new(api::routes(state)), next: Arc::default() }
     }
 }
 
-impl<E: Endpoint<Output = Response> + 'static> Asked<E> {
+impl<E: Endpoint<Output = Response> + 'static> BenchPanel<E> {
     /// Sends this number of requests and returns the CPU time that they took.
     fn answer(&self, runtime: &Runtime, format: &'static str, requests: u64) -> Duration {
         let left = Arc::new(AtomicUsize::new(requests as usize));
         let began = cpu_time();
         runtime.block_on(join_all((0..AT_ONCE).map(|_| {
             let (left, next, routes) = (left.clone(), self.next.clone(), self.routes.clone());
-            let asking = async move {
+            let client = async move {
                 while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
                     let id = 1 + next.fetch_add(1, Relaxed) % USERS;
                     let request = Request::builder().uri_str(format!("/sub/user{id}/{id:032x}/{format}"));
@@ -113,19 +112,19 @@ impl<E: Endpoint<Output = Response> + 'static> Asked<E> {
                     black_box(response.into_body().into_bytes().await.unwrap());
                 }
             };
-            async { runtime.spawn(asking).await.unwrap() }
+            async { runtime.spawn(client).await.unwrap() }
         })));
         cpu_time() - began
     }
 }
 
-/// User and system time of this process.
+/// Returns the user and system time of this process.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// A service with everything and users who have it.
+/// Inserts users, hosts, and a service with all inbounds for all users.
 async fn fill(db: &Db, count: i64) {
     let users = format!(
         "INSERT INTO services (id, name) VALUES (1, 'all');
@@ -140,7 +139,7 @@ async fn fill(db: &Db, count: i64) {
         7_i64 << 30,
     );
     let mut tx = db.begin().await.unwrap();
-    let Tx::Lite { tx: lite, .. } = &mut tx else { unreachable!("it was opened on SQLite") };
+    let Tx::Lite { tx: lite, .. } = &mut tx else { unreachable!("the benchmark runs on SQLite") };
     raw_sql(AssertSqlSafe(users)).execute(&mut **lite).await.unwrap();
     for row in hosts(count, Names::Several) {
         let (host, inbound) = (row.host, row.inbound.unwrap());
