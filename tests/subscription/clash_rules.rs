@@ -1,4 +1,5 @@
-//! What Clash's and Mihomo's documentation allow in a proxy: every key by type, every transport with its options.
+//! Clash and Clash Meta documents against the documentation of Clash and Mihomo: keys by proxy type, options by
+//! transport.
 
 use serde_json::{Map, Value, json};
 
@@ -9,9 +10,9 @@ use crate::subscription::literal::{rendered, rendered_for, row, spec};
 use crate::subscription::snapshots::{PROTOCOLS, everything};
 use crate::subscription::yaml;
 
-/// The rule that a value must meet.
+/// A predicate that is true for valid values of a key.
 type Form = fn(&Value) -> bool;
-/// One key: its name, its form, and whether the program refuses a proxy without it.
+/// A key: its name, the predicate of its value, and true if the key is required.
 type Key = (&'static str, Form, bool);
 
 const COMMON: &[Key] = &[
@@ -32,7 +33,7 @@ const TLS: &[Key] = &[
     ("h2-opts", is_h2, false),
 ];
 const SERVER_NAME: &[Key] = &[("tls", Value::is_boolean, false), ("servername", is_text, false)];
-/// Keys that Mihomo adds.
+/// Keys that only Mihomo reads.
 const META: &[Key] = &[("client-fingerprint", is_text, false), ("reality-opts", is_reality, false)];
 
 fn keys(proxy: &Map<String, Value>, meta: bool) -> Vec<Key> {
@@ -41,10 +42,10 @@ fn keys(proxy: &Map<String, Value>, meta: bool) -> Vec<Key> {
             &[&[("uuid", is_text, true), ("alterId", Value::is_i64, true), ("cipher", is_text, true)], TLS, SERVER_NAME]
         }
         "vless" if meta => &[&[("uuid", is_text, true), ("flow", is_flow, false)], TLS, SERVER_NAME],
-        // It has TLS always; the key is read by nobody and does no harm.
+        // Trojan always uses TLS. No client reads the key `tls` of a trojan proxy, so the key is harmless.
         "trojan" => &[&[("password", is_text, true), ("sni", is_text, false), ("tls", Value::is_boolean, false)], TLS],
         "ss" => &[&[("cipher", is_text, true), ("password", is_text, true)]],
-        other => panic!("no such type: {other}"),
+        other => panic!("unexpected proxy type: {other}"),
     };
     let meta = if meta && proxy["type"] != "ss" { META } else { &[] };
     [COMMON, meta].into_iter().chain(own.iter().copied()).flatten().copied().collect()
@@ -99,7 +100,7 @@ fn is_reality(value: &Value) -> bool {
     only(value, &[("public-key", is_text), ("short-id", Value::is_string)]) && value["public-key"].is_string()
 }
 
-/// Returns the faults of a document, each with the name of the proxy.
+/// Returns the faults of a document, each with the name of its proxy or group.
 fn faults(document: &Value, meta: bool) -> Vec<String> {
     let mut found = Vec::new();
     let proxies = document["proxies"].as_array().expect("a list");
@@ -108,42 +109,42 @@ fn faults(document: &Value, meta: bool) -> Vec<String> {
         let proxy = proxy.as_object().expect("an object");
         let name = proxy["name"].as_str().expect("a text");
         if names.contains(&name) {
-            found.push(format!("{name}: twice"));
+            found.push(format!("{name}: duplicate name"));
         }
         names.push(name);
         let keys = keys(proxy, meta);
         for (key, value) in proxy {
             match keys.iter().find(|(known, ..)| known == key) {
                 Some((_, form, _)) if form(value) => {}
-                Some(_) => found.push(format!("{name}: {key} can't be {value}")),
-                None => found.push(format!("{name}: {key} is not known")),
+                Some(_) => found.push(format!("{name}: invalid value of {key}: {value}")),
+                None => found.push(format!("{name}: unknown key: {key}")),
             }
         }
         for (key, ..) in keys.iter().filter(|(key, _, needed)| *needed && !proxy.contains_key(*key)) {
-            found.push(format!("{name}: {key} is missing"));
+            found.push(format!("{name}: missing key: {key}"));
         }
         let network = proxy.get("network").and_then(Value::as_str);
         for options in proxy.keys().filter_map(|key| key.strip_suffix("-opts")).filter(|key| *key != "reality") {
             if network != Some(options) {
-                found.push(format!("{name}: options of {options} over {network:?}"));
+                found.push(format!("{name}: {options}-opts with network {network:?}"));
             }
         }
         if proxy["type"] == "vmess" && matches!(network, Some("h2" | "grpc")) && proxy.get("tls") != Some(&json!(true))
         {
-            found.push(format!("{name}: no TLS"));
+            found.push(format!("{name}: {network:?} without TLS"));
         }
     }
     for group in document["proxy-groups"].as_array().expect("a list") {
         let listed = group["proxies"].as_array().map(Vec::as_slice).unwrap_or_default();
         if listed.is_empty() || !listed.iter().all(|name| name.as_str().is_some_and(|name| names.contains(&name))) {
-            found.push(format!("{}: lists {listed:?}", group["name"]));
+            found.push(format!("{}: no proxies or unknown proxies: {listed:?}", group["name"]));
         }
     }
     found
 }
 
 #[test]
-fn every_proxy_is_as_the_programs_know_it() {
+fn proxies_of_every_protocol_have_only_documented_keys() {
     for (format, meta) in [(&CLASH, false), (&CLASH_META, true)] {
         for rows in PROTOCOLS.map(everything).into_iter().chain([Vec::new()]) {
             let document = rendered(format, rows);
@@ -160,7 +161,7 @@ fn every_proxy_is_as_the_programs_know_it() {
 }
 
 #[test]
-fn what_they_refuse_is_left_out() {
+fn hosts_that_clash_refuses_are_left_out() {
     let inbound = |protocol: &'static str, network: &str, tls: &str| {
         Some((protocol, json!({"port": 443, "network": network, "tls": tls, "path": "a"}).to_string()))
     };

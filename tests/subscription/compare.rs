@@ -1,17 +1,17 @@
-//! Recorded and rendered values side by side: equal but for chance and for what is known to be better now.
+//! Comparison of recorded and rendered values that allows random values and known corrections.
 
 use serde_json::Value;
 
-/// Differences that are allowed.
+/// Allowed differences.
 pub struct Tolerance {
-    /// Inbounds' hosts that the old panel took one letter of.
+    /// Host names of inbounds of which the old panel used only one letter.
     pub string_hosts: Vec<String>,
-    /// Comma lists of which one is picked.
+    /// Lists of names from which rendering picks one at random.
     pub choices: Vec<Vec<String>>,
 }
 
 impl Tolerance {
-    /// The differences, each with its place.
+    /// Returns the differences, each with the path of its value.
     pub fn differences(&self, expected: &Value, got: &Value) -> Vec<String> {
         let mut found = Vec::new();
         self.walk("", &clean(expected), &clean(got), &mut found);
@@ -25,11 +25,11 @@ impl Tolerance {
                     match right.get(name) {
                         _ if name == "email" || *value == "None" => {}
                         Some(other) => self.walk(&format!("{place}.{name}"), value, other, found),
-                        None => found.push(format!("{place}.{name}: {value} is missing")),
+                        None => found.push(format!("{place}.{name}: missing value: {value}")),
                     }
                 }
                 for name in right.keys().filter(|name| !left.contains_key(*name)) {
-                    found.push(format!("{place}.{name}: {} is new", right[name]));
+                    found.push(format!("{place}.{name}: unexpected value: {}", right[name]));
                 }
             }
             (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
@@ -39,7 +39,7 @@ impl Tolerance {
             }
             (Value::String(left), Value::String(right)) if self.same_text(left, right) => {}
             _ if expected == got => {}
-            _ => found.push(format!("{place}: {expected} became {got}")),
+            _ => found.push(format!("{place}: expected {expected}, got {got}")),
         }
     }
 
@@ -57,12 +57,12 @@ impl Tolerance {
     }
 }
 
-/// Time left was written with decimals.
+/// Removes the decimal `.0` that the old panel wrote in the remaining time.
 fn whole_numbers(text: &str) -> String {
     ["m", "d", "h", "s"].iter().fold(text.to_owned(), |text, unit| text.replace(&format!(".0{unit}"), unit))
 }
 
-/// Sixteen random digits and the same rest.
+/// Returns true if both texts are 16 hexadecimal digits followed by the same text.
 fn same_but_salt(expected: &str, got: &str) -> bool {
     let salted = |text: &str| {
         let (digits, rest) = text.split_at_checked(16)?;
@@ -71,7 +71,7 @@ fn same_but_salt(expected: &str, got: &str) -> bool {
     salted(expected).is_some_and(|rest| !rest.is_empty() && salted(got) == Some(rest))
 }
 
-/// Without what is null or empty, at any depth.
+/// Removes null and empty values at any depth.
 fn clean(value: &Value) -> Value {
     let says_something = |value: &Value| match value {
         Value::Null => false,

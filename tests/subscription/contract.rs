@@ -1,4 +1,4 @@
-//! The recorded subscriptions of the old panel, rendered again from the rows that they came from.
+//! Subscriptions recorded from the old panel, compared with renderings of the same database rows.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ use serde_json::Value;
 use super::{parse, rows, yaml};
 use crate::subscription::compare::Tolerance;
 
-/// The recordings are not part of this repository; the variable says where they are.
+/// Returns the folder of the recordings, which are not part of this repository, or `None` if SARBAN_CONTRACT_DIR is not
+/// set.
 #[expect(clippy::disallowed_methods, reason = "only this test reads the variable")]
 fn recordings() -> Option<PathBuf> {
     let place = std::env::var_os("SARBAN_CONTRACT_DIR").map(|root| Path::new(&root).join("corpus/subscriptions"));
@@ -66,7 +67,7 @@ impl Recorded {
         render(format, &request, &mut StdRng::seed_from_u64(1)).body
     }
 
-    /// Renders for every user who was recorded in this format.
+    /// Compares the rendering of each user that has a recording in this format.
     fn check(&self, extension: &str, format: &Format, read_back: fn(&str) -> Value) {
         let mut checked = 0;
         for name in self.rows["users"].as_object().expect("users").keys() {
@@ -74,7 +75,7 @@ impl Recorded {
             self.compare(name, &read_back(&expected), &read_back(&self.rendered(name, format)));
             checked += 1;
         }
-        assert!(checked >= 9, "{extension}: only {checked} recordings");
+        assert!(checked >= 9, "{extension}: expected at least 9 recordings, found {checked}");
     }
 
     fn compare(&self, name: &str, expected: &Value, got: &Value) {
@@ -113,7 +114,7 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
-fn links_are_as_recorded() {
+fn links_rendered_from_recorded_rows_match_recordings() {
     let Some(recorded) = Recorded::open() else { return };
     recorded.check("links.txt", &LINKS, links);
     recorded.check("v2ray.b64.txt", &BASE64_LINKS, base64_links);
@@ -122,16 +123,17 @@ fn links_are_as_recorded() {
 }
 
 #[test]
-fn xray_configurations_are_as_recorded() {
+fn xray_configurations_rendered_from_recorded_rows_match_recordings() {
     let Some(recorded) = Recorded::open() else { return };
     recorded.check("xray.json", &XRAY, json);
     let mut expected = json(&read(&recorded.place.join("chain_patched/chainu.xray")));
-    // One chain goes through ShadowTLS, which Xray does not speak: no entry is better than one that cannot work.
+    // One chain has a ShadowTLS hop, which Xray does not support. The old panel rendered an entry that cannot work;
+    // Sarban leaves the entry out.
     expected.as_array_mut().expect("a list").retain(|configuration| configuration["remarks"] != "chain 1 hop");
     recorded.compare("chainu", &expected, &json(&recorded.rendered("chainu", &XRAY)));
 }
 
-/// Names were allowed to repeat; now they get numbers.
+/// Removes the number that a duplicate name gets. The old panel did not number duplicates.
 fn unnumbered(name: &str) -> &str {
     name.rsplit_once(" (").filter(|(_, end)| matches!(*end, "2)" | "3)")).map_or(name, |(name, _)| name)
 }
@@ -151,7 +153,7 @@ fn sing_box(text: &str) -> Value {
         if let Some(listed) = outbound.get_mut("outbounds") {
             each_text(listed, &|tag| unnumbered(tag).to_owned());
         }
-        // Two protocols used to be written as one.
+        // The old panel wrote two ALPN protocols as one text with a comma.
         if let Some(alpn) = outbound.pointer_mut("/tls/alpn") {
             let all = alpn.as_array().expect("a list").iter().filter_map(Value::as_str);
             *alpn = all.flat_map(|one| one.split(',')).collect();
@@ -167,7 +169,7 @@ fn clash(text: &str) -> Value {
         each_text(&mut proxy["name"], &|name| unnumbered(name).to_owned());
         let proxy = proxy.as_object_mut().expect("an object");
         if proxy["type"] == "trojan" {
-            // What Clash itself reads is `sni`.
+            // The old panel wrote `servername`, but Clash reads `sni` for trojan.
             if let Some(name) = proxy.remove("servername") {
                 proxy.insert("sni".to_owned(), name);
             }
@@ -176,7 +178,7 @@ fn clash(text: &str) -> Value {
     configuration
 }
 
-/// Each configuration as a list of its lines; empty settings say nothing.
+/// Parses configurations and replaces the text of each by the list of its lines, without settings that have no value.
 fn wireguard(text: &str) -> Value {
     let mut configurations = json(text);
     for configuration in configurations.as_array_mut().expect("a list") {
@@ -187,7 +189,7 @@ fn wireguard(text: &str) -> Value {
 }
 
 #[test]
-fn sing_box_configurations_are_as_recorded() {
+fn sing_box_configurations_rendered_from_recorded_rows_match_recordings() {
     let Some(recorded) = Recorded::open() else { return };
     recorded.check("sing-box.json", &SING_BOX, sing_box);
     let expected = sing_box(&read(&recorded.place.join("chain_patched/chainu.sing-box")));
@@ -195,7 +197,7 @@ fn sing_box_configurations_are_as_recorded() {
 }
 
 #[test]
-fn clash_configurations_are_as_recorded() {
+fn clash_configurations_rendered_from_recorded_rows_match_recordings() {
     let Some(recorded) = Recorded::open() else { return };
     recorded.check("clash.yml", &CLASH, clash);
     recorded.check("clash-meta.yml", &CLASH_META, clash);
@@ -204,7 +206,7 @@ fn clash_configurations_are_as_recorded() {
 }
 
 #[test]
-fn wireguard_configurations_are_as_recorded() {
+fn wireguard_configurations_rendered_from_recorded_rows_match_recordings() {
     let Some(recorded) = Recorded::open() else { return };
     recorded.check("wireguard.json", &WIREGUARD, wireguard);
 }

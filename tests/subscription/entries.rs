@@ -1,4 +1,4 @@
-//! Which hosts a user sees, in what order, and what chance decides.
+//! Hosts of a subscription: selection, order and random choices.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn remarks(links: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_user_sees_the_hosts_of_its_services_and_the_universal_ones() {
+fn subscription_of_a_user_contains_hosts_of_its_services_and_universal_hosts() {
     let unbound = |remark| HostSpec {
         protocol: Some("trojan".to_owned()),
         network: Some("tcp".to_owned()),
@@ -57,7 +57,7 @@ fn a_user_sees_the_hosts_of_its_services_and_the_universal_ones() {
 }
 
 #[test]
-fn hosts_go_by_weight_then_by_id_and_chains_come_last() {
+fn hosts_of_equal_weight_are_ordered_by_id_with_chains_last() {
     let mut chained = row(1, spec("chained"), trojan());
     chained.host.chain_ids = vec![HostId(2)];
     let rows = vec![
@@ -74,18 +74,18 @@ fn hosts_go_by_weight_then_by_id_and_chains_come_last() {
 }
 
 #[test]
-fn wireguard_goes_by_id_alone() {
+fn wireguard_hosts_with_weights_and_shuffling_are_ordered_by_id() {
     let wireguard = || Some(("wireguard", r#"{"port": 1, "path": "key", "address": "10.0.0.1/24"}"#.to_owned()));
     let rows = vec![weighing(1, row(2, spec("second"), wireguard())), weighing(9, row(1, spec("first"), wireguard()))];
     let shuffled = SubscriptionSettings { shuffle_configs: true, ..SubscriptionSettings::initial() };
     let text = rendered_with(&WIREGUARD, &user(), rows.clone(), &shuffled);
     assert!(text.find("first") < text.find("second"));
     let short = User { key: "abc".to_owned(), ..user() };
-    assert_eq!(rendered_with(&WIREGUARD, &short, rows, &shuffled), "[]", "no key to give");
+    assert_eq!(rendered_with(&WIREGUARD, &short, rows, &shuffled), "[]", "key is shorter than 32 bytes");
 }
 
 #[test]
-fn shuffling_loses_nothing() {
+fn shuffled_links_contain_every_host() {
     let rows: Vec<HostRow> = (0..20).map(|id| row(id, spec(&format!("{id:02}")), trojan())).collect();
     let in_order = remarks(&rendered(&LINKS, rows.clone()));
     let shuffled = SubscriptionSettings { shuffle_configs: true, ..SubscriptionSettings::initial() };
@@ -96,7 +96,7 @@ fn shuffling_loses_nothing() {
 }
 
 #[test]
-fn one_name_is_picked_and_stars_get_the_same_digits_everywhere() {
+fn hosts_with_name_lists_use_one_name_and_all_wildcards_get_one_salt() {
     let starred = |remark: &str, sni: &str| HostSpec {
         sni: Some(sni.to_owned()),
         host: Some("*.h.example".to_owned()),
@@ -116,7 +116,7 @@ fn one_name_is_picked_and_stars_get_the_same_digits_everywhere() {
 }
 
 #[test]
-fn hosts_say_more_than_their_inbounds() {
+fn host_with_own_fields_overrides_its_inbound() {
     let inbound = r#"{"port": 1, "network": "ws", "tls": "tls", "sni": ["in.example"], "host": "in.example",
                       "path": "/{USERNAME}", "fp": "ios"}"#;
     let own = HostSpec {
@@ -130,7 +130,7 @@ fn hosts_say_more_than_their_inbounds() {
     let text = rendered(&LINKS, vec![row(1, own, bound()), row(2, spec("inbound's"), bound())]);
     let user = "vless://92ac8641-a192-b9f3-b912-a2a7b516ac83";
     let own = format!("{user}@[2001:db8::1]:2?security=none&type=ws&path=%2Fann&host=in.example#own");
-    // What a node calls its path is no template.
+    // The path of an inbound comes from the node and is not a template.
     let inbounds = format!(
         "{user}@a.example:1?security=tls&type=ws&path=%2F%7BUSERNAME%7D&host=in.example&sni=in.example&fp=ios#inbound%27s"
     );

@@ -1,4 +1,4 @@
-//! Users and hosts written down in few words, for tests.
+//! Short constructors of users, hosts and subscriptions for tests.
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -14,21 +14,21 @@ use sarban::subscription::catalogue::{Catalogue, HostRow};
 use sarban::subscription::templates::Templates;
 use sarban::subscription::{Format, Rendered, Request, render};
 
-/// 2026-11-23T20:36:25.
+/// The time of every rendering: 2026-11-23T20:36:25Z.
 pub const NOW: Moment = Moment::from_micros(1_795_466_185 * SECOND);
 
-/// A user of service 1 who may do everything.
+/// Returns the user `ann`, who has service 1 and no limits.
 pub fn user() -> User {
     let key = "00000000000000000000000000000001";
     User { service_ids: vec![ServiceId(1)], ..User::bare(UserId(7), "ann", key, NOW) }
 }
 
-/// A spec with this name, at one address.
+/// Returns a spec with this remark and the address `a.example`.
 pub fn spec(remark: &str) -> HostSpec {
     HostSpec { remark: remark.to_owned(), address: "a.example".to_owned(), ..HostSpec::default() }
 }
 
-/// A host of service 1, bound to an inbound with this text, or unbound.
+/// Returns a host of service 1, bound to an inbound with this protocol and configuration, or unbound.
 pub fn row(id: i64, spec: HostSpec, inbound: Option<(&str, String)>) -> HostRow {
     let inbound = inbound.map(|(protocol, config)| Inbound {
         id: InboundId(id),
@@ -53,12 +53,12 @@ pub fn row(id: i64, spec: HostSpec, inbound: Option<(&str, String)>) -> HostRow 
     }
 }
 
-/// A user's subscription with these settings.
+/// Renders a user's subscription with these settings.
 pub fn rendered_with(format: &Format, user: &User, rows: Vec<HostRow>, settings: &SubscriptionSettings) -> String {
     rendered_by(format, user, rows, settings, "").body
 }
 
-/// Ann's subscription for a program that calls itself so.
+/// Renders the subscription of [`user`] for a client with this User-Agent.
 pub fn rendered_for(format: &Format, rows: Vec<HostRow>, user_agent: &str) -> Rendered {
     rendered_by(format, &user(), rows, &SubscriptionSettings::initial(), user_agent)
 }
@@ -82,7 +82,7 @@ fn rendered_by(
     render(format, &request, &mut StdRng::seed_from_u64(7))
 }
 
-/// Ann's subscription.
+/// Renders the subscription of [`user`] with the initial settings.
 pub fn rendered(format: &Format, rows: Vec<HostRow>) -> String {
     rendered_with(format, &user(), rows, &SubscriptionSettings::initial())
 }

@@ -1,4 +1,4 @@
-//! Subscriptions from outside: what comes out for given users and hosts, in every format.
+//! Tests of rendered subscriptions in every format.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 

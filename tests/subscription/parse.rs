@@ -1,10 +1,10 @@
-//! Share links read back, as a client reads them.
+//! Parser of share links that reads them as a client does.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-/// A link's parts. All values are texts, so that links can be compared part by part.
+/// Parses a link. All values are texts, so that links can be compared value by value.
 pub fn link(text: &str) -> Value {
     let (scheme, rest) = text.split_once("://").expect("a scheme");
     if scheme == "vmess" {
@@ -46,7 +46,7 @@ pub fn link(text: &str) -> Value {
     })
 }
 
-/// JSON, or what looks like it with other quotes and a capital in `True`.
+/// Parses JSON, or the text form of a Python dictionary, which has single quotes and `True`.
 fn extra(text: &str) -> Value {
     serde_json::from_str(text)
         .unwrap_or_else(|_| serde_json::from_str(&text.replace('\'', "\"").replace("True", "true")).expect("an object"))

@@ -1,4 +1,4 @@
-//! The real programs read what is made for them. One wrong entry, and most refuse the whole document.
+//! Rendered documents in the real Xray and sing-box. Both refuse a complete document if one entry is invalid.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::subscription::literal::{rendered, rendered_for, row, spec};
 use crate::subscription::snapshots::{PROTOCOLS, everything, xray_specialities};
 use crate::support;
 
-/// Xray as a Python package brings it: it starts a configuration, or ends with 23.
+/// Xray from its Python package. It either starts a configuration or exits with status 23.
 struct Xray {
     folder: TempDir,
 }
@@ -25,7 +25,7 @@ struct Xray {
 impl Xray {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        // The lists of names and addresses that the rules of our template name, with nothing to speak of in them.
+        // The routing rules of the default template need these lists of domains and networks. One entry each is enough.
         let domain = [field(2, b"a.example"), vec![0x08, 0x02]].concat();
         std::fs::write(folder.path().join("geosite.dat"), lists(&["CATEGORY-ADS-ALL", "PRIVATE"], &domain)).unwrap();
         let network = [field(1, &[192, 0, 2, 0]), vec![0x10, 24]].concat();
@@ -36,7 +36,7 @@ impl Xray {
     /// Returns true if the program starts the configuration.
     fn starts(&self, configuration: &Value) -> bool {
         let mut configuration = configuration.clone();
-        // Other ports than people's, so that tests can run beside each other.
+        // Port 0 makes the system choose a free port, so that tests can run at the same time.
         for inbound in configuration["inbounds"].as_array_mut().into_iter().flatten() {
             inbound["port"] = json!(0);
         }
@@ -61,13 +61,13 @@ impl Xray {
         assert_eq!(
             status.code(),
             Some(23),
-            "Xray did not run: is its package whole? {}",
+            "xray ended with an unexpected status; check its Python package in {}",
             support::programs().display()
         );
         false
     }
 
-    /// Those of the outbounds that it refuses, each by itself.
+    /// Returns the outbounds that Xray refuses, found by bisection.
     fn refused(&self, outbounds: &[Value]) -> Vec<Value> {
         let document = json!({"log": {"loglevel": "warning"}, "outbounds": outbounds});
         match outbounds.len() {
@@ -82,7 +82,7 @@ impl Xray {
     }
 }
 
-/// Ends with the test.
+/// A child process that is killed when this value is dropped.
 struct Ended(Child);
 
 impl Drop for Ended {
@@ -92,17 +92,17 @@ impl Drop for Ended {
     }
 }
 
-/// A field of protobuf with bytes in it.
+/// Returns a protobuf field of type bytes.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
 }
 
-/// Lists with one entry each, in the form of both files.
+/// Returns lists with this entry, in the format of `geosite.dat` and `geoip.dat`.
 fn lists(names: &[&str], entry: &[u8]) -> Vec<u8> {
     names.iter().flat_map(|name| field(1, &[field(1, name.as_bytes()), field(2, entry)].concat())).collect()
 }
 
-/// Every way to say things that `everything` says only one way.
+/// Returns hosts with values of fields that `everything` does not cover.
 fn variations() -> Vec<HostRow> {
     let inbound = |protocol: &'static str, network: &str, tls: &str| {
         let config = json!({"port": 443, "network": network, "tls": tls, "path": "/p", "host": ["h.example"]});
@@ -165,8 +165,8 @@ fn variations() -> Vec<HostRow> {
     rows
 }
 
-/// True for options that Xray has dropped since hosts got them. Older apps still read it, and each entry is a configuration of
-/// its own, so that nothing else is lost with it.
+/// Returns true for outbounds with options that current Xray no longer supports. Sarban still renders the options,
+/// because older apps support them and each entry is a separate configuration, so that other entries keep working.
 fn dropped(outbound: &Value) -> bool {
     let stream = &outbound["streamSettings"];
     matches!(stream["network"].as_str(), Some("quic" | "http")) || stream["tlsSettings"]["allowInsecure"] == true
@@ -182,7 +182,7 @@ fn without_what_was_dropped(outbounds: Vec<Value>) -> Vec<Value> {
     outbounds.into_iter().filter_map(modern).collect()
 }
 
-/// All outbounds of all configurations, under names of their own.
+/// Returns the outbounds of all configurations, with unique tags.
 fn outbounds(rows: Vec<HostRow>) -> Vec<Value> {
     let configurations: Vec<Value> = serde_json::from_str(&rendered(&XRAY, rows)).unwrap();
     let named = |(at, mut configuration): (usize, Value)| {
@@ -199,7 +199,7 @@ fn outbounds(rows: Vec<HostRow>) -> Vec<Value> {
 }
 
 #[test]
-fn xray_starts_every_outbound() {
+fn outbounds_of_every_protocol_are_started_by_xray() {
     let xray = Xray::new();
     for rows in PROTOCOLS.map(everything).into_iter().chain([variations(), xray_specialities()]) {
         let refused = xray.refused(&without_what_was_dropped(outbounds(rows)));
@@ -208,17 +208,17 @@ fn xray_starts_every_outbound() {
 }
 
 #[test]
-fn xray_starts_whole_configurations() {
+fn complete_configurations_are_started_by_xray() {
     let xray = Xray::new();
     let configurations: Vec<Value> = serde_json::from_str(&rendered(&XRAY, xray_specialities())).unwrap();
     assert_eq!(configurations.len(), 4);
     for configuration in configurations {
         assert!(xray.starts(&configuration), "{configuration:#}");
     }
-    assert!(!xray.starts(&json!({"outbounds": [{"protocol": "pigeon"}]})), "it refuses what is wrong");
+    assert!(!xray.starts(&json!({"outbounds": [{"protocol": "pigeon"}]})), "xray started an unknown protocol");
 }
 
-/// sing-box's own check; what it says when it refuses.
+/// Runs `sing-box check` and returns its error output if the check fails.
 fn sing_box(version: &str, document: &Value) -> Result<(), String> {
     let processor = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let program =
@@ -238,7 +238,7 @@ fn sing_box(version: &str, document: &Value) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// The package brings its programs without the right to run them.
+/// Makes the program executable, because the package installs it without the permission.
 fn executable(program: &Path) -> &Path {
     use std::os::unix::fs::PermissionsExt as _;
     let mode =
@@ -249,14 +249,17 @@ fn executable(program: &Path) -> &Path {
     program
 }
 
-/// Removes what the package's sing-box was built without and can't check, and what desktops can't do.
+/// Removes options that the package's sing-box was built without, and options that only Android supports.
 fn checkable(mut document: Value) -> Value {
     for list in ["outbounds", "endpoints"] {
         for entry in document[list].as_array_mut().into_iter().flatten() {
             if let Some(tls) = entry.get_mut("tls").and_then(Value::as_object_mut) {
                 let utls = tls.remove("utls");
                 if let Some(reality) = tls.remove("reality") {
-                    assert!(utls.is_some() && reality["public_key"].is_string(), "REALITY needs both: {entry}");
+                    assert!(
+                        utls.is_some() && reality["public_key"].is_string(),
+                        "REALITY without uTLS or key: {entry}"
+                    );
                 }
             }
         }
@@ -268,7 +271,7 @@ fn checkable(mut document: Value) -> Value {
 }
 
 #[test]
-fn sing_box_checks_every_configuration() {
+fn configurations_of_every_protocol_pass_the_check_of_sing_box() {
     let ss = || Some(("shadowsocks", json!({"port": 1}).to_string()));
     let mut chained = row(900, spec("chained"), ss());
     chained.host.chain_ids = vec![HostId(901), HostId(902)];
@@ -281,16 +284,15 @@ fn sing_box_checks_every_configuration() {
         ] {
             let document = serde_json::from_str(&rendered_for(&SING_BOX, rows.clone(), user_agent).body).unwrap();
             let document = checkable(document);
-            if let Err(why) = sing_box(version, &document) {
-                panic!("{user_agent}: {why}\n{document:#}");
+            if let Err(error) = sing_box(version, &document) {
+                panic!("{user_agent}: {error}\n{document:#}");
             }
         }
     }
 }
 
-/// An entry that the program would refuse is left out, and the rest is there.
 #[test]
-fn one_wrong_host_does_not_cost_the_others() {
+fn hosts_that_sing_box_refuses_are_left_out_and_others_stay() {
     let inbound = |protocol: &'static str, more: Value| {
         let mut config = json!({"port": 443, "network": "", "tls": "tls", "path": "/p"});
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -327,7 +329,8 @@ fn one_wrong_host_does_not_cost_the_others() {
     assert_eq!(left_out, (0..count as i64).collect::<Vec<_>>(), "{:#?}", right.left_out);
     let document: Value = serde_json::from_str(&right.body).unwrap();
     assert_eq!(document["outbounds"].as_array().unwrap().len(), 3 + 1);
-    // Each is left out with reason. (The last two need what the package's sing-box was built without.)
+    // sing-box refuses each host that is left out. The last two are skipped: they need uTLS, and the package's sing-box
+    // was built without it.
     for wrong in rows[1..].iter().rev().skip(2) {
         let all = rendered_for(&SING_BOX, vec![wrong.clone()], "").body;
         let all: Value = serde_json::from_str(&all).unwrap();

@@ -1,4 +1,4 @@
-//! Whatever people write into hosts: links read back as what went in, and documents stay documents.
+//! Hosts with arbitrary text: links read back unchanged, and documents stay valid.
 
 use proptest::prelude::*;
 use sarban::domain::host::HostSpec;
@@ -10,7 +10,7 @@ use crate::subscription::literal::{rendered, row, spec};
 
 const PROTOCOLS: [&str; 8] = ["vmess", "vless", "trojan", "shadowsocks", "hysteria2", "wireguard", "tuic", "shadowtls"];
 
-/// Any text at all, and often such as break things.
+/// Returns arbitrary texts. Half of them consist of fragments that links and documents must escape or preserve.
 fn odd() -> impl Strategy<Value = String> {
     let breaking = prop::sample::select(vec![
         "\"",
@@ -45,14 +45,14 @@ fn odd() -> impl Strategy<Value = String> {
     prop_oneof![any::<String>(), prop::collection::vec(breaking, 0..8).prop_map(|parts| parts.concat())]
 }
 
-/// A template that stands for the text itself.
+/// Escapes a text, so that the template renders to the text itself.
 fn template(text: &str) -> String {
     text.replace('{', "{{").replace('}', "}}")
 }
 
 proptest! {
     #[test]
-    fn links_read_back(
+    fn links_of_v2ray_protocols_with_any_text_read_back_unchanged(
         remark in odd(), path in odd(), credential in odd(), port in any::<u16>(), sni in "[a-z0-9.-]{1,20}",
         protocol in prop::sample::select(vec!["vmess", "vless", "trojan"]),
     ) {
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn links_of_other_protocols_read_back(
+    fn links_of_other_protocols_with_any_text_read_back_unchanged(
         remark in odd(), path in odd(), uuid in odd(), password in odd(), port in any::<u16>(),
         protocol in prop::sample::select(vec!["hysteria2", "tuic", "shadowsocks"]),
     ) {
@@ -115,7 +115,7 @@ proptest! {
     }
 
     #[test]
-    fn documents_stay_documents(
+    fn documents_of_hosts_with_any_text_stay_valid(
         remark in odd(), address in odd(), path in odd(), sni in odd(), config in odd(), port in any::<i64>(),
         protocol in prop::sample::select(PROTOCOLS.to_vec()),
     ) {
@@ -148,9 +148,9 @@ proptest! {
     }
 }
 
-/// A thousand hosts of one name, which programs would refuse if it stayed one.
+/// Clients refuse documents with duplicate names.
 #[test]
-fn a_thousand_hosts_of_one_name_have_names_of_their_own() {
+fn hosts_with_the_same_name_get_distinct_names() {
     let inbound = || Some(("trojan", r#"{"port": 1, "network": "tcp", "tls": "tls"}"#.to_owned()));
     let rows: Vec<_> = (0..1_000).map(|id| row(id, spec("🚀 \"one\"\n"), inbound())).collect();
     let distinct = |names: Vec<&str>| names.iter().collect::<std::collections::HashSet<_>>().len();

@@ -1,4 +1,4 @@
-//! The recorded rows of the old panel's database, as this panel knows them.
+//! Conversion of recorded database rows of the old panel to Sarban's types.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use sarban::domain::user::{Expiry, User};
 use sarban::subscription::catalogue::HostRow;
 use serde_json::{Map, Value, json};
 
-/// All hosts.
+/// Returns all hosts with their inbounds and services.
 pub fn hosts(recorded: &Value) -> Vec<HostRow> {
     let pairs = |table: &str, key: &str, value: &str| {
         let mut found: HashMap<i64, Vec<i64>> = HashMap::new();
@@ -80,7 +80,7 @@ fn spec(row: &Value) -> HostSpec {
     serde_json::from_value(document.into()).expect("a host")
 }
 
-/// One user, and when the recording was made.
+/// Returns a user and the time of the recording.
 pub fn user(recorded: &Value) -> (User, Moment) {
     let row = &recorded["user"];
     let moment = |value: &Value| value.as_str().map(|text| Moment::parse(text).expect("a time"));

@@ -1,4 +1,4 @@
-//! Every protocol over every transport, as it comes out.
+//! Snapshots of every protocol over every transport.
 
 use sarban::domain::host::{
     Alpn, Fingerprint, FragmentSettings, HostSpec, MuxCoolSettings, MuxSettings, Noise, NoiseKind, SplitHttpSettings,
@@ -20,11 +20,12 @@ pub const PROTOCOLS: [&str; 9] =
 const NETWORKS: [&str; 11] =
     ["", "tcp", "kcp", "ws", "http", "quic", "grpc", "httpupgrade", "splithttp", "h2", "pigeon"];
 
-/// Keys of the right form: programs refuse others.
+/// Keys in the format that clients require.
 const WIREGUARD_KEY: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
 const REALITY_KEY: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA";
 
-/// One host for each transport that the protocol has; plain, and with all that can be said.
+/// Returns hosts for each transport of the protocol: without TLS and with defaults, and with TLS, REALITY and all
+/// fields.
 pub fn everything(protocol: &str) -> Vec<HostRow> {
     let mut rows = Vec::new();
     let networks = if matches!(protocol, "vmess" | "vless" | "trojan") { &NETWORKS[..] } else { &[""] };
@@ -65,11 +66,11 @@ fn full(remark: &str) -> HostSpec {
 }
 
 #[test]
-fn links() {
+fn links_of_every_protocol_match_snapshots() {
     for protocol in PROTOCOLS {
         let text = rendered(&LINKS, everything(protocol));
         if protocol == "vmess" {
-            // Base64 is nothing to read.
+            // vmess links are base64, which makes differences unreadable.
             let links: Vec<Value> = text.lines().map(parse::link).collect();
             insta::assert_json_snapshot!("links_vmess", links);
         } else {
@@ -78,7 +79,7 @@ fn links() {
     }
 }
 
-/// The outbounds before the template's.
+/// Returns the outbounds of each configuration without the template's two outbounds at the end.
 fn xray_outbounds(text: &str) -> Vec<Value> {
     let configurations: Vec<Value> = serde_json::from_str(text).unwrap();
     configurations
@@ -93,7 +94,7 @@ fn xray_outbounds(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn xray() {
+fn xray_outbounds_of_every_protocol_match_snapshots() {
     for protocol in PROTOCOLS {
         let text = rendered(&XRAY, everything(protocol));
         insta::assert_json_snapshot!(format!("xray_{protocol}"), xray_outbounds(&text));
@@ -101,7 +102,7 @@ fn xray() {
 }
 
 #[test]
-fn sing_box() {
+fn sing_box_outbounds_of_every_protocol_match_snapshots() {
     for protocol in PROTOCOLS {
         let text = rendered(&SING_BOX, everything(protocol));
         let mut configuration: Value = serde_json::from_str(&text).unwrap();
@@ -111,7 +112,7 @@ fn sing_box() {
 }
 
 #[test]
-fn clash() {
+fn clash_documents_of_every_protocol_match_snapshots() {
     for (name, format) in [("clash", &CLASH), ("clash_meta", &CLASH_META)] {
         for protocol in ["vmess", "vless", "trojan", "shadowsocks", "tuic"] {
             insta::assert_snapshot!(format!("{name}_{protocol}"), rendered(format, everything(protocol)));
@@ -136,7 +137,7 @@ fn sing_box_groups_and_chains() {
     insta::assert_json_snapshot!(configuration["outbounds"]);
 }
 
-/// Hosts with all that Xray does around them.
+/// Returns hosts with fragments, noises, mux and chains.
 pub fn xray_specialities() -> Vec<HostRow> {
     let fragment = FragmentSettings { packets: "tlshello".into(), length: "1-2".into(), interval: "3".into() };
     let noise = Noise { kind: NoiseKind::Rand, packet: "1-2".into(), delay: "3".into() };
@@ -150,7 +151,7 @@ pub fn xray_specialities() -> Vec<HostRow> {
     let noisy = HostSpec { noise: Some(vec![noise]), ..spec("noise") };
     let muxed = HostSpec { mux_settings: Some(mux), ..spec("mux") };
     let mut chained = row(4, spec("same name"), inbound());
-    // Itself is no hop; the hidden ones are hops only.
+    // A host cannot be a hop of its own chain. Hidden hosts are only hops.
     chained.host.chain_ids = vec![HostId(4), HostId(5), HostId(6)];
     let mut lost = row(7, spec("no such hop"), inbound());
     lost.host.chain_ids = vec![HostId(99)];
@@ -170,11 +171,11 @@ pub fn xray_specialities() -> Vec<HostRow> {
 fn xray_helpers_and_chains() {
     let rows = xray_specialities();
     insta::assert_json_snapshot!(xray_outbounds(&rendered(&XRAY, rows.clone())));
-    assert_eq!(rendered(&LINKS, rows).lines().count(), 3, "links have no chains");
+    assert_eq!(rendered(&LINKS, rows).lines().count(), 3, "links leave out chained hosts");
 }
 
 #[test]
-fn users_who_are_not_active_get_one_entry_that_says_so() {
+fn subscription_of_an_inactive_user_contains_one_placeholder() {
     let settings = SubscriptionSettings {
         placeholder_remark: "{STATUS_EMOJI} {USERNAME} {DATA_USAGE}/{DATA_LIMIT} {EXPIRE_DATE}".to_owned(),
         ..SubscriptionSettings::initial()

@@ -1,11 +1,11 @@
-//! As much of YAML as the recorded Clash configurations have and ours have: blocks of keys and lists, with JSON,
+//! Parser of the part of YAML that recorded and rendered Clash configurations use: blocks of keys and lists, with JSON,
 //! quoted or plain values.
 
 use serde_json::{Map, Value};
 
-/// A whole document.
+/// Parses a document.
 pub fn read(text: &str) -> Value {
-    // A quoted text that is too long for its line goes on in the next after a backslash.
+    // A long quoted text continues on the next line. A backslash marks the line break.
     let mut joined = String::new();
     for line in text.lines() {
         match line.strip_suffix('\\') {
@@ -28,11 +28,11 @@ pub fn read(text: &str) -> Value {
         .collect();
     lines.reverse();
     let read = block(&mut lines, 0);
-    assert!(lines.is_empty(), "not understood: {:?}", lines.last());
+    assert!(lines.is_empty(), "could not parse line: {:?}", lines.last());
     read
 }
 
-/// The lines are in reverse, so that the next is the last.
+/// Parses a list or a map. The lines are in reverse order, so that the next line is the last element.
 fn block(lines: &mut Vec<(usize, String)>, indent: usize) -> Value {
     if lines.last().is_some_and(|(_, line)| line.starts_with("- ")) { list(lines, indent) } else { map(lines, indent) }
 }
@@ -57,7 +57,7 @@ fn map(lines: &mut Vec<(usize, String)>, indent: usize) -> Value {
         let (name, value) = line.split_once(':').expect("a key");
         let value = match value.trim() {
             "" => {
-                // A list may stand as far left as its key.
+                // YAML allows a list to have the same indentation as its key.
                 let deeper = lines.last().map_or(indent, |(at, _)| *at);
                 block(lines, deeper)
             }
@@ -83,7 +83,7 @@ fn scalar(text: &str) -> Value {
     }
 }
 
-/// YAML's escapes with two and eight digits as JSON's.
+/// Replaces YAML's escape sequences that JSON does not have: `\x`, `\U` and an escaped space.
 fn json_escapes(text: &str) -> String {
     let mut read = String::new();
     let mut rest = text;
