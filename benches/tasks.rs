@@ -40,7 +40,7 @@ async fn measure(test: &TestDatabase, users: i64) {
     let db = &test.db;
     println!("{:?}, {users} users:", db.engine());
     seed(db, users).await;
-    let mut leader = Leader::keeping(db, Some(60)).await;
+    let mut leader = Leader::with_retention(db, Some(60)).await;
     let writer = ConcurrentWriter::start(test).await;
     time(&mut leader, &writer, Task::ReviewUsers, "with no user due", 0).await;
     for some in [1_000, users] {

@@ -66,7 +66,9 @@ impl<'a> Map<'a> {
         }
         let mut child = module.to_vec();
         child.push(first);
-        self.by_module.contains_key(&child).then(|| child.iter().map(|name| (*name).to_owned()).chain(rest.to_vec()).collect())
+        self.by_module
+            .contains_key(&child)
+            .then(|| child.iter().map(|name| (*name).to_owned()).chain(rest.to_vec()).collect())
     }
 
     /// The file that declares what the path names.
@@ -85,7 +87,7 @@ impl<'a> Map<'a> {
     }
 }
 
-/// What a file passes on with `pub use`, as pairs of name and path below `crate`.
+/// Returns the names that a file re-exports with `pub use`, each with its path below `crate`.
 fn re_exports(file: &File) -> Vec<(String, Vec<String>)> {
     let module = file.module();
     let mut found = Vec::new();

@@ -37,17 +37,11 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// Phrases that are refused, in any case.
-const REFUSED_PHRASES: &[(&str, &str)] = &[
-    ("a sudo ", "a sudo admin"),
-    ("come this far", "reached"),
-    ("takes leave", "leaves"),
-    ("take leave", "leave"),
-];
+const REFUSED_PHRASES: &[(&str, &str)] =
+    &[("a sudo ", "a sudo admin"), ("come this far", "reached"), ("takes leave", "leaves"), ("take leave", "leave")];
 
 /// Phrases that may stay although a refused one is in them.
-const ALLOWED: &[&str] = &[
-    "a sudo admin",
-];
+const ALLOWED: &[&str] = &["a sudo admin"];
 
 /// Beginnings of doc comments that state nothing.
 const REFUSED_BEGINNINGS: &[&str] = &["What ", "Who ", "Whose ", "Whoever ", "So many ", "The whole", "Whether "];
@@ -85,7 +79,11 @@ pub fn refused_beginnings(source: &str) -> Vec<String> {
         if let Some(text) = comment.filter(|_| !in_comment)
             && let Some(beginning) = REFUSED_BEGINNINGS.iter().find(|beginning| text.starts_with(*beginning))
         {
-            found.push(format!("line {}: a doc comment states a fact and does not begin with `{}`", number + 1, beginning.trim()));
+            found.push(format!(
+                "line {}: a doc comment states a fact and does not begin with `{}`",
+                number + 1,
+                beginning.trim()
+            ));
         }
         in_comment = comment.is_some();
     }
@@ -105,7 +103,9 @@ fn words(line: &str) -> Vec<String> {
         if !sign.is_alphabetic() || (sign.is_uppercase() && after_lower) {
             words.push(String::new());
         }
-        if sign.is_alphabetic() && let Some(word) = words.last_mut() {
+        if sign.is_alphabetic()
+            && let Some(word) = words.last_mut()
+        {
             word.extend(sign.to_lowercase());
         }
         after_lower = sign.is_lowercase();
@@ -144,7 +144,9 @@ mod tests {
 
     #[test]
     fn refused_word_is_found_in_prose_and_identifiers() {
-        for text in ["// the Bell", "struct DoorBell;", "fn ring_the_bell()", "A sudo is", "It must have come this far."] {
+        for text in
+            ["// the Bell", "struct DoorBell;", "fn ring_the_bell()", "A sudo is", "It must have come this far."]
+        {
             assert_eq!(refused(text).len(), 1, "{text}");
         }
     }

@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::running::Running;
 use crate::app::background::Background;
 use crate::app::fetch_writer::FetchWriter;
+use crate::app::health;
 use crate::app::listener::AnyAcceptor;
 use crate::app::serve_options::ServeOptions;
 use crate::app::shutdown::Shutdown;
-use crate::app::wiring::{Machine, Wiring};
 use crate::app::take_over::{self, Predecessor};
-use crate::app::health;
+use crate::app::wiring::{Machine, Wiring};
 use crate::config::Settings;
 use crate::store::Db;
 
