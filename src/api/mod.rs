@@ -1,7 +1,7 @@
 //! The HTTP API: one file or folder per resource on top of a shared `http` folder.
 //!
 //! A resource's file holds its request and response types, its handlers, `routes`, which `all_routes` below adds, and
-//! `Doc`, which `docs/openapi.rs` merges. A test compares the two:
+//! `Doc`, which `api/docs/openapi.rs` merges. A test compares the two:
 //!
 //! ```ignore
 //! #[derive(OpenApi)]
