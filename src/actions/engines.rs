@@ -129,7 +129,7 @@ impl Drop for EditLock {
         tokio::spawn(async move {
             if let Err(error) = edit_lock::release(&db, node, holder).await {
                 let error = with_sources(&error);
-                tracing::warn!(node = node.0, error, "a node is held for a change that is over, until its time is up");
+                tracing::warn!(node = node.0, error, "could not release the node's edit lock; it expires by itself");
             }
         });
     }
