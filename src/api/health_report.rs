@@ -18,7 +18,7 @@ pub struct HealthReport {
     pub database: Part,
     /// Status of Redis.
     pub redis: Part,
-    /// Role of this process among the schedulers.
+    /// Leader, follower, or none while this process knows of no leader.
     pub scheduler: SchedulerRole,
 }
 
@@ -46,7 +46,7 @@ pub enum Part {
     Down,
 }
 
-/// Role of this process among the schedulers.
+/// Leader, follower, or none while this process knows of no leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Place)]

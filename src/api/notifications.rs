@@ -105,7 +105,7 @@ async fn list(
 
 /// Retries a notification now with a fresh attempt count.
 ///
-/// For sudo admins. Works for dead and for waiting notifications. Returns the notification.
+/// For sudo admins. The notification must be dead or waiting. Returns the notification.
 #[utoipa::path(post, path = "/api/notifications/{id}/retry", tag = "Notification", params(NotificationPath),
     responses((status = 200, body = Notification), (status = 404, description = "No such notification"),
               (status = 409, description = "The notification is already delivered")))]

@@ -125,7 +125,7 @@ async fn of_node(
 
 /// Returns the traffic of users by hour.
 ///
-/// The traffic of all users for sudo admins, and of the own users for other admins.
+/// For sudo admins the traffic of all users, for other admins that of their own users.
 #[utoipa::path(get, path = "/api/system/stats/traffic", operation_id = "traffic", tag = "System", params(SpanQuery),
     responses((status = 200, body = TrafficSeries)))]
 #[handler]

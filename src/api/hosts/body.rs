@@ -53,7 +53,7 @@ pub struct HostBody {
     #[deserr(default)]
     #[schema(value_type = Option<bool>, default = false)]
     allowinsecure: Option<LooseBool>,
-    /// Read on update only: a new host is enabled.
+    /// Ignored when a host is created: a new host is always enabled.
     #[deserr(default)]
     #[schema(value_type = Option<bool>, default = false)]
     is_disabled: Option<LooseBool>,
