@@ -131,6 +131,7 @@ impl std::fmt::Debug for RedisPool {
 impl RedisPoolError {
     fn reason(&self) -> &'static str {
         match self {
+            // Never counted, because no command was tried.
             Self::Suspended => "suspended",
             Self::Exhausted => "exhausted",
             Self::TimedOut => "timed_out",
