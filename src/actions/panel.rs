@@ -1,5 +1,7 @@
 //! The panel as use cases see it: the database, the clock, change events and notification targets.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::future::BoxFuture;
 
 use super::changes::{Changed, Changes};
@@ -39,10 +41,10 @@ impl Panel {
         E: From<StoreError> + Transient + Send + 'a,
     {
         Box::pin(async move {
-            let mut dropped = Dropped { changes: &self.changes, armed: true };
-            let done = self.db.transaction(name, work).await;
-            dropped.armed = false;
-            let (value, changed) = done?;
+            let commit = UnknownCommit { changes: &self.changes, begun: AtomicBool::new(false) };
+            let (value, changed) = self.db.transaction_watched(name, Some(&commit.begun), work).await?;
+            // It has succeeded, so what it changed is known.
+            commit.begun.store(false, Ordering::Relaxed);
             if let Some(changed) = changed.into() {
                 self.changes.publish(changed);
             }
@@ -51,16 +53,16 @@ impl Panel {
     }
 }
 
-/// Publishes every kind of change if it is dropped while armed: a request that ends while its transaction is being
-/// committed may have changed anything.
-struct Dropped<'a> {
+/// Publishes every kind of change if it is dropped when a commit has begun and not succeeded: it failed, or the request
+/// ended meanwhile. Such a commit may have happened.
+struct UnknownCommit<'a> {
     changes: &'a Changes,
-    armed: bool,
+    begun: AtomicBool,
 }
 
-impl Drop for Dropped<'_> {
+impl Drop for UnknownCommit<'_> {
     fn drop(&mut self) {
-        if self.armed {
+        if *self.begun.get_mut() {
             for changed in Changed::ALL {
                 self.changes.publish(changed);
             }
@@ -73,13 +75,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dropped_transaction_publishes_every_kind() {
+    fn commit_of_unknown_outcome_publishes_every_kind() {
         let changes = Changes::default();
-        drop(Dropped { changes: &changes, armed: true });
+        drop(UnknownCommit { changes: &changes, begun: AtomicBool::new(true) });
         for kind in Changed::ALL {
             assert_eq!(changes.counts(&[kind]).local, 1, "{kind:?}");
         }
-        drop(Dropped { changes: &changes, armed: false });
-        assert_eq!(changes.counts(&Changed::ALL).local, Changed::ALL.len() as u64);
+    }
+
+    #[test]
+    fn transaction_that_began_no_commit_publishes_nothing() {
+        let changes = Changes::default();
+        drop(UnknownCommit { changes: &changes, begun: AtomicBool::new(false) });
+        assert!(!changes.any());
     }
 }

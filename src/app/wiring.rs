@@ -9,6 +9,7 @@ use rand::rngs::{StdRng, SysRng};
 
 use super::{notifications, own_address, redis, render_context};
 use crate::actions::Panel;
+use crate::actions::notification_targets::LiveTargets;
 use crate::api::health_report::Health;
 use crate::api::state::{Options, State};
 use crate::clock::Clock;
@@ -61,7 +62,12 @@ impl Wiring {
         let Machine { clock, rng, cores, address } = machine;
         let redis = if settings.http.read_only { None } else { redis::access(settings, &clock)? };
         let counters = redis.as_ref().map(|redis| Arc::new(SharedCounters::new(redis.pool.clone(), &redis.cluster)));
-        let targets = notifications::targets(settings, &db).await?;
+        // A read-only panel enters no notification.
+        let targets = if settings.http.read_only {
+            LiveTargets::default()
+        } else {
+            notifications::targets(settings, &db).await?
+        };
         let options = Options {
             http: settings.http.clone(),
             requests_at_once: settings.requests_at_once(cores),

@@ -13,6 +13,7 @@ mod opening;
 mod outbox;
 mod statements;
 mod subscription_fetches;
+mod unknown_commits;
 mod user_columns;
 mod user_lists;
 mod users;

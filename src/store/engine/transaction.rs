@@ -1,5 +1,7 @@
 //! Transactions as closures: begin, run, commit, and repeat after a transient error.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::future::BoxFuture;
 
 use super::db::{Db, Tx};
@@ -37,6 +39,21 @@ impl Db {
     pub fn transaction<'a, T, E>(
         &'a self,
         name: &'static str,
+        work: impl AsyncFnMut(&mut Tx) -> Result<T, E> + for<'t> Work<'t, Tx, T, E> + 'a,
+    ) -> BoxFuture<'a, Result<T, E>>
+    where
+        T: Send + 'a,
+        E: From<StoreError> + Transient + Send + 'a,
+    {
+        self.transaction_watched(name, None, work)
+    }
+
+    /// Like [`Db::transaction`]. `committing` becomes true when a commit begins and false when another attempt begins:
+    /// if the future fails or is dropped while it is true, the commit may have happened.
+    pub fn transaction_watched<'a, T, E>(
+        &'a self,
+        name: &'static str,
+        committing: Option<&'a AtomicBool>,
         mut work: impl AsyncFnMut(&mut Tx) -> Result<T, E> + for<'t> Work<'t, Tx, T, E> + 'a,
     ) -> BoxFuture<'a, Result<T, E>>
     where
@@ -44,11 +61,18 @@ impl Db {
         E: From<StoreError> + Transient + Send + 'a,
     {
         Box::pin(async move {
+            let set_committing = |begun| {
+                if let Some(committing) = committing {
+                    committing.store(begun, Ordering::Relaxed);
+                }
+            };
             let mut retries = Retries::of(name);
             loop {
                 let attempt = async {
+                    set_committing(false);
                     let mut tx = self.begin().await?;
                     let done = work.run(&mut tx).await?;
+                    set_committing(true);
                     tx.commit().await?;
                     Ok(done)
                 };
