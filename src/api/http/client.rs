@@ -1,8 +1,8 @@
 //! The client of a request: its address, and the panel's own URL as the client sees it, directly or through proxies.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use poem::http::header;
+use poem::http::{HeaderName, header};
 use poem::{Addr, FromRequest, Request, RequestBody};
 
 use crate::api::state::State;
@@ -20,7 +20,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Reads the client of a request. Proxy headers are trusted from peers in `trusted` and from Unix sockets only.
+    /// Reads the client of a request. Proxy headers are trusted from peers in `trusted` and from Unix sockets only, and of
+    /// their elements only those that trusted proxies added.
     pub fn of(request: &Request, trusted: &Networks) -> Self {
         let peer = match &request.remote_addr().0 {
             Addr::SocketAddr(address) => Some(address.ip().to_canonical()),
@@ -31,15 +32,14 @@ impl Client {
 
     fn from_peer(peer: Option<IpAddr>, request: &Request, trusted: &Networks) -> Self {
         let is_trusted = |address: IpAddr| trusted.contain(address);
-        let peer_is_trusted = peer.is_none_or(is_trusted);
-        let header = |name: &str| request.header(name).filter(|_| peer_is_trusted);
-        let address = header("x-forwarded-for").and_then(|list| sender(list, is_trusted)).or(peer);
-        let scheme = header("x-forwarded-proto").map(|text| first(text).to_ascii_lowercase());
+        // Nothing that a stranger claims is read.
+        let believed = peer.is_none_or(is_trusted);
+        let address = sender(elements(request, "x-forwarded-for", believed), is_trusted).or(peer);
+        let scheme = elements(request, "x-forwarded-proto", believed).next().map(str::to_ascii_lowercase);
         let scheme = scheme.filter(|scheme| scheme == "http" || scheme == "https");
         Self {
             address,
-            through_proxy: request.headers().contains_key(header::FORWARDED)
-                || request.headers().keys().any(|name| name.as_str().starts_with("x-forwarded-")),
+            through_proxy: request.headers().keys().any(comes_from_proxies),
             scheme: scheme.unwrap_or_else(|| request.scheme().to_string()),
             host: request.header(header::HOST).or(request.uri().host()).unwrap_or("localhost").to_owned(),
         }
@@ -63,21 +63,36 @@ impl<'a> FromRequest<'a> for Client {
     }
 }
 
-/// Returns the last address of the list that is not a trusted proxy. Addresses before it may be forged.
-fn sender(list: &str, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+/// Returns true for headers that proxies add. Of these only X-Forwarded-For and X-Forwarded-Proto are read.
+fn comes_from_proxies(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "forwarded" | "via" | "x-real-ip") || name.as_str().starts_with("x-forwarded-")
+}
+
+/// Returns the elements of a header from right to left: those of the last line first, because each proxy adds its own
+/// element at the end, within the last line or as a line of its own. A line that is not text is one empty element.
+fn elements<'a>(request: &'a Request, name: &'static str, believed: bool) -> impl Iterator<Item = &'a str> {
+    let lines = request.headers().get_all(name).iter().rev().filter(move |_| believed);
+    lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',').map(str::trim))
+}
+
+/// Returns the first address, from the right, that is not a trusted proxy. Addresses further left may be forged.
+fn sender<'a>(from_right: impl Iterator<Item = &'a str>, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let mut sender = None;
-    for text in list.rsplit(',') {
-        let Ok(address) = text.trim().parse::<IpAddr>() else { break };
-        sender = Some(address.to_canonical());
-        if !is_trusted(address.to_canonical()) {
+    for text in from_right {
+        let Some(address) = address(text) else { break };
+        sender = Some(address);
+        if !is_trusted(address) {
             break;
         }
     }
     sender
 }
 
-fn first(list: &str) -> &str {
-    list.split(',').next().unwrap_or_default().trim()
+/// Reads an address. Some proxies add the port, and put IPv6 addresses into brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    address.ok().or_else(bare).map(|address| address.to_canonical())
 }
 
 #[cfg(test)]
@@ -112,6 +127,40 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_a_proxy_header_are_one_list_read_from_the_right() {
+        let address = |lines: &[&str]| {
+            let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
+            client("127.0.0.1", &lines).address.expect("an address").to_string()
+        };
+        assert_eq!(address(&["6.6.6.6", "8.8.8.8"]), "8.8.8.8", "a proxy added a line to the client's");
+        assert_eq!(address(&["6.6.6.6", "8.8.8.8", "10.0.0.7, 10.0.0.8"]), "8.8.8.8");
+        assert_eq!(address(&["6.6.6.6, 8.8.8.8", "10.0.0.7"]), "8.8.8.8");
+        assert_eq!(address(&["8.8.8.8", ""]), "127.0.0.1", "a line that names nobody ends the list");
+        assert_eq!(address(&["10.0.0.7", "10.0.0.8"]), "10.0.0.7", "a client inside of the trusted networks");
+        assert_eq!(address(&["6.6.6.6", "8.8.8.8:4711"]), "8.8.8.8");
+        assert_eq!(address(&["6.6.6.6", "[2001:db8::8]:4711"]), "2001:db8::8");
+        assert_eq!(address(&["6.6.6.6", "[2001:db8::8]"]), "2001:db8::8");
+        let schemes = [("host", "a"), ("x-forwarded-proto", "http"), ("x-forwarded-proto", "http, https")];
+        assert_eq!(client("127.0.0.1", &schemes).url("/"), "https://a/", "the nearest proxy's");
+    }
+
+    #[test]
+    fn no_other_proxy_header_is_believed() {
+        let others = [
+            ("host", "panel.example.com"),
+            ("forwarded", "for=6.6.6.6;proto=https;host=evil"),
+            ("x-real-ip", "6.6.6.6"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-port", "1"),
+            ("x-forwarded-prefix", "/evil"),
+        ];
+        let client = client("127.0.0.1", &others);
+        assert_eq!(client.address, Some([127, 0, 0, 1].into()));
+        assert_eq!(client.url("/"), "http://panel.example.com/");
+        assert!(!client.is_local());
+    }
+
+    #[test]
     fn malformed_proxy_headers_are_ignored() {
         let client = client("127.0.0.1", &[("x-forwarded-for", "1.1.1.1, unknown"), ("x-forwarded-proto", "gopher")]);
         assert_eq!(client.address, Some([127, 0, 0, 1].into()));
@@ -121,7 +170,9 @@ mod tests {
     #[test]
     fn client_is_local_on_loopback_without_a_proxy() {
         assert!(client("127.0.0.1", &[]).is_local());
-        assert!(!client("127.0.0.1", &[("forwarded", "for=1.1.1.1")]).is_local());
+        for header in ["forwarded", "via", "x-real-ip", "x-forwarded-host"] {
+            assert!(!client("127.0.0.1", &[(header, "x")]).is_local(), "{header}");
+        }
         assert!(!client("10.0.0.1", &[]).is_local());
     }
 }
