@@ -157,7 +157,8 @@ pub async fn update(
     change: AdminChange,
 ) -> Result<AdminUsage, AdminError> {
     // Checked before the password is hashed, which takes a while, and again in the transaction.
-    may_change(by, &by_name(panel, username).await?.admin)?;
+    let found = by_name(panel, username).await?.admin;
+    may_change(by, &found)?;
     let hashed_password = match &change.password {
         Some(password) => Some(passwords::hash(password.clone()).await?),
         None => None,
@@ -165,7 +166,7 @@ pub async fn update(
     let now = panel.clock.now();
     panel
         .transaction("update admin", async |tx| -> Result<_, AdminError> {
-            let admin = admins::lock_by_username(tx, username).await?.ok_or(AdminError::NotFound)?;
+            let admin = lock(tx, &found).await?;
             may_change(by, &admin)?;
             let changed = changed(admin, &change, now);
             admins::update(tx, &changed, hashed_password.as_deref()).await?;
@@ -180,15 +181,16 @@ pub async fn update(
 
 /// Deletes an admin. The users stay, without an owner.
 pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), AdminError> {
-    may_delete(by, &by_name(panel, username).await?.admin)?;
+    let found = by_name(panel, username).await?.admin;
+    may_delete(by, &found)?;
     // An admin may have a hundred thousand users: most of them lose their owner first, in transactions of their own.
     // After an error, deleting again finishes the work.
-    while orphan_users(panel, username).await? == USERS_AT_ONCE {
+    while orphan_users(panel, found.id).await? == USERS_AT_ONCE {
         tokio::time::sleep(PAUSE).await;
     }
     panel
         .transaction("delete admin", async |tx| {
-            let admin = admins::lock_by_username(tx, username).await?.ok_or(AdminError::NotFound)?;
+            let admin = lock(tx, &found).await?;
             may_delete(by, &admin)?;
             admins::delete(tx, admin.id).await?;
             Ok(((), Changed::Admins))
@@ -196,9 +198,15 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), 
         .await
 }
 
-async fn orphan_users(panel: &Panel, username: &str) -> Result<i64, StoreError> {
+/// Locks an admin that was found by name before. A later admin of the same name is another one.
+async fn lock(tx: &mut Tx, found: &Admin) -> Result<Admin, AdminError> {
+    let admin = admins::lock_by_username(tx, &found.username).await?;
+    admin.filter(|admin| admin.id == found.id).ok_or(AdminError::NotFound)
+}
+
+async fn orphan_users(panel: &Panel, id: AdminId) -> Result<i64, StoreError> {
     let orphan = panel.transaction("orphan users of admin", async |tx| -> Result<_, StoreError> {
-        let users = admins::orphan_users(tx, username, USERS_AT_ONCE).await?;
+        let users = admins::orphan_users(tx, id, USERS_AT_ONCE).await?;
         Ok((users, (users > 0).then_some(Changed::Users)))
     });
     orphan.await
@@ -249,13 +257,15 @@ fn may_delete(by: Actor<'_>, admin: &Admin) -> Result<(), AdminError> {
 }
 
 fn changed(admin: Admin, change: &AdminChange, now: Moment) -> Admin {
+    // Each change of the password has a moment of its own, because tokens name it.
+    let reset_at = admin.password_reset_at.map_or(now, |earlier| now.max(earlier.plus(1)));
     Admin {
         is_sudo: change.is_sudo.unwrap_or(admin.is_sudo),
         enabled: change.enabled.unwrap_or(admin.enabled),
         all_services_access: change.all_services_access.unwrap_or(admin.all_services_access),
         modify_users_access: change.modify_users_access.unwrap_or(admin.modify_users_access),
         subscription_url_prefix: change.subscription_url_prefix.clone().unwrap_or(admin.subscription_url_prefix),
-        password_reset_at: if change.password.is_some() { Some(now) } else { admin.password_reset_at },
+        password_reset_at: if change.password.is_some() { Some(reset_at) } else { admin.password_reset_at },
         ..admin
     }
 }
@@ -279,6 +289,7 @@ mod tests {
             service_ids: Vec::new(),
             subscription_url_prefix: String::new(),
             password_reset_at: None,
+            created_at: Moment::from_micros(0),
         }
     }
 
@@ -297,7 +308,10 @@ mod tests {
     fn only_new_password_revokes_tokens() {
         let now = Moment::from_micros(7);
         let password = AdminChange { password: Some(Secret::new("x")), ..AdminChange::default() };
-        assert_eq!(changed(admin(1, false), &password, now).password_reset_at, Some(now));
+        let once = changed(admin(1, false), &password, now);
+        assert_eq!(once.password_reset_at, Some(now));
+        let twice = changed(once, &password, now);
+        assert_eq!(twice.password_reset_at, Some(Moment::from_micros(8)), "a change of its own");
         let other = AdminChange { enabled: Some(false), ..AdminChange::default() };
         let after = changed(admin(1, false), &other, now);
         assert_eq!((after.password_reset_at, after.enabled, after.modify_users_access), (None, false, true));

@@ -39,12 +39,13 @@ pub async fn hash(password: Secret) -> Result<String, PasswordError> {
     slowly(move || bcrypt::hash(password.expose(), COST)).await?.map_err(PasswordError::Hash)
 }
 
-/// Returns true if a password matches its hash. Without a hash it returns false after the same time.
+/// Returns true if a password matches its hash. Without a hash, and for the empty password, it returns false after the
+/// same time.
 pub async fn verify(password: Secret, hash: Option<String>) -> Result<bool, PasswordError> {
     slowly(move || {
         let matches = bcrypt::verify(password.expose(), hash.as_deref().unwrap_or(NOBODY));
         // A hash that can't be parsed (a row written by hand) matches no password.
-        matches.unwrap_or(false) && hash.is_some()
+        matches.unwrap_or(false) && hash.is_some() && !password.expose().is_empty()
     })
     .await
 }
@@ -79,6 +80,7 @@ mod tests {
     async fn odd_passwords_and_odd_hashes_are_simply_wrong() {
         assert!(!verify(Secret::new("a\0b"), Some(cheap("a"))).await.expect("checked"));
         assert!(!verify(Secret::new(""), Some(cheap("a"))).await.expect("checked"));
+        assert!(!verify(Secret::new(""), Some(cheap(""))).await.expect("checked"), "such an admin can't sign in");
         assert!(!verify(Secret::new("a"), Some("not a hash".to_owned())).await.expect("checked"));
     }
 

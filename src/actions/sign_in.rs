@@ -38,8 +38,8 @@ pub async fn sign_in(
 ) -> Result<Admin, SignInError> {
     let subjects = from.map(Subject::address).into_iter().chain([Subject::name(username)]).collect();
     let attempt = limiter.begin(subjects, panel.clock.boot()).await.map_err(SignInError::TooMany)?;
-    let hash = admins::password_hash(&panel.db, username).await?;
-    match passwords::verify(password, hash).await {
+    let stored = admins::password(&panel.db, username).await?;
+    match passwords::verify(password, stored.as_ref().map(|stored| stored.hash.clone())).await {
         Ok(true) => {}
         Ok(false) => return Err(SignInError::Wrong),
         Err(busy @ PasswordError::Busy) => {
@@ -50,5 +50,7 @@ pub async fn sign_in(
         Err(error) => return Err(error.into()),
     }
     attempt.was_right().await;
-    admins::by_username(&panel.db, username).await?.ok_or(SignInError::Wrong)
+    // A token belongs to the account and the password that were checked, which may have been replaced meanwhile.
+    let admin = admins::by_username(&panel.db, username).await?;
+    admin.filter(|admin| stored.is_some_and(|stored| stored.is_of(admin))).ok_or(SignInError::Wrong)
 }

@@ -158,5 +158,6 @@ const fn operator() -> Admin {
         service_ids: Vec::new(),
         subscription_url_prefix: String::new(),
         password_reset_at: None,
+        created_at: Moment::from_micros(0),
     }
 }

@@ -22,8 +22,10 @@ pub struct Admin {
     pub service_ids: Vec<ServiceId>,
     /// The prefix of the subscription links of this admin's users; empty: the global prefix.
     pub subscription_url_prefix: String,
-    /// Tokens issued before this moment are refused.
+    /// When the password was last changed; none: never since the admin was created.
     pub password_reset_at: Option<Moment>,
+    /// When the admin was created; unix time 0 if an imported admin has no such date.
+    pub created_at: Moment,
 }
 
 impl Admin {

@@ -288,6 +288,7 @@ mod tests {
             service_ids: Vec::new(),
             subscription_url_prefix: String::new(),
             password_reset_at: None,
+            created_at: Moment::from_micros(0),
         };
         let told = payload(By::Admin(&admin));
         assert_eq!(told["created_at"], json!(1_795_466_148.095_426));

@@ -1,6 +1,6 @@
 //! Bearer tokens and sign-in.
 
-use jsonwebtoken::Algorithm;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
 use sarban::store::Db;
 use serde_json::json;
@@ -15,6 +15,9 @@ on_both_engines!(
     forged_or_malformed_token_is_refused,
     rights_are_read_from_the_database_and_not_from_the_token,
     new_password_revokes_older_tokens,
+    token_of_a_new_password_is_valid_in_the_same_second,
+    token_of_a_deleted_admin_is_refused_for_a_new_one_of_the_same_name,
+    token_with_a_critical_extension_or_a_nul_is_refused,
 );
 
 async fn login(panel: &TestPanel, form: &[(&str, &str)]) -> Answer {
@@ -100,6 +103,18 @@ async fn forged_or_malformed_token_is_refused(db: Db) {
     send(lower).await.ok();
 }
 
+async fn token_with_a_critical_extension_or_a_nul_is_refused(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let now = panel.panel.clock.now().seconds();
+    let claims = |name: &str| json!({"sub": name, "access": "sudo", "iat": now, "exp": now + 10});
+    let mut header = Header::new(Algorithm::HS256);
+    header.crit = Some(vec!["exp".to_owned()]);
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    current(&panel, &jsonwebtoken::encode(&header, &claims("root"), &key).expect("a token")).await.refused(401);
+    current(&panel, &forge(&claims("ro\0ot"), SECRET, Algorithm::HS256)).await.refused(401);
+    current(&panel, &forge(&claims("root"), SECRET, Algorithm::HS256)).await.ok();
+}
+
 async fn rights_are_read_from_the_database_and_not_from_the_token(db: Db) {
     let panel = TestPanel::start(db).await;
     panel.insert_admin("alice", false).await;
@@ -123,4 +138,45 @@ async fn new_password_revokes_older_tokens(db: Db) {
     login(&panel, &[("username", "bob"), ("password", "bobpass")]).await.refused(401);
     let answer = login(&panel, &[("username", "bob"), ("password", "bobpass2")]).await.ok();
     current(&panel, answer["access_token"].as_str().expect("a token")).await.ok();
+}
+
+/// Signs in, and returns the token.
+async fn token(panel: &TestPanel, name: &str, password: &str) -> String {
+    let answer = login(panel, &[("username", name), ("password", password)]).await.ok();
+    answer["access_token"].as_str().expect("a token").to_owned()
+}
+
+async fn token_of_a_new_password_is_valid_in_the_same_second(db: Db) {
+    let panel = TestPanel::start(db).await;
+    panel.insert_admin("bob", false).await;
+    // Within one second: a token, two changes of the password, and a token after each of them.
+    panel.panel.clock.advance(400_000);
+    let mut old = token(&panel, "bob", "bobpass").await;
+    for password in ["bobpass2", "bobpass3"] {
+        panel.put("root", "/api/admins/bob", json!({"password": password})).await.ok();
+        current(&panel, &old).await.refused(401);
+        old = token(&panel, "bob", password).await;
+        current(&panel, &old).await.ok();
+    }
+    panel.panel.clock.advance(60_000_000);
+    current(&panel, &old).await.ok();
+}
+
+async fn token_of_a_deleted_admin_is_refused_for_a_new_one_of_the_same_name(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let new = json!({"username": "bob", "password": "bobpass", "is_sudo": false});
+    panel.post("root", "/api/admins", new.clone()).await.ok();
+    let (ours, imported) = (token(&panel, "bob", "bobpass").await, panel.token_of("bob"));
+    for token in [&ours, &imported] {
+        current(&panel, token).await.ok();
+    }
+    panel.delete("root", "/api/admins/bob").await.ok();
+    panel.post("root", "/api/admins", new.clone()).await.ok();
+    current(&panel, &ours).await.refused(401);
+    current(&panel, &token(&panel, "bob", "bobpass").await).await.ok();
+    // A token without an account has whole seconds only.
+    panel.panel.clock.advance(1_000_000);
+    panel.delete("root", "/api/admins/bob").await.ok();
+    panel.post("root", "/api/admins", new).await.ok();
+    current(&panel, &imported).await.refused(401);
 }

@@ -112,8 +112,11 @@ async fn assert_is_all_here(into: &OpenOptions) {
     let db = Db::open(into).await.expect("the new database");
     let root = admins::by_username(&db, "Root").await.expect("read").expect("Root");
     assert!(root.is_sudo && root.password_reset_at.is_none());
-    let hash = admins::password_hash(&db, "mina").await.expect("read");
-    assert_eq!(hash.as_deref(), Some("$2b$12$TIlIVuIhTZKAxIVUuVxEzuPbGxz3YMpxQZg8nAF1FLnvBqEAFVtEe"));
+    assert_eq!(Some(root.created_at), Moment::parse("2024-02-03T04:05:06.000007"));
+    let mina = admins::by_username(&db, "mina").await.expect("read").expect("mina");
+    assert_eq!(mina.created_at, Moment::from_micros(0), "without a date, so that it is older than every token");
+    let stored = admins::password(&db, "mina").await.expect("read").expect("mina");
+    assert_eq!(stored.hash, "$2b$12$TIlIVuIhTZKAxIVUuVxEzuPbGxz3YMpxQZg8nAF1FLnvBqEAFVtEe");
     assert_eq!(secrets::jwt(&db, "").await.expect("read"), "c0ffee00".repeat(8));
     assert_eq!(tls_material::current(&db).await.expect("read").expect("TLS").key, "a key in PEM");
     assert_eq!(settings::subscription(&db).await.expect("read").profile_title, "Fin");

@@ -17,7 +17,8 @@ pub async fn create(panel: &Panel, admin: &Admin, new: NewUser) -> Result<User, 
     let wanted = grantable(admin, &new.service_ids);
     panel
         .transaction("create user", async |tx| -> Result<_, UserError> {
-            let owner = users::lock_owner(tx, &admin.username).await?.ok_or(UserError::NoSuchAdmin)?;
+            let owner = users::lock_owner(tx, &admin.username).await?.filter(|owner| owner.id == admin.id);
+            let owner = owner.ok_or(UserError::NoSuchAdmin)?;
             let now = panel.clock.now();
             let service_ids = users::lock_services(tx, &wanted).await?;
             let mut user = User::new(NewUser { service_ids, ..new.clone() }, owner, now, random_key);

@@ -38,7 +38,7 @@ impl State {
         let db = &self.panel.db;
         let Some(bearer) = self.signer.check(db, token, self.panel.clock.now()).await? else { return Ok(None) };
         let admin = self.caches.admin(&bearer.username).await?;
-        Ok(admin.filter(|admin| admin.may_sign_in() && !bearer.is_older_than(admin.password_reset_at)))
+        Ok(admin.filter(|admin| admin.may_sign_in() && bearer.is_for(admin)))
     }
 }
 

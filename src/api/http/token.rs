@@ -32,15 +32,40 @@ pub struct Bearer {
     /// The admin's username.
     pub username: String,
     issued_at: Option<Moment>,
+    account: Option<Account>,
+}
+
+/// The account and the password that a token was issued for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Account {
+    /// The claim `aid`: the admin's id.
+    id: i64,
+    /// The claim `pwv`: when the password was last changed, in unix microseconds; 0: never.
+    password_version: i64,
+}
+
+impl Account {
+    fn of(admin: &Admin) -> Self {
+        Self { id: admin.id.0, password_version: admin.password_reset_at.map_or(0, Moment::micros) }
+    }
 }
 
 impl Bearer {
-    /// Returns true if the token was issued before the last change of the password, or does not say when.
-    pub fn is_older_than(&self, password_reset_at: Option<Moment>) -> bool {
-        match (password_reset_at, self.issued_at) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(reset_at), Some(issued_at)) => issued_at < reset_at,
+    /// Returns true if the token was issued for this account, since its last change of the password. A later admin may
+    /// have the same name, and after a restored back-up the same id.
+    pub fn is_for(&self, admin: &Admin) -> bool {
+        match (self.account, self.issued_at) {
+            (Some(account), issued_at) => {
+                let earliest = admin.created_at.plus(-CLOCK_SKEW);
+                account == Account::of(admin) && issued_at.is_some_and(|issued_at| issued_at >= earliest)
+            }
+            // Tokens of Marzneshin, issued at whole seconds.
+            (None, Some(issued_at)) => {
+                let reset_at = admin.password_reset_at;
+                issued_at.seconds() >= admin.created_at.seconds()
+                    && reset_at.is_none_or(|reset_at| issued_at >= reset_at)
+            }
+            (None, None) => admin.password_reset_at.is_none(),
         }
     }
 }
@@ -55,7 +80,9 @@ impl Signer {
     pub async fn sign(&self, db: &Db, admin: &Admin, now: Moment, minutes: u32) -> Result<String, SignError> {
         let access = if admin.is_sudo { "sudo" } else { "admin" };
         let issued_at = now.seconds();
-        let mut claims = json!({ "sub": admin.username, "access": access, "iat": issued_at });
+        let Account { id, password_version } = Account::of(admin);
+        let mut claims =
+            json!({ "sub": admin.username, "access": access, "iat": issued_at, "aid": id, "pwv": password_version });
         if minutes != 0 {
             claims["exp"] = json!(issued_at + i64::from(minutes) * 60);
         }
@@ -72,7 +99,9 @@ impl Signer {
         validation.validate_aud = false;
         let keys = self.keys(db).await?;
         let token = jsonwebtoken::decode::<Map<String, Value>>(token, &keys.decoding, &validation);
-        Ok(token.ok().and_then(|token| bearer(&token.claims, now)))
+        // No extension of JWTs is known here, so a token that requires one is refused.
+        let token = token.ok().filter(|token| token.header.crit.is_none());
+        Ok(token.and_then(|token| bearer(&token.claims, now)))
     }
 
     async fn keys(&self, db: &Db) -> Result<&Keys, StoreError> {
@@ -108,7 +137,8 @@ pub enum SignError {
 /// Checks the claims. `access` must be one of the two texts, but is not used: rights come from the database.
 fn bearer(claims: &Map<String, Value>, now: Moment) -> Option<Bearer> {
     let present = |name: &str| claims.get(name).filter(|value| !value.is_null());
-    let username = present("sub")?.as_str()?.to_owned();
+    // No admin has such a name, and PostgreSQL fails on a text with NUL.
+    let username = present("sub")?.as_str().filter(|name| !name.contains('\0'))?.to_owned();
     if !matches!(present("access")?.as_str()?, "sudo" | "admin") || present("aud").is_some() {
         return None;
     }
@@ -119,7 +149,11 @@ fn bearer(claims: &Map<String, Value>, now: Moment) -> Option<Bearer> {
     if is_future(issued_at) || is_future(not_before) || expires_at.is_some_and(|moment| moment <= now) {
         return None;
     }
-    Some(Bearer { username, issued_at })
+    let account = match (present("aid"), present("pwv")) {
+        (None, None) => None,
+        (id, version) => Some(Account { id: id?.as_i64()?, password_version: version?.as_i64()? }),
+    };
+    Some(Bearer { username, issued_at, account })
 }
 
 /// Reads a time claim in whole or fractional unix seconds. Returns `None` if the claim is present but not a time.
@@ -133,6 +167,7 @@ fn time(claim: Option<&Value>) -> Option<Option<Moment>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::AdminId;
 
     const NOW: i64 = 1_795_466_185;
 
@@ -166,18 +201,58 @@ mod tests {
             json!({"sub": 5, "access": "sudo", "iat": NOW}),
             json!({"sub": "root", "access": "other", "iat": NOW}),
             json!({"sub": "root", "iat": NOW}),
+            json!({"sub": "ro\0ot", "access": "sudo", "iat": NOW}),
+            json!({"sub": "root", "access": "sudo", "iat": NOW, "aid": 1}),
+            json!({"sub": "root", "access": "sudo", "iat": NOW, "pwv": 0}),
+            json!({"sub": "root", "access": "sudo", "iat": NOW, "aid": "1", "pwv": 0}),
         ] {
             assert_eq!(read(claims.clone()), None, "{claims}");
         }
     }
 
+    /// An admin with the id 7, created at that second, whose password was last changed at that moment.
+    fn admin(created_at: i64, reset_at: Option<i64>) -> Admin {
+        Admin {
+            id: AdminId(7),
+            username: "a".to_owned(),
+            is_sudo: false,
+            enabled: true,
+            all_services_access: false,
+            modify_users_access: true,
+            service_ids: Vec::new(),
+            subscription_url_prefix: String::new(),
+            password_reset_at: reset_at.map(Moment::from_micros),
+            created_at: Moment::from_micros(created_at * SECOND),
+        }
+    }
+
+    fn is_for(claims: Value, admin: &Admin) -> bool {
+        let mut all = json!({"sub": "a", "access": "admin"});
+        all.as_object_mut().expect("an object").extend(claims.as_object().expect("an object").clone());
+        read(all).expect("a good token").is_for(admin)
+    }
+
     #[test]
-    fn token_older_than_the_password_is_refused() {
-        let reset_at = Some(Moment::from_micros(NOW * SECOND));
-        let token = |claims: Value| read(claims).expect("a good token");
-        assert!(token(json!({"sub": "a", "access": "admin", "iat": NOW - 1})).is_older_than(reset_at));
-        assert!(token(json!({"sub": "a", "access": "admin"})).is_older_than(reset_at));
-        assert!(!token(json!({"sub": "a", "access": "admin", "iat": NOW})).is_older_than(reset_at));
-        assert!(!token(json!({"sub": "a", "access": "admin"})).is_older_than(None));
+    fn token_without_an_account_is_for_an_admin_as_old_as_the_token() {
+        let reset = admin(0, Some(NOW * SECOND));
+        assert!(!is_for(json!({"iat": NOW - 1}), &reset));
+        assert!(!is_for(json!({}), &reset));
+        assert!(is_for(json!({"iat": NOW}), &reset));
+        assert!(is_for(json!({}), &admin(0, None)));
+        assert!(is_for(json!({"iat": NOW}), &admin(NOW, None)));
+        assert!(!is_for(json!({"iat": NOW - 1}), &admin(NOW, None)), "of an earlier admin of that name");
+    }
+
+    #[test]
+    fn token_with_an_account_is_for_that_account_and_password_only() {
+        let token = |id: i64, version: i64| json!({"iat": NOW, "aid": id, "pwv": version});
+        let change = NOW * SECOND + 400_000;
+        assert!(is_for(token(7, change), &admin(0, Some(change))), "issued in the second of the change");
+        assert!(!is_for(token(7, change - 1), &admin(0, Some(change))), "of the password before, in the same second");
+        assert!(!is_for(token(7, 0), &admin(0, Some(change))));
+        assert!(is_for(token(7, 0), &admin(NOW, None)));
+        assert!(!is_for(token(8, 0), &admin(NOW, None)), "of another admin of that name");
+        assert!(!is_for(token(7, 0), &admin(NOW + 60, None)), "of another admin of that name and id");
+        assert!(is_for(token(7, 0), &admin(NOW + 2, None)), "the clocks of hosts differ");
     }
 }

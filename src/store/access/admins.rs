@@ -23,33 +23,33 @@ pub struct AdminUsage {
 statements! {
     BY_USERNAME =>
         pg "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                   a.subscription_url_prefix, a.password_reset_at,
+                   a.subscription_url_prefix, a.password_reset_at, a.created_at,
                    ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
             FROM admins a WHERE a.username = $1",
         lite "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                     a.subscription_url_prefix, a.password_reset_at,
+                     a.subscription_url_prefix, a.password_reset_at, a.created_at,
                      (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
               FROM admins a WHERE a.username = $1";
     LOCK_BY_USERNAME =>
         pg "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                   a.subscription_url_prefix, a.password_reset_at,
+                   a.subscription_url_prefix, a.password_reset_at, a.created_at,
                    ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
             FROM admins a WHERE a.username = $1 FOR UPDATE OF a",
         lite "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                     a.subscription_url_prefix, a.password_reset_at,
+                     a.subscription_url_prefix, a.password_reset_at, a.created_at,
                      (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids
               FROM admins a WHERE a.username = $1";
     // Sums are capped at the largest number of the API.
     USAGE_BY_USERNAME =>
         pg "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                   a.subscription_url_prefix, a.password_reset_at,
+                   a.subscription_url_prefix, a.password_reset_at, a.created_at,
                    ARRAY(SELECT s.service_id FROM admins_services s WHERE s.admin_id = a.id) AS service_ids,
                    CAST(LEAST(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
                         AS BIGINT) AS users_data_usage,
                    CAST(1 AS BIGINT) AS total
             FROM admins a WHERE a.username = $1",
         lite "SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                     a.subscription_url_prefix, a.password_reset_at,
+                     a.subscription_url_prefix, a.password_reset_at, a.created_at,
                      (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids,
                      CAST(MIN(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
                           AS BIGINT) AS users_data_usage,
@@ -63,13 +63,13 @@ statements! {
                   named AS (SELECT *, COUNT(*) OVER () AS total FROM admins
                             WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3)
              SELECT n.id, n.username, n.is_sudo, n.enabled, n.all_services_access, n.modify_users_access,
-                    n.subscription_url_prefix, n.password_reset_at, COALESCE(g.ids, '{}') AS service_ids,
+                    n.subscription_url_prefix, n.password_reset_at, n.created_at, COALESCE(g.ids, '{}') AS service_ids,
                     CAST(LEAST(COALESCE(s.traffic, 0), 9223372036854775807) AS BIGINT) AS users_data_usage, n.total
              FROM named n LEFT JOIN sums s ON s.owner_id = n.id LEFT JOIN given g ON g.admin_id = n.id ORDER BY n.id",
         lite r"SELECT json_group_array(json_array(id, username, is_sudo, enabled, all_services_access, modify_users_access,
-                          subscription_url_prefix, password_reset_at, json(service_ids), users_data_usage, total))
+                          subscription_url_prefix, password_reset_at, created_at, json(service_ids), users_data_usage, total))
                FROM (SELECT a.id, a.username, a.is_sudo, a.enabled, a.all_services_access, a.modify_users_access,
-                            a.subscription_url_prefix, a.password_reset_at,
+                            a.subscription_url_prefix, a.password_reset_at, a.created_at,
                             (SELECT json_group_array(s.service_id) FROM admins_services s WHERE s.admin_id = a.id) AS service_ids,
                             CAST(MIN(COALESCE((SELECT SUM(o.traffic) FROM owner_totals o WHERE o.owner_id = a.id), 0), 9223372036854775807)
                                  AS BIGINT) AS users_data_usage,
@@ -78,7 +78,7 @@ statements! {
                            WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\' ORDER BY id LIMIT $2 OFFSET $3) AS a
                      ORDER BY a.id)";
     COUNT = r"SELECT COUNT(*) FROM admins WHERE LOWER(username) LIKE LOWER($1) ESCAPE '\'";
-    PASSWORD_HASH = "SELECT hashed_password FROM admins WHERE username = $1";
+    PASSWORD = "SELECT id, hashed_password, password_reset_at FROM admins WHERE username = $1";
     INSERT = "INSERT INTO admins (username, hashed_password, is_sudo, created_at) VALUES ($1, $2, $3, $4)";
     UPDATE =
         "UPDATE admins SET is_sudo = $2, enabled = $3, all_services_access = $4, modify_users_access = $5,
@@ -94,11 +94,9 @@ statements! {
             SELECT $1, id FROM services WHERE id IN (SELECT value FROM json_each($2))";
     ORPHAN_USERS =>
         pg "UPDATE users SET owner_id = NULL WHERE id IN
-                (SELECT u.id FROM users u JOIN admins a ON a.id = u.owner_id WHERE a.username = $1
-                 ORDER BY u.id LIMIT $2 FOR UPDATE OF u)",
+                (SELECT id FROM users WHERE owner_id = $1 ORDER BY id LIMIT $2 FOR UPDATE)",
         lite "UPDATE users SET owner_id = NULL WHERE id IN
-                (SELECT u.id FROM users u JOIN admins a ON a.id = u.owner_id WHERE a.username = $1
-                 ORDER BY u.id LIMIT $2)";
+                (SELECT id FROM users WHERE owner_id = $1 ORDER BY id LIMIT $2)";
     ADOPT_USERS =
         "UPDATE users SET owner_id = $1 WHERE id IN
             (SELECT id FROM users WHERE owner_id IS NULL AND removed = FALSE ORDER BY id LIMIT $2)";
@@ -114,6 +112,7 @@ row! {
         modify_users_access: bool,
         subscription_url_prefix: String,
         password_reset_at: Option<i64>,
+        created_at: i64,
         service_ids: IdList,
     }
 }
@@ -130,6 +129,7 @@ impl From<AdminRow> for Admin {
             service_ids: row.service_ids.as_slice().iter().copied().map(ServiceId).collect(),
             subscription_url_prefix: row.subscription_url_prefix,
             password_reset_at: row.password_reset_at.map(Moment::from_micros),
+            created_at: Moment::from_micros(row.created_at),
         }
     }
 }
@@ -150,6 +150,7 @@ row_in_order! {
         modify_users_access: bool,
         subscription_url_prefix: String,
         password_reset_at: Option<i64>,
+        created_at: i64,
         service_ids: IdList,
         users_data_usage: i64,
         total: i64,
@@ -167,6 +168,7 @@ impl From<ListedRow> for AdminUsage {
             modify_users_access: row.modify_users_access,
             subscription_url_prefix: row.subscription_url_prefix,
             password_reset_at: row.password_reset_at,
+            created_at: row.created_at,
             service_ids: row.service_ids,
         };
         Self { admin: admin.into(), users_data_usage: row.users_data_usage }
@@ -219,9 +221,38 @@ pub async fn count(db: &Db, contains: &str) -> Result<i64, StoreError> {
     db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(contains)).fetch_one(c).await)
 }
 
-/// Returns the password hash of the admin of this name.
-pub async fn password_hash(db: &Db, username: &str) -> Result<Option<String>, StoreError> {
-    db_read!(db, PASSWORD_HASH, |sql, c| query_scalar::<_, String>(sql).bind(username).fetch_optional(c).await)
+row! {
+    struct PasswordRow {
+        id: i64,
+        hashed_password: String,
+        password_reset_at: Option<i64>,
+    }
+}
+
+/// The hash of a password, and the admin and the change that it belongs to.
+#[derive(Clone, Debug)]
+pub struct StoredPassword {
+    /// The hash.
+    pub hash: String,
+    admin: AdminId,
+    reset_at: Option<Moment>,
+}
+
+impl StoredPassword {
+    /// True if it is still the password of this admin.
+    pub fn is_of(&self, admin: &Admin) -> bool {
+        self.admin == admin.id && self.reset_at == admin.password_reset_at
+    }
+}
+
+/// Returns the password of the admin of this name.
+pub async fn password(db: &Db, username: &str) -> Result<Option<StoredPassword>, StoreError> {
+    let row = db_read!(db, PASSWORD, |sql, c| query_as::<_, PasswordRow>(sql).bind(username).fetch_optional(c).await)?;
+    Ok(row.map(|row| StoredPassword {
+        hash: row.hashed_password,
+        admin: AdminId(row.id),
+        reset_at: row.password_reset_at.map(Moment::from_micros),
+    }))
 }
 
 /// Inserts an admin with default rights and no services.
@@ -258,8 +289,8 @@ pub async fn set_services(tx: &mut Tx, id: AdminId, service_ids: IdList) -> Resu
 }
 
 /// Clears the owner of at most `limit` users of an admin. Returns their number.
-pub async fn orphan_users(tx: &mut Tx, username: &str, limit: i64) -> Result<i64, StoreError> {
-    let done = db_affected!(tx, ORPHAN_USERS, username, limit)?;
+pub async fn orphan_users(tx: &mut Tx, id: AdminId, limit: i64) -> Result<i64, StoreError> {
+    let done = db_affected!(tx, ORPHAN_USERS, id.0, limit)?;
     Ok(i64::try_from(done).unwrap_or(i64::MAX))
 }
 

@@ -12,12 +12,11 @@ use crate::store::import::tables::{AdminServiceRow, UserServiceRow};
 
 impl Copier<'_> {
     pub(super) async fn accounts(&mut self) -> anyhow::Result<()> {
-        let now = self.now;
         self.single_row(legacy::SETTINGS, settings::settings).await?;
         self.single_row(legacy::JWT, settings::jwt).await?;
         self.single_row(legacy::TLS, settings::tls).await?;
         self.table(legacy::ADMINS, &["id"], |row, known, _| {
-            let admin = accounts::admin(row, now)?;
+            let admin = accounts::admin(row)?;
             known.admins.insert(admin.id);
             Some(admin)
         })

@@ -11,7 +11,7 @@ use crate::store::import::tables::{AdminRow, FetchRow, ServiceRow, TrafficRow, U
 const MAX_BYTES: i64 = 9_000_000_000_000_000_000;
 
 /// Converts an admin. If an admin is left out, its users have no owner.
-pub(in crate::cli::import) fn admin(row: &mut RowReader<'_>, now: Moment) -> Option<AdminRow> {
+pub(in crate::cli::import) fn admin(row: &mut RowReader<'_>) -> Option<AdminRow> {
     let id = row.integer("id")?;
     let Some(username) = row.text("username") else { return row.leave_out("no username: such an admin can't sign in") };
     let hashed_password = row.text("hashed_password").unwrap_or_else(|| {
@@ -28,7 +28,8 @@ pub(in crate::cli::import) fn admin(row: &mut RowReader<'_>, now: Moment) -> Opt
         modify_users_access: row.boolean("modify_users_access", true),
         subscription_url_prefix: row.text("subscription_url_prefix").unwrap_or_default(),
         password_reset_at: row.micros("password_reset_at"),
-        created_at: row.micros("created_at").unwrap_or_else(|| now.micros()),
+        // Tokens older than their admin are refused. Without a date none is.
+        created_at: row.micros("created_at").unwrap_or(0),
     })
 }
 
