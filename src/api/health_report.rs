@@ -16,6 +16,9 @@ pub struct HealthReport {
     pub status: Status,
     /// Status of the database.
     pub database: Part,
+    /// Why the database can't be used; absent while it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_reason: Option<&'static str>,
     /// Status of Redis.
     pub redis: Part,
     /// Leader, follower, or none while this process knows of no leader.

@@ -1,11 +1,11 @@
 //! Health of this process: the database is probed about once a second.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
@@ -13,8 +13,9 @@ use crate::clock::Clock;
 use crate::cluster::leadership::Role;
 use crate::cluster::redis_status::RedisStatus;
 use crate::domain::moment::SECOND;
-use crate::store::Db;
-use crate::store::clock;
+use crate::foundation::with_sources;
+
+use crate::store::{Condition, Db};
 
 /// Pause between two probes of the database.
 const PROBE: Duration = Duration::from_secs(1);
@@ -58,42 +59,50 @@ pub(super) fn watch(
     redis: watch::Receiver<RedisStatus>,
     stopping: CancellationToken,
 ) -> (Health, Watchers) {
-    let answers = Arc::new(AtomicBool::new(true));
-    tokio::spawn(stopping.clone().run_until_cancelled_owned(probe(db, answers.clone())));
+    tokio::spawn(stopping.clone().run_until_cancelled_owned(probe(db.clone())));
     let watchers = Watchers { clock, asked: Arc::new(AtomicI64::new(-ASKED_WITHIN)) };
     let seen = watchers.clone();
     let health = Health::new(move || {
         seen.asked.store(seen.clock.boot().micros(), Ordering::Relaxed);
-        report(answers.load(Ordering::Relaxed), &role.borrow(), *redis.borrow(), stopping.is_cancelled())
+        report(db.condition(), &role.borrow(), *redis.borrow(), stopping.is_cancelled())
     });
     (health, watchers)
 }
 
-async fn probe(db: Db, answers: Arc<AtomicBool>) {
+async fn probe(db: Db) {
+    let mut before = None;
     loop {
-        let alive = matches!(timeout(ANSWER, clock::now(&db)).await, Ok(Ok(_)));
-        if answers.swap(alive, Ordering::Relaxed) != alive {
-            if alive {
-                tracing::info!("the database is reachable again");
-            } else {
-                tracing::error!(
-                    "the database does not respond; usage stays on the nodes until it does; check SQLALCHEMY_DATABASE_URL and the server"
-                );
+        // The error is logged below, once per change of state.
+        let answer = db.probe(ANSWER).await;
+        let condition = db.condition();
+        if condition != before {
+            match (condition, answer) {
+                (None, _) => tracing::info!("the database can be used again"),
+                (Some(condition), Err(error)) => tracing::error!(
+                    error = with_sources(&error),
+                    "{condition}; usage stays on the nodes until it is usable; {}",
+                    condition.hint()
+                ),
+                (Some(condition), Ok(())) => {
+                    tracing::error!("{condition}; usage stays on the nodes until it is usable; {}", condition.hint());
+                }
             }
+            before = condition;
         }
         sleep(PROBE).await;
     }
 }
 
-fn report(database: bool, role: &Role, redis: RedisStatus, stopping: bool) -> HealthReport {
-    let status = match (stopping || !database, redis) {
+fn report(database: Option<Condition>, role: &Role, redis: RedisStatus, stopping: bool) -> HealthReport {
+    let status = match (stopping || database.is_some(), redis) {
         (true, _) => Status::Unavailable,
         (false, RedisStatus::Down) => Status::Degraded,
         (false, RedisStatus::Ok | RedisStatus::Off) => Status::Ok,
     };
     HealthReport {
         status,
-        database: if database { Part::Ok } else { Part::Down },
+        database: if database.is_none() { Part::Ok } else { Part::Down },
+        database_reason: database.map(Condition::reason),
         redis: match redis {
             RedisStatus::Off => Part::Off,
             RedisStatus::Ok => Part::Ok,
@@ -114,9 +123,17 @@ mod tests {
     #[test]
     fn panel_is_degraded_without_redis_and_unavailable_without_database() {
         let status = |database, redis, stopping| report(database, &Role::Follower, redis, stopping).status;
-        assert_eq!(status(true, RedisStatus::Off, false), Status::Ok);
-        assert_eq!(status(true, RedisStatus::Down, false), Status::Degraded);
-        assert_eq!(status(false, RedisStatus::Down, false), Status::Unavailable);
-        assert_eq!(status(true, RedisStatus::Ok, true), Status::Unavailable);
+        assert_eq!(status(None, RedisStatus::Off, false), Status::Ok);
+        assert_eq!(status(None, RedisStatus::Down, false), Status::Degraded);
+        assert_eq!(status(Some(Condition::Unreachable), RedisStatus::Down, false), Status::Unavailable);
+        assert_eq!(status(None, RedisStatus::Ok, true), Status::Unavailable);
+    }
+
+    #[test]
+    fn report_of_an_unusable_database_says_why() {
+        for condition in Condition::ALL {
+            let report = report(Some(condition), &Role::Leader, RedisStatus::Ok, false);
+            assert_eq!((report.database, report.database_reason), (Part::Down, Some(condition.reason())));
+        }
     }
 }

@@ -16,7 +16,8 @@ pub mod users;
 
 pub use cluster::{Fence, FenceError, FencedTx};
 pub use engine::{
-    Db, Engine, Fault, IdList, OpenOptions, Pg, PgTx, Statement, StoreError, Transient, Tx, Work, clock, migrate,
+    Condition, Db, Engine, Fault, IdList, OpenOptions, Pg, PgTx, Statement, StoreError, Transient, Tx, Work, clock,
+    migrate,
 };
 
 /// Returns every SQL statement of the crate. `tests/store/statements.rs` prepares each on both engines, in place of a compile-time
@@ -32,6 +33,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         cluster::run_history::STATEMENTS,
         cluster::runs::STATEMENTS,
         clock::STATEMENTS,
+        engine::PROBE_STATEMENTS,
         hosts::STATEMENTS,
         hosts::inbounds::STATEMENTS,
         hosts::services::STATEMENTS,

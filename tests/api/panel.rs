@@ -86,6 +86,7 @@ impl TestPanel {
         let health = Health::new(|| HealthReport {
             status: Status::Ok,
             database: Part::Ok,
+            database_reason: None,
             redis: Part::Off,
             scheduler: SchedulerRole::Leader,
         });

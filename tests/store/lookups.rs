@@ -8,7 +8,7 @@ use sarban::actions::lookups::Lookups;
 use sarban::actions::users;
 use sarban::domain::user::User;
 use sarban::domain::user::edit::NewUser;
-use sarban::store::{Db, Fault};
+use sarban::store::{Condition, Db, Fault};
 
 use super::users::{named, panel, root};
 use crate::support::database::on_both_engines;
@@ -68,7 +68,7 @@ async fn all_lookups_get_the_error_of_a_closed_database(db: Db) {
     let lookups = Lookups::start(&panel(&db).await, REQUESTS);
     db.close().await;
     for found in join_all((0..100).map(|_| lookups.user("ann"))).await {
-        assert_eq!(found.unwrap_err().fault(), Fault::Unavailable);
+        assert_eq!(found.unwrap_err().fault(), Fault::Unavailable(Condition::Unreachable));
     }
-    assert_eq!(lookups.user("ann").await.unwrap_err().fault(), Fault::Unavailable);
+    assert_eq!(lookups.user("ann").await.unwrap_err().fault(), Fault::Unavailable(Condition::Unreachable));
 }

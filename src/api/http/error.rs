@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::field_errors::FieldErrors;
 use crate::foundation::chain;
-use crate::store::{Fault, StoreError};
+use crate::store::{Condition, Fault, StoreError};
 
 /// The body of every error response except 422.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
@@ -186,10 +186,24 @@ impl From<FieldErrors> for ApiError {
     }
 }
 
+/// The text of an error after a commit that was sent and not confirmed.
+const OUTCOME_UNKNOWN: &str = "The database did not confirm the change: it may or may not have been made. Check before \
+                               you try again";
+
+/// The state of the database as a sentence for clients: "The database is read-only, try again later".
+fn sentence(condition: Condition) -> String {
+    let reason = condition.reason();
+    let (first, rest) = reason.split_at(1);
+    format!("{}{rest}, try again later", first.to_uppercase())
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        if error.outcome_is_unknown() {
+            return Self::unavailable(OUTCOME_UNKNOWN).because(error);
+        }
         match error.fault() {
-            Fault::Unavailable => Self::unavailable("The database is unreachable, try again").because(error),
+            Fault::Unavailable(condition) => Self::unavailable(sentence(condition)).because(error),
             Fault::Retry => Self::unavailable("The database is busy, try again").because(error),
             Fault::Unique(_) => Self::conflict("This already exists"),
             Fault::Reference => Self::conflict("A referenced object has been deleted"),
@@ -216,6 +230,18 @@ mod tests {
         assert_eq!(error.causes().as_deref(), Some("outer cause: inner cause"));
         let answer = error.to_response().into_body().into_string().await.expect("text");
         assert!(!answer.contains("cause"), "{answer}");
+    }
+
+    #[test]
+    fn every_state_of_the_database_is_503_with_its_reason_and_retry_after() {
+        for condition in Condition::ALL {
+            let text = sentence(condition);
+            assert!(text.starts_with("The ") && text.ends_with(", try again later"), "{text}");
+            assert!(text.contains(&condition.reason()[4..]), "{text}");
+        }
+        let response = ApiError::from(StoreError::timed_out("a statement")).to_response();
+        assert_eq!(response.status().as_u16(), 503);
+        assert_eq!(response.header("retry-after"), Some("1"));
     }
 
     #[tokio::test]

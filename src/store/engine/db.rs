@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::time::{Instant, sleep};
 
+use super::condition::{Condition, LastCondition};
 use super::error::StoreError;
 use super::postgres::{Pg, PgTx};
 use super::retry::Transient;
@@ -40,6 +41,7 @@ pub struct Lite {
     pub(in crate::store) write: SqlitePool,
     write_lock: WriteLock,
     busy_timeout: Duration,
+    pub(in crate::store) condition: LastCondition,
 }
 
 /// An open transaction; it is rolled back when it is dropped without `commit`.
@@ -53,6 +55,8 @@ pub enum Tx {
         tx: Transaction<'static, Sqlite>,
         /// The write lock of this process.
         guard: WriteGuard,
+        /// Where conditions that statements meet are recorded.
+        condition: LastCondition,
     },
 }
 
@@ -118,7 +122,8 @@ impl Db {
                 // the kernel caches the rest. 2 MB made only reads deep inside a table faster.
                 let reader = connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-1000");
                 let read = repeat_while_busy(options, || readers(options, &reader)).await?;
-                Ok(Self::Lite(Lite { read, write, write_lock, busy_timeout: options.busy_timeout }))
+                let condition = LastCondition::default();
+                Ok(Self::Lite(Lite { read, write, write_lock, busy_timeout: options.busy_timeout, condition }))
             }
         }
     }
@@ -135,7 +140,7 @@ impl Db {
     /// at most), without network I/O. Most callers want [`Db::transaction`].
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match self {
-            Self::Pg(pool) => begin_postgres(pool).await,
+            Self::Pg(pool) => pool.begin().await.map(Tx::Pg).map_err(|source| self.failed("BEGIN", source)),
             Self::Lite(lite) => {
                 let until = Instant::now() + lite.busy_timeout;
                 let mut head = lite.write_lock.queue().await;
@@ -143,7 +148,7 @@ impl Db {
                     match begin_sqlite(lite, head.acquire().await).await {
                         // The write lock has been released, so the lease does not wait behind this writer.
                         Err((busy, guard)) if busy.is_transient() && Instant::now() < until => head = guard.release(),
-                        other => return other.map_err(|(error, _)| error),
+                        other => return other.map_err(|(error, _)| self.record(error)),
                     }
                     sleep(BUSY_PAUSE).await;
                 }
@@ -157,15 +162,37 @@ impl Db {
         match self {
             Self::Pg(pool) => {
                 let begun = pool.begin_with(BEGIN_FOR_LEASE).await;
-                begun.map(Tx::Pg).map_err(|source| StoreError::new("BEGIN", source))
+                begun.map(Tx::Pg).map_err(|source| self.failed("BEGIN", source))
             }
             Self::Lite(lite) => loop {
                 match begin_sqlite(lite, lite.write_lock.acquire_first().await).await {
                     Err((busy, _)) if busy.is_transient() => sleep(BUSY_PAUSE).await,
-                    other => return other.map_err(|(error, _)| error),
+                    other => return other.map_err(|(error, _)| self.record(error)),
                 }
             },
         }
+    }
+
+    /// Returns the state in which the database can't be used, as the last probe or write found it; `None` if it can.
+    /// Cheap. Without probes ([`Db::probe`]) only what writes met is known.
+    pub fn condition(&self) -> Option<Condition> {
+        self.last_condition().get()
+    }
+
+    pub(super) const fn last_condition(&self) -> &LastCondition {
+        match self {
+            Self::Pg(pool) => pool.condition(),
+            Self::Lite(lite) => &lite.condition,
+        }
+    }
+
+    /// The error of a statement outside a transaction.
+    pub(in crate::store) fn failed(&self, operation: &'static str, source: sqlx::Error) -> StoreError {
+        self.record(StoreError::new(operation, source))
+    }
+
+    fn record(&self, error: StoreError) -> StoreError {
+        record(self.last_condition(), error)
     }
 
     /// Closes all connections when their current statements are done.
@@ -181,30 +208,43 @@ impl Db {
 }
 
 impl Tx {
-    /// Commits. After an error the commit may have happened or not: read the database to find out.
+    /// Commits. After an error the commit may have happened or not: [`StoreError::outcome_is_unknown`].
     pub async fn commit(self) -> Result<(), StoreError> {
+        let condition = self.last_condition().clone();
         match self {
             Self::Pg(tx) => tx.commit().await,
-            Self::Lite { tx, guard } => {
+            Self::Lite { tx, guard, .. } => {
                 let done = tx.commit().await;
                 drop(guard);
                 done
             }
         }
-        .map_err(|source| StoreError::new("COMMIT", source))
+        .map_err(|source| record(&condition, StoreError::of_commit(source)))
     }
 
     /// Rolls back, and waits for it.
     pub async fn rollback(self) -> Result<(), StoreError> {
         match self {
             Self::Pg(tx) => tx.rollback().await,
-            Self::Lite { tx, guard } => {
+            Self::Lite { tx, guard, .. } => {
                 let done = tx.rollback().await;
                 drop(guard);
                 done
             }
         }
         .map_err(|source| StoreError::new("ROLLBACK", source))
+    }
+
+    /// The error of a statement in this transaction.
+    pub(in crate::store) fn failed(&self, operation: &'static str, source: sqlx::Error) -> StoreError {
+        record(self.last_condition(), StoreError::new(operation, source))
+    }
+
+    const fn last_condition(&self) -> &LastCondition {
+        match self {
+            Self::Pg(tx) => tx.condition(),
+            Self::Lite { condition, .. } => condition,
+        }
     }
 
     /// Returns the engine.
@@ -216,18 +256,21 @@ impl Tx {
     }
 }
 
+fn record(last: &LastCondition, error: StoreError) -> StoreError {
+    if let Some(condition) = error.condition() {
+        last.record(condition);
+    }
+    error
+}
+
 /// All in one message, because each round trip costs milliseconds on a busy machine. The last setting: a host that
 /// vanishes between two statements must not keep the lease's row locked.
 const BEGIN_FOR_LEASE: &str = "BEGIN; SET LOCAL lock_timeout = 1000; SET LOCAL statement_timeout = 2000;
     SET LOCAL idle_in_transaction_session_timeout = 1000";
 
-async fn begin_postgres(pool: &Pg) -> Result<Tx, StoreError> {
-    pool.begin().await.map(Tx::Pg).map_err(|source| StoreError::new("BEGIN", source))
-}
-
 async fn begin_sqlite(lite: &Lite, guard: WriteGuard) -> Result<Tx, (StoreError, WriteGuard)> {
     match lite.write.begin_with("BEGIN IMMEDIATE").await {
-        Ok(tx) => Ok(Tx::Lite { tx, guard }),
+        Ok(tx) => Ok(Tx::Lite { tx, guard, condition: lite.condition.clone() }),
         Err(source) => Err((StoreError::new("BEGIN IMMEDIATE", source), guard)),
     }
 }
@@ -267,12 +310,13 @@ async fn open_sqlite_read_only(path: &Path, options: &OpenOptions, write_lock: W
     let read = readers(options, &connect).await;
     let read = read.map_err(|source| StoreError::new("opening the SQLite database read-only", source))?;
     let write = writer(options).connect_lazy_with(connect);
-    Ok(Db::Lite(Lite { read, write, write_lock, busy_timeout: options.busy_timeout }))
+    let condition = LastCondition::default();
+    Ok(Db::Lite(Lite { read, write, write_lock, busy_timeout: options.busy_timeout, condition }))
 }
 
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);
     let connect = url.parse::<PgConnectOptions>().map_err(opening)?.application_name(&options.application_name);
-    let connect = if options.read_only { connect.options([("default_transaction_read_only", "on")]) } else { connect };
-    Pg::open(connect, options.connections, options.acquire_timeout, options.statement_cache).await.map_err(opening)
+    let (timeout, cache) = (options.acquire_timeout, options.statement_cache);
+    Pg::open(connect, options.connections, timeout, cache, options.read_only).await.map_err(opening)
 }

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use sqlx::postgres::PgDatabaseError;
+
+use super::condition::Condition;
+use super::error_codes::{self, Class};
 use super::retry::Transient;
 
 /// A failed statement: its name, with the driver's error as the source. Cheap to clone, because several callers may
@@ -12,6 +16,7 @@ pub struct StoreError {
     operation: &'static str,
     #[source]
     source: Arc<sqlx::Error>,
+    outcome_unknown: bool,
 }
 
 /// Kinds of failure, by what a caller can do.
@@ -24,8 +29,8 @@ pub enum Fault {
     Reference,
     /// The transaction conflicted with another one and can be repeated.
     Retry,
-    /// The database can't be reached, or has no free connection.
-    Unavailable,
+    /// The database, or the way to it, is in a state in which it can't serve the statement.
+    Unavailable(Condition),
     /// A value was refused: out of range, against a check, or of the wrong type.
     Data,
     /// Anything else: a bug.
@@ -34,12 +39,30 @@ pub enum Fault {
 
 impl StoreError {
     pub(crate) fn new(operation: &'static str, source: sqlx::Error) -> Self {
-        Self { operation, source: Arc::new(source) }
+        Self { operation, source: Arc::new(source), outcome_unknown: false }
     }
 
-    /// An operation that exceeded its caller's time-out.
+    /// A failed COMMIT. Unless the database itself refused it, the transaction may have been committed.
+    pub(in crate::store) fn of_commit(source: sqlx::Error) -> Self {
+        let outcome_unknown = match &source {
+            sqlx::Error::Database(error) => {
+                // A crash, a broken connection of a pooler, and "statement completion unknown".
+                let state = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code);
+                state.is_some_and(|state| state == "57P02" || state == "40003" || state.starts_with("08"))
+            }
+            _ => true,
+        };
+        Self { outcome_unknown, ..Self::new("COMMIT", source) }
+    }
+
+    /// An operation that exceeded its caller's time limit.
     pub fn timed_out(operation: &'static str) -> Self {
         Self::new(operation, sqlx::Error::PoolTimedOut)
+    }
+
+    /// True if a commit was sent and not confirmed: the change may have been made or not.
+    pub const fn outcome_is_unknown(&self) -> bool {
+        self.outcome_unknown
     }
 
     /// Returns the kind of failure.
@@ -49,30 +72,33 @@ impl StoreError {
                 Fault::Unique(error.constraint().unwrap_or_else(|| error.message()).to_owned())
             }
             sqlx::Error::Database(error) if error.is_foreign_key_violation() => Fault::Reference,
-            sqlx::Error::Database(error) => match error.code().as_deref() {
-                // PostgreSQL: serialization_failure, deadlock_detected, lock_not_available. SQLite: BUSY,
-                // BUSY_RECOVERY, BUSY_SNAPSHOT.
-                Some("40001" | "40P01" | "55P03" | "5" | "261" | "517") => Fault::Retry,
-                // PostgreSQL class 57 (shutdown, crash, cannot_connect_now) and class 53 (too many connections).
-                Some(code) if code.len() == 5 && (code.starts_with("57P") || code.starts_with("53")) => {
-                    Fault::Unavailable
-                }
-                // PostgreSQL: class 22 (data exception) and the rest of class 23 (integrity). SQLite: MISMATCH, and
-                // CONSTRAINT with its extended codes.
-                Some(code) if code.len() == 5 && (code.starts_with("22") || code.starts_with("23")) => Fault::Data,
-                Some(code)
-                    if code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 19 | 20)) && code.len() < 5 =>
-                {
-                    Fault::Data
-                }
-                _ => Fault::Other,
+            _ => match self.class() {
+                Class::Conflict => Fault::Retry,
+                Class::Data => Fault::Data,
+                Class::Unavailable(condition) => Fault::Unavailable(condition),
+                Class::Bug => Fault::Other,
             },
-            sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => Fault::Data,
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-                Fault::Unavailable
-            }
-            _ => Fault::Other,
         }
+    }
+
+    /// Returns the state of the database that made the statement fail, if that is the reason.
+    pub fn condition(&self) -> Option<Condition> {
+        match self.fault() {
+            Fault::Unavailable(condition) => Some(condition),
+            _ => None,
+        }
+    }
+
+    fn class(&self) -> Class {
+        let sqlx::Error::Database(error) = &*self.source else { return error_codes::driver(&self.source) };
+        if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+            return error_codes::postgres(error.code());
+        }
+        if self.is_missing_table() {
+            return Class::Unavailable(Condition::Missing);
+        }
+        let code = error.code().and_then(|code| code.parse().ok());
+        code.map_or(Class::Bug, error_codes::sqlite)
     }
 
     /// True if the statement names a table that the database does not have.

@@ -2,24 +2,29 @@
 
 pub(in crate::store) mod by_engine;
 pub mod clock;
+pub(in crate::store) mod condition;
 pub(in crate::store) mod db;
 pub(in crate::store) mod enum_columns;
 pub(in crate::store) mod error;
+mod error_codes;
 mod id_list;
 pub(in crate::store) mod like;
 pub mod migrate;
 pub(in crate::store) mod postgres;
 mod postgres_connections;
+mod probe;
 pub(in crate::store) mod retry;
 mod sqlite_readers;
 mod sqlite_write_lock;
 pub(in crate::store) mod statement;
 pub(in crate::store) mod transaction;
 
+pub use condition::Condition;
 pub use db::{Db, Engine, OpenOptions, Tx};
 pub use error::{Fault, StoreError};
 pub use id_list::IdList;
 pub use postgres::{Pg, PgTx};
+pub(in crate::store) use probe::STATEMENTS as PROBE_STATEMENTS;
 pub use retry::Transient;
 pub use statement::Statement;
 pub use transaction::Work;

@@ -14,6 +14,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow, PgStat
 use sqlx::{Either, Execute, Executor, PgConnection, SqlStr, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::condition::LastCondition;
 use super::postgres_connections::PgConnections;
 
 /// A pool of connections; a statement outside a transaction runs on `&Pg`. Cheap to clone.
@@ -21,6 +22,8 @@ use super::postgres_connections::PgConnections;
 pub struct Pg {
     connections: PgConnections,
     named_statements: bool,
+    read_only: bool,
+    condition: LastCondition,
 }
 
 /// A transaction; a statement runs on `&mut PgTx`. Only tests use the connection inside it directly.
@@ -30,6 +33,7 @@ pub struct PgTx {
     tx: Transaction<'static, Postgres>,
     permit: OwnedSemaphorePermit,
     named_statements: bool,
+    condition: LastCondition,
 }
 
 /// A statement that is prepared without a name.
@@ -39,15 +43,19 @@ type Step = Either<PgQueryResult, PgRow>;
 
 impl Pg {
     /// Opens the pool. `statement_cache` is the number of named statements cached per connection; 0 means that none is
-    /// named.
+    /// named. `read_only`: the sessions refuse writes, as the caller wants.
     pub(in crate::store) async fn open(
         connect: PgConnectOptions,
         max: u32,
         acquire_timeout: Duration,
         statement_cache: usize,
+        read_only: bool,
     ) -> sqlx::Result<Self> {
         let named_statements = statement_cache > 0;
         let mut connect = connect.statement_cache_capacity(statement_cache);
+        if read_only {
+            connect = connect.options([("default_transaction_read_only", "on")]);
+        }
         if !named_statements {
             // pgbouncer rejects this start-up parameter, and sqlx transfers floats in binary anyway.
             connect = connect.extra_float_digits(None);
@@ -55,7 +63,18 @@ impl Pg {
         Ok(Self {
             connections: PgConnections::open(connect, max, acquire_timeout, named_statements).await?,
             named_statements,
+            read_only,
+            condition: LastCondition::default(),
         })
+    }
+
+    /// True if the pool was opened with sessions that refuse writes.
+    pub(in crate::store) const fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    pub(in crate::store) const fn condition(&self) -> &LastCondition {
+        &self.condition
     }
 
     pub(in crate::store) async fn begin(&self) -> sqlx::Result<PgTx> {
@@ -70,7 +89,7 @@ impl Pg {
         let checkout = self.connections.acquire().await?;
         let begun = tokio::spawn(checkout.begin(statements));
         let (tx, permit) = begun.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed))?;
-        Ok(PgTx { tx, permit, named_statements: self.named_statements })
+        Ok(PgTx { tx, permit, named_statements: self.named_statements, condition: self.condition.clone() })
     }
 
     pub(in crate::store) async fn close(&self) {
@@ -79,6 +98,10 @@ impl Pg {
 }
 
 impl PgTx {
+    pub(in crate::store) const fn condition(&self) -> &LastCondition {
+        &self.condition
+    }
+
     pub(in crate::store) async fn commit(self) -> sqlx::Result<()> {
         let Self { tx, permit, .. } = self;
         let done = tx.commit().await;

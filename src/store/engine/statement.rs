@@ -34,7 +34,9 @@ macro_rules! statements {
 macro_rules! db_read {
     ($db:expr, $statement:expr, |$sql:ident, $c:ident| $body:expr) => {{
         let statement = $statement;
-        let result = match $db {
+        // Also coerces `&Arc<…>` and the like.
+        let db: &$crate::store::engine::db::Db = $db;
+        let result = match db {
             $crate::store::engine::db::Db::Pg(pool) => {
                 let ($sql, $c) = (statement.pg, pool);
                 $body
@@ -44,7 +46,7 @@ macro_rules! db_read {
                 $body
             }
         };
-        result.map_err(|source| $crate::store::engine::error::StoreError::new(statement.name, source))
+        result.map_err(|source| db.failed(statement.name, source))
     }};
 }
 
@@ -54,7 +56,7 @@ macro_rules! db_run {
         let statement = $statement;
         // Also coerces `&mut FencedTx`.
         let tx: &mut $crate::store::engine::db::Tx = $tx;
-        let result = match tx {
+        let result = match &mut *tx {
             $crate::store::engine::db::Tx::Pg(tx) => {
                 let ($sql, $c) = (statement.pg, &mut *tx);
                 $body
@@ -64,7 +66,7 @@ macro_rules! db_run {
                 $body
             }
         };
-        result.map_err(|source| $crate::store::engine::error::StoreError::new(statement.name, source))
+        result.map_err(|source| tx.failed(statement.name, source))
     }};
 }
 
