@@ -85,6 +85,7 @@ impl BenchPanel<()> {
         let health = Health::new(|| HealthReport {
             status: Status::Ok,
             database: Part::Ok,
+            database_reason: None,
             redis: Part::Off,
             scheduler: SchedulerRole::Leader,
         });
