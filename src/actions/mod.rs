@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod engines;
 pub mod fetch_log;
 pub mod hosts;
+pub mod inbounds;
 pub mod lookups;
 pub mod nodes;
 pub mod notification_targets;

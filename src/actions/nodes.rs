@@ -1,7 +1,7 @@
 //! Changes of nodes. They write the desired state; the leader, which the wake-up tells, establishes it.
 
-use super::Panel;
 use super::changes::Changed;
+use super::{PAUSE, Panel};
 use crate::domain::ids::NodeId;
 use crate::domain::node::Node;
 use crate::domain::node_edit::{NewNode, NodeEdit};
@@ -58,8 +58,23 @@ pub async fn edit(panel: &Panel, id: NodeId, edit: &NodeEdit) -> Result<Node, No
 }
 
 /// Removes a node with its engines, its inbounds and their hosts.
+///
+/// A node may have thousands of hosts: it vanishes first, and then its rows are deleted, a part at a time. What remains
+/// after an error is deleted by the task `prune`.
 pub async fn remove(panel: &Panel, id: NodeId) -> Result<(), NodeChangeError> {
-    on_row(panel, id, Change::Remove).await
+    on_row(panel, id, Change::Remove).await?;
+    while !remove_part(panel, id).await? {
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+async fn remove_part(panel: &Panel, id: NodeId) -> Result<bool, NodeChangeError> {
+    let remove = panel.transaction("delete rows of node", async |tx| -> Result<_, NodeChangeError> {
+        // Nothing that anybody still sees.
+        Ok((store::nodes::delete_part(tx, id).await?, None::<Changed>))
+    });
+    remove.await
 }
 
 /// Requests a full sync of a node.
@@ -89,7 +104,7 @@ enum Change {
 async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<(), NodeChangeError> {
     let change = panel.transaction("change node", async |tx| -> Result<_, NodeChangeError> {
         let found = match change {
-            Change::Remove => store::nodes::delete(tx, id).await?,
+            Change::Remove => store::nodes::hide(tx, id, panel.clock.now()).await?,
             Change::Resync => store::nodes::request_sync(tx, id).await?,
             Change::Repin => store::nodes::forget_pin(tx, id).await?,
         };

@@ -1,4 +1,4 @@
-//! `/api/inbounds`: inbounds, as the nodes report them.
+//! `/api/inbounds`: inbounds, as the nodes report them. Only those that a node no longer reports can be deleted.
 
 use deserr::Deserr;
 use poem::handler;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::http::auth::SudoAdmin;
-use super::http::body::Json;
+use super::http::body::{Empty, Json};
 use super::http::enum_text::text_schema;
 use super::http::error::ApiError;
 use super::http::field_errors::FieldErrors;
@@ -14,20 +14,31 @@ use super::http::input::Inputs;
 use super::http::loose::LooseInt;
 use super::http::paging::{Page, Paging};
 use super::http::query::{Params, Path, Query};
-use super::http::routes::{Routes, get};
+use super::http::routes::{Methods, Routes, delete, get};
 use super::state::State;
-use crate::domain::ids::InboundId;
+use crate::actions;
+use crate::actions::inbounds::InboundError;
+use crate::domain::ids::{InboundId, NodeId};
+use crate::domain::moment::Moment;
 use crate::domain::node::ConnectionBackend;
 use crate::store::hosts::inbounds;
 use crate::store::hosts::inbounds::{InboundNode, InboundView};
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(list, read))]
+#[openapi(paths(list, read, remove, remove_absent))]
 pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.at("/api/inbounds", get(list)).at("/api/inbounds/:id", get(read))
+    routes
+        .at("/api/inbounds", get(list))
+        .at("/api/inbounds/:id", one())
+        .at_literal_or_param("/api/inbounds/:id", "absent", delete(remove_absent), one())
+}
+
+/// The operations on one inbound.
+fn one() -> Methods {
+    get(read).delete(remove)
 }
 
 /// An inbound with its node.
@@ -40,6 +51,9 @@ pub struct InboundResponse {
     config: String,
     node: InboundNodeResponse,
     service_ids: Vec<i64>,
+    /// Since when the node has not reported the inbound, UTC. Null if the node reports it. An absent inbound keeps its
+    /// hosts and services, but has no users and is in no subscription; it comes back when the node reports its tag.
+    absent_since: Option<String>,
 }
 
 /// The node of an inbound.
@@ -76,6 +90,16 @@ pub struct InboundQuery {
     tag: String,
 }
 
+/// The node whose absent inbounds are deleted.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Query)]
+pub struct AbsentQuery {
+    /// Id of the node.
+    #[param(value_type = i64)]
+    node_id: LooseInt,
+}
+
 /// Lists inbounds.
 ///
 /// For sudo admins.
@@ -104,6 +128,33 @@ async fn read(state: &State, _: SudoAdmin, Path(path): Path<InboundPath>) -> Res
     Ok(Json(view.ok_or_else(not_found)?.into()))
 }
 
+/// Deletes an inbound that its node no longer reports, with its hosts.
+///
+/// For sudo admins. The inbound is also removed from services.
+#[utoipa::path(delete, path = "/api/inbounds/{id}", tag = "Inbound", params(InboundPath),
+    responses((status = 200, body = Empty), (status = 404, description = "No such inbound"),
+              (status = 409, description = "The node reports the inbound")))]
+#[handler]
+async fn remove(state: &State, _: SudoAdmin, Path(path): Path<InboundPath>) -> Result<Json<Empty>, ApiError> {
+    actions::inbounds::remove(&state.panel, path.id()).await?;
+    Ok(Json(Empty {}))
+}
+
+/// Deletes all inbounds that a node no longer reports, with their hosts.
+///
+/// For sudo admins. The inbounds are also removed from services.
+#[utoipa::path(delete, path = "/api/inbounds/absent", tag = "Inbound", params(AbsentQuery),
+    responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
+#[handler]
+async fn remove_absent(
+    state: &State,
+    _: SudoAdmin,
+    Query(query): Query<AbsentQuery>,
+) -> Result<Json<Empty>, ApiError> {
+    actions::inbounds::remove_absent(&state.panel, NodeId(query.node_id.0)).await?;
+    Ok(Json(Empty {}))
+}
+
 /// 404: the inbound does not exist.
 pub(super) fn not_found() -> ApiError {
     ApiError::not_found("The inbound")
@@ -118,6 +169,21 @@ impl InboundPath {
 
 impl Params for InboundQuery {}
 
+impl Params for AbsentQuery {}
+
+impl From<InboundError> for ApiError {
+    fn from(error: InboundError) -> Self {
+        match error {
+            InboundError::NotFound => not_found(),
+            InboundError::NodeNotFound => Self::not_found("The node"),
+            InboundError::Reported => Self::conflict(
+                "The node reports this inbound: remove it from the engine's configuration, and delete it when it is absent",
+            ),
+            InboundError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<InboundView> for InboundResponse {
     fn from(view: InboundView) -> Self {
         Self {
@@ -127,6 +193,7 @@ impl From<InboundView> for InboundResponse {
             config: view.inbound.config,
             node: view.node.into(),
             service_ids: view.service_ids.iter().map(|id| id.0).collect(),
+            absent_since: view.absent_since.map(Moment::utc_iso),
         }
     }
 }

@@ -6,7 +6,8 @@ use super::proto::{BackendsResponse, Inbound, User, UserData};
 use crate::domain::ids::NodeId;
 use crate::domain::user::set::UserSet;
 use crate::store::nodes::expected_users::NodeUser;
-use crate::store::nodes::sync_state::{FirstSeen, Offer, OfferedBackend, OfferedInbound};
+use crate::store::nodes::offers::{OfferedBackend, OfferedInbound};
+use crate::store::nodes::sync_state::{FirstSeen, Offer};
 
 /// Field 1 (`users_data`) of a `UsersData` message, length-delimited.
 const USERS_DATA: u8 = 1 << 3 | 2;

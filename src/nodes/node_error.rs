@@ -58,6 +58,19 @@ pub enum NodeError {
         /// The unexpected answer.
         detail: String,
     },
+    /// The node has reported ever different inbounds.
+    #[error(
+        "the node reports {reported} inbounds, and the panel has {unreported} more of this node that it no longer \
+         reports; {most} may be stored: delete those that are gone for good (DELETE /api/inbounds/absent)"
+    )]
+    TooManyInbounds {
+        /// Inbounds in the database that the report does not name.
+        unreported: usize,
+        /// Inbounds in the report.
+        reported: usize,
+        /// Inbounds of a node that may be stored.
+        most: usize,
+    },
     /// The node did not answer a call in time.
     #[error("timeout: no answer to {call} within {} s; check the node's load and its log", .limit.as_secs())]
     NoAnswer {

@@ -42,6 +42,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         nodes::STATEMENTS,
         nodes::edit_lock::STATEMENTS,
         nodes::expected_users::STATEMENTS,
+        nodes::offers::STATEMENTS,
         nodes::sync_state::STATEMENTS,
         nodes::tls_material::STATEMENTS,
         notify::outbox::STATEMENTS,

@@ -46,7 +46,7 @@ statements! {
     NODES =
         "SELECT COUNT(*) AS total, COUNT(CASE WHEN status = 'healthy' THEN 1 END) AS healthy,
                 COUNT(CASE WHEN status = 'unhealthy' THEN 1 END) AS unhealthy
-         FROM nodes";
+         FROM nodes WHERE deleted_at IS NULL";
 }
 
 row! {

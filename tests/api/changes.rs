@@ -53,6 +53,8 @@ fn operations() -> Vec<(&'static str, &'static str, Value, Changed)> {
         ("POST /api/inbounds/{id}/hosts", "/api/inbounds/1/hosts", host.clone(), Changed::Hosts),
         ("PUT /api/inbounds/hosts/{id}", "/api/inbounds/hosts/1", host, Changed::Hosts),
         ("DELETE /api/inbounds/hosts/{id}", "/api/inbounds/hosts/1", Value::Null, Changed::Hosts),
+        ("DELETE /api/inbounds/{id}", "/api/inbounds/2", Value::Null, Changed::Nodes),
+        ("DELETE /api/inbounds/absent", "/api/inbounds/absent?node_id=1", Value::Null, Changed::Nodes),
         ("DELETE /api/services/{id}", "/api/services/1", Value::Null, Changed::Services),
         ("POST /api/nodes", "/api/nodes", node, Changed::Nodes),
         ("PUT /api/nodes/{node_id}", "/api/nodes/1", json!({"usage_coefficient": 2}), Changed::Nodes),
@@ -123,10 +125,12 @@ async fn every_changing_operation_publishes_its_change_once(db: Db) {
     }
 }
 
-/// A user that has expired, an inbound of the node that every panel has, and a notification that was not delivered.
+/// A user that has expired, an inbound and two absent ones of the node that every panel has, and a notification that was not delivered.
 const SEED: &str = "
     UPDATE users SET expire_strategy = 'fixed_date', expire_date = 1 WHERE username = 'old';
     INSERT INTO inbounds (node_id, tag, protocol, config) SELECT id, 'tag', 'vless', '{}' FROM nodes;
+    INSERT INTO inbounds (node_id, tag, protocol, config, absent_since) SELECT id, 'one', 'vless', '{}', 1 FROM nodes;
+    INSERT INTO inbounds (node_id, tag, protocol, config, absent_since) SELECT id, 'two', 'vless', '{}', 1 FROM nodes;
     INSERT INTO outbox (channel, recipient, cause, action, user_id, payload, created_at, state, attempts,
                         next_attempt_at, finished_at, error, keep_until)
         VALUES ('webhook', '', 'a', 'user_created', 7, '{}', 1, 'dead', 3, 1, 2, 'the answer was 500', 9)";

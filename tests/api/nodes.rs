@@ -21,6 +21,7 @@ on_both_engines!(
     client_certificate_is_created_once,
     inbound_is_shown_with_its_node_and_services,
     inbounds_are_filtered_by_tag_and_listed_with_links,
+    only_absent_inbounds_can_be_deleted,
 );
 
 fn local() -> Value {
@@ -54,6 +55,8 @@ async fn nodes_inbounds_and_hosts_are_for_sudo_admins_only(db: Db) {
         (Method::POST, "/api/nodes/1/repin"),
         (Method::GET, "/api/inbounds"),
         (Method::GET, "/api/inbounds/1"),
+        (Method::DELETE, "/api/inbounds/1"),
+        (Method::DELETE, "/api/inbounds/absent"),
         (Method::GET, "/api/inbounds/1/hosts"),
         (Method::POST, "/api/inbounds/1/hosts"),
         (Method::GET, "/api/inbounds/hosts"),
@@ -248,6 +251,7 @@ async fn inbound_is_shown_with_its_node_and_services(db: Db) {
     });
     let first = json!({
         "id": 1, "tag": "vmess-tcp", "protocol": "vmess", "config": "{\"port\":  1}", "node": node, "service_ids": [1],
+        "absent_since": null,
     });
     assert_eq!(panel.get("root", "/api/inbounds/1").await.ok(), first);
     assert_eq!(panel.get("root", "/api/inbounds?size=2").await.ok()["items"][0], first);
@@ -266,4 +270,29 @@ async fn inbounds_are_filtered_by_tag_and_listed_with_links(db: Db) {
         assert_eq!(page["total"], expected, "{query}");
     }
     panel.get("root", "/api/inbounds?size=1000").await.wrong_fields(&["size"]);
+}
+
+async fn only_absent_inbounds_can_be_deleted(db: Db) {
+    let panel = start_with_inbounds(db).await;
+    let db = &panel.panel.db;
+    execute(
+        db,
+        "UPDATE inbounds SET absent_since = 1000000 WHERE id <> 3;
+         INSERT INTO hosts (inbound_id, spec) SELECT id, '{\"remark\":\"r\",\"address\":\"a\"}' FROM inbounds",
+    )
+    .await;
+    let listed = panel.get("root", "/api/inbounds").await.ok();
+    let since: Vec<&Value> = listed["items"].as_array().expect("a list").iter().map(|it| &it["absent_since"]).collect();
+    assert_eq!(since, [&json!("1970-01-01T00:00:01Z"), &json!("1970-01-01T00:00:01Z"), &Value::Null]);
+    let service = panel.get("root", "/api/services/1").await.ok();
+    assert_eq!(service["inbound_ids"], json!([1]), "an edit of the service keeps it");
+    panel.delete("root", "/api/inbounds/3").await.refused(409);
+    assert_eq!(panel.delete("root", "/api/inbounds/1").await.ok(), json!({}));
+    panel.delete("root", "/api/inbounds/1").await.refused(404);
+    panel.delete("root", "/api/inbounds/absent?node_id=9").await.refused(404);
+    panel.delete("root", "/api/inbounds/absent").await.wrong_fields(&["node_id"]);
+    assert_eq!(panel.delete("root", "/api/inbounds/absent?node_id=1").await.ok(), json!({}));
+    assert_eq!(number(db, "SELECT COUNT(*) FROM inbounds WHERE tag = 'ss'").await, 1);
+    assert_eq!(number(db, "SELECT (SELECT COUNT(*) FROM inbounds) + (SELECT COUNT(*) FROM hosts)").await, 2);
+    assert_eq!(number(db, "SELECT COUNT(*) FROM inbounds_services").await, 0);
 }

@@ -68,6 +68,8 @@ const ROWS: &[(&str, Who)] = &[
     ("GET /api/services/{id}/inbounds", SudoAdmin),
     ("GET /api/inbounds", SudoAdmin),
     ("GET /api/inbounds/{id}", SudoAdmin),
+    ("DELETE /api/inbounds/{id}", SudoAdmin),
+    ("DELETE /api/inbounds/absent", SudoAdmin),
     ("GET /api/inbounds/hosts", SudoAdmin),
     ("POST /api/inbounds/hosts", SudoAdmin),
     ("GET /api/inbounds/hosts/{id}", SudoAdmin),

@@ -3,6 +3,7 @@
 mod calm;
 mod hand_overs;
 mod leading;
+mod offers;
 pub mod panel;
 mod strangers;
 mod trust;

@@ -7,7 +7,8 @@ use sarban::clock::Clock;
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::store::Db;
 use sarban::store::nodes::sync_state;
-use sarban::store::nodes::sync_state::{Offer, OfferedInbound};
+use sarban::store::nodes::offers::OfferedInbound;
+use sarban::store::nodes::sync_state::Offer;
 use sarban::store::users::node_status;
 use tokio::time::Instant;
 
@@ -27,7 +28,6 @@ on_both_engines!(
     key_revoked_while_node_was_absent_is_renewed,
     restarted_node_gets_all_users_again,
     session_recovers_from_ended_stream,
-    inbounds_and_hosts_follow_node_offer,
     session_recovers_from_unknown_tag,
     change_during_send_keeps_its_mark,
     slow_node_delays_no_other,
@@ -123,28 +123,6 @@ async fn session_recovers_from_ended_stream(db: Db) {
     healthy(&db, 1).await;
 }
 
-async fn inbounds_and_hosts_follow_node_offer(db: Db) {
-    let node = node().await;
-    let _panel = in_step(&db, &node, 1).await;
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM backends WHERE name = 'xray' AND running").await, 1);
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds WHERE protocol = tag").await, 4);
-    let host = "SELECT COUNT(*) FROM hosts JOIN inbounds ON inbounds.id = inbound_id
-                WHERE spec ->> 'address' = '{SERVER_IP}' AND tag = 'trojan'";
-    assert_eq!(number(&db, host).await, 1, "a new inbound has a host");
-
-    let mut backends = Options::default().backends;
-    backends[0].inbounds.retain(|inbound| inbound.tag != "trojan");
-    backends[0].inbounds[0].config = Some(r#"{"tag": "vless", "protocol": "vmess"}"#.into());
-    node.set_backends(backends);
-    sql(&db, "DELETE FROM hosts WHERE inbound_id = (SELECT id FROM inbounds WHERE tag = 'vmess')").await;
-    node.drop_connections();
-    eventually("the inbound is gone", async || number(&db, "SELECT COUNT(*) FROM inbounds").await == 3).await;
-    assert_eq!(number(&db, host).await, 0, "its host is gone");
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM hosts").await, 2, "a known inbound gets no second host");
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds WHERE tag = 'vless' AND protocol = 'vmess'").await, 1);
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds_services").await, 1, "a service keeps its inbounds");
-}
-
 async fn session_recovers_from_unknown_tag(db: Db) {
     let node = node().await;
     let _panel = in_step(&db, &node, 2).await;
@@ -153,7 +131,8 @@ async fn session_recovers_from_unknown_tag(db: Db) {
     // The engine was edited on the node itself, and the panel does not know it yet.
     node.set_backends(backends);
     give(&db, "vmess", 2).await;
-    eventually("the panel knows it", async || number(&db, "SELECT COUNT(*) FROM inbounds").await == 3).await;
+    let absent = "SELECT COUNT(*) FROM inbounds WHERE absent_since IS NOT NULL";
+    eventually("the panel knows it", async || number(&db, absent).await == 1).await;
     healthy(&db, 1).await;
     eventually("no mark is left", async || marks(&db).await == 0).await;
     assert_eq!(node.users().len(), 2);
@@ -294,22 +273,22 @@ async fn node_that_lacks_changes_is_in_step_after_next_full_list(db: Db) {
     let inbound = OfferedInbound { tag: "vless".into(), protocol: "vless".into(), config: "{}".into() };
     let offer = Offer { inbounds: vec![inbound], ..Offer::default() };
     let shown = async || node_status::of_user(&db, UserId(1)).await.unwrap()[0].in_step;
-    sync_state::begin_sync(&fence, id, &offer, false).await.unwrap();
+    sync_state::begin_sync(&fence, id, &offer, false, now).await.unwrap();
     sql(&db, "INSERT INTO inbounds_services SELECT id, 1 FROM inbounds; UPDATE nodes SET status = 'healthy'").await;
     assert!(!shown().await);
     sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);
-    sync_state::begin_sync(&fence, id, &offer, false).await.unwrap();
+    sync_state::begin_sync(&fence, id, &offer, false, now).await.unwrap();
     assert!(shown().await, "another list is on its way, and no change is lacking");
     sync_state::out_of_step(&fence, &[id]).await.unwrap();
     assert!(!shown().await);
     sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(!shown().await, "that full sync started before");
-    sync_state::begin_sync(&fence, id, &offer, false).await.unwrap();
+    sync_state::begin_sync(&fence, id, &offer, false, now).await.unwrap();
     assert!(!shown().await);
     sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);
-    sync_state::begin_sync(&fence, id, &offer, true).await.unwrap();
+    sync_state::begin_sync(&fence, id, &offer, true, now).await.unwrap();
     assert!(!shown().await, "the dropped changes are in the list that is on its way");
     sync_state::end_sync(&fence, id, 0, now).await.unwrap();
     assert!(shown().await);

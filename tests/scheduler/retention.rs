@@ -5,6 +5,7 @@ use sarban::domain::moment::{DAY, HOUR, Moment};
 use sarban::domain::schedule::Task;
 use sarban::domain::usage_series::Span;
 use sarban::store::Db;
+use sarban::store::nodes;
 use sarban::store::usage::{days, series};
 
 use crate::scheduler::task::Leader;
@@ -15,7 +16,8 @@ on_both_engines!(
     roll_up_in_chunks_adds_up_with_late_hours,
     hours_without_a_retention_stay,
     series_show_days_after_a_roll_up,
-    node_without_a_sync_is_connected_again
+    node_without_a_sync_is_connected_again,
+    interrupted_deletion_of_a_node_is_finished
 );
 
 /// 3 users on 2 nodes, each hour of the first 3 days; the bytes of an hour are its index.
@@ -135,4 +137,20 @@ async fn node_without_a_sync_is_connected_again(db: Db) {
     let mut leader = Leader::with_retention(&db, None).await;
     assert_eq!(leader.run(Task::SyncNodes, Moment::from_micros(DAY)).await.unwrap(), 1);
     assert_eq!(number(&db, "SELECT id FROM nodes WHERE sync_request IS NOT NULL").await, 12);
+}
+
+async fn interrupted_deletion_of_a_node_is_finished(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO inbounds (node_id, tag, protocol, config) SELECT id, 'tag', 'vmess', '{}' FROM nodes;
+         INSERT INTO hosts (inbound_id, spec) SELECT id, '{}' FROM inbounds",
+    )
+    .await;
+    let mut tx = db.begin().await.unwrap();
+    assert!(nodes::hide(&mut tx, NodeId(1), Moment::from_micros(1)).await.unwrap());
+    tx.commit().await.unwrap();
+    let mut leader = Leader::with_retention(&db, None).await;
+    leader.run(Task::Prune, Moment::from_micros(DAY)).await.unwrap();
+    let left = "SELECT (SELECT COUNT(*) FROM nodes) + (SELECT COUNT(*) FROM inbounds) + (SELECT COUNT(*) FROM hosts)";
+    assert_eq!(number(&db, left).await, 0);
 }

@@ -2,11 +2,12 @@
 
 use sarban::actions::{self, Panel};
 use sarban::clock::Clock;
-use sarban::domain::ids::{InboundId, NodeId};
+use sarban::domain::ids::{InboundId, NodeId, ServiceId};
 use sarban::domain::moment::Moment;
 use sarban::domain::node::{Backend, ConnectionBackend, Node, NodeStatus};
 use sarban::domain::node_edit::{NewNode, NodeEdit};
-use sarban::store::nodes::{self, NodeFilter};
+use sarban::store::hosts::{inbounds, subscription_sources};
+use sarban::store::nodes::{self, NodeFilter, sync_state};
 use sarban::store::{Db, Fault};
 
 use crate::support::database::{execute, number, on_both_engines};
@@ -20,6 +21,7 @@ on_both_engines! {
     pin_is_cleared_by_another_address,
     status_change_is_dated,
     removed_node_takes_its_inbounds_and_hosts_along,
+    removed_node_with_many_hosts_vanishes_at_once,
 }
 
 const LOCAL: NodeId = NodeId(1);
@@ -215,4 +217,48 @@ async fn removed_node_takes_its_inbounds_and_hosts_along(db: Db) {
     let mut tx = db.begin().await.unwrap();
     let next = nodes::insert(&mut tx, &new("de", "192.0.2.1"), Moment::from_micros(0)).await.unwrap();
     assert_eq!(next, NodeId(2), "an id is never used twice");
+}
+
+async fn removed_node_with_many_hosts_vanishes_at_once(db: Db) {
+    execute(
+        &db,
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 5000)
+         INSERT INTO inbounds (node_id, tag, protocol, config) SELECT 1, 'tag' || n, 'vmess', '{}' FROM n;
+         INSERT INTO hosts (inbound_id, spec) SELECT id, '{\"remark\":\"r\",\"address\":\"a\"}' FROM inbounds;
+         INSERT INTO services (name) VALUES ('s');
+         INSERT INTO inbounds_services (inbound_id, service_id) SELECT id, 1 FROM inbounds",
+    )
+    .await;
+    assert_eq!(inbounds::count(&db, "").await.unwrap(), 5_000);
+    let mut tx = db.begin().await.unwrap();
+    assert!(nodes::hide(&mut tx, LOCAL, Moment::from_micros(7)).await.unwrap());
+    assert!(!nodes::hide(&mut tx, LOCAL, Moment::from_micros(7)).await.unwrap(), "it is gone already");
+    let again = nodes::insert(&mut tx, &new("local", "127.0.0.1"), Moment::from_micros(0)).await;
+    assert_eq!(again.unwrap(), NodeId(2), "its name and address are free at once");
+    tx.commit().await.unwrap();
+    assert_eq!(nodes::by_id(&db, LOCAL).await.unwrap(), None);
+    assert_eq!(nodes::count(&db, &NodeFilter::default()).await.unwrap(), 1);
+    assert_eq!(sync_state::node(&db, LOCAL).await.unwrap(), None);
+    assert_eq!(inbounds::count(&db, "").await.unwrap(), 0);
+    assert_eq!(inbounds::by_id(&db, InboundId(1)).await.unwrap(), None);
+    assert_eq!(inbounds::count_of_service(&db, ServiceId(1)).await.unwrap(), 0);
+    assert!(subscription_sources::hosts(&db).await.unwrap().is_empty());
+    let mut parts = 0;
+    loop {
+        parts += 1;
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(nodes::hidden(&mut tx).await.unwrap(), Some(LOCAL));
+        let done = nodes::delete_part(&mut tx, LOCAL).await.unwrap();
+        tx.commit().await.unwrap();
+        if done {
+            break;
+        }
+    }
+    assert!(parts > 4, "{parts} transactions");
+    let mut tx = db.begin().await.unwrap();
+    assert_eq!(nodes::hidden(&mut tx).await.unwrap(), None);
+    tx.rollback().await.unwrap();
+    const LEFT: &str = "SELECT (SELECT COUNT(*) FROM inbounds) + (SELECT COUNT(*) FROM hosts)
+        + (SELECT COUNT(*) FROM inbounds_services) + (SELECT COUNT(*) FROM nodes WHERE id = 1)";
+    assert_eq!(number(&db, LEFT).await, 0);
 }

@@ -11,7 +11,8 @@ use crate::nodes::pending_changes::Receiver;
 use crate::nodes::proto::UserData;
 use crate::nodes::session_error::SessionError;
 use crate::nodes::sync_stream::SyncStream;
-use crate::store::nodes::sync_state::{self, FirstSeen, KeyClock};
+use crate::store::nodes::offers::MOST_STORED;
+use crate::store::nodes::sync_state::{self, FirstSeen, KeyClock, SyncBegin};
 
 impl Session<'_> {
     /// Runs a full sync, over `stream` or a new one. Returns the stream and the number of users.
@@ -57,10 +58,26 @@ impl Session<'_> {
     ) -> Result<KeyClock, SessionError> {
         let offer = messages::offer(self.node, connection.fetch_backends().await?, first_seen);
         let replaces_dropped = changes.start_full_sync();
-        let clock = sync_state::begin_sync(&self.context.fence, self.node, &offer, replaces_dropped).await?;
-        let clock = clock.ok_or(SessionError::Deleted)?;
-        changes.full_sync_started();
-        Ok(clock)
+        let now = self.context.clock.now();
+        match sync_state::begin_sync(&self.context.fence, self.node, &offer, replaces_dropped, now).await? {
+            SyncBegin::Deleted => Err(SessionError::Deleted),
+            SyncBegin::TooMany { unreported } => {
+                Err(NodeError::TooManyInbounds { unreported, reported: offer.inbounds.len(), most: MOST_STORED }.into())
+            }
+            SyncBegin::Begun { clock, absent } => {
+                if absent > 0 {
+                    tracing::warn!(
+                        node = self.node.0,
+                        inbounds = absent,
+                        reported = offer.inbounds.len(),
+                        "the node no longer reports some of its inbounds; they are left out of subscriptions and keep \
+                         their hosts and services until the node reports them again or an admin deletes them"
+                    );
+                }
+                changes.full_sync_started();
+                Ok(clock)
+            }
+        }
     }
 
     /// Sends the list. A node that takes longer than `permit` no longer counts against the memory of new full syncs.

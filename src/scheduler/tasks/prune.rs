@@ -1,11 +1,12 @@
 //! Deletes old rows (runs after 7 days, payloads of usage batches an hour after folding, batch ids after 90 days,
-//! notifications when their time is over), sums hourly traffic up into daily traffic, and folds the owners' totals.
+//! notifications when their time is over) and what a deleted node left behind, sums hourly traffic up into daily traffic, and folds the owners' totals.
 
 use std::time::Duration;
 
 use super::context::{Context, TaskError};
 use crate::domain::moment::{DAY, HOUR, Moment};
 use crate::store::cluster::runs;
+use crate::store::nodes;
 use crate::store::notify::outbox;
 use crate::store::usage::{batches, days};
 use crate::store::users::owner_totals;
@@ -21,13 +22,21 @@ enum Retention {
     BatchIds,
     Runs,
     OutboxEntries,
+    /// Inbounds and hosts of nodes whose deletion was interrupted.
+    DeletedNodes,
     /// Hourly traffic before this day.
     UserHours(Moment),
     NodeHours(Moment),
 }
 
 pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
-    let mut retentions = vec![Retention::Payloads, Retention::BatchIds, Retention::Runs, Retention::OutboxEntries];
+    let mut retentions = vec![
+        Retention::Payloads,
+        Retention::BatchIds,
+        Retention::Runs,
+        Retention::OutboxEntries,
+        Retention::DeletedNodes,
+    ];
     if let Some(days) = context.deps.hourly_retention {
         let before = context.now.plus(-i64::from(days) * DAY).day();
         retentions.extend([Retention::NodeHours(before), Retention::UserHours(before)]);
@@ -63,6 +72,10 @@ impl Retention {
             Self::BatchIds => batches::forget(tx, context.now.plus(-90 * DAY), 2_000).await?,
             Self::Runs => runs::prune(tx, context.now.plus(-7 * DAY), 2_000).await?,
             Self::OutboxEntries => outbox::prune(tx, context.now, 2_000).await?,
+            Self::DeletedNodes => match nodes::hidden(tx).await? {
+                Some(node) => nodes::delete_part(tx, node).await.map(|_| 1)?,
+                None => 0,
+            },
             Self::UserHours(before) => days::roll_up_users(tx, before, hours).await?,
             Self::NodeHours(before) => days::roll_up_nodes(tx, before, hours).await?,
         })

@@ -50,6 +50,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0010_traffic_rank",
     "0011_user_names",
     "0012_owner_index",
+    "0013_absent_inbounds",
 ];
 
 /// An error of a migration.

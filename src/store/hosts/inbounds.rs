@@ -1,32 +1,33 @@
-//! The table `inbounds`, read with nodes and services. Nodes write it when they sync.
+//! The table `inbounds`, read with nodes and services. Nodes write it when they sync; admins delete absent inbounds.
 
 use sqlx::{query_as, query_scalar};
 
 use crate::domain::ids::{InboundId, NodeId, ServiceId};
 use crate::domain::inbound::Inbound;
+use crate::domain::moment::Moment;
 use crate::domain::node::ConnectionBackend;
 use crate::store::engine::like::containing;
-use crate::store::engine::statement::{db_read, row, statements};
-use crate::store::engine::{Db, IdList, StoreError};
+use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
+use crate::store::engine::{Db, IdList, StoreError, Tx};
 
 /// The columns of an inbound with its node and services, followed by the rest of the statement.
 macro_rules! select {
     (pg $rest:expr) => {
         concat!(
             "SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
-                    n.connection_backend, n.usage_coefficient,
+                    n.connection_backend, n.usage_coefficient, i.absent_since,
                     ARRAY(SELECT s.service_id FROM inbounds_services s WHERE s.inbound_id = i.id) AS service_ids
-             FROM inbounds i JOIN nodes n ON n.id = i.node_id ",
+             FROM inbounds i JOIN nodes n ON n.id = i.node_id AND n.deleted_at IS NULL ",
             $rest
         )
     };
     (lite $rest:expr) => {
         concat!(
             "SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
-                    n.connection_backend, n.usage_coefficient,
+                    n.connection_backend, n.usage_coefficient, i.absent_since,
                     (SELECT json_group_array(s.service_id) FROM inbounds_services s WHERE s.inbound_id = i.id)
                         AS service_ids
-             FROM inbounds i JOIN nodes n ON n.id = i.node_id ",
+             FROM inbounds i JOIN nodes n ON n.id = i.node_id AND n.deleted_at IS NULL ",
             $rest
         )
     };
@@ -37,14 +38,26 @@ statements! {
     PAGE =>
         pg select!(pg r"WHERE LOWER(i.tag) LIKE LOWER($1) ESCAPE '\' ORDER BY i.id LIMIT $2 OFFSET $3"),
         lite select!(lite r"WHERE LOWER(i.tag) LIKE LOWER($1) ESCAPE '\' ORDER BY i.id LIMIT $2 OFFSET $3");
-    COUNT = r"SELECT COUNT(*) FROM inbounds WHERE LOWER(tag) LIKE LOWER($1) ESCAPE '\'";
+    COUNT = r"SELECT COUNT(*) FROM inbounds i JOIN nodes n ON n.id = i.node_id AND n.deleted_at IS NULL
+              WHERE LOWER(i.tag) LIKE LOWER($1) ESCAPE '\'";
     PAGE_OF_SERVICE =>
         pg select!(pg "JOIN inbounds_services g ON g.inbound_id = i.id AND g.service_id = $1
                        ORDER BY i.id LIMIT $2 OFFSET $3"),
         lite select!(lite "JOIN inbounds_services g ON g.inbound_id = i.id AND g.service_id = $1
                            ORDER BY i.id LIMIT $2 OFFSET $3");
-    COUNT_OF_SERVICE = "SELECT COUNT(*) FROM inbounds_services WHERE service_id = $1";
+    COUNT_OF_SERVICE =
+        "SELECT COUNT(*) FROM inbounds_services g JOIN inbounds i ON i.id = g.inbound_id
+         JOIN nodes n ON n.id = i.node_id AND n.deleted_at IS NULL WHERE g.service_id = $1";
     EXISTS = "SELECT EXISTS (SELECT 1 FROM inbounds WHERE id = $1)";
+    IS_ABSENT =>
+        pg "SELECT absent_since IS NOT NULL FROM inbounds WHERE id = $1 FOR UPDATE",
+        lite "SELECT absent_since IS NOT NULL FROM inbounds WHERE id = $1";
+    DELETE = "DELETE FROM inbounds WHERE id = $1";
+    DELETE_ABSENT =>
+        pg "DELETE FROM inbounds WHERE id IN
+                (SELECT id FROM inbounds WHERE node_id = $1 AND absent_since IS NOT NULL ORDER BY id LIMIT $2 FOR UPDATE)",
+        lite "DELETE FROM inbounds WHERE id IN
+                (SELECT id FROM inbounds WHERE node_id = $1 AND absent_since IS NOT NULL ORDER BY id LIMIT $2)";
 }
 
 /// An inbound with its node and services.
@@ -56,6 +69,8 @@ pub struct InboundView {
     pub node: InboundNode,
     /// Services with this inbound, by id.
     pub service_ids: Vec<ServiceId>,
+    /// When the node first did not report the inbound any more. `None`: the node reports it.
+    pub absent_since: Option<Moment>,
 }
 
 /// The node of an inbound.
@@ -88,6 +103,7 @@ row! {
         connection_backend: ConnectionBackend,
         usage_coefficient: f64,
         service_ids: IdList,
+        absent_since: Option<i64>,
     }
 }
 
@@ -139,6 +155,21 @@ pub async fn exists(db: &Db, id: InboundId) -> Result<bool, StoreError> {
     db_read!(db, EXISTS, |sql, c| query_scalar::<_, bool>(sql).bind(id.0).fetch_one(c).await)
 }
 
+/// True if an inbound is absent, which is locked until the end of the transaction. `None`: it does not exist.
+pub async fn is_absent(tx: &mut Tx, id: InboundId) -> Result<Option<bool>, StoreError> {
+    db_run!(tx, IS_ABSENT, |sql, c| query_scalar::<_, bool>(sql).bind(id.0).fetch_optional(c).await)
+}
+
+/// Deletes an inbound with its hosts, also from services.
+pub async fn delete(tx: &mut Tx, id: InboundId) -> Result<(), StoreError> {
+    db_execute!(tx, DELETE, id.0)
+}
+
+/// Deletes at most `limit` absent inbounds of a node, with their hosts, also from services. Returns their number.
+pub async fn delete_absent(tx: &mut Tx, node: NodeId, limit: i64) -> Result<u64, StoreError> {
+    db_affected!(tx, DELETE_ABSENT, node.0, limit)
+}
+
 fn views(rows: Vec<InboundRow>) -> Vec<InboundView> {
     rows.into_iter().map(InboundView::from).collect()
 }
@@ -163,6 +194,7 @@ impl From<InboundRow> for InboundView {
                 usage_coefficient: row.usage_coefficient,
             },
             service_ids: row.service_ids.as_slice().iter().copied().map(ServiceId).collect(),
+            absent_since: row.absent_since.map(Moment::from_micros),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::store::engine::statement::{db_read, db_run, row, statements};
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 use crate::subscription::catalogue;
 
-/// All hosts with two lists: the services that include the host (those of its inbound if it is bound, otherwise its
+/// All hosts, except for those of absent inbounds and of deleted nodes, with two lists: the services that include the host (those of its inbound if it is bound, otherwise its
 /// own), and its chain in order.
 macro_rules! select_hosts {
     ($services:literal, $chain:literal) => {
@@ -21,7 +21,9 @@ macro_rules! select_hosts {
             " AS service_ids, ",
             $chain,
             " AS chain_ids
-             FROM hosts h LEFT JOIN inbounds i ON i.id = h.inbound_id ORDER BY h.id"
+             FROM hosts h LEFT JOIN inbounds i ON i.id = h.inbound_id
+             WHERE i.absent_since IS NULL AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = i.node_id AND n.deleted_at IS NOT NULL)
+             ORDER BY h.id"
         )
     };
 }
@@ -60,13 +62,14 @@ row! {
     }
 }
 
-/// Returns all hosts, disabled ones included, because other hosts may be chained to them.
+/// Returns the hosts of inbounds that nodes report, and the unbound ones; disabled ones included, because other hosts may
+/// be chained to them.
 pub async fn hosts(db: &Db) -> Result<Vec<catalogue::HostRow>, StoreError> {
     db_read!(db, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
         .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())
 }
 
-/// Returns all hosts as this transaction sees them.
+/// Like [`hosts`], as this transaction sees them.
 pub async fn hosts_within(tx: &mut Tx) -> Result<Vec<catalogue::HostRow>, StoreError> {
     db_run!(tx, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
         .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())

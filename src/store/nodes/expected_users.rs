@@ -30,7 +30,7 @@ statements! {
          WHERE u.id IN (SELECT value FROM json_each($1)) ORDER BY u.id, m.service_id");
     NEWEST = "SELECT CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM users";
     TAGS = "SELECT s.service_id, i.node_id, i.tag FROM inbounds_services AS s JOIN inbounds AS i ON i.id = s.inbound_id
-        ORDER BY s.service_id, i.id";
+        WHERE i.absent_since IS NULL ORDER BY s.service_id, i.id";
 }
 
 row! {

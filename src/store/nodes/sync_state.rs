@@ -1,11 +1,9 @@
-//! The state of nodes that the node supervisor reads and writes: address, health, offered engines and inbounds, and
-//! progress of syncs.
-
-use std::collections::HashMap;
+//! The state of nodes that the node supervisor reads and writes: address, health, and progress of syncs.
 
 use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
+use super::offers::{OfferedBackend, OfferedInbound, Report};
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::node::NodeStatus;
@@ -21,12 +19,12 @@ macro_rules! columns {
 }
 
 statements! {
-    NODES = concat!("SELECT ", columns!(), " FROM nodes ORDER BY id");
-    NODE = concat!("SELECT ", columns!(), " FROM nodes WHERE id = $1");
+    NODES = concat!("SELECT ", columns!(), " FROM nodes WHERE deleted_at IS NULL ORDER BY id");
+    NODE = concat!("SELECT ", columns!(), " FROM nodes WHERE id = $1 AND deleted_at IS NULL");
     SET_HEALTH = "UPDATE nodes SET status = $2, message = $3, last_status_change = $4 WHERE id = $1 AND status <> 'disabled'";
     BEGIN_SYNC = "UPDATE nodes SET dirty = FALSE,
         synced_epoch = CASE WHEN $2 OR synced_epoch < 0 THEN 0 ELSE synced_epoch END
-        WHERE id = $1 RETURNING key_synced_seq";
+        WHERE id = $1 AND deleted_at IS NULL RETURNING key_synced_seq";
     PIN = "UPDATE nodes SET certificate_pin = $2
         WHERE id = $1 AND certificate_pin IS NULL AND address = $3 AND port = $4";
     KEY_CLOCK = "SELECT seq FROM key_change WHERE id = 1";
@@ -40,20 +38,7 @@ statements! {
         key_synced_seq = CASE WHEN key_synced_seq > $2 THEN $2 ELSE key_synced_seq END WHERE id = $1";
     REQUEST_OVERDUE = "UPDATE nodes SET sync_request = $1
         WHERE id IN (SELECT id FROM nodes WHERE status = 'healthy' AND synced_at < $2 ORDER BY id LIMIT $3)";
-    DROP_BACKENDS = "DELETE FROM backends WHERE node_id = $1";
-    ADD_BACKEND = "INSERT INTO backends (node_id, name, backend_type, version, running) VALUES ($1, $2, $3, $4, TRUE)
-        ON CONFLICT (node_id, name) DO NOTHING";
-    INBOUNDS = "SELECT id, tag, protocol, config FROM inbounds WHERE node_id = $1 ORDER BY id";
-    ADD_INBOUND = "INSERT INTO inbounds (node_id, tag, protocol, config) VALUES ($1, $2, $3, $4) RETURNING id";
-    SET_INBOUND = "UPDATE inbounds SET protocol = $2, config = $3 WHERE id = $1";
-    DROP_INBOUND = "DELETE FROM inbounds WHERE id = $1";
-    ADD_HOST =>
-        pg "INSERT INTO hosts (inbound_id, spec) VALUES ($1, CAST($2 AS JSONB))",
-        lite "INSERT INTO hosts (inbound_id, spec) VALUES ($1, $2)";
 }
-
-/// The host that is created with a new inbound. Fields not listed here have their defaults.
-const DEFAULT_HOST: &str = r#"{"remark":"{USERNAME} ({PROTOCOL}, {TRANSPORT})","address":"{SERVER_IP}"}"#;
 
 row! {
     /// A node as its supervisor reads it.
@@ -86,37 +71,6 @@ row! {
     }
 }
 
-row! {
-    struct InboundRow {
-        id: i64,
-        tag: String,
-        protocol: String,
-        config: String,
-    }
-}
-
-/// An engine that a node offers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfferedBackend {
-    /// Unique on the node.
-    pub name: String,
-    /// Type: xray, sing-box, hysteria2, …
-    pub backend_type: String,
-    /// Version of the engine.
-    pub version: Option<String>,
-}
-
-/// An inbound that a node offers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfferedInbound {
-    /// Unique on the node.
-    pub tag: String,
-    /// Protocol, taken from the config.
-    pub protocol: String,
-    /// Config, as the node's JSON text.
-    pub config: String,
-}
-
 /// The engines and inbounds that a node offers, and its certificate.
 #[derive(Clone, Debug, Default)]
 pub struct Offer {
@@ -138,6 +92,26 @@ pub struct FirstSeen {
     pub address: String,
     /// TCP port of the connection.
     pub port: i64,
+}
+
+/// The beginning of a full sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncBegin {
+    /// The report was written.
+    Begun {
+        /// Readings of the clock `key_change`.
+        clock: KeyClock,
+        /// Number of inbounds that were reported until now, and are not in this report.
+        absent: u64,
+    },
+    /// The node does not exist.
+    Deleted,
+    /// With this report, the node would have more than [`MOST_STORED`](super::offers::MOST_STORED) inbounds. Nothing was
+    /// written.
+    TooMany {
+        /// Number of inbounds in the database that the report does not name.
+        unreported: usize,
+    },
 }
 
 /// Two readings of the clock `key_change` at the beginning of a full sync.
@@ -183,26 +157,30 @@ pub async fn set_health(fence: &Fence, changes: &[(NodeId, Health)], now: Moment
 
 /// Begins a full sync: writes the node's offer, pins its certificate if none is pinned, and clears the dirty flag, so
 /// that a later `mark_dirty` causes another sync. `lacks_changes`: changes were dropped for the node, so that it is out
-/// of step until this sync has ended. `None`: the node does not exist.
+/// of step until this sync has ended.
 pub async fn begin_sync(
     fence: &Fence,
     node: NodeId,
     offer: &Offer,
     lacks_changes: bool,
-) -> Result<Option<KeyClock>, FenceError> {
+    now: Moment,
+) -> Result<SyncBegin, FenceError> {
+    let report = Report::new(&offer.backends, &offer.inbounds);
     fence
         .transaction("begin full sync", async |tx| {
+            if let Some(unreported) = report.excess(tx, node).await? {
+                return Ok(SyncBegin::TooMany { unreported });
+            }
             let synced = db_run!(tx, BEGIN_SYNC, |sql, c| {
                 query_scalar::<_, i64>(sql).bind(node.0).bind(lacks_changes).fetch_optional(c).await
             })?;
-            let Some(synced) = synced else { return Ok(None) };
+            let Some(synced) = synced else { return Ok(SyncBegin::Deleted) };
             if let Some(seen) = &offer.first_seen {
                 write_pin(tx, node, seen).await?;
             }
-            write_backends(tx, node, &offer.backends).await?;
-            write_inbounds(tx, node, &offer.inbounds).await?;
+            let absent = report.write(tx, node, now).await?;
             let now = db_run!(tx, KEY_CLOCK, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
-            Ok(Some(KeyClock { synced, now }))
+            Ok(SyncBegin::Begun { clock: KeyClock { synced, now }, absent })
         })
         .await
 }
@@ -256,40 +234,4 @@ async fn write_pin(tx: &mut Tx, node: NodeId, seen: &FirstSeen) -> Result<(), St
 /// Requests a full sync of at most `limit` healthy nodes whose last one was before `before`. Returns their number.
 pub async fn request_overdue(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
     db_affected!(tx, REQUEST_OVERDUE, Uuid::now_v7(), before.micros(), limit)
-}
-
-async fn write_backends(tx: &mut Tx, node: NodeId, backends: &[OfferedBackend]) -> Result<(), StoreError> {
-    db_execute!(tx, DROP_BACKENDS, node.0)?;
-    for backend in backends {
-        db_execute!(tx, ADD_BACKEND, node.0, &backend.name, &backend.backend_type, &backend.version)?;
-    }
-    Ok(())
-}
-
-/// Inserts new inbounds with a default host each, updates the configs of known ones, and deletes missing ones with
-/// their hosts.
-async fn write_inbounds(tx: &mut Tx, node: NodeId, offered: &[OfferedInbound]) -> Result<(), StoreError> {
-    let rows = db_run!(tx, INBOUNDS, |sql, c| query_as::<_, InboundRow>(sql).bind(node.0).fetch_all(c).await)?;
-    let mut known: HashMap<&str, &InboundRow> = rows.iter().map(|row| (row.tag.as_str(), row)).collect();
-    let mut seen = std::collections::HashSet::new();
-    for inbound in offered.iter().filter(|inbound| seen.insert(inbound.tag.as_str())) {
-        let OfferedInbound { tag, protocol, config } = inbound;
-        match known.remove(tag.as_str()) {
-            Some(row) if row.protocol == *protocol && row.config == *config => {}
-            Some(row) => {
-                let id = row.id;
-                db_execute!(tx, SET_INBOUND, id, protocol, config)?;
-            }
-            None => {
-                let id = db_run!(tx, ADD_INBOUND, |sql, c| {
-                    query_scalar::<_, i64>(sql).bind(node.0).bind(tag).bind(protocol).bind(config).fetch_one(c).await
-                })?;
-                db_execute!(tx, ADD_HOST, id, DEFAULT_HOST)?;
-            }
-        }
-    }
-    for row in rows.iter().filter(|row| known.contains_key(row.tag.as_str())) {
-        db_execute!(tx, DROP_INBOUND, row.id)?;
-    }
-    Ok(())
 }

@@ -24,7 +24,7 @@ statements! {
          FROM (SELECT node_id, hour, counted FROM user_usage_hours WHERE user_id = $1 AND hour BETWEEN $2 AND $3
                UNION ALL
                SELECT node_id, day, counted FROM user_usage_days WHERE user_id = $1 AND day BETWEEN $2 AND $3) AS h
-         LEFT JOIN nodes n ON n.id = h.node_id ORDER BY n.id IS NULL, n.id";
+         LEFT JOIN nodes n ON n.id = h.node_id AND n.deleted_at IS NULL ORDER BY n.id IS NULL, n.id";
     OF_NODE =
         "SELECT hour, counted AS bytes FROM node_usage_hours WHERE node_id = $1 AND hour BETWEEN $2 AND $3
          UNION ALL SELECT day, counted FROM node_usage_days WHERE node_id = $1 AND day BETWEEN $2 AND $3";
@@ -45,7 +45,7 @@ statements! {
             UNION ALL SELECT d.day, CAST(MIN(TOTAL(d.counted), 9000000000000000000) AS INTEGER)
             FROM users u JOIN user_usage_days d ON d.user_id = u.id
             WHERE u.owner_id = $1 AND d.day BETWEEN $2 AND $3 GROUP BY d.day";
-    NODE_EXISTS = "SELECT EXISTS (SELECT 1 FROM nodes WHERE id = $1)";
+    NODE_EXISTS = "SELECT EXISTS (SELECT 1 FROM nodes WHERE id = $1 AND deleted_at IS NULL)";
 }
 
 row! {

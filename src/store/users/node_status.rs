@@ -19,7 +19,7 @@ statements! {
             SELECT i.node_id FROM users_services AS m
             JOIN inbounds_services AS s ON s.service_id = m.service_id
             JOIN inbounds AS i ON i.id = s.inbound_id
-            WHERE m.user_id = $1)
+            WHERE m.user_id = $1 AND i.absent_since IS NULL) AND n.deleted_at IS NULL
          LEFT JOIN user_change AS w ON w.user_id = u.id
          WHERE u.id = $1 ORDER BY n.id";
 }

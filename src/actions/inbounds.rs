@@ -1,0 +1,64 @@
+//! Deletes absent inbounds: those that their nodes no longer report. All else about inbounds comes from nodes.
+
+use super::changes::Changed;
+use super::{PAUSE, Panel};
+use crate::domain::ids::{InboundId, NodeId};
+use crate::store::hosts::inbounds;
+use crate::store::{self, StoreError, Transient};
+
+/// Inbounds that one transaction deletes: well below 250 ms on SQLite, with a host or two each.
+const AT_ONCE: i64 = 500;
+
+/// Why an inbound was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum InboundError {
+    /// No inbound has this id.
+    #[error("there is no such inbound")]
+    NotFound,
+    /// No node has this id.
+    #[error("there is no such node")]
+    NodeNotFound,
+    /// The node would report it again at once.
+    #[error("the node reports this inbound; remove it from the engine's configuration first")]
+    Reported,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Transient for InboundError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+}
+
+/// Deletes an absent inbound with its hosts, also from services. Nodes need not know: it has no users.
+pub async fn remove(panel: &Panel, id: InboundId) -> Result<(), InboundError> {
+    let remove = panel.transaction("delete absent inbound", async |tx| -> Result<_, InboundError> {
+        if !inbounds::is_absent(tx, id).await?.ok_or(InboundError::NotFound)? {
+            return Err(InboundError::Reported);
+        }
+        inbounds::delete(tx, id).await?;
+        Ok(((), Changed::Nodes))
+    });
+    remove.await
+}
+
+/// Deletes all absent inbounds of a node, in several transactions.
+pub async fn remove_absent(panel: &Panel, node: NodeId) -> Result<(), InboundError> {
+    if store::nodes::by_id(&panel.db, node).await?.is_none() {
+        return Err(InboundError::NodeNotFound);
+    }
+    while remove_some(panel, node).await? == AT_ONCE.unsigned_abs() {
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+async fn remove_some(panel: &Panel, node: NodeId) -> Result<u64, StoreError> {
+    let remove = panel.transaction("delete absent inbounds", async |tx| -> Result<_, StoreError> {
+        let removed = inbounds::delete_absent(tx, node, AT_ONCE).await?;
+        Ok((removed, (removed > 0).then_some(Changed::Nodes)))
+    });
+    remove.await
+}
