@@ -30,10 +30,12 @@ use crate::store::hosts::inbounds::{InboundNode, InboundView};
 pub(super) struct Doc;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes
-        .at("/api/inbounds", get(list))
-        .at("/api/inbounds/:id", one())
-        .at_literal_or_param("/api/inbounds/:id", "absent", delete(remove_absent), one())
+    routes.at("/api/inbounds", get(list)).at("/api/inbounds/:id", one()).at_literal_or_param(
+        "/api/inbounds/:id",
+        "absent",
+        delete(remove_absent),
+        one(),
+    )
 }
 
 /// The operations on one inbound.
@@ -146,11 +148,7 @@ async fn remove(state: &State, _: SudoAdmin, Path(path): Path<InboundPath>) -> R
 #[utoipa::path(delete, path = "/api/inbounds/absent", tag = "Inbound", params(AbsentQuery),
     responses((status = 200, body = Empty), (status = 404, description = "No such node")))]
 #[handler]
-async fn remove_absent(
-    state: &State,
-    _: SudoAdmin,
-    Query(query): Query<AbsentQuery>,
-) -> Result<Json<Empty>, ApiError> {
+async fn remove_absent(state: &State, _: SudoAdmin, Query(query): Query<AbsentQuery>) -> Result<Json<Empty>, ApiError> {
     actions::inbounds::remove_absent(&state.panel, NodeId(query.node_id.0)).await?;
     Ok(Json(Empty {}))
 }
