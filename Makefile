@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos model lint openapi fuzz-api deny deploy-check services services-stop bench soak
+.PHONY: help run test chaos attack model lint openapi fuzz-api deny deploy-check services services-stop bench soak
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -26,6 +26,9 @@ test: ## run every test, on a Redis and a PostgreSQL started for it
 
 chaos: ## inject faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour
 	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
+
+attack: ## attack panels on this machine for five minutes: floods, large and endless requests, expensive rules and hosts
+	@SARBAN_ATTACK=long tests/support/services.sh run $(CARGO) test --locked --test cluster -- --test-threads=2 attack::
 
 bench: ## measure the panel under load and write docs/performance-tables.md (BENCH="--users 100000" measures less)
 	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node

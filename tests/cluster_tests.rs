@@ -1,7 +1,8 @@
-//! Tests of several processes, nodes and servers together: leadership, tasks, usage, nodes, notifications.
+//! Tests of several processes, nodes and servers together: leadership, tasks, usage, nodes, notifications, attacks.
 #![cfg(test)]
 
 mod app;
+mod attack;
 mod cluster;
 mod nodes;
 mod notify;

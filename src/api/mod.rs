@@ -37,7 +37,7 @@
 //! | paged lists | [`http::paging::Paging`], [`http::paging::Page`] |
 //! | the signed-in admin | [`http::auth::CurrentAdmin`], [`http::auth::SudoAdmin`] |
 //! | the client's address, and absolute URLs | [`http::client::Client`] |
-//! | routes exempt from admission | [`http::routes::Methods::without_permit`] |
+//! | limits of a route: permits, size of the body | [`http::routes::Methods`] |
 //!
 //! Request types derive `Deserr` with `#[deserr(error = FieldErrors)]`. A field that may be missing has
 //! `#[deserr(default)]`. In a change, null or a missing field leaves the value unchanged: `Option<T>`.
@@ -112,6 +112,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::api::http::receive::USUAL;
+    use crate::api::http::routes::Limits;
 
     #[test]
     fn every_registered_route_is_in_the_openapi_document_and_no_other() {
@@ -138,14 +140,19 @@ mod tests {
         assert_eq!(document["openapi"], "3.1.0");
     }
 
+    /// Method and path of the routes whose limits match.
+    fn routes_with(matching: fn(&Limits) -> bool) -> Vec<String> {
+        let routes = all_routes();
+        let matching = routes.limits().iter().filter(|(_, _, limits)| matching(limits));
+        let mut matching: Vec<String> = matching.map(|(method, path, _)| format!("{method} {path}")).collect();
+        matching.sort();
+        matching
+    }
+
     #[test]
     fn probes_sign_in_and_requests_to_nodes_need_no_permit() {
-        let routes = all_routes();
-        let mut exempt: Vec<String> =
-            routes.without_permit().iter().map(|(method, path)| format!("{method} {path}")).collect();
-        exempt.sort();
         assert_eq!(
-            exempt,
+            routes_with(|limits| !limits.needs_permit),
             [
                 "GET /api/nodes/:node_id/:backend/config",
                 "GET /api/nodes/:node_id/:backend/logs",
@@ -157,5 +164,11 @@ mod tests {
                 "PUT /api/nodes/:node_id/:backend/config",
             ]
         );
+    }
+
+    #[test]
+    fn only_sign_in_takes_a_body_from_strangers_and_only_configurations_are_large() {
+        assert_eq!(routes_with(|limits| limits.before_sign_in), ["POST /api/admins/token"]);
+        assert_eq!(routes_with(|limits| limits.body > USUAL), ["PUT /api/nodes/:node_id/:backend/config"]);
     }
 }

@@ -19,6 +19,7 @@ use crate::config::subscription::SubscriptionSettings;
 
 use super::health_report::Health;
 use super::http::admission::Admission;
+use super::http::byte_budget::BodyMemory;
 use super::http::error::ApiError;
 use super::http::rng::SharedRng;
 use super::http::token::Signer;
@@ -46,6 +47,8 @@ pub struct State {
     pub misses: AttemptLimiter,
     /// Limits concurrent requests.
     pub admission: Admission,
+    /// Bounds the memory of request bodies.
+    pub body_memory: BodyMemory,
     /// Random number generators of requests.
     pub rng: SharedRng,
     /// Limits wrong passwords.
@@ -88,6 +91,7 @@ impl State {
         Arc::new(Self {
             render_context_revision: options.render_context.revision(),
             admission: Admission::new(options.requests_at_once),
+            body_memory: BodyMemory::default(),
             caches: Caches::start(&panel, options.requests_at_once),
             panel,
             options,

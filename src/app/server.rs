@@ -39,6 +39,13 @@ impl Default for Timeouts {
 /// Pause after a failed accept: most likely the process is out of file descriptors for a moment.
 pub(super) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
+/// Bytes of a request's line and headers, at most, and of the buffer that they are read into.
+const MAX_HEADERS: usize = 32 * 1024;
+/// Requests at once on a connection of HTTP/2.
+const MAX_STREAMS: u32 = 100;
+/// Bytes that a client of HTTP/2 may send before they are read, on a stream and on a connection.
+const WINDOW: u32 = 64 * 1024;
+
 /// Serves until `stop`, then lets open requests finish for at most `grace`.
 pub async fn serve(
     mut acceptor: impl Acceptor + 'static,
@@ -100,8 +107,15 @@ async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(timeouts.request);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(16 * 1024);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(timeouts.request).max_buf_size(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(16 * 1024)
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(WINDOW as usize);
     let serving = builder.serve_connection_with_upgrades(io, service);
     tokio::pin!(serving);
     let mut shutting_down = false;

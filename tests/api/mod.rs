@@ -1,6 +1,7 @@
 //! Tests of the HTTP API, with a real server on a real socket and on both database engines.
 
 mod admins;
+mod bodies;
 mod boundary;
 mod changes;
 mod cluster;

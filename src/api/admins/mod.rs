@@ -43,7 +43,7 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
         .at("/api/admins/:username/disable_users", post(disable_users))
         .at("/api/admins/:username/enable_users", post(enable_users))
         .at_literal_or_param("/api/admins/:username", "current", get(current), one())
-        .at_literal_or_param("/api/admins/:username", "token", post(token).without_permit(), one())
+        .at_literal_or_param("/api/admins/:username", "token", post(token).without_permit().before_sign_in(), one())
 }
 
 /// The operations on one admin.

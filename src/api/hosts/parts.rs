@@ -141,10 +141,10 @@ impl Deserr<FieldErrors> for Headers {
         for (name, value) in map.into_iter() {
             match String::deserialize_from_value(value.into_value(), location.push_key(&name)) {
                 Ok(text) => drop(headers.insert(name, text)),
-                Err(fields) => wrong = wrong.and(fields),
+                Err(fields) => wrong.add(fields),
             }
         }
-        if wrong.as_map().is_empty() { Ok(Self(headers)) } else { Err(wrong) }
+        if wrong.is_empty() { Ok(Self(headers)) } else { Err(wrong) }
     }
 }
 

@@ -1,47 +1,39 @@
 //! JSON request and response bodies.
 
-use std::time::Duration;
-
 use deserr::Deserr;
-use poem::error::ReadBodyError;
-use poem::http::StatusCode;
 use poem::{Body, FromRequest, IntoResponse, Request, RequestBody, Response};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::field_errors::{BODY, FieldErrors};
-use super::input::{Input, InputError, check, extract};
+use super::input::{Input, InputError, MAX_TEXT, check, check_with, extract};
+use super::json_size::{MAX_VALUES, values};
 use super::not_a_number::quoted;
+use super::receive::NotReceived;
 
-/// Far more than the largest legitimate request, and little enough to hold in memory.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Time enough for the largest body over a slow line.
-const MAX_WAIT: Duration = Duration::from_secs(60);
-
-/// A JSON body: as an extractor it reads a `T`, as a response it writes one.
+/// A JSON body: as an extractor it reads a `T`, whose texts have at most `TEXT` characters; as a response it writes one.
 #[derive(Clone, Copy, Debug)]
-pub struct Json<T>(pub T);
+pub struct Json<T, const TEXT: usize = MAX_TEXT>(pub T);
 
 /// An empty response: `{}`.
 #[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
 pub struct Empty {}
 
-impl<T: Deserr<FieldErrors>> Input for Json<T> {
+impl<T: Deserr<FieldErrors>, const TEXT: usize> Input for Json<T, TEXT> {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, InputError> {
-        let bytes = read_bytes(body).await.map_err(InputError::Final)?;
+        let bytes = read_bytes(request, body).await.map_err(InputError::Final)?;
         if !is_json(request.content_type()) {
             return Err(InputError::Fields(FieldErrors::one(BODY, "must be sent as application/json")));
         }
         match parse(&bytes) {
-            Ok(value) => check(value).map(Self).map_err(InputError::Fields),
+            Ok(value) => check_with(value, TEXT).map(Self).map_err(InputError::Fields),
             Err(error) => Err(wrong_numbers::<T>(&bytes).map_or(error, InputError::Fields)),
         }
     }
 }
 
-impl<'a, T: Deserr<FieldErrors>> FromRequest<'a> for Json<T> {
+impl<'a, T: Deserr<FieldErrors>, const TEXT: usize> FromRequest<'a> for Json<T, TEXT> {
     async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
         Ok(extract(request, body).await?)
     }
@@ -56,21 +48,13 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
     }
 }
 
-/// Reads the body, up to a maximum size and time.
-pub(in crate::api) async fn read_bytes(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
-    read_within(body, MAX_WAIT).await
-}
-
-async fn read_within(body: &mut RequestBody, wait: Duration) -> Result<Vec<u8>, ApiError> {
-    let body = body.take().map_err(ApiError::internal)?;
-    match timeout(wait, body.into_bytes_limit(MAX_BYTES)).await {
-        Ok(Ok(bytes)) => Ok(bytes.into()),
-        Ok(Err(ReadBodyError::PayloadTooLarge)) => {
-            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 4 MiB"))
-        }
-        Ok(Err(_)) => Err(ApiError::bad_request("The connection closed before the end of the body")),
-        Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive within a minute")),
+/// Returns the body, which has been received before the handler was called, or the reason why it has not.
+pub(in crate::api) async fn read_bytes(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
+    if let Some(reason) = request.data::<NotReceived>() {
+        return Err((*reason).into());
     }
+    let body = body.take().map_err(ApiError::internal)?;
+    body.into_vec().await.map_err(ApiError::internal)
 }
 
 /// A missing content type counts as JSON.
@@ -86,6 +70,9 @@ fn parse(bytes: &[u8]) -> Result<Value, InputError> {
     let missing = || InputError::Fields(FieldErrors::one(BODY, "is missing"));
     if text.is_empty() {
         return Err(missing());
+    }
+    if values(text) > MAX_VALUES {
+        return Err(InputError::Fields(FieldErrors::one(BODY, format!("has more than {MAX_VALUES} values"))));
     }
     match serde_json::from_str(text) {
         Ok(Value::Null) => Err(missing()),
@@ -112,7 +99,10 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use poem::http::StatusCode;
+
     use super::*;
+    use crate::api::http::input::MAX_LIST;
     use crate::api::http::loose::{LooseBool, LooseInt};
 
     #[derive(Debug, PartialEq, Deserr)]
@@ -178,18 +168,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn invalid_utf8_and_too_large_bodies_are_refused() {
+    async fn invalid_utf8_is_refused() {
         let error = read(None, vec![b'"', 0xff, b'"']).await.expect_err("not UTF-8");
         assert_eq!(error.status(), StatusCode::BAD_REQUEST);
-        let error = read(None, vec![b' '; MAX_BYTES + 1]).await.expect_err("too large");
-        assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[tokio::test]
-    async fn a_body_that_never_ends_times_out() {
-        let never = futures_util::stream::pending::<std::io::Result<Vec<u8>>>();
-        let mut body = RequestBody::new(Body::from_bytes_stream(never));
-        let error = read_within(&mut body, Duration::from_millis(1)).await.expect_err("it never ends");
-        assert_eq!(error.status(), StatusCode::REQUEST_TIMEOUT);
+    async fn bodies_with_too_many_values_long_lists_and_long_texts_are_refused() {
+        let many = format!(r#"{{"unknown": [{}0]}}"#, "[0],".repeat(MAX_VALUES / 2 + 1));
+        assert_eq!(keys(None, &many).await, ["body"]);
+        let long = format!(r#"{{"inbound_ids": [{}0]}}"#, "0,".repeat(MAX_LIST));
+        assert_eq!(keys(None, &long).await, ["inbound_ids"]);
+        assert_eq!(keys(None, &format!(r#"{{"name": "{}"}}"#, "ü".repeat(MAX_TEXT + 1))).await, ["name"]);
+        let fits = format!(r#"{{"name": "{}", "inbound_ids": [{}0]}}"#, "ü".repeat(MAX_TEXT), "0,".repeat(MAX_LIST - 1));
+        read(None, fits).await.expect("exactly the limits");
+    }
+
+    #[tokio::test]
+    async fn many_wrong_elements_are_reported_in_a_short_answer() {
+        let error = read(None, format!(r#"{{"inbound_ids": [{}"x"]}}"#, r#""x","#.repeat(5_000))).await.expect_err("ids");
+        let answer = error.to_response().into_body().into_json::<Value>().await.expect("JSON");
+        let detail = answer["detail"].as_object().expect("an object");
+        assert_eq!((detail.len(), detail["body"].as_str()), (101, Some("4901 more values are wrong")));
     }
 }

@@ -110,6 +110,6 @@ mod tests {
         let read = |text: &str| deserr::deserialize::<EnumText<ResetStrategy>, _, FieldErrors>(json!(text));
         assert_eq!(read("week"), Ok(EnumText(ResetStrategy::Week)));
         let errors = read("Week").expect_err("texts are lower case");
-        assert!(errors.as_map()["body"].contains("no_reset, day, week, month, year"));
+        assert!(errors.to_map()["body"].contains("no_reset, day, week, month, year"));
     }
 }

@@ -142,7 +142,7 @@ impl ApiError {
     pub fn to_response(&self) -> Response {
         let detail = match &self.detail {
             Detail::Text(text) => json!(ErrorBody { detail: text.clone() }),
-            Detail::Fields(fields) => json!(WrongFields { detail: fields.as_map().clone() }),
+            Detail::Fields(fields) => json!(WrongFields { detail: fields.to_map() }),
         };
         let mut response = Response::builder()
             .status(self.status)

@@ -8,15 +8,27 @@ use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, ValueKind, 
 /// The key of an error that belongs to no single field.
 pub const BODY: &str = "body";
 
+/// Fields of one answer, at most; the others are counted.
+const MAX_FIELDS: usize = 100;
+/// Bytes of a key, at most. Keys may come from the request.
+const MAX_KEY: usize = 128;
+/// Bytes of a text, at most.
+const MAX_TEXT: usize = 512;
+
 /// Error texts by field. The key is the last element of the field's location: its name however deep it is nested, its
-/// index in a list as text, or [`BODY`] for the body itself. The last text of a key wins.
+/// index in a list as text, or [`BODY`] for the body itself. The last text of a key wins. After a hundred keys, further
+/// ones are only counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldErrors(BTreeMap<String, String>);
+pub struct FieldErrors {
+    texts: BTreeMap<String, String>,
+    more: usize,
+}
 
 impl FieldErrors {
     /// One wrong field.
     pub fn one(key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self(BTreeMap::from([(key.into(), text.into())]))
+        let texts = BTreeMap::from([(cut(key.into(), MAX_KEY), cut(text.into(), MAX_TEXT))]);
+        Self { texts, more: 0 }
     }
 
     /// An error of the value at `location`.
@@ -32,14 +44,42 @@ impl FieldErrors {
     /// Adds other errors.
     #[must_use]
     pub fn and(mut self, more: Self) -> Self {
-        self.0.extend(more.0);
+        self.add(more);
         self
     }
 
-    /// The texts by key.
-    pub const fn as_map(&self) -> &BTreeMap<String, String> {
-        &self.0
+    /// Adds other errors.
+    pub fn add(&mut self, more: Self) {
+        self.more += more.more;
+        for (key, text) in more.texts {
+            if self.texts.len() < MAX_FIELDS || self.texts.contains_key(&key) {
+                self.texts.insert(key, text);
+            } else {
+                self.more += 1;
+            }
+        }
     }
+
+    /// Returns true if no field is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// The texts by key, for an answer. If there were more, the text of [`BODY`] says how many.
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        let mut texts = self.texts.clone();
+        if self.more > 0 {
+            let more = format!("{} more values are wrong", self.more);
+            texts.entry(BODY.to_owned()).and_modify(|text| *text = format!("{text}; {more}")).or_insert(more);
+        }
+        texts
+    }
+}
+
+/// Cuts a text to at most that many bytes.
+fn cut(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text
 }
 
 /// The error of a value of the wrong kind, for hand-written readers.
@@ -118,7 +158,7 @@ mod tests {
 
     fn keys(value: serde_json::Value) -> Vec<String> {
         let errors = deserr::deserialize::<Outer, _, FieldErrors>(value).expect_err("fields are wrong");
-        errors.as_map().keys().cloned().collect()
+        errors.to_map().keys().cloned().collect()
     }
 
     #[test]
@@ -126,5 +166,21 @@ mod tests {
         assert_eq!(keys(json!({"name": 5, "ids": [1, "x", -2], "inner": {}})), ["1", "2", "name", "packets"]);
         assert_eq!(keys(json!([])), ["body"]);
         assert_eq!(keys(json!({})), ["ids", "inner", "name"]);
+    }
+
+    #[test]
+    fn errors_beyond_a_hundred_are_counted_and_long_keys_and_texts_cut() {
+        let mut errors = FieldErrors::default();
+        for index in 0..250 {
+            errors.add(FieldErrors::one(index.to_string(), "is wrong"));
+        }
+        errors.add(FieldErrors::one("0", "is wrong again"));
+        let map = errors.clone().to_map();
+        assert_eq!((map.len(), map["0"].as_str()), (101, "is wrong again"));
+        assert_eq!(map["body"], "150 more values are wrong");
+        let both = FieldErrors::one(BODY, "is missing").and(errors).to_map();
+        assert_eq!(both["body"], "is missing; 151 more values are wrong");
+        let long = FieldErrors::one("ü".repeat(1_000), "x".repeat(1_000)).to_map();
+        assert_eq!(long.iter().map(|(key, text)| (key.len(), text.len())).collect::<Vec<_>>(), [(128, 512)]);
     }
 }

@@ -30,7 +30,7 @@ impl<'a, T: Deserr<FieldErrors>> FromRequest<'a> for Form<T> {
 
 async fn fields(request: &Request, body: &mut RequestBody) -> Result<Value, ApiError> {
     let unreadable = |_| ApiError::bad_request("The form is malformed");
-    let mut body = RequestBody::new(Body::from_vec(read_bytes(body).await?));
+    let mut body = RequestBody::new(Body::from_vec(read_bytes(request, body).await?));
     let media_type = request.content_type().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let mut pairs = Vec::new();
     if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {

@@ -51,36 +51,64 @@ pub(in crate::api) async fn extract<T: Input>(request: &Request, body: &mut Requ
     })
 }
 
-/// Reads a `T` from parsed JSON. NUL characters are refused in every text, also in fields that `T` ignores, because
-/// PostgreSQL can't store them.
+/// Characters of a text, at most. No field needs more, except those that name another limit.
+pub(in crate::api) const MAX_TEXT: usize = 4_096;
+/// Elements of a list, at most.
+pub(in crate::api) const MAX_LIST: usize = 10_000;
+/// Characters of a name in an object, at most.
+const MAX_KEY: usize = 256;
+
+/// Reads a `T` from parsed JSON. Texts and lists that are too long are refused, also in fields that `T` ignores. So are NUL
+/// characters, because PostgreSQL can't store them.
 pub(in crate::api) fn check<T: Deserr<FieldErrors>>(value: Value) -> Result<T, FieldErrors> {
-    let mut nuls = FieldErrors::default();
-    find_nuls(&value, ValuePointerRef::Origin, &mut nuls);
+    check_with(value, MAX_TEXT)
+}
+
+/// Reads a `T` whose texts have at most `max_text` characters.
+pub(in crate::api) fn check_with<T: Deserr<FieldErrors>>(value: Value, max_text: usize) -> Result<T, FieldErrors> {
+    let mut wrong = FieldErrors::default();
+    inspect(&value, ValuePointerRef::Origin, max_text, &mut wrong);
     match deserr::deserialize(value) {
-        Ok(value) if nuls.as_map().is_empty() => Ok(value),
-        Ok(_) => Err(nuls),
-        Err(fields) => Err(nuls.and(fields)),
+        Ok(value) if wrong.is_empty() => Ok(value),
+        Ok(_) => Err(wrong),
+        Err(fields) => Err(wrong.and(fields)),
     }
 }
 
-fn find_nuls(value: &Value, location: ValuePointerRef<'_>, found: &mut FieldErrors) {
+fn inspect(value: &Value, location: ValuePointerRef<'_>, max_text: usize, wrong: &mut FieldErrors) {
     match value {
-        Value::String(text) if text.contains('\0') => {
-            *found = std::mem::take(found).and(FieldErrors::at(location, "must not contain the NUL character"));
+        Value::String(text) => {
+            if text.contains('\0') {
+                wrong.add(FieldErrors::at(location, "must not contain the NUL character"));
+            }
+            if is_longer(text, max_text) {
+                wrong.add(FieldErrors::at(location, format!("must have at most {max_text} characters")));
+            }
+        }
+        Value::Array(values) if values.len() > MAX_LIST => {
+            wrong.add(FieldErrors::at(location, format!("must have at most {MAX_LIST} elements")));
         }
         Value::Array(values) => {
             for (index, value) in values.iter().enumerate() {
-                find_nuls(value, location.push_index(index), found);
+                inspect(value, location.push_index(index), max_text, wrong);
             }
         }
         Value::Object(fields) => {
             for (key, value) in fields {
-                find_nuls(value, location.push_key(key), found);
+                inspect(value, location.push_key(key), max_text, wrong);
                 if key.contains('\0') {
-                    find_nuls(&Value::String(key.clone()), location.push_key(key), found);
+                    wrong.add(FieldErrors::at(location.push_key(key), "must not contain the NUL character"));
+                }
+                if is_longer(key, MAX_KEY) {
+                    let text = format!("the name must have at most {MAX_KEY} characters");
+                    wrong.add(FieldErrors::at(location.push_key(key), text));
                 }
             }
         }
         _ => {}
     }
+}
+
+fn is_longer(text: &str, most: usize) -> bool {
+    text.len() > most && text.chars().count() > most
 }

@@ -137,14 +137,14 @@ impl Deserr<FieldErrors> for LooseIds {
         for (index, value) in list.into_iter().enumerate() {
             match value.into_value() {
                 value @ (Value::Map(_) | Value::Sequence(_)) => {
-                    wrong = wrong.and(wrong_kind(value, &[ValueKind::Integer], location.push_index(index)));
+                    wrong.add(wrong_kind(value, &[ValueKind::Integer], location.push_index(index)));
                 }
                 value => {
                     ids.extend(LooseInt::deserialize_from_value(value, location.push_index(index)).ok().map(|id| id.0));
                 }
             }
         }
-        if wrong.as_map().is_empty() { Ok(Self(ids)) } else { Err(wrong) }
+        if wrong.is_empty() { Ok(Self(ids)) } else { Err(wrong) }
     }
 }
 

@@ -147,7 +147,7 @@ mod tests {
         let request = Request::builder().uri_str(uri).finish();
         match Paging::read(&request, &mut RequestBody::default()).await {
             Ok(paging) => Ok(paging),
-            Err(InputError::Fields(fields)) => Err(fields.as_map().keys().cloned().collect()),
+            Err(InputError::Fields(fields)) => Err(fields.to_map().into_keys().collect()),
             Err(InputError::Final(error)) => panic!("{error}"),
         }
     }

@@ -6,9 +6,12 @@ use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, EndpointExt, FromRequest, IntoEndpoint, Request, Response, Route};
 
+use super::admission::Class;
+use super::caller::Caller;
 use super::client::Client;
 use super::error::ApiError;
 use super::query::LiteralParam;
+use super::receive::{self, NotReceived, Pace, receive};
 use crate::api::state::State;
 
 /// The routes of a resource, or of all resources.
@@ -16,7 +19,7 @@ use crate::api::state::State;
 pub struct Routes {
     route: Route,
     registered: Vec<(Method, String)>,
-    without_permit: Vec<(Method, String)>,
+    limits: Vec<(Method, String, Limits)>,
 }
 
 /// The handlers of one path, by method. Other methods are answered with 405.
@@ -26,7 +29,19 @@ pub struct Methods(Vec<Handler>);
 struct Handler {
     method: Method,
     endpoint: BoxEndpoint<'static>,
-    needs_permit: bool,
+    limits: Limits,
+}
+
+/// The limits of a handler, which are applied before it is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    class: Class,
+    /// A request waits for a permit.
+    pub needs_permit: bool,
+    /// Bytes of the body, at most.
+    pub body: usize,
+    /// Clients who have not signed in may send a body.
+    pub before_sign_in: bool,
 }
 
 /// Starts with a GET handler.
@@ -77,16 +92,38 @@ impl Methods {
     /// Exempts these handlers from admission. For probes, which must be answered under any load, and for requests that
     /// mostly wait: for a node, or for their turn to hash a password.
     #[must_use]
-    pub fn without_permit(mut self) -> Self {
-        for handler in &mut self.0 {
-            handler.needs_permit = false;
-        }
+    pub fn without_permit(self) -> Self {
+        self.limit(|limits| limits.needs_permit = false)
+    }
+
+    /// Sets another limit than the usual one, in bytes, for those of these handlers that take a body.
+    #[must_use]
+    pub fn with_body_limit(self, bytes: usize) -> Self {
+        self.limit(|limits| limits.body = if limits.body > 0 { bytes } else { 0 })
+    }
+
+    /// Accepts bodies of clients who have not signed in, up to a small size.
+    #[must_use]
+    pub fn before_sign_in(self) -> Self {
+        self.limit(|limits| (limits.before_sign_in, limits.body) = (true, receive::BEFORE_SIGN_IN))
+    }
+
+    /// Gives these handlers the permits of subscriptions.
+    #[must_use]
+    pub fn for_subscribers(self) -> Self {
+        self.limit(|limits| limits.class = Class::Subscription)
+    }
+
+    fn limit(mut self, set: impl Fn(&mut Limits)) -> Self {
+        self.0.iter_mut().for_each(|handler| set(&mut handler.limits));
         self
     }
 
     fn on<E: IntoEndpoint<Endpoint: 'static>>(mut self, method: Method, endpoint: E) -> Self {
         let endpoint = endpoint.into_endpoint().map_to_response().boxed();
-        self.0.push(Handler { method, endpoint, needs_permit: true });
+        let body = if matches!(method, Method::POST | Method::PUT) { receive::USUAL } else { 0 };
+        let limits = Limits { class: Class::Api, needs_permit: true, body, before_sign_in: false };
+        self.0.push(Handler { method, endpoint, limits });
         self
     }
 
@@ -120,12 +157,51 @@ impl Endpoint for Methods {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let handler = self.0.iter().find(|handler| handler.method == request.method());
         let handler = handler.ok_or_else(|| self.not_allowed())?;
-        if !handler.needs_permit {
-            return handler.endpoint.call(request).await;
+        handler.call(request).await
+    }
+}
+
+impl Handler {
+    /// Counts the request for its caller, receives its body, waits for a permit and handles it. Probes and the like, which
+    /// have no body and need no permit, are handled at once.
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let Limits { class, needs_permit, body, before_sign_in } = self.limits;
+        if !needs_permit && body == 0 {
+            return self.endpoint.call(request).await;
         }
         let state: Arc<State> = Arc::clone(State::of(&request)?);
-        let _permit = state.admission.admit().await?;
-        handler.endpoint.call(request).await
+        let caller = match class {
+            Class::Api => {
+                let (caller, signed_in) = Caller::of(&request, &state).await?;
+                if let Some(signed_in) = signed_in {
+                    request.set_data(signed_in);
+                }
+                caller
+            }
+            Class::Subscription => Caller::stranger(&request, &state),
+        };
+        let mut entered = state.admission.enter(class, &caller).await?;
+        let mut memory = state.body_memory.reservation(&caller);
+        if body > 0 {
+            let received = match receive::limit(body, before_sign_in, caller.rank) {
+                Some(limit) => {
+                    let body = request.take_body();
+                    receive(body, request.headers(), limit, &mut memory, Pace::default()).await
+                }
+                None => Err(NotReceived::NotSignedIn),
+            };
+            match received {
+                Ok(bytes) => request.set_body(bytes),
+                Err(reason) => request.set_data(reason),
+            }
+        }
+        if !needs_permit {
+            // These requests mostly wait: they count for their caller only while they are received.
+            entered.clear();
+            return self.endpoint.call(request).await;
+        }
+        let _permit = state.admission.admit(class).await?;
+        self.endpoint.call(request).await
     }
 }
 
@@ -162,7 +238,7 @@ impl Routes {
     /// Adds a path that OpenAPI can't describe.
     #[must_use]
     pub fn hidden(self, path: &str, methods: Methods) -> Self {
-        self.recording_permits(path, &methods).add(path, methods)
+        self.recording_limits(path, &methods).add(path, methods)
     }
 
     /// Adds the routes of a resource.
@@ -176,9 +252,9 @@ impl Routes {
         &self.registered
     }
 
-    /// Method and path of every route that is exempt from admission.
-    pub fn without_permit(&self) -> &[(Method, String)] {
-        &self.without_permit
+    /// Method, path and limits of every route.
+    pub fn limits(&self) -> &[(Method, String, Limits)] {
+        &self.limits
     }
 
     pub(in crate::api) fn into_endpoint(self) -> impl Endpoint<Output = Response> {
@@ -187,12 +263,12 @@ impl Routes {
 
     fn registering(mut self, path: &str, methods: &Methods) -> Self {
         self.registered.extend(methods.0.iter().map(|handler| (handler.method.clone(), path.to_owned())));
-        self.recording_permits(path, methods)
+        self.recording_limits(path, methods)
     }
 
-    fn recording_permits(mut self, path: &str, methods: &Methods) -> Self {
-        let exempt = methods.0.iter().filter(|handler| !handler.needs_permit);
-        self.without_permit.extend(exempt.map(|handler| (handler.method.clone(), path.to_owned())));
+    fn recording_limits(mut self, path: &str, methods: &Methods) -> Self {
+        let limits = methods.0.iter().map(|handler| (handler.method.clone(), path.to_owned(), handler.limits));
+        self.limits.extend(limits);
         self
     }
 

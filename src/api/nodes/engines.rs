@@ -13,6 +13,7 @@ use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
 use crate::api::http::loose::{LooseInt, LooseIntIn};
 use crate::api::http::query::Path;
+use crate::api::http::receive;
 use crate::api::http::routes::{Routes, get};
 use crate::api::state::State;
 use crate::domain::engine_config::{ConfigFormat, EngineConfig};
@@ -27,7 +28,10 @@ pub(in crate::api) struct Doc;
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
     routes
         .at("/api/nodes/:node_id/:backend/stats", get(stats).without_permit())
-        .at("/api/nodes/:node_id/:backend/config", get(read_config).put(reconfigure).without_permit())
+        .at(
+            "/api/nodes/:node_id/:backend/config",
+            get(read_config).put(reconfigure).without_permit().with_body_limit(receive::LARGE),
+        )
 }
 
 /// The path of an engine.
@@ -107,7 +111,7 @@ async fn read_config(
 async fn reconfigure(
     state: &State,
     _: SudoAdmin,
-    Inputs(Path(path), Json(new)): Inputs<Path<EnginePath>, Json<BackendConfig>>,
+    Inputs(Path(path), Json(new)): Inputs<Path<EnginePath>, Json<BackendConfig, { receive::LARGE }>>,
 ) -> Result<Json<Empty>, ApiError> {
     let LooseIntIn(format) = new.format;
     let format = ConfigFormat::from_number(format).unwrap_or(ConfigFormat::Plain);

@@ -27,9 +27,9 @@ pub(in crate::api) struct Doc;
 
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
     routes
-        .at("/sub/:username/:key", get(fetch))
-        .at("/sub/:username/:key/info", get(info))
-        .at("/sub/:username/:key/:client_type", get(fetch_as))
+        .at("/sub/:username/:key", get(fetch).for_subscribers())
+        .at("/sub/:username/:key/info", get(info).for_subscribers())
+        .at("/sub/:username/:key/:client_type", get(fetch_as).for_subscribers())
 }
 
 /// Returns a subscription in the format of the client.

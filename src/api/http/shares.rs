@@ -1,0 +1,83 @@
+//! Shares: the part of a common amount that one caller may hold, so that a single admin or address can't take all of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Semaphore;
+
+use crate::actions::attempt_limiter::Subject;
+use crate::foundation::lock;
+
+/// The shares of all callers. An entry exists only while its caller holds or waits for something.
+#[derive(Debug)]
+pub(super) struct Shares {
+    most: usize,
+    held: Mutex<HashMap<Subject, Arc<Semaphore>>>,
+}
+
+/// What one request holds of its caller's share, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Share<'a> {
+    shares: &'a Shares,
+    subject: Subject,
+    left: Arc<Semaphore>,
+    taken: usize,
+}
+
+impl Shares {
+    /// Shares of at most `most` units each, at least one.
+    pub(super) fn of(most: usize) -> Self {
+        Self { most: most.clamp(1, Semaphore::MAX_PERMITS), held: Mutex::default() }
+    }
+
+    /// Returns a share that holds nothing yet.
+    pub(super) fn share(&self, subject: Subject) -> Share<'_> {
+        let mut held = lock(&self.held);
+        let left = held.entry(subject).or_insert_with(|| Arc::new(Semaphore::new(self.most))).clone();
+        Share { shares: self, subject, left, taken: 0 }
+    }
+}
+
+impl Share<'_> {
+    /// Takes that many units; waits while the caller's other requests hold too many.
+    pub(super) async fn take(&mut self, units: u32) {
+        // The semaphore is never closed. Its permits return when the share is dropped.
+        if let Ok(permit) = self.left.acquire_many(units).await {
+            permit.forget();
+            self.taken += units as usize;
+        }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.left.add_permits(self.taken);
+        let mut held = lock(&self.shares.held);
+        // One reference is the map's and one is this share's: no other request of the caller holds or waits.
+        if Arc::strong_count(&self.left) == 2 {
+            held.remove(&self.subject);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn one_caller_gets_its_part_and_another_is_not_affected() {
+        let shares = Shares::of(2);
+        let (ann, ben) = (Subject::name("ann"), Subject::name("ben"));
+        let mut first = shares.share(ann);
+        assert!(first.take(2).now_or_never().is_some());
+        let mut second = shares.share(ann);
+        assert!(second.take(1).now_or_never().is_none(), "the part is used up");
+        assert!(shares.share(ben).take(2).now_or_never().is_some());
+        drop(first);
+        assert!(second.take(1).now_or_never().is_some());
+        drop(second);
+        assert!(lock(&shares.held).is_empty(), "callers without requests are forgotten");
+    }
+}
