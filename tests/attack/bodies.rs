@@ -23,8 +23,10 @@ const SOON: Duration = Duration::from_secs(5);
 async fn large_login_forms_of_strangers_take_no_memory(test: TestDatabase) {
     let target = Target::start(&test, &[]).await;
     let head = "POST /api/admins/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-    let (declared, chunked) =
-        (format!("{head}content-length: 4194304\r\n\r\n"), format!("{head}transfer-encoding: chunked\r\n\r\n3ffffe\r\n"));
+    let (declared, chunked) = (
+        format!("{head}content-length: 4194304\r\n\r\n"),
+        format!("{head}transfer-encoding: chunked\r\n\r\n3ffffe\r\n"),
+    );
     let form = vec![b'x'; (4 << 20) - 1];
     let attack = async {
         join_all((0..size(100, 300)).map(async |nth| {
@@ -69,7 +71,8 @@ async fn lists_of_wrong_ids_get_short_answers(test: TestDatabase) {
                 let ids = if nth < 5 { ids(9_000) } else { ids(60_000) };
                 let body = format!(r#"{{"username": "ben", "expire_strategy": "never", "service_ids": {ids}}}"#);
                 let request = target.panel.request(Method::POST, "/api/users").bearer_auth(&target.mallory);
-                let answer = request.header("content-type", "application/json").body(body).send().await.expect("an answer");
+                let answer =
+                    request.header("content-type", "application/json").body(body).send().await.expect("an answer");
                 assert!(matches!(answer.status().as_u16(), 422 | 503), "{}", answer.status());
                 assert!(answer.bytes().await.expect("a body").len() < 20_000);
             }))

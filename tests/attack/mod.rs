@@ -41,10 +41,7 @@ impl Target {
     }
 
     /// Starts a panel in its own way.
-    pub async fn start_as(
-        test: &TestDatabase,
-        start: impl AsyncFnOnce(&Setup<'_>) -> PanelProcess,
-    ) -> Self {
+    pub async fn start_as(test: &TestDatabase, start: impl AsyncFnOnce(&Setup<'_>) -> PanelProcess) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let setup = setup(test, folder.path());
         let mut panel = start(&setup).await;
@@ -95,7 +92,9 @@ impl Target {
     }
 
     async fn serves_others(&self, longest: Duration) {
-        for (path, token) in [("/health/ready", None), ("/api/admins/current", Some(&self.root)), ("/sub/ann/a1/links", None)] {
+        for (path, token) in
+            [("/health/ready", None), ("/api/admins/current", Some(&self.root)), ("/sub/ann/a1/links", None)]
+        {
             let began = Instant::now();
             let request = self.panel.request(Method::GET, path);
             let request = if let Some(token) = token { request.bearer_auth(token) } else { request };

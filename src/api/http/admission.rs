@@ -51,12 +51,7 @@ impl Admission {
         let at_once = at_once.clamp(1, Semaphore::MAX_PERMITS);
         let quarter = at_once / 4;
         let lane = || Lane { reserved: Semaphore::new(quarter), requests: Shares::of(quarter) };
-        Self {
-            shared: Semaphore::new(at_once - 2 * quarter),
-            api: lane(),
-            subscriptions: lane(),
-            max_wait: MAX_WAIT,
-        }
+        Self { shared: Semaphore::new(at_once - 2 * quarter), api: lane(), subscriptions: lane(), max_wait: MAX_WAIT }
     }
 
     /// Counts a request for its caller, until the returned shares are dropped. Waits while the caller has too many.
@@ -137,7 +132,8 @@ mod tests {
                 taken.push(permit);
             }
             assert_eq!(taken.len(), 6);
-            let _both = (admission.admit(other).await.expect("a permit"), admission.admit(other).await.expect("a permit"));
+            let _both =
+                (admission.admit(other).await.expect("a permit"), admission.admit(other).await.expect("a permit"));
             assert!(admission.admit(other).await.is_err(), "more than all permits");
         }
     }

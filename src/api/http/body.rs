@@ -180,13 +180,15 @@ mod tests {
         let long = format!(r#"{{"inbound_ids": [{}0]}}"#, "0,".repeat(MAX_LIST));
         assert_eq!(keys(None, &long).await, ["inbound_ids"]);
         assert_eq!(keys(None, &format!(r#"{{"name": "{}"}}"#, "ü".repeat(MAX_TEXT + 1))).await, ["name"]);
-        let fits = format!(r#"{{"name": "{}", "inbound_ids": [{}0]}}"#, "ü".repeat(MAX_TEXT), "0,".repeat(MAX_LIST - 1));
+        let fits =
+            format!(r#"{{"name": "{}", "inbound_ids": [{}0]}}"#, "ü".repeat(MAX_TEXT), "0,".repeat(MAX_LIST - 1));
         read(None, fits).await.expect("exactly the limits");
     }
 
     #[tokio::test]
     async fn many_wrong_elements_are_reported_in_a_short_answer() {
-        let error = read(None, format!(r#"{{"inbound_ids": [{}"x"]}}"#, r#""x","#.repeat(5_000))).await.expect_err("ids");
+        let error =
+            read(None, format!(r#"{{"inbound_ids": [{}"x"]}}"#, r#""x","#.repeat(5_000))).await.expect_err("ids");
         let answer = error.to_response().into_body().into_json::<Value>().await.expect("JSON");
         let detail = answer["detail"].as_object().expect("an object");
         assert_eq!((detail.len(), detail["body"].as_str()), (101, Some("4901 more values are wrong")));

@@ -26,12 +26,10 @@ use crate::nodes::one_off::ConnectError;
 pub(in crate::api) struct Doc;
 
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
-    routes
-        .at("/api/nodes/:node_id/:backend/stats", get(stats).without_permit())
-        .at(
-            "/api/nodes/:node_id/:backend/config",
-            get(read_config).put(reconfigure).without_permit().with_body_limit(receive::LARGE),
-        )
+    routes.at("/api/nodes/:node_id/:backend/stats", get(stats).without_permit()).at(
+        "/api/nodes/:node_id/:backend/config",
+        get(read_config).put(reconfigure).without_permit().with_body_limit(receive::LARGE),
+    )
 }
 
 /// The path of an engine.
