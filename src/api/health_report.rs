@@ -16,7 +16,7 @@ pub struct HealthReport {
     pub status: Status,
     /// Status of the database.
     pub database: Part,
-    /// Why the database can't be used; absent while it can.
+    /// Why the database can't be used, or not for changes; absent while it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_reason: Option<&'static str>,
     /// Status of Redis.
@@ -45,6 +45,8 @@ pub enum Part {
     Ok,
     /// The dependency is not configured.
     Off,
+    /// The dependency answers, but changes fail.
+    ReadOnly,
     /// The dependency does not answer.
     Down,
 }

@@ -64,7 +64,7 @@ pub(super) fn watch(
     let seen = watchers.clone();
     let health = Health::new(move || {
         seen.asked.store(seen.clock.boot().micros(), Ordering::Relaxed);
-        report(db.condition(), &role.borrow(), *redis.borrow(), stopping.is_cancelled())
+        report(Database::of(&db), &role.borrow(), *redis.borrow(), stopping.is_cancelled())
     });
     (health, watchers)
 }
@@ -93,16 +93,42 @@ async fn probe(db: Db) {
     }
 }
 
-fn report(database: Option<Condition>, role: &Role, redis: RedisStatus, stopping: bool) -> HealthReport {
-    let status = match (stopping || database.is_some(), redis) {
-        (true, _) => Status::Unavailable,
-        (false, RedisStatus::Down) => Status::Degraded,
-        (false, RedisStatus::Ok | RedisStatus::Off) => Status::Ok,
+/// State of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Database {
+    Usable,
+    /// Reads succeed, changes fail.
+    ReadOnly(Condition),
+    Unusable(Condition),
+}
+
+impl Database {
+    fn of(db: &Db) -> Self {
+        match (db.condition(), db.answers()) {
+            (None, _) => Self::Usable,
+            (Some(condition), true) => Self::ReadOnly(condition),
+            (Some(condition), false) => Self::Unusable(condition),
+        }
+    }
+}
+
+fn report(database: Database, role: &Role, redis: RedisStatus, stopping: bool) -> HealthReport {
+    let status = match (database, redis) {
+        _ if stopping => Status::Unavailable,
+        (Database::Unusable(_), _) => Status::Unavailable,
+        // Subscriptions are served. The other panels write to the same disk and could not do more.
+        (Database::ReadOnly(_), _) | (_, RedisStatus::Down) => Status::Degraded,
+        (Database::Usable, RedisStatus::Ok | RedisStatus::Off) => Status::Ok,
+    };
+    let (part, condition) = match database {
+        Database::Usable => (Part::Ok, None),
+        Database::ReadOnly(condition) => (Part::ReadOnly, Some(condition)),
+        Database::Unusable(condition) => (Part::Down, Some(condition)),
     };
     HealthReport {
         status,
-        database: if database.is_none() { Part::Ok } else { Part::Down },
-        database_reason: database.map(Condition::reason),
+        database: part,
+        database_reason: condition.map(Condition::reason),
         redis: match redis {
             RedisStatus::Off => Part::Off,
             RedisStatus::Ok => Part::Ok,
@@ -121,18 +147,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn panel_is_degraded_without_redis_and_unavailable_without_database() {
+    fn panel_is_degraded_without_redis_or_changes_and_unavailable_without_database() {
         let status = |database, redis, stopping| report(database, &Role::Follower, redis, stopping).status;
-        assert_eq!(status(None, RedisStatus::Off, false), Status::Ok);
-        assert_eq!(status(None, RedisStatus::Down, false), Status::Degraded);
-        assert_eq!(status(Some(Condition::Unreachable), RedisStatus::Down, false), Status::Unavailable);
-        assert_eq!(status(None, RedisStatus::Ok, true), Status::Unavailable);
+        assert_eq!(status(Database::Usable, RedisStatus::Off, false), Status::Ok);
+        assert_eq!(status(Database::Usable, RedisStatus::Down, false), Status::Degraded);
+        assert_eq!(status(Database::ReadOnly(Condition::DiskFull), RedisStatus::Ok, false), Status::Degraded);
+        assert_eq!(status(Database::Unusable(Condition::Unreachable), RedisStatus::Down, false), Status::Unavailable);
+        assert_eq!(status(Database::Usable, RedisStatus::Ok, true), Status::Unavailable);
     }
 
     #[test]
     fn report_of_an_unusable_database_says_why() {
         for condition in Condition::ALL {
-            let report = report(Some(condition), &Role::Leader, RedisStatus::Ok, false);
+            let report = report(Database::Unusable(condition), &Role::Leader, RedisStatus::Ok, false);
             assert_eq!((report.database, report.database_reason), (Part::Down, Some(condition.reason())));
         }
     }

@@ -1,5 +1,6 @@
 //! Whole processes: starting, stopping, hand-over, upgrades, behind pgbouncer.
 
+mod full_disk;
 pub mod panel_process;
 mod pgbouncer;
 pub mod processes;

@@ -192,8 +192,13 @@ impl PanelProcess {
 
     /// Removes the limit of [`Setup::start_with_file_limit`].
     pub fn remove_file_limit(&self) {
-        let unlimited = Rlimit { current: None, maximum: None };
-        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, unlimited).expect("the process exists");
+        self.limit_files(None);
+    }
+
+    /// Changes the limit of [`Setup::start_with_file_limit`], in bytes.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit).expect("the process exists");
     }
 
     /// Sends a signal.

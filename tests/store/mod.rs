@@ -5,6 +5,7 @@ mod cancellation;
 mod changes;
 mod clock;
 mod connections;
+mod full_disk;
 mod hosts;
 mod lookups;
 mod migrate;

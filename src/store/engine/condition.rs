@@ -143,6 +143,11 @@ impl LastCondition {
         self.get_at(Instant::now())
     }
 
+    /// True unless the last probe, which reads, failed.
+    pub(in crate::store) fn answers(&self) -> bool {
+        lock(&self.0).probed.is_none()
+    }
+
     fn get_at(&self, now: Instant) -> Option<Condition> {
         let mut last = lock(&self.0);
         last.met.take_if(|(_, at)| now.saturating_duration_since(*at) > REMEMBERED);

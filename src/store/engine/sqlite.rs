@@ -1,0 +1,209 @@
+//! SQLite's pools: readers, and one writer that is replaced after a transaction that could not be ended.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Connection, Sqlite, SqlitePool, Transaction};
+use tokio::time::{Instant, sleep};
+
+use super::condition::LastCondition;
+use super::error::StoreError;
+use super::options::OpenOptions;
+use super::retry::Transient;
+use super::sqlite_readers::Readers;
+use super::sqlite_write_lock::{WriteGuard, WriteLock};
+
+/// SQLite's own wait for another process that writes. It blocks a thread, can't be cancelled and polls ever more
+/// rarely, so it is kept short and repeated by `begin`.
+const BUSY: Duration = Duration::from_millis(20);
+/// Pause between two attempts to begin.
+const BUSY_PAUSE: Duration = Duration::from_millis(3);
+
+/// SQLite's two pools and what they share.
+#[derive(Clone, Debug)]
+pub struct Lite {
+    pub(in crate::store) read: Readers,
+    pub(super) condition: LastCondition,
+    write: SqlitePool,
+    write_lock: WriteLock,
+    busy_timeout: Duration,
+}
+
+/// A transaction of the writer; a statement runs on the connection inside it.
+#[derive(Debug)]
+pub struct LiteTx {
+    // Fields are dropped in this order: the transaction, then the write lock.
+    tx: Transaction<'static, Sqlite>,
+    guard: WriteGuard,
+}
+
+/// State that all pools of one process on one file share.
+#[derive(Clone, Debug, Default)]
+struct Shared {
+    write_lock: WriteLock,
+    condition: LastCondition,
+}
+
+impl Lite {
+    /// Opens the file, and creates it if it is missing.
+    pub(super) async fn open(path: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        Self::open_with(path, options, Shared::default()).await
+    }
+
+    /// Opens a second set of pools, with the same write lock.
+    pub(super) async fn open_sibling(&self, path: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        let shared = Shared { write_lock: self.write_lock.clone(), condition: self.condition.clone() };
+        Self::open_with(path, options, shared).await
+    }
+
+    async fn open_with(path: &Path, options: &OpenOptions, shared: Shared) -> Result<Self, StoreError> {
+        if options.read_only {
+            return Self::open_read_only(path, options, shared).await;
+        }
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .statement_cache_capacity(options.statement_cache.max(1))
+            .pragma("cache_size", "-16000")
+            .optimize_on_close(true, None);
+        // The writer goes first, because it creates the file and switches it to WAL.
+        let write = repeat_while_busy(options, || writer(options).connect_with(connect.clone())).await?;
+        // Each reader has its own page cache: 1 MB holds the upper levels of the B-trees that requests use, and
+        // the kernel caches the rest. 2 MB made only reads deep inside a table faster.
+        let reader = connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-1000");
+        let read = repeat_while_busy(options, || readers(options, &reader)).await?;
+        Ok(Self::new(read, write, options, shared))
+    }
+
+    /// Opens an existing file without changing it. Its writer can't begin a transaction.
+    async fn open_read_only(path: &Path, options: &OpenOptions, shared: Shared) -> Result<Self, StoreError> {
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .read_only(true)
+            .busy_timeout(options.busy_timeout)
+            .statement_cache_capacity(options.statement_cache.max(1));
+        let read = readers(options, &connect).await;
+        let read = read.map_err(|source| StoreError::new("opening the SQLite database read-only", source))?;
+        Ok(Self::new(read, writer(options).connect_lazy_with(connect), options, shared))
+    }
+
+    fn new(read: Readers, write: SqlitePool, options: &OpenOptions, shared: Shared) -> Self {
+        let Shared { write_lock, condition } = shared;
+        Self { read, condition, write, write_lock, busy_timeout: options.busy_timeout }
+    }
+
+    /// Begins a transaction after all ordinary writers that came before.
+    pub(super) async fn begin(&self) -> Result<LiteTx, StoreError> {
+        let until = Instant::now() + self.busy_timeout;
+        let mut head = self.write_lock.queue().await;
+        loop {
+            match self.begin_locked(head.acquire().await).await {
+                // The write lock has been released, so the lease does not wait behind this writer.
+                Err((busy, guard)) if busy.is_transient() && Instant::now() < until => head = guard.release(),
+                other => return other.map_err(|(error, _)| error),
+            }
+            sleep(BUSY_PAUSE).await;
+        }
+    }
+
+    /// Begins a transaction of the lease, ahead of every other writer of this process.
+    pub(super) async fn begin_first(&self) -> Result<LiteTx, StoreError> {
+        loop {
+            match self.begin_locked(self.write_lock.acquire_first().await).await {
+                Err((busy, _)) if busy.is_transient() => sleep(BUSY_PAUSE).await,
+                other => return other.map_err(|(error, _)| error),
+            }
+        }
+    }
+
+    async fn begin_locked(&self, guard: WriteGuard) -> Result<LiteTx, (StoreError, WriteGuard)> {
+        match self.write.begin_with("BEGIN IMMEDIATE").await {
+            Ok(tx) => Ok(LiteTx { tx, guard }),
+            Err(source) => Err((StoreError::new("BEGIN IMMEDIATE", source), guard)),
+        }
+    }
+
+    /// Closes all connections when their current statements are done.
+    pub(super) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+impl LiteTx {
+    pub(super) async fn commit(self) -> sqlx::Result<()> {
+        let Self { tx, guard } = self;
+        let done = tx.commit().await;
+        drop(guard);
+        done
+    }
+
+    pub(super) async fn rollback(self) -> sqlx::Result<()> {
+        let Self { tx, guard } = self;
+        let done = tx.rollback().await;
+        drop(guard);
+        done
+    }
+}
+
+impl std::ops::Deref for LiteTx {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.tx
+    }
+}
+
+impl std::ops::DerefMut for LiteTx {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.tx
+    }
+}
+
+/// Opens the file, and repeats it while the file is busy: the last process to close a database locks it during its
+/// clean-up.
+async fn repeat_while_busy<T, F: Future<Output = sqlx::Result<T>>>(
+    options: &OpenOptions,
+    open: impl Fn() -> F,
+) -> Result<T, StoreError> {
+    let until = Instant::now() + options.busy_timeout;
+    loop {
+        match open().await.map_err(|source| StoreError::new("opening the SQLite database", source)) {
+            Err(busy) if busy.is_transient() && Instant::now() < until => sleep(BUSY_PAUSE).await,
+            other => return other,
+        }
+    }
+}
+
+fn writer(options: &OpenOptions) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(options.acquire_timeout)
+        // A connection to a file does not break while it is idle.
+        .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(has_ended(connection)))
+}
+
+/// False: the connection must be closed, because it would begin no other transaction.
+///
+/// After a full disk or an I/O error SQLite rolls back by itself. The rollback that follows then fails, and sqlx takes
+/// the transaction for an open one from then on.
+async fn has_ended(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    if connection.is_in_transaction() {
+        // The rollback of a dropped transaction may still be queued.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
+}
+
+fn readers(options: &OpenOptions, connect: &SqliteConnectOptions) -> impl Future<Output = sqlx::Result<Readers>> {
+    Readers::open(connect.clone(), options.connections, options.acquire_timeout)
+}
