@@ -51,7 +51,8 @@ fn full_disk_refuses_changes_with_the_reason_and_heals_by_itself() {
         let health = panel.health().await.expect("an answer");
         assert_eq!((&health["status"], &health["database"]), (&json!("degraded"), &json!("read_only")), "{health}");
         assert!(health["database_reason"].as_str().is_some_and(|reason| reason.contains("disk")), "{health}");
-        let users = panel.request(Method::GET, "/api/users?size=1").bearer_auth(&token).send().await.expect("an answer");
+        let users =
+            panel.request(Method::GET, "/api/users?size=1").bearer_auth(&token).send().await.expect("an answer");
         assert_eq!(users.status(), 200, "reads go on");
         assert_eq!(users.json::<Value>().await.expect("a page")["total"], created);
 

@@ -71,7 +71,9 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match self {
             Self::Pg(pool) => pool.begin().await.map(Tx::Pg).map_err(|source| self.failed("BEGIN", source)),
-            Self::Lite(lite) => lite.begin().await.map(|tx| Tx::of_sqlite(lite, tx)).map_err(|error| self.record(error)),
+            Self::Lite(lite) => {
+                lite.begin().await.map(|tx| Tx::of_sqlite(lite, tx)).map_err(|error| self.record(error))
+            }
         }
     }
 
