@@ -3,7 +3,9 @@
 //! A connection never reconnects by itself. A node holds its users in memory only, so after a broken connection nothing
 //! is known about them, and the session has to start with a full sync.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
@@ -33,8 +35,9 @@ use crate::store::nodes::sync_state::{FirstSeen, NodeRow};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit of calls that the node answers from memory.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Interval of HTTP/2 pings on an idle connection, and the time limit of their answers.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+/// Interval of HTTP/2 pings on an idle connection, and the time limit of their answers. A node that is busy with a long
+/// list may answer late, and closing its connection would break the list off.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15));
 /// Bytes of a message. tonic's default of 4 MiB would refuse a large usage reply after the node has reset its counters.
 const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
 
@@ -153,13 +156,27 @@ impl NodeConnection {
         self.call("FetchBackends", CALL_TIMEOUT, self.client().fetch_backends(Empty {})).await
     }
 
-    /// Replaces the node's users with those of an encoded `UsersData` message.
-    pub(super) async fn repopulate(&self, users: Vec<u8>, limit: Duration) -> Result<(), NodeError> {
+    /// Replaces the node's users with those of an encoded `UsersData` message. Sets `sent` when the whole message may
+    /// have been sent: before that, the node has not begun.
+    pub(super) async fn repopulate(
+        &self,
+        users: Vec<u8>,
+        limit: Duration,
+        sent: Arc<AtomicBool>,
+    ) -> Result<(), NodeError> {
         let mut grpc = Grpc::new(self.channel.clone()).max_encoding_message_size(MESSAGE_LIMIT);
+        let mut users = Some(users);
+        // The connection asks for what follows the message when it has room for it.
+        let message = stream::poll_fn(move |_| {
+            if users.is_none() {
+                sent.store(true, SeqCst);
+            }
+            Poll::Ready(users.take())
+        });
         let rpc = async {
             grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
             let path = PathAndQuery::from_static("/marznode.MarzService/RepopulateUsers");
-            grpc.unary(Request::new(users), path, Encoded).await
+            grpc.client_streaming(Request::new(message), path, Encoded).await
         };
         let Empty {} = self.call("RepopulateUsers", limit, rpc).await?;
         Ok(())

@@ -16,7 +16,7 @@ use super::session::Context;
 use crate::domain::ids::NodeId;
 use crate::domain::node::NodeStatus;
 use crate::store::FenceError;
-use crate::store::nodes::sync_state::{self, Health, NodeRow};
+use crate::store::nodes::sync_state::{self, NodeRow};
 
 /// Delay that each node adds to the start of a new leader's sessions, at most [`LONGEST_SPREAD`]: 200 starts per
 /// second.
@@ -82,12 +82,8 @@ impl Fleet {
     /// Lets the node's task continue, or starts another one after a random delay of at most `spread`.
     fn reconcile_node(&mut self, context: &Arc<Context>, stop: &CancellationToken, row: &NodeRow, spread: Duration) {
         let id = NodeId(row.id);
-        // A task that has not finished its first list yet counts as working: restarting it for every sync request would
-        // never let the list finish.
-        let has_failed = |health: Health| health.status == NodeStatus::Unhealthy;
-        let works = !context.health.reported(id).is_some_and(has_failed);
         let previous = match self.tasks.remove(&id) {
-            Some(mut task) if task.fits(row, works, context.timing.unserved) => {
+            Some(mut task) if task.fits(row, context.timing.unserved) => {
                 if task.is_asked(row) {
                     task.resync(row);
                 } else if row.dirty {
@@ -120,7 +116,9 @@ impl Fleet {
         let resync = Arc::new(Notify::new());
         let delay = spread.mul_f64(self.rng.random_range(0.0..1.0));
         let rng = StdRng::seed_from_u64(self.rng.random());
-        let sessions = run_sessions(context.clone(), row.clone(), stop.clone(), resync.clone(), rng);
+        let reconnect = Arc::new(Notify::new());
+        let sessions =
+            run_sessions(context.clone(), row.clone(), stop.clone(), resync.clone(), reconnect.clone(), rng);
         let stopped = stop.clone();
         let handle = tokio::spawn(async move {
             if let Some(previous) = previous {
@@ -130,7 +128,7 @@ impl Fleet {
                 sessions.await;
             }
         });
-        NodeTask { row, asked: None, stop, resync, handle }
+        NodeTask { row, asked: None, stop, resync, reconnect, handle }
     }
 
     /// Stops all tasks and waits for them.

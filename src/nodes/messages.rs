@@ -20,6 +20,8 @@ pub(super) struct FullList {
     pub encoded: Vec<u8>,
     /// Number of users in `encoded`.
     pub count: usize,
+    /// Operations that all users cause at most.
+    pub operations: usize,
     /// Users whose key changed. `encoded` leaves them out, so that the node removes them, and they are sent after it:
     /// for a user that it has, a node compares tags only and would keep the old key.
     pub renewed: Vec<UserData>,
@@ -32,6 +34,7 @@ impl FullList {
     pub(super) fn add(&mut self, user: &NodeUser, tags: &[&str], renew_after: i64) {
         let Some(message) = (!tags.is_empty()).then(|| user_data(user, tags)).flatten() else { return };
         self.users.insert(user.id);
+        self.operations += operations(&message);
         if user.key_change_seq > renew_after {
             self.renewed.push(message);
             return;
@@ -53,6 +56,11 @@ pub(super) fn user_data<T: AsRef<str>>(user: &NodeUser, tags: &[T]) -> Option<Us
         user: Some(User { id, username: user.username.clone(), key: user.key.clone() }),
         inbounds: tags.iter().map(|tag| Inbound { tag: tag.as_ref().to_owned(), config: None }).collect(),
     })
+}
+
+/// Returns how many operations of engines a message causes, approximately: one per inbound, and one for a removal.
+pub(super) const fn operations(message: &UserData) -> usize {
+    1 + message.inbounds.len()
 }
 
 /// Reads a node's engines and inbounds from its reply. Leaves out inbounds whose config names no protocol.

@@ -15,6 +15,7 @@ pub mod one_off;
 pub mod panel_certificate;
 mod pending_changes;
 pub mod proto;
+mod running_calls;
 mod session;
 mod session_error;
 pub mod spool;

@@ -15,7 +15,11 @@ use super::session::{Context, Session};
 use super::session_error::SessionError;
 use crate::domain::ids::NodeId;
 use crate::foundation::with_sources;
+use crate::store::nodes::hold;
 use crate::store::nodes::sync_state::{self, NodeRow};
+
+/// Interval between two looks at a node that another process holds.
+const HELD_POLL: Duration = Duration::from_millis(200);
 
 /// A running task, and the node's row when it was started.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(super) struct NodeTask {
     pub stop: CancellationToken,
     /// A notification starts another full sync.
     pub resync: Arc<Notify>,
+    /// A notification ends the pause before the next connection.
+    pub reconnect: Arc<Notify>,
     pub handle: JoinHandle<()>,
 }
 
@@ -33,23 +39,24 @@ impl NodeTask {
     /// Returns whether the task may continue with the node's current row.
     ///
     /// A removed pin needs a new connection; an added pin was set by the task itself. A sync request is served over the
-    /// task's connection, also one that is being made, so that usage is fetched meanwhile. A failed task, and one that
-    /// has not served a request for as long as `patience`, needs a new connection.
-    pub(super) fn fits(&self, row: &NodeRow, works: bool, patience: Duration) -> bool {
+    /// task's connection, also one that is being made, so that usage is fetched meanwhile. A task that has not served a
+    /// request for as long as `patience` needs a new connection.
+    pub(super) fn fits(&self, row: &NodeRow, patience: Duration) -> bool {
         let old = &self.row;
         let repinned = old.certificate_pin.is_some() && row.certificate_pin != old.certificate_pin;
         let target = |row: &NodeRow| (row.address.clone(), row.port, row.connection_backend.clone());
         let unserved = self.asked.is_some_and(|(after, at)| after == row.synced_at && at.elapsed() >= patience);
-        let serves = !self.is_asked(row) || (works && !unserved);
+        let serves = !self.is_asked(row) || !unserved;
         !self.handle.is_finished() && !repinned && target(old) == target(row) && serves
     }
 
-    /// Has the session start another full sync.
+    /// Has the session start another full sync, or a task without one connect at once.
     pub(super) fn resync(&mut self, row: &NodeRow) {
         if self.asked.is_none_or(|(after, _)| after != row.synced_at) {
             self.asked = Some((row.synced_at, Instant::now()));
         }
         self.resync.notify_one();
+        self.reconnect.notify_one();
     }
 
     /// Returns whether the row has a sync request that the task has not seen.
@@ -64,6 +71,7 @@ pub(super) async fn run_sessions(
     row: NodeRow,
     stop: CancellationToken,
     resync: Arc<Notify>,
+    reconnect: Arc<Notify>,
     mut rng: StdRng,
 ) {
     let node = NodeId(row.id);
@@ -99,6 +107,7 @@ pub(super) async fn run_sessions(
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(pause.mul_f64(rng.random_range(0.5..1.0))) => {}
+            () = reconnect.notified() => {}
         }
         pause = (2 * pause).min(longest);
     }
@@ -112,13 +121,26 @@ async fn attempt(
     resync: &Notify,
     rng: &mut StdRng,
 ) -> SessionError {
-    if !context.fence.is_alive() {
-        return SessionError::Deposed;
+    match free_node(node, context).await {
+        Ok(row) => session.run(&Target::from(&row), row.usage_coefficient, resync, rng).await,
+        Err(error) => error,
     }
-    let row = match sync_state::node(context.fence.db(), node).await {
-        Ok(Some(row)) => row,
-        Ok(None) => return SessionError::Deleted,
-        Err(error) => return SessionError::Database(error),
-    };
-    session.run(&Target::from(&row), row.usage_coefficient, resync, rng).await
+}
+
+/// Waits until no call is running that another session of this process or of an earlier leader made: two calls at a time
+/// may fail on each other's users. Returns the node's current row.
+async fn free_node(node: NodeId, context: &Context) -> Result<NodeRow, SessionError> {
+    let db = context.fence.db();
+    loop {
+        if !context.fence.is_alive() {
+            return Err(SessionError::Deposed);
+        }
+        let row = sync_state::node(db, node).await?.ok_or(SessionError::Deleted)?;
+        let calls = context.calls.of(&Target::from(&row));
+        if calls.is_empty() && !hold::is_held(db, &row).await? {
+            return Ok(row);
+        }
+        calls.wait().await;
+        sleep(context.timing.poll_nodes.min(HELD_POLL)).await;
+    }
 }

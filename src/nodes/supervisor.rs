@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::connected::ConnectedNode;
 use super::dispatcher::{dispatch, notified};
@@ -12,6 +13,7 @@ use super::fleet::Fleet;
 use super::full_lists::FullLists;
 use super::node_health::HealthRegistry;
 use super::pending_changes::Tracker;
+use super::running_calls::RunningCalls;
 use super::session::Context;
 use super::timing::Timing;
 use super::tls::PanelIdentity;
@@ -28,6 +30,8 @@ pub struct Supervisor {
     seed: u64,
     timing: Timing,
     health: Arc<HealthRegistry>,
+    calls: RunningCalls,
+    holding: TaskTracker,
     /// Held for a whole term: the next term starts when the sessions of the last one have ended.
     leading: Arc<tokio::sync::Mutex<()>>,
 }
@@ -36,7 +40,10 @@ impl Supervisor {
     /// `wake` is notified when users or nodes may have changed; `seed` is for jitter.
     pub fn new(clock: Clock, identity: PanelIdentity, wake: watch::Receiver<()>, seed: u64, timing: Timing) -> Self {
         let health = Arc::new(HealthRegistry::new(timing.steady));
-        Self { clock, identity, wake, seed, timing, health, leading: Arc::default() }
+        let holding = TaskTracker::new();
+        holding.close();
+        let (calls, leading) = (RunningCalls::default(), Arc::default());
+        Self { clock, identity, wake, seed, timing, health, calls, holding, leading }
     }
 
     /// Returns the nodes with a session, by id. Empty while this process does not lead.
@@ -45,8 +52,11 @@ impl Supervisor {
     }
 
     /// Keeps all nodes in step until `stop`, then ends every session and marks nodes with unconfirmed sends as dirty.
+    /// Calls that change a node's users run to their end after that.
     pub async fn lead(&self, fence: Fence, stop: CancellationToken) {
         let _leading = self.leading.lock().await;
+        // A hand-over waits for the marks, so that the next leader sees them.
+        let _announced = fence.open_work();
         let stop = stop.child_token();
         // The tasks also stop when this future is dropped.
         let _guard = stop.clone().drop_guard();
@@ -58,6 +68,9 @@ impl Supervisor {
             health: self.health.clone(),
             tracker: Tracker::default(),
             full_lists: FullLists::default(),
+            calls: self.calls.clone(),
+            leaving: stop.clone(),
+            holding: self.holding.clone(),
         });
         let dispatching = dispatch(&fence, &context.tracker, self.wake.clone(), self.timing.poll_changes, &stop);
         let reconciling = self.reconcile(&context, &stop);
@@ -65,9 +78,11 @@ impl Supervisor {
         self.health.forget_all();
     }
 
-    /// Waits until the sessions of a term that is over have ended.
+    /// Waits until the sessions of a term that is over have ended, and every call that changes a node's users.
     pub async fn stopped(&self) {
         drop(self.leading.lock().await);
+        self.calls.ended().await;
+        self.holding.wait().await;
     }
 
     async fn reconcile(&self, context: &Arc<Context>, stop: &CancellationToken) {

@@ -4,19 +4,27 @@
 //! node then ends the stream. Nodes differ in how they do so: some send the reply that the protocol specifies, many
 //! send none and end every stream with the same error, whether they accepted the messages or not. The end of an empty
 //! stream shows which kind a node is.
+//!
+//! A stream that has carried a message is never cancelled: dropped, it is half-closed and runs to its end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
 use tonic::{Code, Status};
 
 use super::connection::NodeConnection;
+use super::messages::operations;
 use super::node_error::NodeError;
 use super::proto::UserData;
+use super::timing::Timing;
+use crate::store::Fence;
 
 const CALL: &str = "SyncUsers";
 
@@ -29,66 +37,106 @@ enum Ending {
     Silence,
 }
 
+/// How streams are opened.
+#[derive(Debug)]
+pub(super) struct StreamOpener {
+    pub connection: NodeConnection,
+    /// The node's running calls.
+    pub calls: TaskTracker,
+    /// Checked directly before each message.
+    pub fence: Fence,
+    pub timing: Timing,
+}
+
 /// A sequence of streams, one open at a time.
 #[derive(Debug)]
 pub(super) struct SyncStream {
-    connection: NodeConnection,
+    opener: StreamOpener,
     current: Stream,
     ending: Ending,
-    /// Time limit of one message, and of the end of a stream.
-    limit: Duration,
 }
 
 #[derive(Debug)]
 struct Stream {
     messages: mpsc::Sender<UserData>,
-    end: AbortOnDropHandle<Result<(), Status>>,
+    call: Call,
+    timing: Timing,
+}
+
+/// A running call. Dropped, it goes on if it has carried a message.
+#[derive(Debug)]
+struct Call {
+    end: JoinHandle<Result<(), Failure>>,
+    /// Operations of the messages that were handed to the connection.
+    operations: Arc<AtomicUsize>,
+}
+
+/// Why a call failed.
+#[derive(Debug)]
+enum Failure {
+    Status(Status),
+    /// The node did not end the half-closed stream within this time.
+    TimedOut(Duration),
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.operations() == 0 {
+            self.end.abort();
+        }
+    }
+}
+
+impl Call {
+    fn operations(&self) -> usize {
+        self.operations.load(Relaxed)
+    }
 }
 
 impl SyncStream {
     /// Opens the first stream, after an empty one that shows how this node ends its streams.
-    pub(super) async fn open(connection: NodeConnection, limit: Duration) -> Result<Self, NodeError> {
-        let ending = Stream::open(&connection).finish(limit).await?;
-        let current = Stream::open(&connection);
-        Ok(Self { connection, current, ending, limit })
+    pub(super) async fn open(opener: StreamOpener) -> Result<Self, NodeError> {
+        let ending = opener.open().finish().await?;
+        let current = opener.open();
+        Ok(Self { opener, current, ending })
     }
 
     /// Sends one user.
     pub(super) async fn send(&mut self, message: UserData) -> Result<(), NodeError> {
-        let limit = self.limit;
-        let Stream { messages, end } = &mut self.current;
+        let limit = self.opener.timing.limit(self.current.call.operations());
+        let Stream { messages, call, .. } = &mut self.current;
         let sent = tokio::select! {
             biased;
-            ended = &mut *end => return Err(ended_early(ended)),
+            ended = &mut call.end => return Err(ended_early(ended)),
             sent = timeout(limit, messages.send(message)) => sent,
         };
         match sent {
             Err(_) => Err(NodeError::NoAnswer { call: CALL, limit }),
             // The stream has stopped taking messages: its end says why.
-            Ok(Err(_)) => Err(ended_early(end.await)),
+            Ok(Err(_)) => Err(ended_early((&mut call.end).await)),
             Ok(Ok(())) => Ok(()),
         }
     }
 
     /// Waits until the node ends the current stream by itself. Cancel-safe.
     pub(super) async fn broken(&mut self) -> NodeError {
-        ended_early((&mut self.current.end).await)
+        ended_early((&mut self.current.call.end).await)
     }
 
     /// Half-closes the current stream and opens the next. The returned future completes when the node has accepted
-    /// every user sent so far. `quiet`: how long a node that sends no reply has to end the stream early, which means a
-    /// failure.
-    pub(super) fn turn_over(&mut self, quiet: Duration) -> BoxFuture<'static, Result<(), NodeError>> {
-        let next = Stream::open(&self.connection);
+    /// every user sent so far. A node that sends no reply gets some time to end the stream early, which means a failure.
+    pub(super) fn turn_over(&mut self) -> BoxFuture<'static, Result<(), NodeError>> {
+        let next = self.opener.open();
         let mut last = std::mem::replace(&mut self.current, next);
-        let (usual, limit) = (self.ending, self.limit);
+        let usual = self.ending;
         async move {
-            if usual == Ending::Silence
-                && let Ok(ended) = timeout(quiet, &mut last.end).await
-            {
-                return Err(ended_early(ended));
+            if usual == Ending::Silence {
+                let quiet = last.timing.quiet(last.call.operations());
+                if let Ok(ended) = timeout(quiet, &mut last.call.end).await {
+                    return Err(ended_early(ended));
+                }
             }
-            match (usual, last.finish(limit).await?) {
+            match (usual, last.finish().await?) {
                 (Ending::Reply, Ending::Silence) => Err(NodeError::Refused {
                     call: CALL,
                     code: Code::Unknown,
@@ -101,26 +149,48 @@ impl SyncStream {
     }
 }
 
-impl Stream {
-    fn open(connection: &NodeConnection) -> Self {
+impl StreamOpener {
+    fn open(&self) -> Stream {
         // Capacity 1: sent messages are in HTTP/2's buffers, not in a queue that would be sent after the term's end.
-        let (messages, queue) = mpsc::channel(1);
-        let mut client = connection.client();
-        let requests = futures_util::stream::unfold(queue, |mut queue: mpsc::Receiver<UserData>| async move {
-            queue.recv().await.map(|message| (message, queue))
+        let (messages, queue) = mpsc::channel::<UserData>(1);
+        let (closed, closing) = oneshot::channel::<()>();
+        let carried = Arc::<AtomicUsize>::default();
+        let (fence, counter) = (self.fence.clone(), carried.clone());
+        // `closed` is dropped with the end of the messages.
+        let requests = futures_util::stream::unfold((queue, closed), move |(mut queue, closed)| {
+            let (fence, counter) = (fence.clone(), counter.clone());
+            async move {
+                let message = queue.recv().await.filter(|_| fence.is_alive())?;
+                counter.fetch_add(operations(&message), Relaxed);
+                Some((message, (queue, closed)))
+            }
         });
-        let end = tokio::spawn(async move { client.sync_users(requests).await.map(drop) });
-        Self { messages, end: AbortOnDropHandle::new(end) }
+        let (timing, counter, mut client) = (self.timing.clone(), carried.clone(), self.connection.client());
+        let end = self.calls.spawn(async move {
+            let timed_out = async {
+                closing.await.ok();
+                let limit = timing.limit(counter.load(Relaxed));
+                sleep(limit).await;
+                limit
+            };
+            tokio::select! {
+                ended = client.sync_users(requests) => ended.map(drop).map_err(Failure::Status),
+                limit = timed_out => Err(Failure::TimedOut(limit)),
+            }
+        });
+        Stream { messages, call: Call { end, operations: carried }, timing: self.timing.clone() }
     }
+}
 
+impl Stream {
     /// Half-closes the stream and waits for the node to end it: by then the node has read every message.
-    async fn finish(self, limit: Duration) -> Result<Ending, NodeError> {
-        drop(self.messages);
-        match timeout(limit, self.end).await {
-            Err(_) => Err(NodeError::NoAnswer { call: CALL, limit }),
-            Ok(Ok(Ok(()))) => Ok(Ending::Reply),
-            Ok(Ok(Err(status))) if is_silence(&status) => Ok(Ending::Silence),
-            Ok(other) => Err(ended_early(other)),
+    async fn finish(self) -> Result<Ending, NodeError> {
+        let Self { messages, mut call, .. } = self;
+        drop(messages);
+        match (&mut call.end).await {
+            Ok(Ok(())) => Ok(Ending::Reply),
+            Ok(Err(Failure::Status(status))) if is_silence(&status) => Ok(Ending::Silence),
+            other => Err(ended_early(other)),
         }
     }
 }
@@ -130,9 +200,10 @@ fn is_silence(status: &Status) -> bool {
     std::error::Error::source(status).is_none() && matches!(status.code(), Code::Unknown | Code::Internal)
 }
 
-fn ended_early(ended: Result<Result<(), Status>, tokio::task::JoinError>) -> NodeError {
+fn ended_early(ended: Result<Result<(), Failure>, JoinError>) -> NodeError {
     let detail = match ended {
-        Ok(Err(status)) => return NodeError::from_status(CALL, &status, false),
+        Ok(Err(Failure::Status(status))) => return NodeError::from_status(CALL, &status, false),
+        Ok(Err(Failure::TimedOut(limit))) => return NodeError::NoAnswer { call: CALL, limit },
         Ok(Ok(())) => "the node ended the stream".to_owned(),
         Err(error) => error.to_string(),
     };

@@ -11,12 +11,12 @@ pub struct Timing {
     pub poll_nodes: Duration,
     /// Interval between two full syncs of a node, plus or minus 10 %.
     pub resync: Duration,
-    /// Time limit of a full list, and what each of its users adds: the node hands every user to an engine.
-    pub list: (Duration, Duration),
-    /// Time limit of a change, and of the end of a batch.
-    pub batch: Duration,
-    /// How long a node that sends no acknowledgement has to fail a batch, before the batch counts as delivered.
-    pub settle: Duration,
+    /// Time limit of a call that changes users, and what each operation adds: the node has an engine add or remove one
+    /// user on one inbound. Generous, because a call that is broken off leaves a node stuck.
+    pub call: (Duration, Duration),
+    /// How long a node that sends no acknowledgement has to fail a batch, before the batch counts as delivered, and what
+    /// each operation adds.
+    pub settle: (Duration, Duration),
     /// How long a full sync holds memory that other full syncs may be waiting for.
     pub permit: Duration,
     /// The first pause before connecting again, and the longest: the pause doubles with each failure.
@@ -34,9 +34,9 @@ impl Default for Timing {
             poll_changes: Duration::from_millis(200),
             poll_nodes: Duration::from_secs(1),
             resync: Duration::from_secs(15 * 60),
-            list: (Duration::from_secs(60), Duration::from_millis(20)),
-            batch: Duration::from_secs(60),
-            settle: Duration::from_millis(500),
+            // A node may also have to remove many users that are not in the list. A small one takes 1 ms per operation.
+            call: (Duration::from_secs(300), Duration::from_millis(10)),
+            settle: (Duration::from_millis(500), Duration::from_millis(1)),
             permit: Duration::from_secs(10),
             backoff: (Duration::from_millis(500), Duration::from_secs(30)),
             steady: Duration::from_secs(60),
@@ -46,9 +46,17 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// Time limit of a full list of `users` users.
-    pub(super) fn list_limit(&self, users: usize) -> Duration {
-        let (base, per_user) = self.list;
-        base.saturating_add(per_user.saturating_mul(u32::try_from(users).unwrap_or(u32::MAX)))
+    /// Time limit of a call with this many operations.
+    pub(super) fn limit(&self, operations: usize) -> Duration {
+        scaled(self.call, operations)
     }
+
+    /// How long a batch with this many operations must go without a failure to count as delivered.
+    pub(super) fn quiet(&self, operations: usize) -> Duration {
+        scaled(self.settle, operations)
+    }
+}
+
+fn scaled((base, each): (Duration, Duration), count: usize) -> Duration {
+    base.saturating_add(each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX)))
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::app::panel_process::Setup;
-use crate::app::processes::{call, first_admin, setup};
+use crate::app::processes::{USERS, call, first_admin, set_up_users, setup};
 use crate::support::database::{TestDatabase, number, on_both_engines};
 use crate::support::test_node::{Options, TestNode};
 
@@ -18,6 +18,7 @@ on_both_engines!(
     panel_with_readiness_checks_answers_503_before_it_stops,
     fetches_before_a_stop_are_written,
     empty nodes_with_changes_in_flight_are_marked_dirty_at_a_stop,
+    empty calls_to_a_node_come_to_their_end_before_a_stop,
 );
 
 /// Number of nodes, large enough that marking them takes a while.
@@ -107,6 +108,23 @@ async fn nodes_with_changes_in_flight_are_marked_dirty_at_a_stop(test: TestDatab
     within_a_minute(async || nodes.iter().zip(&before).all(|(node, before)| node.changes() > *before)).await;
     assert!(panel.stop().await.success());
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, NODES);
+}
+
+/// A node whose call is broken off refuses its users until its engine restarts.
+async fn calls_to_a_node_come_to_their_end_before_a_stop(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(&test, folder.path());
+    let mut panels = vec![setup.start("ann")];
+    panels[0].ready().await;
+    let node = TestNode::start(Options::default()).await.expect("a node");
+    set_up_users(&setup, &mut panels, &node).await;
+    let count = usize::try_from(USERS).expect("a few");
+    within_a_minute(async || node.users().len() == count).await;
+    node.slow_engines(Duration::from_millis(100));
+    node.restart();
+    within_a_minute(async || (2..count / 2).contains(&node.users().len())).await;
+    assert!(panels[0].stop().await.success());
+    assert_eq!((node.users().len(), node.apart().len()), (count, 0), "users on the node, and users left apart");
 }
 
 async fn within_a_minute(holds: impl AsyncFn() -> bool) {

@@ -64,6 +64,7 @@ async fn stepping_down_with_unconfirmed_sends_marks_node_dirty(db: Db) {
     panel.step_down().await;
     assert_eq!(number(&db, "SELECT COUNT(*) FROM nodes WHERE dirty").await, 1);
     node.hold(Duration::ZERO);
+    node.release();
 
     let _next = Panel::lead(&db).await;
     eventually("the next leader cleans up", async || {
@@ -138,10 +139,12 @@ async fn late_list_of_old_leader_is_corrected(db: Db) {
     sql(&db, "UPDATE nodes SET dirty = TRUE").await;
     eventually("the old leader has sent a list", async || node.kept_lists() == 1).await;
     old.step_down().await;
+    // The old leader's call ends with its connection.
+    node.drop_connections();
     revoke(&db, 1, "fresh").await;
     change(&db, "UPDATE users SET enabled = (id <> 2)", [2, 3]).await;
 
-    let timing = Timing { list: (Duration::from_secs(6), Duration::ZERO), ..brisk() };
+    let timing = Timing { call: (Duration::from_secs(6), Duration::ZERO), ..brisk() };
     let _next = Panel::lead_with(&db, timing).await;
     let users = async || -> Vec<(u32, String)> { node.users().into_iter().map(|(id, user)| (id, user.key)).collect() };
     let right = vec![(1, "fresh".to_owned()), (3, "key-3".to_owned())];

@@ -1,5 +1,6 @@
 //! The node supervisor against test nodes that speak the real protocol, on both engines.
 
+mod broken_calls;
 mod calm;
 mod hand_overs;
 mod leading;

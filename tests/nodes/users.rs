@@ -322,7 +322,7 @@ async fn changes_continue_while_batch_is_closing(db: Db) {
     add_node(&db, 1, node.address(), "grpcio").await;
     add_users(&db, 40).await;
     // A node that does not acknowledge has this long to end a stream early.
-    let timing = sarban::nodes::Timing { settle: Duration::from_secs(2), ..brisk() };
+    let timing = sarban::nodes::Timing { settle: (Duration::from_secs(2), Duration::ZERO), ..brisk() };
     let _panel = Panel::lead_with(&db, timing).await;
     healthy(&db, 1).await;
     give(&db, "vless", 40).await;

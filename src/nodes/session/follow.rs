@@ -78,7 +78,7 @@ impl Session<'_> {
                     self.send_change(stream, change).await?;
                 }
                 Event::QueueEmpty => {
-                    let end = stream.turn_over(self.context.timing.settle);
+                    let end = stream.turn_over();
                     progress.closing = Some(Closing { end, batch: std::mem::take(&mut progress.sent) });
                 }
             }

@@ -1,6 +1,12 @@
 //! A full sync: record what the node offers, replace all its users, then renew the keys that changed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{BATCH, Session, SyncedKeys};
 use crate::nodes::connection::NodeConnection;
@@ -10,15 +16,52 @@ use crate::nodes::node_error::NodeError;
 use crate::nodes::pending_changes::Receiver;
 use crate::nodes::proto::UserData;
 use crate::nodes::session_error::SessionError;
-use crate::nodes::sync_stream::SyncStream;
+use crate::nodes::sync_stream::{StreamOpener, SyncStream};
 use crate::store::nodes::offers::MOST_STORED;
 use crate::store::nodes::sync_state::{self, FirstSeen, KeyClock, SyncBegin};
 
+/// A running call with a full list. Dropped, it goes on if the node may have begun, and is broken off otherwise.
+struct ListCall {
+    end: JoinHandle<Result<(), NodeError>>,
+    sent: Arc<AtomicBool>,
+}
+
+impl ListCall {
+    fn start(calls: &TaskTracker, connection: NodeConnection, list: Vec<u8>, limit: Duration) -> Self {
+        let sent = Arc::<AtomicBool>::default();
+        let flag = sent.clone();
+        Self { end: calls.spawn(async move { connection.repopulate(list, limit, flag).await }), sent }
+    }
+
+    /// Waits for the node's answer. Cancel-safe.
+    async fn answer(&mut self) -> Result<(), NodeError> {
+        let interrupted = |error: tokio::task::JoinError| NodeError::Broken {
+            call: "RepopulateUsers",
+            detail: error.to_string(),
+            unsent: false,
+        };
+        (&mut self.end).await.map_err(interrupted)?
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sent.load(SeqCst)
+    }
+}
+
+impl Drop for ListCall {
+    fn drop(&mut self) {
+        if !self.is_sent() {
+            self.end.abort();
+        }
+    }
+}
+
 impl Session<'_> {
-    /// Runs a full sync, over `stream` or a new one. Returns the stream and the number of users.
+    /// Runs a full sync, over `stream` or a new one. Returns the stream and the number of operations.
     pub(super) async fn full_sync(
         &mut self,
         connection: &NodeConnection,
+        calls: &TaskTracker,
         changes: &Receiver,
         stream: Option<SyncStream>,
         first_seen: Option<FirstSeen>,
@@ -31,12 +74,15 @@ impl Session<'_> {
         let db = self.context.fence.db();
         let (list, memory) = self.context.full_lists.obtain(db, self.node, renew_after).await?;
         changes.add_full_list(list.users);
-        let users = list.count + list.renewed.len();
+        let operations = list.operations;
 
-        self.repopulate(connection, list.encoded, list.count, memory).await?;
+        self.before_send()?;
+        let limit = self.context.timing.limit(operations);
+        let call = ListCall::start(calls, connection.clone(), list.encoded, limit);
+        self.repopulated(call, memory).await?;
         let mut stream = match stream {
             Some(stream) => stream,
-            None => SyncStream::open(connection.clone(), self.context.timing.batch).await?,
+            None => self.open_stream(connection, calls).await?,
         };
         self.renew_keys(&mut stream, &list.renewed).await?;
 
@@ -46,7 +92,17 @@ impl Session<'_> {
         sync_state::end_sync(&self.context.fence, self.node, clock.now, self.context.clock.now()).await?;
         metrics::counter!("sarban_node_full_syncs_total").increment(1);
         metrics::histogram!("sarban_node_full_sync_seconds").record(started.elapsed().as_secs_f64());
-        Ok((stream, users))
+        Ok((stream, operations))
+    }
+
+    async fn open_stream(&self, connection: &NodeConnection, calls: &TaskTracker) -> Result<SyncStream, NodeError> {
+        let opener = StreamOpener {
+            connection: connection.clone(),
+            calls: calls.clone(),
+            fence: self.context.fence.clone(),
+            timing: self.context.timing.clone(),
+        };
+        SyncStream::open(opener).await
     }
 
     /// Writes the node's engines and inbounds to the database, and that a full sync has started.
@@ -80,24 +136,21 @@ impl Session<'_> {
         }
     }
 
-    /// Sends the list. A node that takes longer than `permit` no longer counts against the memory of new full syncs.
-    async fn repopulate(
-        &mut self,
-        connection: &NodeConnection,
-        list: Vec<u8>,
-        users: usize,
-        memory: MemoryPermit<'_>,
-    ) -> Result<(), SessionError> {
-        let timing = &self.context.timing;
-        self.before_send()?;
-        let repopulating = connection.repopulate(list, timing.list_limit(users));
-        tokio::pin!(repopulating);
-        if let Ok(done) = timeout(timing.permit, &mut repopulating).await {
-            return Ok(done?);
+    /// Waits until the node has answered a list. A list that is still being sent after `permit` no longer counts against
+    /// the memory of new full syncs; one that was sent needs no memory.
+    async fn repopulated(&self, mut call: ListCall, memory: MemoryPermit<'_>) -> Result<(), SessionError> {
+        let permit = self.context.timing.permit;
+        if let Ok(answer) = timeout(permit, call.answer()).await {
+            return Ok(answer?);
         }
-        let too_slow = || NodeError::NoAnswer { call: "RepopulateUsers", limit: timing.permit };
-        let _memory = memory.move_to_slow().ok_or_else(too_slow)?;
-        Ok(repopulating.await?)
+        let _memory = if call.is_sent() {
+            drop(memory);
+            None
+        } else {
+            let too_slow = || NodeError::NoAnswer { call: "RepopulateUsers", limit: permit };
+            Some(memory.move_to_slow().ok_or_else(too_slow)?)
+        };
+        Ok(call.answer().await?)
     }
 
     /// Sends users whose key changed, which the list left out.
@@ -106,7 +159,7 @@ impl Session<'_> {
             for message in batch {
                 self.send(stream, message.clone()).await?;
             }
-            stream.turn_over(self.context.timing.settle).await?;
+            stream.turn_over().await?;
         }
         Ok(())
     }

@@ -13,6 +13,8 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::connected::ConnectedNode;
 use super::connection::{NodeConnection, Target};
@@ -21,6 +23,7 @@ use super::messages;
 use super::node_health::HealthRegistry;
 use super::pending_changes::{PendingChange, Tracker};
 use super::proto::UserData;
+use super::running_calls::{RunningCalls, hold_until_ended};
 use super::session_error::SessionError;
 use super::sync_stream::SyncStream;
 use super::timing::Timing;
@@ -31,8 +34,8 @@ use crate::foundation::with_sources;
 use crate::store::Fence;
 use crate::store::nodes::sync_state;
 
-/// Changes per stream.
-const BATCH: usize = 2_000;
+/// Changes per stream. A node takes about 10 ms for a change, and a stream must come to its end before this process does.
+const BATCH: usize = 200;
 
 /// State shared by all sessions of a term.
 #[derive(Debug)]
@@ -44,6 +47,11 @@ pub(super) struct Context {
     pub health: Arc<HealthRegistry>,
     pub tracker: Tracker,
     pub full_lists: FullLists,
+    pub calls: RunningCalls,
+    /// Cancelled when the term is over or is being handed over.
+    pub leaving: CancellationToken,
+    /// Tasks that keep the next leader from nodes with running calls of this process.
+    pub holding: TaskTracker,
 }
 
 /// A session with one node, and which keys it has renewed. After its connection it only reports whether a send was
@@ -57,6 +65,8 @@ pub(super) struct Session<'a> {
     renewed: HashMap<UserId, i64>,
     /// Something was sent and is not confirmed.
     in_flight: bool,
+    /// The node's running calls.
+    calls: Option<TaskTracker>,
 }
 
 /// How far full syncs have renewed changed keys, as readings of the clock `key_change`.
@@ -70,7 +80,7 @@ struct SyncedKeys {
 
 impl<'a> Session<'a> {
     pub(super) fn new(context: &'a Context, node: NodeId) -> Self {
-        Self { context, node, keys: None, renewed: HashMap::new(), in_flight: false }
+        Self { context, node, keys: None, renewed: HashMap::new(), in_flight: false, calls: None }
     }
 
     /// Runs the session until something breaks. A notification of `resync` starts another full sync.
@@ -89,14 +99,20 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Marks the node dirty if the leader steps down with an unconfirmed send, which may still arrive.
+    /// Marks the node dirty if the session is stopped with an unconfirmed send, which may still arrive. If the term is
+    /// over, the next leader also leaves the node alone until the running calls have ended.
     pub(super) async fn step_down(self) {
         self.context.health.disconnected(self.node);
         if !self.in_flight {
             return;
         }
         let renew_from = self.keys.map_or(0, |keys| keys.before_last);
-        if let Err(error) = sync_state::mark_dirty(self.context.fence.db(), self.node, renew_from).await {
+        let leaves = self.context.leaving.is_cancelled() || !self.context.fence.is_alive();
+        let db = self.context.fence.db();
+        if let Some(calls) = self.calls.filter(|_| leaves) {
+            self.context.holding.spawn(hold_until_ended(db.clone(), self.node, calls));
+        }
+        if let Err(error) = sync_state::mark_dirty(db, self.node, renew_from, leaves).await {
             let error = with_sources(&error);
             tracing::warn!(
                 node = self.node.0,
@@ -119,15 +135,18 @@ impl<'a> Session<'a> {
         // The first full sync serves every request made up to here.
         resync.notified().now_or_never();
         let timing = &self.context.timing;
-        let (mut stream, users) = self.full_sync(&connection, &changes, None, connection.first_seen(target)).await?;
+        let calls = self.context.calls.of(target);
+        self.calls = Some(calls.clone());
+        let first_seen = connection.first_seen(target);
+        let (mut stream, operations) = self.full_sync(&connection, &calls, &changes, None, first_seen).await?;
         // The node may still be applying a list that it got over an earlier connection, perhaps from another leader,
         // and may thereby undo this one. So a second full sync follows when that list must have ended.
-        let mut pause = timing.list_limit(users).min(timing.resync).mul_f64(rng.random_range(1.0..1.2));
+        let mut pause = timing.limit(operations).min(timing.resync).mul_f64(rng.random_range(1.0..1.2));
         loop {
             let node = ConnectedNode { id: self.node, coefficient, connection: connection.clone() };
             self.context.health.in_step(node);
             self.follow(&mut stream, &changes, Instant::now() + pause, resync).await?;
-            (stream, _) = self.full_sync(&connection, &changes, Some(stream), None).await?;
+            (stream, _) = self.full_sync(&connection, &calls, &changes, Some(stream), None).await?;
             pause = timing.resync.mul_f64(rng.random_range(0.9..1.1));
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod edit_lock;
 pub mod expected_users;
+pub mod hold;
 pub mod offers;
 pub mod sync_state;
 pub mod tls_material;

@@ -3,6 +3,7 @@
 use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
+use super::hold;
 use super::offers::{OfferedBackend, OfferedInbound, Report};
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
@@ -14,7 +15,7 @@ use crate::store::engine::{Db, StoreError, Tx};
 /// The columns of a [`NodeRow`].
 macro_rules! columns {
     () => {
-        "id, name, address, port, connection_backend, usage_coefficient, status, message, certificate_pin, dirty, synced_at, sync_request"
+        "id, name, address, port, connection_backend, usage_coefficient, status, message, certificate_pin, dirty, synced_at, sync_request, held_until"
     };
 }
 
@@ -35,7 +36,8 @@ statements! {
         WHERE id = $1";
     OUT_OF_STEP = "UPDATE nodes SET synced_epoch = -1 WHERE id = $1";
     MARK_DIRTY = "UPDATE nodes SET dirty = TRUE,
-        key_synced_seq = CASE WHEN key_synced_seq > $2 THEN $2 ELSE key_synced_seq END WHERE id = $1";
+        key_synced_seq = CASE WHEN key_synced_seq > $2 THEN $2 ELSE key_synced_seq END,
+        held_until = COALESCE($3, held_until) WHERE id = $1";
     REQUEST_OVERDUE = "UPDATE nodes SET sync_request = $1
         WHERE id IN (SELECT id FROM nodes WHERE status = 'healthy' AND synced_at < $2 ORDER BY id LIMIT $3)";
 }
@@ -68,6 +70,8 @@ row! {
         pub synced_at: Option<i64>,
         /// Id of the last request for a full sync; a new value is a new request.
         pub sync_request: Option<Uuid>,
+        /// Time until which other leaders than the one that set it leave the node alone, in unix microseconds.
+        pub held_until: Option<i64>,
     }
 }
 
@@ -218,10 +222,11 @@ pub async fn out_of_step(fence: &Fence, nodes: &[NodeId]) -> Result<(), FenceErr
 }
 
 /// Marks a node as dirty: it may have been sent outdated changes, and keys changed since `renew_from` must be renewed.
-/// Not fenced, because a deposed leader calls it.
-pub async fn mark_dirty(db: &Db, node: NodeId, renew_from: i64) -> Result<(), StoreError> {
+/// `holds`: calls may be running, see [`hold`](super::hold). Not fenced, because a deposed leader calls it.
+pub async fn mark_dirty(db: &Db, node: NodeId, renew_from: i64, holds: bool) -> Result<(), StoreError> {
+    let held_until = if holds { Some(hold::until(db).await?.micros()) } else { None };
     db.transaction("mark node dirty", async |tx| {
-        db_execute!(tx, MARK_DIRTY, node.0, renew_from)?;
+        db_execute!(tx, MARK_DIRTY, node.0, renew_from, held_until)?;
         Ok(())
     })
     .await

@@ -1,6 +1,6 @@
 //! Commands of tests to a node, in the same process or over TCP: one JSON command per line, one JSON answer per line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +35,7 @@ pub struct Inner {
     /// Notified when all held calls continue.
     release: watch::Sender<()>,
     jitter_ms: AtomicU64,
+    per_user_us: AtomicU64,
     keeping_list: AtomicBool,
     failures: AtomicU32,
     losing_reply: AtomicBool,
@@ -53,6 +54,7 @@ impl Controls {
             hold_ms: AtomicU64::new(0),
             release: watch::Sender::new(()),
             jitter_ms: AtomicU64::new(0),
+            per_user_us: AtomicU64::new(0),
             keeping_list: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             losing_reply: AtomicBool::new(false),
@@ -138,6 +140,16 @@ impl Inner {
         self.jitter_ms.store(u64::try_from(most.as_millis()).unwrap_or(u64::MAX), SeqCst);
     }
 
+    /// Has the engines take `time` for each change of a user. A call that is broken off meanwhile leaves the user apart.
+    pub fn slow_engines(&self, time: Duration) {
+        self.per_user_us.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), SeqCst);
+    }
+
+    /// Returns the users whom the engines serve on other inbounds than the node has in memory.
+    pub fn apart(&self) -> BTreeSet<u32> {
+        self.engine().apart()
+    }
+
     /// Reads the next list without applying or answering it.
     pub fn keep_next_list(&self) {
         self.keeping_list.store(true, SeqCst);
@@ -201,10 +213,18 @@ impl Inner {
         }
     }
 
+    pub(super) async fn engines_work(&self) {
+        let time = Duration::from_micros(self.per_user_us.load(SeqCst));
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+    }
+
     fn execute(&self, command: Command) -> Value {
         match command {
             Command::Users => return json!(self.users()),
             Command::Events => return json!(self.events()),
+            Command::Apart => return json!(self.apart()),
             Command::Totals => return json!(self.totals()),
             Command::AddUsage { user, bytes } => self.add_usage(user, bytes),
             Command::DropConnections => self.drop_connections(),
@@ -212,6 +232,7 @@ impl Inner {
             Command::EndSync => self.end_sync(),
             Command::Refuse { on } => self.refuse(on),
             Command::Hold { ms } => self.hold(Duration::from_millis(ms)),
+            Command::SlowEngines { micros } => self.slow_engines(Duration::from_micros(micros)),
             Command::Fail { calls } => self.fail_next(calls),
             Command::LoseReply => self.lose_next_reply(),
         }
@@ -225,6 +246,7 @@ impl Inner {
 enum Command {
     Users,
     Events,
+    Apart,
     Totals,
     AddUsage { user: u32, bytes: u64 },
     DropConnections,
@@ -232,6 +254,7 @@ enum Command {
     EndSync,
     Refuse { on: bool },
     Hold { ms: u64 },
+    SlowEngines { micros: u64 },
     Fail { calls: u32 },
     LoseReply,
 }

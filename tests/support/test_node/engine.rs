@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sarban::nodes::proto::{Backend, UserData};
+use sarban::nodes::proto::{Backend, User, UserData};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -26,6 +26,13 @@ pub enum Event {
     RestartEnded { config: String },
 }
 
+/// A change that the engines have made and the memory lacks.
+#[derive(Debug)]
+pub struct Change {
+    id: u32,
+    user: NodeUser,
+}
+
 /// Sums of bytes. Produced bytes are in the counters, or were read, or were lost with a reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
@@ -38,6 +45,8 @@ pub struct Totals {
 pub struct Engine {
     pub backends: Vec<Backend>,
     pub users: BTreeMap<u32, NodeUser>,
+    /// The inbounds on which the engines serve each user.
+    served: BTreeMap<u32, BTreeSet<String>>,
     pub events: Vec<Event>,
     /// Lists that were read and not applied.
     pub kept: Vec<Vec<UserData>>,
@@ -58,50 +67,87 @@ impl Engine {
         Self { backends, ..Self::default() }
     }
 
-    /// Applies a message about a user. For a known user, only the tags are compared.
+    /// Applies a message about a user.
     pub fn update(&mut self, data: &UserData) -> Result<(), String> {
-        let user = data.user.clone().unwrap_or_default();
-        let tags: BTreeSet<String> = data.inbounds.iter().map(|inbound| inbound.tag.clone()).collect();
-        let offered = |tag: &String| self.backends.iter().flat_map(|it| &it.inbounds).any(|it| it.tag == *tag);
-        if let Some(unknown) = tags.iter().find(|tag| !offered(tag)) {
-            return Err(format!("no inbound has the tag {unknown}"));
+        if let Some(change) = self.change_engines(data)? {
+            self.remember(change);
         }
-        let event = match self.users.get_mut(&user.id) {
-            None if tags.is_empty() => return Ok(()),
-            None => {
-                if self.moved > 0 {
-                    self.moved_before.insert(user.id, self.moved);
-                }
-                self.users.insert(user.id, NodeUser { username: user.username, key: user.key.clone(), tags });
-                Event::Added { id: user.id, key: user.key }
-            }
-            Some(_) if tags.is_empty() => {
-                self.remove(user.id);
-                Event::Removed { id: user.id }
-            }
-            Some(known) if known.tags == tags => return Ok(()),
-            Some(known) => {
-                known.tags = tags;
-                Event::Retagged { id: user.id }
-            }
-        };
-        self.events.push(event);
         Ok(())
     }
 
     /// Applies each message, then removes all other users.
     pub fn repopulate(&mut self, list: &[UserData]) -> Result<(), String> {
         self.events.push(Event::Repopulated { users: list.len() });
-        for data in list {
-            self.update(data)?;
+        list.iter().try_for_each(|data| self.update(data))?;
+        self.removals(list).iter().try_for_each(|data| self.update(data))
+    }
+
+    /// The first half of a message: has the engines serve the user on the given inbounds. For a known user, only the
+    /// tags are compared, and an engine refuses a user whom it has already, or a removal of one whom it does not have.
+    /// `None`: nothing is to be done.
+    pub fn change_engines(&mut self, data: &UserData) -> Result<Option<Change>, String> {
+        let user = data.user.clone().unwrap_or_default();
+        let tags: BTreeSet<String> = data.inbounds.iter().map(|inbound| inbound.tag.clone()).collect();
+        let offered = |tag: &String| self.backends.iter().flat_map(|it| &it.inbounds).any(|it| it.tag == *tag);
+        if let Some(unknown) = tags.iter().find(|tag| !offered(tag)) {
+            return Err(format!("no inbound has the tag {unknown}"));
         }
+        let known = self.users.get(&user.id).map(|known| known.tags.clone()).unwrap_or_default();
+        if known == tags {
+            return Ok(None);
+        }
+        let served = self.served.get(&user.id).cloned().unwrap_or_default();
+        if let Some(tag) = tags.difference(&known).find(|tag| served.contains(*tag)) {
+            return Err(format!("user {} is on {tag} already", user.id));
+        }
+        if let Some(tag) = known.difference(&tags).find(|tag| !served.contains(*tag)) {
+            return Err(format!("user {} is not on {tag}", user.id));
+        }
+        self.served.insert(user.id, tags.clone());
+        Ok(Some(Change { id: user.id, user: NodeUser { username: user.username, key: user.key, tags } }))
+    }
+
+    /// The second half of a message: keeps the user in memory.
+    pub fn remember(&mut self, Change { id, user }: Change) {
+        let event = match self.users.get_mut(&id) {
+            None if user.tags.is_empty() => return,
+            None => {
+                if self.moved > 0 {
+                    self.moved_before.insert(id, self.moved);
+                }
+                let key = user.key.clone();
+                self.users.insert(id, user);
+                Event::Added { id, key }
+            }
+            Some(_) if user.tags.is_empty() => {
+                self.remove(id);
+                Event::Removed { id }
+            }
+            Some(known) => {
+                known.tags = user.tags;
+                Event::Retagged { id }
+            }
+        };
+        self.events.push(event);
+    }
+
+    /// Returns messages that remove all users who are not in a list.
+    pub fn removals(&self, list: &[UserData]) -> Vec<UserData> {
         let named: BTreeSet<u32> = list.iter().filter_map(|data| data.user.as_ref()).map(|user| user.id).collect();
-        let gone: Vec<u32> = self.users.keys().filter(|id| !named.contains(id)).copied().collect();
-        for id in gone {
-            self.remove(id);
-            self.events.push(Event::Removed { id });
-        }
-        Ok(())
+        let gone = self.users.keys().filter(|id| !named.contains(id));
+        gone.map(|id| UserData { user: Some(User { id: *id, ..User::default() }), inbounds: Vec::new() }).collect()
+    }
+
+    /// Returns the users whom the engines serve on other inbounds than the node has in memory.
+    pub fn apart(&self) -> BTreeSet<u32> {
+        let tags = |id: &u32| self.users.get(id).map(|user| &user.tags);
+        let served = |id: &u32| self.served.get(id).filter(|tags| !tags.is_empty());
+        self.users.keys().chain(self.served.keys()).filter(|id| tags(id) != served(id)).copied().collect()
+    }
+
+    /// Restarts the engines, which get the users in memory.
+    pub fn restart(&mut self) {
+        self.served = self.users.iter().map(|(id, user)| (*id, user.tags.clone())).collect();
     }
 
     pub fn add_usage(&mut self, user: u32, bytes: u64) {
@@ -158,5 +204,6 @@ impl Engine {
         let uncounted: u64 = self.take_counters().values().sum();
         self.totals.lost += uncounted;
         self.users.clear();
+        self.served.clear();
     }
 }

@@ -31,6 +31,17 @@ impl Service {
         self.controls.0.held().await;
         if self.controls.0.takes_failure() { Err(raised()) } else { Ok(()) }
     }
+
+    /// Applies a message about a user. A call that the client breaks off meanwhile leaves the engines and the memory of
+    /// the node apart: from then on the engines refuse every change of this user, until they are restarted.
+    async fn apply(&self, data: &UserData) -> Result<(), Status> {
+        let change = self.controls.0.engine().change_engines(data).map_err(|_| raised())?;
+        if let Some(change) = change {
+            self.controls.0.engines_work().await;
+            self.controls.0.engine().remember(change);
+        }
+        Ok(())
+    }
 }
 
 #[tonic::async_trait]
@@ -49,7 +60,7 @@ impl MarzService for Service {
             let Some(message) = message else { break };
             self.controls.0.count_change();
             self.controls.0.held().await;
-            self.controls.0.engine().update(&message).map_err(|_| raised())?;
+            self.apply(&message).await?;
         }
         if self.acknowledge { Ok(Response::new(Empty {})) } else { Err(raised()) }
     }
@@ -62,7 +73,14 @@ impl MarzService for Service {
             std::future::pending::<()>().await;
             return Ok(Response::new(Empty {}));
         }
-        self.controls.0.engine().repopulate(&list).map_err(|_| raised())?;
+        self.controls.0.engine().events.push(Event::Repopulated { users: list.len() });
+        for data in &list {
+            self.apply(data).await?;
+        }
+        let removals = self.controls.0.engine().removals(&list);
+        for data in &removals {
+            self.apply(data).await?;
+        }
         Ok(Response::new(Empty {}))
     }
 
@@ -101,6 +119,7 @@ impl MarzService for Service {
         let mut engine = self.controls.0.engine();
         engine.events.push(Event::RestartEnded { config: configuration.clone() });
         entered?;
+        engine.restart();
         engine.configs.insert(backend_name, (configuration, config_format));
         Ok(Response::new(Empty {}))
     }
