@@ -72,7 +72,11 @@ pub const SETTINGS: &[Setting] = &[
     plain("CLUSTER_NAME", "sarban", "prefix of all keys in Redis; the same for all panels of one database"),
     plain("INSTANCE_NAME", "", "label of this process; not set: the host name"),
     plain("DATA_DIR", ".", "folder of the usage spool; in a container a volume"),
-    plain("SHUTDOWN_GRACE_SECONDS", "8", "after SIGTERM, time to finish requests and calls to nodes, and to hand over the lease"),
+    plain(
+        "SHUTDOWN_GRACE_SECONDS",
+        "8",
+        "after SIGTERM, time to finish requests and calls to nodes, and to hand over the lease",
+    ),
     // Lease of the scheduler.
     plain("LEASE_TTL_SECONDS", "10", "lifetime of the lease: how long tasks stop after the leader crashes"),
     plain("LEASE_RENEW_SECONDS", "", "time between renewals of the lease; not set: a fifth of LEASE_TTL_SECONDS"),

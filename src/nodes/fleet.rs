@@ -117,8 +117,7 @@ impl Fleet {
         let delay = spread.mul_f64(self.rng.random_range(0.0..1.0));
         let rng = StdRng::seed_from_u64(self.rng.random());
         let reconnect = Arc::new(Notify::new());
-        let sessions =
-            run_sessions(context.clone(), row.clone(), stop.clone(), resync.clone(), reconnect.clone(), rng);
+        let sessions = run_sessions(context.clone(), row.clone(), stop.clone(), resync.clone(), reconnect.clone(), rng);
         let stopped = stop.clone();
         let handle = tokio::spawn(async move {
             if let Some(previous) = previous {

@@ -13,9 +13,7 @@ use sarban::nodes::proto::{BackendConfig, Inbound, RestartBackendRequest, User, 
 use sarban::store::Db;
 use tonic::Code;
 
-use crate::nodes::panel::{
-    Panel, add_node, add_users, brisk, change, eventually, give, healthy, marks, number, sql,
-};
+use crate::nodes::panel::{Panel, add_node, add_users, brisk, change, eventually, give, healthy, marks, number, sql};
 use crate::support::database::on_both_engines;
 use crate::support::test_node::{Event, Options, TestNode};
 
