@@ -10,6 +10,7 @@ use sarban::app::{self, ServeOptions};
 use sarban::cli::{self, Cli, Command, UsageError};
 use sarban::config::cores::Cores;
 use sarban::config::{Settings, SettingsErrors};
+use sarban::foundation::escaped;
 use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             for line in format!("{error:#}").lines() {
-                eprintln!("sarban: {line}");
+                eprintln!("sarban: {}", escaped(line));
             }
             let usage = error.is::<SettingsErrors>() || error.is::<UsageError>();
             if usage { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }

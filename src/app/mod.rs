@@ -7,6 +7,7 @@ mod fetch_writer;
 mod health;
 mod idle_tracker;
 mod listener;
+mod log_format;
 mod notifications;
 mod own_address;
 mod phases;

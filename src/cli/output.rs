@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use crate::foundation::is_steering;
+
 /// Prints a line, or several, to stdout.
 pub(super) fn line(text: impl Display) -> io::Result<()> {
     write_line(io::stdout().lock(), text)
@@ -44,9 +46,9 @@ pub(super) fn print(mut table: Table) -> io::Result<()> {
     line(table.trim_fmt())
 }
 
-/// Replaces control characters, which could steer the terminal.
+/// Replaces characters that could steer the terminal.
 pub(super) fn plain(text: &str) -> String {
-    text.replace(char::is_control, "\u{FFFD}")
+    text.replace(is_steering, "\u{FFFD}")
 }
 
 /// Converts bytes to whole MiB, rounded down.

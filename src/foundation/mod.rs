@@ -2,6 +2,8 @@
 
 mod error_chain;
 mod mutex;
+mod printable;
 
 pub use error_chain::{chain, with_sources};
 pub use mutex::lock;
+pub use printable::{escaped, escaped_in_json, is_steering};
