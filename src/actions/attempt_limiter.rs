@@ -29,10 +29,12 @@ pub struct AttemptLimiter {
 /// The subject of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// An address; for IPv6 its /64 network, which is the usual size of one customer's network.
+    /// The network of an address.
     Address(IpAddr),
     /// A name, by its hash, so that long names take no more memory than short ones.
     Name(u128),
+    /// A name, by its hash, for clients on the panel's own machine.
+    LocalName(u128),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,10 +63,7 @@ pub struct TooMany {
 impl Subject {
     /// The subject of an address.
     pub fn address(address: IpAddr) -> Self {
-        Self::Address(match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        })
+        Self::Address(network(address))
     }
 
     /// The subject of a name.
@@ -72,11 +71,26 @@ impl Subject {
         Self::Name(xxh3_128(name.as_bytes()))
     }
 
-    fn shared_name(&self, kind: &str) -> String {
+    /// The subject of a name, for clients on the panel's own machine.
+    pub fn local_name(name: &str) -> Self {
+        Self::LocalName(xxh3_128(name.as_bytes()))
+    }
+
+    /// The subject's name in Redis.
+    pub(super) fn shared_name(&self, kind: &str) -> String {
         match self {
             Self::Address(address) => format!("{kind}:{address}"),
             Self::Name(hash) => format!("{kind}:name:{hash:032x}"),
+            Self::LocalName(hash) => format!("{kind}:local:{hash:032x}"),
         }
+    }
+}
+
+/// The network of an address: for IPv6 the /64 network, which is the usual size of one customer's.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
 

@@ -19,6 +19,7 @@ pub mod passwords;
 pub mod services;
 pub mod settings;
 pub mod sign_in;
+pub mod sign_in_limits;
 pub mod subscriptions;
 pub mod usage_series;
 pub mod users;

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::Panel;
-use super::attempt_limiter::{AttemptLimiter, Subject, TooMany};
+use super::attempt_limiter::TooMany;
 use super::passwords::{self, PasswordError};
+use super::sign_in_limits::SignInLimits;
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::store::StoreError;
@@ -28,16 +29,15 @@ pub enum SignInError {
 }
 
 /// Returns the admin with this name and password, also a disabled one, whose token will be refused. `from` is the address
-/// to limit, if there is one.
+/// to limit; none for a client on this machine.
 pub async fn sign_in(
     panel: &Panel,
-    limiter: &AttemptLimiter,
+    limits: &SignInLimits,
     from: Option<IpAddr>,
     username: &str,
     password: Secret,
 ) -> Result<Admin, SignInError> {
-    let subjects = from.map(Subject::address).into_iter().chain([Subject::name(username)]).collect();
-    let attempt = limiter.begin(subjects, panel.clock.boot()).await.map_err(SignInError::TooMany)?;
+    let attempt = limits.begin(from, username, &panel.clock).await.map_err(SignInError::TooMany)?;
     let stored = admins::password(&panel.db, username).await?;
     match passwords::verify(password, stored.as_ref().map(|stored| stored.hash.clone())).await {
         Ok(true) => {}
@@ -52,5 +52,7 @@ pub async fn sign_in(
     attempt.was_right().await;
     // A token belongs to the account and the password that were checked, which may have been replaced meanwhile.
     let admin = admins::by_username(&panel.db, username).await?;
-    admin.filter(|admin| stored.is_some_and(|stored| stored.is_of(admin))).ok_or(SignInError::Wrong)
+    let admin = admin.filter(|admin| stored.is_some_and(|stored| stored.is_of(admin))).ok_or(SignInError::Wrong)?;
+    limits.remember(from, username, &panel.clock).await;
+    Ok(admin)
 }

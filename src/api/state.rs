@@ -8,9 +8,11 @@ use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
 use crate::actions::attempt_limiter::AttemptLimiter;
+use crate::actions::sign_in_limits::SignInLimits;
 use crate::actions::caches::Caches;
 use crate::actions::subscriptions::RenderContext;
 use crate::cluster::shared_counters::SharedCounters;
+use crate::cluster::shared_sets::SharedSets;
 use crate::cluster::view::ClusterView;
 use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
@@ -52,7 +54,7 @@ pub struct State {
     /// Random number generators of requests.
     pub rng: SharedRng,
     /// Limits wrong passwords.
-    pub limiter: AttemptLimiter,
+    pub limits: SignInLimits,
 }
 
 /// The settings of the API, and values derived from them.
@@ -70,6 +72,8 @@ pub struct Options {
     pub render_context: RenderContext,
     /// Attempt counters shared by all hosts; `None` if each host counts by itself.
     pub counters: Option<Arc<SharedCounters>>,
+    /// Networks of admins that all hosts remember; `None` if each host remembers by itself.
+    pub sets: Option<Arc<SharedSets>>,
 }
 
 impl State {
@@ -83,7 +87,11 @@ impl State {
         rng: &mut impl CryptoRng,
     ) -> Arc<Self> {
         let candidate = hex::encode(rng.random::<[u8; 32]>());
-        let limiter = AttemptLimiter::new("password", options.auth.login_attempts_per_minute, options.counters.clone());
+        let limits = SignInLimits::new(
+            options.auth.login_attempts_per_minute,
+            options.counters.clone(),
+            options.sets.clone(),
+        );
         let signer = Signer::new(Secret::new(candidate));
         let misses =
             AttemptLimiter::new("subscription", options.auth.subscription_misses_per_minute, options.counters.clone());
@@ -99,7 +107,7 @@ impl State {
             health,
             metrics,
             signer,
-            limiter,
+            limits,
             misses,
             rng,
         })

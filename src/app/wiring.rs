@@ -15,6 +15,7 @@ use crate::api::state::{Options, State};
 use crate::clock::Clock;
 use crate::cluster::panel_redis::PanelRedis;
 use crate::cluster::shared_counters::SharedCounters;
+use crate::cluster::shared_sets::SharedSets;
 use crate::cluster::view::ClusterView;
 use crate::config::Settings;
 use crate::config::cores::Cores;
@@ -62,6 +63,7 @@ impl Wiring {
         let Machine { clock, rng, cores, address } = machine;
         let redis = if settings.http.read_only { None } else { redis::access(settings, &clock)? };
         let counters = redis.as_ref().map(|redis| Arc::new(SharedCounters::new(redis.pool.clone(), &redis.cluster)));
+        let sets = redis.as_ref().map(|redis| Arc::new(SharedSets::new(redis.pool.clone(), &redis.cluster)));
         // A read-only panel enters no notification.
         let targets = if settings.http.read_only {
             LiveTargets::default()
@@ -75,6 +77,7 @@ impl Wiring {
             subscription: settings.subscription.clone(),
             render_context: render_context::with_address(settings, address)?,
             counters,
+            sets,
         };
         let panel = Panel { targets, ..Panel::new(db, clock) };
         Ok(Self { panel, redis, rng, options })

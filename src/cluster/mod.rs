@@ -13,6 +13,7 @@ pub mod redis_lock;
 pub mod redis_pool;
 pub mod redis_status;
 pub mod shared_counters;
+pub mod shared_sets;
 pub mod view;
 pub mod wakeup;
 pub mod wakeup_relay;

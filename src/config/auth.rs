@@ -17,7 +17,8 @@ pub struct AuthSettings {
     /// How a user's credentials are derived from the user's key.
     #[serde(rename = "auth_generation_algorithm", deserialize_with = "parsed")]
     pub generation: AuthGeneration,
-    /// Wrong passwords per client address and per admin name; 0: no limit.
+    /// Wrong passwords per client address, and per admin name from addresses that never signed in as that admin; 0: no
+    /// limit.
     #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000>")]
     pub login_attempts_per_minute: u32,
     /// Wrong subscription links per client address; 0: no limit.

@@ -18,6 +18,7 @@ use crate::support::database::on_both_engines;
 
 on_both_engines!(
     wrong_passwords_count_on_all_hosts_of_a_cluster,
+    strangers_lock_an_admin_out_of_unknown_networks_only,
     wrong_links_count_on_all_hosts_of_a_cluster,
     hosts_count_attempts_alone_while_redis_is_down,
     paused_redis_does_not_delay_sign_in,
@@ -112,6 +113,27 @@ async fn wrong_passwords_count_on_all_hosts_of_a_cluster(db: Db) {
     }
 }
 
+async fn strangers_lock_an_admin_out_of_unknown_networks_only(db: Db) {
+    let [first, second] = hosts(db, &support::redis_url(), &[("LOGIN_ATTEMPTS_PER_MINUTE", "2"), PATIENT]).await;
+    let sign_in_from = async |host: &TestPanel, address: &str, password: &str| {
+        let request = host.request(Method::POST, "/api/admins/token").header("x-forwarded-for", address);
+        send(request.form(&[("username", "root"), ("password", password)])).await
+    };
+    sign_in_from(&first, "2001:db8::1", "rootpass").await.ok();
+    sign_in_from(&first, "9.9.9.1", "wrong").await.refused(401);
+    sign_in_from(&second, "9.9.9.2", "wrong").await.refused(401);
+    for host in [&first, &second] {
+        sign_in_from(host, "9.9.9.3", "wrong").await.refused(429);
+        sign_in_from(host, "7.7.7.7", "rootpass").await.refused(429);
+        sign_in_from(host, "2001:db8::2", "rootpass").await.ok();
+        sign_in(host, "root", "rootpass").await.ok();
+    }
+    // A known network has a limit of its own.
+    sign_in_from(&first, "2001:db8::3", "wrong").await.refused(401);
+    sign_in_from(&second, "2001:db8::3", "wrong").await.refused(401);
+    sign_in_from(&first, "2001:db8::1", "rootpass").await.refused(429);
+}
+
 async fn wrong_links_count_on_all_hosts_of_a_cluster(db: Db) {
     let [first, second] = hosts(db, &support::redis_url(), &[("SUBSCRIPTION_MISSES_PER_MINUTE", "3"), PATIENT]).await;
     let miss = async |host: &TestPanel| send(host.request(Method::GET, "/sub/nobody/abc")).await;
@@ -120,8 +142,8 @@ async fn wrong_links_count_on_all_hosts_of_a_cluster(db: Db) {
     }
     miss(&second).await.refused(429);
     miss(&first).await.refused(429);
-    first.post("root", "/api/users", json!({"username": "ann", "expire_strategy": "never", "key": "a1"})).await.ok();
-    let hit = send(second.request(Method::GET, "/sub/ann/a1/links")).await;
+    first.post("root", "/api/users", json!({"username": "ann", "expire_strategy": "never", "key": "a1b"})).await.ok();
+    let hit = send(second.request(Method::GET, "/sub/ann/a1b/links")).await;
     assert_eq!(hit.status, 200, "right links never count");
 }
 

@@ -64,7 +64,7 @@ pub(in crate::api) async fn token(
 ) -> Result<Json<Token>, ApiError> {
     let Form(TokenRequest { username, password, .. }) = form;
     let limited = client.address.filter(|_| !client.is_local());
-    let admin = sign_in(&state.panel, &state.limiter, limited, &username, Secret::new(password)).await?;
+    let admin = sign_in(&state.panel, &state.limits, limited, &username, Secret::new(password)).await?;
     let now = state.panel.clock.now();
     let access_token = state.signer.sign(&state.panel.db, &admin, now, state.options.auth.token_minutes).await?;
     Ok(Json(Token { access_token, is_sudo: admin.is_sudo, token_type: "bearer" }))
