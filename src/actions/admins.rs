@@ -5,7 +5,7 @@ use super::passwords::{self, PasswordError};
 use super::users::bulk;
 use super::{PAUSE, Panel};
 use crate::config::secret::Secret;
-use crate::domain::admin::Admin;
+use crate::domain::admin::{Admin, password_fault, username_fault};
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
 use crate::store::access::admins;
@@ -27,9 +27,9 @@ pub enum Actor<'a> {
 /// An admin to create.
 #[derive(Clone, Debug)]
 pub struct NewAdmin {
-    /// Any text; unique and case-sensitive.
+    /// Unique and case-sensitive; see [`username_fault`].
     pub username: String,
-    /// Any text.
+    /// Any text that is not empty.
     pub password: Secret,
     /// May do everything.
     pub is_sudo: bool,
@@ -73,6 +73,12 @@ pub enum AdminError {
     /// Another admin has this name.
     #[error("an admin of that name exists already")]
     NameTaken,
+    /// No new admin can have such a name.
+    #[error("the username {0}")]
+    Username(&'static str),
+    /// No admin can have such a new password.
+    #[error("the password {0}")]
+    NewPassword(&'static str),
     /// A sudo admin is changed by no other admin, and deleted by none.
     #[error("a sudo admin can be changed only by itself and can't be deleted")]
     IsSudo,
@@ -124,7 +130,10 @@ pub async fn by_name(panel: &Panel, username: &str) -> Result<AdminUsage, AdminE
 
 /// Creates an admin.
 pub async fn create(panel: &Panel, new: NewAdmin) -> Result<Admin, AdminError> {
-    let hashed_password = passwords::hash(new.password.clone()).await?;
+    if let Some(fault) = username_fault(&new.username) {
+        return Err(AdminError::Username(fault));
+    }
+    let hashed_password = hashed(&new.password).await?;
     let now = panel.clock.now();
     panel
         .transaction("create admin", async |tx| {
@@ -160,7 +169,7 @@ pub async fn update(
     let found = by_name(panel, username).await?.admin;
     may_change(by, &found)?;
     let hashed_password = match &change.password {
-        Some(password) => Some(passwords::hash(password.clone()).await?),
+        Some(password) => Some(hashed(password).await?),
         None => None,
     };
     let now = panel.clock.now();
@@ -196,6 +205,13 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), 
             Ok(((), Changed::Admins))
         })
         .await
+}
+
+async fn hashed(password: &Secret) -> Result<String, AdminError> {
+    match password_fault(password.expose()) {
+        None => Ok(passwords::hash(password.clone()).await?),
+        Some(fault) => Err(AdminError::NewPassword(fault)),
+    }
 }
 
 /// Locks an admin that was found by name before. A later admin of the same name is another one.

@@ -2,7 +2,7 @@
 
 use super::changes::Changed;
 use super::{PAUSE, Panel};
-use crate::domain::ids::{InboundId, ServiceId, UserId};
+use crate::domain::ids::{AdminId, InboundId, ServiceId, UserId};
 use crate::domain::service::Service;
 use crate::store::hosts::services;
 use crate::store::hosts::services::Scope;
@@ -50,22 +50,23 @@ impl Transient for ServiceError {
     }
 }
 
-/// Returns a page of services and their total number. `contains` is a part of the name with `%` and `_` as wildcards;
-/// empty matches all.
+/// Returns a page of services, with their users of that owner (none: all users), and their total number. `contains` is a
+/// part of the name with `%` and `_` as wildcards; empty matches all.
 pub async fn list(
     panel: &Panel,
     scope: Scope,
+    owner: Option<AdminId>,
     contains: &str,
     limit: i64,
     offset: i64,
 ) -> Result<(Vec<Service>, i64), StoreError> {
-    let page = services::page(&panel.db, scope, contains, limit, offset).await?;
+    let page = services::page(&panel.db, scope, owner, contains, limit, offset).await?;
     Ok((page, services::count(&panel.db, scope, contains).await?))
 }
 
-/// Returns a service.
-pub async fn by_id(panel: &Panel, id: ServiceId) -> Result<Service, ServiceError> {
-    services::by_id(&panel.db, id).await?.ok_or(ServiceError::NotFound)
+/// Returns a service, with its users of that owner (none: all users).
+pub async fn by_id(panel: &Panel, id: ServiceId, owner: Option<AdminId>) -> Result<Service, ServiceError> {
+    services::by_id(&panel.db, id, owner).await?.ok_or(ServiceError::NotFound)
 }
 
 /// Creates a service.
@@ -76,7 +77,7 @@ pub async fn create(panel: &Panel, new: NewService) -> Result<Service, ServiceEr
         Ok((id, Changed::Services))
     });
     let id = create.await?;
-    by_id(panel, id).await
+    by_id(panel, id, None).await
 }
 
 /// Changes a service. Its users are marked for the nodes if its inbounds change.
@@ -99,7 +100,7 @@ pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Resu
         Ok(((), Changed::Services))
     });
     update.await?;
-    by_id(panel, id).await
+    by_id(panel, id, None).await
 }
 
 /// Deletes a service. Its users keep their other services.

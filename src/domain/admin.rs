@@ -2,13 +2,14 @@
 
 use super::ids::{AdminId, ServiceId};
 use super::moment::Moment;
+use crate::foundation::is_steering;
 
 /// An admin, without the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// The row.
     pub id: AdminId,
-    /// Any text; unique, case-sensitive.
+    /// Unique, case-sensitive. An imported name may be any text, a new one has no [`username_fault`].
     pub username: String,
     /// A sudo admin has all permissions.
     pub is_sudo: bool,
@@ -26,6 +27,22 @@ pub struct Admin {
     pub password_reset_at: Option<Moment>,
     /// When the admin was created; unix time 0 if an imported admin has no such date.
     pub created_at: Moment,
+}
+
+/// Returns why a new admin can't have this name.
+pub fn username_fault(name: &str) -> Option<&'static str> {
+    if name.trim().is_empty() {
+        Some("must not be empty")
+    } else if name.contains(is_steering) {
+        Some("must not contain line breaks, control characters or marks of text direction")
+    } else {
+        None
+    }
+}
+
+/// Returns why an admin can't have this password.
+pub const fn password_fault(password: &str) -> Option<&'static str> {
+    if password.is_empty() { Some("must not be empty") } else { None }
 }
 
 impl Admin {
@@ -47,5 +64,22 @@ impl Admin {
     /// True for enabled admins and for all sudo admins.
     pub const fn may_sign_in(&self) -> bool {
         self.is_sudo || self.enabled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_passwords_of_new_admins_are_checked() {
+        for name in ["", " ", "a\nb", "a\rb", "a\0b", "a\u{1b}[2J", "a\u{85}", "a\u{2028}b", "a\u{202e}b"] {
+            assert!(username_fault(name).is_some(), "{name:?}");
+        }
+        for name in ["a", "UPPER", "a/b c%", "مدیر\u{200c}ها", "🚀"] {
+            assert_eq!(username_fault(name), None, "{name:?}");
+        }
+        assert!(password_fault("").is_some());
+        assert_eq!(password_fault(" "), None);
     }
 }

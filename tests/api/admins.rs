@@ -77,6 +77,11 @@ async fn admin_with_wrong_fields_or_rights_is_refused(db: Db) {
     panel.post("root", "/api/admins", wrong).await.wrong_fields(&keys);
     let nul = json!({"username": "a\0b", "password": "p", "is_sudo": false});
     panel.post("root", "/api/admins", nul).await.wrong_fields(&["username"]);
+    for name in ["", " ", "a\r\nb", "a\u{1b}[2Jb", "a\u{202e}b"] {
+        let steering = json!({"username": name, "password": "", "is_sudo": false});
+        panel.post("root", "/api/admins", steering).await.wrong_fields(&["password", "username"]);
+    }
+    panel.put("root", "/api/admins/alice", json!({"password": ""})).await.wrong_fields(&["password"]);
     let long = json!({"username": "x".repeat(257), "password": "p", "is_sudo": false});
     panel.post("root", "/api/admins", long).await.wrong_fields(&["username"]);
     let wrong = json!({"enabled": "x", "service_ids": {}, "password": 5});

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Method;
+use sarban::actions::admins::{self, Actor};
 use sarban::store::Db;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -28,6 +29,7 @@ on_both_engines!(
     log_is_streamed_line_by_line_and_stays_open_at_its_end,
     log_request_with_an_error_is_refused_before_the_handshake,
     quiet_log_stays_open_and_failed_log_closes_with_a_reason,
+    log_closes_when_its_admin_may_not_read_it_any_more,
 );
 
 const CONFIG: &str = "/api/nodes/1/xray/config";
@@ -269,4 +271,32 @@ async fn quiet_log_stays_open_and_failed_log_closes_with_a_reason(db: Db) {
     let Some(Ok(Message::Close(Some(close)))) = end else { panic!("{end:?}") };
     assert_eq!(u16::from(close.code), 1011);
     assert!(close.reason.starts_with("The node closed the log"), "{}", close.reason);
+}
+
+async fn log_closes_when_its_admin_may_not_read_it_any_more(db: Db) {
+    let (panel, _node) = start(db).await;
+    for name in ["deleted", "demoted", "other"] {
+        panel.insert_admin(name, true).await;
+    }
+    let mut sockets = Vec::new();
+    for name in ["deleted", "demoted", "other"] {
+        let socket = logs(&panel, "/api/nodes/1/quiet/logs", Some(panel.token_of(name))).await.expect("accepted");
+        sockets.push(socket);
+    }
+    admins::delete(&panel.panel, Actor::Operator, "deleted").await.expect("deleted");
+    panel.put("demoted", "/api/admins/demoted", json!({"is_sudo": false})).await.ok();
+    let [mut deleted, mut demoted, mut other] = <[Socket; 3]>::try_from(sockets).expect("three");
+    for socket in [&mut deleted, &mut demoted] {
+        assert_closes_as_refused(socket).await;
+    }
+    let still = timeout(Duration::from_millis(100), other.next()).await;
+    assert!(still.is_err(), "{still:?}");
+    panel.panel.clock.advance(600_000_000);
+    assert_closes_as_refused(&mut other).await;
+}
+
+async fn assert_closes_as_refused(socket: &mut Socket) {
+    let end = timeout(Duration::from_secs(10), socket.next()).await.expect("within seconds");
+    let Some(Ok(Message::Close(Some(close)))) = end else { panic!("{end:?}") };
+    assert_eq!(u16::from(close.code), 1008);
 }

@@ -14,6 +14,7 @@ on_both_engines!(
     service_with_wrong_fields_or_rights_is_refused,
     services_are_filtered_by_name_and_listed_with_links,
     admin_sees_only_services_that_it_may_assign,
+    admin_sees_ids_of_its_own_users_only,
     services_of_an_admin_are_those_that_it_may_assign,
     users_of_a_changed_service_are_marked_for_the_nodes,
     users_and_inbounds_of_a_service_are_listed,
@@ -257,4 +258,40 @@ async fn service_response_contains_all_users_beyond_the_first_batch(db: Db) {
     assert_eq!(ids(&of_user), services[..3]);
     let renamed = panel.put("root", "/api/services/1", json!({"name": "x"})).await.ok();
     assert_eq!(renamed["user_ids"], services[0]);
+}
+
+async fn admin_sees_ids_of_its_own_users_only(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b')").await;
+    let panel = TestPanel::start(db.clone()).await;
+    for name in ["alice", "bob"] {
+        panel.insert_admin(name, false).await;
+        panel.put("root", &format!("/api/admins/{name}"), json!({"service_ids": [1, 2]})).await.ok();
+    }
+    // More of alice's than the row of a service holds, more than one batch, and some of others among them.
+    execute(
+        &db,
+        "INSERT INTO users (username, key, expire_strategy, created_at, owner_id, removed)
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
+             SELECT 'u' || i, 'k' || i, 'never', 0,
+                    CASE WHEN i IN (3, 4) THEN NULL
+                         ELSE (SELECT id FROM admins WHERE username = CASE WHEN i IN (5, 6) THEN 'bob' ELSE 'alice' END) END,
+                    i IN (8, 6)
+             FROM n;
+         INSERT INTO users_services (user_id, service_id)
+             SELECT u.id, s.id FROM users u JOIN services s ON s.id = 1 OR u.id <= 9;
+         INSERT INTO user_traffic (user_id, created_at) VALUES (1, 0), (5, 0)",
+    )
+    .await;
+    let of_alice: Value = (1..=12_000).filter(|id| ![3, 4, 5, 6, 8].contains(id)).collect();
+    let all = json!([1, 2, 3, 4, 5, 7, 9]);
+    for (admin, first, second) in [("alice", of_alice, json!([1, 2, 7, 9])), ("bob", json!([5]), json!([5]))] {
+        assert_eq!(panel.get(admin, "/api/services/1").await.ok()["user_ids"], first, "{admin}");
+        for path in ["/api/services", if admin == "bob" { "/api/users/u5/services" } else { "/api/users/u1/services" }] {
+            let page = panel.get(admin, path).await.ok();
+            assert_eq!((&page["items"][0]["user_ids"], &page["items"][1]["user_ids"]), (&first, &second), "{admin} {path}");
+        }
+    }
+    panel.put("root", "/api/admins/bob", json!({"all_services_access": true})).await.ok();
+    assert_eq!(panel.get("bob", "/api/services/2").await.ok()["user_ids"], json!([5]), "whatever it may assign");
+    assert_eq!(panel.get("root", "/api/services/2").await.ok()["user_ids"], all);
 }

@@ -14,7 +14,7 @@ on_both_engines!(
     changed_user_keeps_fields_that_are_null_or_missing,
     deleted_user_is_404,
     wrong_fields_of_a_user_are_all_reported_and_store_nothing,
-    taken_username_or_key_is_a_conflict,
+    taken_username_or_key_is_a_conflict_and_a_trivial_key_is_refused,
     concurrent_requests_for_one_name_or_key_have_one_winner,
     users_are_filtered_sorted_and_listed_with_links,
     owner_filter_is_for_sudo_admins_only,
@@ -138,11 +138,15 @@ async fn wrong_fields_of_a_user_are_all_reported_and_store_nothing(db: Db) {
     panel.put("root", "/api/users/nope", json!({"username": "nope"})).await.refused(404);
 }
 
-async fn taken_username_or_key_is_a_conflict(db: Db) {
+async fn taken_username_or_key_is_a_conflict_and_a_trivial_key_is_refused(db: Db) {
     let panel = TestPanel::start(db).await;
-    panel.post("root", "/api/users", json!({"username": "foo", "expire_strategy": "never", "key": "ab"})).await.ok();
+    panel.post("root", "/api/users", json!({"username": "foo", "expire_strategy": "never", "key": "abc"})).await.ok();
     panel.post("root", "/api/users", never("FOO")).await.refused(409);
-    let same_key = json!({"username": "bar", "expire_strategy": "never", "key": "ab"});
+    for short in ["", "0", "ab"] {
+        let user = json!({"username": "bar", "expire_strategy": "never", "key": short});
+        panel.post("root", "/api/users", user).await.wrong_fields(&["key"]);
+    }
+    let same_key = json!({"username": "bar", "expire_strategy": "never", "key": "abc"});
     panel.post("root", "/api/users", same_key).await.refused(409);
     panel.post("root", "/api/users/foo/enable", json!(null)).await.refused(409);
 }

@@ -133,7 +133,7 @@ async fn assert_is_all_here(into: &OpenOptions) {
     assert!(matches!(waits.expiry, Expiry::StartOnFirstUse { duration: 2_592_000, deadline: Some(_) }));
     let removed = users::by_ids(&db, IdList::new([12])).await.expect("read");
     assert!(removed[0].removed && removed[0].username.is_none());
-    let gold = services::by_id(&db, sarban::domain::ids::ServiceId(2)).await.expect("read").expect("gold");
+    let gold = services::by_id(&db, sarban::domain::ids::ServiceId(2), None).await.expect("read").expect("gold");
     assert_eq!((gold.first_users.len(), gold.inbound_ids.len()), (2, 1));
     let node = nodes::by_id(&db, sarban::domain::ids::NodeId(4)).await.expect("read").expect("fin");
     assert_eq!((node.address.as_str(), node.usage_coefficient, node.backends.len()), ("fin.example.org", 1.5, 1));

@@ -1,5 +1,7 @@
 //! `/api/admins`: admins and their users and services.
 
+mod error;
+mod fields;
 pub mod sign_in;
 
 use deserr::Deserr;
@@ -9,7 +11,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::services;
 use super::state::State;
-use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
+use crate::actions::admins::{self, Actor, AdminChange, NewAdmin};
 use crate::api::http::auth::{CurrentAdmin, SudoAdmin};
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
@@ -19,14 +21,13 @@ use crate::api::http::loose::{LooseBool, LooseIds};
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Methods, Routes, get, post};
-use crate::api::http::short_text::ShortText;
 use crate::api::services::response::{self, ServiceResponse};
-use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::domain::ids::ServiceId;
 use crate::domain::user::document::UserDocument;
 use crate::store::access::admins::AdminUsage;
 use crate::store::users::list::UserFilter;
+use fields::{AdminName, NewPassword};
 use sign_in::token;
 
 /// The operations of this file.
@@ -77,10 +78,11 @@ pub struct AdminResponse {
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct AdminCreate {
-    /// Any text of at most 256 characters.
-    #[schema(value_type = String, max_length = 256)]
-    username: ShortText,
-    password: String,
+    /// At most 256 characters, without control characters.
+    #[schema(value_type = String, min_length = 1, max_length = 256)]
+    username: AdminName,
+    #[schema(value_type = String, min_length = 1)]
+    password: NewPassword,
     #[schema(value_type = bool)]
     is_sudo: LooseBool,
     #[deserr(default = LooseBool(true))]
@@ -105,7 +107,8 @@ pub struct AdminCreate {
 #[deserr(error = FieldErrors)]
 pub struct AdminModify {
     #[deserr(default)]
-    password: Option<String>,
+    #[schema(value_type = Option<String>, min_length = 1)]
+    password: Option<NewPassword>,
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
     is_sudo: Option<LooseBool>,
@@ -227,8 +230,8 @@ async fn services_of(
     Inputs(Path(path), paging): Inputs<Path<AdminPath>, Paging>,
 ) -> Result<Response, ApiError> {
     let admin = admins::by_name(&state.panel, &path.username).await?.admin;
-    let (services, total) = services::page_of(state, services::assignable_by(&admin), "", &paging).await?;
-    response::page(&state.panel.db, services, &paging.page_without_links(Vec::new(), total)).await
+    let (services, total) = services::page_of(state, services::assignable_by(&admin), None, "", &paging).await?;
+    response::page(&state.panel.db, None, services, &paging.page_without_links(Vec::new(), total)).await
 }
 
 /// Lists the users of an admin.
@@ -305,7 +308,7 @@ impl From<AdminCreate> for NewAdmin {
     fn from(body: AdminCreate) -> Self {
         Self {
             username: body.username.0,
-            password: Secret::new(body.password),
+            password: body.password.0,
             is_sudo: body.is_sudo.0,
             enabled: body.enabled.0,
             all_services_access: body.all_services_access.0,
@@ -320,7 +323,7 @@ impl From<AdminModify> for AdminChange {
     fn from(body: AdminModify) -> Self {
         let boolean = |value: Option<LooseBool>| value.map(|value| value.0);
         Self {
-            password: body.password.map(Secret::new),
+            password: body.password.map(|password| password.0),
             is_sudo: boolean(body.is_sudo),
             enabled: boolean(body.enabled),
             all_services_access: boolean(body.all_services_access),
@@ -333,16 +336,4 @@ impl From<AdminModify> for AdminChange {
 
 fn service_ids(ids: LooseIds) -> Vec<ServiceId> {
     ids.0.into_iter().map(ServiceId).collect()
-}
-
-impl From<AdminError> for ApiError {
-    fn from(error: AdminError) -> Self {
-        match error {
-            AdminError::NotFound => Self::not_found("The admin"),
-            AdminError::NameTaken => Self::conflict("Another admin has this username"),
-            AdminError::IsSudo => Self::forbidden(),
-            AdminError::Password(error) => error.into(),
-            AdminError::Store(error) => error.into(),
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! clients expect: otherwise they would reconnect.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deserr::Deserr;
@@ -11,7 +12,7 @@ use futures_util::{SinkExt, Stream, StreamExt};
 use poem::http::{StatusCode, header};
 use poem::web::websocket::{CloseCode, Message, WebSocket, WebSocketConfig, WebSocketStream};
 use poem::{FromRequest, IntoResponse, Request, RequestBody, Response, handler};
-use tokio::time::{Instant, interval_at, timeout};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 
 use super::engines::EnginePath;
 use crate::actions::engines::{self, EngineError};
@@ -30,6 +31,10 @@ use crate::nodes::one_off::ConnectError;
 const PING: Duration = Duration::from_secs(30);
 /// Time limit for sending a line to a client.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval of checks that the admin may still read the log.
+const CHECK: Duration = Duration::from_secs(2);
+/// Failed checks after which the log ends: half a minute without the database.
+const FAILED_CHECKS: u32 = 15;
 /// Maximum size of a message from a client, in bytes. Clients only need control frames.
 const MAX_MESSAGE_SIZE: usize = 4_096;
 
@@ -74,15 +79,34 @@ async fn logs(request: &Request, state: &State) -> Result<Response, ApiError> {
     config.max_message_size = Some(MAX_MESSAGE_SIZE);
     config.max_frame_size = Some(MAX_MESSAGE_SIZE);
     let LooseBool(include_buffer) = query.include_buffer;
-    let response = socket
-        .config(config)
-        .on_upgrade(move |socket| forward(socket, connection.backend_logs(path.backend, include_buffer)));
+    let (state, token) = (State::of(request)?.clone(), token.to_owned());
+    let response = socket.config(config).on_upgrade(move |socket| {
+        forward(socket, connection.backend_logs(path.backend, include_buffer), until_revoked(state, token))
+    });
     Ok(response.into_response())
 }
 
-/// Forwards lines until the client disconnects or the node's stream fails. A slow client applies backpressure to the node.
-async fn forward(mut socket: WebSocketStream, lines: impl Stream<Item = Result<String, NodeError>> + Send) {
-    let mut lines = pin!(lines.fuse());
+/// Returns when the token has expired, or its admin is deleted, disabled or no sudo admin any more.
+async fn until_revoked(state: Arc<State>, token: String) {
+    let mut failed = 0;
+    while failed < FAILED_CHECKS {
+        sleep(CHECK).await;
+        match state.admin_of_token(&token).await {
+            Ok(Some(admin)) if admin.is_sudo => failed = 0,
+            Ok(_) => return,
+            Err(_) => failed += 1,
+        }
+    }
+}
+
+/// Forwards lines until the client disconnects, the node's stream fails or the client's rights are revoked. A slow client
+/// applies backpressure to the node.
+async fn forward(
+    mut socket: WebSocketStream,
+    lines: impl Stream<Item = Result<String, NodeError>> + Send,
+    revoked: impl Future<Output = ()> + Send,
+) {
+    let (mut lines, mut revoked) = (pin!(lines.fuse()), pin!(revoked));
     let mut pings = interval_at(Instant::now() + PING, PING);
     let (mut is_alive, mut log_ended) = (true, false);
     loop {
@@ -107,6 +131,11 @@ async fn forward(mut socket: WebSocketStream, lines: impl Stream<Item = Result<S
                     continue;
                 }
             },
+            () = &mut revoked => {
+                let close = Message::close_with(CloseCode::Policy, "The token is not valid any more");
+                let _ = timeout(SEND_TIMEOUT, socket.send(close)).await;
+                return;
+            }
             _ = pings.tick() => {
                 if !std::mem::take(&mut is_alive) {
                     return;
@@ -114,7 +143,11 @@ async fn forward(mut socket: WebSocketStream, lines: impl Stream<Item = Result<S
                 Message::ping(Vec::new())
             }
         };
-        if !matches!(timeout(SEND_TIMEOUT, socket.send(message)).await, Ok(Ok(()))) {
+        let sent = tokio::select! {
+            sent = timeout(SEND_TIMEOUT, socket.send(message)) => matches!(sent, Ok(Ok(()))),
+            () = &mut revoked => false,
+        };
+        if !sent {
             return;
         }
     }

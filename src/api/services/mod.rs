@@ -19,7 +19,7 @@ use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
 use crate::domain::admin::Admin;
-use crate::domain::ids::{InboundId, ServiceId};
+use crate::domain::ids::{AdminId, InboundId, ServiceId};
 use crate::domain::service::Service;
 use crate::domain::user::document::UserDocument;
 use crate::store::hosts::inbounds;
@@ -85,7 +85,8 @@ pub struct ServiceFilter {
 
 /// Lists services.
 ///
-/// Sudo admins and admins with `all_services_access` see all services, other admins those they may assign.
+/// Sudo admins and admins with `all_services_access` see all services, other admins those they may assign. `user_ids` has
+/// only the admin's own users, for sudo admins all users.
 #[utoipa::path(get, path = "/api/services", tag = "Service", params(ServiceFilter, Paging),
     responses((status = 200, body = Page<ServiceResponse>)))]
 #[handler]
@@ -94,8 +95,9 @@ async fn list(
     CurrentAdmin(by): CurrentAdmin,
     Inputs(Query(filter), paging): Inputs<Query<ServiceFilter>, Paging>,
 ) -> Result<Response, ApiError> {
-    let (services, total) = page_of(state, assignable_by(&by), &filter.name, &paging).await?;
-    response::page(&state.panel.db, services, &paging.page(Vec::new(), total)).await
+    let owner = only_users_of(&by);
+    let (services, total) = page_of(state, assignable_by(&by), owner, &filter.name, &paging).await?;
+    response::page(&state.panel.db, owner, services, &paging.page(Vec::new(), total)).await
 }
 
 /// Creates a service.
@@ -106,12 +108,12 @@ async fn list(
 #[handler]
 async fn create(state: &State, _: SudoAdmin, Json(new): Json<ServiceCreate>) -> Result<Response, ApiError> {
     let new = NewService { name: new.name, inbound_ids: inbound_ids(new.inbound_ids) };
-    response::one(&state.panel.db, services::create(&state.panel, new).await?).await
+    response::one(&state.panel.db, None, services::create(&state.panel, new).await?).await
 }
 
 /// Returns a service.
 ///
-/// For admins who may assign it.
+/// For admins who may assign it. `user_ids` has only the admin's own users, for sudo admins all users.
 #[utoipa::path(get, path = "/api/services/{id}", tag = "Service", params(ServicePath),
     responses((status = 200, body = ServiceResponse), (status = 404, description = "No such service")))]
 #[handler]
@@ -123,7 +125,8 @@ async fn read(
     if !by.may_give_all_services() && !by.service_ids.contains(&path.id()) {
         return Err(ApiError::forbidden());
     }
-    response::one(&state.panel.db, services::by_id(&state.panel, path.id()).await?).await
+    let owner = only_users_of(&by);
+    response::one(&state.panel.db, owner, services::by_id(&state.panel, path.id(), owner).await?).await
 }
 
 /// Changes a service.
@@ -138,7 +141,7 @@ async fn modify(
     Inputs(Path(path), Json(change)): Inputs<Path<ServicePath>, Json<ServiceModify>>,
 ) -> Result<Response, ApiError> {
     let change = ServiceChange { name: change.name, inbound_ids: change.inbound_ids.map(inbound_ids) };
-    response::one(&state.panel.db, services::update(&state.panel, path.id(), change).await?).await
+    response::one(&state.panel.db, None, services::update(&state.panel, path.id(), change).await?).await
 }
 
 /// Deletes a service.
@@ -163,7 +166,7 @@ async fn users_of(
     _: SudoAdmin,
     Inputs(Path(path), paging): Inputs<Path<ServicePath>, Paging>,
 ) -> Result<Json<Page<UserDocument>>, ApiError> {
-    let id = services::by_id(&state.panel, path.id()).await?.id;
+    let id = services::by_id(&state.panel, path.id(), None).await?.id;
     let filter = UserFilter { service: Some(id), ..UserFilter::default() };
     let (items, total) = state.page_of_users(&filter, &paging).await?;
     Ok(Json(paging.page(items, total)))
@@ -180,7 +183,7 @@ async fn inbounds_of(
     _: SudoAdmin,
     Inputs(Path(path), paging): Inputs<Path<ServicePath>, Paging>,
 ) -> Result<Json<Page<InboundResponse>>, ApiError> {
-    let id = services::by_id(&state.panel, path.id()).await?.id;
+    let id = services::by_id(&state.panel, path.id(), None).await?.id;
     let views = inbounds::page_of_service(&state.panel.db, id, paging.limit(), paging.offset()).await?;
     let total = inbounds::count_of_service(&state.panel.db, id).await?;
     Ok(Json(paging.page(views.into_iter().map(InboundResponse::from).collect(), total)))
@@ -190,10 +193,16 @@ async fn inbounds_of(
 pub(in crate::api) async fn page_of(
     state: &State,
     scope: Scope,
+    owner: Option<AdminId>,
     name: &str,
     paging: &Paging,
 ) -> Result<(Vec<Service>, i64), ApiError> {
-    Ok(services::list(&state.panel, scope, name, paging.limit(), paging.offset()).await?)
+    Ok(services::list(&state.panel, scope, owner, name, paging.limit(), paging.offset()).await?)
+}
+
+/// The owner of the users that an admin may see in a service; none: all users.
+pub(in crate::api) fn only_users_of(admin: &Admin) -> Option<AdminId> {
+    (!admin.is_sudo).then_some(admin.id)
 }
 
 /// The services that an admin may assign to users.

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::api::http::error::ApiError;
 use crate::api::http::paging::Page;
-use crate::domain::ids::{ServiceId, UserId};
+use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::service::Service;
 use crate::store::Db;
 use crate::store::hosts::services::{FIRST_USERS, users_after};
@@ -33,14 +33,15 @@ pub struct ServiceResponse {
     user_ids: Vec<i64>,
 }
 
-/// Returns one service.
-pub(in crate::api) async fn one(db: &Db, service: Service) -> Result<Response, ApiError> {
-    Writer::new(db, vec![service], String::new(), String::new()).respond().await
+/// Returns one service, which was read with its users of that owner (none: all users).
+pub(in crate::api) async fn one(db: &Db, owner: Option<AdminId>, service: Service) -> Result<Response, ApiError> {
+    Writer::new(db, owner, vec![service], String::new(), String::new()).respond().await
 }
 
-/// Returns a page of services. `page` has no items.
+/// Returns a page of services, which were read with their users of that owner (none: all users). `page` has no items.
 pub(in crate::api) async fn page(
     db: &Db,
+    owner: Option<AdminId>,
     services: Vec<Service>,
     page: &Page<ServiceResponse>,
 ) -> Result<Response, ApiError> {
@@ -51,7 +52,7 @@ pub(in crate::api) async fn page(
         end.push_str(&json(links)?);
     }
     end.push('}');
-    Writer::new(db, services, r#"{"items":["#.to_owned(), end).respond().await
+    Writer::new(db, owner, services, r#"{"items":["#.to_owned(), end).respond().await
 }
 
 fn json(value: &impl Serialize) -> Result<String, ApiError> {
@@ -61,6 +62,8 @@ fn json(value: &impl Serialize) -> Result<String, ApiError> {
 /// Writes the response in chunks.
 struct Writer {
     db: Db,
+    /// Only users of this admin are written; none: all users.
+    owner: Option<AdminId>,
     /// Services that are not written yet.
     services: std::vec::IntoIter<Service>,
     /// The service whose users are being written, and the last user that has been.
@@ -74,9 +77,9 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(db: &Db, services: Vec<Service>, start: String, end: String) -> Self {
+    fn new(db: &Db, owner: Option<AdminId>, services: Vec<Service>, start: String, end: String) -> Self {
         let services = services.into_iter();
-        Self { db: db.clone(), services, open: None, separator: "", end: Some(end), text: start }
+        Self { db: db.clone(), owner, services, open: None, separator: "", end: Some(end), text: start }
     }
 
     /// Most responses are one chunk. An error before the first chunk is sent gets an error response; a later one closes
@@ -106,7 +109,7 @@ impl Writer {
     async fn next(&mut self) -> Result<Option<String>, ApiError> {
         while self.text.len() < CHUNK {
             if let Some((service, after)) = self.open {
-                let (users, last) = users_after(&self.db, service, after, BATCH).await?;
+                let (users, last) = users_after(&self.db, service, self.owner, after, BATCH).await?;
                 self.open = last.map(|last| (service, last));
                 if !users.is_empty() {
                     self.text.push(',');
@@ -201,7 +204,7 @@ mod tests {
         };
         for links in [links, || None] {
             let frame = |items| Page { items, total: 5, page: 1, size: 2, pages: 3, links: links() };
-            let response = page(&db, vec![service(), service()], &frame(Vec::new())).await.expect("a response");
+            let response = page(&db, None, vec![service(), service()], &frame(Vec::new())).await.expect("a response");
             let body: serde_json::Value = response.into_body().into_json().await.expect("JSON");
             let item = || ServiceResponse {
                 id: 1,
@@ -216,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn streamed_response_is_complete_json() {
         let (_folder, db) = database().await;
-        let response = one(&db, service()).await.expect("a response");
+        let response = one(&db, None, service()).await.expect("a response");
         let body: serde_json::Value = response.into_body().into_json().await.expect("JSON");
         assert_eq!(body["user_ids"].as_array().map(Vec::len), Some(1_000));
     }
@@ -224,11 +227,11 @@ mod tests {
     #[tokio::test]
     async fn streamed_response_ends_with_an_error_if_the_database_fails() {
         let (_folder, db) = database().await;
-        let response = one(&db, service()).await.expect("a response");
+        let response = one(&db, None, service()).await.expect("a response");
         db.close().await;
         let mut chunks = Box::pin(response.into_body().into_bytes_stream());
         assert!(chunks.next().await.expect("a chunk").is_ok());
         assert!(chunks.next().await.expect("an end").is_err());
-        assert!(one(&db, Service { inbound_ids: Vec::new(), ..service() }).await.is_err(), "before anything is sent");
+        assert!(one(&db, None, Service { inbound_ids: Vec::new(), ..service() }).await.is_err(), "before anything is sent");
     }
 }

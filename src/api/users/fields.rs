@@ -9,6 +9,8 @@ use crate::domain::user::username::Username;
 
 /// Maximum length of a key, in characters. An index entry of PostgreSQL must hold it.
 const MAX_KEY: usize = 500;
+/// Minimum length of a key, in characters. Marzneshin has no minimum, and clients set keys of 3 characters.
+const MIN_KEY: usize = 3;
 
 /// A valid username.
 #[derive(Debug)]
@@ -80,7 +82,12 @@ impl Deserr<FieldErrors> for KeyField {
         value: Value<V>,
         location: ValuePointerRef<'_>,
     ) -> Result<Self, FieldErrors> {
-        short(value, location, MAX_KEY).map(Some).map(Self)
+        let key = short(value, location, MAX_KEY)?;
+        if key.chars().count() < MIN_KEY {
+            // The key is the only secret of the user's subscription link.
+            return Err(FieldErrors::at(location, format!("must have at least {MIN_KEY} characters")));
+        }
+        Ok(Self(Some(key)))
     }
 }
 

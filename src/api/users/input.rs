@@ -40,7 +40,7 @@ pub(in crate::api) struct UserCreate {
     #[schema(value_type = Option<String>, format = DateTime)]
     activation_deadline: Option<LooseMoment>,
     #[deserr(default)]
-    #[schema(value_type = String, max_length = 500)]
+    #[schema(value_type = String, min_length = 3, max_length = 500)]
     key: KeyField,
     #[deserr(default)]
     #[schema(value_type = Option<i64>, minimum = 0)]

@@ -18,7 +18,7 @@ use crate::api::http::input::Inputs;
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Path, Query};
 use crate::api::http::routes::{Methods, Routes, delete, get, post, put};
-use crate::api::services::page_of;
+use crate::api::services::{only_users_of, page_of};
 use crate::api::services::response::{self, ServiceResponse};
 use crate::domain::user::document::UserDocument;
 use crate::store::hosts::services::Scope;
@@ -239,7 +239,7 @@ async fn set_owner(
 
 /// Lists the services of a user.
 ///
-/// For sudo admins and the owner.
+/// For sudo admins and the owner. `user_ids` has only the admin's own users, for sudo admins all users.
 #[utoipa::path(get, path = "/api/users/{username}/services", tag = "User", params(UserPath, Paging),
     responses((status = 200, body = Page<ServiceResponse>),
               (status = 404, description = "No such user")))]
@@ -250,8 +250,9 @@ async fn services_of(
     Inputs(Path(path), paging): Inputs<Path<UserPath>, Paging>,
 ) -> Result<Response, ApiError> {
     let user = users::get(&state.panel, &admin, &path.username).await?;
-    let (services, total) = page_of(state, Scope::OfUser(user.id), "", &paging).await?;
-    response::page(&state.panel.db, services, &paging.page(Vec::new(), total)).await
+    let owner = only_users_of(&admin);
+    let (services, total) = page_of(state, Scope::OfUser(user.id), owner, "", &paging).await?;
+    response::page(&state.panel.db, owner, services, &paging.page(Vec::new(), total)).await
 }
 
 impl From<UserError> for ApiError {

@@ -24,23 +24,35 @@ pub enum Scope {
 pub const FIRST_USERS: i64 = 1_000;
 
 statements! {
-    // Removed users are excluded by the small index of removed users. The bind of the inner LIMIT is `FIRST_USERS`.
+    // Removed users are excluded by the small index of removed users. The bind of the inner LIMIT is `FIRST_USERS`. The last
+    // bind is an owner, whose users are found by the index of owners, or NULL for all users: one of the two lists is empty.
     BY_ID =>
         pg "SELECT s.id, s.name,
                    ARRAY(SELECT i.inbound_id FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
                    ARRAY(SELECT m.user_id FROM users_services m
-                         WHERE m.service_id = s.id
+                         WHERE CAST($3 AS BIGINT) IS NULL AND m.service_id = s.id
                              AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
-                         ORDER BY m.user_id LIMIT $2) AS first_users
+                         ORDER BY m.user_id LIMIT $2)
+                   || ARRAY(SELECT u.id FROM users u
+                            WHERE u.owner_id = $3 AND u.removed = FALSE
+                                AND EXISTS (SELECT 1 FROM users_services m WHERE m.user_id = u.id AND m.service_id = s.id)
+                            ORDER BY u.id LIMIT $2) AS first_users
             FROM services s
             WHERE s.id = $1",
         lite "SELECT s.id, s.name,
                      (SELECT json_group_array(i.inbound_id) FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
                      (SELECT json_group_array(user_id) FROM (
-                          SELECT m.user_id FROM users_services m
-                          WHERE m.service_id = s.id
-                              AND NOT EXISTS (SELECT 1 FROM users r INDEXED BY users_removed WHERE r.removed = TRUE AND r.id = m.user_id)
-                          ORDER BY m.user_id LIMIT $2)) AS first_users
+                          SELECT * FROM (
+                              SELECT m.user_id FROM users_services m
+                              WHERE $3 IS NULL AND m.service_id = s.id
+                                  AND NOT EXISTS (SELECT 1 FROM users r INDEXED BY users_removed WHERE r.removed = TRUE AND r.id = m.user_id)
+                              ORDER BY m.user_id LIMIT $2)
+                          UNION ALL
+                          SELECT * FROM (
+                              SELECT u.id AS user_id FROM users u INDEXED BY users_live_owner
+                              WHERE u.owner_id = $3 AND u.removed = FALSE
+                                  AND EXISTS (SELECT 1 FROM users_services m WHERE m.user_id = u.id AND m.service_id = s.id)
+                              ORDER BY u.id LIMIT $2))) AS first_users
               FROM services s
               WHERE s.id = $1";
     // $1 is an admin or NULL, $2 a user or NULL, $3 a pattern; a missing name counts as an empty one.
@@ -48,9 +60,13 @@ statements! {
         pg r"SELECT s.id, s.name,
                     ARRAY(SELECT i.inbound_id FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
                     ARRAY(SELECT m.user_id FROM users_services m
-                          WHERE m.service_id = s.id
+                          WHERE CAST($7 AS BIGINT) IS NULL AND m.service_id = s.id
                               AND NOT EXISTS (SELECT 1 FROM users r WHERE r.removed = TRUE AND r.id = m.user_id)
-                          ORDER BY m.user_id LIMIT $6) AS first_users
+                          ORDER BY m.user_id LIMIT $6)
+                    || ARRAY(SELECT u.id FROM users u
+                             WHERE u.owner_id = $7 AND u.removed = FALSE
+                                 AND EXISTS (SELECT 1 FROM users_services m WHERE m.user_id = u.id AND m.service_id = s.id)
+                             ORDER BY u.id LIMIT $6) AS first_users
              FROM services s
              WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
                  AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
@@ -59,10 +75,17 @@ statements! {
         lite r"SELECT s.id, s.name,
                       (SELECT json_group_array(i.inbound_id) FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
                       (SELECT json_group_array(user_id) FROM (
-                           SELECT m.user_id FROM users_services m
-                           WHERE m.service_id = s.id
-                               AND NOT EXISTS (SELECT 1 FROM users r INDEXED BY users_removed WHERE r.removed = TRUE AND r.id = m.user_id)
-                           ORDER BY m.user_id LIMIT $6)) AS first_users
+                           SELECT * FROM (
+                               SELECT m.user_id FROM users_services m
+                               WHERE $7 IS NULL AND m.service_id = s.id
+                                   AND NOT EXISTS (SELECT 1 FROM users r INDEXED BY users_removed WHERE r.removed = TRUE AND r.id = m.user_id)
+                               ORDER BY m.user_id LIMIT $6)
+                           UNION ALL
+                           SELECT * FROM (
+                               SELECT u.id AS user_id FROM users u INDEXED BY users_live_owner
+                               WHERE u.owner_id = $7 AND u.removed = FALSE
+                                   AND EXISTS (SELECT 1 FROM users_services m WHERE m.user_id = u.id AND m.service_id = s.id)
+                               ORDER BY u.id LIMIT $6))) AS first_users
                FROM services s
                WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
                    AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
@@ -73,6 +96,16 @@ statements! {
           WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
               AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
               AND LOWER(COALESCE(s.name, '')) LIKE LOWER($3) ESCAPE '\'";
+    OWN_USERS_AFTER =>
+        pg "SELECT ARRAY(SELECT u.id FROM users u
+                         WHERE u.owner_id = $4 AND u.removed = FALSE AND u.id > $2
+                             AND EXISTS (SELECT 1 FROM users_services m WHERE m.user_id = u.id AND m.service_id = $1)
+                         ORDER BY u.id LIMIT $3)",
+        lite "SELECT json_group_array(id) FROM (
+                  SELECT u.id FROM users u INDEXED BY users_live_owner
+                  WHERE u.owner_id = $4 AND u.removed = FALSE AND u.id > $2
+                      AND EXISTS (SELECT 1 FROM users_services m WHERE m.user_id = u.id AND m.service_id = $1)
+                  ORDER BY u.id LIMIT $3)";
     // Reads the removed users too, as a list of their own: to check each user for it costs more than all the rest.
     USERS_AFTER =>
         pg "SELECT ARRAY(SELECT m.user_id FROM users_services m WHERE m.service_id = $1 AND m.user_id > $2
@@ -128,38 +161,52 @@ impl Scope {
     }
 }
 
-/// Returns a service.
-pub async fn by_id(db: &Db, id: ServiceId) -> Result<Option<Service>, StoreError> {
+/// Returns a service, with its first users of that owner (none: of all users).
+pub async fn by_id(db: &Db, id: ServiceId, owner: Option<AdminId>) -> Result<Option<Service>, StoreError> {
     let row = db_read!(db, BY_ID, |sql, c| query_as::<_, ServiceRow>(sql)
         .bind(id.0)
         .bind(FIRST_USERS)
+        .bind(owner.map(|owner| owner.0))
         .fetch_optional(c)
         .await)?;
     Ok(row.map(Service::from))
 }
 
-/// Returns a page of services, by id. `contains` is part of the name in any case, with `%` and `_` as wildcards; empty:
-/// all services.
-pub async fn page(db: &Db, scope: Scope, contains: &str, limit: i64, offset: i64) -> Result<Vec<Service>, StoreError> {
+/// Returns a page of services, by id, with their first users of that owner (none: of all users). `contains` is part of the
+/// name in any case, with `%` and `_` as wildcards; empty: all services.
+pub async fn page(
+    db: &Db,
+    scope: Scope,
+    owner: Option<AdminId>,
+    contains: &str,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<Service>, StoreError> {
     let (admin, user) = scope.binds();
     let rows = db_read!(db, PAGE, |sql, c| {
         let page = query_as::<_, ServiceRow>(sql).bind(admin).bind(user).bind(containing(contains));
-        page.bind(limit).bind(offset).bind(FIRST_USERS).fetch_all(c).await
+        page.bind(limit).bind(offset).bind(FIRST_USERS).bind(owner.map(|owner| owner.0)).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(Service::from).collect())
 }
 
-/// Returns the users of a service after `after` that are not removed, by id. Reads at most `limit` rows, and returns
-/// the last id read if more may follow.
+/// Returns the users of a service after `after` that are not removed, by id: those of that owner, or all. Reads at most
+/// `limit` rows, and returns the last id read if more may follow.
 pub async fn users_after(
     db: &Db,
     id: ServiceId,
+    owner: Option<AdminId>,
     after: UserId,
     limit: i64,
 ) -> Result<(IdList, Option<UserId>), StoreError> {
-    let found = db_read!(db, USERS_AFTER, |sql, c| {
-        query_scalar::<_, IdList>(sql).bind(id.0).bind(after.0).bind(limit).fetch_one(c).await
-    })?;
+    let found = match owner {
+        None => db_read!(db, USERS_AFTER, |sql, c| {
+            query_scalar::<_, IdList>(sql).bind(id.0).bind(after.0).bind(limit).fetch_one(c).await
+        })?,
+        Some(owner) => db_read!(db, OWN_USERS_AFTER, |sql, c| {
+            query_scalar::<_, IdList>(sql).bind(id.0).bind(after.0).bind(limit).bind(owner.0).fetch_one(c).await
+        })?,
+    };
     let Some(last) = found.as_slice().last().copied() else { return Ok((found, None)) };
     let more = i64::try_from(found.as_slice().len()).is_ok_and(|found| found >= limit);
     let removed = users::removed(db, after, UserId(last)).await?;

@@ -1,0 +1,42 @@
+//! Validating readers of the fields of an admin.
+
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::short_text::ShortText;
+use crate::config::secret::Secret;
+use crate::domain::admin::{password_fault, username_fault};
+
+/// The name of a new admin.
+#[derive(Debug)]
+pub(super) struct AdminName(pub String);
+
+/// A new password.
+#[derive(Debug)]
+pub(super) struct NewPassword(pub Secret);
+
+impl Deserr<FieldErrors> for AdminName {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        let ShortText(name) = ShortText::deserialize_from_value(value, location)?;
+        match username_fault(&name) {
+            None => Ok(Self(name)),
+            Some(fault) => Err(FieldErrors::at(location, fault)),
+        }
+    }
+}
+
+impl Deserr<FieldErrors> for NewPassword {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        let password = String::deserialize_from_value(value, location)?;
+        match password_fault(&password) {
+            None => Ok(Self(Secret::new(password))),
+            Some(fault) => Err(FieldErrors::at(location, fault)),
+        }
+    }
+}
