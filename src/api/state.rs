@@ -8,8 +8,8 @@ use rand::{CryptoRng, RngExt};
 
 use crate::actions::Panel;
 use crate::actions::attempt_limiter::AttemptLimiter;
-use crate::actions::sign_in_limits::SignInLimits;
 use crate::actions::caches::Caches;
+use crate::actions::sign_in_limits::SignInLimits;
 use crate::actions::subscriptions::RenderContext;
 use crate::cluster::shared_counters::SharedCounters;
 use crate::cluster::shared_sets::SharedSets;
@@ -87,11 +87,8 @@ impl State {
         rng: &mut impl CryptoRng,
     ) -> Arc<Self> {
         let candidate = hex::encode(rng.random::<[u8; 32]>());
-        let limits = SignInLimits::new(
-            options.auth.login_attempts_per_minute,
-            options.counters.clone(),
-            options.sets.clone(),
-        );
+        let limits =
+            SignInLimits::new(options.auth.login_attempts_per_minute, options.counters.clone(), options.sets.clone());
         let signer = Signer::new(Secret::new(candidate));
         let misses =
             AttemptLimiter::new("subscription", options.auth.subscription_misses_per_minute, options.counters.clone());

@@ -140,8 +140,14 @@ mod tests {
         // On a terminal only the program's own colours are left.
         let coloured = logged("text", true);
         let rest: Vec<&str> = coloured.split('\u{1b}').skip(1).collect();
-        assert!(rest.iter().all(|code| code.starts_with('[') && code[1..].split('m').next().is_some_and(
-            |number| number.len() <= 2 && number.bytes().all(|digit| digit.is_ascii_digit()))), "{coloured:?}");
+        assert!(
+            rest.iter().all(|code| code.starts_with('[')
+                && code[1..]
+                    .split('m')
+                    .next()
+                    .is_some_and(|number| number.len() <= 2 && number.bytes().all(|digit| digit.is_ascii_digit()))),
+            "{coloured:?}"
+        );
         assert_eq!(coloured.matches('\n').count(), 1, "{coloured:?}");
     }
 

@@ -90,7 +90,11 @@ pub const SETTINGS: &[Setting] = &[
     // Sign-in and rate limits.
     plain("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1440", "lifetime of an admin's token; 0: it does not expire"),
     plain("AUTH_GENERATION_ALGORITHM", "xxh128", "how credentials are derived from a user's key: xxh128 or plain"),
-    plain("LOGIN_ATTEMPTS_PER_MINUTE", "10", "wrong passwords per client address, and per admin name from addresses that never signed in as that admin; 0: no limit"),
+    plain(
+        "LOGIN_ATTEMPTS_PER_MINUTE",
+        "10",
+        "wrong passwords per client address, and per admin name from addresses that never signed in as that admin; 0: no limit",
+    ),
     plain("SUBSCRIPTION_MISSES_PER_MINUTE", "60", "wrong subscription links per client address; 0: no limit"),
     // Subscriptions.
     plain("SUBSCRIPTION_URL_PREFIX", "", "beginning of subscription links; each * becomes 16 random hex digits"),

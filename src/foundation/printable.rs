@@ -45,7 +45,10 @@ mod tests {
     #[test]
     fn steering_characters_are_escaped_and_others_stay() {
         assert_eq!(escaped("a\r\nb\t\u{1b}[2J"), "a\\r\\nb\\t\\u{1b}[2J");
-        assert_eq!(escaped("\0\u{9b}31m\u{2028}\u{202e}\u{2066}\u{feff}"), "\\u{0}\\u{9b}31m\\u{2028}\\u{202e}\\u{2066}\\u{feff}");
+        assert_eq!(
+            escaped("\0\u{9b}31m\u{2028}\u{202e}\u{2066}\u{feff}"),
+            "\\u{0}\\u{9b}31m\\u{2028}\\u{202e}\\u{2066}\\u{feff}"
+        );
         assert_eq!(escaped_in_json("\"a\u{9b}\u{2029}\""), "\"a\\u009b\\u2029\"");
         // A joiner of Persian words, and an emoji.
         for text in ["plain \\ \"text\"", "می\u{200c}شود", "🚀"] {

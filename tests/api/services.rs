@@ -286,9 +286,14 @@ async fn admin_sees_ids_of_its_own_users_only(db: Db) {
     let all = json!([1, 2, 3, 4, 5, 7, 9]);
     for (admin, first, second) in [("alice", of_alice, json!([1, 2, 7, 9])), ("bob", json!([5]), json!([5]))] {
         assert_eq!(panel.get(admin, "/api/services/1").await.ok()["user_ids"], first, "{admin}");
-        for path in ["/api/services", if admin == "bob" { "/api/users/u5/services" } else { "/api/users/u1/services" }] {
+        for path in ["/api/services", if admin == "bob" { "/api/users/u5/services" } else { "/api/users/u1/services" }]
+        {
             let page = panel.get(admin, path).await.ok();
-            assert_eq!((&page["items"][0]["user_ids"], &page["items"][1]["user_ids"]), (&first, &second), "{admin} {path}");
+            assert_eq!(
+                (&page["items"][0]["user_ids"], &page["items"][1]["user_ids"]),
+                (&first, &second),
+                "{admin} {path}"
+            );
         }
     }
     panel.put("root", "/api/admins/bob", json!({"all_services_access": true})).await.ok();

@@ -232,6 +232,9 @@ mod tests {
         let mut chunks = Box::pin(response.into_body().into_bytes_stream());
         assert!(chunks.next().await.expect("a chunk").is_ok());
         assert!(chunks.next().await.expect("an end").is_err());
-        assert!(one(&db, None, Service { inbound_ids: Vec::new(), ..service() }).await.is_err(), "before anything is sent");
+        assert!(
+            one(&db, None, Service { inbound_ids: Vec::new(), ..service() }).await.is_err(),
+            "before anything is sent"
+        );
     }
 }
