@@ -29,6 +29,15 @@ use resolve::Resolver;
 pub use format::Format;
 pub use request::Request;
 
+pub use resolve::MAX_HOPS;
+
+/// Bytes of texts in a document, at most: thousands of ordinary hosts. Formats escape and encode them, so that a document
+/// may be a few times as long.
+const MAX_SIZE: usize = 4 << 20;
+/// Bytes that an entry counts beside its own texts.
+const ENTRY_SIZE: usize = 1 << 10;
+const FULL: Reason = "the hosts before it take as much as a subscription may have";
+
 /// A rendered subscription.
 #[derive(Debug)]
 pub struct Rendered {
@@ -60,8 +69,12 @@ pub fn render(format: &Format, request: &Request<'_>, rng: &mut dyn Rng) -> Rend
     } else {
         let hosts = resolver.hosts(rng);
         let mut entries = Vec::with_capacity(hosts.len());
+        let mut left = MAX_SIZE;
         for host in hosts {
-            match resolver.entry(host, rng) {
+            let entry = if left == 0 { Err(FULL) } else { resolver.entry(host, rng) };
+            let size = entry.as_ref().map_or(0, |entry| entry.size() + ENTRY_SIZE);
+            left = left.saturating_sub(size);
+            match entry {
                 Ok(entry) => entries.push(entry),
                 Err(reason) => left_out.push(LeftOut { host: host.id, reason }),
             }

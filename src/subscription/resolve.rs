@@ -19,6 +19,11 @@ use super::wireguard_address::client_address;
 const DEFAULT_METHOD: &str = "chacha20-ietf-poly1305";
 const NIL_UUID: &str = "00000000-0000-0000-0000-000000000000";
 
+/// Hosts that traffic passes after the first one, at most.
+pub const MAX_HOPS: usize = 16;
+/// Replaced `*` of a text, at most.
+const MAX_SALTS: usize = 64;
+
 /// The data that all entries of one rendering share.
 pub(super) struct Resolver<'a> {
     format: &'a Format,
@@ -55,6 +60,9 @@ impl<'a> Resolver<'a> {
     pub(super) fn entry(&self, host: &'a ReadyHost, rng: &mut dyn Rng) -> Result<Entry<'a>, Reason> {
         if !host.chain_ids.is_empty() && !self.format.has_chains {
             return Err("the format does not support chains");
+        }
+        if host.chain_ids.len() > MAX_HOPS {
+            return Err("its chain is too long");
         }
         let mut entry = self.without_hops(host, rng)?;
         for id in host.chain_ids.iter().filter(|id| **id != host.id) {
@@ -171,13 +179,13 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// A random text of the list, with the salt in place of each `*`.
+    /// A random text of the list, with the salt in place of each `*`, up to a number that no name needs.
     fn pick(&self, from: &'a [String], rng: &mut dyn Rng) -> Option<Cow<'a, str>> {
         let picked = match from {
             [] => return None,
             [only] => only,
             several => &several[rng.random_range(0..several.len())],
         };
-        Some(if picked.contains('*') { picked.replace('*', &self.salt).into() } else { picked.as_str().into() })
+        Some(if picked.contains('*') { picked.replacen('*', &self.salt, MAX_SALTS).into() } else { picked.as_str().into() })
     }
 }

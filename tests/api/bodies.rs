@@ -88,6 +88,8 @@ async fn texts_and_lists_that_are_too_long_are_named(db: Db) {
         ("/api/services", json!({"name": long}), "name"),
         ("/api/services", json!({"inbound_ids": vec![1; 10_001]}), "inbound_ids"),
         ("/api/inbounds/hosts", json!({"remark": long, "address": "a"}), "remark"),
+        ("/api/inbounds/hosts", json!({"remark": "{USERNAME:>256}".repeat(17), "address": "a"}), "remark"),
+        ("/api/inbounds/hosts", json!({"remark": "a", "address": "a", "chain_ids": vec![1; 17]}), "chain_ids"),
         ("/api/inbounds/hosts", json!({"remark": "a", "address": "a", "sni": long}), "sni"),
         ("/api/inbounds/hosts", json!({"remark": "a", "address": "a", "http_headers": {"Host": long}}), "Host"),
     ] {

@@ -11,5 +11,6 @@ mod parse;
 mod programs;
 mod properties;
 mod rows;
+mod sizes;
 mod snapshots;
 mod yaml;

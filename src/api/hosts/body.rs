@@ -10,6 +10,7 @@ use crate::api::http::loose::{LooseBool, LooseInt};
 use crate::domain::host::template::HostTemplate;
 use crate::domain::host::{Alpn, Fingerprint, Host, HostSecurity, HostSpec};
 use crate::domain::ids::{HostId, ServiceId};
+use crate::subscription::MAX_HOPS;
 
 /// A host. A missing field gets its default.
 #[derive(Deserr, ToSchema)]
@@ -105,9 +106,13 @@ pub struct HostBody {
     weight: LooseInt,
     /// Ids of the hosts that traffic passes through after this one, in order.
     #[deserr(default)]
-    #[schema(value_type = Vec<i64>, default = json!([]))]
-    chain_ids: Vec<LooseInt>,
+    #[schema(value_type = Vec<i64>, default = json!([]), max_items = 16)]
+    chain_ids: Chain,
 }
+
+/// Ids of the hosts of a chain.
+#[derive(Default)]
+struct Chain(Vec<LooseInt>);
 
 /// A valid host template.
 struct Template(String);
@@ -125,6 +130,19 @@ impl Deserr<FieldErrors> for Template {
             Ok(_) => Ok(Self(text)),
             Err(error) => Err(FieldErrors::at(location, error.to_string())),
         }
+    }
+}
+
+impl Deserr<FieldErrors> for Chain {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        let ids = Vec::<LooseInt>::deserialize_from_value(value, location)?;
+        if ids.len() > MAX_HOPS {
+            return Err(FieldErrors::at(location, format!("must have at most {MAX_HOPS} elements")));
+        }
+        Ok(Self(ids))
     }
 }
 
@@ -150,7 +168,7 @@ impl From<HostBody> for Host {
             universal: body.universal.0,
             weight: body.weight.0,
             service_ids: body.service_ids.iter().map(|id| ServiceId(id.0)).collect(),
-            chain_ids: body.chain_ids.iter().map(|id| HostId(id.0)).collect(),
+            chain_ids: body.chain_ids.0.iter().map(|id| HostId(id.0)).collect(),
             spec: HostSpec {
                 remark: body.remark.0,
                 address: body.address.0,

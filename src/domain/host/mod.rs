@@ -128,6 +128,27 @@ pub struct HostSpec {
     pub mux_settings: Option<MuxSettings>,
 }
 
+impl HostSpec {
+    /// Bytes of the texts that subscriptions show unchanged.
+    pub fn size(&self) -> usize {
+        let texts = [
+            &self.uuid,
+            &self.password,
+            &self.dns_servers,
+            &self.allowed_ips,
+            &self.header_type,
+            &self.flow,
+            &self.shadowsocks_method,
+        ];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let noise: usize = self.noise.iter().flatten().map(|noise| noise.packet.len() + noise.delay.len()).sum();
+        let headers = self.http_headers.iter().flatten();
+        let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+        let padding = self.splithttp_settings.as_ref().and_then(|settings| settings.padding_bytes.as_ref());
+        texts + noise + headers + padding.map_or(0, String::len)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,10 +44,16 @@ pub enum TemplateError {
     /// `{USERNAME:?}`.
     #[error("invalid format after the colon")]
     Layout,
+    /// Texts and widths are too long together.
+    #[error("longer than 4096 bytes when it is filled in")]
+    TooLong,
 }
 
 /// The largest width and precision; larger ones are mistakes or attempts to exhaust memory.
 const MAX_WIDTH: usize = 256;
+
+/// Bytes of a filled text, at most. The rest is cut off.
+pub const MAX_FILLED: usize = 4_096;
 
 /// The value of unknown variables.
 pub const MISSING: &str = "<missing>";
@@ -56,6 +62,15 @@ impl HostTemplate {
     /// Parses a text. `{{` and `}}` are braces; `{NAME}` may continue with `!s` and with `:`, fill, alignment (`<`, `>`,
     /// `^`), width and `.precision`.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let template = Self::read(text)?;
+        let length = |piece: &Piece| match piece {
+            Piece::Text(text) => text.len(),
+            Piece::Name(_, layout) => layout.width * layout.fill.unwrap_or(' ').len_utf8(),
+        };
+        if template.0.iter().map(length).sum::<usize>() > MAX_FILLED { Err(TemplateError::TooLong) } else { Ok(template) }
+    }
+
+    fn read(text: &str) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -81,14 +96,15 @@ impl HostTemplate {
         Ok(Self(pieces))
     }
 
-    /// Parses a stored text. Older versions stored texts unchecked: a text that is not a template is taken literally.
+    /// Parses a stored text. Older versions stored texts unchecked: a text that is not a template is taken literally, and
+    /// the end of one that is too long is cut off.
     pub fn lenient(text: &str) -> Self {
-        Self::parse(text).unwrap_or_else(|_| Self::verbatim(text))
+        Self::read(cut(text)).unwrap_or_else(|_| Self::verbatim(text))
     }
 
     /// A literal text, braces included.
     pub fn verbatim(text: &str) -> Self {
-        Self(vec![Piece::Text(text.to_owned())])
+        Self(vec![Piece::Text(cut(text).to_owned())])
     }
 
     /// The text, if it has no variables.
@@ -115,6 +131,10 @@ impl HostTemplate {
             match piece {
                 Piece::Text(text) => filled.push_str(text),
                 Piece::Name(name, layout) => layout.write(value(name).unwrap_or(MISSING), &mut filled),
+            }
+            if filled.len() > MAX_FILLED {
+                filled.truncate(cut(&filled).len());
+                break;
             }
         }
         filled
@@ -202,6 +222,10 @@ impl Align {
     }
 }
 
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_FILLED)]
+}
+
 /// The number at the start (0 without digits) and what follows; `None` when it is too large.
 fn number(text: &str) -> Option<(usize, &str)> {
     let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
@@ -261,8 +285,19 @@ mod tests {
             ("{USERNAME:>257}", TemplateError::Layout),
             ("{USERNAME:.}", TemplateError::Layout),
             ("{USERNAME:q}", TemplateError::Layout),
+            (&"{USERNAME:>256}".repeat(17), TemplateError::TooLong),
+            (&"{USERNAME:🚀>256}".repeat(5), TemplateError::TooLong),
+            (&"x".repeat(MAX_FILLED + 1), TemplateError::TooLong),
         ] {
             assert_eq!(fill(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn filled_text_is_cut_to_its_limit() {
+        for text in ["{USERNAME:🚀>256}".repeat(200), "{STATUS_EMOJI}".repeat(4_000), "x".repeat(100_000), "{".repeat(100_000)] {
+            let filled = HostTemplate::lenient(&text).fill(|_| Some("✅"));
+            assert!(filled.len() <= MAX_FILLED, "{} bytes", filled.len());
         }
     }
 
