@@ -59,7 +59,8 @@ pub struct Entry<'a> {
 impl Entry<'_> {
     /// The length of its texts in bytes, about; hops included.
     pub(super) fn size(&self) -> usize {
-        let filled = [Some(&self.remark), Some(&self.address), self.sni.as_ref(), self.host.as_ref(), self.path.as_ref()];
+        let filled =
+            [Some(&self.remark), Some(&self.address), self.sni.as_ref(), self.host.as_ref(), self.path.as_ref()];
         let filled: usize = filled.into_iter().flatten().map(|text| text.len()).sum();
         filled + self.spec.size() + self.hops.iter().map(Self::size).sum::<usize>()
     }

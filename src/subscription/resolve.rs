@@ -186,6 +186,10 @@ impl<'a> Resolver<'a> {
             [only] => only,
             several => &several[rng.random_range(0..several.len())],
         };
-        Some(if picked.contains('*') { picked.replacen('*', &self.salt, MAX_SALTS).into() } else { picked.as_str().into() })
+        Some(if picked.contains('*') {
+            picked.replacen('*', &self.salt, MAX_SALTS).into()
+        } else {
+            picked.as_str().into()
+        })
     }
 }

@@ -67,7 +67,11 @@ impl HostTemplate {
             Piece::Text(text) => text.len(),
             Piece::Name(_, layout) => layout.width * layout.fill.unwrap_or(' ').len_utf8(),
         };
-        if template.0.iter().map(length).sum::<usize>() > MAX_FILLED { Err(TemplateError::TooLong) } else { Ok(template) }
+        if template.0.iter().map(length).sum::<usize>() > MAX_FILLED {
+            Err(TemplateError::TooLong)
+        } else {
+            Ok(template)
+        }
     }
 
     fn read(text: &str) -> Result<Self, TemplateError> {
@@ -295,7 +299,9 @@ mod tests {
 
     #[test]
     fn filled_text_is_cut_to_its_limit() {
-        for text in ["{USERNAME:🚀>256}".repeat(200), "{STATUS_EMOJI}".repeat(4_000), "x".repeat(100_000), "{".repeat(100_000)] {
+        for text in
+            ["{USERNAME:🚀>256}".repeat(200), "{STATUS_EMOJI}".repeat(4_000), "x".repeat(100_000), "{".repeat(100_000)]
+        {
             let filled = HostTemplate::lenient(&text).fill(|_| Some("✅"));
             assert!(filled.len() <= MAX_FILLED, "{} bytes", filled.len());
         }
