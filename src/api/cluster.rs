@@ -53,6 +53,8 @@ pub struct ClusterResponse {
     coordination: &'static str,
     /// Status of Redis: `ok`, `off` or `down`.
     redis: &'static str,
+    /// Longest round trip to the database, in milliseconds, with which leadership is kept; null on SQLite.
+    supported_round_trip_ms: Option<f64>,
     /// The leader, or null if there is none.
     leader: Option<LeaderResponse>,
     members: Vec<MemberResponse>,
@@ -82,6 +84,8 @@ pub struct MemberResponse {
     version: String,
     started_at: String,
     last_seen: String,
+    /// Round trip to the database in milliseconds; null on SQLite, and until it is known.
+    round_trip_ms: Option<f64>,
     /// True for the leader.
     leader: bool,
 }
@@ -187,6 +191,7 @@ async fn read(state: &State, _: SudoAdmin) -> Result<Json<ClusterResponse>, ApiE
             RedisStatus::Ok => "ok",
             RedisStatus::Down => "down",
         },
+        supported_round_trip_ms: view.supported_round_trip.map(milliseconds),
         leader: leader_response(&lease, now),
         members: members.iter().map(|member| member_response(member, leads(member))).collect(),
         tasks,
@@ -258,6 +263,7 @@ fn member_response(member: &Member, leader: bool) -> MemberResponse {
         version: member.version.clone(),
         started_at: iso(member.started_at),
         last_seen: iso(member.last_seen),
+        round_trip_ms: member.report().round_trip.map(milliseconds),
         leader,
     }
 }
@@ -278,6 +284,10 @@ fn task_response(task: Task, period: i64, enabled: bool, last: Option<&LastRun>,
         last_error: last.and_then(|last| last.error.clone()),
         next_slot: (period > 0).then(|| next.utc_iso()),
     }
+}
+
+fn milliseconds(micros: i64) -> f64 {
+    micros as f64 / 1_000.0
 }
 
 fn iso(micros: i64) -> String {

@@ -26,6 +26,7 @@ use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
 use crate::nodes::{self, panel_certificate};
 use crate::scheduler::tasks::Deps;
+use crate::store::Engine;
 use crate::store::cluster::members::Member;
 
 /// The background work of a running panel.
@@ -76,7 +77,11 @@ impl Background {
             deps: Arc::new(deps(settings, wiring, &collector, crash)),
         })?;
         let (redis, members) = (coordination.redis.clone(), coordination.members.clone());
-        let view = ClusterView { name: cluster, identity, schedules, redis, members };
+        let supported_round_trip = match db.engine() {
+            Engine::Postgres => Some(settings.lease.supported_round_trip()),
+            Engine::Sqlite => None,
+        };
+        let view = ClusterView { name: cluster, identity, schedules, supported_round_trip, redis, members };
         Ok(Self { coordination, view, supervisor, collector })
     }
 
@@ -124,6 +129,7 @@ fn member(identity: &Identity, options: ServeOptions, now: Moment, schedules: &[
         started_at: now.micros(),
         last_seen: 0,
         tasks: members::tasks_json(schedules),
+        report: String::new(),
     }
 }
 

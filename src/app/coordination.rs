@@ -23,6 +23,7 @@ use crate::cluster::members::{LiveMembers, Membership};
 use crate::cluster::panel_redis::PanelRedis;
 use crate::cluster::redis_lock::RedisLock;
 use crate::cluster::redis_status::{RedisMonitor, RedisStatus};
+use crate::cluster::round_trips::RoundTrips;
 use crate::cluster::wakeup::Wakeup;
 use crate::cluster::wakeup_relay;
 use crate::domain::lease::LeaseTiming;
@@ -32,6 +33,7 @@ use crate::nodes::supervisor::Supervisor;
 use crate::notify::Delivery;
 use crate::scheduler::driver::{Driver, MakeFence};
 use crate::scheduler::tasks::Deps;
+use crate::store::cluster::lease_connection::LeaseDb;
 use crate::store::cluster::members::Member;
 use crate::store::{Db, Fence, OpenOptions};
 
@@ -131,19 +133,21 @@ impl Coordination {
 impl LeaseThread {
     async fn run(self) {
         let opening = open_database(&self.parts);
-        let Some(db) = self.drain.run_until_cancelled(opening).await else { return };
+        let Some((db, lease)) = self.drain.run_until_cancelled(opening).await else { return };
         if let Some(redis) = &self.parts.redis {
             let (wakeup, instance) = (self.parts.wakeup.clone(), self.parts.identity.instance);
             tokio::spawn(wakeup_relay::listen(wakeup, redis.clone(), instance, self.drain.clone()));
         }
         let redis_lock = self.redis_lock();
         let superseded = Arc::new(AtomicBool::new(false));
+        let round_trips = RoundTrips::new(self.parts.timing);
         let membership = Membership {
             me: self.parts.me.clone(),
             db: db.clone(),
             redis: self.parts.redis.clone(),
             monitor: self.monitor,
             members: self.members,
+            round_trips: round_trips.clone(),
             superseded: superseded.clone(),
         };
         let membership = tokio::spawn(membership.run(self.drain.clone()));
@@ -151,9 +155,10 @@ impl LeaseThread {
         let elector = Elector {
             identity: self.parts.identity,
             timing: self.parts.timing,
-            db: db.clone(),
+            db: lease,
             clock: self.parts.deps.clock.clone(),
             redis_lock,
+            round_trips,
             wakeup: self.parts.wakeup,
             lead,
             role: self.role,
@@ -210,10 +215,12 @@ fn fence_maker(parts: &CoordinationParts) -> MakeFence {
 }
 
 /// Opens the thread's connections. Tries until the database answers: until then nobody leads.
-async fn open_database(parts: &CoordinationParts) -> Db {
+async fn open_database(parts: &CoordinationParts) -> (Db, LeaseDb) {
+    let limit = Duration::from_micros(parts.timing.connecting().unsigned_abs());
     loop {
-        match parts.deps.db.open_sibling(&parts.lease_database).await {
-            Ok(db) => return db,
+        let opened = parts.deps.db.open_sibling(&parts.lease_database).await;
+        match opened.and_then(|db| LeaseDb::new(&db, &parts.lease_database, limit).map(|lease| (db, lease))) {
+            Ok(opened) => return opened,
             Err(error) => {
                 tracing::warn!(
                     error = with_sources(&error),

@@ -28,8 +28,8 @@ pub(super) fn options(settings: &Settings) -> OpenOptions {
 /// Options for the lease's thread: a few connections of its own, not through pgbouncer.
 pub(super) fn lease_options(settings: &Settings) -> OpenOptions {
     OpenOptions {
-        // One for the lease, one for the ledger, one for the clock.
-        connections: 3,
+        // One for the ledger, one for the clock; the lease has one of its own.
+        connections: 2,
         application_name: format!("sarban-lease-{}", settings.instance.name),
         acquire_timeout: Duration::from_secs(2),
         ..direct_options(settings)

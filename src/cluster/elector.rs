@@ -21,12 +21,14 @@ use super::leadership::{Leadership, LoopHeartbeat, Role};
 use super::lease_client::LeaseClient;
 use super::lease_renewal::{HandOverRequests, LeaseRenewal, TermEnd};
 use super::redis_lock::RedisLock;
+use super::round_trips::RoundTrips;
 use super::wakeup::{Wakeup, WakeupReceiver};
 use crate::clock::Clock;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::term::Term;
 use crate::foundation::with_sources;
-use crate::store::{Db, StoreError};
+use crate::store::StoreError;
+use crate::store::cluster::lease_connection::LeaseDb;
 
 /// Starts the leader's work for a new term (the scheduler's loop). The future must end soon after `Leadership::stop` is
 /// cancelled.
@@ -38,12 +40,14 @@ pub struct Elector {
     pub identity: Identity,
     /// TTL of the lease and the times derived from it.
     pub timing: LeaseTiming,
-    /// Database connections that nothing else uses.
-    pub db: Db,
+    /// A database connection that nothing else uses.
+    pub db: LeaseDb,
     /// The clock of deadlines.
     pub clock: Clock,
     /// The Redis lock; `None`: the database alone.
     pub redis_lock: Option<RedisLock>,
+    /// Measures the round trip to the database.
+    pub round_trips: RoundTrips,
     /// Sent when a process releases the lease.
     pub wakeup: Wakeup,
     /// The leader's work.
@@ -86,7 +90,14 @@ impl Elector {
         let mut wakeups = self.wakeup.subscribe();
         let mut election = Election {
             rng: StdRng::seed_from_u64(self.identity.instance.as_u64_pair().1),
-            lease: LeaseClient::new(self.identity, self.timing, self.db, self.clock, self.redis_lock),
+            lease: LeaseClient::new(
+                self.identity,
+                self.timing,
+                self.db,
+                self.clock,
+                self.redis_lock,
+                self.round_trips,
+            ),
             wakeup: self.wakeup,
             lead: self.lead,
             role: self.role,
@@ -122,6 +133,10 @@ impl Election {
 
     /// Reads the lease, and claims it if it is free.
     async fn attempt(&mut self) -> Result<Attempt, StoreError> {
+        match self.requests.drain.run_until_cancelled(self.lease.connect()).await {
+            Some(connected) => connected?,
+            None => return Ok(Attempt::Wait(Duration::ZERO)),
+        }
         let lease = self.lease.read().await?;
         if lease.remaining > 0 && self.lease.is_mine(&lease) {
             // A claim that succeeded after this process had given it up, or a release that failed: no work runs under it.

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::identity::{Identity, task_session_name};
 use super::redis_lock::{Acquired, RedisLock};
+use super::round_trips::RoundTrips;
 use crate::clock::Clock;
 use crate::domain::ids::Epoch;
 use crate::domain::lease::LeaseTiming;
@@ -14,7 +15,8 @@ use crate::domain::term::Term;
 use crate::foundation::with_sources;
 use crate::store::cluster::lease;
 use crate::store::cluster::lease::{Candidate, Lease};
-use crate::store::{Db, Engine, StoreError, Transient};
+use crate::store::cluster::lease_connection::LeaseDb;
+use crate::store::{Engine, StoreError, Transient};
 
 /// Pause between two attempts to release the lease.
 const RELEASE_RETRY: Duration = Duration::from_millis(50);
@@ -26,9 +28,10 @@ pub(super) struct LeaseClient {
     /// The clock of deadlines.
     pub(super) clock: Clock,
     me: Candidate,
-    /// Connections that nothing else uses.
-    db: Db,
+    /// A connection that nothing else uses.
+    db: LeaseDb,
     redis_lock: Option<RedisLock>,
+    round_trips: RoundTrips,
 }
 
 /// Result of a renewal.
@@ -46,11 +49,16 @@ impl LeaseClient {
     pub(super) fn new(
         identity: Identity,
         timing: LeaseTiming,
-        db: Db,
+        db: LeaseDb,
         clock: Clock,
         redis_lock: Option<RedisLock>,
+        round_trips: RoundTrips,
     ) -> Self {
-        let boot_id = identity.boot_id(db.engine()).to_owned();
+        let engine = match db {
+            LeaseDb::Pg(_) => Engine::Postgres,
+            LeaseDb::Lite(_) => Engine::Sqlite,
+        };
+        let boot_id = identity.boot_id(engine).to_owned();
         let me = Candidate {
             instance: identity.instance,
             host: identity.host,
@@ -58,14 +66,14 @@ impl LeaseClient {
             ttl: timing.ttl,
             boot_id,
         };
-        Self { timing, clock, me, db, redis_lock }
+        Self { timing, clock, me, db, redis_lock, round_trips }
     }
 
     /// Time limit of one lease operation.
     pub(super) fn time_limit(&self) -> Duration {
-        let micros = match self.db.engine() {
-            Engine::Postgres => self.timing.operation(),
-            Engine::Sqlite => self.timing.operation_sqlite(),
+        let micros = match self.db {
+            LeaseDb::Pg(_) => self.timing.operation(),
+            LeaseDb::Lite(_) => self.timing.operation_sqlite(),
         };
         Duration::from_micros(micros.unsigned_abs())
     }
@@ -80,17 +88,33 @@ impl LeaseClient {
         lease.holder == Some(self.me.instance)
     }
 
+    /// Opens the connection unless it is open. This takes several round trips, so it has a time limit of its own.
+    pub(super) async fn connect(&mut self) -> Result<(), StoreError> {
+        self.db.connect().await
+    }
+
     /// Reads the lease.
-    pub(super) async fn read(&self) -> Result<Lease, StoreError> {
-        match timeout(self.time_limit(), lease::current(&self.db, &self.clock, &self.me.boot_id)).await {
-            Ok(lease) => lease,
+    pub(super) async fn read(&mut self) -> Result<Lease, StoreError> {
+        let limit = self.time_limit();
+        match timeout(limit, lease::read(&mut self.db, &self.clock, &self.me.boot_id)).await {
+            Ok(lease) => {
+                self.measure();
+                lease
+            }
             Err(_) => Err(StoreError::timed_out("reading the lease")),
         }
     }
 
+    /// Reading and renewing are one round trip, without a wait for a lock.
+    fn measure(&mut self) {
+        if let Some(round_trip) = self.db.take_round_trip() {
+            self.round_trips.record(round_trip);
+        }
+    }
+
     /// Takes the epoch of the fence over into a lease row that has another one.
-    pub(super) async fn repair(&self, epoch: Epoch) -> Result<(), StoreError> {
-        lease::repair(&self.db, &self.clock, &self.me, epoch).await.map(drop)
+    pub(super) async fn repair(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+        lease::repair(&mut self.db, &self.clock, &self.me, epoch).await.map(drop)
     }
 
     /// Takes the Redis lock. `Err`: for how long another candidate holds it. Succeeds without Redis, and while Redis is
@@ -116,12 +140,12 @@ impl LeaseClient {
     }
 
     /// Claims a free lease. `None`: another candidate was faster.
-    pub(super) async fn claim(&self, free: &Lease) -> Result<Option<Term>, StoreError> {
+    pub(super) async fn claim(&mut self, free: &Lease) -> Result<Option<Term>, StoreError> {
         let next = Epoch(free.epoch.0 + 1);
         let sent = self.clock.boot();
         // The claim may wait a second for the epoch row. The deadline counts from `sent`, so the wait does no harm.
         let limit = Duration::from_secs(1) + self.time_limit();
-        let claimed = match timeout(limit, lease::claim(&self.db, &self.clock, &self.me, free.epoch)).await {
+        let claimed = match timeout(limit, lease::claim(&mut self.db, &self.clock, &self.me, free.epoch)).await {
             Ok(Ok(claimed)) => claimed,
             unclear => {
                 if let Ok(Err(error)) = &unclear
@@ -139,9 +163,10 @@ impl LeaseClient {
 
     /// Ends the task sessions of the previous leader: one of its transactions holds the epoch row, and its host may be
     /// stopped or cut off.
-    async fn terminate_sessions_of_holder(&self, lease: &Lease) {
+    async fn terminate_sessions_of_holder(&mut self, lease: &Lease) {
         let Some(holder) = lease.holder else { return };
-        match timeout(self.time_limit(), lease::terminate_sessions(&self.db, &task_session_name(holder))).await {
+        let limit = self.time_limit();
+        match timeout(limit, lease::terminate_sessions(&mut self.db, &task_session_name(holder))).await {
             Ok(Ok(count)) => tracing::warn!(count, %holder, "terminated the task sessions of the previous leader"),
             Ok(Err(error)) => tracing::warn!(
                 error = with_sources(&error),
@@ -155,11 +180,13 @@ impl LeaseClient {
     /// Renews the lease of a term, then the Redis lock.
     pub(super) async fn renew(&mut self, term: &Term) -> Renewal {
         let sent = self.clock.boot();
-        let renewed = timeout(self.time_limit(), lease::renew(&self.db, &self.clock, &self.me, term.epoch())).await;
+        let limit = self.time_limit();
+        let renewed = timeout(limit, lease::renew(&mut self.db, &self.clock, &self.me, term.epoch())).await;
         let (renewal, result) = match renewed {
             Ok(Ok(true)) => {
                 // Counted from the sending of the renewal: a slow answer does not extend the deadline.
                 term.extend(self.timing.deadline(sent));
+                self.measure();
                 (Renewal::Done, "done")
             }
             Ok(Ok(false)) => (Renewal::Lost, "lost"),
@@ -183,15 +210,15 @@ impl LeaseClient {
     }
 
     /// Releases a lease that the row gives to this process although it does not work under it.
-    pub(super) async fn release_stray(&self, epoch: Epoch) -> Result<(), StoreError> {
-        lease::release(&self.db, &self.me, epoch).await.map(drop)
+    pub(super) async fn release_stray(&mut self, epoch: Epoch) -> Result<(), StoreError> {
+        lease::release(&mut self.db, &self.me, epoch).await.map(drop)
     }
 
     /// Releases the lease of an ended term. Tries until about `expiry`, because other candidates wait for it until then.
-    pub(super) async fn release(&self, term: &Term, expiry: Instant) {
-        let mut warned = false;
+    pub(super) async fn release(&mut self, term: &Term, expiry: Instant) {
+        let (limit, mut warned) = (self.time_limit(), false);
         loop {
-            match timeout(self.time_limit(), lease::release(&self.db, &self.me, term.epoch())).await {
+            match timeout(limit, lease::release(&mut self.db, &self.me, term.epoch())).await {
                 Ok(Ok(_)) => return,
                 Ok(Err(error)) => {
                     if !std::mem::replace(&mut warned, true) {

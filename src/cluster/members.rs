@@ -18,10 +18,11 @@ use uuid::Uuid;
 use super::dedicated_connection::DedicatedConnection;
 use super::panel_redis::PanelRedis;
 use super::redis_status::RedisMonitor;
+use super::round_trips::RoundTrips;
 use crate::domain::schedule::{Schedule, Task};
 use crate::store::clock;
 use crate::store::cluster::members;
-use crate::store::cluster::members::{GONE, Member};
+use crate::store::cluster::members::{GONE, Member, Report};
 use crate::store::{Db, StoreError};
 
 /// Time between two beats.
@@ -44,6 +45,8 @@ pub struct Membership {
     pub monitor: RedisMonitor,
     /// Receives the live members.
     pub members: watch::Sender<Arc<Vec<Member>>>,
+    /// The round trip to the database, which the elector measures.
+    pub round_trips: RoundTrips,
     /// True while a live member of a newer version knows tasks that this version does not: that member should lead.
     pub superseded: Arc<AtomicBool>,
 }
@@ -94,10 +97,11 @@ pub fn tasks_json(schedules: &[Schedule]) -> String {
 
 impl Membership {
     /// Reports until `stop`, then removes this process from the list.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut registry = self.redis.as_ref().map(|redis| MemberRegistry::new(redis, self.monitor.clone()));
         let mut warned = BTreeSet::new();
         while !stop.is_cancelled() {
+            self.me.report = serde_json::to_string(&self.report()).unwrap_or_default();
             let from_database = timeout(LIMIT, self.beat_database()).await;
             let from_redis = match &mut registry {
                 Some(registry) => registry.beat(&self.me).await.ok(),
@@ -114,6 +118,11 @@ impl Membership {
             let _ = registry.leave(self.me.instance).await;
         }
         let _ = timeout(LIMIT, self.leave_database()).await;
+    }
+
+    fn report(&self) -> Report {
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        Report { round_trip: self.round_trips.current().map(micros) }
     }
 
     async fn beat_database(&self) -> Result<Vec<Member>, StoreError> {
@@ -215,6 +224,7 @@ mod tests {
             started_at: 0,
             last_seen: 0,
             tasks: tasks.to_owned(),
+            report: String::new(),
         }
     }
 

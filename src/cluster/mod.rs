@@ -12,6 +12,7 @@ pub mod redis;
 pub mod redis_lock;
 pub mod redis_pool;
 pub mod redis_status;
+pub mod round_trips;
 pub mod shared_counters;
 pub mod shared_sets;
 pub mod view;

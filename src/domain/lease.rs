@@ -61,6 +61,17 @@ impl LeaseTiming {
         self.ttl / 5
     }
 
+    /// The time limit of opening a connection, which takes up to ten round trips. Several attempts fit into a TTL.
+    pub fn connecting(self) -> i64 {
+        (self.ttl * 4 / 10).max(2 * SECOND)
+    }
+
+    /// The longest supported round trip to PostgreSQL: 0.04·TTL. A renewal is one round trip; the other half of its
+    /// time limit is for delays.
+    pub const fn supported_round_trip(self) -> i64 {
+        self.operation() / 2
+    }
+
     /// The time limit of a task's statement and of a pause within its transaction: TTL/5.
     pub const fn statement(self) -> i64 {
         self.ttl / 5

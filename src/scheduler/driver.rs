@@ -30,9 +30,6 @@ use crate::store::{Db, FenceError, StoreError};
 /// The longest pause between two passes of the loop: requests are found by polling if a wake-up is lost.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Number of coalesced slots recorded in one statement: few enough for its time limit on a slow database.
-const COALESCE_BATCH: usize = 100;
-
 /// Dependencies of the loop; the same for every term.
 #[derive(Clone)]
 pub struct Driver {
@@ -189,27 +186,31 @@ impl TermLoop {
 
     /// Time since each task's last success, for alerts.
     async fn report_success_ages(&mut self, now: Moment) -> Result<(), StoreError> {
-        for task in &mut self.tasks {
-            let name = task.schedule.task;
-            let last = match task.last_success {
-                Some(last) => last,
-                None => run_history::last_success(&self.driver.db, name).await?.unwrap_or(task.since),
-            };
-            task.last_success = Some(last);
-            success_age(name).set(now.since(last).max(0) as f64 / SECOND as f64);
+        if self.tasks.iter().any(|task| task.last_success.is_none()) {
+            let last = run_history::last_successes(&self.driver.db).await?;
+            for task in &mut self.tasks {
+                task.last_success = Some(last.get(&task.schedule.task).copied().unwrap_or(task.since));
+            }
+        }
+        for task in &self.tasks {
+            let age = now.since(task.last_success.unwrap_or(task.since)).max(0);
+            success_age(task.schedule.task).set(age as f64 / SECOND as f64);
         }
         Ok(())
     }
 
     async fn start_due_runs(&mut self, now: Moment) -> Result<Duration, FenceError> {
+        let is_due = |task: &ScheduledTask| task.started != Some(task.schedule.slot(now)) && !task.running;
+        let missed: Vec<(Task, Moment)> =
+            self.tasks.iter().filter(|task| is_due(task)).flat_map(|task| task.missed_slots(now)).collect();
+        self.runner.ledger.coalesce(&missed, now).await?;
         let mut pause = POLL;
         for task in &mut self.tasks {
             pause = pause.min(task.until_next_slot(now) + Duration::from_millis(1));
-            let slot = task.schedule.slot(now);
-            if task.started == Some(slot) || task.running {
+            if !is_due(task) {
                 continue;
             }
-            task.coalesce_missed_slots(&self.runner.ledger, now).await?;
+            let slot = task.schedule.slot(now);
             task.started = Some(slot);
             task.running = true;
             let run = Run { task: task.schedule.task, slot, trigger: Trigger::Schedule };
@@ -250,15 +251,10 @@ impl ScheduledTask {
         Duration::from_micros(self.schedule.next_slot(now).since(now).max(0).unsigned_abs())
     }
 
-    /// Records the slots since the last one that was started; after a claim, all in the window.
-    async fn coalesce_missed_slots(&self, ledger: &Ledger, now: Moment) -> Result<(), FenceError> {
+    /// The slots since the last one that was started; after a claim, all in the window.
+    fn missed_slots(&self, now: Moment) -> impl Iterator<Item = (Task, Moment)> {
         let since = self.started.map_or(self.since, |started| self.since.max(started.plus(1)));
-        for slots in self.schedule.older_slots(now, since).chunks(COALESCE_BATCH) {
-            let coalesced = ledger.coalesce(self.schedule.task, slots, now).await?;
-            metrics::counter!("scheduler_slots_total", "task" => self.schedule.task.name(), "state" => "coalesced")
-                .increment(coalesced);
-        }
-        Ok(())
+        self.schedule.older_slots(now, since).into_iter().map(|slot| (self.schedule.task, slot))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The ledger of runs. Each write is a fenced transaction.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use crate::domain::ids::Epoch;
@@ -10,6 +12,9 @@ use crate::store::cluster::requests;
 use crate::store::cluster::runs;
 use crate::store::cluster::runs::{Outcome, Run};
 use crate::store::{Fence, FenceError, FencedTx};
+
+/// Number of coalesced slots recorded in one statement: few enough for its time limit on a slow database.
+const COALESCE_BATCH: usize = 500;
 
 /// A request to the leader.
 #[derive(Clone, Copy, Debug)]
@@ -34,29 +39,38 @@ impl Ledger {
         let now = clock::now(self.fence.db()).await?;
         let enter = async |tx: &mut FencedTx| -> Result<_, FenceError> {
             requests::delete_old(tx, now).await?;
-            let (mut since, mut abandoned) = (Vec::with_capacity(schedules.len()), Vec::new());
+            let registered = runs::registered_tasks(tx).await?;
+            let mut since = Vec::with_capacity(schedules.len());
             for schedule in schedules {
-                since.push((*schedule, runs::set_task(tx, *schedule, now).await?));
-                let count = runs::abandon(tx, schedule.task, self.epoch(), schedule.slot(now), now).await?;
-                if count > 0 {
-                    abandoned.push((schedule.task.name(), count));
-                }
+                let found = registered.iter().find(|(known, _)| known == schedule);
+                since.push((*schedule, match found {
+                    Some((_, since)) => *since,
+                    None => runs::set_task(tx, *schedule, now).await?,
+                }));
             }
-            Ok((since, abandoned))
+            let tasks: Vec<Task> = schedules.iter().map(|schedule| schedule.task).collect();
+            Ok((since, runs::abandon(tx, &tasks, self.epoch(), now).await?))
         };
         let (since, abandoned) = self.fence.transaction("settle ledger", enter).await?;
-        for (task, count) in abandoned {
+        for (task, count) in counts(abandoned) {
             tracing::warn!(task, count, "runs of an earlier leader were not finished and will not be repeated");
             metrics::counter!("scheduler_slots_total", "task" => task, "state" => "abandoned").increment(count);
         }
         Ok(since)
     }
 
-    /// Records slots that nobody ran. Returns how many had no row.
-    pub(super) async fn coalesce(&self, task: Task, slots: &[Moment], now: Moment) -> Result<u64, FenceError> {
-        let coalesce =
-            async |tx: &mut FencedTx| Ok(runs::coalesce(tx, task, slots, self.epoch(), self.instance, now).await?);
-        self.fence.transaction("coalesce slots", coalesce).await
+    /// Records slots that nobody ran.
+    pub(super) async fn coalesce(&self, slots: &[(Task, Moment)], now: Moment) -> Result<(), FenceError> {
+        for slots in slots.chunks(COALESCE_BATCH) {
+            let coalesce = async |tx: &mut FencedTx| -> Result<_, FenceError> {
+                Ok(runs::coalesce(tx, slots, self.epoch(), self.instance, now).await?)
+            };
+            let entered = self.fence.transaction("coalesce slots", coalesce).await?;
+            for (task, count) in counts(entered) {
+                metrics::counter!("scheduler_slots_total", "task" => task, "state" => "coalesced").increment(count);
+            }
+        }
+        Ok(())
     }
 
     /// Records the start of a run and deletes its request. Returns the number of the attempt; `None` if the slot needs no
@@ -100,4 +114,13 @@ impl Ledger {
     fn epoch(&self) -> Epoch {
         self.fence.term().epoch()
     }
+}
+
+/// Number of runs of each task.
+fn counts(tasks: Vec<String>) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for task in tasks {
+        *counts.entry(task).or_default() += 1;
+    }
+    counts
 }

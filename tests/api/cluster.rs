@@ -1,15 +1,18 @@
 //! `/api/cluster`: the state of the cluster, and requests to its leader.
 
+use std::time::Duration;
+
 use sarban::clock::Clock;
 use sarban::domain::ids::Epoch;
 use sarban::store::cluster::lease;
 use sarban::store::cluster::lease::Candidate;
+use sarban::store::cluster::lease_connection::LeaseDb;
 use sarban::store::{Db, Engine};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::api::panel::TestPanel;
-use crate::support::database::{execute, number, on_both_engines};
+use crate::support::database::{TestDatabase, execute, number, on_both_engines};
 
 on_both_engines!(
     cluster_without_a_leader_shows_own_settings,
@@ -21,6 +24,10 @@ on_both_engines!(
 /// Finds a task in the answer of `/api/cluster`.
 fn task(cluster: &Value, name: &str) -> Value {
     cluster["tasks"].as_array().expect("tasks").iter().find(|task| task["name"] == name).expect("a task").clone()
+}
+
+fn lease_db(test: &TestDatabase) -> LeaseDb {
+    LeaseDb::new(&test.db, &test.options, Duration::from_secs(10)).expect("an address")
 }
 
 fn candidate(boot_id: String) -> Candidate {
@@ -38,12 +45,13 @@ async fn cluster_without_a_leader_shows_own_settings(db: Db) {
     assert_eq!((&review["last_slot"], &review["last_state"]), (&Value::Null, &Value::Null));
 }
 
-async fn cluster_shows_the_leader_and_the_last_run_of_a_task(db: Db) {
+async fn cluster_shows_the_leader_and_the_last_run_of_a_task(test: TestDatabase) {
+    let (db, mut lease_db) = (test.db.clone(), lease_db(&test));
     let panel = TestPanel::start(db.clone()).await;
     let boot_id = if db.engine() == Engine::Sqlite { boot_id() } else { String::new() };
     // On SQLite the lease's clock is the panel's own.
     let clock = if db.engine() == Engine::Sqlite { panel.panel.clock.clone() } else { Clock::real() };
-    assert!(lease::claim(&db, &clock, &candidate(boot_id), Epoch(0)).await.expect("a claim"));
+    assert!(lease::claim(&mut lease_db, &clock, &candidate(boot_id), Epoch(0)).await.expect("a claim"));
     execute(&db, "INSERT INTO task (task, period, phase, changed_at) VALUES ('review_users', 60000000, 0, 0)").await;
     execute(
         &db,
@@ -62,9 +70,10 @@ async fn cluster_shows_the_leader_and_the_last_run_of_a_task(db: Db) {
     assert_eq!((&review["last_state"], &review["last_lag_ms"]), (&json!("done"), &json!(1)));
 }
 
-async fn runs_are_listed_newest_first_and_filtered_by_task_and_state(db: Db) {
+async fn runs_are_listed_newest_first_and_filtered_by_task_and_state(test: TestDatabase) {
+    let (db, mut lease_db) = (test.db.clone(), lease_db(&test));
     let panel = TestPanel::start(db.clone()).await;
-    assert!(lease::claim(&db, &Clock::real(), &candidate(String::new()), Epoch(0)).await.expect("a claim"));
+    assert!(lease::claim(&mut lease_db, &Clock::real(), &candidate(String::new()), Epoch(0)).await.expect("a claim"));
     execute(
         &db,
         "INSERT INTO task_run (task, slot, epoch, instance, attempts, trigger, state, started_at, lag_ms, error)

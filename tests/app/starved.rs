@@ -92,6 +92,7 @@ async fn coordinate(test: &TestDatabase, spool: &std::path::Path) -> Coordinatio
             started_at: clock.now().micros(),
             last_seen: 0,
             tasks: members::tasks_json(&schedules),
+            report: String::new(),
         },
         identity,
         timing: LeaseTiming::new(2 * SECOND, None).expect("a good timing"),

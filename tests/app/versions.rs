@@ -67,6 +67,7 @@ impl Version {
                 started_at: clock.now().micros(),
                 last_seen: 0,
                 tasks: serde_json::Value::Object(known).to_string(),
+                report: String::new(),
             },
             identity,
             timing: LeaseTiming::new(2 * SECOND, None).unwrap(),

@@ -6,13 +6,14 @@
 
 mod faults;
 mod panels;
-mod proxy;
 mod report;
 mod witness;
 mod world;
 
 #[path = "../support/ports.rs"]
 mod ports;
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/servers.rs"]
 mod servers;
 #[path = "../support/test_node/mod.rs"]

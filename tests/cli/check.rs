@@ -58,7 +58,7 @@ fn steps(output: &Output) -> Vec<(String, bool, String)> {
 }
 
 #[test]
-fn working_panel_passes_all_five_steps() {
+fn working_panel_passes_all_six_steps() {
     let dir = WorkDir::new();
     dir.run(&["admin", "create", "-u", "root", "--sudo"], &[("SARBAN_ADMIN_PASSWORD", "rootpass")]).expect_success();
     let tasks = [("TASKS_RECORD_USER_USAGES_INTERVAL", "1"), ("TASKS_REVIEW_USERS_INTERVAL", "1")];
@@ -67,9 +67,9 @@ fn working_panel_passes_all_five_steps() {
     assert_eq!(output.code, Some(0), "{output:?}");
     let steps = steps(&output);
     let names: Vec<&str> = steps.iter().map(|(name, ..)| name.as_str()).collect();
-    assert_eq!(names, ["starts", "endpoints", "tasks", "speed", "memory"]);
+    assert_eq!(names, ["starts", "endpoints", "cluster", "tasks", "speed", "memory"]);
     assert!(steps[0].2.contains("scheduler leader"), "{steps:?}");
-    assert!(steps[3].2.contains("by 32 clients"), "{steps:?}");
+    assert!(steps[4].2.contains("by 32 clients"), "{steps:?}");
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn values_out_of_bounds_fail_their_steps() {
     let output = check(&dir, &panel.url, &["--json", "--watch", "1", "--p95", "0"]);
     assert_eq!(output.code, Some(1), "{output:?}");
     let passed: Vec<bool> = steps(&output).iter().map(|(_, passed, _)| *passed).collect();
-    assert_eq!(passed, [true, true, false, false, false], "{output:?}");
-    assert!(output.stderr.contains("3 of 5 steps"), "{output:?}");
+    assert_eq!(passed, [true, true, true, false, false, false], "{output:?}");
+    assert!(output.stderr.contains("3 of 6 steps"), "{output:?}");
 }
 
 #[test]

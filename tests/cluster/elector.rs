@@ -15,12 +15,14 @@ use sarban::cluster::leadership::{Leadership, Role};
 use sarban::cluster::redis::scheduler_key;
 use sarban::cluster::redis_lock::RedisLock;
 use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
+use sarban::cluster::round_trips::RoundTrips;
 use sarban::cluster::wakeup::Wakeup;
 use sarban::cluster::wakeup_relay;
 use sarban::domain::ids::Epoch;
 use sarban::domain::lease::LeaseTiming;
 use sarban::domain::moment::SECOND;
-use sarban::store::{Db, Tx};
+use sarban::store::cluster::lease_connection::LeaseDb;
+use sarban::store::{Db, OpenOptions, Tx};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -51,15 +53,15 @@ type LeaderLog = Arc<Mutex<Vec<(Epoch, bool)>>>;
 /// Time limit of a claim: twice the TTL of 2 s.
 const SOON: Duration = Duration::from_secs(4);
 
-struct Member {
+pub struct Member {
     step_down: Arc<Notify>,
     superseded: Arc<AtomicBool>,
     role: watch::Receiver<Role>,
-    drain: CancellationToken,
-    task: JoinHandle<()>,
+    pub drain: CancellationToken,
+    pub task: JoinHandle<()>,
 }
 
-struct Cluster {
+pub struct Cluster {
     test: TestDatabase,
     name: String,
     redis: bool,
@@ -69,13 +71,13 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn new(test: TestDatabase, redis: bool) -> Self {
+    pub fn new(test: TestDatabase, redis: bool) -> Self {
         let name = format!("test-{}", Uuid::new_v4().simple());
         Self { test, name, redis, log: LeaderLog::default(), beating: true }
     }
 
     /// Waits until the log has as many entries, and checks that it begins with them.
-    async fn leader_log_begins_with(&self, entries: &[(Epoch, bool)]) {
+    pub async fn leader_log_begins_with(&self, entries: &[(Epoch, bool)]) {
         let limit = Instant::now() + Duration::from_secs(10);
         while self.log.lock().unwrap().len() < entries.len() {
             assert!(Instant::now() < limit, "{:?}", self.log.lock().unwrap());
@@ -84,12 +86,17 @@ impl Cluster {
         assert_eq!(self.log.lock().unwrap()[..entries.len()], *entries);
     }
 
-    async fn join(&self) -> Member {
-        let db = Db::open(&self.test.options).await.expect("connections");
-        self.join_on(db)
+    /// Number of terms that have begun.
+    pub fn terms(&self) -> usize {
+        self.log.lock().unwrap().iter().filter(|(_, begun)| *begun).count()
     }
 
-    fn join_on(&self, db: Db) -> Member {
+    pub async fn join(&self) -> Member {
+        let db = Db::open(&self.test.options).await.expect("connections");
+        self.join_on(&db, &self.test.options)
+    }
+
+    fn join_on(&self, db: &Db, options: &OpenOptions) -> Member {
         let identity = Identity::new("test".to_owned());
         let (instance, step_down) = (identity.instance, Arc::new(Notify::new()));
         let timing = LeaseTiming::new(2 * SECOND, None).expect("a good timing");
@@ -111,9 +118,10 @@ impl Cluster {
         let elector = Elector {
             identity,
             timing,
-            db,
+            db: LeaseDb::new(db, options, Duration::from_micros(timing.connecting().unsigned_abs())).expect("an address"),
             clock: Clock::real(),
             redis_lock,
+            round_trips: RoundTrips::new(timing),
             wakeup,
             lead: Arc::new(move |leadership| lead(log.clone(), leadership, beating).boxed()),
             role,
@@ -138,7 +146,7 @@ async fn lead(log: LeaderLog, leadership: Leadership, beating: bool) {
 }
 
 impl Member {
-    async fn leads_within(&mut self, limit: Duration) -> Duration {
+    pub async fn leads_within(&mut self, limit: Duration) -> Duration {
         let start = Instant::now();
         let leads = self.role.wait_for(|role| *role == Role::Leader);
         timeout(limit, leads).await.expect("it leads in time").expect("it lives");
@@ -146,7 +154,7 @@ impl Member {
     }
 }
 
-fn leads(member: &Member) -> bool {
+pub fn leads(member: &Member) -> bool {
     *member.role.borrow() == Role::Leader
 }
 
@@ -333,7 +341,7 @@ async fn leader_keeps_its_lease_during_bulk_writes(test: TestDatabase) {
     execute(&here, "CREATE TABLE bulk (id BIGINT PRIMARY KEY, n BIGINT)").await;
     execute(&here, "INSERT INTO bulk VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0)").await;
     let lease_db = here.open_sibling(&cluster.test.options).await.expect("connections");
-    let mut member = cluster.join_on(lease_db);
+    let mut member = cluster.join_on(&lease_db, &cluster.test.options);
     member.leads_within(SOON).await;
 
     let elsewhere = Db::open(&cluster.test.options).await.expect("separate pools and a separate write lock");

@@ -1,6 +1,7 @@
 //! The lease on both engines against a model: for any order of events, the database and the model agree.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -8,13 +9,15 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use sarban::clock::Clock;
 use sarban::domain::ids::Epoch;
 use sarban::store::cluster::lease;
+use sarban::store::cluster::lease_connection::LeaseDb;
 use sarban::store::{Db, FenceError};
 use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::cluster::fence::fence;
-use crate::cluster::lease::candidate;
-use crate::support::database::{execute, on_both_engines};
+use crate::cluster::lease::{candidate, lease_db};
+use crate::support::database::{TestDatabase, execute, on_both_engines};
 
 on_both_engines!(lease_agrees_with_its_model);
 
@@ -125,38 +128,43 @@ impl ReferenceStateMachine for Model {
 
 thread_local! {
     /// The database of the test that runs on this thread.
-    static DATABASE: RefCell<Option<(Handle, Db)>> = const { RefCell::new(None) };
+    static DATABASE: RefCell<Option<(Handle, TestDatabase)>> = const { RefCell::new(None) };
 }
+
+/// The database as tests and as the lease use it.
+type System = (Handle, Db, Arc<Mutex<LeaseDb>>);
 
 struct Suite;
 
 impl StateMachineTest for Suite {
-    type SystemUnderTest = (Handle, Db);
+    type SystemUnderTest = System;
     type Reference = Model;
 
-    fn init_test(_: &Model) -> (Handle, Db) {
-        let (handle, db) = DATABASE.with_borrow(|database| database.clone()).expect("the test has a database");
+    fn init_test(_: &Model) -> System {
+        let (handle, test) = DATABASE.with_borrow(|database| database.clone()).expect("the test has a database");
+        let (db, lease_db) = (test.db.clone(), Arc::new(Mutex::new(lease_db(&test))));
         handle.block_on(async {
             execute(&db, "UPDATE scheduler_epoch SET epoch = 0").await;
             execute(&db, "UPDATE scheduler_lease SET epoch = 0, holder = NULL, lease_until = 0, released = TRUE").await;
         });
-        (handle, db)
+        (handle, db, lease_db)
     }
 
-    fn apply((handle, db): (Handle, Db), model: &Model, event: Event) -> (Handle, Db) {
+    fn apply((handle, db, lease_db): System, model: &Model, event: Event) -> System {
         let clock = Clock::real();
         // A claim that was won has raised the epoch in the model already.
         let won = i64::from(matches!(event, Event::Claim { .. }) && model.done);
         let seen = |late: bool| Epoch(model.epoch - won - i64::from(late));
         let done = handle.block_on(async {
+            let mut lease_db = lease_db.lock().await;
             match event {
                 Event::Claim { who, late } => {
-                    lease::claim(&db, &clock, &candidate(&db, who), seen(late)).await.unwrap()
+                    lease::claim(&mut lease_db, &clock, &candidate(&db, who), seen(late)).await.unwrap()
                 }
                 Event::Renew { who, late } => {
-                    lease::renew(&db, &clock, &candidate(&db, who), seen(late)).await.unwrap()
+                    lease::renew(&mut lease_db, &clock, &candidate(&db, who), seen(late)).await.unwrap()
                 }
-                Event::Release { who, late } => lease::release(&db, &candidate(&db, who), seen(late)).await.unwrap(),
+                Event::Release { who, late } => lease::release(&mut lease_db, &candidate(&db, who), seen(late)).await.unwrap(),
                 Event::Commit { late } => {
                     let tx = fence(&db, seen(late)).begin().await.expect("the term does not know the newer epoch");
                     match tx.commit().await {
@@ -176,10 +184,10 @@ impl StateMachineTest for Suite {
             }
         });
         assert_eq!(done, model.done, "{event:?}");
-        (handle, db)
+        (handle, db, lease_db)
     }
 
-    fn check_invariants((handle, db): &(Handle, Db), model: &Model) {
+    fn check_invariants((handle, db, _): &System, model: &Model) {
         let boot_id = candidate(db, 0).boot_id;
         let seen = handle.block_on(lease::current(db, &Clock::real(), &boot_id)).expect("the lease is read");
         assert_eq!((seen.epoch.0, seen.fence_epoch.0), (model.epoch, model.epoch));
@@ -188,10 +196,10 @@ impl StateMachineTest for Suite {
     }
 }
 
-async fn lease_agrees_with_its_model(db: Db) {
+async fn lease_agrees_with_its_model(test: TestDatabase) {
     let handle = Handle::current();
     let run = move || {
-        DATABASE.with_borrow_mut(|database| *database = Some((handle, db)));
+        DATABASE.with_borrow_mut(|database| *database = Some((handle, test)));
         let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
         let mut runner = TestRunner::new(config.clone());
         let result = runner.run(&Model::sequential_strategy(1..30), |(model, events, seen)| {

@@ -7,6 +7,9 @@ use std::time::Duration;
 use sarban::cluster::members::{LiveMembers, Membership, tasks_json};
 use sarban::cluster::panel_redis::PanelRedis;
 use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
+use sarban::cluster::round_trips::RoundTrips;
+use sarban::domain::lease::LeaseTiming;
+use sarban::domain::moment::SECOND;
 use sarban::domain::schedule::{Schedule, Task};
 use sarban::store::Db;
 use sarban::store::cluster::members::Member;
@@ -45,6 +48,7 @@ fn member(number: u128) -> Member {
         started_at: i64::try_from(number).expect("small"),
         last_seen: 0,
         tasks: tasks_json(&[Schedule { task: Task::Prune, period: 1_000_000 }]),
+        report: String::new(),
     }
 }
 
@@ -52,7 +56,16 @@ fn join(db: &Db, me: Member, redis: Option<PanelRedis>) -> Joined {
     let (sender, members) = watch::channel(Arc::default());
     let (superseded, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
     let monitor = RedisMonitor::new(RedisStatus::Ok);
-    let membership = Membership { me, db: db.clone(), redis, monitor, members: sender, superseded: superseded.clone() };
+    let round_trips = RoundTrips::new(LeaseTiming::new(10 * SECOND, None).expect("a good timing"));
+    let membership = Membership {
+        me,
+        db: db.clone(),
+        redis,
+        monitor,
+        members: sender,
+        round_trips,
+        superseded: superseded.clone(),
+    };
     Joined { members, superseded, stop: stop.clone(), task: tokio::spawn(membership.run(stop)) }
 }
 

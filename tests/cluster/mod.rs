@@ -6,6 +6,7 @@ pub mod fence;
 pub mod lease;
 mod lease_properties;
 mod members;
+mod latency;
 mod redis_kinds;
 pub mod redis_lock;
 mod redis_pool;

@@ -62,9 +62,13 @@ async fn slot_of_a_crashed_process_is_started_under_a_newer_epoch(db: Db) {
     assert_eq!(start(&db, 1, 1).await, Some(1));
     assert_eq!(start(&db, 2, 1).await, Some(1));
     let mut tx = db.begin().await.unwrap();
-    let abandoned = runs::abandon(&mut tx, Task::ReviewUsers, Epoch(2), Moment::from_micros(2), NOW).await.unwrap();
+    // One slot in a microsecond: at the time 2, slot 2 is the newest.
+    let schedule = Schedule { task: Task::ReviewUsers, period: 1 };
+    runs::set_task(&mut tx, schedule, NOW).await.unwrap();
+    let now = Moment::from_micros(2);
+    let abandoned = runs::abandon(&mut tx, &[Task::ReviewUsers, Task::Prune], Epoch(2), now).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(abandoned, 1, "not all slots but the newest are abandoned");
+    assert_eq!(abandoned, ["review_users"], "not all slots but the newest are abandoned");
     assert_eq!(start(&db, 2, 2).await, Some(2));
     // The old process turns out to be alive: its outcome is ignored.
     finish(&db, 2, 1, Outcome::Done(99)).await;
@@ -76,12 +80,14 @@ async fn slot_of_a_crashed_process_is_started_under_a_newer_epoch(db: Db) {
 
 async fn missed_slots_get_a_row_and_existing_rows_stay(db: Db) {
     assert_eq!(start(&db, 20, 1).await, Some(1));
-    let slots = [10, 20, 30].map(Moment::from_micros);
+    let slots = [(10, Task::ReviewUsers), (20, Task::ReviewUsers), (30, Task::ReviewUsers), (20, Task::Prune)];
+    let slots = slots.map(|(slot, task)| (task, Moment::from_micros(slot)));
     let mut tx = db.begin().await.unwrap();
-    let entered = runs::coalesce(&mut tx, Task::ReviewUsers, &slots, Epoch(1), ME, NOW).await.unwrap();
+    let mut entered = runs::coalesce(&mut tx, &slots, Epoch(1), ME, NOW).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(entered, 2);
-    assert_eq!(number(&db, "SELECT COUNT(*) FROM task_run WHERE state = 'coalesced'").await, 2);
+    entered.sort_unstable();
+    assert_eq!(entered, ["prune", "review_users", "review_users"]);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM task_run WHERE state = 'coalesced'").await, 3);
     assert_eq!(start(&db, 10, 1).await, None, "a coalesced slot was started");
 }
 

@@ -3,6 +3,7 @@
 
 pub mod database;
 pub mod ports;
+pub mod proxy;
 pub mod servers;
 pub mod test_node;
 pub mod threads;

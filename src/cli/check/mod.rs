@@ -1,6 +1,7 @@
-//! `sarban check`: five steps that check a running panel, without changing it: readiness, endpoints, scheduled tasks,
-//! speed under load, memory.
+//! `sarban check`: six steps that check a running panel, without changing it: readiness, endpoints, the cluster, scheduled
+//! tasks, speed under load, memory.
 
+mod cluster;
 mod endpoints;
 mod load;
 mod memory;
@@ -67,6 +68,8 @@ pub(super) async fn run(args: CheckArgs, settings: &Settings, endpoints: Endpoin
 
     report.begin("endpoints");
     report.end("endpoints", endpoints::all_respond(&panel, &endpoints).await)?;
+    report.begin("cluster");
+    report.end("cluster", cluster::is_sound(&panel).await)?;
     report.begin("tasks");
     report.end("tasks", tasks::run_once(&panel, Duration::from_secs(args.watch)).await)?;
     report.begin("speed");

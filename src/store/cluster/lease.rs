@@ -5,13 +5,14 @@
 //! read after the transaction has begun and then bound, so a process that is suspended in between claims less time, never
 //! more.
 
-use sqlx::{query_as, query_scalar};
+use sqlx::query_as;
 use uuid::Uuid;
 
+use super::lease_connection::{LeaseDb, Literal};
 use crate::clock::Clock;
 use crate::domain::ids::Epoch;
 use crate::domain::moment::Moment;
-use crate::store::engine::statement::{db_affected, db_read, db_run, row, statements};
+use crate::store::engine::statement::{db_affected, db_read, row, statements};
 use crate::store::engine::{Db, Engine, StoreError};
 
 statements! {
@@ -27,41 +28,51 @@ statements! {
               FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1";
     // A lease may be claimed when it was released, was written before a reboot (SQLite), has expired, or ends later than
     // any renewal could have set it: then somebody set the clock back.
-    CLAIM_LEASE =>
-        pg "UPDATE scheduler_lease
-            SET epoch = epoch + 1, holder = $2, host = $3, version = $4, ttl = $5,
-                lease_until = COALESCE(CAST($6 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) + $5,
-                acquired_at = $7, released = FALSE, boot_id = $8
-            WHERE id = 1 AND epoch = $1
-                AND (released = TRUE OR boot_id <> $8
-                    OR lease_until <= COALESCE(CAST($6 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT))
-                    OR lease_until > COALESCE(CAST($6 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) + ttl)",
+    //
+    // On PostgreSQL one statement claims both rows. The epoch's row is locked after the lease's, because it is joined to
+    // what the change of the lease returns. If only the lease's row changed, the division by zero undoes the statement.
+    CLAIM =>
+        pg "WITH lease AS (
+                UPDATE scheduler_lease
+                SET epoch = epoch + 1, holder = $2, host = $3, version = $4, ttl = $5,
+                    lease_until = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + $5,
+                    acquired_at = $6, released = FALSE, boot_id = $7
+                WHERE id = 1 AND epoch = $1
+                    AND (released = TRUE OR boot_id <> $7
+                        OR lease_until <= CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)
+                        OR lease_until > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + ttl)
+                RETURNING epoch),
+            fence AS (
+                UPDATE scheduler_epoch AS e SET epoch = lease.epoch FROM lease
+                WHERE e.id = 1 AND e.epoch = lease.epoch - 1
+                RETURNING e.epoch)
+            SELECT 1 / (SELECT COUNT(*) FROM fence) AS claimed FROM lease",
         lite "UPDATE scheduler_lease
               SET epoch = epoch + 1, holder = $2, host = $3, version = $4, ttl = $5,
-                  lease_until = $6 + $5,
-                  acquired_at = $7, released = FALSE, boot_id = $8
+                  lease_until = $8 + $5,
+                  acquired_at = $6, released = FALSE, boot_id = $7
               WHERE id = 1 AND epoch = $1
-                  AND (released = TRUE OR boot_id <> $8
-                      OR lease_until <= $6
-                      OR lease_until > $6 + ttl)";
+                  AND (released = TRUE OR boot_id <> $7
+                      OR lease_until <= $8
+                      OR lease_until > $8 + ttl)";
     CLAIM_EPOCH = "UPDATE scheduler_epoch SET epoch = epoch + 1 WHERE id = 1 AND epoch = $1";
     RENEW =>
         pg "UPDATE scheduler_lease
-            SET lease_until = COALESCE(CAST($3 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) + $4
-            WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $5
-                AND lease_until > COALESCE(CAST($3 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT))",
+            SET lease_until = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + $3
+            WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $4
+                AND lease_until > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
         lite "UPDATE scheduler_lease
-              SET lease_until = $3 + $4
-              WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $5
-                  AND lease_until > $3";
+              SET lease_until = $5 + $3
+              WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $4
+                  AND lease_until > $5";
     RELEASE = "UPDATE scheduler_lease SET released = TRUE WHERE id = 1 AND epoch = $1 AND holder = $2";
     REPAIR =>
         pg "UPDATE scheduler_lease
             SET epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1), released = TRUE
             WHERE id = 1 AND epoch = $1 AND epoch <> (SELECT epoch FROM scheduler_epoch WHERE id = 1)
                 AND (released = TRUE OR boot_id <> $2
-                    OR lease_until <= COALESCE(CAST($3 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT))
-                    OR lease_until > COALESCE(CAST($3 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) + ttl)",
+                    OR lease_until <= CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)
+                    OR lease_until > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + ttl)",
         lite "UPDATE scheduler_lease
               SET epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1), released = TRUE
               WHERE id = 1 AND epoch = $1 AND epoch <> (SELECT epoch FROM scheduler_epoch WHERE id = 1)
@@ -69,9 +80,9 @@ statements! {
                       OR lease_until <= $3
                       OR lease_until > $3 + ttl)";
     TERMINATE_SESSIONS =>
-        pg "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+        pg "SELECT COUNT(pg_terminate_backend(pid)) AS count FROM pg_stat_activity
             WHERE application_name = $1 AND pid <> pg_backend_pid()",
-        lite "SELECT 0 WHERE $1 IS NOT NULL";
+        lite "SELECT 0 AS count WHERE $1 IS NOT NULL";
 }
 
 /// A process that asks for the lease.
@@ -124,40 +135,73 @@ row! {
     }
 }
 
-/// Reads the lease.
+row! {
+    struct Terminated {
+        count: i64,
+    }
+}
+
+impl LeaseRow {
+    fn read_by(self, boot_id: &str) -> Lease {
+        let free = self.released || self.boot_id != boot_id || self.lease_until > self.now + self.ttl;
+        Lease {
+            epoch: Epoch(self.epoch),
+            fence_epoch: Epoch(self.fence_epoch),
+            holder: self.holder,
+            host: self.host,
+            version: self.version,
+            acquired_at: Moment::from_micros(self.acquired_at),
+            remaining: if free { 0 } else { self.lease_until - self.now },
+        }
+    }
+}
+
+/// Reads the lease over the ordinary connections.
 pub async fn current(db: &Db, clock: &Clock, boot_id: &str) -> Result<Lease, StoreError> {
-    let now = boot_time(db.engine(), clock);
+    let now = match db.engine() {
+        Engine::Postgres => None,
+        Engine::Sqlite => Some(clock.boot().micros()),
+    };
     let row = db_read!(db, READ, |sql, c| query_as::<_, LeaseRow>(sql).bind(now).fetch_one(c).await)?;
-    let free = row.released || row.boot_id != boot_id || row.lease_until > row.now + row.ttl;
-    Ok(Lease {
-        epoch: Epoch(row.epoch),
-        fence_epoch: Epoch(row.fence_epoch),
-        holder: row.holder,
-        host: row.host,
-        version: row.version,
-        acquired_at: Moment::from_micros(row.acquired_at),
-        remaining: if free { 0 } else { row.lease_until - row.now },
-    })
+    Ok(row.read_by(boot_id))
+}
+
+/// Reads the lease over its own connection.
+pub async fn read(db: &mut LeaseDb, clock: &Clock, boot_id: &str) -> Result<Lease, StoreError> {
+    match db {
+        LeaseDb::Pg(connection) => {
+            let answer = connection.send(&READ, &[Literal::Null]).await?;
+            Ok(answer.one::<LeaseRow>()?.read_by(boot_id))
+        }
+        LeaseDb::Lite(db) => current(db, clock, boot_id).await,
+    }
 }
 
 /// Claims the term after `seen`, if the lease is free and nobody has claimed it since. After an error the claim may have
 /// been committed or not: read the lease again.
-pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
+pub async fn claim(db: &mut LeaseDb, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
+    let acquired_at = clock.now().micros();
+    let db = match db {
+        LeaseDb::Pg(connection) => {
+            let binds = [
+                Literal::Int(seen.0),
+                Literal::Uuid(me.instance),
+                Literal::Text(&me.host),
+                Literal::Text(&me.version),
+                Literal::Int(me.ttl),
+                Literal::Int(acquired_at),
+                Literal::Text(&me.boot_id),
+            ];
+            return Ok(connection.send(&CLAIM, &binds).await?.has_rows());
+        }
+        LeaseDb::Lite(db) => db,
+    };
     let mut tx = db.begin_first().await?;
-    let now = boot_time(tx.engine(), clock);
+    let now = clock.boot().micros();
     // Lock order: the lease, then the epoch, which the fence of an open task transaction may hold. Nothing else.
-    let lease = db_affected!(
-        &mut tx,
-        CLAIM_LEASE,
-        seen.0,
-        me.instance,
-        &me.host,
-        &me.version,
-        me.ttl,
-        now,
-        clock.now().micros(),
-        &me.boot_id
-    )?;
+    let (version, ttl) = (&me.version, me.ttl);
+    let lease =
+        db_affected!(&mut tx, CLAIM, seen.0, me.instance, &me.host, version, ttl, acquired_at, &me.boot_id, now)?;
     let epoch = db_affected!(&mut tx, CLAIM_EPOCH, seen.0)?;
     if lease != 1 || epoch != 1 {
         tx.rollback().await?;
@@ -168,16 +212,35 @@ pub async fn claim(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Resul
 }
 
 /// Renews the lease of `epoch`. Returns false if another process holds it or it has expired.
-pub async fn renew(db: &Db, clock: &Clock, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
+pub async fn renew(db: &mut LeaseDb, clock: &Clock, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
+    let db = match db {
+        LeaseDb::Pg(connection) => {
+            let binds = [
+                Literal::Int(epoch.0),
+                Literal::Uuid(me.instance),
+                Literal::Int(me.ttl),
+                Literal::Text(&me.boot_id),
+            ];
+            return Ok(connection.send(&RENEW, &binds).await?.changed() == 1);
+        }
+        LeaseDb::Lite(db) => db,
+    };
     let mut tx = db.begin_first().await?;
-    let now = boot_time(tx.engine(), clock);
-    let rows = db_affected!(&mut tx, RENEW, epoch.0, me.instance, now, me.ttl, &me.boot_id)?;
+    let now = clock.boot().micros();
+    let rows = db_affected!(&mut tx, RENEW, epoch.0, me.instance, me.ttl, &me.boot_id, now)?;
     tx.commit().await?;
     Ok(rows == 1)
 }
 
 /// Releases the lease of `epoch`, so that the next candidate does not wait for its expiry.
-pub async fn release(db: &Db, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
+pub async fn release(db: &mut LeaseDb, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
+    let db = match db {
+        LeaseDb::Pg(connection) => {
+            let binds = [Literal::Int(epoch.0), Literal::Uuid(me.instance)];
+            return Ok(connection.send(&RELEASE, &binds).await?.changed() == 1);
+        }
+        LeaseDb::Lite(db) => db,
+    };
     let mut tx = db.begin_first().await?;
     let rows = db_affected!(&mut tx, RELEASE, epoch.0, me.instance)?;
     tx.commit().await?;
@@ -185,28 +248,28 @@ pub async fn release(db: &Db, me: &Candidate, epoch: Epoch) -> Result<bool, Stor
 }
 
 /// Sets the lease row's epoch to the fence's epoch, if the two differ and the lease is free.
-pub async fn repair(db: &Db, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
+pub async fn repair(db: &mut LeaseDb, clock: &Clock, me: &Candidate, seen: Epoch) -> Result<bool, StoreError> {
+    let db = match db {
+        LeaseDb::Pg(connection) => {
+            let binds = [Literal::Int(seen.0), Literal::Text(&me.boot_id)];
+            return Ok(connection.send(&REPAIR, &binds).await?.changed() == 1);
+        }
+        LeaseDb::Lite(db) => db,
+    };
     let mut tx = db.begin_first().await?;
-    let now = boot_time(tx.engine(), clock);
+    let now = clock.boot().micros();
     let rows = db_affected!(&mut tx, REPAIR, seen.0, &me.boot_id, now)?;
     tx.commit().await?;
     Ok(rows == 1)
 }
 
 /// Terminates the PostgreSQL sessions of a deposed leader's tasks, if the role is permitted to. Returns their number.
-pub async fn terminate_sessions(db: &Db, session_name: &str) -> Result<i64, StoreError> {
-    let mut tx = db.begin_first().await?;
-    let count = db_run!(&mut tx, TERMINATE_SESSIONS, |sql, c| {
-        query_scalar::<_, i64>(sql).bind(session_name).fetch_one(c).await
-    })?;
-    tx.commit().await?;
-    Ok(count)
-}
-
-/// The bind for "now": `None` on PostgreSQL, whose own clock counts.
-fn boot_time(engine: Engine, clock: &Clock) -> Option<i64> {
-    match engine {
-        Engine::Postgres => None,
-        Engine::Sqlite => Some(clock.boot().micros()),
+pub async fn terminate_sessions(db: &mut LeaseDb, session_name: &str) -> Result<i64, StoreError> {
+    match db {
+        LeaseDb::Pg(connection) => {
+            let answer = connection.send(&TERMINATE_SESSIONS, &[Literal::Text(session_name)]).await?;
+            Ok(answer.one::<Terminated>()?.count)
+        }
+        LeaseDb::Lite(_) => Ok(0),
     }
 }

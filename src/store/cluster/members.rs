@@ -15,13 +15,20 @@ pub const GONE: i64 = 10 * SECOND;
 
 statements! {
     BEAT =
-        "INSERT INTO cluster_member (instance, host, pid, worker_threads, cores, version, started_at, last_seen, tasks)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (instance) DO UPDATE SET last_seen = excluded.last_seen, tasks = excluded.tasks";
-    FORGET = "DELETE FROM cluster_member WHERE last_seen < $1";
+        "INSERT INTO cluster_member
+             (instance, host, pid, worker_threads, cores, version, started_at, last_seen, tasks, report)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT (instance) DO UPDATE
+         SET last_seen = excluded.last_seen, tasks = excluded.tasks, report = excluded.report";
+    // Two members that come back after both were gone delete each other's row while they hold their own: neither may
+    // wait for the other.
+    FORGET =>
+        pg "DELETE FROM cluster_member WHERE instance IN
+                (SELECT instance FROM cluster_member WHERE last_seen < $1 FOR UPDATE SKIP LOCKED)",
+        lite "DELETE FROM cluster_member WHERE last_seen < $1";
     LEAVE = "DELETE FROM cluster_member WHERE instance = $1";
     LIVE =
-        "SELECT instance, host, pid, worker_threads, cores, version, started_at, last_seen, tasks
+        "SELECT instance, host, pid, worker_threads, cores, version, started_at, last_seen, tasks, report
          FROM cluster_member WHERE last_seen >= $1 ORDER BY started_at, instance";
 }
 
@@ -47,7 +54,19 @@ row! {
         pub last_seen: i64,
         /// Known tasks as JSON: name to period in microseconds, or null where the process would not run the task.
         pub tasks: String,
+        /// [`Report`] as JSON; `{}` or missing from a version without reports.
+        #[serde(default)]
+        pub report: String,
     }
+}
+
+/// What a process reports about itself. Each value may be missing: from another version, or because it is not known yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// Round trip to the database, in microseconds; none on SQLite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_trip: Option<i64>,
 }
 
 impl Member {
@@ -55,6 +74,12 @@ impl Member {
     pub fn periods(&self) -> BTreeMap<String, Option<i64>> {
         // A newer version may write something that this one can't parse.
         serde_json::from_str(&self.tasks).unwrap_or_default()
+    }
+
+    /// Returns the report.
+    pub fn report(&self) -> Report {
+        // A newer version may write something that this one can't parse.
+        serde_json::from_str(&self.report).unwrap_or_default()
     }
 
     /// Returns the parts of the version for comparison; a part that is no number counts as 0.
@@ -77,7 +102,8 @@ pub async fn beat(tx: &mut Tx, me: &Member, now: Moment) -> Result<(), StoreErro
         &me.version,
         me.started_at,
         now.micros(),
-        &me.tasks
+        &me.tasks,
+        &me.report
     )?;
     db_execute!(tx, FORGET, now.plus(-GONE).micros())
 }
@@ -108,9 +134,11 @@ mod tests {
             started_at: 0,
             last_seen: 0,
             tasks: "not JSON".to_owned(),
+            report: "not JSON".to_owned(),
         };
         assert!(member("0.10.0").version_numbers() > member("0.9.9").version_numbers());
         assert!(member("1.0.0-beta").version_numbers() >= member("1.0.0").version_numbers());
         assert!(member("1").periods().is_empty());
+        assert_eq!(member("1").report(), Report::default());
     }
 }

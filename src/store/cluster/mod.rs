@@ -2,6 +2,7 @@
 
 mod fence;
 pub mod lease;
+pub mod lease_connection;
 pub mod members;
 pub mod requests;
 pub mod run_history;

@@ -1,5 +1,7 @@
 //! The ledger of task runs as people read it: the newest run of each task, and pages of all runs.
 
+use std::collections::BTreeMap;
+
 use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
@@ -13,7 +15,9 @@ statements! {
         "SELECT t.task, t.period, r.slot, r.state, r.started_at, r.finished_at, r.lag_ms, r.items, r.instance, r.error
          FROM task AS t LEFT JOIN task_run AS r
          ON r.task = t.task AND r.slot = (SELECT MAX(x.slot) FROM task_run AS x WHERE x.task = t.task)";
-    LAST_SUCCESS = "SELECT finished_at FROM task_run WHERE task = $1 AND state = 'done' ORDER BY slot DESC LIMIT 1";
+    LAST_SUCCESSES =
+        "SELECT t.task, (SELECT r.finished_at FROM task_run AS r WHERE r.task = t.task AND r.state = 'done'
+                         ORDER BY r.slot DESC LIMIT 1) AS finished_at FROM task AS t";
     PAGE =
         "SELECT task, slot, epoch, instance, attempts, trigger, state, started_at, finished_at, lag_ms, items, error
          FROM task_run WHERE ($1 = '' OR task = $1) AND ($2 = '' OR $2 LIKE '%,' || state || ',%')
@@ -130,12 +134,13 @@ pub async fn last(db: &Db) -> Result<Vec<LastRun>, StoreError> {
     db_read!(db, LAST, |sql, c| query_as::<_, LastRun>(sql).fetch_all(c).await)
 }
 
-/// Returns the time of a task's last success.
-pub async fn last_success(db: &Db, task: Task) -> Result<Option<Moment>, StoreError> {
-    let at = db_read!(db, LAST_SUCCESS, |sql, c| {
-        query_scalar::<_, Option<i64>>(sql).bind(task.name()).fetch_optional(c).await
+/// Returns the time of each task's last success; a task that never succeeded is left out.
+pub async fn last_successes(db: &Db) -> Result<BTreeMap<Task, Moment>, StoreError> {
+    let rows = db_read!(db, LAST_SUCCESSES, |sql, c| {
+        query_as::<_, (String, Option<i64>)>(sql).fetch_all(c).await
     })?;
-    Ok(at.flatten().map(Moment::from_micros))
+    let known = |(task, at): (String, Option<i64>)| Some((Task::from_name(&task)?, Moment::from_micros(at?)));
+    Ok(rows.into_iter().filter_map(known).collect())
 }
 
 /// Returns a page of the ledger, newest first.

@@ -1,13 +1,13 @@
 //! The ledger of task runs: one row per task and slot, so that no slot runs twice and none is lost.
 
-use sqlx::query_scalar;
+use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
 use crate::domain::ids::Epoch;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
-use crate::store::engine::statement::{db_affected, db_execute, db_run, statements};
-use crate::store::engine::{IdList, StoreError, Tx};
+use crate::store::engine::statement::{db_affected, db_execute, db_run, row, statements};
+use crate::store::engine::{StoreError, Tx};
 
 statements! {
     SET_TASK =
@@ -15,16 +15,30 @@ statements! {
          ON CONFLICT (task) DO UPDATE SET period = excluded.period, phase = excluded.phase, changed_at = excluded.changed_at
          WHERE task.period <> excluded.period OR task.phase <> excluded.phase";
     TASK_CHANGED_AT = "SELECT changed_at FROM task WHERE task = $1";
-    ABANDON =
-        "UPDATE task_run SET state = 'abandoned', finished_at = $4
-         WHERE task = $1 AND state = 'running' AND epoch < $2 AND (slot < $3 OR attempts >= $5 OR trigger = 'request')";
+    TASKS = "SELECT task, period, phase, changed_at FROM task";
+    // All tasks in one statement: each round trip delays the first runs of a term. The newest slot of a task is computed
+    // as in `Schedule::slot`.
+    ABANDON =>
+        pg "UPDATE task_run AS r SET state = 'abandoned', finished_at = $2 FROM task AS t
+            WHERE t.task = r.task AND r.task IN (SELECT value FROM json_array_elements_text(CAST($3 AS JSON)))
+                AND r.state = 'running' AND r.epoch < $1
+                AND (r.slot < t.phase + ($2 - t.phase) / t.period * t.period OR r.attempts >= $4 OR r.trigger = 'request')
+            RETURNING r.task",
+        lite "UPDATE task_run AS r SET state = 'abandoned', finished_at = $2 FROM task AS t
+            WHERE t.task = r.task AND r.task IN (SELECT value FROM json_each($3))
+                AND r.state = 'running' AND r.epoch < $1
+                AND (r.slot < t.phase + ($2 - t.phase) / t.period * t.period OR r.attempts >= $4 OR r.trigger = 'request')
+            RETURNING task";
     COALESCE =>
         pg "INSERT INTO task_run (task, slot, epoch, instance, attempts, trigger, state, started_at, finished_at, lag_ms)
-            SELECT $2, slot, $3, $4, 0, 'schedule', 'coalesced', $5, $5, ($5 - slot) / 1000 FROM UNNEST($1::BIGINT[]) AS slots (slot)
-            ON CONFLICT (task, slot) DO NOTHING",
+            SELECT task, slot, $2, $3, 0, 'schedule', 'coalesced', $4, $4, ($4 - slot) / 1000
+            FROM json_to_recordset(CAST($1 AS JSON)) AS s (task TEXT, slot BIGINT)
+            ON CONFLICT (task, slot) DO NOTHING RETURNING task",
         lite "INSERT INTO task_run (task, slot, epoch, instance, attempts, trigger, state, started_at, finished_at, lag_ms)
-            SELECT $2, value, $3, $4, 0, 'schedule', 'coalesced', $5, $5, ($5 - value) / 1000 FROM json_each($1) WHERE TRUE
-            ON CONFLICT (task, slot) DO NOTHING";
+            SELECT value ->> 'task', value ->> 'slot', $2, $3, 0, 'schedule', 'coalesced', $4, $4,
+                ($4 - (value ->> 'slot')) / 1000
+            FROM json_each($1) WHERE TRUE
+            ON CONFLICT (task, slot) DO NOTHING RETURNING task";
     START =
         "INSERT INTO task_run (task, slot, epoch, instance, attempts, trigger, state, started_at, lag_ms)
          VALUES ($1, $2, $3, $4, 1, $5, 'running', $6, $7)
@@ -44,6 +58,15 @@ statements! {
     PRUNE =
         "DELETE FROM task_run WHERE (task, slot) IN
             (SELECT task, slot FROM task_run WHERE slot < $1 AND state <> 'running' ORDER BY slot LIMIT $2)";
+}
+
+row! {
+    struct TaskRow {
+        task: String,
+        period: i64,
+        phase: i64,
+        changed_at: i64,
+    }
 }
 
 /// The trigger of a run.
@@ -83,23 +106,41 @@ pub async fn set_task(tx: &mut Tx, schedule: Schedule, now: Moment) -> Result<Mo
     Ok(Moment::from_micros(since))
 }
 
-/// Marks unfinished runs of older terms as abandoned, except for those of the newest slot. Returns their number.
-pub async fn abandon(tx: &mut Tx, task: Task, epoch: Epoch, newest: Moment, now: Moment) -> Result<u64, StoreError> {
-    db_affected!(tx, ABANDON, task.name(), epoch.0, newest.micros(), now.micros(), MAX_ATTEMPTS)
+/// Returns the registered schedules, each with the time since when it is unchanged. A task that only another version
+/// knows is left out.
+pub async fn registered_tasks(tx: &mut Tx) -> Result<Vec<(Schedule, Moment)>, StoreError> {
+    let rows = db_run!(tx, TASKS, |sql, c| query_as::<_, TaskRow>(sql).fetch_all(c).await)?;
+    let known = |row: TaskRow| {
+        let task = Task::from_name(&row.task).filter(|task| task.phase() == row.phase)?;
+        Some((Schedule { task, period: row.period }, Moment::from_micros(row.changed_at)))
+    };
+    Ok(rows.into_iter().filter_map(known).collect())
+}
+
+/// Marks unfinished runs of older terms as abandoned, except for those of each task's newest slot. The tasks must be
+/// registered. Returns the task of each run.
+pub async fn abandon(tx: &mut Tx, tasks: &[Task], epoch: Epoch, now: Moment) -> Result<Vec<String>, StoreError> {
+    let names = serde_json::Value::from_iter(tasks.iter().map(|task| task.name())).to_string();
+    db_run!(tx, ABANDON, |sql, c| {
+        let query = query_scalar::<_, String>(sql).bind(epoch.0).bind(now.micros()).bind(&names).bind(MAX_ATTEMPTS);
+        query.fetch_all(c).await
+    })
 }
 
 /// Inserts rows for slots that were not run, whose work the newest slot does. Slots with a row keep it. Returns the
-/// number of new rows.
+/// task of each new row.
 pub async fn coalesce(
     tx: &mut Tx,
-    task: Task,
-    slots: &[Moment],
+    slots: &[(Task, Moment)],
     epoch: Epoch,
     instance: Uuid,
     now: Moment,
-) -> Result<u64, StoreError> {
-    let slots = IdList::new(slots.iter().map(|slot| slot.micros()));
-    db_affected!(tx, COALESCE, slots, task.name(), epoch.0, instance, now.micros())
+) -> Result<Vec<String>, StoreError> {
+    let entry = |(task, slot): &(Task, Moment)| serde_json::json!({"task": task.name(), "slot": slot.micros()});
+    let list = slots.iter().map(entry).collect::<serde_json::Value>().to_string();
+    db_run!(tx, COALESCE, |sql, c| {
+        query_scalar::<_, String>(sql).bind(&list).bind(epoch.0).bind(instance).bind(now.micros()).fetch_all(c).await
+    })
 }
 
 /// Starts a run, or repeats one that failed or whose process died. Returns the number of the attempt; `None`: the slot

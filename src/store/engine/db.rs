@@ -77,14 +77,11 @@ impl Db {
         }
     }
 
-    /// Begins a transaction of the lease, ahead of every other writer of this process, without a time limit of its own.
-    /// On PostgreSQL every statement in it has a short time-out.
+    /// Begins a transaction ahead of every other writer of this process, without a time limit of its own: for the lease
+    /// on SQLite. On PostgreSQL writers do not queue.
     pub async fn begin_first(&self) -> Result<Tx, StoreError> {
         match self {
-            Self::Pg(pool) => {
-                let begun = pool.begin_with(BEGIN_FOR_LEASE).await;
-                begun.map(Tx::Pg).map_err(|source| self.failed("BEGIN", source))
-            }
+            Self::Pg(_) => self.begin().await,
             Self::Lite(lite) => {
                 let begun = lite.begin_first().await;
                 begun.map(|tx| Tx::of_sqlite(lite, tx)).map_err(|error| self.record(error))
@@ -180,10 +177,6 @@ fn record(last: &LastCondition, error: StoreError) -> StoreError {
     error
 }
 
-/// All in one message, because each round trip costs milliseconds on a busy machine. The last setting: a host that
-/// vanishes between two statements must not keep the lease's row locked.
-const BEGIN_FOR_LEASE: &str = "BEGIN; SET LOCAL lock_timeout = 1000; SET LOCAL statement_timeout = 2000;
-    SET LOCAL idle_in_transaction_session_timeout = 1000";
 
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);

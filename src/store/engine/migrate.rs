@@ -52,6 +52,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0012_owner_index",
     "0013_absent_inbounds",
     "0015_stuck_nodes",
+    "0017_member_report",
 ];
 
 /// An error of a migration.
