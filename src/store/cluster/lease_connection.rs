@@ -98,9 +98,10 @@ impl LeaseConnection {
     ) -> Result<Answer, StoreError> {
         let mut connection = self.take().await?;
         let mut answer = Answer { statement: statement.name, rows: Vec::new(), changed: 0 };
-        let message = message(statement.pg, values);
+        // A registered text, with values that can't end their literals.
+        let message = AssertSqlSafe(message(statement.pg, values));
         let read = async {
-            let mut steps = raw_sql(AssertSqlSafe(message)).fetch_many(&mut connection);
+            let mut steps = raw_sql(message).fetch_many(&mut connection);
             while let Some(step) = steps.try_next().await? {
                 match step {
                     Either::Left(done) => answer.changed += done.rows_affected(),

@@ -60,7 +60,7 @@ row! {
     }
 }
 
-/// What a process reports about itself. Each value may be missing: from another version, or because it is not known yet.
+/// A process about itself. Each value may be missing: from another version, or because it is not known yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
