@@ -90,14 +90,7 @@ impl Elector {
         let mut wakeups = self.wakeup.subscribe();
         let mut election = Election {
             rng: StdRng::seed_from_u64(self.identity.instance.as_u64_pair().1),
-            lease: LeaseClient::new(
-                self.identity,
-                self.timing,
-                self.db,
-                self.clock,
-                self.redis_lock,
-                self.round_trips,
-            ),
+            lease: LeaseClient::new(self.identity, self.timing, self.db, self.clock, self.redis_lock, self.round_trips),
             wakeup: self.wakeup,
             lead: self.lead,
             role: self.role,

@@ -43,10 +43,13 @@ impl Ledger {
             let mut since = Vec::with_capacity(schedules.len());
             for schedule in schedules {
                 let found = registered.iter().find(|(known, _)| known == schedule);
-                since.push((*schedule, match found {
-                    Some((_, since)) => *since,
-                    None => runs::set_task(tx, *schedule, now).await?,
-                }));
+                since.push((
+                    *schedule,
+                    match found {
+                        Some((_, since)) => *since,
+                        None => runs::set_task(tx, *schedule, now).await?,
+                    },
+                ));
             }
             let tasks: Vec<Task> = schedules.iter().map(|schedule| schedule.task).collect();
             Ok((since, runs::abandon(tx, &tasks, self.epoch(), now).await?))

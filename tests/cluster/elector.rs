@@ -118,7 +118,8 @@ impl Cluster {
         let elector = Elector {
             identity,
             timing,
-            db: LeaseDb::new(db, options, Duration::from_micros(timing.connecting().unsigned_abs())).expect("an address"),
+            db: LeaseDb::new(db, options, Duration::from_micros(timing.connecting().unsigned_abs()))
+                .expect("an address"),
             clock: Clock::real(),
             redis_lock,
             round_trips: RoundTrips::new(timing),

@@ -64,7 +64,10 @@ async fn live_lease_cannot_be_claimed_and_a_released_one_can(test: TestDatabase)
     let (ann, ben) = (candidate(&db, 1), candidate(&db, 2));
     assert!(lease::claim(&mut lease_db, &clock, &ann, Epoch(0)).await.unwrap());
     assert!(!lease::claim(&mut lease_db, &clock, &ben, Epoch(1)).await.unwrap(), "a live lease was claimed");
-    assert!(!lease::claim(&mut lease_db, &clock, &ben, Epoch(0)).await.unwrap(), "a live lease was claimed under a past epoch");
+    assert!(
+        !lease::claim(&mut lease_db, &clock, &ben, Epoch(0)).await.unwrap(),
+        "a live lease was claimed under a past epoch"
+    );
     assert!(lease::renew(&mut lease_db, &clock, &ann, Epoch(1)).await.unwrap());
     assert!(!lease::renew(&mut lease_db, &clock, &ben, Epoch(1)).await.unwrap(), "Ben renewed the lease of Ann");
     assert!(!lease::release(&mut lease_db, &ben, Epoch(1)).await.unwrap(), "Ben released the lease of Ann");
@@ -107,7 +110,10 @@ async fn lease_row_that_disagrees_is_repaired_from_the_fence(test: TestDatabase)
     let ann = candidate(&db, 1);
     assert!(lease::claim(&mut lease_db, &clock, &ann, Epoch(0)).await.unwrap());
     execute(&db, "UPDATE scheduler_epoch SET epoch = 7").await;
-    assert!(!lease::repair(&mut lease_db, &clock, &ann, Epoch(1)).await.unwrap(), "the rows were repaired under a live lease");
+    assert!(
+        !lease::repair(&mut lease_db, &clock, &ann, Epoch(1)).await.unwrap(),
+        "the rows were repaired under a live lease"
+    );
     assert!(lease::release(&mut lease_db, &ann, Epoch(1)).await.unwrap());
     assert!(lease::repair(&mut lease_db, &clock, &ann, Epoch(1)).await.unwrap());
     let lease = current(&db).await;

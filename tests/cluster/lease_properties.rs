@@ -164,7 +164,9 @@ impl StateMachineTest for Suite {
                 Event::Renew { who, late } => {
                     lease::renew(&mut lease_db, &clock, &candidate(&db, who), seen(late)).await.unwrap()
                 }
-                Event::Release { who, late } => lease::release(&mut lease_db, &candidate(&db, who), seen(late)).await.unwrap(),
+                Event::Release { who, late } => {
+                    lease::release(&mut lease_db, &candidate(&db, who), seen(late)).await.unwrap()
+                }
                 Event::Commit { late } => {
                     let tx = fence(&db, seen(late)).begin().await.expect("the term does not know the newer epoch");
                     match tx.commit().await {

@@ -57,15 +57,8 @@ fn join(db: &Db, me: Member, redis: Option<PanelRedis>) -> Joined {
     let (superseded, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
     let monitor = RedisMonitor::new(RedisStatus::Ok);
     let round_trips = RoundTrips::new(LeaseTiming::new(10 * SECOND, None).expect("a good timing"));
-    let membership = Membership {
-        me,
-        db: db.clone(),
-        redis,
-        monitor,
-        members: sender,
-        round_trips,
-        superseded: superseded.clone(),
-    };
+    let membership =
+        Membership { me, db: db.clone(), redis, monitor, members: sender, round_trips, superseded: superseded.clone() };
     Joined { members, superseded, stop: stop.clone(), task: tokio::spawn(membership.run(stop)) }
 }
 

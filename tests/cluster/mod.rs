@@ -3,10 +3,10 @@
 mod changes;
 mod elector;
 pub mod fence;
+mod latency;
 pub mod lease;
 mod lease_properties;
 mod members;
-mod latency;
 mod redis_kinds;
 pub mod redis_lock;
 mod redis_pool;

@@ -215,12 +215,8 @@ pub async fn claim(db: &mut LeaseDb, clock: &Clock, me: &Candidate, seen: Epoch)
 pub async fn renew(db: &mut LeaseDb, clock: &Clock, me: &Candidate, epoch: Epoch) -> Result<bool, StoreError> {
     let db = match db {
         LeaseDb::Pg(connection) => {
-            let binds = [
-                Literal::Int(epoch.0),
-                Literal::Uuid(me.instance),
-                Literal::Int(me.ttl),
-                Literal::Text(&me.boot_id),
-            ];
+            let binds =
+                [Literal::Int(epoch.0), Literal::Uuid(me.instance), Literal::Int(me.ttl), Literal::Text(&me.boot_id)];
             return Ok(connection.send(&RENEW, &binds).await?.changed() == 1);
         }
         LeaseDb::Lite(db) => db,

@@ -136,9 +136,7 @@ pub async fn last(db: &Db) -> Result<Vec<LastRun>, StoreError> {
 
 /// Returns the time of each task's last success; a task that never succeeded is left out.
 pub async fn last_successes(db: &Db) -> Result<BTreeMap<Task, Moment>, StoreError> {
-    let rows = db_read!(db, LAST_SUCCESSES, |sql, c| {
-        query_as::<_, (String, Option<i64>)>(sql).fetch_all(c).await
-    })?;
+    let rows = db_read!(db, LAST_SUCCESSES, |sql, c| { query_as::<_, (String, Option<i64>)>(sql).fetch_all(c).await })?;
     let known = |(task, at): (String, Option<i64>)| Some((Task::from_name(&task)?, Moment::from_micros(at?)));
     Ok(rows.into_iter().filter_map(known).collect())
 }

@@ -177,7 +177,6 @@ fn record(last: &LastCondition, error: StoreError) -> StoreError {
     error
 }
 
-
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);
     let connect = url.parse::<PgConnectOptions>().map_err(opening)?.application_name(&options.application_name);
