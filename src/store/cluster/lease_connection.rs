@@ -25,7 +25,7 @@ const TIME_LIMITS: &str = "SET LOCAL lock_timeout = 1000; SET LOCAL statement_ti
 #[derive(Debug)]
 pub enum LeaseDb {
     /// PostgreSQL, over a connection of its own.
-    Pg(LeaseConnection),
+    Pg(Box<LeaseConnection>),
     /// SQLite, where the lease goes ahead of other writers.
     Lite(Db),
 }
@@ -67,7 +67,8 @@ impl LeaseDb {
         let connect = url.expose().parse::<PgConnectOptions>().map_err(opening)?;
         // pgbouncer rejects this start-up parameter, and no float is read.
         let connect = connect.application_name(&options.application_name).extra_float_digits(None);
-        Ok(Self::Pg(LeaseConnection { options: connect, limit, idle: None, round_trip: None, opening: None }))
+        let connection = LeaseConnection { options: connect, limit, idle: None, round_trip: None, opening: None };
+        Ok(Self::Pg(Box::new(connection)))
     }
 
     /// Opens the connection unless it is open. The operations do so as well, within their own time limits.

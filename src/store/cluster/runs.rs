@@ -120,7 +120,7 @@ pub async fn registered_tasks(tx: &mut Tx) -> Result<Vec<(Schedule, Moment)>, St
 /// Marks unfinished runs of older terms as abandoned, except for those of each task's newest slot. The tasks must be
 /// registered. Returns the task of each run.
 pub async fn abandon(tx: &mut Tx, tasks: &[Task], epoch: Epoch, now: Moment) -> Result<Vec<String>, StoreError> {
-    let names = serde_json::Value::from_iter(tasks.iter().map(|task| task.name())).to_string();
+    let names = tasks.iter().map(|task| task.name()).collect::<serde_json::Value>().to_string();
     db_run!(tx, ABANDON, |sql, c| {
         let query = query_scalar::<_, String>(sql).bind(epoch.0).bind(now.micros()).bind(&names).bind(MAX_ATTEMPTS);
         query.fetch_all(c).await
