@@ -1,11 +1,17 @@
 //! Traffic as nodes report it and as users are charged for it.
 
 use super::ids::{NodeId, UserId};
-use super::moment::Moment;
+use super::moment::{Moment, SECOND};
 
 /// The most bytes of one user in one reply of a node, raw or charged: 1 PiB. A larger number comes from a faulty node
 /// and is cut, so that it cannot spoil the totals.
 pub const MOST_PER_READING: u64 = 1 << 50;
+
+/// The highest id of a node: far beyond any real one.
+const MAX_NODE_ID: i64 = 1 << 40;
+/// 2000-01-01 and 2200-01-01: no reply is from another time, whatever a clock shows.
+const EARLIEST: i64 = 946_684_800 * SECOND;
+const LATEST: i64 = 7_258_118_400 * SECOND;
 
 /// One reply of a node: the bytes of its users since the last reply. The node has reset its counters, so this is the
 /// only copy.
@@ -74,6 +80,18 @@ impl UsageReply {
     /// Raw bytes of all entries.
     pub fn bytes(&self) -> i64 {
         raw_total(&self.payload)
+    }
+
+    /// Returns why the reply can't be recorded: a value that no node and no panel produces. `None`: it can.
+    pub fn defect(&self) -> Option<&'static str> {
+        if !(1..=MAX_NODE_ID).contains(&self.node.0) {
+            return Some("the node's id is impossible");
+        }
+        if !(EARLIEST..=LATEST).contains(&self.fetched_at.micros()) {
+            return Some("the time is impossible");
+        }
+        let possible = self.coefficient.is_finite() && self.coefficient >= 0.0;
+        (!possible).then_some("the coefficient is not a number from 0 up")
     }
 
     /// Splits the reply into parts of at most `most` entries.
@@ -161,6 +179,23 @@ mod tests {
         assert_eq!(parts, [(12, 1, 1), (12, 1, 12)]);
         let absurd = UsageReply::new(NodeId(1), Moment::from_micros(0), 1.0, [(UserId(1), u64::MAX), (UserId(1), 7)]);
         assert_eq!(decode_entries(absurd.payload()).as_deref(), Some(&[(UserId(1), MOST_PER_READING)][..]));
+    }
+
+    #[test]
+    fn reply_with_an_impossible_value_has_a_defect() {
+        const NOW: i64 = 1_700_000_000 * SECOND;
+        let defect = |node, at, coefficient| {
+            UsageReply::new(NodeId(node), Moment::from_micros(at), coefficient, [(UserId(1), 1)]).defect()
+        };
+        for coefficient in [0.0, 1.0, 2.5, 1e6] {
+            assert_eq!(defect(1, NOW, coefficient), None);
+        }
+        for coefficient in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0] {
+            assert!(defect(1, NOW, coefficient).is_some(), "{coefficient}");
+        }
+        for (node, at) in [(0, NOW), (-7, NOW), (i64::MAX, NOW), (1, 0), (1, -NOW), (1, i64::MAX)] {
+            assert!(defect(node, at, 1.0).is_some(), "node {node} at {at}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod panel_certificate;
 mod pending_changes;
 pub mod proto;
 mod running_calls;
+mod replay;
 mod session;
 mod session_error;
 pub mod spool;

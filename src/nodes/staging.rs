@@ -1,4 +1,5 @@
-//! Brings usage replies into the database: a reply is spooled first, because it is the only copy, and then staged.
+//! Brings usage replies into the database: a reply is spooled first, because it is the only copy, and then staged. A
+//! reply that the database will never accept is set aside.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,13 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
 
-use super::spool::{self, Orphan, Spool};
+use super::replay::{Refusal, blocking, replay, report_refused};
+use super::spool::{self, Spool};
 use crate::config::crash_point::{CrashPoint, UsageStep};
 use crate::domain::moment::Moment;
 use crate::domain::usage::UsageReply;
 use crate::foundation::{lock, with_sources};
 use crate::store::usage::batches;
-use crate::store::{Db, StoreError};
+use crate::store::Db;
 
 /// The way of a reply from the node to the table `usage_batch`.
 pub(super) struct Staging {
@@ -73,12 +75,17 @@ impl Staging {
     }
 
     async fn stage(&self, id: Uuid, reply: UsageReply) {
-        match batches::stage(&self.db, id, &reply).await {
+        let staged = match reply.defect() {
+            Some(defect) => Err(Refusal::Final(defect)),
+            None => batches::stage(&self.db, id, &reply).await.map_err(Refusal::of),
+        };
+        match staged {
             Ok(_) => {
                 self.crash.pass(UsageStep::AfterBatch);
                 self.drop_batch(id).await;
             }
-            Err(error) => {
+            Err(Refusal::Final(reason)) => self.set_aside(id, reply, reason).await,
+            Err(Refusal::ForNow(error)) => {
                 tracing::warn!(
                     error = with_sources(&error),
                     node = reply.node.0,
@@ -86,6 +93,27 @@ impl Staging {
                     "could not stage a usage reply; trying again within a minute"
                 );
                 lock(&self.unstaged).push((id, reply));
+            }
+        }
+    }
+
+    async fn set_aside(&self, id: Uuid, reply: UsageReply, reason: &'static str) {
+        let (node, traffic) = (reply.node, reply.bytes());
+        let reply = Arc::new(reply);
+        let spooled = reply.clone();
+        match self.with_spool(move |spool| spool.set_aside(id, &spooled, reason)).await {
+            Ok(file) => {
+                report_refused(traffic, 1, reason, file.as_deref());
+                self.drop_batch(id).await;
+            }
+            Err(error) => {
+                tracing::error!(
+                    %error,
+                    reason,
+                    node = node.0,
+                    "could not set a usage reply aside that the database refuses; trying again within a minute: check the disk under DATA_DIR"
+                );
+                lock(&self.unstaged).push((id, Arc::unwrap_or_clone(reply)));
             }
         }
     }
@@ -101,10 +129,10 @@ impl Staging {
     /// Stages the replies in the spool files of processes that are gone.
     pub(super) async fn replay_orphans(&self, now: Moment) {
         let folder = self.folder.clone();
-        match blocking(move || spool::orphans(&folder, now)).await {
+        match blocking(move || spool::orphans(&folder)).await {
             Ok(orphans) => {
                 for orphan in orphans {
-                    self.replay(orphan).await;
+                    replay(&self.db, orphan, now).await;
                 }
             }
             Err(error) => {
@@ -112,50 +140,6 @@ impl Staging {
                 tracing::warn!(%error, %folder, "could not read the spool folder; trying again in a minute");
             }
         }
-    }
-
-    async fn replay(&self, orphan: Orphan) {
-        if orphan.torn_bytes > 0 {
-            tracing::error!(
-                bytes = orphan.torn_bytes,
-                "a process died while spooling a usage reply; the incomplete record is dropped"
-            );
-        }
-        if orphan.too_old > 0 {
-            tracing::error!(
-                records = orphan.too_old,
-                "spooled usage replies are older than 30 days; their file is set aside and they are not counted"
-            );
-        }
-        if let Err(error) = self.stage_all(&orphan.replies).await {
-            tracing::warn!(
-                error = with_sources(&error),
-                "could not stage a usage reply of another process; trying again in a minute"
-            );
-            return;
-        }
-        let unanswered = orphan.unanswered.clone();
-        if let Err(error) = blocking(move || orphan.remove()).await {
-            tracing::warn!(%error, "could not remove a replayed spool file; replaying it again is harmless");
-            return;
-        }
-        for node in unanswered {
-            metrics::counter!("usage_rpc_ambiguous_total", "node" => node.to_string()).increment(1);
-            tracing::warn!(
-                node = node.0,
-                "a process died while fetching a node's usage; the bytes counted since its last fetch may be lost"
-            );
-        }
-    }
-
-    async fn stage_all(&self, replies: &[(Uuid, UsageReply)]) -> Result<(), StoreError> {
-        for (id, reply) in replies {
-            batches::stage(&self.db, *id, reply).await?;
-        }
-        if !replies.is_empty() {
-            tracing::info!(replies = replies.len(), "staged usage replies that another process had spooled");
-        }
-        Ok(())
     }
 
     /// Removes this process's spool file if it has no unstaged replies.
@@ -176,8 +160,4 @@ impl Staging {
         let spool = self.spool.clone();
         blocking(move || work(&mut lock(&spool))).await
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }

@@ -172,7 +172,7 @@ async fn processes_that_start_at_once_on_an_empty_database_all_serve(test: TestD
         let folder_to_search = spools.clone();
         let _searching = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
-                spool::orphans(&folder_to_search, Clock::real().now()).expect("the folder is read");
+                spool::orphans(&folder_to_search).expect("the folder is read");
                 yield_now().await;
             }
         }));

@@ -7,15 +7,22 @@
 //! Before a node is asked, a record without entries announces the request under the batch's id. If that is the only
 //! record of the batch in an ownerless file, the reply may have been lost, and the process that replays the file
 //! reports it.
+//!
+//! Damaged bytes, and replies that the database will never accept, are set aside in `<instance>.aside`. The records
+//! around them are replayed.
 
+mod aside;
+#[cfg(test)]
+mod damage;
 mod file_lock;
 mod orphan;
 mod record;
+mod scan;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,8 +31,10 @@ use rustix::io::Errno;
 use uuid::Uuid;
 
 use crate::domain::usage::UsageReply;
+use crate::foundation::{create_private_folder, private_file};
+use aside::Aside;
 
-pub use orphan::{Orphan, orphans};
+pub use orphan::{Contents, Orphan, SpooledReply, orphans};
 
 /// Bytes reserved before nodes are asked, whatever their number: a reply with 300,000 users.
 const RESERVE: u64 = 4 << 20;
@@ -51,11 +60,11 @@ pub struct Spool {
 impl Spool {
     /// Creates and locks this process's file under `folder`. Creates the folder if it is missing.
     pub fn create(folder: &Path, instance: Uuid) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        create_private_folder(folder)?;
         let path = folder.join(format!("{instance}.log"));
         // The file is renamed once it is locked: to a process that looks for orphans, an unlocked file has no owner.
         let unlocked = path.with_extension("new");
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&unlocked)?;
+        let file = private_file().read(true).write(true).create_new(true).open(&unlocked)?;
         file_lock::lock(&file, &unlocked)?;
         fs::rename(&unlocked, &path)?;
         File::open(folder)?.sync_all()?;
@@ -118,6 +127,13 @@ impl Spool {
             }
         }
         Ok(())
+    }
+
+    /// Sets a reply aside that the database will never accept. Returns the file that has it; the batch must be removed.
+    pub fn set_aside(&self, id: Uuid, reply: &UsageReply, reason: &str) -> io::Result<Option<PathBuf>> {
+        let mut aside = Aside::of(&self.path);
+        aside.add(&record::encode(id, reply)?, reason)?;
+        aside.commit()
     }
 
     /// Bytes of the file.

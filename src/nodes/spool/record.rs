@@ -2,6 +2,10 @@
 //!
 //! A record is the length of its body (u32), the CRC-32 of its body (u32) and the body: batch id, node, time,
 //! coefficient and the reply's payload. Numbers are little endian.
+//!
+//! Records have no marker, so that programs of any version read each other's files. After damage the next record is
+//! recognised by its first fields: a batch id is a UUID of version 7, and node, time, coefficient and length have narrow
+//! ranges. Together they have more than 50 bits that other bytes would have to hit, and then the CRC must hold.
 
 use std::io;
 
@@ -12,9 +16,11 @@ use crate::domain::moment::Moment;
 use crate::domain::usage::UsageReply;
 
 /// Bytes of the length and the CRC.
-const HEADER: usize = 4 + 4;
+pub(super) const HEADER: usize = 4 + 4;
 /// Bytes of the batch id, node, time and coefficient.
-const FIXED: usize = 16 + 8 + 8 + 8;
+pub(super) const FIXED: usize = 16 + 8 + 8 + 8;
+/// Bytes before the payload.
+pub(super) const START: usize = HEADER + FIXED;
 
 /// Encodes a record. Fails for a reply of 4 GiB or more.
 pub(super) fn encode(id: Uuid, reply: &UsageReply) -> io::Result<Vec<u8>> {
@@ -34,30 +40,47 @@ pub(super) fn encode(id: Uuid, reply: &UsageReply) -> io::Result<Vec<u8>> {
     Ok(record)
 }
 
-/// Decodes records up to the first damaged or incomplete one. Returns them and the number of bytes that follow.
-pub(super) fn decode_all(mut content: &[u8]) -> (Vec<(Uuid, UsageReply)>, usize) {
-    let mut records = Vec::new();
-    while let Some((record, rest)) = decode_first(content) {
-        records.push(record);
-        content = rest;
+/// The fields before the payload, which may be arbitrary bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    /// Bytes of the body.
+    pub(super) length: u32,
+    pub(super) crc: u32,
+    pub(super) id: Uuid,
+    node: NodeId,
+    fetched_at: Moment,
+    coefficient: f64,
+}
+
+impl Start {
+    pub(super) fn read(bytes: &[u8; START]) -> Self {
+        Self {
+            length: u32::from_le_bytes(first(bytes, 0)),
+            crc: u32::from_le_bytes(first(bytes, 4)),
+            id: Uuid::from_bytes(first(bytes, HEADER)),
+            node: NodeId(i64::from_le_bytes(first(bytes, HEADER + 16))),
+            fetched_at: Moment::from_micros(i64::from_le_bytes(first(bytes, HEADER + 24))),
+            coefficient: f64::from_le_bytes(first(bytes, HEADER + 32)),
+        }
     }
-    (records, content.len())
+
+    /// The fields, if they are those of a reply that a panel wrote, as opposed to any other bytes.
+    pub(super) fn plausible(bytes: &[u8; START]) -> Option<Self> {
+        // Refuses most bytes at once: the version and the variant of the batch id.
+        if bytes[HEADER + 6] >> 4 != 7 || bytes[HEADER + 8] >> 6 != 2 {
+            return None;
+        }
+        let start = Self::read(bytes);
+        start.reply(&[]).is_some_and(|reply| reply.defect().is_none()).then_some(start)
+    }
+
+    /// The reply with this payload; `None` if the payload is not whole.
+    pub(super) fn reply(&self, payload: &[u8]) -> Option<UsageReply> {
+        UsageReply::from_payload(self.node, self.fetched_at, self.coefficient, payload)
+    }
 }
 
-fn decode_first(content: &[u8]) -> Option<((Uuid, UsageReply), &[u8])> {
-    let (length, rest) = content.split_first_chunk::<4>()?;
-    let (crc, rest) = rest.split_first_chunk::<4>()?;
-    let (body, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    (crc32fast::hash(body) == u32::from_le_bytes(*crc)).then_some((decode_body(body)?, rest))
-}
-
-fn decode_body(body: &[u8]) -> Option<(Uuid, UsageReply)> {
-    let (id, rest) = body.split_first_chunk::<16>()?;
-    let (node, rest) = rest.split_first_chunk::<8>()?;
-    let (at, rest) = rest.split_first_chunk::<8>()?;
-    let (coefficient, payload) = rest.split_first_chunk::<8>()?;
-    let node = NodeId(i64::from_le_bytes(*node));
-    let fetched_at = Moment::from_micros(i64::from_le_bytes(*at));
-    let reply = UsageReply::from_payload(node, fetched_at, f64::from_le_bytes(*coefficient), payload)?;
-    Some((Uuid::from_bytes(*id), reply))
+/// The `N` bytes from `offset` on, zeros beyond the end.
+fn first<const N: usize>(bytes: &[u8; START], offset: usize) -> [u8; N] {
+    bytes.get(offset..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }

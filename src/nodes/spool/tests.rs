@@ -1,11 +1,14 @@
 //! Records survive their process, and the file does not grow without need.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use super::{Spool, orphans};
+use super::{Contents, Orphan, Spool, orphans};
 use crate::domain::ids::{NodeId, UserId};
 use crate::domain::moment::{DAY, Moment};
 use crate::domain::usage::UsageReply;
@@ -20,20 +23,38 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
+/// A batch id as the collector makes them.
+fn batch(n: u128) -> Uuid {
+    Uuid::from_u128((0x0190_0000_0000_7000_8000 << 48) + n)
+}
+
+/// Reads the replies of the only orphan, at this time, and removes its file.
+fn replay_at(folder: &Path, now: Moment) -> (Vec<(Uuid, UsageReply)>, Contents) {
+    let mut orphan = orphans(folder).expect("read").pop().expect("one file");
+    let replies = replies(&mut orphan, now);
+    (replies, orphan.remove().expect("removed"))
+}
+
+fn replies(orphan: &mut Orphan, now: Moment) -> Vec<(Uuid, UsageReply)> {
+    let mut found = Vec::new();
+    while let Some(next) = orphan.next_reply(now).expect("read") {
+        found.push((next.id, next.reply));
+    }
+    found
+}
+
 #[test]
 fn orphans_are_files_of_dead_processes_only() {
     let folder = folder();
     let mut live = Spool::create(folder.path(), Uuid::from_u128(1)).expect("a spool");
     live.reserve(3).expect("space");
     live.append(Uuid::from_u128(10), &reply(5)).expect("written");
-    assert!(orphans(folder.path(), NOW).expect("read").is_empty());
+    assert!(orphans(folder.path()).expect("read").is_empty());
     drop(live);
-    let mut found = orphans(folder.path(), NOW).expect("read");
-    let orphan = found.pop().expect("one file");
-    assert_eq!(orphan.replies, [(Uuid::from_u128(10), reply(5))]);
-    assert_eq!((orphan.torn_bytes, orphan.too_old, found.len()), (0, 0, 0));
-    orphan.remove().expect("removed");
-    assert!(orphans(folder.path(), NOW).expect("read").is_empty());
+    let (found, contents) = replay_at(folder.path(), NOW);
+    assert_eq!(found, [(Uuid::from_u128(10), reply(5))]);
+    assert_eq!(contents, Contents::default());
+    assert!(orphans(folder.path()).expect("read").is_empty());
 }
 
 #[test]
@@ -44,7 +65,7 @@ fn new_file_is_never_an_orphan() {
         let looking = scope.spawn(|| {
             let mut found = 0;
             while !done.load(Ordering::Relaxed) {
-                found += orphans(folder.path(), NOW).expect("read").len();
+                found += orphans(folder.path()).expect("read").len();
             }
             found
         });
@@ -60,13 +81,13 @@ fn torn_record_at_end_is_dropped_and_reported() {
     let folder = folder();
     let mut spool = Spool::create(folder.path(), Uuid::from_u128(1)).expect("a spool");
     for n in 0..3 {
-        spool.append(Uuid::from_u128(n), &reply(5)).expect("written");
+        spool.append(batch(n), &reply(5)).expect("written");
     }
     let whole = spool.len() / 3;
     spool.file.set_len(spool.len() - 1).expect("torn");
     drop(spool);
-    let orphan = orphans(folder.path(), NOW).expect("read").pop().expect("one file");
-    assert_eq!((orphan.replies.len(), orphan.torn_bytes as u64), (2, whole - 1));
+    let (found, contents) = replay_at(folder.path(), NOW);
+    assert_eq!((found.len(), contents), (2, Contents { torn_bytes: whole - 1, ..Contents::default() }));
 }
 
 #[test]
@@ -79,9 +100,10 @@ fn orphan_reports_announced_nodes_without_reply() {
     spool.remove(Uuid::from_u128(3)).expect("removed");
     spool.remove(Uuid::from_u128(2)).expect("removed");
     drop(spool);
-    let orphan = orphans(folder.path(), NOW).expect("read").pop().expect("one file");
-    assert_eq!((orphan.replies.len(), orphan.torn_bytes), (1, 0));
-    assert_eq!(orphan.unanswered, [NodeId(11), NodeId(13)], "a removed batch stays in the file until it is truncated");
+    let (found, contents) = replay_at(folder.path(), NOW);
+    let unanswered = vec![NodeId(11), NodeId(13)];
+    assert_eq!(found.len(), 1, "a removed batch stays in the file until it is truncated");
+    assert_eq!(contents, Contents { unanswered, ..Contents::default() });
 }
 
 #[test]
@@ -96,21 +118,90 @@ fn file_does_not_grow_while_a_node_never_answers() {
         assert!(spool.len() < 100, "{}", spool.len());
     }
     drop(spool);
-    let orphan = orphans(folder.path(), NOW).expect("read").pop().expect("one file");
-    assert_eq!((orphan.unanswered, orphan.replies.len()), (vec![NodeId(11)], 0));
+    let (found, contents) = replay_at(folder.path(), NOW);
+    assert_eq!((contents.unanswered, found.len()), (vec![NodeId(11)], 0));
 }
 
 #[test]
-fn records_older_than_30_days_are_set_aside() {
+fn replies_that_are_too_old_or_impossible_are_set_aside() {
     let folder = folder();
     let mut spool = Spool::create(folder.path(), Uuid::from_u128(1)).expect("a spool");
-    spool.append(Uuid::from_u128(1), &reply(5)).expect("written");
+    let broken = UsageReply::new(NodeId(3), NOW, f64::NAN, [(UserId(7), 9)]);
+    spool.append(batch(1), &broken).expect("written");
+    spool.append(batch(2), &reply(5)).expect("written");
+    spool.append(batch(3), &UsageReply::new(NodeId(3), NOW.plus(-31 * DAY), 1.0, [(UserId(7), 4)])).expect("written");
     drop(spool);
-    let orphan = orphans(folder.path(), NOW.plus(31 * DAY)).expect("read").pop().expect("one file");
-    assert_eq!((orphan.replies.len(), orphan.too_old), (0, 1));
-    orphan.remove().expect("set aside");
-    assert!(orphans(folder.path(), NOW).expect("read").is_empty());
-    assert!(folder.path().join(format!("{}.old", Uuid::from_u128(1))).exists());
+    let (found, contents) = replay_at(folder.path(), NOW);
+    assert_eq!(found, [(batch(2), reply(5))]);
+    assert_eq!((contents.refused, contents.refused_traffic), (2, 13));
+    let aside = contents.aside.expect("a file");
+    assert_eq!(aside, folder.path().join(format!("{}.aside", Uuid::from_u128(1))));
+    assert_eq!(fs::metadata(&aside).expect("it exists").permissions().mode() & 0o777, 0o600);
+    let content = fs::read(&aside).expect("it reads");
+    let record = super::record::encode(batch(1), &broken).expect("a record");
+    assert!(content.windows(record.len()).any(|bytes| bytes == record), "the record is not in the file");
+    assert!(orphans(folder.path()).expect("read").is_empty(), "what is set aside is never replayed");
+}
+
+#[test]
+fn attempt_that_fails_leaves_nothing_aside() {
+    let folder = folder();
+    let mut spool = Spool::create(folder.path(), Uuid::from_u128(1)).expect("a spool");
+    spool.append(batch(1), &UsageReply::new(NodeId(-1), NOW, 1.0, [(UserId(7), 9)])).expect("written");
+    spool.append(batch(2), &reply(5)).expect("written");
+    drop(spool);
+    let mut attempt = orphans(folder.path()).expect("read").pop().expect("one file");
+    let next = attempt.next_reply(NOW).expect("read").expect("the second reply");
+    attempt.set_aside(&next, "the database refuses it").expect("set aside");
+    assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 2);
+    drop(attempt);
+    assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1, "the file of the attempt is left");
+    let (found, contents) = replay_at(folder.path(), NOW);
+    assert_eq!((found.len(), contents.refused), (1, 1));
+}
+
+#[test]
+fn reply_of_a_live_process_is_set_aside_and_removed() {
+    let folder = folder();
+    let mut spool = Spool::create(folder.path(), Uuid::from_u128(1)).expect("a spool");
+    for n in 1..=2 {
+        spool.append(batch(n), &reply(5)).expect("written");
+        let aside = spool.set_aside(batch(n), &reply(5), "the database refuses it").expect("set aside");
+        assert!(aside.is_some_and(|path| path.exists()));
+        spool.remove(batch(n)).expect("removed");
+    }
+    assert!(spool.is_empty());
+    let aside = fs::read(folder.path().join(format!("{}.aside", Uuid::from_u128(1)))).expect("it reads");
+    assert_eq!(String::from_utf8_lossy(&aside).matches("the database refuses it").count(), 2);
+}
+
+#[test]
+fn empty_file_of_a_start_that_failed_is_removed_when_it_is_old() {
+    let folder = folder();
+    let file = |name: &str, content: &str, age: u64| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).expect("written");
+        let time = SystemTime::now() - Duration::from_secs(age);
+        fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(time)).expect("its time is set");
+        path
+    };
+    let (old, recent, full) = (file("a.new", "", 3_600), file("b.new", "", 0), file("c.new", "x", 3_600));
+    let starting = file("d.new", "", 3_600);
+    let held = fs::File::open(&starting).expect("it opens");
+    super::file_lock::lock(&held, &starting).expect("it is locked");
+    assert!(orphans(folder.path()).expect("read").is_empty());
+    assert!(!old.exists(), "the file of a process that is gone is left");
+    assert!(recent.exists() && full.exists() && starting.exists());
+}
+
+#[test]
+fn files_and_folder_are_private() {
+    let folder = folder();
+    let spools = folder.path().join("data/spool");
+    let spool = Spool::create(&spools, Uuid::from_u128(1)).expect("a spool");
+    for (path, mode) in [(&spool.path, 0o600), (&spools, 0o700)] {
+        assert_eq!(fs::metadata(path).expect("it exists").permissions().mode() & 0o777, mode, "{}", path.display());
+    }
 }
 
 #[test]
