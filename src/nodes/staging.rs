@@ -13,8 +13,8 @@ use crate::config::crash_point::{CrashPoint, UsageStep};
 use crate::domain::moment::Moment;
 use crate::domain::usage::UsageReply;
 use crate::foundation::{lock, with_sources};
-use crate::store::usage::batches;
 use crate::store::Db;
+use crate::store::usage::batches;
 
 /// The way of a reply from the node to the table `usage_batch`.
 pub(super) struct Staging {

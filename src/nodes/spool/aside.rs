@@ -26,7 +26,8 @@ impl Aside {
         let mut source = spool;
         source.seek(SeekFrom::Start(bytes.start))?;
         let length = bytes.end - bytes.start;
-        let copied = self.write(&mut source.take(length), &format!("{length} bytes from byte {}: {reason}", bytes.start))?;
+        let copied =
+            self.write(&mut source.take(length), &format!("{length} bytes from byte {}: {reason}", bytes.start))?;
         if copied == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 

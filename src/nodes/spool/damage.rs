@@ -72,7 +72,8 @@ enum Fault {
 fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         (0.0..1.0, 1..=u8::MAX).prop_map(|(place, mask)| Fault::Flip { place, mask }),
-        (0.0..1.0, proptest::collection::vec(any::<u8>(), 1..300)).prop_map(|(place, junk)| Fault::Insert { place, junk }),
+        (0.0..1.0, proptest::collection::vec(any::<u8>(), 1..300))
+            .prop_map(|(place, junk)| Fault::Insert { place, junk }),
         (0.0..1.0, 1_usize..300).prop_map(|(place, bytes)| Fault::Remove { place, bytes }),
         (0.0..1.0).prop_map(|place| Fault::Cut { place }),
     ]
