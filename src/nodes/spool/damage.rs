@@ -48,7 +48,9 @@ fn record(n: u64, entries: u64) -> (Uuid, Vec<u8>) {
 }
 
 /// The records that are read, and the bytes that are not.
-fn read<S: ReadAt>(source: S, size: u64) -> (Vec<(Uuid, Range<u64>)>, Vec<Range<u64>>) {
+type Found = (Vec<(Uuid, Range<u64>)>, Vec<Range<u64>>);
+
+fn read<S: ReadAt>(source: S, size: u64) -> Found {
     let mut parts = Parts::new(source, size);
     let (mut records, mut rest) = (Vec::new(), Vec::new());
     while let Some(part) = parts.next().expect("it reads") {
@@ -142,7 +144,7 @@ fn large_damage_is_skipped_in_linear_time_and_little_memory() {
     let source = Counted { source: file, read: Cell::default(), largest: Cell::default() };
     let (found, rest) = read(&source, size);
     assert_eq!(found.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [first, second]);
-    assert_eq!(rest, [begin..begin + HOLE]);
+    assert_eq!((rest.len(), &rest[0]), (1, &(begin..begin + HOLE)));
     assert!(source.read.get() < 3 * size, "{} bytes were read of {size}", source.read.get());
     assert!(source.largest.get() <= 64 << 10, "{} bytes in memory", source.largest.get());
 }

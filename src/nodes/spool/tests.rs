@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
@@ -178,15 +178,19 @@ fn reply_of_a_live_process_is_set_aside_and_removed() {
 #[test]
 fn empty_file_of_a_start_that_failed_is_removed_when_it_is_old() {
     let folder = folder();
-    let file = |name: &str, content: &str, age: u64| {
+    let file = |name: &str, content: &str| {
         let path = folder.path().join(name);
         fs::write(&path, content).expect("written");
-        let time = SystemTime::now() - Duration::from_secs(age);
-        fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(time)).expect("its time is set");
         path
     };
-    let (old, recent, full) = (file("a.new", "", 3_600), file("b.new", "", 0), file("c.new", "x", 3_600));
-    let starting = file("d.new", "", 3_600);
+    let old_file = |name: &str, content: &str| {
+        let path = file(name, content);
+        let old = fs::File::options().write(true).open(&path);
+        old.and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH)).expect("its time is set");
+        path
+    };
+    let (old, recent, full) = (old_file("a.new", ""), file("b.new", ""), old_file("c.new", "x"));
+    let starting = old_file("d.new", "");
     let held = fs::File::open(&starting).expect("it opens");
     super::file_lock::lock(&held, &starting).expect("it is locked");
     assert!(orphans(folder.path()).expect("read").is_empty());
