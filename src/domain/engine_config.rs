@@ -1,7 +1,10 @@
 //! The configuration text of a node's engine, and a syntax check before a node restarts with it.
 
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 use serde_saphyr::DuplicateKeyPolicy;
+
+use super::xray_config;
 
 /// The syntax of a configuration, numbered as in the node protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,20 +44,32 @@ impl ConfigFormat {
 impl EngineConfig {
     /// Checks the syntax. The error has the place in the text; only the engine can check the settings themselves.
     pub fn check(&self) -> Result<(), String> {
+        if self.text.contains('\0') {
+            return Err("must not have zero bytes".to_owned());
+        }
         match self.format {
             ConfigFormat::Plain => Ok(()),
-            ConfigFormat::Json => self.check_json(),
+            ConfigFormat::Json => self.json::<IgnoredAny>().map(drop),
             ConfigFormat::Yaml => self.check_yaml(),
         }
     }
 
-    fn check_json(&self) -> Result<(), String> {
+    /// Checks a configuration for an engine of this type, as far as its faults are certain. Faults of the syntax are
+    /// left to [`Self::check`].
+    pub fn check_for(&self, engine_type: &str) -> Result<(), String> {
+        match (engine_type, self.format) {
+            ("xray", ConfigFormat::Json) => self.json::<Value>().map_or(Ok(()), |config| xray_config::check(&config)),
+            _ => Ok(()),
+        }
+    }
+
+    fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
         // Comments become spaces, so that the error's line and column are those of the text.
         // The library refuses a slash that starts no comment only if another character follows.
         let mut strict = format!("{}\n", self.text);
         json_strip_comments::strip(&mut strict)
             .map_err(|_| "is not JSON: a slash that starts no comment".to_owned())?;
-        serde_json::from_str::<IgnoredAny>(&strict).map(drop).map_err(|error| format!("is not JSON: {error}"))
+        serde_json::from_str(&strict).map_err(|error| format!("is not JSON: {error}"))
     }
 
     fn check_yaml(&self) -> Result<(), String> {
@@ -131,6 +146,15 @@ mod tests {
             assert!(check(ConfigFormat::Yaml, text).is_err(), "{text}");
         }
         assert_eq!(check(ConfigFormat::Plain, "{ [ \" anything"), Ok(()));
+        assert!(check(ConfigFormat::Plain, "a\0b").is_err());
+    }
+
+    #[test]
+    fn settings_are_checked_for_xray_in_json_only() {
+        let config = |format| EngineConfig { text: r#"{"inbounds": [{"port": 443}]} // a"#.to_owned(), format };
+        assert!(config(ConfigFormat::Json).check_for("xray").is_err());
+        assert_eq!(config(ConfigFormat::Json).check_for("sing-box"), Ok(()));
+        assert_eq!(config(ConfigFormat::Plain).check_for("xray"), Ok(()));
     }
 
     #[test]

@@ -87,6 +87,7 @@ const OTHERS: &[&str] = &[
     "POST /api/admins/token",
     // Changes a node, not the database; then it requests a sync, as the resync above does.
     "PUT /api/nodes/{node_id}/{backend}/config",
+    "POST /api/nodes/{node_id}/{backend}/config/restore",
 ];
 
 #[test]

@@ -6,6 +6,7 @@ mod boundary;
 mod changes;
 mod cluster;
 mod document;
+mod engine_changes;
 mod engines;
 mod health;
 mod hosts;

@@ -5,7 +5,7 @@ use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use crate::actions::engines::{self, EngineError};
+use crate::actions::engines::{self, EngineError, Former};
 use crate::api::http::auth::SudoAdmin;
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
@@ -14,22 +14,25 @@ use crate::api::http::input::Inputs;
 use crate::api::http::loose::{LooseInt, LooseIntIn};
 use crate::api::http::query::Path;
 use crate::api::http::receive;
-use crate::api::http::routes::{Routes, get};
+use crate::api::http::routes::{Routes, get, post};
 use crate::api::state::State;
 use crate::domain::engine_config::{ConfigFormat, EngineConfig};
 use crate::domain::ids::NodeId;
 use crate::nodes::one_off::ConnectError;
+use crate::store::nodes::engine_configs::StoredConfig;
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(stats, read_config, reconfigure))]
+#[openapi(paths(stats, read_config, reconfigure, last_good, restore))]
 pub(in crate::api) struct Doc;
 
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
-    routes.at("/api/nodes/:node_id/:backend/stats", get(stats).without_permit()).at(
-        "/api/nodes/:node_id/:backend/config",
-        get(read_config).put(reconfigure).without_permit().with_body_limit(receive::LARGE),
-    )
+    let config = get(read_config).put(reconfigure).without_permit().with_body_limit(receive::LARGE);
+    routes
+        .at("/api/nodes/:node_id/:backend/stats", get(stats).without_permit())
+        .at("/api/nodes/:node_id/:backend/config", config)
+        .at("/api/nodes/:node_id/:backend/config/last-good", get(last_good))
+        .at("/api/nodes/:node_id/:backend/config/restore", post(restore).without_permit())
 }
 
 /// The path of an engine.
@@ -56,6 +59,16 @@ pub struct BackendConfigResponse {
     config: String,
     /// 0: plain text, 1: JSON, 2: YAML.
     format: i32,
+}
+
+/// Configuration with which an engine ran.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StoredConfigResponse {
+    config: String,
+    /// 0: plain text, 1: JSON, 2: YAML.
+    format: i32,
+    /// Time when the engine ran with it.
+    stored_at: String,
 }
 
 /// New configuration of an engine.
@@ -99,12 +112,14 @@ async fn read_config(
 
 /// Restarts an engine with a new configuration.
 ///
-/// For sudo admins. The node gets a full user sync afterwards.
+/// For sudo admins. The panel watches the engine for some seconds. If the engine does not run with the new configuration,
+/// the panel puts the former one back and answers with 422 and the engine's own words. The node gets a full user sync
+/// afterwards.
 #[utoipa::path(put, path = "/api/nodes/{node_id}/{backend}/config", tag = "Node", params(EnginePath),
     request_body = BackendConfig,
     responses((status = 200, body = Empty), (status = 404, description = "No such node, or the node is disabled"),
               (status = 409, description = "Another admin is changing a configuration of this node"),
-              (status = 502, description = "The node does not answer")))]
+              (status = 502, description = "The node does not answer, or the former configuration could not be put back")))]
 #[handler]
 async fn reconfigure(
     state: &State,
@@ -116,6 +131,36 @@ async fn reconfigure(
     let new = EngineConfig { text: new.config, format };
     new.check().map_err(|fault| FieldErrors::one("config", fault))?;
     engines::reconfigure(&state.panel, path.node(), path.backend, new).await?;
+    Ok(Json(Empty {}))
+}
+
+/// Returns the last configuration with which an engine ran.
+///
+/// For sudo admins. The panel stores it, so the node need not answer.
+#[utoipa::path(get, path = "/api/nodes/{node_id}/{backend}/config/last-good", tag = "Node", params(EnginePath),
+    responses((status = 200, body = StoredConfigResponse), (status = 404, description = "No configuration is stored")))]
+#[handler]
+async fn last_good(
+    state: &State,
+    _: SudoAdmin,
+    Path(path): Path<EnginePath>,
+) -> Result<Json<StoredConfigResponse>, ApiError> {
+    let stored = engines::last_good::read(&state.panel, path.node(), &path.backend).await?;
+    let StoredConfig { config, format, stored_at } = stored.ok_or_else(|| ApiError::not_found("The configuration"))?;
+    Ok(Json(StoredConfigResponse { config, format, stored_at: stored_at.utc_iso() }))
+}
+
+/// Restarts an engine with the last configuration with which it ran.
+///
+/// For sudo admins. Otherwise like a new configuration.
+#[utoipa::path(post, path = "/api/nodes/{node_id}/{backend}/config/restore", tag = "Node", params(EnginePath),
+    responses((status = 200, body = Empty),
+              (status = 404, description = "No such node, the node is disabled, or no configuration is stored"),
+              (status = 409, description = "Another admin is changing a configuration of this node"),
+              (status = 502, description = "The node does not answer, or the former configuration could not be put back")))]
+#[handler]
+async fn restore(state: &State, _: SudoAdmin, Path(path): Path<EnginePath>) -> Result<Json<Empty>, ApiError> {
+    engines::restore(&state.panel, path.node(), path.backend).await?;
     Ok(Json(Empty {}))
 }
 
@@ -133,7 +178,15 @@ impl From<EngineError> for ApiError {
             EngineError::Connect(ConnectError::Node(error)) => {
                 Self::bad_gateway(format!("The node does not answer: {error}"))
             }
-            EngineError::StillRestarting => Self::bad_gateway(format!("The node does not answer: {error}")),
+            EngineError::Refused(refusal) if matches!(refusal.former, Former::Lost(_)) => {
+                Self::bad_gateway(refusal.to_string())
+            }
+            EngineError::Refused(refusal) => FieldErrors::one("config", refusal.to_string()).into(),
+            EngineError::Invalid(fault) => FieldErrors::one("config", fault).into(),
+            EngineError::NoneStored => Self::not_found("The configuration"),
+            EngineError::Lost { .. } | EngineError::StillRestarting | EngineError::StillWatching => {
+                Self::bad_gateway(format!("The node does not answer: {error}"))
+            }
             EngineError::Busy => Self::conflict("Another admin is changing a configuration of this node, try again"),
             EngineError::Connect(ConnectError::Certificate(_)) | EngineError::Broken(_) => Self::internal(error),
         }

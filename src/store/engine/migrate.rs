@@ -51,6 +51,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0011_user_names",
     "0012_owner_index",
     "0013_absent_inbounds",
+    "0014_engine_config",
     "0015_stuck_nodes",
     "0017_member_report",
 ];

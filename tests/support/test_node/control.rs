@@ -1,6 +1,6 @@
 //! Commands of tests to a node, in the same process or over TCP: one JSON command per line, one JSON answer per line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,6 +28,7 @@ pub struct Inner {
     pub(super) ends: watch::Sender<u64>,
     /// Lines that engines write.
     pub(super) log: broadcast::Sender<String>,
+    log_buffer: Mutex<VecDeque<String>>,
     pub(super) refusing: AtomicBool,
     pub(super) connections: AtomicU32,
     changes: AtomicU64,
@@ -39,6 +40,7 @@ pub struct Inner {
     keeping_list: AtomicBool,
     failures: AtomicU32,
     losing_reply: AtomicBool,
+    pub(super) restart_failures: AtomicU32,
 }
 
 impl Controls {
@@ -48,6 +50,7 @@ impl Controls {
             cuts: watch::Sender::new(0),
             ends: watch::Sender::new(0),
             log: broadcast::Sender::new(64),
+            log_buffer: Mutex::default(),
             refusing: AtomicBool::new(false),
             connections: AtomicU32::new(0),
             changes: AtomicU64::new(0),
@@ -58,6 +61,7 @@ impl Controls {
             keeping_list: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             losing_reply: AtomicBool::new(false),
+            restart_failures: AtomicU32::new(0),
         }))
     }
 }
@@ -91,6 +95,11 @@ impl Inner {
 
     /// Writes a line to the log of the engines, and returns the number of its readers.
     pub fn log(&self, line: &str) -> usize {
+        let mut buffer = self.log_buffer();
+        buffer.push_back(line.to_owned());
+        if buffer.len() > 100 {
+            buffer.pop_front();
+        }
         self.log.send(line.to_owned()).unwrap_or(0)
     }
 
@@ -180,6 +189,16 @@ impl Inner {
     /// Lets the next FetchUsersStats reset the counters and then cuts the connections, so that its reply is lost.
     pub fn lose_next_reply(&self) {
         self.losing_reply.store(true, SeqCst);
+    }
+
+    /// Returns the last lines of the log, and subscribes to the next ones.
+    pub(super) fn log_with_buffer(&self) -> (Vec<String>, broadcast::Receiver<String>) {
+        let buffer = self.log_buffer();
+        (buffer.iter().cloned().collect(), self.log.subscribe())
+    }
+
+    fn log_buffer(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.log_buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {

@@ -6,6 +6,8 @@ use sarban::nodes::proto::{Backend, User, UserData};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::process::Processes;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeUser {
     pub username: String,
@@ -54,6 +56,7 @@ pub struct Engine {
     /// The time and the bytes of each reply with usage.
     pub replies: Vec<(Instant, u64)>,
     pub configs: BTreeMap<String, (String, i32)>,
+    pub processes: Processes,
     counters: BTreeMap<u32, u64>,
     /// Bytes that every user has transferred since the counters were read, in addition to `counters`. One number for
     /// all users, because counting per user ten times a second would occupy a hundred nodes.

@@ -4,8 +4,10 @@
 
 pub mod control;
 mod engine;
+mod engine_control;
 mod fixture;
 mod listener;
+pub mod process;
 mod service;
 
 use std::net::SocketAddr;

@@ -116,11 +116,12 @@ impl MarzService for Service {
         let BackendConfig { configuration, config_format } = config.unwrap_or_default();
         self.controls.0.engine().events.push(Event::RestartBegan { config: configuration.clone() });
         let entered = self.enter().await;
-        let mut engine = self.controls.0.engine();
-        engine.events.push(Event::RestartEnded { config: configuration.clone() });
+        self.controls.0.engine().events.push(Event::RestartEnded { config: configuration.clone() });
         entered?;
-        engine.restart();
-        engine.configs.insert(backend_name, (configuration, config_format));
+        if self.controls.0.takes_restart_failure() {
+            return Err(raised());
+        }
+        self.controls.0.restart_engine(&backend_name, configuration, config_format).map_err(|()| raised())?;
         Ok(Response::new(Empty {}))
     }
 
@@ -131,7 +132,8 @@ impl MarzService for Service {
         self.enter().await?;
         let BackendLogsRequest { backend_name, include_buffer } = request.into_inner();
         let buffer = if include_buffer { "True" } else { "False" };
-        let live = self.controls.0.log.subscribe();
+        let (past, live) = self.controls.0.log_with_buffer();
+        let past = if include_buffer { past } else { Vec::new() };
         let mut live = Box::pin(stream::unfold(live, |mut live| async move {
             live.recv().await.ok().map(|line| (Ok(LogLine { line }), live))
         }));
@@ -146,11 +148,19 @@ impl MarzService for Service {
         if backend_name == "brief" {
             return Ok(Response::new(Box::pin(remembered)));
         }
-        Ok(Response::new(Box::pin(remembered.chain(live))))
+        let past = stream::iter(past.into_iter().map(|line| Ok(LogLine { line })));
+        Ok(Response::new(Box::pin(remembered.chain(past).chain(live))))
     }
 
     async fn get_backend_stats(&self, request: Request<Backend>) -> Result<Response<BackendStats>, Status> {
         self.enter().await?;
-        Ok(Response::new(BackendStats { running: request.into_inner().name != "stopped" }))
+        let name = request.into_inner().name;
+        let engine = self.controls.0.engine();
+        let behaviour = &engine.processes.behaviour;
+        if behaviour.has_no_stats {
+            return Err(Status::unimplemented("Method not found"));
+        }
+        let running = behaviour.lies || (name != "stopped" && !engine.processes.dead.contains(&name));
+        Ok(Response::new(BackendStats { running }))
     }
 }

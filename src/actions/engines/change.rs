@@ -1,0 +1,125 @@
+//! One change of an engine's configuration: read the former one, apply the new one, watch the engine, and put the former
+//! one back if the engine does not run.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::edit_lock::EditLock;
+use super::error::EngineError;
+use super::last_good;
+use super::refusal::{Former, Refusal};
+use crate::actions::nodes::{self, NodeChangeError};
+use crate::foundation::with_sources;
+use crate::nodes::connection::NodeConnection;
+use crate::nodes::engine_watch::{self, RestartFailure};
+use crate::nodes::node_error::NodeError;
+use crate::nodes::one_off::{self, ConnectError};
+use crate::nodes::proto::BackendConfig;
+
+/// Longest time to connect again to a node whose connection broke during a change, and the pause between two attempts.
+const RECONNECT: (Duration, Duration) = (Duration::from_secs(20), Duration::from_millis(500));
+
+/// A change in progress.
+pub(super) struct Change {
+    pub lock: EditLock,
+    pub engine: String,
+    pub connection: NodeConnection,
+}
+
+impl Change {
+    /// Runs the change. `called` is dropped when the node has answered the first restart.
+    pub(super) async fn run<T>(mut self, new: BackendConfig, called: T) -> Result<(), EngineError> {
+        let former = self.former().await?;
+        let result = match engine_watch::restart(&self.connection, &self.engine, new.clone(), called).await {
+            Ok(()) => {
+                self.store(&new).await;
+                Ok(())
+            }
+            Err(failure) => Err(self.failed(failure, &new, former).await),
+        };
+        if let Err(error) = &result {
+            let (node, engine) = (self.lock.node.0, &self.engine);
+            tracing::warn!(node, engine, error = with_sources(error), "a new configuration of an engine failed");
+        }
+        // Also after a failure: the node may have restarted the engine, which then has no users.
+        match nodes::resync(&self.lock.panel, self.lock.node).await {
+            // A node that was deleted meanwhile needs no sync.
+            Ok(()) | Err(NodeChangeError::NotFound) => result,
+            Err(NodeChangeError::Taken(error) | NodeChangeError::Store(error)) => result.and(Err(error.into())),
+        }
+    }
+
+    /// Reads the node's present configuration, and stores it if the engine runs with it. `None`: neither the node nor
+    /// the panel has one.
+    async fn former(&self) -> Result<Option<BackendConfig>, EngineError> {
+        let (panel, node, engine) = (&self.lock.panel, self.lock.node, &self.engine);
+        match self.connection.backend_config(engine.clone()).await {
+            Ok(former) => {
+                if self.connection.backend_stats(engine.clone()).await.is_ok_and(|stats| stats.running) {
+                    last_good::store(panel, node, engine, &former).await?;
+                }
+                Ok(Some(former))
+            }
+            // A node without a readable configuration needs a new one.
+            Err(NodeError::Refused { .. }) => Ok(last_good::read(panel, node, engine).await?.map(Into::into)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn failed(
+        &mut self,
+        failure: RestartFailure,
+        new: &BackendConfig,
+        former: Option<BackendConfig>,
+    ) -> EngineError {
+        let is_lost = matches!(failure, RestartFailure::Lost(_));
+        let former = match former {
+            None => Former::Unknown,
+            Some(former) if former == *new => Former::Same,
+            Some(former) => self.put_back(former, is_lost).await,
+        };
+        match (failure, former) {
+            (RestartFailure::Lost(error), former) => EngineError::Lost { error, former },
+            // The node raises whatever the configuration is.
+            (RestartFailure::Raised(error, None), Former::Lost(_) | Former::Unknown | Former::Same) => error.into(),
+            (RestartFailure::Raised(error, words), former) => {
+                Refusal { words: words.unwrap_or_else(|| error.to_string()), former }.into()
+            }
+            (RestartFailure::Ended(words), former) => Refusal { words, former }.into(),
+        }
+    }
+
+    async fn put_back(&mut self, former: BackendConfig, is_lost: bool) -> Former {
+        if is_lost && let Err(error) = self.reconnect().await {
+            return Former::Lost(error.to_string());
+        }
+        match engine_watch::restart(&self.connection, &self.engine, former, ()).await {
+            Ok(()) => Former::Runs,
+            Err(RestartFailure::Ended(words)) => Former::Ended(words),
+            Err(RestartFailure::Raised(error, _) | RestartFailure::Lost(error)) => Former::Lost(error.to_string()),
+        }
+    }
+
+    async fn reconnect(&mut self) -> Result<(), ConnectError> {
+        let end = Instant::now() + RECONNECT.0;
+        let panel = &self.lock.panel;
+        loop {
+            match one_off::connect(&panel.db, panel.clock.now(), self.lock.node).await {
+                Ok(connection) => {
+                    self.connection = connection;
+                    return Ok(());
+                }
+                Err(error) if Instant::now() >= end => return Err(error),
+                Err(_) => sleep(RECONNECT.1).await,
+            }
+        }
+    }
+
+    async fn store(&self, new: &BackendConfig) {
+        if let Err(error) = last_good::store(&self.lock.panel, self.lock.node, &self.engine, new).await {
+            let (node, engine, error) = (self.lock.node.0, &self.engine, with_sources(&error));
+            tracing::warn!(node, engine, error, "could not store an engine's last good configuration");
+        }
+    }
+}

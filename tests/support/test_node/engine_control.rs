@@ -1,0 +1,89 @@
+//! Controls of the engines' processes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::control::Inner;
+use super::process::{self, Behaviour};
+
+impl Inner {
+    /// Sets the behaviour of the engines.
+    pub fn behave(&self, behaviour: Behaviour) {
+        self.engine().processes.behaviour = behaviour;
+    }
+
+    /// Fails the next `calls` calls of RestartBackend.
+    pub fn fail_restarts(&self, calls: u32) {
+        self.restart_failures.store(calls, SeqCst);
+    }
+
+    /// Ends an engine, which writes `line` to its log.
+    pub fn kill_engine(&self, name: &str, line: &str) {
+        let processes = &mut self.engine().processes;
+        processes.dead.insert(name.to_owned());
+        processes.changes += 1;
+        self.log(&format!("{line}\n"));
+    }
+
+    /// Starts an engine that ended.
+    pub fn revive_engine(&self, name: &str) {
+        let processes = &mut self.engine().processes;
+        processes.dead.remove(name);
+        processes.changes += 1;
+        self.log("2026/11/29 02:26:47.817257 [Warning] core: Xray 25.1.1 started\n");
+    }
+
+    /// Returns whether an engine runs, in fact.
+    pub fn engine_runs(&self, name: &str) -> bool {
+        !self.engine().processes.dead.contains(name)
+    }
+
+    /// Returns the configuration that the node has stored for an engine.
+    pub fn config(&self, name: &str) -> Option<String> {
+        self.engine().configs.get(name).map(|(config, _)| config.clone())
+    }
+
+    /// Replaces the stored configuration of an engine, without a restart.
+    pub fn set_config(&self, name: &str, config: &str) {
+        self.engine().configs.insert(name.to_owned(), (config.to_owned(), 1));
+    }
+
+    pub(super) fn takes_restart_failure(&self) -> bool {
+        self.restart_failures.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+
+    /// Saves a configuration and restarts the engine with it, as nodes do. The error: the node raises.
+    pub(super) fn restart_engine(self: &Arc<Self>, name: &str, config: String, format: i32) -> Result<(), ()> {
+        let verdict = process::verdict(&config);
+        let behaviour = {
+            let mut engine = self.engine();
+            if let Some(inbounds) = process::inbounds(&config)
+                && let Some(backend) = engine.backends.iter_mut().find(|backend| backend.name == name)
+            {
+                backend.inbounds = inbounds;
+            }
+            engine.restart();
+            engine.configs.insert(name.to_owned(), (config, format));
+            engine.processes.behaviour.clone()
+        };
+        match verdict {
+            Ok(()) if behaviour.is_quiet => {
+                self.engine().processes.dead.remove(name);
+            }
+            Ok(()) => self.revive_engine(name),
+            Err(line) if behaviour.dies_after.is_zero() => {
+                self.kill_engine(name, if behaviour.is_quiet { "" } else { &line });
+                return if behaviour.raises { Err(()) } else { Ok(()) };
+            }
+            Err(line) => {
+                self.engine().processes.dead.remove(name);
+                let (node, name) = (self.clone(), name.to_owned());
+                tokio::spawn(async move {
+                    tokio::time::sleep(behaviour.dies_after).await;
+                    node.kill_engine(&name, if behaviour.is_quiet { "" } else { &line });
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! The processes of a node's engines: which configurations they refuse, what they write to their log, and what the node
+//! says about them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sarban::nodes::proto::Inbound;
+use serde_json::{Value, json};
+
+/// A port that another program on the node's host occupies.
+pub const TAKEN_PORT: u64 = 1;
+
+/// The behaviour of engines and of a node that runs them.
+#[derive(Clone, Debug, Default)]
+pub struct Behaviour {
+    /// The node reports engines as running that are not.
+    pub lies: bool,
+    /// Engines write nothing to their log when they start.
+    pub is_quiet: bool,
+    /// The node raises instead of starting an engine with a configuration that it refuses.
+    pub raises: bool,
+    /// Engines run for so long with a configuration that they refuse.
+    pub dies_after: Duration,
+    /// The node does not know GetBackendStats.
+    pub has_no_stats: bool,
+}
+
+/// The processes of the engines.
+#[derive(Debug, Default)]
+pub struct Processes {
+    pub behaviour: Behaviour,
+    /// Engines that do not run.
+    pub dead: BTreeSet<String>,
+    /// The number of starts and ends of engines.
+    pub changes: u64,
+}
+
+/// Starts an engine with this configuration. The error is its last line.
+pub fn verdict(config: &str) -> Result<(), String> {
+    let config: Value = serde_json::from_str(config).unwrap_or_default();
+    for inbound in config["inbounds"].as_array().into_iter().flatten() {
+        let (tag, protocol) = (&inbound["tag"], inbound["protocol"].as_str().unwrap_or_default());
+        if !["vless", "vmess", "trojan", "shadowsocks"].contains(&protocol) {
+            return Err(format!(
+                "Failed to start: main: failed to load config files: [stdin:] > infra/conf: failed to build inbound \
+                 config with tag {tag} > infra/conf: unknown config id: {protocol}"
+            ));
+        }
+        if inbound["port"] == TAKEN_PORT {
+            return Err(format!(
+                "Failed to start: app/proxyman/inbound: failed to listen TCP on {TAKEN_PORT} > \
+                 listen tcp 0.0.0.0:{TAKEN_PORT}: bind: address already in use"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the inbounds of a configuration, as the node reports them. `None`: it names none.
+pub fn inbounds(config: &str) -> Option<Vec<Inbound>> {
+    let config: Value = serde_json::from_str(config).ok()?;
+    let inbounds = config["inbounds"].as_array()?.iter().map(|inbound| {
+        let tag = inbound["tag"].as_str().unwrap_or_default().to_owned();
+        let (protocol, port) = (&inbound["protocol"], &inbound["port"]);
+        let config = json!({"tag": tag, "protocol": protocol, "port": port, "network": "tcp", "tls": "none"});
+        Inbound { tag, config: Some(config.to_string()) }
+    });
+    Some(inbounds.collect())
+}
