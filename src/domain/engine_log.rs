@@ -55,7 +55,8 @@ impl LogExcerpt {
 
     /// Returns the reason, or else the last lines. `None`: the log is empty.
     pub fn quotation(&self) -> Option<String> {
-        let last = || self.lines.range(self.lines.len().saturating_sub(QUOTED)..).cloned().collect::<Vec<_>>().join(" | ");
+        let last =
+            || self.lines.range(self.lines.len().saturating_sub(QUOTED)..).cloned().collect::<Vec<_>>().join(" | ");
         self.reason().or_else(|| (!self.lines.is_empty()).then(|| cut(&last(), QUOTATION)))
     }
 }

@@ -95,7 +95,9 @@ fn objects<'a>(root: &'a Object, name: &str) -> Result<Vec<&'a Object>, String> 
         Some(Value::Array(entries)) => entries.iter().enumerate(),
         Some(_) => return Err(format!("{name}: must be a list")),
     };
-    entries.map(|(index, entry)| entry.as_object().ok_or_else(|| format!("{name}[{index}]: must be an object"))).collect()
+    entries
+        .map(|(index, entry)| entry.as_object().ok_or_else(|| format!("{name}[{index}]: must be an object")))
+        .collect()
 }
 
 fn get<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {

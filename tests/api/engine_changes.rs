@@ -209,7 +209,8 @@ async fn certain_faults_of_xray_are_refused_before_the_node_is_asked(db: Db) {
         "INSERT INTO backends (node_id, name, backend_type, running) VALUES (1, 'xray', 'xray', TRUE), (1, 'other', 'sing-box', TRUE)",
     )
     .await;
-    let twice = json!({"inbounds": [{"tag": "a", "protocol": "vless", "port": 443}, {"tag": "a", "protocol": "vmess"}]});
+    let twice =
+        json!({"inbounds": [{"tag": "a", "protocol": "vless", "port": 443}, {"tag": "a", "protocol": "vmess"}]});
     let refused = put(&panel, &twice.to_string()).await;
     refused.wrong_fields(&["config"]);
     assert!(refused.body["detail"]["config"].as_str().expect("a text").starts_with("inbounds[1].tag: "));

@@ -16,15 +16,14 @@ pub async fn read(panel: &Panel, node: NodeId, engine: &str) -> Result<Option<St
 }
 
 /// Stores a configuration with which an engine runs. Leaves out one that no database column holds.
-pub(super) async fn store(
-    panel: &Panel,
-    node: NodeId,
-    engine: &str,
-    config: &BackendConfig,
-) -> Result<(), StoreError> {
+pub(super) async fn store(panel: &Panel, node: NodeId, engine: &str, config: &BackendConfig) -> Result<(), StoreError> {
     let BackendConfig { configuration, config_format } = config;
     if configuration.len() > LARGEST || configuration.contains('\0') {
-        tracing::warn!(node = node.0, engine, "an engine's configuration is not stored: it has a zero byte or over 4 MiB");
+        tracing::warn!(
+            node = node.0,
+            engine,
+            "an engine's configuration is not stored: it has a zero byte or over 4 MiB"
+        );
         return Ok(());
     }
     let now = panel.clock.now();

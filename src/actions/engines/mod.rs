@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use self::change::Change;
 use self::edit_lock::EditLock;
-use self::error::{REQUEST_WAIT, RESULT_WAIT};
 pub use self::error::EngineError;
+use self::error::{REQUEST_WAIT, RESULT_WAIT};
 pub use self::refusal::{Former, Refusal};
 use super::Panel;
 use crate::domain::engine_config::{ConfigFormat, EngineConfig};
