@@ -112,7 +112,9 @@ mod tests {
 
     fn excerpt(lines: &[&str]) -> LogExcerpt {
         let mut excerpt = LogExcerpt::default();
-        lines.iter().for_each(|line| excerpt.push(line));
+        for line in lines {
+            excerpt.push(line);
+        }
         excerpt
     }
 

@@ -1,10 +1,11 @@
 //! Changes of an engine's configuration: watched, put back if the engine does not run, and stored if it does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use sarban::store::Db;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::api::panel::{Answer, TestPanel};
 use crate::support::database::{execute, number, on_both_engines};
