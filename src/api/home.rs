@@ -1,9 +1,11 @@
 //! The home page, and the path of the dashboard.
 
+use poem::http::header;
 use poem::{Response, handler};
 use utoipa::OpenApi;
 
 use super::http::routes::{Routes, get};
+use super::http::security_headers::BUILT_IN_PAGE;
 use super::state::State;
 use super::subscription::page;
 
@@ -41,8 +43,10 @@ elsewhere can call the API from any origin.</p>
     responses((status = 200, body = String, content_type = "text/html")))]
 #[handler]
 fn front(state: &State) -> Response {
-    let (page, error) = state.options.render_context.templates.pages.home();
-    page::response(page, error)
+    let pages = &state.options.render_context.templates.pages;
+    let (page, error) = pages.home();
+    let is_own = pages.has_own_home_page() && error.is_none();
+    page::response(page, error, state.page_policy(is_own))
 }
 
 #[handler]
@@ -51,5 +55,6 @@ fn no_dashboard() -> Response {
 }
 
 fn page(html: &'static str) -> Response {
-    Response::builder().content_type("text/html; charset=utf-8").body(html)
+    let response = Response::builder().content_type("text/html; charset=utf-8");
+    response.header(header::CONTENT_SECURITY_POLICY, BUILT_IN_PAGE).body(html)
 }

@@ -86,6 +86,7 @@ mod tests {
             url_prefix: String::new(),
             templates: Some(folder.to_owned()),
             home_page: "home/index.html".to_owned(),
+            own_page_policy: String::new(),
             page: "subscription/index.html".to_owned(),
             clash: "clash/default.yml".to_owned(),
             singbox: "singbox/default.json".to_owned(),

@@ -101,6 +101,11 @@ pub const SETTINGS: &[Setting] = &[
     plain("CUSTOM_TEMPLATES_DIRECTORY", "", "folder of templates that replace the built-in ones"),
     plain("HOME_PAGE_TEMPLATE", "home/index.html", "template of the home page"),
     plain("SUBSCRIPTION_PAGE_TEMPLATE", "subscription/index.html", "template of a user's page"),
+    plain(
+        "TEMPLATES_CONTENT_SECURITY_POLICY",
+        "frame-ancestors 'none'; object-src 'none'; base-uri 'self'",
+        "Content-Security-Policy of the two pages if they are your own templates",
+    ),
     plain("CLASH_SUBSCRIPTION_TEMPLATE", "clash/default.yml", "template of Clash configurations"),
     plain("SINGBOX_SUBSCRIPTION_TEMPLATE", "singbox/default.json", "template of sing-box configurations"),
     plain("XRAY_SUBSCRIPTION_TEMPLATE", "xray/default.json", "template of Xray configurations"),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde::de::Deserializer;
+use serde::de::{Deserializer, Error as _};
 
 /// Prefix of subscription links, and templates.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -20,6 +20,9 @@ pub struct SubscriptionSettings {
     /// Template of a user's page, relative to `templates`.
     #[serde(rename = "subscription_page_template")]
     pub page: String,
+    /// Content-Security-Policy of pages from the operator's templates.
+    #[serde(rename = "templates_content_security_policy", deserialize_with = "header_text")]
+    pub own_page_policy: String,
     /// Template of Clash configurations, relative to `templates`.
     #[serde(rename = "clash_subscription_template")]
     pub clash: String,
@@ -33,4 +36,14 @@ pub struct SubscriptionSettings {
 
 fn without_last_slash<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
     Ok(String::deserialize(value)?.trim_end_matches('/').to_owned())
+}
+
+/// Reads the value of a header.
+fn header_text<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    let text = String::deserialize(value)?;
+    if text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        Ok(text)
+    } else {
+        Err(D::Error::custom("must be printable ASCII characters on one line"))
+    }
 }

@@ -15,6 +15,7 @@ mod nodes;
 mod notifications;
 mod panel;
 mod rights;
+mod security_headers;
 mod server;
 mod services;
 mod settings;

@@ -35,9 +35,7 @@ const SWAGGER_UI: &str = r##"<!DOCTYPE html>
 <body>
 <div id="api"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
-<script>
-SwaggerUIBundle({ url: "/openapi.json", dom_id: "#api", deepLinking: true, persistAuthorization: true })
-</script>
+<script src="/docs/swagger-ui-start.js"></script>
 </body>
 </html>
 "##;
@@ -59,27 +57,42 @@ const REDOC: &str = r#"<!DOCTYPE html>
 "#;
 
 /// The pages may load from the panel only.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
-                              img-src 'self' data:; worker-src 'self' blob:";
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                              worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; \
+                              frame-ancestors 'none'";
 
 /// An embedded asset of the pages.
 struct Asset {
     name: &'static str,
     media_type: &'static str,
-    gzip: &'static [u8],
+    content: &'static [u8],
+    is_gzip: bool,
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 4] = [
     Asset {
         name: "swagger-ui-bundle.js",
         media_type: "text/javascript; charset=utf-8",
-        gzip: include_bytes!("swagger-ui-bundle.js.gz"),
+        content: include_bytes!("swagger-ui-bundle.js.gz"),
+        is_gzip: true,
     },
-    Asset { name: "swagger-ui.css", media_type: "text/css; charset=utf-8", gzip: include_bytes!("swagger-ui.css.gz") },
+    Asset {
+        name: "swagger-ui-start.js",
+        media_type: "text/javascript; charset=utf-8",
+        content: include_bytes!("swagger-ui-start.js"),
+        is_gzip: false,
+    },
+    Asset {
+        name: "swagger-ui.css",
+        media_type: "text/css; charset=utf-8",
+        content: include_bytes!("swagger-ui.css.gz"),
+        is_gzip: true,
+    },
     Asset {
         name: "redoc.standalone.js",
         media_type: "text/javascript; charset=utf-8",
-        gzip: include_bytes!("redoc.standalone.js.gz"),
+        content: include_bytes!("redoc.standalone.js.gz"),
+        is_gzip: true,
     },
 ];
 
@@ -110,7 +123,7 @@ fn redoc(state: &State) -> Result<Response, ApiError> {
     page(state, REDOC)
 }
 
-/// Returns an asset of the documentation pages. It is always gzip-compressed.
+/// Returns an asset of the documentation pages. Large ones are always gzip-compressed.
 #[utoipa::path(get, path = "/docs/{asset}", tag = "Documentation", security(()), params(AssetPath),
     responses((status = 200, description = "The file",
                content((String = "text/javascript"), (String = "text/css"))),
@@ -120,11 +133,9 @@ fn file(state: &State, Path(path): Path<AssetPath>) -> Result<Response, ApiError
     require_docs(state)?;
     let asset = ASSETS.iter().find(|asset| asset.name == path.asset);
     let asset = asset.ok_or_else(|| ApiError::not_found("The file"))?;
-    Ok(Response::builder()
-        .content_type(asset.media_type)
-        .header(header::CONTENT_ENCODING, "gzip")
-        .header(header::CACHE_CONTROL, "max-age=3600")
-        .body(Body::from(asset.gzip)))
+    let response = Response::builder().content_type(asset.media_type).header(header::CACHE_CONTROL, "max-age=3600");
+    let response = if asset.is_gzip { response.header(header::CONTENT_ENCODING, "gzip") } else { response };
+    Ok(response.body(Body::from(asset.content)))
 }
 
 fn page(state: &State, html: &'static str) -> Result<Response, ApiError> {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::admission::NotStarted;
 use super::cors::CrossOrigin;
 use super::error::ApiError;
+use super::security_headers;
 use crate::api::state::State;
 
 const REQUEST_ID: &str = "x-request-id";
@@ -53,6 +54,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
                 (route, response)
             }
         };
+        security_headers::complete(response.headers_mut());
         response.headers_mut().insert(REQUEST_ID, id);
         let micros = clock.boot().micros() - started.micros();
         span.in_scope(|| record(&method, route, response.status(), micros));

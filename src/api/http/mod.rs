@@ -22,5 +22,6 @@ pub mod receive;
 pub mod rng;
 pub mod routes;
 mod shares;
+pub mod security_headers;
 pub mod short_text;
 pub mod token;

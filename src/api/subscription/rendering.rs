@@ -16,7 +16,7 @@ use crate::subscription::headers::headers;
 use crate::subscription::{Format, LeftOut, Request, render};
 
 /// Headers of a response, including those that are added later.
-const MAX_HEADERS: usize = 12;
+const MAX_HEADERS: usize = 16;
 
 impl State {
     /// Returns a subscription, or 304 if the client has it already.

@@ -113,6 +113,16 @@ impl Pages {
         Self::or_built_in(self.names.home.as_deref(), HOME_PAGE, |name| self.render(name, context! {}))
     }
 
+    /// True if users get the operator's own page.
+    pub const fn has_own_user_page(&self) -> bool {
+        self.names.user.is_some()
+    }
+
+    /// True if `/` is the operator's own page.
+    pub const fn has_own_home_page(&self) -> bool {
+        self.names.home.is_some()
+    }
+
     /// The name of the operator's template for Clash configurations, if there is one.
     pub(super) fn clash_page(&self) -> Option<&str> {
         self.names.clash.as_deref()
