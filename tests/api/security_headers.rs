@@ -39,7 +39,9 @@ async fn every_response_forbids_sniffing_frames_and_referrers(db: Db) {
         answers.push((path, fetch(&panel, path).await));
     }
     let links = format!("{LINK}/links");
-    for (path, status) in [("/nope", 404), ("/api/admins", 401), (LINK.trim_end_matches('f'), 404), ("/api/users/", 307)] {
+    for (path, status) in
+        [("/nope", 404), ("/api/admins", 401), (LINK.trim_end_matches('f'), 404), ("/api/users/", 307)]
+    {
         let answer = fetch(&panel, path).await;
         assert_eq!(answer.status.as_u16(), status, "{path}");
         answers.push((path, answer));
@@ -85,7 +87,10 @@ async fn pages_of_the_operator_have_the_policy_of_the_setting(db: Db) {
         let page = fetch(&usual, path).await;
         let policy = page.header("content-security-policy");
         assert_eq!(policy, Some("frame-ancestors 'none'; object-src 'none'; base-uri 'self'"), "{path}");
-        assert_eq!((page.header("x-frame-options"), page.header("referrer-policy")), (Some("DENY"), Some("no-referrer")));
+        assert_eq!(
+            (page.header("x-frame-options"), page.header("referrer-policy")),
+            (Some("DENY"), Some("no-referrer"))
+        );
         let page = fetch(&framed_too, path).await;
         assert_eq!(page.header("content-security-policy"), Some(framed), "{path}");
         assert_eq!((page.header("x-frame-options"), page.header("x-content-type-options")), (None, Some("nosniff")));

@@ -21,7 +21,7 @@ pub mod query;
 pub mod receive;
 pub mod rng;
 pub mod routes;
-mod shares;
 pub mod security_headers;
+mod shares;
 pub mod short_text;
 pub mod token;

@@ -7,8 +7,7 @@ use poem::http::{HeaderMap, HeaderValue, header};
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// The policy of the built-in pages, which have styles and no scripts, and load nothing.
-pub(in crate::api) const BUILT_IN_PAGE: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
+pub(in crate::api) const BUILT_IN_PAGE: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
 /// Part of a policy: no page may show the response in a frame.
