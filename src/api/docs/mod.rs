@@ -23,7 +23,7 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
     routes.at("/docs", get(swagger_ui)).at("/redoc", get(redoc)).at("/docs/:asset", get(file))
 }
 
-const SWAGGER_UI: &str = r##"<!DOCTYPE html>
+const SWAGGER_UI: &str = r#"<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -38,7 +38,7 @@ const SWAGGER_UI: &str = r##"<!DOCTYPE html>
 <script src="/docs/swagger-ui-start.js"></script>
 </body>
 </html>
-"##;
+"#;
 
 const REDOC: &str = r#"<!DOCTYPE html>
 <html lang="en">
