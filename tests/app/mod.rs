@@ -5,6 +5,7 @@ pub mod panel_process;
 mod pgbouncer;
 pub mod processes;
 mod read_only;
+mod replaced_file;
 mod starved;
 mod stopping;
 mod take_over;

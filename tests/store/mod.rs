@@ -12,6 +12,7 @@ mod migrate;
 mod nodes;
 mod opening;
 mod outbox;
+mod replaced_file;
 mod statements;
 mod subscription_fetches;
 mod unknown_commits;

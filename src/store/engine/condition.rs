@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use crate::foundation::lock;
 
-/// A state of the database, or of the way to it, that no caller has caused. It passes without a restart of the panel.
+/// A state of the database, or of the way to it, that no caller has caused. All but `Replaced` pass without a restart of
+/// the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// No connection can be made, or an open one broke.
@@ -32,7 +33,7 @@ pub enum Condition {
     Damaged,
     /// The database, its file or its tables do not exist.
     Missing,
-    /// The SQLite file was deleted or replaced while it was open.
+    /// The SQLite file, or one of the files beside it, was deleted or replaced while it was open.
     Replaced,
 }
 
@@ -90,7 +91,10 @@ impl Condition {
             Self::IoError => "check the disk of the database and the log of the machine",
             Self::Damaged => "restore a back-up, or repair the database",
             Self::Missing => "check the name of the database and its file, and that migrations were applied",
-            Self::Replaced => "put the file back, or restart the panel to use the new one",
+            Self::Replaced => {
+                "the panel reads and writes nothing until it is restarted; copy a deleted file from /proc/PID/fd, stop \
+                 the panel, put the file back, and start it"
+            }
         }
     }
 

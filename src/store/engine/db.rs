@@ -132,6 +132,11 @@ impl Tx {
 
     /// Commits. After an error the commit may have happened or not: [`StoreError::outcome_is_unknown`].
     pub async fn commit(self) -> Result<(), StoreError> {
+        if let Self::Lite { tx, .. } = &self
+            && let Err(source) = tx.check()
+        {
+            return Err(self.failed("COMMIT", source));
+        }
         let condition = self.last_condition().clone();
         match self {
             Self::Pg(tx) => tx.commit().await,

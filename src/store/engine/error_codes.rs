@@ -1,6 +1,7 @@
 //! Error codes of both engines, one table each, with the kind of each code.
 
 use super::condition::Condition;
+use super::sqlite_file::FileReplaced;
 
 /// Kinds of errors that are no violated constraints, by what a caller can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,9 @@ pub(super) fn driver(error: &sqlx::Error) -> Class {
 
 fn of_io(error: &std::io::Error) -> Condition {
     use std::io::ErrorKind;
+    if error.get_ref().is_some_and(|inner| inner.is::<FileReplaced>()) {
+        return Replaced;
+    }
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DiskFull,
         ErrorKind::ReadOnlyFilesystem => ReadOnly,

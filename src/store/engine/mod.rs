@@ -16,6 +16,7 @@ mod postgres_connections;
 mod probe;
 pub(in crate::store) mod retry;
 mod sqlite;
+mod sqlite_file;
 mod sqlite_readers;
 mod sqlite_write_lock;
 pub(in crate::store) mod statement;

@@ -1,5 +1,6 @@
 //! SQLite's pools: readers, and one writer that is replaced after a transaction that could not be ended.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,8 +12,10 @@ use super::condition::LastCondition;
 use super::error::StoreError;
 use super::options::OpenOptions;
 use super::retry::Transient;
+use super::sqlite_file::SqliteFile;
 use super::sqlite_readers::Readers;
 use super::sqlite_write_lock::{WriteGuard, WriteLock};
+use crate::foundation::private_file;
 
 /// SQLite's own wait for another process that writes. It blocks a thread, can't be cancelled and polls ever more
 /// rarely, so it is kept short and repeated by `begin`.
@@ -27,6 +30,7 @@ pub struct Lite {
     pub(super) condition: LastCondition,
     write: SqlitePool,
     write_lock: WriteLock,
+    file: SqliteFile,
     busy_timeout: Duration,
 }
 
@@ -36,6 +40,7 @@ pub struct LiteTx {
     // Fields are dropped in this order: the transaction, then the write lock.
     tx: Transaction<'static, Sqlite>,
     guard: WriteGuard,
+    file: SqliteFile,
 }
 
 /// State that all pools of one process on one file share.
@@ -43,6 +48,8 @@ pub struct LiteTx {
 struct Shared {
     write_lock: WriteLock,
     condition: LastCondition,
+    /// `None` until the file is open.
+    file: Option<SqliteFile>,
 }
 
 impl Lite {
@@ -53,7 +60,8 @@ impl Lite {
 
     /// Opens a second set of pools, with the same write lock.
     pub(super) async fn open_sibling(&self, path: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
-        let shared = Shared { write_lock: self.write_lock.clone(), condition: self.condition.clone() };
+        let (write_lock, condition) = (self.write_lock.clone(), self.condition.clone());
+        let shared = Shared { write_lock, condition, file: Some(self.file.clone()) };
         Self::open_with(path, options, shared).await
     }
 
@@ -61,9 +69,13 @@ impl Lite {
         if options.read_only {
             return Self::open_read_only(path, options, shared).await;
         }
+        if shared.file.is_none() {
+            create(path).map_err(|error| StoreError::new("creating the SQLite database", sqlx::Error::Io(error)))?;
+        }
         let connect = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
+            // A connection that is opened later must not create another file.
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
@@ -71,13 +83,14 @@ impl Lite {
             .statement_cache_capacity(options.statement_cache.max(1))
             .pragma("cache_size", "-16000")
             .optimize_on_close(true, None);
-        // The writer goes first, because it creates the file and switches it to WAL.
+        // The writer goes first, because it switches the file to WAL.
         let write = repeat_while_busy(options, || writer(options).connect_with(connect.clone())).await?;
+        let file = shared.file.clone().unwrap_or_else(|| SqliteFile::watch(path, true));
         // Each reader has its own page cache: 1 MB holds the upper levels of the B-trees that requests use, and
         // the kernel caches the rest. 2 MB made only reads deep inside a table faster.
         let reader = connect.read_only(true).busy_timeout(options.busy_timeout).pragma("cache_size", "-1000");
-        let read = repeat_while_busy(options, || readers(options, &reader)).await?;
-        Ok(Self::new(read, write, options, shared))
+        let read = repeat_while_busy(options, || readers(options, &reader, &file)).await?;
+        Ok(Self::new(read, write, options, shared, file))
     }
 
     /// Opens an existing file without changing it. Its writer can't begin a transaction.
@@ -88,14 +101,15 @@ impl Lite {
             .read_only(true)
             .busy_timeout(options.busy_timeout)
             .statement_cache_capacity(options.statement_cache.max(1));
-        let read = readers(options, &connect).await;
+        let file = shared.file.clone().unwrap_or_else(|| SqliteFile::watch(path, false));
+        let read = readers(options, &connect, &file).await;
         let read = read.map_err(|source| StoreError::new("opening the SQLite database read-only", source))?;
-        Ok(Self::new(read, writer(options).connect_lazy_with(connect), options, shared))
+        Ok(Self::new(read, writer(options).connect_lazy_with(connect), options, shared, file))
     }
 
-    fn new(read: Readers, write: SqlitePool, options: &OpenOptions, shared: Shared) -> Self {
-        let Shared { write_lock, condition } = shared;
-        Self { read, condition, write, write_lock, busy_timeout: options.busy_timeout }
+    fn new(read: Readers, write: SqlitePool, options: &OpenOptions, shared: Shared, file: SqliteFile) -> Self {
+        let Shared { write_lock, condition, .. } = shared;
+        Self { read, condition, write, write_lock, file, busy_timeout: options.busy_timeout }
     }
 
     /// Begins a transaction after all ordinary writers that came before.
@@ -123,8 +137,12 @@ impl Lite {
     }
 
     async fn begin_locked(&self, guard: WriteGuard) -> Result<LiteTx, (StoreError, WriteGuard)> {
-        match self.write.begin_with("BEGIN IMMEDIATE").await {
-            Ok(tx) => Ok(LiteTx { tx, guard }),
+        let begun = match self.file.check() {
+            Ok(()) => self.write.begin_with("BEGIN IMMEDIATE").await,
+            Err(replaced) => Err(replaced),
+        };
+        match begun {
+            Ok(tx) => Ok(LiteTx { tx, guard, file: self.file.clone() }),
             Err(source) => Err((StoreError::new("BEGIN IMMEDIATE", source), guard)),
         }
     }
@@ -137,15 +155,20 @@ impl Lite {
 }
 
 impl LiteTx {
+    /// Fails if a commit would go to a file that was deleted or replaced.
+    pub(super) fn check(&self) -> sqlx::Result<()> {
+        self.file.check()
+    }
+
     pub(super) async fn commit(self) -> sqlx::Result<()> {
-        let Self { tx, guard } = self;
+        let Self { tx, guard, .. } = self;
         let done = tx.commit().await;
         drop(guard);
         done
     }
 
     pub(super) async fn rollback(self) -> sqlx::Result<()> {
-        let Self { tx, guard } = self;
+        let Self { tx, guard, .. } = self;
         let done = tx.rollback().await;
         drop(guard);
         done
@@ -164,6 +187,12 @@ impl std::ops::DerefMut for LiteTx {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
         &mut self.tx
     }
+}
+
+/// Creates an empty file, which is an empty database, unless there is one. SQLite would give it the mode that the umask
+/// allows; it gives the files beside it the mode of this one.
+fn create(path: &Path) -> io::Result<()> {
+    if path.exists() { Ok(()) } else { private_file().write(true).create(true).open(path).map(drop) }
 }
 
 /// Opens the file, and repeats it while the file is busy: the last process to close a database locks it during its
@@ -202,6 +231,10 @@ async fn has_ended(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
     Ok(!connection.is_in_transaction())
 }
 
-fn readers(options: &OpenOptions, connect: &SqliteConnectOptions) -> impl Future<Output = sqlx::Result<Readers>> {
-    Readers::open(connect.clone(), options.connections, options.acquire_timeout)
+fn readers(
+    options: &OpenOptions,
+    connect: &SqliteConnectOptions,
+    file: &SqliteFile,
+) -> impl Future<Output = sqlx::Result<Readers>> {
+    Readers::open(connect.clone(), options.connections, options.acquire_timeout, Some(file.clone()))
 }

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::sqlite_file::SqliteFile;
 use crate::foundation::lock;
 
 /// The pool of readers; a statement runs on `&Readers`. Cheap to clone.
@@ -24,6 +25,8 @@ pub struct Readers(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     connect: SqliteConnectOptions,
+    /// `None` for a database in memory.
+    file: Option<SqliteFile>,
     max: u32,
     acquire_timeout: Duration,
     permits: Arc<Semaphore>,
@@ -45,15 +48,17 @@ type Step = Either<SqliteQueryResult, SqliteRow>;
 
 impl Readers {
     /// Opens the first of at most `max` connections. A statement waits for a connection for at most `acquire_timeout`.
-    pub(in crate::store) async fn open(
+    pub(super) async fn open(
         connect: SqliteConnectOptions,
         max: u32,
         acquire_timeout: Duration,
+        file: Option<SqliteFile>,
     ) -> sqlx::Result<Self> {
         let max = max.max(1);
         let idle = Mutex::new(vec![connect.connect().await?]);
         Ok(Self(Arc::new(Shared {
             connect,
+            file,
             max,
             acquire_timeout,
             permits: Arc::new(Semaphore::new(max as usize)),
@@ -74,6 +79,9 @@ impl Readers {
     }
 
     async fn acquire(&self) -> sqlx::Result<Checkout> {
+        if let Some(file) = &self.0.file {
+            file.check_now_and_then()?;
+        }
         let permits = &self.0.permits;
         let permit = match permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
@@ -85,7 +93,12 @@ impl Readers {
         let idle = self.0.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => self.0.connect.connect().await?,
+            None => {
+                let connection = self.0.connect.connect().await?;
+                // It could be a connection to another file.
+                self.0.file.as_ref().map_or(Ok(()), SqliteFile::check)?;
+                connection
+            }
         };
         Ok(Checkout { shared: self.0.clone(), held: Some((connection, permit)), done: false })
     }
@@ -184,7 +197,7 @@ mod tests {
                         SELECT COUNT(*) FROM n";
 
     async fn readers(most: u32, patience: Duration) -> Readers {
-        Readers::open(SqliteConnectOptions::new(), most, patience).await.expect("a database in memory opens")
+        Readers::open(SqliteConnectOptions::new(), most, patience, None).await.expect("a database in memory opens")
     }
 
     #[tokio::test]
