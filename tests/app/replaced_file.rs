@@ -33,7 +33,8 @@ async fn is_refused(panel: &PanelProcess, token: &str, link: &str) {
 async fn run(setup: &mut Setup<'_>, fault: impl Fn(&Path), repair: impl Fn(&Path)) {
     let file = setup.folder.join("panel.sqlite3");
     let url = DatabaseUrl::Sqlite { path: file.clone() };
-    let setup = Setup { database: &url, redis: None, cluster: setup.cluster.clone(), folder: setup.folder, more: vec![] };
+    let setup =
+        Setup { database: &url, redis: None, cluster: setup.cluster.clone(), folder: setup.folder, more: vec![] };
     let mut panel = setup.start("ann");
     panel.ready().await;
     let token = first_admin(&setup, &panel).await;
