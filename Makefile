@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos attack model lint openapi fuzz-api deny deploy-check services services-stop bench soak
+.PHONY: help run test chaos attack model lint openapi clients fuzz-api deny deploy-check services services-stop bench soak
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -52,6 +52,9 @@ lint: ## formatting, clippy with warnings denied, layers, and names that deploy/
 
 openapi: ## regenerate openapi.json after a change of the API
 	SARBAN_WRITE_OPENAPI=1 $(CARGO) test --locked --test fast -- the_committed_document
+
+clients: ## regenerate the table in docs/clients.md after a change of subscription formats
+	@SARBAN_WRITE_CLIENTS=1 tests/support/services.sh run $(CARGO) test --locked --test fast -- table_in_the_documentation
 
 fuzz-api: ## send a fresh panel valid and invalid requests made from openapi.json, and fail on a 5xx or an undocumented answer (SECONDS=300)
 	$(CARGO) build --locked --bin sarban

@@ -10,6 +10,7 @@ use sarban::domain::host::variables::HostVariables;
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::domain::user::User;
 use sarban::subscription::catalogue::Catalogue;
+use sarban::subscription::client::Client;
 use sarban::subscription::client_rules::ClientRules;
 use sarban::subscription::etag::etag;
 use sarban::subscription::headers::headers;
@@ -30,7 +31,7 @@ fn request<'a>(
         settings,
         templates,
         derivation: KeyDerivation::Xxh128,
-        user_agent: "SFA/1.12.0 (570; sing-box 1.12.0; language de)",
+        client: Client::of("SFA/1.12.0 (570; sing-box 1.12.0; language de)"),
     }
 }
 

@@ -104,6 +104,7 @@ fn all_routes() -> Routes {
         .and(subscription::routes)
         .and(usage::routes)
         .and(users::node_status::routes)
+        .and(users::subscription::routes)
         .and(users::routes)
 }
 

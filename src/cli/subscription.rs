@@ -16,6 +16,8 @@ use crate::actions::Panel;
 use crate::actions::subscriptions::{self, RenderContext};
 use crate::config::Settings;
 use crate::domain::host::variables::HostVariables;
+use crate::subscription::client::Client;
+use crate::subscription::explain::{Explanation, explain};
 use crate::subscription::{Format, LeftOut, Rendered, Request, formats, render};
 
 /// Finds the templates and addresses that rendering needs besides the database; `app` has the implementation.
@@ -28,6 +30,8 @@ pub enum SubscriptionCommand {
     GetLink(LinkArgs),
     /// Print the configuration that a client gets
     GetConfig(ConfigArgs),
+    /// Print which hosts a client gets, and why it does not get the others
+    Explain(ExplainArgs),
 }
 
 /// Arguments of `sarban subscription get-link`.
@@ -58,6 +62,22 @@ pub struct ConfigArgs {
     output: Option<PathBuf>,
 }
 
+/// Arguments of `sarban subscription explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Name of the user
+    username: String,
+    /// User-Agent of the client, such as "SFA/1.12.0"
+    #[arg(long = "as", value_name = "USER-AGENT", default_value = "")]
+    user_agent: String,
+    /// Format of the configuration; the client rules choose it if it is not given
+    #[arg(short, long, value_parser = PossibleValuesParser::new(Format::client_types()))]
+    format: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) async fn run(
     command: SubscriptionCommand,
     settings: &Settings,
@@ -67,6 +87,7 @@ pub(super) async fn run(
     let result = match command {
         SubscriptionCommand::GetLink(args) => link(&panel, settings, args).await,
         SubscriptionCommand::GetConfig(args) => config(&panel, settings, render_context, args).await,
+        SubscriptionCommand::Explain(args) => explained(&panel, settings, render_context, args).await,
     };
     panel::close(panel, settings).await;
     result
@@ -99,7 +120,7 @@ async fn config(
         settings: &sources.settings,
         templates: &render_context.templates,
         derivation: render_context.derivation,
-        user_agent: "",
+        client: Client::of(""),
     };
     // The argument parser accepts only known formats.
     let format = Format::from_client_type(&args.format).unwrap_or(&formats::LINKS);
@@ -117,4 +138,52 @@ async fn config(
     let written = std::fs::File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.with_context(|| format!("could not write {}", path.display()))?;
     Ok(output::line(format_args!("wrote {}", path.display()))?)
+}
+
+async fn explained(
+    panel: &Panel,
+    settings: &Settings,
+    render_context: FindRenderContext,
+    args: ExplainArgs,
+) -> anyhow::Result<()> {
+    let user = user::find(panel, &args.username).await?;
+    let render_context = render_context(settings)?;
+    let sources = subscriptions::read(&panel.db, None).await?;
+    let request = Request {
+        variables: HostVariables::of(&user, &render_context.server_ip, panel.clock.now()),
+        catalogue: &sources.catalogue,
+        settings: &sources.settings,
+        templates: &render_context.templates,
+        derivation: render_context.derivation,
+        client: Client::of(&args.user_agent),
+    };
+    let format = args.format.as_deref().and_then(Format::from_client_type);
+    let Explanation { format, program, core_version, hosts } =
+        explain(format, &sources.rules, &request, &mut rng::seeded()?);
+    if args.json {
+        let hosts: Vec<_> = hosts
+            .iter()
+            .map(|host| json!({"id": host.id.0, "remark": host.remark, "left_out": host.left_out}))
+            .collect();
+        return output::json(&json!({
+            "format": format.map(|format| format.client_type),
+            "program": program.map(|program| program.name),
+            "core_version": core_version,
+            "hosts": hosts,
+        }));
+    }
+    output::line(format_args!(
+        "program: {}{}",
+        program.map_or("unknown", |program| program.name),
+        core_version.map(|version| format!(", core {version}")).unwrap_or_default()
+    ))?;
+    output::line(format_args!(
+        "format: {}",
+        format.map_or("none: the client gets the web page or nothing", |format| format.client_type)
+    ))?;
+    for host in hosts {
+        let remark = host.remark.escape_debug();
+        output::line(format_args!("host {}, {remark}: {}", host.id, host.left_out.unwrap_or("written")))?;
+    }
+    Ok(())
 }

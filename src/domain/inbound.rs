@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::host::Fingerprint;
 use super::ids::{InboundId, NodeId};
 
 /// An inbound of a node.
@@ -114,7 +115,7 @@ impl InboundConfig {
     pub fn parse(config: &str) -> Self {
         let read: Value = serde_json::from_str(config).unwrap_or_default();
         Self {
-            port: integer(&read["port"]),
+            port: port(&read["port"]),
             network: text(&read["network"]),
             security: match read["tls"].as_str() {
                 Some("tls") => Security::Tls,
@@ -126,7 +127,7 @@ impl InboundConfig {
             path: text(&read["path"]),
             header_type: text(&read["header_type"]),
             flow: text(&read["flow"]),
-            fingerprint: text(&read["fp"]),
+            fingerprint: text(&read["fp"]).filter(|word| Fingerprint::from_word(word).is_some()),
             reality_public_key: text(&read["pbk"]),
             reality_short_id: text(&read["sid"]),
             address: texts(&read["address"]).into_iter().next(),
@@ -197,9 +198,15 @@ impl Network {
         }
     }
 
-    /// Reads the name; `None`: subscriptions can't render it.
+    /// Reads the name, or another name of the same transport; `None`: subscriptions can't render it.
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|network| network.word() == word)
+        match word {
+            "raw" => Some(Self::Tcp),
+            "mkcp" => Some(Self::Kcp),
+            "websocket" => Some(Self::Ws),
+            "xhttp" => Some(Self::SplitHttp),
+            _ => Self::ALL.into_iter().find(|network| network.word() == word),
+        }
     }
 }
 
@@ -212,6 +219,11 @@ impl Security {
             Self::Reality => "reality",
         }
     }
+}
+
+/// The first port of a number, a list or a range, as in `443`, `"443,8443"` and `"1000-2000"`.
+fn port(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.split([',', '-']).next()?.trim().parse().ok())
 }
 
 fn integer(value: &Value) -> Option<i64> {
@@ -271,5 +283,21 @@ mod tests {
         }
         assert_eq!(Protocol::from_word("socks"), None);
         assert_eq!(Network::from_word("pigeon"), None);
+        assert_eq!(Network::from_word("xhttp"), Some(Network::SplitHttp));
+    }
+
+    #[test]
+    fn first_port_of_a_list_or_range_counts() {
+        for (text, port) in [
+            ("443", Some(443)),
+            ("\"443\"", Some(443)),
+            ("\"443,8443\"", Some(443)),
+            ("\"1000-2000\"", Some(1_000)),
+            ("\"env:PORT\"", None),
+            ("\"\"", None),
+            ("null", None),
+        ] {
+            assert_eq!(InboundConfig::parse(&format!("{{\"port\": {text}}}")).port, port, "{text}");
+        }
     }
 }

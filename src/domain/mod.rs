@@ -1,7 +1,9 @@
 //! The panel's concepts as pure values and rules: no I/O, no clock, no async. `now` is always an argument.
 
+pub mod address;
 pub mod admin;
 pub mod bytes;
+pub mod client_rule;
 pub mod credentials;
 pub mod engine_config;
 pub mod engine_log;
@@ -14,6 +16,7 @@ pub mod moment;
 pub mod node;
 pub mod node_edit;
 pub mod notification;
+pub mod programs;
 pub mod schedule;
 pub mod service;
 pub mod subscription_settings;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use ipnet::IpNet;
 
+use crate::domain::address::ascii_name;
 use crate::domain::host::template::HostTemplate;
 use crate::domain::host::{Host, HostSecurity, HostSpec};
 use crate::domain::ids::{HostId, ServiceId};
@@ -50,7 +51,8 @@ pub(super) struct ReadyHost {
     pub address: HostTemplate,
     /// The host's path is a template; the inbound's path is literal.
     pub path: Option<HostTemplate>,
-    pub port: i64,
+    /// `None`: neither the host nor the inbound has one.
+    pub port: Option<i64>,
     pub sni: Vec<String>,
     pub host: Vec<String>,
     pub security: Security,
@@ -101,7 +103,10 @@ impl Catalogue {
 impl ReadyHost {
     /// True when a text is picked from several or contains `*`.
     fn is_random(&self) -> bool {
-        [&self.sni, &self.host].into_iter().any(|texts| texts.len() > 1 || texts.iter().any(|text| text.contains('*')))
+        self.spec.address.contains('*')
+            || [&self.sni, &self.host]
+                .into_iter()
+                .any(|texts| texts.len() > 1 || texts.iter().any(|text| text.contains('*')))
     }
 
     fn new(row: HostRow) -> Self {
@@ -133,7 +138,7 @@ impl ReadyHost {
             path: non_empty(spec.path.as_deref())
                 .map(HostTemplate::lenient)
                 .or_else(|| config.path.as_deref().map(HostTemplate::verbatim)),
-            port: spec.port.or(config.port).unwrap_or_default(),
+            port: spec.port.or(config.port),
             sni: listed(spec.sni.as_deref(), &config.sni),
             host: listed(spec.host.as_deref(), &config.host),
             security: match spec.security {
@@ -153,9 +158,12 @@ pub(super) fn non_empty(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
 
-/// The items of a comma-separated list; the inbound's texts when the list is empty.
+/// The names of a comma-separated list, in ASCII; the inbound's names when the list is empty.
 fn listed(own: Option<&str>, inbound: &[String]) -> Vec<String> {
-    let own: Vec<String> =
-        own.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    if own.is_empty() { inbound.to_vec() } else { own }
+    let own: Vec<&str> = own.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    if own.is_empty() {
+        inbound.iter().map(|name| ascii_name(name)).collect()
+    } else {
+        own.into_iter().map(ascii_name).collect()
+    }
 }

@@ -2,7 +2,7 @@
 
 use fancy_regex::{Regex, RegexBuilder};
 
-use crate::domain::subscription_settings::{RuleResult, SubscriptionRule};
+use crate::domain::client_rule::{RuleResult, SubscriptionRule};
 
 /// Rules with compiled patterns.
 #[derive(Clone, Debug)]
@@ -66,10 +66,24 @@ mod tests {
         for (user_agent, result) in [
             ("clash-verge/v1.5.1", RuleResult::ClashMeta),
             ("ClashMeta/1.2", RuleResult::ClashMeta),
+            ("clash.meta/v1.19.10", RuleResult::ClashMeta),
+            ("mihomo/1.19.10", RuleResult::ClashMeta),
+            ("mihomo.party/v1.7.0 (clash.meta)", RuleResult::ClashMeta),
+            ("ClashX Meta/1.4.0", RuleResult::ClashMeta),
+            ("FlClash/v0.8.80", RuleResult::ClashMeta),
+            ("Flowvy/0.3.3 Mihomo/1.19.27", RuleResult::ClashMeta),
+            ("clash-nyanpasu/v1.6.1", RuleResult::ClashMeta),
+            ("Clash Verge/2.4", RuleResult::ClashMeta),
+            ("ClashMi/1.0.4", RuleResult::ClashMeta),
+            ("Clash Party/1.0", RuleResult::ClashMeta),
+            ("koala-clash/1.0", RuleResult::ClashMeta),
+            ("Stash/3.1 Clash/1.9", RuleResult::ClashMeta),
             ("clash/1.0", RuleResult::Clash),
-            ("Stash/2.4", RuleResult::Clash),
             ("SFA/1.8.0", RuleResult::SingBox),
+            ("sing-box 1.13.2", RuleResult::SingBox),
+            ("Hiddify/2.5.7", RuleResult::SingBox),
             ("hiddifyNext/2.0", RuleResult::SingBox),
+            ("Karing/1.0", RuleResult::SingBox),
             ("v2rayN/6.40", RuleResult::Base64Links),
             ("v2rayN/6.41", RuleResult::Xray),
             ("v2rayN/6.9", RuleResult::Base64Links),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::host::{Alpn, HostSpec};
+use crate::domain::host::HostSpec;
 use crate::domain::inbound::{Network, Protocol, Security};
 
 /// A resolved host. Optional texts are `None` rather than empty.
@@ -13,13 +13,13 @@ pub struct Entry<'a> {
     /// The server's name or address.
     pub address: Cow<'a, str>,
     /// The server's port.
-    pub port: i64,
+    pub port: u16,
     /// The proxy protocol.
     pub protocol: Protocol,
     /// The transport below the protocol.
     pub network: Network,
     /// The credential of VMess, VLESS and TUIC.
-    pub uuid: &'a str,
+    pub uuid: Cow<'a, str>,
     /// The credential of the other protocols.
     pub password: &'a str,
     /// The client's WireGuard private key.
@@ -34,14 +34,18 @@ pub struct Entry<'a> {
     pub host: Option<Cow<'a, str>>,
     /// The path, service name, seed or peer key, depending on protocol and transport.
     pub path: Option<Cow<'a, str>>,
+    /// The headers of the transport's requests, without `Host`.
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// The bytes sent with the first request of a WebSocket.
+    pub early_data: Option<u32>,
     /// The transport's header type.
     pub header_type: Option<&'a str>,
-    /// The flow of VLESS.
-    pub flow: Option<&'a str>,
+    /// The flow of VLESS, in Xray's spelling.
+    pub flow: Option<&'static str>,
     /// The browser whose TLS handshake is imitated.
     pub fingerprint: Option<&'a str>,
     /// The protocols offered in the TLS handshake.
-    pub alpn: Alpn,
+    pub alpn: &'static [&'static str],
     /// The server's REALITY public key.
     pub reality_public_key: Option<&'a str>,
     /// The REALITY short id.
@@ -75,6 +79,6 @@ impl Entry<'_> {
     /// The address as it stands before a port: IPv6 addresses in brackets.
     pub(super) fn bracketed_address(&self) -> Cow<'_, str> {
         let address = self.address.as_ref();
-        if address.contains(':') && !address.starts_with('[') { format!("[{address}]").into() } else { address.into() }
+        if address.contains(':') { format!("[{address}]").into() } else { address.into() }
     }
 }

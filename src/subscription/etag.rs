@@ -22,7 +22,7 @@ pub fn etag(format: &Format, request: &Request<'_>, revision: u128) -> Option<St
     add(&revision.to_le_bytes());
     add(format.client_type.as_bytes());
     add(&[u8::from(is_for_placeholder)]);
-    add(request.user_agent.as_bytes());
+    add(request.client.user_agent().as_bytes());
     add(&user.id.0.to_le_bytes());
     add(user.key.as_bytes());
     for service in &user.service_ids {

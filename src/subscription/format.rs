@@ -1,8 +1,9 @@
 //! The rules of one subscription format: how clients ask for it, which hosts it can express, and how it renders.
 
+use crate::domain::client_rule::RuleResult;
 use crate::domain::inbound::{Network, Protocol};
-use crate::domain::subscription_settings::RuleResult;
 
+use super::client::Client;
 use super::entry::Entry;
 use super::pages::PageError;
 use super::request::Request;
@@ -25,9 +26,8 @@ pub struct Format {
     pub(super) has_chains: bool,
     /// True when the format can express this protocol over this transport.
     pub(super) supports: fn(Protocol, Network) -> bool,
-    /// Why clients would refuse the whole document because of this entry, or could never use the entry. The text is
-    /// the client's User-Agent.
-    pub(super) refusal: fn(&Entry<'_>, &str) -> Option<Reason>,
+    /// Why this client would refuse the whole document because of this entry, or could never use the entry.
+    pub(super) refusal: fn(&Entry<'_>, &Client<'_>) -> Option<Reason>,
     /// Renders the entries.
     pub(super) render: fn(&[Entry<'_>], &Request<'_>) -> Document,
 }
@@ -56,6 +56,6 @@ impl From<String> for Document {
 }
 
 /// The `refusal` of formats whose clients skip an entry that they do not understand.
-pub(super) fn never_refused(_entry: &Entry<'_>, _user_agent: &str) -> Option<Reason> {
+pub(super) fn never_refused(_entry: &Entry<'_>, _client: &Client<'_>) -> Option<Reason> {
     None
 }

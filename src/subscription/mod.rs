@@ -2,9 +2,12 @@
 //! arguments.
 
 pub mod catalogue;
+pub mod client;
 pub mod client_rules;
+mod early_data;
 mod entry;
 pub mod etag;
+pub mod explain;
 mod format;
 pub mod formats;
 pub mod headers;
@@ -13,6 +16,7 @@ mod percent;
 mod request;
 mod resolve;
 pub mod templates;
+mod transport_rules;
 mod wireguard_address;
 mod yaml;
 
@@ -37,6 +41,8 @@ const MAX_SIZE: usize = 4 << 20;
 /// Bytes that an entry counts beside its own texts.
 const ENTRY_SIZE: usize = 1 << 10;
 const FULL: Reason = "the hosts before it take as much as a subscription may have";
+/// The name of the only entry when all hosts of a user are left out.
+const NO_USABLE_SERVER: &str = "no server that this app can use";
 
 /// A rendered subscription.
 #[derive(Debug)]
@@ -64,8 +70,8 @@ pub fn render(format: &Format, request: &Request<'_>, rng: &mut dyn Rng) -> Rend
     let credentials = Credentials::derive(&request.variables.user().key, request.derivation);
     let resolver = Resolver::new(format, request, &credentials, rng);
     let mut left_out = Vec::new();
-    let entries = if request.is_for_placeholder() {
-        resolver.placeholder(&empty_spec).into_iter().collect()
+    let mut entries: Vec<_> = if request.is_for_placeholder() {
+        resolver.placeholder(&request.settings.placeholder_remark, &empty_spec).into_iter().collect()
     } else {
         let hosts = resolver.hosts(rng);
         let mut entries = Vec::with_capacity(hosts.len());
@@ -81,6 +87,10 @@ pub fn render(format: &Format, request: &Request<'_>, rng: &mut dyn Rng) -> Rend
         }
         entries
     };
+    // An app with no server at all would connect directly, and say nothing.
+    if entries.is_empty() && !left_out.is_empty() {
+        entries.extend(resolver.placeholder(NO_USABLE_SERVER, &empty_spec));
+    }
     let Document { body, template_error } = (format.render)(&entries, request);
     Rendered { body, left_out, template_error }
 }

@@ -5,6 +5,7 @@ use crate::domain::host::variables::HostVariables;
 use crate::domain::subscription_settings::SubscriptionSettings;
 
 use super::catalogue::Catalogue;
+use super::client::Client;
 use super::templates::Templates;
 
 /// Everything that a rendering depends on, except the random source.
@@ -20,8 +21,8 @@ pub struct Request<'a> {
     pub templates: &'a Templates,
     /// How credentials derive from keys.
     pub derivation: KeyDerivation,
-    /// The client's User-Agent, which may name a version that needs another document; empty: unknown.
-    pub user_agent: &'a str,
+    /// The client, whose program and version may need another document.
+    pub client: Client<'a>,
 }
 
 impl Request<'_> {

@@ -1,19 +1,24 @@
-//! Resolves the hosts that a user sees to entries: templates filled, credentials set, random choices made.
+//! Resolves the hosts that a user sees to entries: templates filled, credentials set, random choices made, and hosts left
+//! out that no client could use.
 
 use std::borrow::Cow;
 
 use rand::seq::SliceRandom as _;
 use rand::{Rng, RngExt as _};
+use uuid::Uuid;
 
+use crate::domain::address;
 use crate::domain::credentials::Credentials;
-use crate::domain::host::template::HostTemplate;
-use crate::domain::host::{Alpn, Fingerprint, HostSpec};
+use crate::domain::host::template::{HostTemplate, MISSING};
+use crate::domain::host::{Fingerprint, HostSpec};
 use crate::domain::inbound::{Network, Protocol, Security};
 
 use super::catalogue::{ReadyHost, non_empty};
+use super::early_data::EarlyData;
 use super::entry::Entry;
 use super::format::{Format, Order, Reason};
 use super::request::Request;
+use super::transport_rules;
 use super::wireguard_address::client_address;
 
 const DEFAULT_METHOD: &str = "chacha20-ietf-poly1305";
@@ -29,7 +34,7 @@ pub(super) struct Resolver<'a> {
     format: &'a Format,
     request: &'a Request<'a>,
     credentials: &'a Credentials,
-    /// 16 random hex digits, the replacement of each `*` in server names and Host headers.
+    /// 16 random hex digits, the replacement of each `*` in addresses, server names and Host headers.
     salt: String,
 }
 
@@ -74,32 +79,42 @@ impl<'a> Resolver<'a> {
 
     fn without_hops(&self, host: &'a ReadyHost, rng: &mut dyn Rng) -> Result<Entry<'a>, Reason> {
         let (protocol, network) = host.kind.ok_or("no format supports its protocol or transport")?;
+        let (spec, config, security) = (&host.spec, &host.config, host.security);
+        let network = transport_rules::network(protocol, network, security);
         if !(self.format.supports)(protocol, network) {
             return Err("the format does not support its protocol or transport");
         }
-        let (spec, config) = (&host.spec, &host.config);
+        let port = host.port.ok_or("it has no port")?;
         let (uuid, password, wireguard_key) = self.credentials_for(host, protocol)?;
+        let (sni, host_name) = self.names(host, rng);
+        let path = host.path.as_ref().map(|path| self.fill(path, host)).filter(|path| !path.is_empty());
+        let EarlyData { path, bytes: early_data } = EarlyData::of(network, path, spec.early_data)?;
+        let (host_header, headers) = transport_rules::headers(spec, network);
+        let header_type = non_empty(spec.header_type.as_deref()).or(config.header_type.as_deref());
+        let flow = non_empty(spec.flow.as_deref()).or(config.flow.as_deref());
         let entry = Entry {
             remark: self.fill(&host.remark, host),
-            address: self.fill(&host.address, host),
-            port: host.port,
+            address: self.address(host)?,
+            port: u16::try_from(port).ok().filter(|port| *port > 0).ok_or("its port is not between 1 and 65535")?,
             protocol,
             network,
             uuid,
             password,
             wireguard_key,
             client_address: self.client_address(host, protocol),
-            security: host.security,
-            sni: self.pick(&host.sni, rng),
-            host: self.pick(&host.host, rng),
-            path: host.path.as_ref().map(|path| self.fill(path, host)).filter(|path| !path.is_empty()),
-            header_type: non_empty(spec.header_type.as_deref()).or(config.header_type.as_deref()),
-            flow: non_empty(spec.flow.as_deref()).or(config.flow.as_deref()),
+            security,
+            sni,
+            host: host_name.or(host_header.map(Cow::Borrowed)),
+            path: transport_rules::path(network, path),
+            headers,
+            early_data,
+            header_type,
+            flow: transport_rules::flow(flow, protocol, network, header_type, security)?,
             fingerprint: match spec.fingerprint {
                 Fingerprint::None => config.fingerprint.as_deref(),
                 chosen => Some(chosen.word()),
             },
-            alpn: spec.alpn,
+            alpn: transport_rules::alpn(spec.alpn, protocol, network),
             reality_public_key: config.reality_public_key.as_deref(),
             reality_short_id: config.reality_short_id.as_deref(),
             shadowtls_version: spec.shadowtls_version.or(config.shadowtls_version),
@@ -107,11 +122,32 @@ impl<'a> Resolver<'a> {
             spec,
             hops: Vec::new(),
         };
-        (self.format.refusal)(&entry, self.request.user_agent).map_or(Ok(entry), Err)
+        if let Some(reason) = transport_rules::refusal(&entry) {
+            return Err(reason);
+        }
+        (self.format.refusal)(&entry, &self.request.client).map_or(Ok(entry), Err)
+    }
+
+    /// The address, cleaned; hosts stored by older versions may have any text.
+    fn address(&self, host: &'a ReadyHost) -> Result<Cow<'a, str>, Reason> {
+        let filled = self.fill(&host.address, host);
+        if filled.contains(MISSING) {
+            return Err("its address names a variable that has no value");
+        }
+        let salted = if filled.contains('*') { filled.replacen('*', &self.salt, MAX_SALTS).into() } else { filled };
+        let invalid = "its address is neither a name nor an IP address";
+        match salted {
+            Cow::Borrowed(text) => address::cleaned(text).map_err(|_| invalid),
+            Cow::Owned(text) => address::cleaned(&text).map(|clean| clean.into_owned().into()).map_err(|_| invalid),
+        }
     }
 
     /// UUID, password and WireGuard key: the user's for bound hosts, the host's own for unbound ones.
-    fn credentials_for(&self, host: &'a ReadyHost, protocol: Protocol) -> Result<(&'a str, &'a str, &'a str), Reason> {
+    fn credentials_for(
+        &self,
+        host: &'a ReadyHost,
+        protocol: Protocol,
+    ) -> Result<(Cow<'a, str>, &'a str, &'a str), Reason> {
         let (uuid, password) = if host.bound {
             (self.credentials.uuid.as_str(), self.credentials.password.as_str())
         } else {
@@ -125,7 +161,10 @@ impl<'a> Resolver<'a> {
             // Only versions 2 and 3 have a password.
             Protocol::Shadowtls => false,
         };
-        if is_missing { Err("it has no credential") } else { Ok((uuid, password, wireguard_key)) }
+        if is_missing {
+            return Err("it has no credential");
+        }
+        Ok((canonical(uuid), password, wireguard_key))
     }
 
     fn client_address(&self, host: &ReadyHost, protocol: Protocol) -> Option<String> {
@@ -135,12 +174,12 @@ impl<'a> Resolver<'a> {
 
     /// The only entry of a user whose account does not work: it connects to nothing, and its name says why. `None`
     /// when the format has no such entries.
-    pub(super) fn placeholder(&self, empty_spec: &'a HostSpec) -> Option<Entry<'a>> {
+    pub(super) fn placeholder(&self, remark: &str, empty_spec: &'a HostSpec) -> Option<Entry<'a>> {
         let (protocol, network) = (Protocol::Vmess, Network::Tcp);
         if !(self.format.supports)(protocol, network) {
             return None;
         }
-        let remark = HostTemplate::lenient(&self.request.settings.placeholder_remark)
+        let remark = HostTemplate::lenient(remark)
             .fill(|name| self.request.variables.get(name, Some(protocol.word()), Some(network.word())));
         Some(Entry {
             remark: remark.into(),
@@ -148,7 +187,7 @@ impl<'a> Resolver<'a> {
             port: 80,
             protocol,
             network,
-            uuid: NIL_UUID,
+            uuid: NIL_UUID.into(),
             password: "",
             wireguard_key: "",
             client_address: None,
@@ -156,10 +195,12 @@ impl<'a> Resolver<'a> {
             sni: None,
             host: None,
             path: None,
+            headers: Vec::new(),
+            early_data: None,
             header_type: None,
             flow: None,
             fingerprint: None,
-            alpn: Alpn::None,
+            alpn: &[],
             reality_public_key: None,
             reality_short_id: None,
             shadowtls_version: None,
@@ -179,17 +220,48 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// A random text of the list, with the salt in place of each `*`, up to a number that no name needs.
-    fn pick(&self, from: &'a [String], rng: &mut dyn Rng) -> Option<Cow<'a, str>> {
-        let picked = match from {
-            [] => return None,
-            [only] => only,
-            several => &several[rng.random_range(0..several.len())],
-        };
-        Some(if picked.contains('*') {
-            picked.replacen('*', &self.salt, MAX_SALTS).into()
-        } else {
-            picked.as_str().into()
-        })
+    /// A random server name and a random Host header. Of lists of equal length, both from the same position: a server
+    /// behind a network of proxies refuses a name with the Host header of another.
+    fn names(&self, host: &'a ReadyHost, rng: &mut dyn Rng) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+        let mut random = |length: usize| if length > 1 { rng.random_range(0..length) } else { 0 };
+        let first = random(host.sni.len());
+        let second = if host.sni.len() == host.host.len() { first } else { random(host.host.len()) };
+        (self.salted(host.sni.get(first)), self.salted(host.host.get(second)))
+    }
+
+    /// The name with the salt in place of each `*`, up to a number that no name needs.
+    fn salted(&self, name: Option<&'a String>) -> Option<Cow<'a, str>> {
+        let name = name?;
+        Some(if name.contains('*') { name.replacen('*', &self.salt, MAX_SALTS).into() } else { name.as_str().into() })
+    }
+}
+
+/// A UUID in its usual spelling; other texts stay, because Xray accepts them.
+fn canonical(uuid: &str) -> Cow<'_, str> {
+    let is_usual =
+        uuid.len() == NIL_UUID.len() && uuid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+    match Uuid::try_parse(uuid) {
+        Ok(parsed) if !is_usual => parsed.hyphenated().to_string().into(),
+        _ => uuid.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_are_written_in_their_usual_spelling() {
+        let usual = "5f0c1f3e-6f5c-4f1e-9d2b-3f6f0a8c7b11";
+        for spelling in [
+            usual,
+            "5F0C1F3E-6F5C-4F1E-9D2B-3F6F0A8C7B11",
+            "{5f0c1f3e-6f5c-4f1e-9d2b-3f6f0a8c7b11}",
+            "urn:uuid:5f0c1f3e-6f5c-4f1e-9d2b-3f6f0a8c7b11",
+            "5f0c1f3e6f5c4f1e9d2b3f6f0a8c7b11",
+        ] {
+            assert_eq!(canonical(spelling), usual, "{spelling}");
+        }
+        assert_eq!(canonical("my name"), "my name");
     }
 }

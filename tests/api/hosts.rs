@@ -164,7 +164,7 @@ async fn invalid_templates_of_a_host_are_refused(db: Db) {
         let body = json!({"remark": remark, "address": address, "path": path});
         panel.post("root", UNBOUND, body).await.wrong_fields(&["address", "path", "remark"]);
     }
-    let fields = json!({"remark": "{USERNAME:>10} {UNKNOWN}", "address": "{{literal}}", "path": ""});
+    let fields = json!({"remark": "{USERNAME:>10} {UNKNOWN}", "address": "{SERVER_IP}", "path": "{{literal}}"});
     assert_eq!(create(&panel, UNBOUND, fields.clone()).await, host(fields));
 }
 

@@ -97,6 +97,7 @@ const ROWS: &[(&str, Who)] = &[
     ("GET /api/users/{username}/services", Owner),
     ("GET /api/users/{username}/usage", Owner),
     ("GET /api/users/{username}/nodes", Owner),
+    ("GET /api/users/{username}/subscription", Owner),
     ("POST /api/users/{username}/reset", Owner),
     ("POST /api/users/{username}/enable", Owner),
     ("POST /api/users/{username}/disable", Owner),

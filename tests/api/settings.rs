@@ -31,7 +31,7 @@ async fn subscription_settings_have_defaults_until_replaced(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
     let initial = panel.get("root", SUBSCRIPTION).await.ok();
     assert_eq!((&initial["profile_title"], &initial["update_interval"]), (&json!("Support"), &json!(12)));
-    assert_eq!(initial["rules"].as_array().map(Vec::len), Some(9));
+    assert_eq!(initial["rules"].as_array().map(Vec::len), Some(6));
     let expected = json!({
         "template_on_acceptance": false, "profile_title": "Título ✓", "support_link": "a\nb", "update_interval": 1,
         "shuffle_configs": false, "placeholder_if_disabled": true, "placeholder_remark": "{",

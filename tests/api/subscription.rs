@@ -30,11 +30,11 @@ const LINK: &str = "/sub/ann/00000000000000000000000000000001";
 /// A host for all users.
 const HOST: &str = r#"INSERT INTO hosts (universal, spec)
     VALUES (TRUE, '{"remark": "{USERNAME} there", "address": "192.0.2.1", "protocol": "trojan", "network": "tcp",
-                    "port": 443, "password": "pw"}')"#;
-/// A host that sing-box refuses: Hysteria 2 without TLS.
-const HYSTERIA_WITHOUT_TLS: &str = r#"INSERT INTO hosts (universal, spec)
+                    "port": 443, "password": "pw", "security": "tls"}')"#;
+/// A host that sing-box refuses: Hysteria 2 with an unknown obfuscation.
+const UNKNOWN_OBFUSCATION: &str = r#"INSERT INTO hosts (universal, spec)
     VALUES (TRUE, '{"remark": "there", "address": "192.0.2.1", "protocol": "hysteria2", "network": "tcp", "port": 443,
-                    "password": "pw"}')"#;
+                    "password": "pw", "security": "tls", "header_type": "http"}')"#;
 
 async fn start(db: Db) -> TestPanel {
     let panel = TestPanel::start_with(db, &[("SUBSCRIPTION_MISSES_PER_MINUTE", "3")]).await;
@@ -60,7 +60,7 @@ async fn link_is_answered_in_every_format(db: Db) {
     assert_eq!(links.header("subscription-userinfo"), Some("upload=0; download=0; total=7; expire=0"));
     let own_url = panel.url(&format!("{LINK}/links?a=b"));
     assert_eq!(links.header("profile-web-page-url"), Some(own_url.as_str()));
-    assert_eq!(links.ok(), "trojan://pw@192.0.2.1:443?security=none&type=tcp#ann%20there");
+    assert_eq!(links.ok(), "trojan://pw@192.0.2.1:443?security=tls&type=tcp#ann%20there");
     for (client, media_type) in [
         ("v2ray", "text/plain"),
         ("xray", "application/json"),
@@ -240,14 +240,14 @@ async fn built_in_page_is_not_cached_and_sends_no_referrer(db: Db) {
 
 async fn known_sing_box_version_gets_only_supported_hosts(db: Db) {
     execute(&db, HOST).await;
-    execute(&db, HYSTERIA_WITHOUT_TLS).await;
+    execute(&db, UNKNOWN_OBFUSCATION).await;
     let panel = start(db).await;
     let outbounds = async |agent: &str| {
         let answer = send(fetch(&panel, &format!("{LINK}/sing-box")).header("user-agent", agent)).await.ok();
         answer["outbounds"].as_array().map_or(0, Vec::len)
     };
     assert_eq!(outbounds("golden/1.0").await, 5 + 2);
-    assert_eq!(outbounds("SFA/1.12.0 (570; sing-box 1.12.0; language de)").await, 3 + 1, "Hysteria 2 needs TLS");
+    assert_eq!(outbounds("SFA/1.12.0 (570; sing-box 1.12.0; language de)").await, 3 + 1, "unknown obfuscation");
 }
 
 async fn invalid_stored_patterns_are_skipped(db: Db) {

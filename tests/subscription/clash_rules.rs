@@ -27,14 +27,30 @@ const TLS: &[Key] = &[
     ("alpn", is_texts, false),
     ("network", is_network, false),
     ("http-opts", is_http, false),
-    ("tcp-opts", is_http, false),
     ("ws-opts", is_ws, false),
     ("grpc-opts", is_grpc, false),
     ("h2-opts", is_h2, false),
 ];
 const SERVER_NAME: &[Key] = &[("tls", Value::is_boolean, false), ("servername", is_text, false)];
 /// Keys that only Mihomo reads.
-const META: &[Key] = &[("client-fingerprint", is_text, false), ("reality-opts", is_reality, false)];
+const META: &[Key] = &[
+    ("client-fingerprint", is_text, false),
+    ("reality-opts", is_reality, false),
+    ("mkcp-opts", Value::is_object, false),
+    ("xhttp-opts", Value::is_object, false),
+];
+/// Keys of protocols over UDP.
+const OVER_UDP: &[Key] =
+    &[("skip-cert-verify", Value::is_boolean, false), ("alpn", is_texts, false), ("sni", is_text, false)];
+const WIREGUARD: &[Key] = &[
+    ("private-key", is_text, true),
+    ("public-key", is_text, true),
+    ("ip", is_text, false),
+    ("ipv6", is_text, false),
+    ("allowed-ips", is_texts, true),
+    ("mtu", Value::is_i64, false),
+    ("persistent-keepalive", Value::is_i64, false),
+];
 
 fn keys(proxy: &Map<String, Value>, meta: bool) -> Vec<Key> {
     let own: &[&[Key]] = match proxy["type"].as_str().unwrap() {
@@ -44,7 +60,12 @@ fn keys(proxy: &Map<String, Value>, meta: bool) -> Vec<Key> {
         "vless" if meta => &[&[("uuid", is_text, true), ("flow", is_flow, false)], TLS, SERVER_NAME],
         // Trojan always uses TLS. No client reads the key `tls` of a trojan proxy, so the key is harmless.
         "trojan" => &[&[("password", is_text, true), ("sni", is_text, false), ("tls", Value::is_boolean, false)], TLS],
-        "ss" => &[&[("cipher", is_text, true), ("password", is_text, true)]],
+        "ss" => &[&[("cipher", is_text, true), ("password", is_text, true), ("network", is_network, false)]],
+        "hysteria2" if meta => {
+            &[&[("password", is_text, true), ("obfs", is_text, false), ("obfs-password", is_text, false)], OVER_UDP]
+        }
+        "tuic" if meta => &[&[("uuid", is_text, true), ("password", is_text, true)], OVER_UDP],
+        "wireguard" if meta => &[WIREGUARD],
         other => panic!("unexpected proxy type: {other}"),
     };
     let meta = if meta && proxy["type"] != "ss" { META } else { &[] };
@@ -64,7 +85,7 @@ fn is_texts(value: &Value) -> bool {
 }
 
 fn is_network(value: &Value) -> bool {
-    matches!(value.as_str(), Some("tcp" | "http" | "ws" | "grpc" | "h2"))
+    matches!(value.as_str(), Some("tcp" | "http" | "ws" | "grpc" | "h2" | "kcp" | "xhttp"))
 }
 
 fn is_flow(value: &Value) -> bool {
@@ -76,16 +97,24 @@ fn only(value: &Value, allowed: &[(&str, Form)]) -> bool {
     value.as_object().is_some_and(|object| !object.is_empty() && object.iter().all(|(name, value)| known(name, value)))
 }
 
-fn has_host(value: &Value) -> bool {
-    only(value, &[("Host", is_text)])
+fn has_texts(value: &Value) -> bool {
+    value.as_object().is_some_and(|headers| headers.values().all(Value::is_string))
 }
 
 fn is_http(value: &Value) -> bool {
-    only(value, &[("method", is_text), ("path", is_texts), ("headers", has_host)])
+    let lists = |value: &Value| value.as_object().is_some_and(|headers| headers.values().all(is_texts));
+    only(value, &[("method", is_text), ("path", is_texts), ("headers", lists)])
 }
 
 fn is_ws(value: &Value) -> bool {
-    only(value, &[("path", is_text), ("headers", has_host)])
+    let known: &[(&str, Form)] = &[
+        ("path", is_text),
+        ("headers", has_texts),
+        ("max-early-data", Value::is_u64),
+        ("early-data-header-name", is_text),
+        ("v2ray-http-upgrade", Value::is_boolean),
+    ];
+    only(value, known)
 }
 
 fn is_grpc(value: &Value) -> bool {
@@ -125,7 +154,8 @@ fn faults(document: &Value, meta: bool) -> Vec<String> {
         }
         let network = proxy.get("network").and_then(Value::as_str);
         for options in proxy.keys().filter_map(|key| key.strip_suffix("-opts")).filter(|key| *key != "reality") {
-            if network != Some(options) {
+            let named = if options == "mkcp" { "kcp" } else { options };
+            if network != Some(named) {
                 found.push(format!("{name}: {options}-opts with network {network:?}"));
             }
         }
@@ -181,9 +211,11 @@ fn hosts_that_clash_refuses_are_left_out() {
         row(6, unbound, None),
         row(7, spec(""), inbound("trojan", "tcp", "reality")),
         row(8, spec(""), inbound("trojan", "kcp", "none")),
+        row(10, spec(""), inbound("trojan", "tcp", "none")),
         row(9, spec(""), inbound("socks", "tcp", "none")),
     ];
-    for (format, left_out) in [(&CLASH, vec![2, 3, 4, 5, 6, 7, 8, 9]), (&CLASH_META, vec![2, 3, 5, 8, 9])] {
+    for (format, left_out) in [(&CLASH, vec![2, 3, 4, 5, 6, 7, 8, 9, 10]), (&CLASH_META, vec![2, 3, 5, 6, 7, 8, 9, 10])]
+    {
         let rendered = rendered_for(format, rows.clone(), "");
         let found: Vec<i64> = rendered.left_out.iter().map(|left| left.host.0).collect();
         assert_eq!(found, left_out, "{:#?}", rendered.left_out);

@@ -12,12 +12,13 @@ use sarban::domain::host::variables::HostVariables;
 use sarban::domain::inbound::InboundConfig;
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::subscription::catalogue::{Catalogue, HostRow};
+use sarban::subscription::client::Client;
 use sarban::subscription::formats::{BASE64_LINKS, CLASH, CLASH_META, LINKS, SING_BOX, WIREGUARD, XRAY};
 use sarban::subscription::templates::Templates;
 use sarban::subscription::{Format, Request, render};
 use serde_json::Value;
 
-use super::{parse, rows, yaml};
+use super::{corrections, parse, rows, yaml};
 use crate::subscription::compare::Tolerance;
 
 /// Returns the folder of the recordings, which are not part of this repository, or `None` if SARBAN_CONTRACT_DIR is not
@@ -62,7 +63,7 @@ impl Recorded {
             settings: &self.settings,
             templates: &Templates::default(),
             derivation: KeyDerivation::Xxh128,
-            user_agent: "",
+            client: Client::of(""),
         };
         render(format, &request, &mut StdRng::seed_from_u64(1)).body
     }
@@ -102,7 +103,7 @@ fn tolerance(hosts: &[HostRow]) -> Tolerance {
 }
 
 fn links(text: &str) -> Value {
-    text.lines().map(parse::link).collect()
+    corrections::links(text.lines().map(parse::link).collect())
 }
 
 fn base64_links(text: &str) -> Value {
@@ -111,6 +112,10 @@ fn base64_links(text: &str) -> Value {
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
+}
+
+fn xray(text: &str) -> Value {
+    corrections::xray(json(text))
 }
 
 #[test]
@@ -125,12 +130,12 @@ fn links_rendered_from_recorded_rows_match_recordings() {
 #[test]
 fn xray_configurations_rendered_from_recorded_rows_match_recordings() {
     let Some(recorded) = Recorded::open() else { return };
-    recorded.check("xray.json", &XRAY, json);
-    let mut expected = json(&read(&recorded.place.join("chain_patched/chainu.xray")));
+    recorded.check("xray.json", &XRAY, xray);
+    let mut expected = xray(&read(&recorded.place.join("chain_patched/chainu.xray")));
     // One chain has a ShadowTLS hop, which Xray does not support. The old panel rendered an entry that cannot work;
     // Sarban leaves the entry out.
     expected.as_array_mut().expect("a list").retain(|configuration| configuration["remarks"] != "chain 1 hop");
-    recorded.compare("chainu", &expected, &json(&recorded.rendered("chainu", &XRAY)));
+    recorded.compare("chainu", &expected, &xray(&recorded.rendered("chainu", &XRAY)));
 }
 
 /// Removes the number that a duplicate name gets. The old panel did not number duplicates.
@@ -159,7 +164,7 @@ fn sing_box(text: &str) -> Value {
             *alpn = all.flat_map(|one| one.split(',')).collect();
         }
     }
-    configuration
+    corrections::sing_box(configuration)
 }
 
 fn clash(text: &str) -> Value {
@@ -175,7 +180,7 @@ fn clash(text: &str) -> Value {
             }
         }
     }
-    configuration
+    corrections::clash(configuration)
 }
 
 /// Parses configurations and replaces the text of each by the list of its lines, without settings that have no value.

@@ -31,6 +31,7 @@ fn subscription_of_a_user_contains_hosts_of_its_services_and_universal_hosts() {
         protocol: Some("trojan".to_owned()),
         network: Some("tcp".to_owned()),
         password: Some("pw".to_owned()),
+        port: Some(443),
         ..spec(remark)
     };
     let elsewhere = |row| HostRow { service_ids: vec![ServiceId(2)], ..row };

@@ -11,6 +11,7 @@ use sarban::domain::moment::{Moment, SECOND};
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::domain::user::User;
 use sarban::subscription::catalogue::{Catalogue, HostRow};
+use sarban::subscription::client::Client;
 use sarban::subscription::templates::Templates;
 use sarban::subscription::{Format, Rendered, Request, render};
 
@@ -77,7 +78,7 @@ fn rendered_by(
         settings,
         templates: &Templates::default(),
         derivation: KeyDerivation::Xxh128,
-        user_agent,
+        client: Client::of(user_agent),
     };
     render(format, &request, &mut StdRng::seed_from_u64(7))
 }

@@ -5,11 +5,14 @@
 mod clash_rules;
 mod compare;
 mod contract;
+mod corrections;
 mod entries;
 mod literal;
+mod matrix;
 mod parse;
 mod programs;
 mod properties;
+mod referees;
 mod rows;
 mod sizes;
 mod snapshots;

@@ -1,7 +1,7 @@
 //! Parser of share links that reads them as a client does.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 
 /// Parses a link. All values are texts, so that links can be compared value by value.
@@ -19,12 +19,16 @@ pub fn link(text: &str) -> Value {
     }
     let (body, remark) = rest.split_once('#').expect("a name");
     let (body, query) = body.split_once('?').unwrap_or((body, ""));
-    let body = if scheme == "ss" {
-        String::from_utf8(STANDARD.decode(body).expect("base64")).expect("UTF-8")
-    } else {
-        body.to_owned()
+    // The old panel wrote the whole link of Shadowsocks in base64.
+    let body = match body.contains('@') {
+        true => body.to_owned(),
+        false => String::from_utf8(STANDARD.decode(body).expect("base64")).expect("UTF-8"),
     };
     let (user, server) = body.rsplit_once('@').expect("a user");
+    let user = match URL_SAFE_NO_PAD.decode(user) {
+        Ok(credential) if scheme == "ss" && !user.contains(':') => String::from_utf8(credential).expect("UTF-8"),
+        _ => user.to_owned(),
+    };
     let (host, port) = server.rsplit_once(':').expect("a port");
     let mut parts = Map::new();
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -39,7 +43,7 @@ pub fn link(text: &str) -> Value {
     json!({
         "scheme": scheme,
         "remark": decoded(remark),
-        "user": if scheme == "ss" { user.to_owned() } else { decoded(user) },
+        "user": if scheme == "ss" { user } else { decoded(&user) },
         "host": host.trim_matches(['[', ']']),
         "port": port,
         "parts": parts,

@@ -14,7 +14,7 @@ use crate::api::http::error::{ApiError, ErrorBody, WrongFields};
 use crate::api::http::routes::{Routes, get};
 use crate::api::nodes::engines;
 use crate::api::state::State;
-use crate::api::users::node_status;
+use crate::api::users::{node_status, subscription as user_subscription};
 use crate::api::{
     admins, cluster, docs, health, home, hosts, inbounds, metrics, nodes, notifications, services, settings, stats,
     subscription, usage, users,
@@ -75,6 +75,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         subscription::Doc::openapi(),
         usage::Doc::openapi(),
         node_status::Doc::openapi(),
+        user_subscription::Doc::openapi(),
         users::Doc::openapi(),
     ]
     .into_iter()

@@ -107,7 +107,7 @@ async fn create_unbound(
     _: SudoAdmin,
     Json(body): Json<HostBody>,
 ) -> Result<Json<HostResponse>, ApiError> {
-    create(state, body.into()).await
+    create(state, checked(body)?).await
 }
 
 /// Creates a host for an inbound.
@@ -121,7 +121,18 @@ async fn create_bound(
     _: SudoAdmin,
     Inputs(Path(path), Json(body)): Inputs<Path<InboundPath>, Json<HostBody>>,
 ) -> Result<Json<HostResponse>, ApiError> {
-    create(state, Host { inbound_id: Some(path.id()), ..body.into() }).await
+    create(state, Host { inbound_id: Some(path.id()), ..checked(body)? }).await
+}
+
+/// The host of a body, without values that no client takes.
+fn checked(body: HostBody) -> Result<Host, FieldErrors> {
+    let host = Host::from(body);
+    let problems = host.spec.problems();
+    if problems.is_empty() {
+        return Ok(host);
+    }
+    let errors = problems.into_iter().map(|problem| FieldErrors::one(problem.field, problem.message));
+    Err(errors.fold(FieldErrors::default(), FieldErrors::and))
 }
 
 async fn create(state: &State, host: Host) -> Result<Json<HostResponse>, ApiError> {
@@ -151,7 +162,7 @@ async fn replace(
     _: SudoAdmin,
     Inputs(Path(path), Json(body)): Inputs<Path<HostPath>, Json<HostBody>>,
 ) -> Result<Json<HostResponse>, ApiError> {
-    let host = Host { id: path.id(), ..body.into() };
+    let host = Host { id: path.id(), ..checked(body)? };
     Ok(Json(actions::hosts::replace(&state.panel, &host).await?.into()))
 }
 

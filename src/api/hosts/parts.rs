@@ -10,7 +10,7 @@ use crate::api::http::field_errors::{FieldErrors, wrong_kind};
 use crate::api::http::loose::{LooseBool, LooseInt};
 use crate::domain::host::{
     FragmentSettings, MuxCoolSettings, MuxSettings, Noise, NoiseKind, SingBoxMuxSettings, SplitHttpSettings,
-    XMuxSettings, is_fragment_packets, is_fragment_range, is_range,
+    XMuxSettings, is_fragment_length, is_fragment_packets, is_range,
 };
 
 /// Packet fragmentation in Xray.
@@ -18,14 +18,14 @@ use crate::domain::host::{
 #[deserr(error = FieldErrors)]
 pub struct FragmentBody {
     /// Packets to fragment: `tlshello`, or a number or range.
-    #[schema(value_type = String, pattern = "^(tlshello|[0-9-]{1,32})$")]
+    #[schema(value_type = String, pattern = "^(tlshello|[0-9]{1,10}(-[0-9]{1,10})?)$")]
     packets: FragmentPackets,
     /// Length of fragments in bytes, a number or range.
-    #[schema(value_type = String, pattern = "^[0-9-]{1,32}$")]
-    length: FragmentRange,
+    #[schema(value_type = String, pattern = "^[0-9]{1,10}(-[0-9]{1,10})?$")]
+    length: FragmentLength,
     /// Delay between fragments in milliseconds, a number or range.
-    #[schema(value_type = String, pattern = "^[0-9-]{1,32}$")]
-    interval: FragmentRange,
+    #[schema(value_type = String, pattern = "^[0-9]{1,10}(-[0-9]{1,10})?$")]
+    interval: Range,
 }
 
 /// A packet of noise.
@@ -169,15 +169,19 @@ macro_rules! checked_texts {
 checked_texts! {
     /// A number or a range, `n` or `n-m`.
     Range if is_range, else "must be a number or a range such as 1-5, of at most ten digits each";
-    /// Digits and hyphens.
-    FragmentRange if is_fragment_range, else "must be 1 to 32 digits and hyphens";
-    /// `tlshello`, or digits and hyphens.
-    FragmentPackets if is_fragment_packets, else "must be tlshello, or 1 to 32 digits and hyphens";
+    /// A number or a range from 1.
+    FragmentLength if is_fragment_length, else "must be a number or a range such as 10-20, from 1";
+    /// `tlshello`, or a number or a range from 1.
+    FragmentPackets if is_fragment_packets, else "must be tlshello, or a number or a range such as 1-3, from 1";
 }
 
 impl From<FragmentBody> for FragmentSettings {
     fn from(body: FragmentBody) -> Self {
-        Self { packets: body.packets.0, length: body.length.0, interval: body.interval.0 }
+        Self {
+            packets: body.packets.0.trim_start_matches(':').to_owned(),
+            length: body.length.0,
+            interval: body.interval.0,
+        }
     }
 }
 

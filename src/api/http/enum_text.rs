@@ -4,10 +4,10 @@ use deserr::{Deserr, IntoValue, Value, ValueKind, ValuePointerRef};
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
 use super::field_errors::{FieldErrors, wrong_kind};
+use crate::domain::client_rule::RuleResult;
 use crate::domain::host::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 use crate::domain::node::{ConnectionBackend, NodeStatus};
 use crate::domain::notification::{Channel, DeliveryState};
-use crate::domain::subscription_settings::RuleResult;
 use crate::domain::user::ExpireStrategy;
 use crate::domain::user::ResetStrategy;
 use crate::store::cluster::run_history::RunState;

@@ -14,7 +14,7 @@ use crate::api::http::client::Client;
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::routes::{Routes, get};
-use crate::domain::subscription_settings::RuleResult;
+use crate::domain::client_rule::RuleResult;
 use crate::domain::user::document::UserDocument;
 use crate::subscription::Format;
 use link::{Link, LinkAs, not_found};

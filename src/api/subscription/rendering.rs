@@ -6,11 +6,12 @@ use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{Body, Request as HttpRequest, Response};
 
 use crate::actions::subscriptions::Sources;
-use crate::api::http::client::Client;
+use crate::api::http::client::Client as HttpClient;
 use crate::api::state::State;
 use crate::domain::host::variables::HostVariables;
 use crate::domain::user::User;
 use crate::foundation::with_sources;
+use crate::subscription::client::Client;
 use crate::subscription::etag::etag;
 use crate::subscription::headers::headers;
 use crate::subscription::{Format, LeftOut, Request, render};
@@ -25,7 +26,7 @@ impl State {
         format: &Format,
         user: &User,
         sources: &Sources,
-        client: &Client,
+        client: &HttpClient,
         http: &HttpRequest,
     ) -> Response {
         let agent = user_agent(http);
@@ -85,13 +86,13 @@ impl State {
             settings: &sources.settings,
             templates: &render_context.templates,
             derivation: render_context.derivation,
-            user_agent,
+            client: Client::of(user_agent),
         }
     }
 }
 
 /// Returns the URL of the request, as the client sees it.
-fn own_url(client: &Client, request: &HttpRequest) -> String {
+fn own_url(client: &HttpClient, request: &HttpRequest) -> String {
     let uri = request.original_uri();
     client.url(uri.path_and_query().map_or(uri.path(), |path| path.as_str()))
 }

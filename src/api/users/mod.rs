@@ -4,6 +4,7 @@ mod documents;
 mod fields;
 pub(in crate::api) mod input;
 pub mod node_status;
+pub mod subscription;
 
 use poem::http::StatusCode;
 use poem::{Response, handler};

@@ -16,6 +16,7 @@ use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::user::{Expiry, ResetStrategy, User};
 use crate::store::import::tables::{HostRow, InboundRow};
 use crate::subscription::catalogue::{self, Catalogue};
+use crate::subscription::client::Client;
 use crate::subscription::templates::Templates;
 use crate::subscription::{Request, formats, render};
 
@@ -140,7 +141,7 @@ impl LinkRenderer {
             settings: &self.settings,
             templates: &Templates::default(),
             derivation: KeyDerivation::default(),
-            user_agent: "",
+            client: Client::of(""),
         };
         render(&formats::LINKS, &request, &mut StdRng::seed_from_u64(0)).body
     }

@@ -1,5 +1,6 @@
 //! A host: how subscriptions show one inbound, or a server that is not a node.
 
+mod check;
 pub mod template;
 mod text;
 mod tuning;
@@ -11,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{HostId, InboundId, ServiceId};
 
+pub use check::Problem;
 pub use text::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 pub use tuning::{
     FragmentSettings, MuxCoolSettings, MuxSettings, Noise, SingBoxMuxSettings, SplitHttpSettings, XMuxSettings,
-    is_fragment_packets, is_fragment_range, is_range,
+    is_base64, is_fragment_length, is_fragment_packets, is_range,
 };
 
 /// A host.

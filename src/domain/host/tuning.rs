@@ -1,5 +1,8 @@
 //! Connection settings of a host: fragments, noise, connection reuse and multiplexing.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 
 use super::text::NoiseKind;
@@ -42,6 +45,42 @@ pub struct SplitHttpSettings {
     /// Connection reuse.
     #[serde(default)]
     pub xmux: Option<XMuxSettings>,
+}
+
+impl SplitHttpSettings {
+    /// True for settings that Xray takes.
+    pub fn is_valid(&self) -> bool {
+        self.mode.as_deref().is_none_or(is_xhttp_mode)
+            && self.padding_bytes.as_deref().is_none_or(|bytes| bytes.is_empty() || is_range(bytes))
+            && self.xmux.as_ref().is_none_or(|xmux| {
+                !xmux.has_both_limits()
+                    && xmux.max_request_times.as_deref().is_none_or(|times| times.is_empty() || is_range(times))
+            })
+    }
+}
+
+impl XMuxSettings {
+    /// True when connections and streams are both limited, which Xray refuses.
+    pub fn has_both_limits(&self) -> bool {
+        let is_limited = |limit: &Option<String>| {
+            limit.as_deref().is_some_and(|limit| limit.bytes().any(|digit| matches!(digit, b'1'..=b'9')))
+        };
+        is_limited(&self.max_concurrency) && is_limited(&self.max_connections)
+    }
+}
+
+/// True for base64, with and without padding: the packets of [`NoiseKind::Base64`].
+pub fn is_base64(text: &str) -> bool {
+    // As lenient as Xray: bits after the last byte do not matter.
+    let config = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(&STANDARD, config).decode(text).is_ok()
+}
+
+/// True for the modes of XHTTP, and for an empty text.
+pub fn is_xhttp_mode(mode: &str) -> bool {
+    matches!(mode, "" | "auto" | "packet-up" | "stream-up" | "stream-one")
 }
 
 /// How splithttp (XHTTP) reuses connections. The texts are `n` or `n-m`.
@@ -120,14 +159,14 @@ pub fn is_range(text: &str) -> bool {
     }
 }
 
-/// One to 32 digits and hyphens: the length and interval of [`FragmentSettings`].
-pub fn is_fragment_range(text: &str) -> bool {
-    (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+/// A range from 1: the length of [`FragmentSettings`]. A fragment has at least one byte.
+pub fn is_fragment_length(text: &str) -> bool {
+    is_range(text) && text.split('-').all(|number| number.bytes().any(|digit| digit != b'0'))
 }
 
-/// `tlshello` or a range: the packets of [`FragmentSettings`]. Older panels accept a colon before the word.
+/// `tlshello` or a range from 1: the packets of [`FragmentSettings`]. Older panels accept a colon before the word.
 pub fn is_fragment_packets(text: &str) -> bool {
-    matches!(text, "tlshello" | ":tlshello") || is_fragment_range(text)
+    matches!(text, "tlshello" | ":tlshello") || is_fragment_length(text)
 }
 
 #[cfg(test)]
@@ -142,7 +181,10 @@ mod tests {
         for bad in ["", "-", "1-", "-1", "1-2-3", "12345678901", "a", "１"] {
             assert!(!is_range(bad), "{bad}");
         }
-        assert!(is_fragment_range("-1-2-") && !is_fragment_range("") && !is_fragment_range(&"1".repeat(33)));
+        for bad in ["0", "0-3", "-", "--", "1-2-3", "", "00"] {
+            assert!(!is_fragment_length(bad) && !is_fragment_packets(bad), "{bad}");
+        }
+        assert!(is_fragment_length("10-20") && is_fragment_packets(":tlshello"));
         assert!(is_fragment_packets("tlshello") && is_fragment_packets("1-3") && !is_fragment_packets("hello"));
     }
 }

@@ -1,7 +1,6 @@
 //! All subscription formats. A new format is a folder here and a line in [`ALL`].
 
 pub(super) mod clash;
-mod early_data;
 mod json;
 mod links;
 mod shadowsocks;
@@ -9,10 +8,10 @@ pub(super) mod sing_box;
 pub(super) mod template_object;
 mod unique_names;
 mod wireguard;
-mod xmux;
+mod xhttp;
 pub(super) mod xray;
 
-use crate::domain::subscription_settings::RuleResult;
+use crate::domain::client_rule::RuleResult;
 
 use super::format::Format;
 pub use clash::{CLASH, CLASH_META};

@@ -3,6 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::domain::inbound::Protocol;
+use crate::subscription::entry::Entry;
+use crate::subscription::format::Reason;
+
 /// The ciphers of sing-box and Mihomo whose password is any text.
 const METHODS: [&str; 15] = [
     "none",
@@ -30,6 +34,27 @@ const KEYED_METHODS: [(&str, usize); 3] =
 pub fn is_valid(method: &str, password: &str) -> bool {
     METHODS.contains(&method)
         || KEYED_METHODS.iter().any(|(name, size)| *name == method && password.split(':').all(|key| is_key(key, *size)))
+}
+
+/// Why no client could use an entry of Shadowsocks; `None` for the other protocols.
+pub fn refusal(entry: &Entry<'_>) -> Option<Reason> {
+    (entry.protocol == Protocol::Shadowsocks && !is_valid(entry.method, entry.password))
+        .then_some("no client knows its cipher, or the cipher needs a key of another size")
+}
+
+/// The ciphers of Xray whose password is any text.
+const XRAY_METHODS: [&str; 6] = [
+    "aes-128-gcm",
+    "aes-256-gcm",
+    "chacha20-poly1305",
+    "chacha20-ietf-poly1305",
+    "xchacha20-poly1305",
+    "xchacha20-ietf-poly1305",
+];
+
+/// True when Xray accepts this cipher with this password.
+pub fn is_known_to_xray(method: &str, password: &str) -> bool {
+    XRAY_METHODS.contains(&method) || method.starts_with("2022-") && is_valid(method, password)
 }
 
 /// True when the original Clash knows this cipher.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::reader::RowReader;
-use crate::domain::host::{Alpn, Fingerprint, HostSecurity, HostSpec};
+use crate::domain::host::{Alpn, Fingerprint, HostSecurity, HostSpec, Problem};
 use crate::store::import::tables::HostRow;
 
 /// Converts a host that has no inbound, or a copied one.
@@ -15,13 +15,17 @@ pub(in crate::cli::import) fn host(row: &mut RowReader<'_>, has_inbound: impl Fn
     if inbound_id.is_some_and(|inbound| !has_inbound(inbound)) {
         return row.leave_out("inbound not found");
     }
+    let spec = spec(row);
+    for Problem { field, message } in spec.problems() {
+        row.changed(&format!("{field} {message}: copied, and left out of subscriptions that would carry the value"));
+    }
     Some(HostRow {
         id,
         inbound_id,
         is_disabled: row.boolean("is_disabled", false),
         universal: row.boolean("universal", false),
         weight: row.integer("weight").unwrap_or(1),
-        spec: spec(row),
+        spec,
     })
 }
 

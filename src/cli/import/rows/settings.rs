@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::reader::RowReader;
-use crate::domain::subscription_settings::{RuleResult, SubscriptionSettings};
+use crate::domain::client_rule::RuleResult;
+use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::telegram_settings::TelegramSettings;
 use crate::store::import::tables::{JwtRow, SettingsRow, TlsRow};
 

@@ -4,13 +4,16 @@ use serde::Serialize;
 
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::subscription::entry::Entry;
+use crate::subscription::transport_rules::{plain_flow, vmess_cipher};
+
+use super::options::{Options, network};
 
 /// One of the two programs that read Clash configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// The original Clash.
     Clash,
-    /// Clash.Meta, now called Mihomo: it supports VLESS, REALITY and fingerprints.
+    /// Clash.Meta, now called Mihomo: it supports more protocols and transports, REALITY and fingerprints.
     Meta,
 }
 
@@ -22,7 +25,7 @@ pub struct Proxy<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     server: &'a str,
-    port: i64,
+    port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<&'static str>,
     #[serde(flatten)]
@@ -32,7 +35,7 @@ pub struct Proxy<'a> {
     tls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     servername: Option<&'a str>,
-    /// The server name of Trojan.
+    /// The server name of protocols that always have TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     sni: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -48,45 +51,6 @@ pub struct Proxy<'a> {
 }
 
 #[derive(Serialize)]
-enum Options<'a> {
-    #[serde(rename = "tcp-opts")]
-    Tcp(Http<'a>),
-    #[serde(rename = "http-opts")]
-    Http(Http<'a>),
-    #[serde(rename = "ws-opts")]
-    Ws {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        path: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        headers: Option<Host<'a>>,
-    },
-    #[serde(rename = "grpc-opts", rename_all = "kebab-case")]
-    Grpc { grpc_service_name: &'a str },
-    #[serde(rename = "h2-opts")]
-    H2 {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        path: Option<&'a str>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        host: Vec<&'a str>,
-    },
-}
-
-#[derive(Serialize)]
-struct Http<'a> {
-    method: &'static str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    path: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    headers: Option<Host<'a>>,
-}
-
-#[derive(Serialize)]
-struct Host<'a> {
-    #[serde(rename = "Host")]
-    host: &'a str,
-}
-
-#[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Reality<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +60,7 @@ struct Reality<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(untagged)]
+#[serde(untagged, rename_all_fields = "kebab-case")]
 enum Credential<'a> {
     Vmess {
         uuid: &'a str,
@@ -107,7 +71,7 @@ enum Credential<'a> {
     Vless {
         uuid: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        flow: Option<&'a str>,
+        flow: Option<&'static str>,
     },
     Shadowsocks {
         cipher: &'a str,
@@ -116,69 +80,95 @@ enum Credential<'a> {
     Trojan {
         password: &'a str,
     },
+    Hysteria2 {
+        password: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        obfs: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        obfs_password: Option<&'a str>,
+    },
+    Tuic {
+        uuid: &'a str,
+        password: &'a str,
+    },
+    Wireguard {
+        private_key: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        public_key: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ip: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ipv6: Option<&'a str>,
+        allowed_ips: Vec<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mtu: Option<i64>,
+        persistent_keepalive: i64,
+    },
 }
 
 impl<'a> Proxy<'a> {
     /// The proxy of an entry, with a unique name.
     pub fn new(dialect: Dialect, entry: &'a Entry<'_>, name: &'a str) -> Self {
         let meta = dialect == Dialect::Meta;
-        let trojan = entry.protocol == Protocol::Trojan;
-        // Shadowsocks has no TLS of its own.
-        let secured = entry.security != Security::None && entry.protocol != Protocol::Shadowsocks;
+        let layered = matches!(entry.protocol, Protocol::Vmess | Protocol::Vless | Protocol::Trojan);
+        let over_quic = matches!(entry.protocol, Protocol::Hysteria2 | Protocol::Tuic);
+        let secured = entry.security != Security::None && (layered || over_quic);
         let server_name = entry.sni.as_deref().filter(|_| secured);
-        let kind = if entry.protocol == Protocol::Shadowsocks { "ss" } else { entry.protocol.word() };
+        let has_sni = over_quic || entry.protocol == Protocol::Trojan;
+        let reality = meta && layered && entry.security == Security::Reality;
         Self {
             name,
-            kind,
+            kind: if entry.protocol == Protocol::Shadowsocks { "ss" } else { entry.protocol.word() },
             server: &entry.address,
             port: entry.port,
-            network: (entry.network != Network::Unset).then(|| entry.network.word()),
-            options: Options::new(entry),
+            network: network(entry).filter(|_| layered || entry.network == Network::Tcp),
+            options: if layered { Options::new(entry) } else { None },
             udp: true,
-            tls: secured.then_some(true),
-            servername: server_name.filter(|_| !trojan),
-            sni: server_name.filter(|_| trojan),
-            alpn: if secured { entry.alpn.protocols() } else { &[] },
+            tls: (secured && layered).then_some(true),
+            servername: server_name.filter(|_| !has_sni),
+            sni: server_name.filter(|_| has_sni),
+            alpn: if secured { entry.alpn } else { &[] },
             skip_cert_verify: (secured && entry.spec.allowinsecure).then_some(true),
-            client_fingerprint: entry.fingerprint.filter(|_| meta && secured),
-            reality_opts: (meta && entry.security == Security::Reality && secured)
+            // Mihomo's QUIC has no fingerprints.
+            client_fingerprint: entry.fingerprint.filter(|_| meta && secured && layered),
+            reality_opts: reality
                 .then_some(Reality { public_key: entry.reality_public_key, short_id: entry.reality_short_id }),
             credential: Credential::new(entry),
         }
     }
 }
 
-impl<'a> Options<'a> {
-    fn new(entry: &'a Entry<'_>) -> Option<Self> {
-        let (path, host) = (entry.path.as_deref(), entry.host.as_deref());
-        let headers = host.map(|host| Host { host });
-        if entry.network != Network::Grpc && path.is_none() && host.is_none() {
-            return None;
+impl<'a> Credential<'a> {
+    fn new(entry: &'a Entry<'_>) -> Self {
+        let (uuid, password) = (entry.uuid.as_ref(), entry.password);
+        match entry.protocol {
+            Protocol::Vmess => Self::Vmess { uuid, alter_id: 0, cipher: vmess_cipher(entry.security) },
+            Protocol::Vless => Self::Vless { uuid, flow: plain_flow(entry.flow) },
+            Protocol::Shadowsocks => Self::Shadowsocks { cipher: entry.method, password },
+            Protocol::Hysteria2 => {
+                Self::Hysteria2 { password, obfs: entry.header_type, obfs_password: obfs_password(entry) }
+            }
+            Protocol::Tuic => Self::Tuic { uuid, password },
+            Protocol::Wireguard => {
+                let address = entry.client_address.as_deref();
+                let is_ipv6 = |address: &&str| address.contains(':');
+                Self::Wireguard {
+                    private_key: entry.wireguard_key,
+                    public_key: entry.path.as_deref(),
+                    ip: address.filter(|address| !is_ipv6(address)),
+                    ipv6: address.filter(is_ipv6),
+                    allowed_ips: entry.allowed_ips(),
+                    mtu: entry.spec.mtu,
+                    persistent_keepalive: 25,
+                }
+            }
+            // `supports` excludes ShadowTLS.
+            Protocol::Trojan | Protocol::Shadowtls => Self::Trojan { password },
         }
-        let http = |headers| Http { method: "GET", path: path.into_iter().collect(), headers };
-        Some(match entry.network {
-            Network::Tcp => Self::Tcp(http(headers)),
-            Network::Http => Self::Http(http(headers)),
-            Network::Ws => Self::Ws { path, headers },
-            Network::Grpc => Self::Grpc { grpc_service_name: path? },
-            Network::H2 => Self::H2 { path, host: host.into_iter().collect() },
-            _ => return None,
-        })
     }
 }
 
-impl<'a> Credential<'a> {
-    fn new(entry: &'a Entry<'_>) -> Self {
-        let (uuid, password) = (entry.uuid, entry.password);
-        match entry.protocol {
-            Protocol::Vmess => Self::Vmess { uuid, alter_id: 0, cipher: "auto" },
-            Protocol::Vless => {
-                let plain_tcp = entry.network == Network::Tcp && entry.header_type != Some("http");
-                Self::Vless { uuid, flow: entry.flow.filter(|_| plain_tcp) }
-            }
-            Protocol::Shadowsocks => Self::Shadowsocks { cipher: entry.method, password },
-            // `supports` excludes the other protocols.
-            _ => Self::Trojan { password },
-        }
-    }
+/// The password of the obfuscation, which stands in the place of the path.
+fn obfs_password<'a>(entry: &'a Entry<'_>) -> Option<&'a str> {
+    entry.path.as_deref().filter(|_| entry.header_type.is_some())
 }

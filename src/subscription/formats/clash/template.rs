@@ -4,13 +4,18 @@ use serde_json::{Value, json};
 
 use crate::subscription::formats::template_object::{TemplateError, take_objects};
 
-/// The parts around the proxies.
+/// The names that Mihomo uses itself.
+const RESERVED: [&str; 6] = ["DIRECT", "REJECT", "REJECT-DROP", "PASS", "COMPATIBLE", "GLOBAL"];
+
+/// The parts around the entries.
 #[derive(Clone, Debug)]
 pub struct ClashTemplate {
     /// The top-level members except `proxies` and `proxy-groups`.
     pub(super) members: Vec<(String, Value)>,
-    /// The proxy groups; the entries are added to the first one.
-    pub(super) groups: Vec<Value>,
+    /// The operator's own proxies.
+    pub(super) proxies: Vec<Value>,
+    /// The proxy groups. Entries are added to groups that list nothing, and to the first selector.
+    groups: Vec<Value>,
 }
 
 impl ClashTemplate {
@@ -21,9 +26,11 @@ impl ClashTemplate {
         else {
             return Err(TemplateError::Shape);
         };
-        object.remove("proxies");
+        // A key with nothing below it is null.
+        object.retain(|name, value| !(value.is_null() && matches!(name.as_str(), "proxies" | "proxy-groups")));
+        let proxies = take_objects(&mut object, "proxies")?;
         let groups = take_objects(&mut object, "proxy-groups")?;
-        Ok(Self { members: object.into_iter().collect(), groups })
+        Ok(Self { members: object.into_iter().collect(), proxies, groups })
     }
 
     pub(in crate::subscription) fn built_in() -> Self {
@@ -33,6 +40,7 @@ impl ClashTemplate {
                 ("port".to_owned(), json!(7890)),
                 ("rules".to_owned(), json!([])),
             ],
+            proxies: Vec::new(),
             groups: vec![json!({
                 "name": "♻️ Automatic",
                 "type": "url-test",
@@ -41,6 +49,40 @@ impl ClashTemplate {
             })],
         }
     }
+
+    /// All names that entries must not have.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().chain(&self.proxies).filter_map(|one| one["name"].as_str()).chain(RESERVED)
+    }
+
+    /// The groups with the entries. A name that does not exist makes clients refuse the file, and so does an empty group:
+    /// such names are left out, and a group without any name rejects connections rather than passing them in the clear.
+    pub(super) fn filled_groups(&self, entries: &[&str]) -> Vec<Value> {
+        let first_selector = self.groups.iter().position(|group| group["type"] == "select");
+        self.groups
+            .iter()
+            .enumerate()
+            .map(|(index, group)| self.filled(group, Some(index) == first_selector, entries))
+            .collect()
+    }
+
+    fn filled(&self, group: &Value, is_first_selector: bool, entries: &[&str]) -> Value {
+        let listed = group["proxies"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let exists = |name: &&str| self.names().any(|known| known == *name);
+        let mut names: Vec<&str> = listed.iter().filter_map(Value::as_str).filter(exists).collect();
+        let has_other_source = ["use", "include-all", "include-all-proxies", "include-all-providers"]
+            .iter()
+            .any(|source| group.get(source).is_some_and(|value| !value.is_null() && *value != false));
+        if is_first_selector || names.is_empty() && !has_other_source {
+            names.extend(entries);
+        }
+        let mut filled = group.clone();
+        if names.is_empty() && has_other_source {
+            return filled;
+        }
+        filled["proxies"] = if names.is_empty() { json!(["REJECT"]) } else { names.into() };
+        filled
+    }
 }
 
 #[cfg(test)]
@@ -48,16 +90,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn template_keeps_members_and_groups_and_drops_proxies() {
+    fn template_keeps_members_groups_and_proxies() {
         let text = "mode: rule # comment\nproxies:\nproxy-groups:\n- name: 'a: b'\n  type: select\n- {name: c}\n";
         let template = ClashTemplate::parse(text).unwrap();
-        assert_eq!((template.members.len(), template.groups.len()), (1, 2));
+        assert_eq!((template.members.len(), template.groups.len(), template.proxies.len()), (1, 2, 0));
         assert_eq!(template.groups[0]["name"], json!("a: b"));
+        let text = "proxies:\n- {name: own, type: http, server: a.example, port: 1}\n";
+        assert_eq!(ClashTemplate::parse(text).unwrap().proxies.len(), 1);
+    }
+
+    #[test]
+    fn entries_are_added_to_groups_that_ask_for_them() {
+        let text = "
+proxies:
+- {name: own, type: http, server: a.example, port: 1}
+proxy-groups:
+- {name: auto, type: url-test}
+- {name: main, type: select, proxies: [auto, own, gone, DIRECT]}
+- {name: other, type: select, proxies: [main, DIRECT]}
+- {name: stale, type: fallback, proxies: [gone]}
+- {name: provided, type: select, use: [provider]}
+";
+        let template = ClashTemplate::parse(text).unwrap();
+        let lists = |entries: &[&str]| -> Vec<Value> {
+            template.filled_groups(entries).iter().map(|group| group["proxies"].clone()).collect()
+        };
+        assert_eq!(
+            lists(&["a", "b"]),
+            [
+                json!(["a", "b"]),
+                json!(["auto", "own", "DIRECT", "a", "b"]),
+                json!(["main", "DIRECT"]),
+                json!(["a", "b"]),
+                json!(null)
+            ]
+        );
+        assert_eq!(lists(&[])[0], json!(["REJECT"]), "never a direct connection");
     }
 
     #[test]
     fn template_of_another_shape_is_refused() {
-        for text in ["", "[]", "a: [", "proxy-groups: 1", "proxy-groups: [1]", "{\"proxy-groups\": 1}"] {
+        for text in ["", "[]", "a: [", "proxy-groups: 1", "proxy-groups: [1]", "{\"proxy-groups\": 1}", "proxies: 1"] {
             assert!(ClashTemplate::parse(text).is_err(), "{text}");
         }
     }

@@ -13,6 +13,6 @@ pub(super) fn network(network: Network) -> Option<&'static str> {
 }
 
 /// The protocols offered in the TLS handshake, separated by commas.
-pub(super) fn alpn(entry: &Entry<'_>) -> Option<&'static str> {
-    (!entry.alpn.protocols().is_empty()).then(|| entry.alpn.word())
+pub(super) fn alpn(entry: &Entry<'_>) -> Option<String> {
+    (!entry.alpn.is_empty()).then(|| entry.alpn.join(","))
 }

@@ -7,12 +7,13 @@ mod vmess;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+use crate::domain::client_rule::RuleResult;
 use crate::domain::inbound::{Network, Protocol};
-use crate::domain::subscription_settings::RuleResult;
 use crate::subscription::entry::Entry;
-use crate::subscription::format::{Format, Order, never_refused};
+use crate::subscription::format::{Format, Order};
+use crate::subscription::formats::shadowsocks as ciphers;
 use crate::subscription::percent;
 
 use query::Query;
@@ -25,7 +26,7 @@ pub static LINKS: Format = Format {
     order: Order::Weight,
     has_chains: false,
     supports,
-    refusal: never_refused,
+    refusal: |entry, _| ciphers::refusal(entry),
     render: |entries, _| render(entries).into(),
 };
 
@@ -37,7 +38,7 @@ pub static BASE64_LINKS: Format = Format {
     order: Order::Weight,
     has_chains: false,
     supports,
-    refusal: never_refused,
+    refusal: |entry, _| ciphers::refusal(entry),
     render: |entries, _| STANDARD.encode(render(entries)).into(),
 };
 
@@ -61,7 +62,7 @@ fn push(entry: &Entry<'_>, text: &mut String) {
         Protocol::Vmess => return vmess::push(entry, text),
         Protocol::Shadowsocks => shadowsocks(entry, text),
         Protocol::Vless => {
-            start("vless", &[entry.uuid], entry, text);
+            start("vless", &[&entry.uuid], entry, text);
             Query::new(text).add_stream(entry);
         }
         Protocol::Trojan => {
@@ -79,10 +80,10 @@ fn push(entry: &Entry<'_>, text: &mut String) {
             query.add("insecure", entry.spec.allowinsecure.then_some("1"));
         }
         Protocol::Tuic => {
-            start("tuic", &[entry.uuid, entry.password], entry, text);
+            start("tuic", &[&entry.uuid, entry.password], entry, text);
             let mut query = Query::new(text);
             query.add("sni", entry.sni.as_deref());
-            query.add("alpn", fields::alpn(entry));
+            query.add("alpn", fields::alpn(entry).as_deref());
             query.add("insecure", entry.spec.allowinsecure.then_some("1"));
         }
         Protocol::Wireguard => {
@@ -111,9 +112,13 @@ fn start(scheme: &str, credentials: &[&str], entry: &Entry<'_>, text: &mut Strin
     let _ = write!(text, "@{}:{}", entry.bracketed_address(), entry.port);
 }
 
-/// Appends the link without its name: credential, address and port are one base64 text.
+/// Appends the link without its name (SIP002): the credential in base64url, or percent-encoded with the ciphers of 2022
+/// (SIP022), whose keys are base64 already.
 fn shadowsocks(entry: &Entry<'_>, text: &mut String) {
-    let address = entry.bracketed_address();
+    if entry.method.starts_with("2022-") {
+        return start("ss", &[entry.method, entry.password], entry, text);
+    }
     text.push_str("ss://");
-    STANDARD.encode_string(format!("{}:{}@{address}:{}", entry.method, entry.password, entry.port), text);
+    URL_SAFE_NO_PAD.encode_string(format!("{}:{}", entry.method, entry.password), text);
+    let _ = write!(text, "@{}:{}", entry.bracketed_address(), entry.port);
 }

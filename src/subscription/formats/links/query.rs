@@ -1,15 +1,10 @@
 //! The query of a link: transport and TLS of VLESS and Trojan, and single values of the other protocols.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-
 use super::fields;
-use crate::domain::host::SplitHttpSettings;
 use crate::domain::inbound::{Network, Protocol, Security};
+use crate::subscription::early_data;
 use crate::subscription::entry::Entry;
-use crate::subscription::formats::early_data;
-use crate::subscription::formats::xmux::XMux;
+use crate::subscription::formats::xhttp::{self, Extra};
 use crate::subscription::percent;
 
 /// A query under construction at the end of a text.
@@ -67,17 +62,16 @@ impl<'t> Query<'t> {
             }
             Network::Ws | Network::HttpUpgrade => {
                 self.add("headerType", entry.header_type);
-                self.add("path", early_data::in_path(path, entry.spec.early_data).as_deref());
+                self.add("path", early_data::in_path(path, entry.early_data).as_deref());
                 self.add("host", host);
             }
             Network::SplitHttp => {
                 self.add("headerType", entry.header_type);
                 self.add("path", path);
                 self.add("host", host);
-                if let Some(settings) = &entry.spec.splithttp_settings {
-                    self.add("mode", settings.mode.as_deref());
-                    self.add("extra", extra(settings, entry.spec.http_headers.as_ref()).as_deref());
-                }
+                self.add("mode", xhttp::mode(entry.spec.splithttp_settings.as_ref()));
+                let extra = serde_json::to_string(&Extra::new(entry)).ok().filter(|text| text != "{}");
+                self.add("extra", extra.as_deref());
             }
             Network::Tcp | Network::Http | Network::H2 | Network::Unset => {
                 self.add("headerType", entry.header_type);
@@ -92,33 +86,10 @@ impl<'t> Query<'t> {
         self.add("fp", entry.fingerprint);
         self.add("allowInsecure", entry.spec.allowinsecure.then_some("1"));
         if entry.security == Security::Tls {
-            self.add("alpn", fields::alpn(entry));
+            self.add("alpn", fields::alpn(entry).as_deref());
         } else {
             self.add("pbk", entry.reality_public_key);
             self.add("sid", entry.reality_short_id);
         }
     }
-}
-
-/// The remaining settings of XHTTP: a JSON text within the link.
-fn extra(settings: &SplitHttpSettings, headers: Option<&BTreeMap<String, String>>) -> Option<String> {
-    let extra = Extra {
-        headers: headers.filter(|headers| !headers.is_empty()),
-        padding: settings.padding_bytes.as_deref(),
-        no_grpc_header: settings.no_grpc_header,
-        xmux: settings.xmux.as_ref().map(XMux::new),
-    };
-    serde_json::to_string(&extra).ok().filter(|text| text != "{}")
-}
-
-#[derive(Serialize)]
-struct Extra<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    headers: Option<&'a BTreeMap<String, String>>,
-    #[serde(rename = "xPaddingBytes", skip_serializing_if = "Option::is_none")]
-    padding: Option<&'a str>,
-    #[serde(rename = "noGRPCHeader", skip_serializing_if = "Option::is_none")]
-    no_grpc_header: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    xmux: Option<XMux<'a>>,
 }

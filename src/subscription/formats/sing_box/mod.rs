@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::json;
 use super::unique_names::UniqueNames;
+use crate::domain::client_rule::RuleResult;
 use crate::domain::inbound::{Network, Protocol};
-use crate::domain::subscription_settings::RuleResult;
+use crate::subscription::client::Client;
 use crate::subscription::entry::Entry;
 use crate::subscription::format::{Format, Order, Reason};
 
@@ -26,17 +27,17 @@ pub static SING_BOX: Format = Format {
     content_type: "application/json",
     order: Order::Weight,
     has_chains: true,
-    supports: |_, network| !matches!(network, Network::Kcp | Network::H2),
+    supports: |_, network| !matches!(network, Network::Kcp | Network::H2 | Network::SplitHttp),
     refusal,
-    render: |entries, request| render(entries, &request.templates.sing_box, request.user_agent).into(),
+    render: |entries, request| render(entries, &request.templates.sing_box, &request.client).into(),
 };
 
-fn refusal(entry: &Entry<'_>, user_agent: &str) -> Option<Reason> {
-    if Release::from_user_agent(user_agent) == Release::Unknown { None } else { refusal::refusal(entry) }
+fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
+    if Release::of(client) == Release::Unknown { refusal::useless(entry) } else { refusal::refusal(entry) }
 }
 
-fn render(entries: &[Entry<'_>], templates: &SingBoxTemplates, user_agent: &str) -> String {
-    let release = Release::from_user_agent(user_agent);
+fn render(entries: &[Entry<'_>], templates: &SingBoxTemplates, client: &Client<'_>) -> String {
+    let release = Release::of(client);
     let template = if release == Release::Current { &templates.current } else { &templates.old };
     let mut names = UniqueNames::new(template.tags());
     let tags: Vec<String> = entries.iter().map(|entry| names.unique(&entry.remark)).collect();
@@ -87,11 +88,19 @@ impl SingBoxTemplate {
         self.outbounds.iter().chain(&self.endpoints).filter_map(|outbound| outbound["tag"].as_str())
     }
 
-    /// An empty group filled with the entries; a selector also gets the automatic groups.
+    /// A group filled with the entries, if the template leaves it empty or lists names that do not exist: such names are
+    /// servers of another document, and sing-box refuses them. A selector also gets the automatic groups.
     fn filled(&self, outbound: &Value, tags: &[String]) -> Option<Value> {
         let kind = outbound["type"].as_str().filter(|kind| matches!(*kind, "selector" | "urltest"))?;
-        if !outbound["outbounds"].as_array().is_none_or(Vec::is_empty) {
-            return None;
+        let listed = outbound["outbounds"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let exists = |name: &&Value| name.as_str().is_some_and(|name| self.tags().any(|tag| tag == name));
+        let existing: Vec<Value> = listed.iter().filter(exists).cloned().collect();
+        if !existing.is_empty() {
+            if existing.len() == listed.len() {
+                return None;
+            }
+            let entries = tags.iter().map(|tag| tag.as_str().into());
+            return Some(with_outbounds(outbound, existing.into_iter().chain(entries).collect()));
         }
         let automatic_groups = self.outbounds.iter().filter(|other| kind == "selector" && other["type"] == "urltest");
         let mut listed: Vec<Value> = automatic_groups
@@ -104,8 +113,18 @@ impl SingBoxTemplate {
                 self.outbounds.iter().find(|other| other["type"] == "direct").map(|direct| direct["tag"].clone()),
             );
         }
-        let mut group = outbound.clone();
-        group["outbounds"] = listed.into();
-        Some(group)
+        Some(with_outbounds(outbound, listed))
     }
+}
+
+/// The group with this list. A default that is not listed would be refused.
+fn with_outbounds(group: &Value, listed: Vec<Value>) -> Value {
+    let mut group = group.clone();
+    if let Some(object) = group.as_object_mut()
+        && object.get("default").is_some_and(|default| !listed.contains(default))
+    {
+        object.remove("default");
+    }
+    group["outbounds"] = listed.into();
+    group
 }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::domain::host::HostSpec;
-use crate::domain::inbound::{Protocol, Security};
+use crate::domain::inbound::{Network, Protocol, Security};
 use crate::subscription::entry::Entry;
+use crate::subscription::transport_rules::{plain_flow, vmess_cipher};
 
 use super::release::Release;
 use super::transport::Transport;
@@ -16,7 +17,7 @@ pub struct Outbound<'a> {
     kind: &'static str,
     tag: &'a str,
     server: &'a str,
-    server_port: i64,
+    server_port: u16,
     #[serde(flatten)]
     credential: Credential<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +36,8 @@ pub struct Outbound<'a> {
 enum Credential<'a> {
     Vmess {
         uuid: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        security: Option<&'static str>,
     },
     Vless {
         uuid: &'a str,
@@ -94,10 +97,10 @@ struct Peer<'a> {
 enum PeerPort {
     /// The name that sing-box reads.
     #[serde(rename = "server_port")]
-    Documented(i64),
+    Documented(u16),
     /// The name that the old panel rendered, for clients that do not name sing-box.
     #[serde(rename = "port")]
-    Recorded(i64),
+    Recorded(u16),
 }
 
 /// A WireGuard interface with its peer, listed beside the outbounds (sing-box 1.11 and later).
@@ -118,7 +121,7 @@ pub struct Endpoint<'a> {
 #[derive(Serialize)]
 struct EndpointPeer<'a> {
     address: &'a str,
-    port: i64,
+    port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<&'a str>,
     allowed_ips: Vec<&'a str>,
@@ -211,10 +214,12 @@ impl<'a> Endpoint<'a> {
 
 impl<'a> Credential<'a> {
     fn new(entry: &'a Entry<'_>, release: Release) -> Self {
-        let (uuid, password) = (entry.uuid, entry.password);
+        let (uuid, password) = (entry.uuid.as_ref(), entry.password);
         match entry.protocol {
-            Protocol::Vmess => Self::Vmess { uuid },
-            Protocol::Vless => Self::Vless { uuid, flow: entry.flow.filter(|_| entry.security != Security::None) },
+            Protocol::Vmess => {
+                Self::Vmess { uuid, security: Some(vmess_cipher(entry.security)).filter(|cipher| *cipher != "auto") }
+            }
+            Protocol::Vless => Self::Vless { uuid, flow: plain_flow(entry.flow) },
             Protocol::Trojan => Self::Trojan { password },
             Protocol::Shadowsocks => Self::Shadowsocks { method: entry.method, password },
             Protocol::Hysteria2 => Self::Hysteria2 {
@@ -253,8 +258,12 @@ impl<'a> Tls<'a> {
             enabled: true,
             server_name: entry.sni.as_deref(),
             insecure: entry.spec.allowinsecure.then_some(true),
-            alpn: if reality { &[] } else { entry.alpn.protocols() },
-            utls: entry.fingerprint.or(default_fingerprint).map(|fingerprint| Utls { enabled: true, fingerprint }),
+            alpn: if reality { &[] } else { entry.alpn },
+            utls: entry
+                .fingerprint
+                .filter(|_| !is_over_quic(entry))
+                .or(default_fingerprint)
+                .map(|fingerprint| Utls { enabled: true, fingerprint }),
             reality: reality.then_some(Reality {
                 enabled: true,
                 public_key: entry.reality_public_key,
@@ -262,6 +271,11 @@ impl<'a> Tls<'a> {
             }),
         }
     }
+}
+
+/// True over QUIC, where uTLS fails at each connection.
+fn is_over_quic(entry: &Entry<'_>) -> bool {
+    matches!(entry.protocol, Protocol::Hysteria2 | Protocol::Tuic) || entry.network == Network::Quic
 }
 
 fn multiplex(spec: &HostSpec) -> Option<Multiplex<'_>> {

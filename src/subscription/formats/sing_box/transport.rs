@@ -20,7 +20,7 @@ pub enum Transport<'a> {
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         headers: Headers<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        max_early_data: Option<i64>,
+        max_early_data: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
         early_data_header_name: Option<&'static str>,
     },
@@ -55,27 +55,26 @@ impl<'a> Transport<'a> {
     /// The transport of an entry; `None`: plain TCP.
     pub fn new(entry: &'a Entry<'_>) -> Option<Self> {
         let (path, host) = (entry.path.as_deref(), entry.host.as_deref());
-        let mut headers: Headers<'_> =
-            entry.spec.http_headers.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut headers: Headers<'_> = entry.headers.iter().copied().collect();
         Some(match entry.network {
             Network::Ws => {
                 headers.extend(host.map(|host| ("Host", host)));
-                let early_data = entry.spec.early_data.filter(|bytes| *bytes != 0);
                 Self::Ws {
                     path,
                     headers,
-                    max_early_data: early_data,
-                    early_data_header_name: early_data.map(|_| "Sec-WebSocket-Protocol"),
+                    max_early_data: entry.early_data,
+                    early_data_header_name: entry.early_data.map(|_| "Sec-WebSocket-Protocol"),
                 }
             }
             Network::HttpUpgrade => Self::HttpUpgrade { path, host, headers },
-            Network::Http | Network::SplitHttp => Self::Http { path, host: host.into_iter().collect(), headers },
+            Network::Http => Self::Http { path, host: host.into_iter().collect(), headers },
             Network::Tcp if entry.header_type == Some("http") => {
                 Self::Http { path, host: host.into_iter().collect(), headers }
             }
             Network::Quic => Self::Quic,
             Network::Grpc => Self::Grpc { service_name: path },
-            Network::Tcp | Network::Unset | Network::Kcp | Network::H2 => return None,
+            // `supports` excludes the last three.
+            Network::Tcp | Network::Unset | Network::Kcp | Network::H2 | Network::SplitHttp => return None,
         })
     }
 }

@@ -1,15 +1,18 @@
 //! Xray: a JSON array with a complete configuration for each entry.
 
 mod outbound;
+mod refusal;
 mod stream;
 pub mod template;
 
 use super::json;
 use super::unique_names::UniqueNames;
-use crate::domain::inbound::{Network, Protocol, Security};
-use crate::domain::subscription_settings::RuleResult;
+use crate::domain::client_rule::RuleResult;
+use crate::domain::inbound::{Network, Protocol};
+use crate::domain::programs::Core;
+use crate::subscription::client::Client;
 use crate::subscription::entry::Entry;
-use crate::subscription::format::{Format, Order, Reason};
+use crate::subscription::format::{Format, Order};
 
 use outbound::{Helper, Outbound};
 use template::XrayTemplate;
@@ -22,39 +25,38 @@ pub static XRAY: Format = Format {
     order: Order::Weight,
     has_chains: true,
     supports,
-    refusal: |entry, _| refusal(entry),
-    render: |entries, request| render(entries, &request.templates.xray).into(),
+    refusal: refusal::refusal,
+    render: |entries, request| render(entries, &request.templates.xray, &request.client).into(),
 };
 
 fn supports(protocol: Protocol, network: Network) -> bool {
     let has_protocol = matches!(
         protocol,
-        Protocol::Vmess | Protocol::Vless | Protocol::Trojan | Protocol::Shadowsocks | Protocol::Wireguard
+        Protocol::Vmess
+            | Protocol::Vless
+            | Protocol::Trojan
+            | Protocol::Shadowsocks
+            | Protocol::Wireguard
+            | Protocol::Hysteria2
     );
     has_protocol && network != Network::H2
 }
 
-fn refusal(entry: &Entry<'_>) -> Option<Reason> {
-    let layered = !matches!(entry.protocol, Protocol::Shadowsocks | Protocol::Wireguard);
-    let has_reality = matches!(entry.network, Network::Tcp | Network::Grpc | Network::SplitHttp | Network::Unset);
-    (layered && entry.security == Security::Reality && !has_reality)
-        .then_some("Xray supports REALITY only over TCP, gRPC and XHTTP")
-}
-
-fn render(entries: &[Entry<'_>], template: &XrayTemplate) -> String {
+fn render(entries: &[Entry<'_>], template: &XrayTemplate, client: &Client<'_>) -> String {
+    let knows_masks = client.age(Core::Xray).is_known_from(refusal::MASKS);
     let mut text = String::with_capacity(2 + entries.len() * (template.members.len() + 1_024));
     text.push('[');
     for entry in entries {
         if text.len() > 1 {
             text.push(',');
         }
-        configuration(entry, template, &mut text);
+        configuration(entry, template, knows_masks, &mut text);
     }
     text.push(']');
     text
 }
 
-fn configuration(entry: &Entry<'_>, template: &XrayTemplate, text: &mut String) {
+fn configuration(entry: &Entry<'_>, template: &XrayTemplate, knows_masks: bool, text: &mut String) {
     text.push('{');
     text.push_str(&template.members);
     if !template.members.is_empty() {
@@ -63,7 +65,7 @@ fn configuration(entry: &Entry<'_>, template: &XrayTemplate, text: &mut String) 
     text.push_str("\"remarks\":");
     json::push(&entry.remark, text);
     text.push_str(",\"outbounds\":[");
-    outbounds(entry, template, text);
+    outbounds(entry, template, knows_masks, text);
     for outbound in &template.outbounds {
         text.push(',');
         text.push_str(outbound);
@@ -71,21 +73,19 @@ fn configuration(entry: &Entry<'_>, template: &XrayTemplate, text: &mut String) 
     text.push_str("]}");
 }
 
-/// Appends the entry and the outbounds that it dials through: its hops, or a helper.
-fn outbounds(entry: &Entry<'_>, template: &XrayTemplate, text: &mut String) {
-    if entry.hops.is_empty() {
-        let helper = Helper::new(entry.spec);
-        json::push_item(&Outbound::new(entry, &entry.remark, helper.as_ref().map(Helper::tag)), text);
-        if let Some(helper) = helper {
-            json::push_item(&helper.outbound(), text);
-        }
-        return;
+/// Appends the entry and the outbounds that it dials through: its hops, or a helper. Outbounds refer to each other by
+/// tag: each tag is unique.
+fn outbounds(entry: &Entry<'_>, template: &XrayTemplate, knows_masks: bool, text: &mut String) {
+    let helper = if entry.hops.is_empty() { Helper::new(entry.spec) } else { None };
+    let reserved = template.tags.iter().map(String::as_str).chain(helper.as_ref().map(Helper::tag));
+    let mut names = UniqueNames::new(reserved);
+    let tags: Vec<String> =
+        std::iter::once(entry).chain(&entry.hops).map(|entry| names.unique(&entry.remark)).collect();
+    for (index, hop) in std::iter::once(entry).chain(&entry.hops).enumerate() {
+        let through = tags.get(index + 1).map(String::as_str).or(helper.as_ref().map(Helper::tag));
+        json::push_item(&Outbound::new(hop, &tags[index], through, knows_masks), text);
     }
-    // Outbounds refer to each other by tag, and two hosts may have the same name.
-    let mut names = UniqueNames::new(template.tags.iter().map(String::as_str).chain([entry.remark.as_ref()]));
-    let tags: Vec<String> = entry.hops.iter().map(|hop| names.unique(&hop.remark)).collect();
-    json::push_item(&Outbound::new(entry, &entry.remark, tags.first().map(String::as_str)), text);
-    for (index, hop) in entry.hops.iter().enumerate() {
-        json::push_item(&Outbound::new(hop, &tags[index], tags.get(index + 1).map(String::as_str)), text);
+    if let Some(helper) = helper {
+        json::push_item(&helper.outbound(), text);
     }
 }

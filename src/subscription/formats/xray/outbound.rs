@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::domain::host::{FragmentSettings, HostSpec, Noise};
-use crate::domain::inbound::{Network, Protocol, Security};
+use crate::domain::inbound::Protocol;
 use crate::subscription::entry::Entry;
+use crate::subscription::transport_rules::vmess_cipher;
 
 use super::stream::Stream;
 
@@ -27,6 +28,8 @@ enum Settings<'a> {
     Vnext([Vnext<'a>; 1]),
     Servers([Server<'a>; 1]),
     #[serde(untagged)]
+    Hysteria(Hysteria<'a>),
+    #[serde(untagged)]
     Wireguard(Wireguard<'a>),
     #[serde(untagged)]
     Freedom(Freedom<'a>),
@@ -35,7 +38,7 @@ enum Settings<'a> {
 #[derive(Serialize)]
 struct Vnext<'a> {
     address: &'a str,
-    port: i64,
+    port: u16,
     users: [VnextUser<'a>; 1],
 }
 
@@ -53,12 +56,20 @@ struct VnextUser<'a> {
 #[derive(Serialize)]
 struct Server<'a> {
     address: &'a str,
-    port: i64,
+    port: u16,
     password: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uot: Option<bool>,
+}
+
+/// The server; the password stands with the transport.
+#[derive(Serialize)]
+struct Hysteria<'a> {
+    version: u8,
+    address: &'a str,
+    port: u16,
 }
 
 #[derive(Serialize)]
@@ -86,9 +97,16 @@ struct Peer<'a> {
 #[derive(Serialize)]
 struct Freedom<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    fragment: Option<&'a FragmentSettings>,
+    fragment: Option<Fragment<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     noises: Option<&'a [Noise]>,
+}
+
+#[derive(Serialize)]
+struct Fragment<'a> {
+    packets: &'a str,
+    length: &'a str,
+    interval: &'a str,
 }
 
 #[derive(Serialize)]
@@ -113,12 +131,13 @@ pub enum Helper<'a> {
 
 impl<'a> Outbound<'a> {
     /// The outbound of an entry that dials through the outbound with the tag `through`.
-    pub fn new(entry: &'a Entry<'_>, tag: &'a str, through: Option<&'a str>) -> Self {
+    /// `knows_masks`: the client knows `finalmask`.
+    pub fn new(entry: &'a Entry<'_>, tag: &'a str, through: Option<&'a str>, knows_masks: bool) -> Self {
         Self {
             tag,
-            protocol: entry.protocol.word(),
+            protocol: if entry.protocol == Protocol::Hysteria2 { "hysteria" } else { entry.protocol.word() },
             settings: Settings::new(entry),
-            stream_settings: Stream::new(entry, through),
+            stream_settings: Stream::new(entry, through, knows_masks),
             mux: mux(entry.spec),
         }
     }
@@ -129,11 +148,12 @@ impl<'a> Settings<'a> {
         let server =
             Server { address: &entry.address, port: entry.port, password: entry.password, method: None, uot: None };
         let vnext = |user| Self::Vnext([Vnext { address: &entry.address, port: entry.port, users: [user] }]);
-        let user = VnextUser { id: entry.uuid, security: None, encryption: None, flow: None };
+        let user = VnextUser { id: &entry.uuid, security: None, encryption: None, flow: None };
         match entry.protocol {
-            Protocol::Vmess => vnext(VnextUser { security: Some("auto"), ..user }),
-            Protocol::Vless => vnext(VnextUser { encryption: Some("none"), flow: flow(entry), ..user }),
+            Protocol::Vmess => vnext(VnextUser { security: Some(vmess_cipher(entry.security)), ..user }),
+            Protocol::Vless => vnext(VnextUser { encryption: Some("none"), flow: entry.flow, ..user }),
             Protocol::Shadowsocks => Self::Servers([Server { method: Some(entry.method), uot: Some(false), ..server }]),
+            Protocol::Hysteria2 => Self::Hysteria(Hysteria { version: 2, address: &entry.address, port: entry.port }),
             Protocol::Wireguard => Self::Wireguard(Wireguard {
                 secret_key: entry.wireguard_key,
                 address: entry.client_address.as_deref().into_iter().collect(),
@@ -146,7 +166,7 @@ impl<'a> Settings<'a> {
                 mtu: entry.spec.mtu,
             }),
             // `supports` excludes the other protocols.
-            Protocol::Trojan | Protocol::Hysteria2 | Protocol::Tuic | Protocol::Shadowtls => Self::Servers([server]),
+            Protocol::Trojan | Protocol::Tuic | Protocol::Shadowtls => Self::Servers([server]),
         }
     }
 }
@@ -169,7 +189,11 @@ impl<'a> Helper<'a> {
     /// Its outbound.
     pub fn outbound(&self) -> Outbound<'a> {
         let settings = match *self {
-            Self::Fragment(fragment) => Freedom { fragment: Some(fragment), noises: None },
+            Self::Fragment(FragmentSettings { packets, length, interval }) => {
+                // Older panels stored a colon before the word.
+                let packets = packets.trim_start_matches(':');
+                Freedom { fragment: Some(Fragment { packets, length, interval }), noises: None }
+            }
             Self::Noise(noises) => Freedom { fragment: None, noises: Some(noises) },
         };
         Outbound {
@@ -182,11 +206,6 @@ impl<'a> Helper<'a> {
     }
 }
 
-/// The flow, which needs TLS below it.
-fn flow<'a>(entry: &Entry<'a>) -> Option<&'a str> {
-    entry.flow.filter(|_| entry.security != Security::None && entry.network != Network::Unset)
-}
-
 fn mux(spec: &HostSpec) -> Option<Mux<'_>> {
     let asked = spec.mux_settings.as_ref().filter(|mux| mux.protocol == "mux_cool")?;
     let settings = asked.mux_cool_settings.as_ref();
@@ -194,6 +213,6 @@ fn mux(spec: &HostSpec) -> Option<Mux<'_>> {
         enabled: true,
         concurrency: settings.and_then(|mux| mux.concurrency),
         xudp_concurrency: settings.and_then(|mux| mux.xudp_concurrency),
-        xudp_proxy_443: settings.and_then(|mux| mux.xudp_proxy_443.as_deref()),
+        xudp_proxy_443: settings.and_then(|mux| mux.xudp_proxy_443.as_deref()).filter(|word| !word.is_empty()),
     })
 }

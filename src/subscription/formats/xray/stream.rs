@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::inbound::{Network, Protocol, Security};
+use crate::subscription::early_data;
 use crate::subscription::entry::Entry;
-use crate::subscription::formats::early_data;
-use crate::subscription::formats::xmux::XMux;
+use crate::subscription::formats::xhttp::{self, Extra, Headers};
 
 /// Transport, TLS and the outbound to dial through.
 #[derive(Serialize)]
@@ -25,7 +25,29 @@ pub struct Stream<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reality_settings: Option<Reality<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    finalmask: Option<FinalMask<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sockopt: Option<Sockopt<'a>>,
+}
+
+/// The disguise of packets below the transport.
+#[derive(Serialize)]
+struct FinalMask<'a> {
+    udp: [Mask<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", content = "settings", rename_all = "kebab-case")]
+enum Mask<'a> {
+    /// The header and seed of mKCP.
+    MkcpLegacy {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        header: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value: Option<&'a str>,
+    },
+    /// The obfuscation of Hysteria 2.
+    Salamander { password: &'a str },
 }
 
 #[derive(Serialize)]
@@ -34,10 +56,13 @@ enum Transport<'a> {
     Tcp { header: TcpHeader<'a> },
     #[serde(rename = "kcpSettings")]
     Kcp {
-        header: Kind<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        header: Option<Kind<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         seed: Option<&'a str>,
     },
+    #[serde(rename = "hysteriaSettings")]
+    Hysteria { version: u8, auth: &'a str },
     #[serde(rename = "wsSettings")]
     Ws(Upgrade<'a>),
     #[serde(rename = "httpupgradeSettings")]
@@ -71,13 +96,9 @@ enum Transport<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        headers: Option<&'a BTreeMap<String, String>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         mode: Option<&'a str>,
-        #[serde(rename = "noGRPCHeader", skip_serializing_if = "Option::is_none")]
-        no_grpc_header: Option<bool>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        xmux: Option<XMux<'a>>,
+        #[serde(flatten)]
+        extra: Extra<'a>,
     },
 }
 
@@ -97,21 +118,16 @@ struct TcpHeader<'a> {
 
 #[derive(Serialize)]
 struct HttpRequest<'a> {
-    headers: HostHeader<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, [&'a str; 1]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     path: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
-struct HostHeader<'a> {
-    #[serde(rename = "Host", skip_serializing_if = "Vec::is_empty")]
-    host: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
 struct Upgrade<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    headers: Option<&'a BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Headers::is_empty")]
+    headers: Headers<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +140,7 @@ struct Tls<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     server_name: Option<&'a str>,
     allow_insecure: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     alpn: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     fingerprint: Option<&'a str>,
@@ -152,7 +169,7 @@ struct Sockopt<'a> {
 
 impl<'a> Stream<'a> {
     /// The settings of an entry that dials through the outbound with the tag `through`; `None` when they are empty.
-    pub fn new(entry: &'a Entry<'_>, through: Option<&'a str>) -> Option<Self> {
+    pub fn new(entry: &'a Entry<'_>, through: Option<&'a str>, knows_masks: bool) -> Option<Self> {
         let sockopt = through.map(|dialer_proxy| Sockopt { dialer_proxy });
         let bare = Self {
             network: None,
@@ -160,13 +177,14 @@ impl<'a> Stream<'a> {
             security: None,
             tls_settings: None,
             reality_settings: None,
+            finalmask: FinalMask::new(entry).filter(|_| knows_masks),
             sockopt,
         };
-        let Some(transport) = Transport::new(entry) else {
+        let Some(transport) = Transport::new(entry, bare.finalmask.is_some()) else {
             return bare.sockopt.is_some().then_some(bare);
         };
         Some(Self {
-            network: Some(entry.network.word()),
+            network: Some(if entry.protocol == Protocol::Hysteria2 { "hysteria" } else { entry.network.word() }),
             transport: Some(transport),
             security: Some(entry.security.word()),
             tls_settings: (entry.security == Security::Tls).then(|| Tls::new(entry)),
@@ -177,37 +195,61 @@ impl<'a> Stream<'a> {
 }
 
 impl<'a> Transport<'a> {
-    /// `None` without a network: then TLS settings are left out as well, and Xray dials plain TCP.
-    fn new(entry: &'a Entry<'_>) -> Option<Self> {
-        if entry.protocol == Protocol::Wireguard {
-            return None;
+    /// `None` without a network, which only entries without TLS have.
+    /// `masked`: header and seed stand elsewhere.
+    fn new(entry: &'a Entry<'_>, masked: bool) -> Option<Self> {
+        match entry.protocol {
+            Protocol::Wireguard => return None,
+            Protocol::Hysteria2 => return Some(Self::Hysteria { version: 2, auth: entry.password }),
+            _ => {}
         }
         let (path, host) = (entry.path.as_deref(), entry.host.as_deref());
-        let headers = entry.spec.http_headers.as_ref().filter(|headers| !headers.is_empty());
         let kind = || Kind { kind: entry.header_type.unwrap_or("none") };
-        let upgrade = || Upgrade { headers, path: early_data::in_path(path, entry.spec.early_data), host };
+        let upgrade =
+            || Upgrade { headers: Headers(&entry.headers), path: early_data::in_path(path, entry.early_data), host };
         Some(match entry.network {
             Network::Unset | Network::H2 => return None,
             Network::Tcp => Self::Tcp { header: TcpHeader::new(entry) },
-            Network::Kcp => Self::Kcp { header: kind(), seed: path },
+            // Some versions refuse the header that means none.
+            Network::Kcp => Self::Kcp {
+                header: header_type(entry).filter(|_| !masked).map(|kind| Kind { kind }),
+                seed: path.filter(|_| !masked),
+            },
             Network::Ws => Self::Ws(upgrade()),
             Network::HttpUpgrade => Self::HttpUpgrade(upgrade()),
             Network::Http => Self::Http { path, host: host.into_iter().collect() },
             Network::Quic => Self::Quic { security: host, header: kind(), key: path },
             Network::Grpc => Self::Grpc { service_name: path, authority: host },
-            Network::SplitHttp => {
-                let settings = entry.spec.splithttp_settings.as_ref();
-                Self::SplitHttp {
-                    path,
-                    host,
-                    headers,
-                    mode: settings.and_then(|settings| settings.mode.as_deref()),
-                    no_grpc_header: settings.and_then(|settings| settings.no_grpc_header),
-                    xmux: settings.and_then(|settings| settings.xmux.as_ref()).map(XMux::new),
-                }
-            }
+            Network::SplitHttp => Self::SplitHttp {
+                path,
+                host,
+                mode: xhttp::mode(entry.spec.splithttp_settings.as_ref()),
+                extra: Extra::new(entry),
+            },
         })
     }
+}
+
+impl<'a> FinalMask<'a> {
+    fn new(entry: &'a Entry<'_>) -> Option<Self> {
+        let path = entry.path.as_deref();
+        let mask = match (entry.protocol, entry.network, header_type(entry)) {
+            (Protocol::Hysteria2, _, Some("salamander")) => Mask::Salamander { password: path? },
+            (Protocol::Hysteria2, ..) => return None,
+            (_, Network::Kcp, header) if header.is_some() || path.is_some() => {
+                // One name is shorter here.
+                let header = header.map(|header| if header == "wechat-video" { "wechat" } else { header });
+                Mask::MkcpLegacy { header, value: path }
+            }
+            _ => return None,
+        };
+        Some(Self { udp: [mask] })
+    }
+}
+
+/// The header type, unless it means none.
+fn header_type<'a>(entry: &Entry<'a>) -> Option<&'a str> {
+    entry.header_type.filter(|kind| *kind != "none")
 }
 
 impl<'a> TcpHeader<'a> {
@@ -215,18 +257,19 @@ impl<'a> TcpHeader<'a> {
         if entry.header_type != Some("http") {
             return Self { kind: "none", request: None };
         }
-        let headers = HostHeader { host: entry.host.as_deref().into_iter().collect() };
+        let host = entry.host.as_deref().map(|host| ("Host", host));
+        let headers = entry.headers.iter().copied().chain(host).map(|(name, value)| (name, [value])).collect();
         Self { kind: "http", request: Some(HttpRequest { headers, path: entry.path.as_deref().into_iter().collect() }) }
     }
 }
 
 impl<'a> Tls<'a> {
     fn new(entry: &'a Entry<'_>) -> Self {
-        let alpn = entry.alpn.protocols();
         Self {
             server_name: entry.sni.as_deref(),
             allow_insecure: entry.spec.allowinsecure,
-            alpn: if alpn.is_empty() { &["h2", "http/1.1"] } else { alpn },
+            // Hysteria 2 is HTTP/3.
+            alpn: if entry.protocol == Protocol::Hysteria2 { &["h3"] } else { entry.alpn },
             fingerprint: entry.fingerprint,
         }
     }

@@ -1,0 +1,248 @@
+//! Values of a host that no client program takes. The API refuses them; hosts that were stored or imported with them are left
+//! out of subscriptions.
+
+use uuid::Uuid;
+
+use super::template::HostTemplate;
+use super::text::NoiseKind;
+use super::tuning::{MuxSettings, Noise, is_base64, is_range, is_xhttp_mode};
+use super::{HostSpec, is_fragment_length, is_fragment_packets};
+use crate::domain::address;
+
+/// A value that no client takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The field, as the API names it.
+    pub field: &'static str,
+    /// The right form; completes the sentence "the field …".
+    pub message: String,
+}
+
+/// The largest number of streams in a connection (Xray).
+const MAX_STREAMS: i64 = 1_024;
+/// Ciphers of Shadowsocks that at least one program has.
+const SHADOWSOCKS_METHODS: [&str; 20] = [
+    "none",
+    "aes-128-gcm",
+    "aes-192-gcm",
+    "aes-256-gcm",
+    "chacha20-poly1305",
+    "chacha20-ietf-poly1305",
+    "xchacha20-poly1305",
+    "xchacha20-ietf-poly1305",
+    "aes-128-ctr",
+    "aes-192-ctr",
+    "aes-256-ctr",
+    "aes-128-cfb",
+    "aes-192-cfb",
+    "aes-256-cfb",
+    "rc4-md5",
+    "chacha20-ietf",
+    "xchacha20",
+    "2022-blake3-aes-128-gcm",
+    "2022-blake3-aes-256-gcm",
+    "2022-blake3-chacha20-poly1305",
+];
+
+impl HostSpec {
+    /// All values that no client takes, each field at most once.
+    pub fn problems(&self) -> Vec<Problem> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let one_of = |value: &str, known: &[&str]| value.is_empty() || known.contains(&value);
+        let method = text(&self.shadowsocks_method);
+        let is_tuic = self.protocol.as_deref() == Some("tuic");
+        let checks = [
+            ("port", self.port.is_none_or(|port| (1..=65_535).contains(&port)), "must be between 1 and 65535"),
+            (
+                "uuid",
+                !is_tuic || self.uuid.as_deref().is_none_or(|uuid| Uuid::try_parse(uuid).is_ok()),
+                "must be a UUID with this protocol",
+            ),
+            (
+                "flow",
+                one_of(&text(&self.flow), &["xtls-rprx-vision", "xtls-rprx-vision-udp443"]),
+                "must be xtls-rprx-vision, xtls-rprx-vision-udp443 or empty",
+            ),
+            ("mtu", self.mtu.is_none_or(|mtu| (0..=65_535).contains(&mtu)), "must be between 0 and 65535"),
+            (
+                "early_data",
+                self.early_data.is_none_or(|bytes| (0..=i64::from(u16::MAX)).contains(&bytes)),
+                "must be between 0 and 65535 bytes",
+            ),
+            (
+                "shadowtls_version",
+                self.shadowtls_version.is_none_or(|version| (0..=3).contains(&version)),
+                "must be 1, 2 or 3",
+            ),
+            (
+                "shadowsocks_method",
+                one_of(&method, &SHADOWSOCKS_METHODS),
+                "must be a cipher of Shadowsocks such as aes-256-gcm",
+            ),
+        ];
+        let mut problems: Vec<Problem> = checks
+            .into_iter()
+            .filter(|(_, is_valid, _)| !is_valid)
+            .map(|(field, _, message)| problem(field, message))
+            .collect();
+        problems.extend(self.address_problem());
+        problems.extend(self.mux_settings.iter().flat_map(mux_problems));
+        problems.extend(self.fragment_and_noise_problems());
+        problems.extend(self.xhttp_problems());
+        problems
+    }
+
+    /// An address with variables is checked when it is rendered.
+    fn address_problem(&self) -> Option<Problem> {
+        let template = HostTemplate::parse(&self.address).ok()?;
+        let literal = template.literal()?.replace('*', "x");
+        address::cleaned(&literal).err().map(|error| problem("address", &error.to_string()))
+    }
+
+    fn fragment_and_noise_problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if let Some(fragment) = &self.fragment {
+            if !is_fragment_packets(&fragment.packets) {
+                problems.push(problem("packets", "must be tlshello, or a number or a range such as 1-3, from 1"));
+            }
+            if !is_fragment_length(&fragment.length) {
+                problems.push(problem("length", "must be a number or a range such as 10-20, from 1"));
+            }
+            if !is_range(&fragment.interval) {
+                problems.push(problem("interval", "must be a number or a range such as 1-5"));
+            }
+        }
+        let wrong = self.noise.iter().flatten().find_map(noise_problem);
+        problems.extend(wrong);
+        problems
+    }
+
+    fn xhttp_problems(&self) -> Vec<Problem> {
+        let Some(settings) = &self.splithttp_settings else { return Vec::new() };
+        let mut problems = Vec::new();
+        if !settings.mode.as_deref().is_none_or(is_xhttp_mode) {
+            problems.push(problem("mode", "must be auto, packet-up, stream-up or stream-one"));
+        }
+        if !settings.padding_bytes.as_deref().is_none_or(|bytes| bytes.is_empty() || is_range(bytes)) {
+            problems.push(problem("padding_bytes", "must be a number or a range such as 100-1000"));
+        }
+        if let Some(xmux) = &settings.xmux {
+            if xmux.has_both_limits() {
+                problems.push(problem("max_connections", "must not be given together with max_concurrency"));
+            }
+            if !xmux.max_request_times.as_deref().is_none_or(|times| times.is_empty() || is_range(times)) {
+                problems.push(problem("max_request_times", "must be a number or a range such as 600-900"));
+            }
+        }
+        problems
+    }
+}
+
+fn mux_problems(mux: &MuxSettings) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !matches!(mux.protocol.as_str(), "" | "mux_cool" | "h2mux" | "yamux" | "smux") {
+        problems.push(problem("protocol", "must be mux_cool, h2mux, yamux or smux"));
+    }
+    if let Some(settings) = &mux.mux_cool_settings {
+        let is_number = |streams: &Option<i64>| streams.is_none_or(|streams| (-1..=MAX_STREAMS).contains(&streams));
+        if !is_number(&settings.concurrency) {
+            problems.push(problem("concurrency", "must be between -1 and 1024"));
+        }
+        if !is_number(&settings.xudp_concurrency) {
+            problems.push(problem("xudp_concurrency", "must be between -1 and 1024"));
+        }
+        if !matches!(settings.xudp_proxy_443.as_deref(), None | Some("" | "reject" | "allow" | "skip")) {
+            problems.push(problem("xudp_proxy_443", "must be reject, allow or skip"));
+        }
+    }
+    if let Some(settings) = &mux.sing_box_mux_settings {
+        let numbers = [
+            ("max_connections", settings.max_connections),
+            ("max_streams", settings.max_streams),
+            ("min_streams", settings.min_streams),
+        ];
+        for (field, number) in numbers {
+            if !number.is_none_or(|number| (0..=i64::from(u16::MAX)).contains(&number)) {
+                problems.push(problem(field, "must be between 0 and 65535"));
+            }
+        }
+    }
+    problems
+}
+
+fn noise_problem(noise: &Noise) -> Option<Problem> {
+    let message = match noise.kind {
+        NoiseKind::Rand if !is_range(&noise.packet) => "must be a number of bytes or a range such as 10-20",
+        NoiseKind::Base64 if !is_base64(&noise.packet) => "must be base64",
+        _ => return None,
+    };
+    Some(problem("packet", message))
+}
+
+fn problem(field: &'static str, message: &str) -> Problem {
+    Problem { field, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MuxCoolSettings, SplitHttpSettings, XMuxSettings};
+    use super::*;
+
+    fn fields(change: impl FnOnce(&mut HostSpec)) -> Vec<&'static str> {
+        let mut spec = HostSpec { address: "h.example".to_owned(), ..HostSpec::default() };
+        change(&mut spec);
+        spec.problems().iter().map(|problem| problem.field).collect()
+    }
+
+    #[test]
+    fn values_that_clients_take_are_no_problem() {
+        assert!(fields(|_| {}).is_empty());
+        for address in ["*.h.example", "{SERVER_IP}", " [2001:db8::7] ", "bücher.example", "{{"] {
+            assert!(fields(|spec| spec.address = address.to_owned()).is_empty() || address == "{{", "{address}");
+        }
+        assert!(fields(|spec| spec.port = Some(65_535)).is_empty());
+        assert!(fields(|spec| spec.flow = Some("xtls-rprx-vision-udp443".to_owned())).is_empty());
+        assert!(fields(|spec| spec.flow = Some(String::new())).is_empty());
+    }
+
+    #[test]
+    fn values_that_no_client_takes_are_named() {
+        for port in [0, -1, 70_000] {
+            assert_eq!(fields(|spec| spec.port = Some(port)), ["port"], "{port}");
+        }
+        for address in ["", "a b", "https://h.example", "h.example:443"] {
+            assert_eq!(fields(|spec| spec.address = address.to_owned()), ["address"], "{address}");
+        }
+        for flow in ["none", "foo", "xtls-rprx-direct"] {
+            assert_eq!(fields(|spec| spec.flow = Some(flow.to_owned())), ["flow"], "{flow}");
+        }
+        assert_eq!(fields(|spec| spec.mtu = Some(-1)), ["mtu"]);
+        assert_eq!(fields(|spec| spec.early_data = Some(-1)), ["early_data"]);
+        assert_eq!(fields(|spec| spec.shadowsocks_method = Some("foo".to_owned())), ["shadowsocks_method"]);
+        let tuic =
+            |uuid: &str| fields(|spec| (spec.protocol, spec.uuid) = (Some("tuic".to_owned()), Some(uuid.to_owned())));
+        assert_eq!((tuic("foo"), tuic("5f0c1f3e-6f5c-4f1e-9d2b-3f6f0a8c7b11")), (vec!["uuid"], vec![]));
+        let mux = |settings| MuxSettings {
+            protocol: "foo".to_owned(),
+            sing_box_mux_settings: None,
+            mux_cool_settings: Some(settings),
+        };
+        let wrong = MuxCoolSettings {
+            concurrency: Some(100_000),
+            xudp_proxy_443: Some("foo".to_owned()),
+            ..Default::default()
+        };
+        assert_eq!(fields(|spec| spec.mux_settings = Some(mux(wrong))), ["protocol", "concurrency", "xudp_proxy_443"]);
+        let noise = |kind, packet: &str| Noise { kind, packet: packet.to_owned(), delay: "1".to_owned() };
+        assert_eq!(fields(|spec| spec.noise = Some(vec![noise(NoiseKind::Rand, "x")])), ["packet"]);
+        assert_eq!(fields(|spec| spec.noise = Some(vec![noise(NoiseKind::Base64, "!!")])), ["packet"]);
+        let both = XMuxSettings {
+            max_concurrency: Some("1".to_owned()),
+            max_connections: Some("1-2".to_owned()),
+            ..XMuxSettings::default()
+        };
+        let xhttp =
+            SplitHttpSettings { mode: Some("foo".to_owned()), xmux: Some(both), ..SplitHttpSettings::default() };
+        assert_eq!(fields(|spec| spec.splithttp_settings = Some(xhttp)), ["mode", "max_connections"]);
+    }
+}

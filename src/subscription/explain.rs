@@ -1,0 +1,69 @@
+//! Explains a subscription: for each host of a user, if one client gets it, and why not.
+
+use rand::Rng;
+
+use crate::domain::ids::HostId;
+use crate::domain::programs::{Core, Program};
+
+use super::client::{Age, Client};
+use super::client_rules::ClientRules;
+use super::format::{Format, Reason};
+use super::request::Request;
+use super::{Rendered, render};
+
+/// One client's subscription, host by host.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The format that the client gets; `None`: the web page, or nothing.
+    pub format: Option<&'static Format>,
+    /// The known program, if it is one.
+    pub program: Option<&'static Program>,
+    /// The version of its core, if the client tells it, as in `1.12.0`.
+    pub core_version: Option<String>,
+    /// The user's hosts, in the order of the document.
+    pub hosts: Vec<ExplainedHost>,
+}
+
+/// One host of a user.
+#[derive(Debug)]
+pub struct ExplainedHost {
+    /// The host.
+    pub id: HostId,
+    /// The name, with variables in braces.
+    pub remark: String,
+    /// Why the host is not in the document; `None`: it is.
+    pub left_out: Option<Reason>,
+}
+
+/// Explains what the client of the request gets: in this format, or in the one that the rules choose.
+pub fn explain(
+    format: Option<&'static Format>,
+    rules: &ClientRules,
+    request: &Request<'_>,
+    rng: &mut dyn Rng,
+) -> Explanation {
+    let format = format.or_else(|| Format::from_rule_result(rules.result(request.client.user_agent())?));
+    let program = request.client.program();
+    let core_version = program.and_then(|program| version(&request.client, program.core));
+    let hosts = format.map(|format| hosts(format, request, rng)).unwrap_or_default();
+    Explanation { format, program, core_version, hosts }
+}
+
+fn hosts(format: &Format, request: &Request<'_>, rng: &mut dyn Rng) -> Vec<ExplainedHost> {
+    let Rendered { left_out, .. } = render(format, request, rng);
+    let inactive = request.is_for_placeholder().then_some("the account does not work: only its reason is shown");
+    let seen = request.catalogue.of_services(&request.variables.user().service_ids);
+    seen.map(|host| ExplainedHost {
+        id: host.id,
+        remark: host.spec.remark.clone(),
+        left_out: inactive.or_else(|| left_out.iter().find(|left| left.host == host.id).map(|left| left.reason)),
+    })
+    .collect()
+}
+
+fn version(client: &Client<'_>, core: Core) -> Option<String> {
+    match client.age(core) {
+        Age::Of(version) => Some(version.to_string()),
+        Age::Current | Age::Unknown => None,
+    }
+}

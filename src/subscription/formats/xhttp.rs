@@ -1,0 +1,110 @@
+//! Settings of XHTTP beside path and host, as an object that links and Xray configurations share.
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::host::{SplitHttpSettings, XMuxSettings};
+use crate::subscription::entry::Entry;
+
+/// The settings, with Xray's names.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Extra<'a> {
+    #[serde(skip_serializing_if = "Headers::is_empty")]
+    headers: Headers<'a>,
+    #[serde(rename = "xPaddingBytes", skip_serializing_if = "Option::is_none")]
+    padding: Option<&'a str>,
+    #[serde(rename = "noGRPCHeader", skip_serializing_if = "Option::is_none")]
+    no_grpc_header: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xmux: Option<XMux<'a>>,
+}
+
+/// Headers as an object.
+#[derive(Clone, Copy)]
+pub struct Headers<'a>(pub &'a [(&'a str, &'a str)]);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct XMux<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_concurrency: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c_max_reuse_times: Option<&'a str>,
+    /// The name before Xray 24.12.15; later versions ignore it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c_max_lifetime_ms: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    h_max_reusable_secs: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    h_max_request_times: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    h_keep_alive_period: Option<i64>,
+}
+
+impl<'a> Extra<'a> {
+    /// The settings of an entry over XHTTP.
+    pub fn new(entry: &'a Entry<'_>) -> Self {
+        let settings = entry.spec.splithttp_settings.as_ref();
+        Self {
+            headers: Headers(&entry.headers),
+            padding: settings.and_then(|settings| settings.padding_bytes.as_deref()),
+            no_grpc_header: settings.and_then(|settings| settings.no_grpc_header),
+            xmux: settings.and_then(|settings| settings.xmux.as_ref()).map(XMux::new),
+        }
+    }
+}
+
+/// The mode of an entry over XHTTP, if it has one.
+pub fn mode<'a>(settings: Option<&'a SplitHttpSettings>) -> Option<&'a str> {
+    settings.and_then(|settings| settings.mode.as_deref()).filter(|mode| !mode.is_empty())
+}
+
+impl Headers<'_> {
+    /// True without headers.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'a> XMux<'a> {
+    fn new(settings: &'a XMuxSettings) -> Self {
+        Self {
+            max_concurrency: settings.max_concurrency.as_deref(),
+            max_connections: settings.max_connections.as_deref(),
+            c_max_reuse_times: settings.max_reuse_times.as_deref(),
+            c_max_lifetime_ms: settings.max_lifetime.as_deref(),
+            h_max_reusable_secs: settings.max_lifetime.as_deref().and_then(in_seconds),
+            h_max_request_times: settings.max_request_times.as_deref(),
+            h_keep_alive_period: settings.keep_alive_period,
+        }
+    }
+}
+
+/// A number or range of milliseconds in seconds, rounded up; `None` for 0, which means no limit.
+fn in_seconds(range: &str) -> Option<String> {
+    let seconds = |text: &str| text.parse::<u64>().ok().map(|milliseconds| milliseconds.div_ceil(1_000));
+    match range.split_once('-') {
+        Some((from, to)) => Some(format!("{}-{}", seconds(from)?, seconds(to)?)),
+        None => seconds(range).filter(|seconds| *seconds > 0).map(|seconds| seconds.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_are_also_written_in_seconds() {
+        for (range, seconds) in [("1000", Some("1")), ("1500-3000", Some("2-3")), ("0", None), ("x", None)] {
+            assert_eq!(in_seconds(range).as_deref(), seconds, "{range}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Entries that Xray refuses. Each entry is a configuration of its own: one that is refused is dead and others stay.
+
+use ipnet::IpNet;
+
+use crate::domain::address;
+use crate::domain::host::{
+    FragmentSettings, HostSpec, Noise, NoiseKind, is_base64, is_fragment_length, is_fragment_packets, is_range,
+};
+use crate::domain::inbound::{Network, Protocol, Security};
+use crate::domain::programs::Core;
+use crate::subscription::client::{Client, Version};
+use crate::subscription::entry::Entry;
+use crate::subscription::format::Reason;
+use crate::subscription::formats::shadowsocks::{self, is_key};
+
+/// QUIC was removed.
+const WITHOUT_QUIC: Version = Version(24, 9, 30);
+/// HTTP/2 without XHTTP was removed.
+const WITHOUT_HTTP: Version = Version(24, 12, 15);
+/// Certificates are verified, or pinned. Tried on 26.7.28.
+const VERIFIES: Version = Version(26, 7, 28);
+/// VLESS and Trojan are refused in the clear. Tried on 26.9.9.
+const REFUSES_CLEAR_TEXT: Version = Version(26, 9, 9);
+/// Hysteria 2 and `finalmask` are known. Tried on 26.7.28.
+pub const MASKS: Version = Version(26, 7, 28);
+
+/// The largest number of streams in a connection.
+const MAX_STREAMS: i64 = 1_024;
+
+/// The first reason to refuse the entry. Whatever depends on the version counts only if the client tells its version.
+pub fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
+    let age = client.age(Core::Xray);
+    let secured = entry.security != Security::None;
+    let in_the_clear = matches!(entry.protocol, Protocol::Vless | Protocol::Trojan) && !secured;
+    let checks = [
+        (
+            entry.protocol != Protocol::Hysteria2 || age.is_known_from(MASKS),
+            "only new versions of Xray know its protocol",
+        ),
+        (
+            entry.network != Network::Quic || !age.is_known_from(WITHOUT_QUIC),
+            "this version of Xray has no QUIC transport",
+        ),
+        (
+            entry.network != Network::Http || !age.is_known_from(WITHOUT_HTTP),
+            "this version of Xray has no HTTP/2 transport",
+        ),
+        (
+            !(secured && entry.spec.allowinsecure && age.is_known_from(VERIFIES)),
+            "this version of Xray always verifies the certificate",
+        ),
+        (
+            !in_the_clear || address::is_private(&entry.address) || !age.is_known_from(REFUSES_CLEAR_TEXT),
+            "this version of Xray refuses this protocol without TLS",
+        ),
+        (
+            entry.protocol != Protocol::Shadowsocks || shadowsocks::is_known_to_xray(entry.method, entry.password),
+            "Xray does not know its cipher, or the cipher needs a key of another size",
+        ),
+        (
+            entry.protocol != Protocol::Wireguard || has_wireguard_settings(entry),
+            "its WireGuard key, address or MTU is missing or invalid",
+        ),
+        (entry.protocol != Protocol::Hysteria2 || has_known_obfs(entry), "Xray does not know its obfuscation"),
+        (entry.network != Network::Kcp || has_known_header(entry), "Xray does not know its header type"),
+        (has_valid_mux(entry.spec), "its multiplexing settings are not valid"),
+        (entry.spec.fragment.as_ref().is_none_or(is_valid_fragment), "its fragment settings are not valid"),
+        (entry.spec.noise.iter().flatten().all(is_valid_noise), "its noise settings are not valid"),
+    ];
+    checks.into_iter().find(|(is_valid, _)| !is_valid).map(|(_, reason)| reason)
+}
+
+fn has_wireguard_settings(entry: &Entry<'_>) -> bool {
+    is_key(entry.wireguard_key, 32)
+        && entry.path.as_deref().is_some_and(|key| is_key(key, 32))
+        && entry.spec.mtu.is_none_or(|mtu| (0..=65_535).contains(&mtu))
+        && entry.allowed_ips().iter().all(|net| net.parse::<IpNet>().is_ok())
+}
+
+fn has_known_obfs(entry: &Entry<'_>) -> bool {
+    entry.header_type.is_none_or(|kind| kind == "salamander" && entry.path.is_some())
+}
+
+fn has_known_header(entry: &Entry<'_>) -> bool {
+    let known = ["none", "srtp", "utp", "wechat-video", "dtls", "wireguard", "dns"];
+    entry.header_type.is_none_or(|kind| known.contains(&kind))
+}
+
+fn has_valid_mux(spec: &HostSpec) -> bool {
+    let asked = spec.mux_settings.as_ref().filter(|mux| mux.protocol == "mux_cool");
+    asked.and_then(|mux| mux.mux_cool_settings.as_ref()).is_none_or(|mux| {
+        mux.concurrency.is_none_or(|streams| (-1..=MAX_STREAMS).contains(&streams))
+            && mux.xudp_concurrency.is_none_or(|streams| (-1..=MAX_STREAMS).contains(&streams))
+            && mux.xudp_proxy_443.as_deref().is_none_or(|word| matches!(word, "" | "reject" | "allow" | "skip"))
+    })
+}
+
+fn is_valid_fragment(fragment: &FragmentSettings) -> bool {
+    is_fragment_packets(&fragment.packets) && is_fragment_length(&fragment.length) && is_range(&fragment.interval)
+}
+
+fn is_valid_noise(noise: &Noise) -> bool {
+    let packet = match noise.kind {
+        NoiseKind::Rand => is_range(&noise.packet),
+        NoiseKind::Str => true,
+        NoiseKind::Base64 => is_base64(&noise.packet),
+    };
+    packet && is_range(&noise.delay)
+}
