@@ -57,7 +57,7 @@ impl<'a> Extra<'a> {
 }
 
 /// The mode of an entry over XHTTP, if it has one.
-pub fn mode<'a>(settings: Option<&'a SplitHttpSettings>) -> Option<&'a str> {
+pub fn mode(settings: Option<&SplitHttpSettings>) -> Option<&str> {
     settings.and_then(|settings| settings.mode.as_deref()).filter(|mode| !mode.is_empty())
 }
 

@@ -17,7 +17,7 @@ pub(in crate::cli::import) fn host(row: &mut RowReader<'_>, has_inbound: impl Fn
     }
     let spec = spec(row);
     for Problem { field, message } in spec.problems() {
-        row.changed(&format!("{field} {message}: copied, and left out of subscriptions that would carry the value"));
+        row.changed(format!("{field} {message}: copied, and left out of subscriptions that would carry the value"));
     }
     Some(HostRow {
         id,
