@@ -253,7 +253,7 @@ fn table() -> String {
     let number = |reason: &str| reasons.iter().position(|known| *known == reason).unwrap() + 1;
     let names: Vec<&str> = COLUMNS.iter().map(|(name, ..)| *name).collect();
     let mut text = format!("| protocol | transport | security | {} |\n", names.join(" | "));
-    text.push_str(&format!("|{}\n", "---|".repeat(3 + COLUMNS.len())));
+    let _ = writeln!(text, "|{}", "---|".repeat(3 + COLUMNS.len()));
     let left_out: Vec<_> =
         COLUMNS.iter().map(|(_, format, agent)| rendered_for(format, rows.clone(), agent).left_out).collect();
     for row in &rows {
