@@ -116,7 +116,7 @@ impl ConcurrentWriter {
                 let text = format!("UPDATE users SET note = 'seen' WHERE id = {}", 1 + nth * 7919 % 10_000);
                 let text = raw_sql(AssertSqlSafe(text));
                 match &mut tx {
-                    Tx::Pg(tx) => text.execute(&mut **tx).await.map(drop),
+                    Tx::Pg(tx) => text.execute(tx.connection().expect("a connection")).await.map(drop),
                     Tx::Lite { tx, .. } => text.execute(&mut **tx).await.map(drop),
                 }
                 .expect("the update succeeds");

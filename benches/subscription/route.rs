@@ -72,6 +72,7 @@ impl BenchPanel<()> {
             statement_cache: 100,
             application_name: "bench".to_owned(),
             acquire_timeout: Duration::from_secs(30),
+            statement_timeout: Duration::from_secs(600),
             busy_timeout: Duration::from_secs(5),
             read_only: false,
         })

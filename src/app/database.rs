@@ -12,6 +12,10 @@ use crate::store::{Db, OpenOptions};
 /// Longest time that a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Longest time that a statement waits for PostgreSQL's answer, unless it is known to take long. A server that is cut off
+/// never answers, and a proxy in front of the panels waits hardly longer.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Options for the connections of requests and tasks.
 pub(super) fn options(settings: &Settings) -> OpenOptions {
     OpenOptions {
@@ -20,6 +24,7 @@ pub(super) fn options(settings: &Settings) -> OpenOptions {
         statement_cache: settings.database.statement_cache,
         application_name: format!("sarban-{}", settings.instance.name),
         acquire_timeout: ACQUIRE_TIMEOUT,
+        statement_timeout: STATEMENT_TIMEOUT,
         busy_timeout: Duration::from_secs(5),
         read_only: false,
     }
@@ -32,6 +37,8 @@ pub(super) fn lease_options(settings: &Settings) -> OpenOptions {
         connections: 2,
         application_name: format!("sarban-lease-{}", settings.instance.name),
         acquire_timeout: Duration::from_secs(2),
+        // Longer than PostgreSQL's own limit in a transaction of the lease.
+        statement_timeout: Duration::from_secs(3),
         ..direct_options(settings)
     }
 }

@@ -13,6 +13,9 @@ use crate::store::{Db, OpenOptions};
 /// Time limit for a connection and for a lock. Short, because a person waits.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time limit of a statement. Commands may read everything.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Opens the database at `url`, whatever its schema.
 pub(super) async fn open(url: DatabaseUrl, settings: &Settings) -> anyhow::Result<Db> {
     let options = OpenOptions {
@@ -21,6 +24,7 @@ pub(super) async fn open(url: DatabaseUrl, settings: &Settings) -> anyhow::Resul
         statement_cache: settings.database.statement_cache,
         application_name: "sarban command".to_owned(),
         acquire_timeout: TIMEOUT,
+        statement_timeout: STATEMENT_TIMEOUT,
         busy_timeout: TIMEOUT,
         read_only: false,
     };

@@ -103,7 +103,7 @@ async fn change_users(db: &Db, round: i64) {
     );
     let mut tx = db.begin().await.expect("a transaction");
     match &mut tx {
-        Tx::Pg(tx) => raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await.map(drop),
+        Tx::Pg(tx) => raw_sql(AssertSqlSafe(text)).execute(tx.connection().expect("a connection")).await.map(drop),
         Tx::Lite { tx, .. } => raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await.map(drop),
     }
     .expect("users are changed");

@@ -214,7 +214,7 @@ async fn lease_is_released_although_the_database_is_slow(test: TestDatabase) {
 async fn hold_lease_row(tx: &mut Tx) {
     const HOLD: &str = "UPDATE scheduler_lease SET host = host WHERE id = 1";
     match tx {
-        Tx::Pg(tx) => sqlx::query(HOLD).execute(&mut **tx).await.map(drop),
+        Tx::Pg(tx) => sqlx::query(HOLD).execute(tx.connection().expect("a connection")).await.map(drop),
         Tx::Lite { tx, .. } => sqlx::query(HOLD).execute(&mut **tx).await.map(drop),
     }
     .expect("the row is held");

@@ -171,7 +171,7 @@ pub async fn number(db: &Db, text: &str) -> i64 {
     let text = AssertSqlSafe(text.to_owned());
     let mut tx = db.begin().await.unwrap();
     let answer = match &mut tx {
-        Tx::Pg(tx) => query_scalar(text).fetch_one(&mut **tx).await,
+        Tx::Pg(tx) => query_scalar(text).fetch_one(tx.connection().expect("a connection")).await,
         Tx::Lite { tx, .. } => query_scalar(text).fetch_one(&mut **tx).await,
     };
     tx.rollback().await.unwrap();
@@ -181,7 +181,7 @@ pub async fn number(db: &Db, text: &str) -> i64 {
 async fn run(tx: &mut Tx, text: &str) {
     let text = AssertSqlSafe(text.to_owned());
     match tx {
-        Tx::Pg(tx) => raw_sql(text).execute(&mut **tx).await.map(drop),
+        Tx::Pg(tx) => raw_sql(text).execute(tx.connection().expect("a connection")).await.map(drop),
         Tx::Lite { tx, .. } => raw_sql(text).execute(&mut **tx).await.map(drop),
     }
     .unwrap();

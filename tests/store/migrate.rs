@@ -85,7 +85,7 @@ async fn older_program_keeps_working_during_a_migration(options: OpenOptions) {
 
 async fn on(tx: &mut Tx, sql: &'static str) {
     match tx {
-        Tx::Pg(tx) => raw_sql(sql).execute(&mut **tx).await.map(drop),
+        Tx::Pg(tx) => raw_sql(sql).execute(tx.connection().expect("a connection")).await.map(drop),
         Tx::Lite { tx, .. } => raw_sql(sql).execute(&mut **tx).await.map(drop),
     }
     .unwrap();

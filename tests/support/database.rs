@@ -105,7 +105,7 @@ pub fn with_database(engine: Engine, content: Content, test: impl AsyncFnOnce(Te
 pub async fn execute(db: &Db, sql: &'static str) {
     let mut tx = db.begin().await.expect("a transaction begins");
     let done = match &mut tx {
-        Tx::Pg(tx) => raw_sql(sql).execute(&mut **tx).await.map(drop),
+        Tx::Pg(tx) => raw_sql(sql).execute(tx.connection().expect("a connection")).await.map(drop),
         Tx::Lite { tx, .. } => raw_sql(sql).execute(&mut **tx).await.map(drop),
     };
     done.unwrap_or_else(|error| panic!("{sql}: {error}"));
@@ -116,7 +116,7 @@ pub async fn execute(db: &Db, sql: &'static str) {
 pub async fn number(db: &Db, sql: &'static str) -> i64 {
     let mut tx = db.begin().await.expect("a transaction begins");
     let answer = match &mut tx {
-        Tx::Pg(tx) => query_scalar(sql).fetch_one(&mut **tx).await,
+        Tx::Pg(tx) => query_scalar(sql).fetch_one(tx.connection().expect("a connection")).await,
         Tx::Lite { tx, .. } => query_scalar(sql).fetch_one(&mut **tx).await,
     };
     tx.rollback().await.expect("a transaction ends");
@@ -127,7 +127,7 @@ pub async fn number(db: &Db, sql: &'static str) -> i64 {
 pub async fn texts(db: &Db, sql: &'static str) -> Vec<String> {
     let mut tx = db.begin().await.expect("a transaction begins");
     let answer = match &mut tx {
-        Tx::Pg(tx) => query_scalar(sql).fetch_all(&mut **tx).await,
+        Tx::Pg(tx) => query_scalar(sql).fetch_all(tx.connection().expect("a connection")).await,
         Tx::Lite { tx, .. } => query_scalar(sql).fetch_all(&mut **tx).await,
     };
     tx.rollback().await.expect("a transaction ends");
@@ -179,6 +179,7 @@ fn options(url: DatabaseUrl) -> OpenOptions {
         statement_cache: 100,
         application_name: "sarban-test".to_owned(),
         acquire_timeout: Duration::from_secs(30),
+        statement_timeout: Duration::from_secs(30),
         busy_timeout: Duration::from_secs(5),
         read_only: false,
     }

@@ -174,6 +174,7 @@ mod tests {
             statement_cache: 1,
             application_name: String::new(),
             acquire_timeout: Duration::from_secs(1),
+            statement_timeout: Duration::from_secs(1),
             busy_timeout: Duration::from_secs(1),
             read_only: false,
         };

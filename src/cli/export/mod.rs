@@ -34,7 +34,7 @@ pub(super) async fn run(args: ExportArgs, settings: &Settings) -> anyhow::Result
         Err(problem) => return Err(UsageError(format!("--to {problem}")).into()),
     };
     let db = database::open_migrated(settings).await?;
-    let mut tx = db.begin().await?;
+    let mut tx = db.begin_bulk().await?;
     let mut file = OldFile::create(&path).await?;
     let written = Export::new(&mut tx, &mut file).write_all().await;
     let unfolded = tables::unfolded(&mut tx).await;

@@ -75,7 +75,7 @@ fn source_url(argument: Option<&str>, settings: &Settings) -> Result<OldDatabase
 }
 
 async fn import(db: &Db, source: &mut Source, args: &ImportArgs, now: Moment) -> anyhow::Result<()> {
-    let mut tx = db.begin().await?;
+    let mut tx = db.begin_bulk().await?;
     must_be_empty(&mut tx).await?;
     let outcome = copy(source, Target::Database(&mut tx), now).await?;
     advance_ids(&mut tx).await?;

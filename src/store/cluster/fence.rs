@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::domain::term::{OpenWork, Term};
 use crate::store::engine::retry::Retries;
 use crate::store::engine::statement::{db_execute, db_run, statements};
+use crate::store::engine::time_limits;
 use crate::store::engine::transaction::Work;
 use crate::store::engine::{Db, StoreError, Transient, Tx};
 
@@ -154,8 +155,8 @@ impl FencedTx {
     /// Sets the time limit of each statement in this transaction. A long limit is safe, because the fence is checked
     /// last.
     pub async fn allow(&mut self, limit: Duration) -> Result<(), StoreError> {
-        let limit = milliseconds(limit);
-        db_execute!(&mut self.tx, STATEMENT_TIMEOUT, limit)
+        self.tx.allow(limit + time_limits::MARGIN);
+        db_execute!(&mut self.tx, STATEMENT_TIMEOUT, milliseconds(limit))
     }
 
     /// Commits if the term is still current; otherwise rolls back and ends the term.

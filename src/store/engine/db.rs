@@ -1,12 +1,15 @@
 //! The pools and transactions of the two engines.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnectOptions;
 
 use super::condition::{Condition, LastCondition};
 use super::error::StoreError;
 use super::options::OpenOptions;
-use super::postgres::{Pg, PgTx};
+use super::postgres::{Pg, PgPoolOptions, PgTx};
 use super::sqlite::{Lite, LiteTx};
+use super::time_limits;
 use crate::config::database_url::DatabaseUrl;
 
 /// A database on one of the two engines, with the same functions for both. Cheap to clone.
@@ -77,6 +80,19 @@ impl Db {
         }
     }
 
+    /// Begins the only transaction of a command that takes minutes: its statements have no short time limit, and
+    /// PostgreSQL does not end it while it waits for the next statement.
+    pub async fn begin_bulk(&self) -> Result<Tx, StoreError> {
+        let mut tx = match self {
+            Self::Pg(pool) => {
+                pool.begin_with(BEGIN_BULK).await.map(Tx::Pg).map_err(|source| self.failed("BEGIN", source))?
+            }
+            Self::Lite(_) => self.begin().await?,
+        };
+        tx.allow(time_limits::BULK);
+        Ok(tx)
+    }
+
     /// Begins a transaction ahead of every other writer of this process, without a time limit of its own: for the lease
     /// on SQLite. On PostgreSQL writers do not queue.
     pub async fn begin_first(&self) -> Result<Tx, StoreError> {
@@ -145,6 +161,14 @@ impl Tx {
         .map_err(|source| record(&condition, StoreError::of_commit(source)))
     }
 
+    /// Sets the time limit of each further statement, for work that takes long. No effect on SQLite.
+    pub fn allow(&mut self, limit: Duration) {
+        match self {
+            Self::Pg(tx) => tx.set_limit(limit),
+            Self::Lite { .. } => {}
+        }
+    }
+
     /// Rolls back, and waits for it.
     pub async fn rollback(self) -> Result<(), StoreError> {
         match self {
@@ -182,9 +206,17 @@ fn record(last: &LastCondition, error: StoreError) -> StoreError {
     error
 }
 
+const BEGIN_BULK: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0";
+
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);
     let connect = url.parse::<PgConnectOptions>().map_err(opening)?.application_name(&options.application_name);
-    let (timeout, cache) = (options.acquire_timeout, options.statement_cache);
-    Pg::open(connect, options.connections, timeout, cache, options.read_only).await.map_err(opening)
+    let pool = PgPoolOptions {
+        max: options.connections,
+        acquire_timeout: options.acquire_timeout,
+        statement_timeout: options.statement_timeout,
+        statement_cache: options.statement_cache,
+        read_only: options.read_only,
+    };
+    Pg::open(connect, pool).await.map_err(opening)
 }

@@ -126,7 +126,7 @@ async fn attempt(db: &Db, version: i64) -> Result<usize, MigrationError> {
         }
     }
     match &mut tx {
-        Tx::Pg(tx) => migrator.run(&mut **tx).await,
+        Tx::Pg(tx) => migrator.run(tx.connection().map_err(of_driver)?).await,
         Tx::Lite { tx, .. } => migrator.run(&mut **tx).await,
     }
     .map_err(MigrationError::Failed)?;
@@ -148,7 +148,7 @@ pub async fn is_current(db: &Db) -> Result<bool, StoreError> {
 }
 
 async fn begin_locked(db: &Db) -> Result<Tx, StoreError> {
-    let mut tx = db.begin().await?;
+    let mut tx = db.begin_bulk().await?;
     db_run!(&mut tx, LOCK, |sql, c| query_scalar::<_, i32>(sql).fetch_one(c).await)?;
     Ok(tx)
 }
@@ -157,11 +157,15 @@ async fn begin_locked(db: &Db) -> Result<Tx, StoreError> {
 async fn applied(tx: &mut Tx, migrator: &Migrator) -> Result<i64, MigrationError> {
     use sqlx::migrate::Migrate;
     match tx {
-        Tx::Pg(tx) => (**tx).ensure_migrations_table(&migrator.table_name).await,
+        Tx::Pg(tx) => tx.connection().map_err(of_driver)?.ensure_migrations_table(&migrator.table_name).await,
         Tx::Lite { tx, .. } => (**tx).ensure_migrations_table(&migrator.table_name).await,
     }
     .map_err(MigrationError::Failed)?;
     Ok(db_run!(tx, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?)
+}
+
+fn of_driver(source: sqlx::Error) -> MigrationError {
+    StoreError::new("migrating", source).into()
 }
 
 fn migrator(engine: Engine, up_to: i64) -> Migrator {
@@ -170,7 +174,9 @@ fn migrator(engine: Engine, up_to: i64) -> Migrator {
             Engine::Postgres => text.pg,
             Engine::Sqlite => text.lite,
         };
-        Migration::new(version, text.name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        // All migrations share one transaction; on SQLite each has a savepoint in it.
+        let without_own = engine == Engine::Postgres;
+        Migration::new(version, text.name.into(), MigrationType::Simple, sql.into_sql_str(), without_own)
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     // This module holds a lock already, and a newer program may have applied migrations unknown here.

@@ -8,6 +8,7 @@ pub(in crate::store) mod enum_columns;
 pub(in crate::store) mod error;
 mod error_codes;
 mod id_list;
+mod lent_connection;
 pub(in crate::store) mod like;
 pub mod migrate;
 mod options;
@@ -20,6 +21,7 @@ mod sqlite_file;
 mod sqlite_readers;
 mod sqlite_write_lock;
 pub(in crate::store) mod statement;
+pub(in crate::store) mod time_limits;
 pub(in crate::store) mod transaction;
 
 pub use condition::Condition;

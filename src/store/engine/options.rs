@@ -17,6 +17,8 @@ pub struct OpenOptions {
     pub application_name: String,
     /// Maximum wait for a free connection.
     pub acquire_timeout: Duration,
+    /// Maximum wait for PostgreSQL's answer to a statement that is not known to take long.
+    pub statement_timeout: Duration,
     /// Maximum wait of a writer for another process that writes to the same SQLite file.
     pub busy_timeout: Duration,
     /// Makes the database refuse every write, for a read-only panel.

@@ -11,27 +11,37 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
-use sqlx::{Either, Execute, Executor, PgConnection, SqlStr, Transaction};
-use tokio::sync::OwnedSemaphorePermit;
+use sqlx::{Either, Execute, Executor, PgConnection, SqlStr};
+use tokio::time::Instant;
 
 use super::condition::LastCondition;
+use super::lent_connection::{Lent, Limit, ROLLBACK};
 use super::postgres_connections::PgConnections;
+use super::time_limits;
 
 /// A pool of connections; a statement outside a transaction runs on `&Pg`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pg {
     connections: PgConnections,
+    /// Time limit of a statement that has none of its own.
+    statement_timeout: Duration,
     named_statements: bool,
     read_only: bool,
     condition: LastCondition,
 }
 
-/// A transaction; a statement runs on `&mut PgTx`. Only tests use the connection inside it directly.
+/// The pool with the time limit of one statement.
+#[derive(Clone, Copy, Debug)]
+pub struct PgRead<'c> {
+    pool: &'c Pg,
+    limit: Limit,
+}
+
+/// A transaction; a statement runs on `&mut PgTx`. Dropped without a commit, it is rolled back.
 #[derive(Debug)]
 pub struct PgTx {
-    // Fields are dropped in this order.
-    tx: Transaction<'static, Postgres>,
-    permit: OwnedSemaphorePermit,
+    lent: Lent,
+    limit: Limit,
     named_statements: bool,
     condition: LastCondition,
 }
@@ -41,29 +51,35 @@ struct Unnamed<E>(E);
 
 type Step = Either<PgQueryResult, PgRow>;
 
+/// Time limits and other properties of a pool.
+pub(in crate::store) struct PgPoolOptions {
+    pub(in crate::store) max: u32,
+    pub(in crate::store) acquire_timeout: Duration,
+    pub(in crate::store) statement_timeout: Duration,
+    /// Number of named statements cached per connection; 0 means that none is named.
+    pub(in crate::store) statement_cache: usize,
+    /// The sessions refuse writes, as the caller wants.
+    pub(in crate::store) read_only: bool,
+}
+
 impl Pg {
-    /// Opens the pool. `statement_cache` is the number of named statements cached per connection; 0 means that none is
-    /// named. `read_only`: the sessions refuse writes, as the caller wants.
-    pub(in crate::store) async fn open(
-        connect: PgConnectOptions,
-        max: u32,
-        acquire_timeout: Duration,
-        statement_cache: usize,
-        read_only: bool,
-    ) -> sqlx::Result<Self> {
-        let named_statements = statement_cache > 0;
-        let mut connect = connect.statement_cache_capacity(statement_cache);
-        if read_only {
+    /// Opens the pool.
+    pub(in crate::store) async fn open(connect: PgConnectOptions, options: PgPoolOptions) -> sqlx::Result<Self> {
+        let named_statements = options.statement_cache > 0;
+        let mut connect = connect.statement_cache_capacity(options.statement_cache);
+        if options.read_only {
             connect = connect.options([("default_transaction_read_only", "on")]);
         }
         if !named_statements {
             // pgbouncer rejects this start-up parameter, and sqlx transfers floats in binary anyway.
             connect = connect.extra_float_digits(None);
         }
+        let connections = PgConnections::open(connect, options.max, options.acquire_timeout, named_statements).await?;
         Ok(Self {
-            connections: PgConnections::open(connect, max, acquire_timeout, named_statements).await?,
+            connections,
+            statement_timeout: options.statement_timeout,
             named_statements,
-            read_only,
+            read_only: options.read_only,
             condition: LastCondition::default(),
         })
     }
@@ -77,57 +93,106 @@ impl Pg {
         &self.condition
     }
 
+    /// The pool with the time limit of the statement of this name.
+    pub(in crate::store) fn for_statement(&self, name: &str) -> PgRead<'_> {
+        PgRead { pool: self, limit: self.limit(time_limits::of_statement(name)) }
+    }
+
+    /// Abandons every long statement if nothing was answered on any connection since `asked`.
+    pub(in crate::store) fn abandon_if_silent(&self, asked: Instant) {
+        self.connections.abandon_if_silent(asked);
+    }
+
     pub(in crate::store) async fn begin(&self) -> sqlx::Result<PgTx> {
-        self.begin_with("BEGIN").await
+        self.begin_with(if self.named_statements { "BEGIN" } else { BEGIN_BEHIND_POOLER }).await
     }
 
     /// Begins a transaction with these statements, sent as one message.
-    ///
-    /// Runs in a task of its own, which completes even if the caller is cancelled: sqlx learns of a transaction from
-    /// the server's answer, and would otherwise hand the connection out with the transaction open.
     pub(in crate::store) async fn begin_with(&self, statements: &'static str) -> sqlx::Result<PgTx> {
-        let checkout = self.connections.acquire().await?;
-        let begun = tokio::spawn(checkout.begin(statements));
-        let (tx, permit) = begun.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed))?;
-        Ok(PgTx { tx, permit, named_statements: self.named_statements, condition: self.condition.clone() })
+        let mut lent = self.connections.acquire().await?;
+        let limit = self.limit(None);
+        lent.begin(limit, statements).await?;
+        Ok(PgTx { lent, limit, named_statements: self.named_statements, condition: self.condition.clone() })
     }
 
     pub(in crate::store) async fn close(&self) {
         self.connections.close().await;
     }
+
+    fn limit(&self, own: Option<Duration>) -> Limit {
+        match own {
+            Some(time) if time > self.statement_timeout => Limit { time, is_long: true },
+            _ => Limit { time: self.statement_timeout, is_long: false },
+        }
+    }
+
+    async fn read<'q, E: Execute<'q, Postgres> + 'q>(&self, limit: Limit, query: E) -> sqlx::Result<Vec<Step>> {
+        if self.named_statements {
+            let mut lent = self.connections.acquire().await?;
+            let steps = lent.run(limit, |connection| connection.fetch_many(query).try_collect()).await?;
+            lent.release();
+            return Ok(steps);
+        }
+        let mut tx = self.begin().await?;
+        tx.limit = limit;
+        let steps = tx.run(query).await?;
+        tx.commit().await?;
+        Ok(steps)
+    }
+
+    async fn read_optional<'q, E: Execute<'q, Postgres> + 'q>(
+        &self,
+        limit: Limit,
+        query: E,
+    ) -> sqlx::Result<Option<PgRow>> {
+        if self.named_statements {
+            let mut lent = self.connections.acquire().await?;
+            let row = lent.run(limit, |connection| connection.fetch_optional(query)).await?;
+            lent.release();
+            return Ok(row);
+        }
+        let mut tx = self.begin().await?;
+        tx.limit = limit;
+        let row = tx.fetch_optional(query).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
 }
+
+/// Behind a pooler a session has no settings of its own, so each transaction brings its own.
+const BEGIN_BEHIND_POOLER: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 30000";
 
 impl PgTx {
     pub(in crate::store) const fn condition(&self) -> &LastCondition {
         &self.condition
     }
 
+    /// Sets the time limit of each further statement.
+    pub(in crate::store) fn set_limit(&mut self, time: Duration) {
+        self.limit = Limit { time, is_long: true };
+    }
+
+    /// The connection itself, without time limits.
+    pub fn connection(&mut self) -> sqlx::Result<&mut PgConnection> {
+        self.lent.connection()
+    }
+
     pub(in crate::store) async fn commit(self) -> sqlx::Result<()> {
-        let Self { tx, permit, .. } = self;
-        let done = tx.commit().await;
-        drop(permit);
-        done
+        self.lent.end(self.limit, "COMMIT").await
     }
 
     pub(in crate::store) async fn rollback(self) -> sqlx::Result<()> {
-        let Self { tx, permit, .. } = self;
-        let done = tx.rollback().await;
-        drop(permit);
-        done
+        self.lent.end(self.limit, ROLLBACK).await
     }
-}
 
-impl std::ops::Deref for PgTx {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        &self.tx
-    }
-}
-
-impl std::ops::DerefMut for PgTx {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.tx
+    async fn run<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> sqlx::Result<Vec<Step>> {
+        let (limit, named) = (self.limit, self.named_statements);
+        self.lent
+            .run(limit, |connection| match named {
+                true => connection.fetch_many(query).try_collect::<Vec<Step>>(),
+                false => connection.fetch_many(Unnamed(query)).try_collect(),
+            })
+            .await
     }
 }
 
@@ -139,7 +204,8 @@ impl<'c> Executor<'c> for &'c mut PgTx {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.named_statements { (*self.tx).fetch_many(query) } else { (*self.tx).fetch_many(Unnamed(query)) }
+        let steps = async move { Ok::<_, sqlx::Error>(stream::iter(self.run(query).await?.into_iter().map(Ok))) };
+        stream::once(steps).try_flatten().boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
@@ -147,14 +213,56 @@ impl<'c> Executor<'c> for &'c mut PgTx {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.named_statements { (*self.tx).fetch_optional(query) } else { (*self.tx).fetch_optional(Unnamed(query)) }
+        let named = self.named_statements;
+        Box::pin(async move {
+            let ask = |connection: &'e mut PgConnection| match named {
+                true => connection.fetch_optional(query),
+                false => connection.fetch_optional(Unnamed(query)),
+            };
+            self.lent.run(self.limit, ask).await
+        })
     }
 
     fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
     where
         'c: 'e,
     {
-        (*self.tx).prepare_with(sql, parameters)
+        Box::pin(async move { self.lent.connection()?.prepare_with(sql, parameters).await })
+    }
+}
+
+impl<'c> Executor<'c> for PgRead<'c> {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let steps = async move {
+            Ok::<_, sqlx::Error>(stream::iter(self.pool.read(self.limit, query).await?.into_iter().map(Ok)))
+        };
+        stream::once(steps).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(self.pool.read_optional(self.limit, query))
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+    where
+        'c: 'e,
+    {
+        Box::pin(async move {
+            let mut lent = self.pool.connections.acquire().await?;
+            let statement = lent.connection()?.prepare_with(sql, parameters).await?;
+            lent.release();
+            Ok(statement)
+        })
     }
 }
 
@@ -166,19 +274,7 @@ impl<'c> Executor<'c> for &'c Pg {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let read = async move {
-            if self.named_statements {
-                let mut checkout = self.connections.acquire().await?;
-                let steps: Vec<Step> = checkout.connection().fetch_many(query).try_collect().await?;
-                checkout.release();
-                return Ok(stream::iter(steps.into_iter().map(Ok)));
-            }
-            let mut tx = self.begin().await?;
-            let steps: Vec<Step> = tx.fetch_many(query).try_collect().await?;
-            tx.commit().await?;
-            Ok::<_, sqlx::Error>(stream::iter(steps.into_iter().map(Ok)))
-        };
-        stream::once(read).try_flatten().boxed()
+        self.for_statement("").fetch_many(query)
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
@@ -186,30 +282,14 @@ impl<'c> Executor<'c> for &'c Pg {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        Box::pin(async move {
-            if self.named_statements {
-                let mut checkout = self.connections.acquire().await?;
-                let row = checkout.connection().fetch_optional(query).await?;
-                checkout.release();
-                return Ok(row);
-            }
-            let mut tx = self.begin().await?;
-            let row = tx.fetch_optional(query).await?;
-            tx.commit().await?;
-            Ok(row)
-        })
+        self.for_statement("").fetch_optional(query)
     }
 
     fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
     where
         'c: 'e,
     {
-        Box::pin(async move {
-            let mut checkout = self.connections.acquire().await?;
-            let statement = checkout.connection().prepare_with(sql, parameters).await?;
-            checkout.release();
-            Ok(statement)
-        })
+        self.for_statement("").prepare_with(sql, parameters)
     }
 }
 

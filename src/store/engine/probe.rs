@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::query_scalar;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::condition::Condition;
 use super::db::Db;
@@ -20,12 +20,16 @@ statements! {
 impl Db {
     /// Asks the database, waits at most `limit`, and records what was found: [`Db::condition`] returns it from then on.
     pub async fn probe(&self, limit: Duration) -> Result<(), StoreError> {
-        let asked = timeout(limit, self.is_read_only()).await;
-        let answer = asked.unwrap_or_else(|_| Err(StoreError::timed_out("the health probe")));
+        let asked = Instant::now();
+        let answer = timeout(limit, self.is_read_only()).await;
+        let answer = answer.unwrap_or_else(|_| Err(StoreError::timed_out("the health probe")));
         let last = self.last_condition();
         let read_only = match &answer {
             Ok(read_only) => *read_only,
             Err(error) => {
+                if let Self::Pg(pool) = self {
+                    pool.abandon_if_silent(asked);
+                }
                 last.set_probed(Some(match error.fault() {
                     Fault::Unavailable(condition) => condition,
                     // It answers, but not what was asked.

@@ -38,7 +38,7 @@ macro_rules! db_read {
         let db: &$crate::store::engine::db::Db = $db;
         let result = match db {
             $crate::store::engine::db::Db::Pg(pool) => {
-                let ($sql, $c) = (statement.pg, pool);
+                let ($sql, $c) = (statement.pg, pool.for_statement(statement.name));
                 $body
             }
             $crate::store::engine::db::Db::Lite(lite) => {

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use super::db::{Db, Tx};
 use super::error::StoreError;
 use super::retry::{Retries, Transient};
+use super::time_limits;
 
 /// An async closure over `&mut X` whose futures are `Send`, a bound that `AsyncFnMut` can't express.
 pub trait Work<'t, X, T, E>: Send {
@@ -66,11 +67,14 @@ impl Db {
                     committing.store(begun, Ordering::Relaxed);
                 }
             };
-            let mut retries = Retries::of(name);
+            let (mut retries, limit) = (Retries::of(name), time_limits::of_transaction(name));
             loop {
                 let attempt = async {
                     set_committing(false);
                     let mut tx = self.begin().await?;
+                    if let Some(limit) = limit {
+                        tx.allow(limit);
+                    }
                     let done = work.run(&mut tx).await?;
                     set_committing(true);
                     tx.commit().await?;

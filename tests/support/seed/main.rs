@@ -41,6 +41,7 @@ async fn main() -> anyhow::Result<()> {
         statement_cache: 10,
         application_name: "seed".to_owned(),
         acquire_timeout: Duration::from_secs(30),
+        statement_timeout: Duration::from_secs(600),
         busy_timeout: Duration::from_secs(30),
         read_only: false,
     })

@@ -86,7 +86,7 @@ async fn drop_indexes_and_triggers(tx: &mut Tx) -> Vec<String> {
             AND tbl_name IN ('users', 'user_traffic', 'users_services', 'user_usage_hours', 'subscription_fetches')
         ORDER BY type";
     let found: Vec<(String, String)> = match tx {
-        Tx::Pg(tx) => query_as(PG).fetch_all(&mut **tx).await,
+        Tx::Pg(tx) => query_as(PG).fetch_all(tx.connection().expect("a connection")).await,
         Tx::Lite { tx, .. } => query_as(LITE).fetch_all(&mut **tx).await,
     }
     .expect("indexes are listed");
@@ -282,7 +282,7 @@ async fn attempt(tx: &mut Tx, sql: &str) {
 async fn attempt_result(tx: &mut Tx, sql: &str) -> sqlx::Result<()> {
     let sql = raw_sql(AssertSqlSafe(sql));
     match tx {
-        Tx::Pg(tx) => sql.execute(&mut **tx).await.map(drop),
+        Tx::Pg(tx) => sql.execute(tx.connection().expect("a connection")).await.map(drop),
         Tx::Lite { tx, .. } => sql.execute(&mut **tx).await.map(drop),
     }
 }

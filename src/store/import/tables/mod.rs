@@ -5,7 +5,7 @@ mod full_user_rows;
 mod rows;
 mod usage;
 
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::{query_as, query_scalar};
 
@@ -74,7 +74,10 @@ pub async fn insert<R: TableRow>(tx: &mut Tx, rows: &[R]) -> Result<(), StoreErr
 pub fn rows<R: Stored + 'static>(tx: &mut Tx) -> BoxStream<'_, Result<R, StoreError>> {
     let failed = |source| StoreError::new(R::SELECT.name, source);
     match tx {
-        Tx::Pg(tx) => query_as::<_, R>(R::SELECT.pg).fetch(&mut **tx).map_err(failed).boxed(),
+        Tx::Pg(tx) => match tx.connection() {
+            Ok(connection) => query_as::<_, R>(R::SELECT.pg).fetch(connection).map_err(failed).boxed(),
+            Err(error) => stream::iter([Err(failed(error))]).boxed(),
+        },
         Tx::Lite { tx, .. } => query_as::<_, R>(R::SELECT.lite).fetch(&mut **tx).map_err(failed).boxed(),
     }
 }

@@ -126,7 +126,7 @@ async fn copy<E: From<StoreError>>(
     mut chunks: impl Stream<Item = Result<Vec<UserHour>, E>> + Unpin,
 ) -> Result<(), E> {
     let failed = |source| StoreError::new(LOAD.name, source);
-    let mut copy = tx.copy_in_raw(LOAD.pg).await.map_err(failed)?;
+    let mut copy = tx.connection().map_err(failed)?.copy_in_raw(LOAD.pg).await.map_err(failed)?;
     copy.send(COPY_BEGINS).await.map_err(failed)?;
     while let Some(hours) = chunks.next().await {
         match hours {

@@ -27,6 +27,7 @@ async fn database() -> (tempfile::TempDir, Db) {
         statement_cache: 1,
         application_name: String::new(),
         acquire_timeout: second,
+        statement_timeout: second,
         busy_timeout: second,
         read_only: false,
     };

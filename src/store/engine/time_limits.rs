@@ -1,0 +1,62 @@
+//! Time limits of statements on PostgreSQL, on the client's side: a server that is cut off never answers.
+//!
+//! A statement has the pool's limit (`OpenOptions::statement_timeout`) unless it, or its transaction, is listed here:
+//! they may read or change a million rows. While the database answers nothing at all, long statements are abandoned
+//! too (`PgConnections::abandon_if_silent`).
+
+use std::time::Duration;
+
+/// Time limits of statements outside transactions, by the beginning of the statement's name.
+const STATEMENTS: &[(&str, Duration)] = &[
+    ("sarban::store::nodes::expected_users::", Duration::from_secs(60)),
+    ("sarban::store::stats::", Duration::from_secs(30)),
+    ("sarban::store::usage::", Duration::from_secs(60)),
+    ("sarban::store::users::list::", Duration::from_secs(30)),
+    ("sarban::store::users::online::", Duration::from_secs(30)),
+    ("sarban::store::users::owner_totals::", Duration::from_secs(30)),
+];
+
+/// Time limits of each statement in a transaction, by the transaction's name.
+const TRANSACTIONS: &[(&str, Duration)] = &[
+    ("adopt users", Duration::from_secs(120)),
+    ("change users of admin", Duration::from_secs(120)),
+    ("create service", Duration::from_secs(120)),
+    ("delete admin", Duration::from_secs(120)),
+    ("delete service", Duration::from_secs(120)),
+    ("fold owner totals", Duration::from_secs(60)),
+    ("mark nodes out of step", Duration::from_secs(60)),
+    ("orphan users of admin", Duration::from_secs(120)),
+    ("prune", Duration::from_secs(60)),
+    ("update service", Duration::from_secs(120)),
+];
+
+/// Time limit of a statement of migrations, imports and exports, whose only transaction takes minutes.
+pub(in crate::store) const BULK: Duration = Duration::from_secs(4 * 3_600);
+
+/// Margin over a limit of the server, whose own error is the better one.
+pub(in crate::store) const MARGIN: Duration = Duration::from_secs(1);
+
+/// Returns the time limit of a statement outside a transaction, if it has one of its own.
+pub(super) fn of_statement(name: &str) -> Option<Duration> {
+    STATEMENTS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, limit)| *limit)
+}
+
+/// Returns the time limit of the statements in a transaction, if it has one of its own.
+pub(super) fn of_transaction(name: &str) -> Option<Duration> {
+    TRANSACTIONS.iter().find(|(listed, _)| *listed == name).map(|(_, limit)| *limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::all_statements;
+
+    #[test]
+    fn listed_statements_exist() {
+        for (prefix, limit) in STATEMENTS {
+            assert!(all_statements().any(|statement| statement.name.starts_with(prefix)), "{prefix}");
+            assert_eq!(of_statement(&format!("{prefix}ANY")), Some(*limit));
+        }
+        assert_eq!(of_statement("sarban::store::engine::clock::NOW"), None);
+    }
+}
