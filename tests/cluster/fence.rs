@@ -77,7 +77,7 @@ async fn claim_waits_for_a_transaction_that_passed_the_fence(test: TestDatabase)
         return;
     };
     sqlx::query("SELECT 1 FROM scheduler_epoch FOR SHARE")
-        .execute(&mut **held)
+        .execute(&mut *held)
         .await
         .expect("the lock that the fence takes");
     let me = candidate(&db, 1);

@@ -45,7 +45,7 @@ fn recording_on_postgresql_writes_to_no_index() {
         let mut tx = test.db.begin().await.unwrap();
         apply(&mut tx, &batches, ApplyOptions { node_hours: true, notify_percent: None }, AT).await.unwrap();
         let Tx::Pg(inside) = &mut tx else { panic!("PostgreSQL") };
-        let hot = query_scalar::<_, i64>(HOT).fetch_one(&mut **inside).await.unwrap();
+        let hot = query_scalar::<_, i64>(HOT).fetch_one(&mut *inside).await.unwrap();
         tx.commit().await.unwrap();
         assert!(hot >= 950, "only {hot} of 1000 rows were updated without an index write");
     });

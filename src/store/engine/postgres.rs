@@ -98,6 +98,11 @@ impl Pg {
         PgRead { pool: self, limit: self.limit(time_limits::of_statement(name)) }
     }
 
+    /// Uses none of the open connections again.
+    pub(in crate::store) fn discard_connections(&self) {
+        self.connections.discard();
+    }
+
     /// Abandons every long statement if nothing was answered on any connection since `asked`.
     pub(in crate::store) fn abandon_if_silent(&self, asked: Instant) {
         self.connections.abandon_if_silent(asked);

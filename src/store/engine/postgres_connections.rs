@@ -121,13 +121,17 @@ impl PgConnections {
         Ok(Lent::new(self.0.clone(), session, permit))
     }
 
+    /// Uses none of the open connections again.
+    pub(in crate::store) fn discard(&self) {
+        self.0.distrust(self.0.generation.load(Ordering::Relaxed));
+    }
+
     /// Abandons every long statement if nothing was answered on any connection since `asked`, and uses none of the open
     /// connections again.
     pub(in crate::store) fn abandon_if_silent(&self, asked: Instant) {
-        let shared = &self.0;
-        if shared.last_answer.load(Ordering::Relaxed) < shared.micros(asked) {
-            shared.distrust(shared.generation.load(Ordering::Relaxed));
-            shared.lost.notify_waiters();
+        if self.0.last_answer.load(Ordering::Relaxed) < self.0.micros(asked) {
+            self.discard();
+            self.0.lost.notify_waiters();
         }
     }
 

@@ -39,8 +39,11 @@ impl Db {
             }
         };
         last.set_probed(read_only.then_some(Condition::ReadOnly));
-        if !read_only {
-            last.is_over(Condition::ReadOnly);
+        match self {
+            // A session keeps what the database's settings were when it was opened.
+            Self::Pg(pool) if read_only => pool.discard_connections(),
+            _ if read_only => {}
+            _ => last.is_over(Condition::ReadOnly),
         }
         Ok(())
     }
