@@ -4,14 +4,21 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::changes::{ChangeCounts, Changed, Changes};
 use crate::clock::Clock;
 use crate::domain::moment::{BootTime, SECOND};
 use crate::foundation::lock;
+use crate::store::StoreError;
 
 /// Longest time for which a change of another process, a revoked right for example, is not seen here (microseconds).
 pub(super) const MAX_AGE: i64 = SECOND;
+
+/// Longest time for which a request waits for a shared value: as long as for a statement of its own.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(6);
 
 /// Number of cached values; when there are more, all are dropped. Keys come from requests, so that without a limit
 /// strangers could fill the memory.
@@ -64,6 +71,14 @@ struct Slot<V> {
     entry: Mutex<Option<Entry<V>>>,
     /// Held while the value is read.
     reading: tokio::sync::Mutex<()>,
+    failures: Mutex<Failures>,
+}
+
+/// Reads that failed.
+#[derive(Clone, Debug, Default)]
+struct Failures {
+    count: u64,
+    last: Option<StoreError>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,7 +89,7 @@ struct Entry<V> {
 
 impl<V> Default for Slot<V> {
     fn default() -> Self {
-        Self { entry: Mutex::new(None), reading: tokio::sync::Mutex::new(()) }
+        Self { entry: Mutex::new(None), reading: tokio::sync::Mutex::new(()), failures: Mutex::default() }
     }
 }
 
@@ -84,9 +99,14 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         Self { changes, clock, freshness, slots: Mutex::default() }
     }
 
-    /// Returns the value of a key, if need be from `read`, which is given the stale value, if any. Errors are not
-    /// cached.
-    pub async fn get<Q, E>(&self, key: &Q, read: impl AsyncFnOnce(Option<V>) -> Result<V, E>) -> Result<V, E>
+    /// Returns the value of a key, if need be from `read`, which is given the stale value, if any. Errors are not cached,
+    /// but those who waited for a read that failed get its error, and do not try one after the other. If the one who
+    /// reads is cancelled, the next one reads. Takes at most [`ANSWER_WITHIN`].
+    pub async fn get<Q>(
+        &self,
+        key: &Q,
+        read: impl AsyncFnOnce(Option<V>) -> Result<V, StoreError>,
+    ) -> Result<V, StoreError>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -95,15 +115,43 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         if let Some(value) = slot.fresh(&self.freshness, self.now()) {
             return Ok(value);
         }
+        timeout(ANSWER_WITHIN, self.read(&slot, read))
+            .await
+            .unwrap_or_else(|_| Err(StoreError::timed_out("a shared read")))
+    }
+
+    /// Waits for the read that is running, if any, then reads.
+    async fn read(
+        &self,
+        slot: &Slot<V>,
+        read: impl AsyncFnOnce(Option<V>) -> Result<V, StoreError>,
+    ) -> Result<V, StoreError> {
+        let failed_before = slot.failures().count;
         let _reading = slot.reading.lock().await;
         let age = self.now();
         if let Some(value) = slot.fresh(&self.freshness, age) {
             return Ok(value);
         }
+        {
+            let failures = slot.failures();
+            if let Some(error) = &failures.last
+                && failures.count != failed_before
+            {
+                return Err(error.clone());
+            }
+        }
         let stale = slot.entry().as_ref().map(|entry| entry.value.clone());
-        let value = read(stale).await?;
-        *slot.entry() = Some(Entry { value: value.clone(), age });
-        Ok(value)
+        match read(stale).await {
+            Ok(value) => {
+                *slot.entry() = Some(Entry { value: value.clone(), age });
+                Ok(value)
+            }
+            Err(error) => {
+                let mut failures = slot.failures();
+                *failures = Failures { count: failures.count + 1, last: Some(error.clone()) };
+                Err(error)
+            }
+        }
     }
 
     fn now(&self) -> Age {
@@ -144,12 +192,14 @@ impl<V: Clone> Slot<V> {
     fn entry(&self) -> MutexGuard<'_, Option<Entry<V>>> {
         lock(&self.entry)
     }
+
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        lock(&self.failures)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use futures_util::future::join_all;
 
     use super::*;
@@ -176,7 +226,7 @@ mod tests {
             let read = async |_| {
                 self.reads.set(self.reads.get() + 1);
                 tokio::task::yield_now().await;
-                Ok::<_, Infallible>(self.reads.get())
+                Ok::<_, StoreError>(self.reads.get())
             };
             self.cache.get("key", read).await.expect("no error")
         }
@@ -207,9 +257,9 @@ mod tests {
         let test = Test::new();
         let read = async |_| {
             test.changes.publish(Changed::Hosts);
-            Ok::<_, Infallible>(0)
+            Ok::<_, StoreError>(0)
         };
-        assert_eq!(test.cache.get("key", read).await, Ok(0));
+        assert_eq!(test.cache.get("key", read).await.expect("no error"), 0);
         assert_eq!(test.get().await, 1);
     }
 
@@ -227,15 +277,46 @@ mod tests {
         let test = Test::new();
         assert_eq!(test.get().await, 1);
         test.changes.publish(Changed::Hosts);
-        assert_eq!(test.cache.get("key", async |stale| Err::<u32, _>(stale)).await, Err(Some(1)));
+        let read = async |stale| {
+            assert_eq!(stale, Some(1));
+            Err(StoreError::timed_out("a read"))
+        };
+        test.cache.get("key", read).await.expect_err("the read failed");
         assert_eq!(test.get().await, 2);
+    }
+
+    #[tokio::test]
+    async fn all_who_waited_for_a_read_that_failed_get_its_error() {
+        let test = Test::new();
+        let fail = async |_| {
+            test.reads.set(test.reads.get() + 1);
+            tokio::task::yield_now().await;
+            Err::<u32, _>(StoreError::timed_out("a read"))
+        };
+        for answer in join_all((0..10).map(|_| test.cache.get("key", fail))).await {
+            answer.expect_err("the read failed");
+        }
+        assert_eq!(test.reads.get(), 1);
+        assert_eq!(test.get().await, 2, "who asks later reads again");
+    }
+
+    #[tokio::test]
+    async fn next_one_reads_when_the_first_gives_up() {
+        let test = Test::new();
+        let never = async |_| std::future::pending::<Result<u32, StoreError>>().await;
+        let mut first = Box::pin(test.cache.get("key", never));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let mut second = Box::pin(test.get());
+        assert!(futures_util::poll!(&mut second).is_pending(), "the first one reads");
+        drop(first);
+        assert_eq!(second.await, 1);
     }
 
     #[tokio::test]
     async fn evicts_beyond_capacity() {
         let test = Test::new();
         for number in 0..3 * CAPACITY {
-            let read = async |_| Ok::<_, Infallible>(1);
+            let read = async |_| Ok::<_, StoreError>(1);
             test.cache.get(number.to_string().as_str(), read).await.expect("no error");
             assert!(test.cache.slots().len() <= CAPACITY, "{number}");
         }

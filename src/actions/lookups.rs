@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
@@ -15,7 +14,7 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::Panel;
-use super::cache::{Age, CAPACITY, Freshness, MAX_AGE};
+use super::cache::{ANSWER_WITHIN, Age, CAPACITY, Freshness, MAX_AGE};
 use super::changes::Changed;
 use crate::domain::user::User;
 use crate::foundation::lock;
@@ -24,9 +23,6 @@ use crate::store::{StoreError, users};
 /// A user is shown with its owner and services. Usage is not published: it may be a second old.
 const FRESHNESS: Freshness =
     Freshness { depends_on: &[Changed::Users, Changed::Admins, Changed::Services], max_age: MAX_AGE, min_age: 0 };
-
-/// Longest time for a statement: others wait behind it.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Names in one statement.
 const BATCH: usize = 64;
@@ -81,7 +77,10 @@ impl Lookups {
         let (answer, answered) = oneshot::channel();
         // Without a reader, `answer` is dropped, and the next line returns an error.
         let _ = self.queue.send(PendingRead { username: username.to_owned(), answer });
-        answered.await.unwrap_or_else(|_| Err(StoreError::timed_out("a user by name")))
+        match timeout(ANSWER_WITHIN, answered).await {
+            Ok(Ok(answer)) => answer,
+            _ => Err(StoreError::timed_out("a user by name")),
+        }
     }
 }
 
@@ -123,7 +122,7 @@ async fn read(panel: &Panel, cache: &UserCache, mut batch: Vec<PendingRead>) {
     let mut names: Vec<&str> = batch.iter().map(|pending| pending.username.as_str()).collect();
     names.dedup();
     let age = now(panel);
-    let found = timeout(READ_TIMEOUT, users::by_usernames(&panel.db, &names)).await;
+    let found = timeout(ANSWER_WITHIN, users::by_usernames(&panel.db, &names)).await;
     let mut found = match found.unwrap_or_else(|_| Err(StoreError::timed_out("users by name"))) {
         Ok(found) => found,
         Err(error) => {

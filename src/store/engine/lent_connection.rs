@@ -10,12 +10,12 @@ use tokio::time::timeout;
 
 use super::condition::Condition;
 use super::error_codes::{self, Class};
-use super::postgres_connections::{PING_TIMEOUT, Permit, Session, Shared};
+use super::postgres_sessions::{PING_TIMEOUT, Permit, Session, Sessions, no_answer};
 
 /// A connection in use. Dropped without [`Lent::release`], because its statement failed or its caller was cancelled, it is
 /// used again only if it answers within [`PING_TIMEOUT`]; until then its place in the pool is taken.
 pub(in crate::store) struct Lent {
-    shared: Arc<Shared>,
+    sessions: Arc<Sessions>,
     held: Option<(Session, Permit)>,
     when_dropped: WhenDropped,
 }
@@ -35,8 +35,8 @@ enum WhenDropped {
 }
 
 impl Lent {
-    pub(super) const fn new(shared: Arc<Shared>, session: Session, permit: Permit) -> Self {
-        Self { shared, held: Some((session, permit)), when_dropped: WhenDropped::Ping }
+    pub(super) const fn new(sessions: Arc<Sessions>, session: Session, permit: Permit) -> Self {
+        Self { sessions, held: Some((session, permit)), when_dropped: WhenDropped::Ping }
     }
 
     /// The connection itself, without time limits.
@@ -53,20 +53,20 @@ impl Lent {
     where
         F: Future<Output = sqlx::Result<T>> + 'a,
     {
-        let Self { shared, held, when_dropped } = self;
+        let Self { sessions, held, when_dropped } = self;
         let (session, _) = held.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
         let generation = session.generation();
-        let result = within(shared, limit, ask(&mut session.connection)).await;
+        let result = within(sessions, limit, ask(&mut session.connection)).await;
         if let Err(error) = &result {
             match usability(error) {
                 Usability::Good => {}
                 Usability::MissedLimit => {
                     *when_dropped = WhenDropped::Close;
-                    shared.suspect();
+                    sessions.suspect();
                 }
                 Usability::Broken => {
                     *when_dropped = WhenDropped::Close;
-                    shared.distrust(generation);
+                    sessions.distrust(generation);
                 }
             }
         }
@@ -93,7 +93,7 @@ impl Lent {
     /// Returns the connection after a statement that succeeded.
     pub(super) fn release(mut self) {
         if let Some((session, permit)) = self.held.take() {
-            self.shared.put_back(session);
+            self.sessions.put_back(session);
             drop(permit);
         }
     }
@@ -104,7 +104,7 @@ impl Drop for Lent {
         let Some((mut session, permit)) = self.held.take() else { return };
         // Dropping a session closes its socket at once, without waiting for a server that may be gone.
         let (WhenDropped::Ping | WhenDropped::RollBack) = self.when_dropped else { return };
-        let (shared, when_dropped) = (self.shared.clone(), self.when_dropped);
+        let (sessions, when_dropped) = (self.sessions.clone(), self.when_dropped);
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 let connection = &mut session.connection;
@@ -115,9 +115,9 @@ impl Drop for Lent {
                     }
                 });
                 match cleaned.await {
-                    Ok(Ok(())) => shared.put_back(session),
-                    Ok(Err(_)) => shared.distrust(session.generation()),
-                    Err(_) => shared.suspect(),
+                    Ok(Ok(())) => sessions.put_back(session),
+                    Ok(Err(_)) => sessions.distrust(session.generation()),
+                    Err(_) => sessions.suspect(),
                 }
                 drop(permit);
             });
@@ -140,23 +140,22 @@ pub(super) struct Limit {
 }
 
 /// Awaits an answer within its time limit.
-async fn within<T>(shared: &Shared, limit: Limit, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+async fn within<T>(
+    sessions: &Sessions,
+    limit: Limit,
+    answer: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
     let answer = timeout(limit.time, answer);
     if !limit.is_long {
         return answer.await.unwrap_or_else(|_| Err(no_answer(limit.time)));
     }
     tokio::select! {
         answered = answer => answered.unwrap_or_else(|_| Err(no_answer(limit.time))),
-        () = shared.lost.notified() => Err(io::Error::new(
+        () = sessions.lost.notified() => Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the database answers nothing on any connection, so the statement was abandoned",
         ).into()),
     }
-}
-
-/// The error of a server that did not answer in time.
-pub(super) fn no_answer(limit: Duration) -> sqlx::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {limit:?}")).into()
 }
 
 /// Tells whether a connection can be used after an error.

@@ -14,6 +14,7 @@ pub mod migrate;
 mod options;
 pub(in crate::store) mod postgres;
 mod postgres_connections;
+mod postgres_sessions;
 mod probe;
 pub(in crate::store) mod retry;
 mod sqlite;

@@ -4,77 +4,27 @@
 //! small statement, and it waits for the answer of a connection that is cut off for as long as TCP retries, with its
 //! place in the pool taken. Here every wait has a limit, and a connection that misses one is closed at once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::lent_connection::{Lent, no_answer};
-use crate::foundation::lock;
+use super::lent_connection::Lent;
+use super::postgres_sessions::Sessions;
 
-/// A connection used this recently is used again without a ping.
-const TRUSTED_FOR: Duration = Duration::from_millis(250);
-/// Time limit of a ping.
-pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time limit of an attempt to connect: at 200 ms per round trip TCP, TLS and the password take 1.6 s.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// First pause between two attempts to connect to a server that is starting; doubled up to 20 times.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// Age at which a connection is closed instead of returned.
-const MAX_AGE: Duration = Duration::from_secs(30 * 60);
-/// Time after which an unused connection is closed.
-const MAX_IDLE: Duration = Duration::from_secs(10 * 60);
 /// Time limit of closing connections, and of waiting for those that are lent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Settings of each session. They are no start-up parameters, because pgbouncer rejects unknown ones, and they are not set
-/// through a pgbouncer in transaction mode, where they would reach a random server connection.
-///
-/// - With a million users PostgreSQL's cost estimates trigger JIT compilation, which takes longer than it saves.
-/// - A panel that vanishes must not keep rows locked: the server notices within 11 s that its host is gone, ends a
-///   statement whose client has closed the connection after a second, and a transaction of a stopped process after 30 s.
-const SETTINGS: &str = "SET jit = off; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2;
-    SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000; SET client_connection_check_interval = 1000;
-    SET idle_in_transaction_session_timeout = 30000";
-/// For a server whose operating system lacks some of them.
-const FEWER_SETTINGS: &str = "SET jit = off; SET idle_in_transaction_session_timeout = 30000";
-
 /// The connections. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::store) struct PgConnections(Arc<Shared>);
-
-pub(super) struct Shared {
-    connect: PgConnectOptions,
-    /// Connections lead to the server, not to a pgbouncer in transaction mode.
-    direct: bool,
-    max: u32,
-    acquire_timeout: Duration,
+pub(in crate::store) struct PgConnections {
+    sessions: Arc<Sessions>,
     /// One permit per connection that may be open.
     permits: Arc<Semaphore>,
-    /// Connections that are not lent, the last used one at the end.
-    idle: Mutex<Vec<Session>>,
-    /// Changes when the open connections are found unusable. Connections of earlier generations are not used again.
-    generation: AtomicU64,
-    opened: Instant,
-    /// Time of the last answer on any connection, in microseconds since `opened`.
-    last_answer: AtomicU64,
-    /// Connections last used before this time must answer a ping first; in microseconds since `opened`.
-    suspect_until: AtomicU64,
-    /// Notified when the database answers nothing at all.
-    pub(super) lost: Notify,
-}
-
-/// An open connection.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) connection: PgConnection,
-    opened: Instant,
-    last_used: Instant,
-    generation: u64,
+    max: u32,
+    acquire_timeout: Duration,
 }
 
 impl PgConnections {
@@ -87,227 +37,58 @@ impl PgConnections {
         direct: bool,
     ) -> sqlx::Result<Self> {
         let max = max.max(1);
-        let connections = Self(Arc::new(Shared {
-            connect,
-            direct,
-            max,
-            acquire_timeout,
-            permits: Arc::new(Semaphore::new(max as usize)),
-            idle: Mutex::default(),
-            generation: AtomicU64::new(0),
-            opened: Instant::now(),
-            last_answer: AtomicU64::new(0),
-            suspect_until: AtomicU64::new(0),
-            lost: Notify::new(),
-        }));
+        let (sessions, permits) = (Arc::new(Sessions::new(connect, direct)), Arc::new(Semaphore::new(max as usize)));
+        let connections = Self { sessions, permits, max, acquire_timeout };
         connections.acquire().await?.release();
         Ok(connections)
     }
 
     pub(in crate::store) async fn acquire(&self) -> sqlx::Result<Lent> {
-        let until = Instant::now() + self.0.acquire_timeout;
-        let permits = &self.0.permits;
-        let permit = match permits.clone().try_acquire_owned() {
+        let until = Instant::now() + self.acquire_timeout;
+        let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
-            Err(_) => timeout_at(until, permits.clone().acquire_owned())
+            Err(_) => timeout_at(until, self.permits.clone().acquire_owned())
                 .await
                 .map_err(|_| sqlx::Error::PoolTimedOut)?
                 .map_err(|_| sqlx::Error::PoolClosed)?,
         };
-        let session = match self.0.trusted() {
+        let session = match self.sessions.trusted() {
             Some(session) => session,
-            None => timeout_at(until, self.0.proven(until)).await.map_err(|_| sqlx::Error::PoolTimedOut)??,
+            None => timeout_at(until, self.sessions.proven(until)).await.map_err(|_| sqlx::Error::PoolTimedOut)??,
         };
-        Ok(Lent::new(self.0.clone(), session, permit))
+        Ok(Lent::new(self.sessions.clone(), session, permit))
     }
 
     /// Uses none of the open connections again.
     pub(in crate::store) fn discard(&self) {
-        self.0.distrust(self.0.generation.load(Ordering::Relaxed));
+        self.sessions.distrust_all();
     }
 
     /// Abandons every long statement if nothing was answered on any connection since `asked`, and uses none of the open
     /// connections again.
     pub(in crate::store) fn abandon_if_silent(&self, asked: Instant) {
-        if self.0.last_answer.load(Ordering::Relaxed) < self.0.micros(asked) {
-            self.discard();
-            self.0.lost.notify_waiters();
+        if !self.sessions.has_answered_since(asked) {
+            self.sessions.distrust_all();
+            self.sessions.lost.notify_waiters();
         }
     }
 
     /// Closes all connections when their current statements are done.
     pub(in crate::store) async fn close(&self) {
-        let shared = &self.0;
-        shared.permits.close();
-        let lent = async {
-            while shared.permits.available_permits() < shared.max as usize {
+        self.permits.close();
+        let returned = async {
+            while self.permits.available_permits() < self.max as usize {
                 sleep(Duration::from_millis(2)).await;
             }
         };
         // A statement that takes longer is cut off.
-        let _ = timeout(CLOSE_TIMEOUT, lent).await;
-        let idle = std::mem::take(&mut *shared.idle());
-        let closing = async {
-            for session in idle {
-                // A connection that fails to close is closed as well.
-                let _ = session.connection.close().await;
-            }
-        };
-        let _ = timeout(CLOSE_TIMEOUT, closing).await;
+        let _ = timeout(CLOSE_TIMEOUT, returned).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.sessions.close()).await;
     }
 }
 
 impl std::fmt::Debug for PgConnections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "at most {} connections to {}", self.0.max, self.0.connect.get_host())
+        write!(f, "at most {} connections to {:?}", self.max, self.sessions)
     }
 }
-
-impl Shared {
-    /// Returns a connection that was used just now, without asking the server.
-    fn trusted(&self) -> Option<Session> {
-        let mut idle = self.idle();
-        idle.pop_if(|last| {
-            let suspect = self.micros(last.last_used) <= self.suspect_until.load(Ordering::Relaxed);
-            last.last_used.elapsed() < TRUSTED_FOR && !suspect
-        })
-    }
-
-    /// Returns an idle connection that answers a ping, or a new one.
-    async fn proven(&self, until: Instant) -> sqlx::Result<Session> {
-        loop {
-            let Some(mut session) = self.idle().pop() else { return self.connect(until).await };
-            let unanswered = Unanswered { shared: self, generation: session.generation, began: Instant::now() };
-            match timeout(PING_TIMEOUT, session.connection.ping()).await {
-                Ok(Ok(())) => {
-                    std::mem::forget(unanswered);
-                    self.answered(Instant::now());
-                    return Ok(session);
-                }
-                // The session is closed by dropping it. The others lead to the same server.
-                Ok(Err(_)) => self.distrust(session.generation),
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Connects, and repeats it while the server is starting or has no connection left.
-    async fn connect(&self, until: Instant) -> sqlx::Result<Session> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let generation = self.generation.load(Ordering::Relaxed);
-            let attempt = timeout(CONNECT_TIMEOUT, self.new_connection()).await;
-            let error = match attempt.unwrap_or_else(|_| Err(no_answer(CONNECT_TIMEOUT))) {
-                Ok(connection) => {
-                    let now = Instant::now();
-                    self.answered(now);
-                    return Ok(Session { connection, opened: now, last_used: now, generation });
-                }
-                Err(error) => error,
-            };
-            let starting = match &error {
-                sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-                sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
-                _ => false,
-            };
-            if !starting || Instant::now() + pause >= until {
-                return Err(error);
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(FIRST_PAUSE * 20);
-        }
-    }
-
-    async fn new_connection(&self) -> sqlx::Result<PgConnection> {
-        let mut connection = self.connect.connect().await?;
-        if self.direct {
-            match connection.execute(SETTINGS).await {
-                // Invalid value, unknown parameter.
-                Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("22023" | "42704")) => {
-                    connection.execute(FEWER_SETTINGS).await?;
-                }
-                done => drop(done?),
-            }
-        }
-        Ok(connection)
-    }
-
-    /// Returns a connection after use.
-    pub(super) fn put_back(&self, mut session: Session) {
-        let now = Instant::now();
-        self.answered(now);
-        session.last_used = now;
-        let is_over = self.permits.is_closed() || now - session.opened > MAX_AGE;
-        let mut idle = self.idle();
-        let unused = idle.first().is_some_and(|first| now - first.last_used > MAX_IDLE).then(|| idle.remove(0));
-        let over = if is_over || session.generation != self.generation.load(Ordering::Relaxed) {
-            Some(session)
-        } else {
-            idle.push(session);
-            None
-        };
-        drop(idle);
-        [unused, over].into_iter().flatten().for_each(close);
-    }
-
-    /// Uses none of the connections of this generation again.
-    pub(super) fn distrust(&self, generation: u64) {
-        let next = generation.wrapping_add(1);
-        if self.generation.compare_exchange(generation, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let idle = std::mem::take(&mut *self.idle());
-            drop(idle);
-        }
-    }
-
-    /// Asks the idle connections before they are used: one of them missed a time limit.
-    pub(super) fn suspect(&self) {
-        self.suspect_until.store(self.micros(Instant::now()), Ordering::Relaxed);
-    }
-
-    pub(super) fn answered(&self, now: Instant) {
-        self.last_answer.store(self.micros(now), Ordering::Relaxed);
-    }
-
-    fn micros(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.opened).as_micros()).unwrap_or(u64::MAX)
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Session>> {
-        lock(&self.idle)
-    }
-}
-
-/// A ping without an answer yet. Dropped after some time, by its own limit or a shorter one of the caller, no other
-/// connection is tried in the same way.
-struct Unanswered<'s> {
-    shared: &'s Shared,
-    generation: u64,
-    began: Instant,
-}
-
-/// Time after which an unanswered ping speaks against all connections.
-const SLOW_PING: Duration = Duration::from_millis(400);
-
-impl Drop for Unanswered<'_> {
-    fn drop(&mut self) {
-        if self.began.elapsed() >= SLOW_PING {
-            self.shared.distrust(self.generation);
-        }
-    }
-}
-
-impl Session {
-    pub(super) const fn generation(&self) -> u64 {
-        self.generation
-    }
-}
-
-/// Says good-bye to the server, without a caller that waits for it.
-fn close(session: Session) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(timeout(PING_TIMEOUT, session.connection.close()));
-    }
-}
-
-/// A permit to have a connection open.
-pub(super) type Permit = OwnedSemaphorePermit;
