@@ -142,7 +142,9 @@ impl Sessions {
                 Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("22023" | "42704")) => {
                     connection.execute(FEWER_SETTINGS).await?;
                 }
-                done => drop(done?),
+                done => {
+                    done?;
+                }
             }
         }
         Ok(connection)
