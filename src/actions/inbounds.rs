@@ -3,6 +3,7 @@
 use super::changes::Changed;
 use super::{PAUSE, Panel};
 use crate::domain::ids::{InboundId, NodeId};
+use crate::domain::moment::Moment;
 use crate::store::hosts::inbounds;
 use crate::store::{self, StoreError, Transient};
 
@@ -44,20 +45,21 @@ pub async fn remove(panel: &Panel, id: InboundId) -> Result<(), InboundError> {
     remove.await
 }
 
-/// Deletes all absent inbounds of a node, in several transactions.
+/// Deletes all absent inbounds of a node, in several transactions. Those that vanish meanwhile stay.
 pub async fn remove_absent(panel: &Panel, node: NodeId) -> Result<(), InboundError> {
     if store::nodes::by_id(&panel.db, node).await?.is_none() {
         return Err(InboundError::NodeNotFound);
     }
-    while remove_some(panel, node).await? == AT_ONCE.unsigned_abs() {
+    let before = panel.clock.now();
+    while remove_some(panel, node, before).await? == AT_ONCE.unsigned_abs() {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }
 
-async fn remove_some(panel: &Panel, node: NodeId) -> Result<u64, StoreError> {
+async fn remove_some(panel: &Panel, node: NodeId, before: Moment) -> Result<u64, StoreError> {
     let remove = panel.transaction("delete absent inbounds", async |tx| -> Result<_, StoreError> {
-        let removed = inbounds::delete_absent(tx, node, AT_ONCE).await?;
+        let removed = inbounds::delete_absent(tx, node, before, AT_ONCE).await?;
         Ok((removed, (removed > 0).then_some(Changed::Nodes)))
     });
     remove.await

@@ -11,16 +11,18 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::connected::{ConnectedNode, UsageError};
+use super::connected::{ConnectedNode, Usage, UsageError};
+use super::reply_memory::ReplyMemory;
 use super::staging::Staging;
 use super::supervisor::Supervisor;
 use crate::clock::Clock;
 use crate::config::crash_point::{CrashPoint, UsageStep};
-use crate::domain::ids::NodeId;
+use crate::domain::ids::{NodeId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::usage::UsageReply;
 use crate::foundation::lock;
 use crate::store::clock;
+use crate::store::nodes::expected_users;
 use crate::store::usage::batches;
 use crate::store::{Db, Fence, StoreError};
 
@@ -33,6 +35,8 @@ struct Inner {
     clock: Clock,
     supervisor: Supervisor,
     staging: Staging,
+    /// Memory of all replies together.
+    memory: ReplyMemory,
     /// Nodes with a fetch under way.
     asking: Mutex<BTreeSet<NodeId>>,
     fetches: TaskTracker,
@@ -68,8 +72,8 @@ impl Collector {
         crash: CrashPoint,
     ) -> io::Result<Self> {
         let staging = Staging::new(db.clone(), data_dir, instance, crash)?;
-        let (asking, fetches) = (Mutex::default(), TaskTracker::new());
-        Ok(Self(Arc::new(Inner { db, clock, supervisor, staging, asking, fetches, crash })))
+        let (memory, asking, fetches) = (ReplyMemory::default(), Mutex::default(), TaskTracker::new());
+        Ok(Self(Arc::new(Inner { db, clock, supervisor, staging, memory, asking, fetches, crash })))
     }
 
     /// Starts a fetch from every connected node that has none under way. Asks no node if the database does not answer
@@ -81,6 +85,7 @@ impl Collector {
             return Ok(Replies::default());
         }
         let now = clock::now(&self.0.db).await?;
+        let newest = expected_users::newest(&self.0.db).await?;
         let nodes: Vec<(Uuid, ConnectedNode)> = {
             let mut asking = self.0.asking();
             let connected = self.0.supervisor.connected().into_iter();
@@ -96,7 +101,7 @@ impl Collector {
             let (inner, fence) = (self.0.clone(), fence.clone());
             replies.0.spawn(self.0.fetches.track_future(async move {
                 let asked = node.id;
-                inner.fetch(id, node, &fence, now).await;
+                inner.fetch(id, node, &fence, now, newest).await;
                 inner.asking().remove(&asked);
             }));
         }
@@ -142,13 +147,13 @@ impl Collector {
 }
 
 impl Inner {
-    async fn fetch(&self, id: Uuid, node: ConnectedNode, fence: &Fence, now: Moment) {
+    async fn fetch(&self, id: Uuid, node: ConnectedNode, fence: &Fence, now: Moment, newest: UserId) {
         if !fence.is_alive() {
             return self.staging.drop_batch(id).await;
         }
         self.crash.pass(UsageStep::BeforeRpc);
-        match node.fetch_usage().await {
-            Ok(entries) => {
+        match node.fetch_usage(newest, &self.memory).await {
+            Ok(Usage { entries, memory: _memory }) => {
                 let reply = UsageReply::new(node.id, now, node.coefficient, entries);
                 if !reply.is_empty() {
                     return self.staging.keep(id, reply).await;

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::Status;
 
-use super::connection::NodeConnection;
+use super::connection::{MESSAGE_LIMIT, NodeConnection};
 use super::node_error::NodeError;
-use super::proto::Empty;
+use super::raw_reply::{RawReply, within};
+use super::reply_memory::{ReplyMemory, ReplyPermit};
+use super::usage_reply::UsageReader;
 use crate::domain::ids::{NodeId, UserId};
 
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Longest wait for the end of a reply whose message is complete.
+const END: Duration = Duration::from_secs(1);
 const CALL: &str = "FetchUsersStats";
 
 /// A node with a session. It works as long as the session's connection, which outlives the session while a fetch is
@@ -34,21 +40,56 @@ pub enum UsageError {
     Ambiguous(#[source] NodeError),
 }
 
+/// A node's reply.
+#[derive(Debug)]
+pub struct Usage {
+    /// The bytes of each user since the last fetch; users may repeat.
+    pub entries: Vec<(UserId, u64)>,
+    /// To be held as long as the entries are in memory.
+    pub memory: ReplyPermit,
+}
+
 impl ConnectedNode {
-    /// Fetches the bytes of each user since the last fetch; time limit 30 s. The node resets its counters, so the
-    /// result is the only copy: do not drop the future before it is done.
-    pub async fn fetch_usage(&self) -> Result<Vec<(UserId, u64)>, UsageError> {
-        let mut client = self.connection.client();
-        match timeout(DEADLINE, client.fetch_users_stats(Empty {})).await {
-            Err(_) => Err(UsageError::Ambiguous(NodeError::NoAnswer { call: CALL, limit: DEADLINE })),
-            Ok(Err(status)) => match NodeError::from_status(CALL, &status, false) {
-                error @ NodeError::Broken { unsent: true, .. } => Err(UsageError::NotSent(error)),
-                error => Err(UsageError::Ambiguous(error)),
-            },
-            Ok(Ok(reply)) => {
-                let stats = reply.into_inner().users_stats.into_iter();
-                Ok(stats.map(|entry| (UserId(entry.uid.into()), entry.usage)).collect())
-            }
-        }
+    /// Fetches the bytes of each user since the last fetch; time limit 30 s, without the time in which the reply waits
+    /// for memory. The node resets its counters, so the result is the only copy: do not drop the future before it is
+    /// done. `newest`: the largest id of a user.
+    pub async fn fetch_usage(&self, newest: UserId, memory: &ReplyMemory) -> Result<Usage, UsageError> {
+        let started = Instant::now();
+        let (mut reply, length) = in_time(timeout(DEADLINE, self.begin_usage()).await)?;
+        let left = DEADLINE.saturating_sub(started.elapsed());
+        let memory = memory.acquire(UsageReader::memory(newest, length)).await;
+        let reading = read_usage(&mut reply, UsageReader::new(newest));
+        let entries = in_time(timeout_at(Instant::now() + left, reading).await)?;
+        // All bytes are here, whatever follows. A node whose reply is read to its end does not log an error.
+        let _ = timeout(END, reply.next_message()).await;
+        Ok(Usage { entries, memory })
+    }
+
+    /// Sends the request, and waits for the beginning of the reply's message. Returns its length too.
+    async fn begin_usage(&self) -> Result<(RawReply, usize), Status> {
+        let mut reply = self.connection.fetch_users_stats().await?;
+        let length = reply.next_message().await?.ok_or_else(|| Status::internal("the reply has no message"))?;
+        within(length, MESSAGE_LIMIT)?;
+        Ok((reply, length))
+    }
+}
+
+async fn read_usage(reply: &mut RawReply, mut reader: UsageReader) -> Result<Vec<(UserId, u64)>, Status> {
+    let unreadable = |_| Status::internal("the reply is not in the node protocol's format");
+    while let Some(piece) = reply.piece().await? {
+        reader.read(&piece).map_err(unreadable)?;
+    }
+    reader.end().map_err(unreadable)
+}
+
+/// Classifies the end of a step of a fetch.
+fn in_time<T>(step: Result<Result<T, Status>, Elapsed>) -> Result<T, UsageError> {
+    match step {
+        Err(_) => Err(UsageError::Ambiguous(NodeError::NoAnswer { call: CALL, limit: DEADLINE })),
+        Ok(Err(status)) => match NodeError::from_status(CALL, &status, false) {
+            error @ NodeError::Broken { unsent: true, .. } => Err(UsageError::NotSent(error)),
+            error => Err(UsageError::Ambiguous(error)),
+        },
+        Ok(Ok(done)) => Ok(done),
     }
 }

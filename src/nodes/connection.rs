@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use hyper_util::rt::TokioIo;
+use prost::Message;
 use prost::bytes::BufMut;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -23,11 +24,12 @@ use tonic_prost::ProstDecoder;
 use super::fingerprint::Fingerprint;
 use super::node_error::{ConnectionGone, NodeError};
 use super::proto::marz_service_client::MarzServiceClient;
-use super::proto::{
-    Backend, BackendConfig, BackendLogsRequest, BackendStats, BackendsResponse, Empty, LogLine, RestartBackendRequest,
-};
+use super::proto::{Backend, BackendConfig, BackendLogsRequest, BackendStats, Empty, RestartBackendRequest};
+use super::raw_reply::RawReply;
+use super::report;
 use super::tls::{self, PanelIdentity};
 use super::transport::{HandshakeOutcome, ObservedTransport, Transport};
+use super::wire;
 use crate::domain::node::ConnectionBackend;
 use crate::store::nodes::sync_state::{FirstSeen, NodeRow};
 
@@ -38,8 +40,15 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval of HTTP/2 pings on an idle connection, and the time limit of their answers. A node that is busy with a long
 /// list may answer late, and closing its connection would break the list off.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15));
-/// Bytes of a message. tonic's default of 4 MiB would refuse a large usage reply after the node has reset its counters.
-const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
+/// Bytes of a message to the node, and of a usage reply, which is read as it arrives: the node has reset its counters, so
+/// tonic's default of 4 MiB would lose a large one.
+pub(super) const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
+/// Bytes of a reply that says no more than yes or no.
+const SMALL_REPLY: usize = 64 * 1024;
+/// Bytes of a reply with an engine's configuration.
+const CONFIG_REPLY: usize = 8 * 1024 * 1024;
+/// Bytes of a line of a log; the rest is cut off.
+const LINE: usize = 16 * 1024;
 
 /// A codec whose requests are encoded messages.
 struct Encoded;
@@ -131,7 +140,7 @@ impl NodeConnection {
             refusal(&outcome, fingerprint).unwrap_or(not_a_node)
         })?;
         let client = MarzServiceClient::new(channel.clone())
-            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_decoding_message_size(SMALL_REPLY)
             .max_encoding_message_size(MESSAGE_LIMIT);
         Ok(Self { client, channel, fingerprint, outcome })
     }
@@ -151,9 +160,18 @@ impl NodeConnection {
         self.client.clone()
     }
 
-    /// Fetches the node's engines and their inbounds.
-    pub async fn fetch_backends(&self) -> Result<BackendsResponse, NodeError> {
-        self.call("FetchBackends", CALL_TIMEOUT, self.client().fetch_backends(Empty {})).await
+    /// Fetches the node's engines and their inbounds: an encoded `BackendsResponse`.
+    pub(super) async fn fetch_backends(&self) -> Result<Vec<u8>, NodeError> {
+        let rpc = async {
+            let mut reply = RawReply::open(self.channel.clone(), "/marznode.MarzService/FetchBackends", &[]).await?;
+            reply.whole(report::MOST_BYTES).await.map(Response::new)
+        };
+        self.call("FetchBackends", CALL_TIMEOUT, rpc).await
+    }
+
+    /// Starts to fetch the users' usage: the beginning of a reply with a `UsersStats`.
+    pub(super) async fn fetch_users_stats(&self) -> Result<RawReply, Status> {
+        RawReply::open(self.channel.clone(), "/marznode.MarzService/FetchUsersStats", &[]).await
     }
 
     /// Replaces the node's users with those of an encoded `UsersData` message. Sets `sent` when the whole message may
@@ -164,7 +182,9 @@ impl NodeConnection {
         limit: Duration,
         sent: Arc<AtomicBool>,
     ) -> Result<(), NodeError> {
-        let mut grpc = Grpc::new(self.channel.clone()).max_encoding_message_size(MESSAGE_LIMIT);
+        let mut grpc = Grpc::new(self.channel.clone())
+            .max_encoding_message_size(MESSAGE_LIMIT)
+            .max_decoding_message_size(SMALL_REPLY);
         let mut users = Some(users);
         // The connection asks for what follows the message when it has room for it.
         let message = stream::poll_fn(move |_| {
@@ -185,7 +205,8 @@ impl NodeConnection {
     /// Fetches an engine's configuration.
     pub async fn backend_config(&self, name: String) -> Result<BackendConfig, NodeError> {
         let backend = Backend { name, ..Backend::default() };
-        self.call("FetchBackendConfig", CALL_TIMEOUT, self.client().fetch_backend_config(backend)).await
+        let mut client = self.client().max_decoding_message_size(CONFIG_REPLY);
+        self.call("FetchBackendConfig", CALL_TIMEOUT, client.fetch_backend_config(backend)).await
     }
 
     /// Fetches whether an engine is running. The node refuses an unknown name with `NotFound`.
@@ -200,8 +221,8 @@ impl NodeConnection {
         self.call("RestartBackend", limit, self.client().restart_backend(request)).await.map(drop)
     }
 
-    /// Streams an engine's log as it is written. Each line includes its line break. There is no time limit: a node does
-    /// not answer before it has a first line.
+    /// Streams an engine's log as it is written. Each line includes its line break; a long one is cut. There is no time
+    /// limit: a node does not answer before it has a first line.
     pub fn backend_logs(
         self,
         name: String,
@@ -209,10 +230,14 @@ impl NodeConnection {
     ) -> impl Stream<Item = Result<String, NodeError>> + Send + 'static {
         const CALL: &str = "StreamBackendLogs";
         let failed = |status: Status| NodeError::from_status(CALL, &status, false);
-        let request = BackendLogsRequest { backend_name: name, include_buffer };
-        let opening = async move { self.client().stream_backend_logs(request).await };
-        let lines = opening.map_ok(move |reply| reply.into_inner().map_ok(|LogLine { line }| line).map_err(failed));
-        stream::once(lines.map_err(failed)).try_flatten().boxed()
+        let request = BackendLogsRequest { backend_name: name, include_buffer }.encode_to_vec();
+        let opening = async move {
+            RawReply::open(self.channel.clone(), "/marznode.MarzService/StreamBackendLogs", &request).await
+        };
+        let lines = |reply| {
+            stream::try_unfold(reply, async |mut reply| Ok(log_line(&mut reply).await?.map(|line| (line, reply))))
+        };
+        stream::once(opening).map_ok(lines).try_flatten().map_err(failed).boxed()
     }
 
     async fn call<T>(
@@ -235,6 +260,31 @@ impl NodeConnection {
             Ok(Err(status)) => Err(NodeError::from_status(call, &status, false)),
         }
     }
+}
+
+/// Reads the next message of a log, a `LogLine`, as far as it is not too long.
+async fn log_line(reply: &mut RawReply) -> Result<Option<String>, Status> {
+    let Some(length) = reply.next_message().await? else { return Ok(None) };
+    let mut message = Vec::new();
+    while let Some(piece) = reply.piece().await? {
+        let room = LINE - message.len();
+        message.extend_from_slice(&piece[..piece.len().min(room)]);
+    }
+    Ok(Some(shown_line(&message, length)))
+}
+
+/// Returns the text of a message with this length, of which the first bytes are given.
+fn shown_line(message: &[u8], length: usize) -> String {
+    if message.len() == length {
+        let line = wire::contents(message).flatten().find(|(number, _)| *number == 1);
+        return String::from_utf8_lossy(line.map_or(&[], |(_, text)| text)).into_owned();
+    }
+    let text = match wire::field(message) {
+        Ok(Some(field)) if field.number == 1 && field.is_bytes => message.get(field.start..).unwrap_or_default(),
+        _ => &[],
+    };
+    let text = String::from_utf8_lossy(text);
+    format!("{}… (cut: the line has {length} bytes)\n", text.trim_end_matches('\u{fffd}'))
 }
 
 /// Returns an error if a connection that failed at once did so because of the panel's certificate.

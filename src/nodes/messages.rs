@@ -2,12 +2,9 @@
 
 use prost::Message;
 
-use super::proto::{BackendsResponse, Inbound, User, UserData};
-use crate::domain::ids::NodeId;
+use super::proto::{Inbound, User, UserData};
 use crate::domain::user::set::UserSet;
 use crate::store::nodes::expected_users::NodeUser;
-use crate::store::nodes::offers::{OfferedBackend, OfferedInbound};
-use crate::store::nodes::sync_state::{FirstSeen, Offer};
 
 /// Field 1 (`users_data`) of a `UsersData` message, length-delimited.
 const USERS_DATA: u8 = 1 << 3 | 2;
@@ -63,37 +60,11 @@ pub(super) const fn operations(message: &UserData) -> usize {
     1 + message.inbounds.len()
 }
 
-/// Reads a node's engines and inbounds from its reply. Leaves out inbounds whose config names no protocol.
-pub(super) fn offer(node: NodeId, reply: BackendsResponse, first_seen: Option<FirstSeen>) -> Offer {
-    let mut offer = Offer { first_seen, ..Offer::default() };
-    for backend in reply.backends {
-        for inbound in backend.inbounds {
-            let config = inbound.config.unwrap_or_default();
-            match protocol(&config) {
-                Some(protocol) => offer.inbounds.push(OfferedInbound { tag: inbound.tag, protocol, config }),
-                None => tracing::warn!(
-                    node = node.0,
-                    tag = inbound.tag,
-                    "the node offers an inbound whose config names no protocol; the inbound is ignored"
-                ),
-            }
-        }
-        let backend_type = backend.r#type.unwrap_or_else(|| backend.name.clone());
-        offer.backends.push(OfferedBackend { name: backend.name, backend_type, version: backend.version });
-    }
-    offer
-}
-
-fn protocol(config: &str) -> Option<String> {
-    let config: serde_json::Value = serde_json::from_str(config).ok()?;
-    config.get("protocol")?.as_str().map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::ids::UserId;
-    use crate::nodes::proto::{Backend, UsersData};
+    use crate::nodes::proto::UsersData;
 
     #[test]
     fn full_list_encodes_users_data_message_without_renewed_users() {
@@ -112,25 +83,5 @@ mod tests {
         assert_eq!(UsersData::decode(list.encoded.as_slice()), Ok(UsersData { users_data }));
         assert_eq!((list.count, list.renewed.len()), (2, 1));
         assert_eq!([1, 2, 3, 4].map(|id| list.users.contains(UserId(id))), [true, true, true, false]);
-    }
-
-    #[test]
-    fn offer_leaves_out_inbound_without_protocol() {
-        let inbound = |tag: &str, config: Option<&str>| Inbound { tag: tag.into(), config: config.map(Into::into) };
-        let reply = BackendsResponse {
-            backends: vec![Backend {
-                name: "xray".into(),
-                inbounds: vec![
-                    inbound("good", Some(r#"{"protocol":"vless"}"#)),
-                    inbound("bare", None),
-                    inbound("broken", Some("{")),
-                ],
-                ..Backend::default()
-            }],
-        };
-        let offer = offer(NodeId(1), reply, None);
-        assert_eq!(offer.inbounds.len(), 1);
-        assert_eq!(offer.inbounds[0].protocol, "vless");
-        assert_eq!(offer.backends[0].backend_type, "xray", "the type defaults to the engine's name");
     }
 }

@@ -8,6 +8,11 @@ use rustls::AlertDescription;
 use tonic::{Code, Status};
 
 use super::fingerprint::Fingerprint;
+use super::raw_reply::TOO_LARGE;
+use crate::foundation::excerpt;
+
+/// Characters of a node's own words in a message.
+const SHOWN: usize = 500;
 
 /// Why a node can't be reached, or why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +63,14 @@ pub enum NodeError {
         /// The unexpected answer.
         detail: String,
     },
+    /// The node's report of engines and inbounds exceeds its bounds.
+    #[error(
+        "the node reports what this panel does not accept: {reason}; correct the engines' configuration on the node"
+    )]
+    Report {
+        /// The part that is not accepted, and what would be.
+        reason: String,
+    },
     /// The node has reported ever different inbounds.
     #[error(
         "the node reports {reported} inbounds, and the panel has {unreported} more of this node that it no longer \
@@ -78,6 +91,14 @@ pub enum NodeError {
         call: &'static str,
         /// The call's time limit.
         limit: Duration,
+    },
+    /// The node's reply is larger than replies to this call can be.
+    #[error("the node's reply to {call} is too large ({reason}); check that the node's version supports this panel")]
+    TooLarge {
+        /// Name of the call.
+        call: &'static str,
+        /// Its size and the limit.
+        reason: String,
     },
     /// The node answered a call with an error.
     #[error("the node refused {call}: {reason}")]
@@ -117,15 +138,16 @@ impl NodeError {
     /// Classifies a failed call. `first`: no call has been answered on this connection yet.
     pub(super) fn from_status(call: &'static str, status: &Status, first: bool) -> Self {
         if let Some(source) = status.source() {
-            let detail = deepest(source).to_string();
+            let detail = excerpt(&deepest(source).to_string(), SHOWN);
             let unsent = chain(source).any(|error| error.is::<ConnectionGone>());
             return if first { Self::NotANode { detail } } else { Self::Broken { call, detail, unsent } };
         }
         let reason = match status.message() {
             "" => status.code().description().to_owned(),
-            message => message.to_owned(),
+            message => excerpt(message, SHOWN),
         };
         match status.code() {
+            Code::OutOfRange if reason.starts_with(TOO_LARGE) => Self::TooLarge { call, reason },
             Code::Unimplemented if first => Self::NotANode { detail: reason },
             code => Self::Refused { call, code, reason },
         }

@@ -6,6 +6,7 @@ mod pgbouncer;
 pub mod processes;
 mod read_only;
 mod replaced_file;
+mod replies;
 mod starved;
 mod stopping;
 mod take_over;

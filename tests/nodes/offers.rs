@@ -1,6 +1,7 @@
 //! A node's report of its engines and inbounds never destroys what an admin made.
 
-use sarban::actions::{self, nodes};
+use futures_util::StreamExt;
+use sarban::actions::{self, engines, nodes};
 use sarban::clock::Clock;
 use sarban::domain::ids::{NodeId, UserId};
 use sarban::nodes::proto::{Backend, Inbound};
@@ -8,14 +9,17 @@ use sarban::store::Db;
 use sarban::store::hosts::subscription_sources;
 use sarban::store::users::node_status;
 
-use crate::nodes::panel::{Panel, eventually, healthy, in_step, marks, number, sql};
+use crate::nodes::panel::{Panel, eventually, healthy, in_step, marks, number, sql, unhealthy};
 use crate::support::database::on_both_engines;
-use crate::support::test_node::{Options, TestNode};
+use crate::support::test_node::{Options, RawReply, TestNode};
 
 on_both_engines!(
     new_inbounds_get_one_host_and_known_ones_a_new_config,
     vanished_inbounds_are_absent_and_come_back_with_hosts_and_services,
     chain_over_host_of_absent_inbound_is_left_out,
+    report_beyond_its_bounds_makes_node_unhealthy_and_writes_nothing,
+    ever_different_tags_are_refused_when_too_many_are_stored,
+    long_log_line_is_cut,
 );
 
 const ABSENT: &str = "SELECT COUNT(*) FROM inbounds WHERE absent_since IS NOT NULL";
@@ -120,4 +124,72 @@ async fn chain_over_host_of_absent_inbound_is_left_out(db: Db) {
     assert_eq!(only.host.id.0, 99);
     let hop = only.host.chain_ids[0];
     assert!(shown.iter().all(|row| row.host.id != hop), "a host whose hop is missing is not rendered");
+}
+
+async fn report_beyond_its_bounds_makes_node_unhealthy_and_writes_nothing(db: Db) {
+    const VLESS: &str = r#"{"protocol": "vless"}"#;
+    const STORED: &str =
+        "SELECT (SELECT COUNT(*) FROM inbounds WHERE absent_since IS NULL) + (SELECT COUNT(*) FROM backends)";
+    let (node, _panel) = start(&db).await;
+    let many = (0..1_001).map(|n| Inbound { tag: format!("tag{n}"), config: Some(VLESS.into()) }).collect();
+    let long = Inbound { tag: "x".repeat(1 << 20), config: Some(VLESS.into()) };
+    let named = |name: &str, inbounds| vec![Backend { name: name.into(), inbounds, ..Backend::default() }];
+    for (backends, reason) in [
+        (named("xray", many), "more than 1000 inbounds"),
+        (engine([("a\0b", VLESS)]), "contains a NUL character"),
+        (named("xray", vec![long]), "has 1048576 bytes, and 256 are accepted: xxxx"),
+        (vec![Backend::default(); 33], "more than 32 engines"),
+        (named(&"x".repeat(5 << 20), Vec::new()), "reply to FetchBackends is too large"),
+    ] {
+        node.set_backends(backends);
+        resync(&db).await;
+        unhealthy(&db, 1, reason).await;
+        assert_eq!(number(&db, STORED).await, 5, "{reason}");
+        node.set_backends(Options::default().backends);
+        healthy(&db, 1).await;
+    }
+    // Two million empty inbounds.
+    let pieces = vec![vec![0x0a, 0x80, 0x80, 0x80, 1], [0x22, 0].repeat(1 << 20)];
+    node.reply_raw("FetchBackends", Some(RawReply { pieces, times: 1 }));
+    resync(&db).await;
+    unhealthy(&db, 1, "more than 1000 inbounds").await;
+    node.reply_raw("FetchBackends", None);
+    healthy(&db, 1).await;
+    assert_eq!(number(&db, STORED).await, 5);
+}
+
+async fn ever_different_tags_are_refused_when_too_many_are_stored(db: Db) {
+    let (node, _panel) = start(&db).await;
+    sql(
+        &db,
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 4996)
+         INSERT INTO inbounds (node_id, tag, protocol, config, absent_since) SELECT 1, 'old' || n, 'vless', '{}', 1 FROM n",
+    )
+    .await;
+    report(&db, &node, engine([("vless", r#"{"protocol": "vless"}"#)]), 4_999).await;
+    node.set_backends(engine([("new", r#"{"protocol": "vless"}"#)]));
+    resync(&db).await;
+    unhealthy(&db, 1, "DELETE /api/inbounds/absent").await;
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds").await, 5_000);
+    actions::inbounds::remove_absent(&actions::Panel::new(db.clone(), Clock::real()), NodeId(1)).await.unwrap();
+    healthy(&db, 1).await;
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds WHERE absent_since IS NULL AND tag = 'new'").await, 1);
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM inbounds").await, 2, "the one that was reported until then is absent");
+}
+
+async fn long_log_line_is_cut(db: Db) {
+    let (node, _panel) = start(&db).await;
+    let panel = actions::Panel::new(db.clone(), Clock::real());
+    let pieces = vec![vec![0x0a, 0x80, 0x80, 0x80, 0x10], "é".repeat(1 << 10).into_bytes()];
+    let pieces = [pieces[..1].to_vec(), vec![pieces[1].clone(); 1 << 14]].concat();
+    node.reply_raw("StreamBackendLogs", Some(RawReply { pieces, times: 1 }));
+    let connection = engines::for_logs(&panel, NodeId(1)).await.unwrap();
+    let lines: Vec<_> = connection.backend_logs("xray".to_owned(), true).collect().await;
+    let [Ok(line)] = &lines[..] else { panic!("{} lines", lines.len()) };
+    assert!(line.starts_with("éé") && line.len() < 17_000, "{} bytes", line.len());
+    assert!(line.ends_with("é… (cut: the line has 33554437 bytes)\n"), "{}", line.split_at(line.len() - 50).1);
+    node.reply_raw("StreamBackendLogs", None);
+    let connection = engines::for_logs(&panel, NodeId(1)).await.unwrap();
+    let first = connection.backend_logs("brief".to_owned(), false).next().await.unwrap().unwrap();
+    assert_eq!(first, "brief log line 0 buffer=False");
 }

@@ -11,10 +11,10 @@ use tokio_util::task::TaskTracker;
 use super::{BATCH, Session, SyncedKeys};
 use crate::nodes::connection::NodeConnection;
 use crate::nodes::full_lists::MemoryPermit;
-use crate::nodes::messages;
 use crate::nodes::node_error::NodeError;
 use crate::nodes::pending_changes::Receiver;
 use crate::nodes::proto::UserData;
+use crate::nodes::report;
 use crate::nodes::session_error::SessionError;
 use crate::nodes::sync_stream::{StreamOpener, SyncStream};
 use crate::store::nodes::offers::MOST_STORED;
@@ -112,7 +112,7 @@ impl Session<'_> {
         changes: &Receiver,
         first_seen: Option<FirstSeen>,
     ) -> Result<KeyClock, SessionError> {
-        let offer = messages::offer(self.node, connection.fetch_backends().await?, first_seen);
+        let offer = report::read(self.node, &connection.fetch_backends().await?, first_seen)?;
         let replaces_dropped = changes.start_full_sync();
         let now = self.context.clock.now();
         match sync_state::begin_sync(&self.context.fence, self.node, &offer, replaces_dropped, now).await? {

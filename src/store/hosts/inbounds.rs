@@ -55,9 +55,9 @@ statements! {
     DELETE = "DELETE FROM inbounds WHERE id = $1";
     DELETE_ABSENT =>
         pg "DELETE FROM inbounds WHERE id IN
-                (SELECT id FROM inbounds WHERE node_id = $1 AND absent_since IS NOT NULL ORDER BY id LIMIT $2 FOR UPDATE)",
+                (SELECT id FROM inbounds WHERE node_id = $1 AND absent_since < $2 ORDER BY id LIMIT $3 FOR UPDATE)",
         lite "DELETE FROM inbounds WHERE id IN
-                (SELECT id FROM inbounds WHERE node_id = $1 AND absent_since IS NOT NULL ORDER BY id LIMIT $2)";
+                (SELECT id FROM inbounds WHERE node_id = $1 AND absent_since < $2 ORDER BY id LIMIT $3)";
 }
 
 /// An inbound with its node and services.
@@ -165,9 +165,10 @@ pub async fn delete(tx: &mut Tx, id: InboundId) -> Result<(), StoreError> {
     db_execute!(tx, DELETE, id.0)
 }
 
-/// Deletes at most `limit` absent inbounds of a node, with their hosts, also from services. Returns their number.
-pub async fn delete_absent(tx: &mut Tx, node: NodeId, limit: i64) -> Result<u64, StoreError> {
-    db_affected!(tx, DELETE_ABSENT, node.0, limit)
+/// Deletes at most `limit` inbounds of a node that are absent since before `before`, with their hosts, also from
+/// services. Returns their number.
+pub async fn delete_absent(tx: &mut Tx, node: NodeId, before: Moment, limit: i64) -> Result<u64, StoreError> {
+    db_affected!(tx, DELETE_ABSENT, node.0, before.micros(), limit)
 }
 
 fn views(rows: Vec<InboundRow>) -> Vec<InboundView> {

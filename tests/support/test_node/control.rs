@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use super::engine::{Engine, Event, NodeUser, Totals};
+use super::raw::RawReply;
 
 /// The controls of a node. Clones control the same node.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Inner {
     failures: AtomicU32,
     losing_reply: AtomicBool,
     pub(super) restart_failures: AtomicU32,
+    /// Replies of calls, by the call's name.
+    raw_replies: Mutex<BTreeMap<String, RawReply>>,
 }
 
 impl Controls {
@@ -62,6 +65,7 @@ impl Controls {
             failures: AtomicU32::new(0),
             losing_reply: AtomicBool::new(false),
             restart_failures: AtomicU32::new(0),
+            raw_replies: Mutex::default(),
         }))
     }
 }
@@ -201,6 +205,19 @@ impl Inner {
         self.log_buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Answers calls of this name with a message of any bytes, or as before.
+    pub fn reply_raw(&self, call: &str, reply: Option<RawReply>) {
+        let mut replies = self.raw_replies.lock().unwrap_or_else(PoisonError::into_inner);
+        match reply {
+            Some(reply) => _ = replies.insert(call.to_owned(), reply),
+            None => _ = replies.remove(call),
+        }
+    }
+
+    pub(super) fn raw_reply(&self, call: &str) -> Option<RawReply> {
+        self.raw_replies.lock().unwrap_or_else(PoisonError::into_inner).get(call).cloned()
+    }
+
     pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -254,6 +271,13 @@ impl Inner {
             Command::SlowEngines { micros } => self.slow_engines(Duration::from_micros(micros)),
             Command::Fail { calls } => self.fail_next(calls),
             Command::LoseReply => self.lose_next_reply(),
+            Command::ReplyRaw { call, hex, times } => match hex::decode(hex) {
+                Ok(piece) => {
+                    let reply = RawReply { pieces: vec![piece], times };
+                    self.reply_raw(&call, (times > 0).then_some(reply));
+                }
+                Err(error) => return json!({"error": error.to_string()}),
+            },
         }
         json!("done")
     }
@@ -267,15 +291,32 @@ enum Command {
     Events,
     Apart,
     Totals,
-    AddUsage { user: u32, bytes: u64 },
+    AddUsage {
+        user: u32,
+        bytes: u64,
+    },
     DropConnections,
     Restart,
     EndSync,
-    Refuse { on: bool },
-    Hold { ms: u64 },
-    SlowEngines { micros: u64 },
-    Fail { calls: u32 },
+    Refuse {
+        on: bool,
+    },
+    Hold {
+        ms: u64,
+    },
+    SlowEngines {
+        micros: u64,
+    },
+    Fail {
+        calls: u32,
+    },
     LoseReply,
+    /// A message of this piece, repeated; 0 times: as before.
+    ReplyRaw {
+        call: String,
+        hex: String,
+        times: usize,
+    },
 }
 
 /// Executes the commands of all clients.

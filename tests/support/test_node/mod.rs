@@ -8,6 +8,7 @@ mod engine_control;
 mod fixture;
 mod listener;
 pub mod process;
+mod raw;
 mod service;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub use control::Controls;
 pub use engine::{Event, NodeUser, Totals};
 pub use fixture::Fixture;
 pub use listener::Certificate;
+pub use raw::RawReply;
 
 const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
 
@@ -76,6 +78,7 @@ impl TestNode {
         let service = MarzServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
+        let service = raw::WithRawReplies { service, controls: controls.clone() };
         let serving = tokio::spawn(async move {
             let served = Server::builder().add_service(service).serve_with_incoming(incoming).await;
             served.expect("the node serves");
