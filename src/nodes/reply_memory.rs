@@ -26,7 +26,7 @@ impl Default for ReplyMemory {
 impl ReplyMemory {
     /// Waits until this many bytes are free. A reply that needs more than there are gets all of them. It waits in the
     /// node meanwhile: HTTP/2 lets a node send no more than the panel reads.
-    pub(super) async fn acquire(&self, bytes: usize) -> ReplyPermit {
+    pub async fn acquire(&self, bytes: usize) -> ReplyPermit {
         let units = bytes.div_ceil(UNIT).clamp(1, UNITS);
         let permit = self.0.clone().acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX)).await;
         // The semaphore is never closed.

@@ -6,7 +6,7 @@ use sarban::domain::ids::UserId;
 use sarban::domain::usage::MOST_PER_READING;
 use sarban::nodes::{ConnectedNode, ReplyMemory, UsageError};
 use sarban::store::Db;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::nodes::panel::{Panel, eventually, healthy, in_step, unhealthy};
 use crate::support::database::on_both_engines;
@@ -19,7 +19,8 @@ on_both_engines!(
     silent_node_times_out_after_30_s_and_still_has_its_bytes,
     reply_beyond_default_message_limit_is_read,
     repeated_empty_and_unknown_entries_count_each_byte_once,
-    unreadable_reply_is_ambiguous
+    unreadable_reply_is_ambiguous,
+    reply_without_memory_waits_and_is_not_lost
 );
 
 async fn connected(panel: &Panel) -> ConnectedNode {
@@ -143,4 +144,21 @@ async fn unreadable_reply_is_ambiguous(db: Db) {
         let unreadable = fetch(&connected(&panel).await, 2).await;
         assert!(matches!(unreadable, Err(UsageError::Ambiguous(_))), "{unreadable:?}");
     }
+}
+
+async fn reply_without_memory_waits_and_is_not_lost(db: Db) {
+    let node = TestNode::start(Options::default()).await.unwrap();
+    let panel = in_step(&db, &node, 1).await;
+    // More than HTTP/2 lets a node send before the panel reads.
+    for user in 1..=500_000 {
+        node.add_usage(user, u64::from(user) << 20);
+    }
+    let (memory, fetching) = (ReplyMemory::default(), connected(&panel).await);
+    let all = memory.acquire(usize::MAX).await;
+    let fetch = fetching.fetch_usage(UserId(500_000), &memory);
+    tokio::pin!(fetch);
+    assert!(timeout(Duration::from_secs(2), &mut fetch).await.is_err(), "the reply waits");
+    drop(all);
+    let usage = fetch.await.unwrap();
+    assert_eq!(usage.entries.iter().map(|(_, bytes)| bytes).sum::<u64>(), node.totals().produced);
 }
