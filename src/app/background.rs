@@ -29,6 +29,9 @@ use crate::scheduler::tasks::Deps;
 use crate::store::Engine;
 use crate::store::cluster::members::Member;
 
+/// Longest time that a node which refuses its users waits for the usage collector before its engines are restarted.
+const LONGEST_USAGE_WAIT: Duration = Duration::from_secs(600);
+
 /// The background work of a running panel.
 pub(super) struct Background {
     pub(super) coordination: Coordination,
@@ -52,7 +55,7 @@ impl Background {
         let identity = Identity::new(settings.instance.name.clone());
         let certificate = panel_certificate::identity(db, clock.now()).await?;
         let wakeups = as_watch(wakeup.subscribe());
-        let supervisor = Supervisor::new(clock.clone(), certificate, wakeups, seed, nodes::Timing::default());
+        let supervisor = Supervisor::new(clock.clone(), certificate, wakeups, seed, node_timing(settings));
         let crash = CrashPoint::from_environment();
         let data_dir = &settings.instance.data_dir;
         let collector =
@@ -98,6 +101,17 @@ impl Background {
             }
         };
         tokio::join!(leaving, self.collector.shut_down(end));
+    }
+}
+
+/// The time limits of sessions with nodes.
+fn node_timing(settings: &Settings) -> nodes::Timing {
+    let healing = settings.tasks.node_healing_interval;
+    let usage = settings.tasks.record_user_usages.saturating_add(nodes::USAGE_LIMIT);
+    nodes::Timing {
+        healing: (!healing.is_zero()).then_some(healing),
+        last_usage: usage.min(LONGEST_USAGE_WAIT),
+        ..nodes::Timing::default()
     }
 }
 

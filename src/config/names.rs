@@ -87,6 +87,11 @@ pub const SETTINGS: &[Setting] = &[
     plain("TASKS_RESET_USER_DATA_USAGE", "3600", "seconds between two runs of the periodic resets of used traffic"),
     plain("DISABLE_RECORDING_NODE_USAGE", "false", "does not store the nodes' hourly traffic"),
     plain("USAGE_HOURLY_RETENTION_DAYS", "60", "days until hourly traffic is summed up into daily traffic; 0: never"),
+    plain(
+        "NODE_HEALING_INTERVAL_SECONDS",
+        "3600",
+        "a node that keeps refusing its users has its engines restarted, at most once in this time; 0: never",
+    ),
     // Sign-in and rate limits.
     plain("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1440", "lifetime of an admin's token; 0: it does not expire"),
     plain("AUTH_GENERATION_ALGORITHM", "xxh128", "how credentials are derived from a user's key: xxh128 or plain"),

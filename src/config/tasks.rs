@@ -27,4 +27,7 @@ pub struct TaskSettings {
     /// Days until hourly traffic is summed up into daily traffic; 0: never.
     #[serde(deserialize_with = "whole::<_, _, 0, 36_500>")]
     pub usage_hourly_retention_days: u32,
+    /// Shortest time between two restarts of a node's engines because the node keeps refusing its users; 0: never.
+    #[serde(rename = "node_healing_interval_seconds", deserialize_with = "seconds::<_, 0, 31_536_000>")]
+    pub node_healing_interval: Duration,
 }

@@ -1,6 +1,7 @@
 //! A node: its address, connection type and status.
 
 use super::ids::{InboundId, NodeId};
+use super::moment::Moment;
 
 /// How the panel connects to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Node {
     pub message: Option<String>,
     /// Set only by older versions.
     pub xray_version: Option<String>,
+    /// When its engines were last restarted because it kept refusing its users.
+    pub healed_at: Option<Moment>,
     /// Its inbounds, by id.
     pub inbound_ids: Vec<InboundId>,
     /// Its engines.

@@ -48,6 +48,7 @@ impl NewNode {
             status: NodeStatus::Unhealthy,
             message: None,
             xray_version: None,
+            healed_at: None,
             inbound_ids: Vec::new(),
             backends: Vec::new(),
         }
@@ -88,6 +89,7 @@ mod tests {
             status: NodeStatus::Healthy,
             message: Some("was slow".into()),
             xray_version: Some("1.8.24".into()),
+            healed_at: None,
             inbound_ids: Vec::new(),
             backends: Vec::new(),
         }

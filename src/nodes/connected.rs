@@ -1,19 +1,22 @@
 //! Fetches usage from a connected node.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{Mutex, watch};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Status;
 
 use super::connection::{MESSAGE_LIMIT, NodeConnection};
-use super::node_error::NodeError;
+use super::node_error::{ConnectionGone, NodeError};
 use super::raw_reply::{RawReply, within};
 use super::reply_memory::{ReplyMemory, ReplyPermit};
 use super::usage_reply::UsageReader;
 use crate::domain::ids::{NodeId, UserId};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+/// Time limit of a fetch.
+pub const USAGE_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait for the end of a reply whose message is complete.
 const END: Duration = Duration::from_secs(1);
 const CALL: &str = "FetchUsersStats";
@@ -26,7 +29,17 @@ pub struct ConnectedNode {
     pub id: NodeId,
     /// Factor by which users are charged for their bytes.
     pub coefficient: f64,
-    pub(super) connection: NodeConnection,
+    connection: NodeConnection,
+    fetches: Arc<Fetches>,
+}
+
+/// The fetches from one node over one connection.
+#[derive(Debug)]
+struct Fetches {
+    /// Held during a fetch. False: no more fetches.
+    open: Mutex<bool>,
+    /// A fetch was tried and has ended.
+    asked: watch::Sender<bool>,
 }
 
 /// Why usage could not be fetched.
@@ -50,13 +63,40 @@ pub struct Usage {
 }
 
 impl ConnectedNode {
+    pub(super) fn new(id: NodeId, coefficient: f64, connection: NodeConnection) -> Self {
+        let fetches = Arc::new(Fetches { open: Mutex::new(true), asked: watch::Sender::new(false) });
+        Self { id, coefficient, connection, fetches }
+    }
+
+    /// Waits until a fetch has ended.
+    pub(super) async fn was_asked(&self) {
+        // The sender exists as long as this node.
+        self.fetches.asked.subscribe().wait_for(|asked| *asked).await.ok();
+    }
+
+    /// Waits for the fetch under way, and prevents others.
+    pub(super) async fn close(&self) {
+        *self.fetches.open.lock().await = false;
+    }
+
     /// Fetches the bytes of each user since the last fetch; time limit 30 s, without the time in which the reply waits
     /// for memory. The node resets its counters, so the result is the only copy: do not drop the future before it is
     /// done. `newest`: the largest id of a user.
     pub async fn fetch_usage(&self, newest: UserId, memory: &ReplyMemory) -> Result<Usage, UsageError> {
+        let open = self.fetches.open.lock().await;
+        if !*open {
+            let detail = ConnectionGone.to_string();
+            return Err(UsageError::NotSent(NodeError::Broken { call: CALL, detail, unsent: true }));
+        }
+        let fetched = self.fetch(newest, memory).await;
+        self.fetches.asked.send_replace(true);
+        fetched
+    }
+
+    async fn fetch(&self, newest: UserId, memory: &ReplyMemory) -> Result<Usage, UsageError> {
         let started = Instant::now();
-        let (mut reply, length) = in_time(timeout(DEADLINE, self.begin_usage()).await)?;
-        let left = DEADLINE.saturating_sub(started.elapsed());
+        let (mut reply, length) = in_time(timeout(USAGE_LIMIT, self.begin_usage()).await)?;
+        let left = USAGE_LIMIT.saturating_sub(started.elapsed());
         let memory = memory.acquire(UsageReader::memory(newest, length)).await;
         let reading = read_usage(&mut reply, UsageReader::new(newest));
         let entries = in_time(timeout_at(Instant::now() + left, reading).await)?;
@@ -85,7 +125,7 @@ async fn read_usage(reply: &mut RawReply, mut reader: UsageReader) -> Result<Vec
 /// Classifies the end of a step of a fetch.
 fn in_time<T>(step: Result<Result<T, Status>, Elapsed>) -> Result<T, UsageError> {
     match step {
-        Err(_) => Err(UsageError::Ambiguous(NodeError::NoAnswer { call: CALL, limit: DEADLINE })),
+        Err(_) => Err(UsageError::Ambiguous(NodeError::NoAnswer { call: CALL, limit: USAGE_LIMIT })),
         Ok(Err(status)) => match NodeError::from_status(CALL, &status, false) {
             error @ NodeError::Broken { unsent: true, .. } => Err(UsageError::NotSent(error)),
             error => Err(UsageError::Ambiguous(error)),

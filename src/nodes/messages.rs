@@ -60,6 +60,31 @@ pub(super) const fn operations(message: &UserData) -> usize {
     1 + message.inbounds.len()
 }
 
+/// Splits a list that [`FullList`] encoded into its messages.
+pub(super) fn split(encoded: &[u8]) -> Vec<&[u8]> {
+    let mut messages = Vec::new();
+    let mut rest = encoded;
+    while let Some((_, mut after)) = rest.split_first()
+        && let Ok(length) = prost::decode_length_delimiter(&mut after)
+        && let Some((message, next)) = after.split_at_checked(length)
+    {
+        messages.push(message);
+        rest = next;
+    }
+    messages
+}
+
+/// Returns an encoded list in the reverse order.
+pub(super) fn reversed(encoded: &[u8]) -> Vec<u8> {
+    let mut list = Vec::with_capacity(encoded.len());
+    for message in split(encoded).into_iter().rev() {
+        list.push(USERS_DATA);
+        prost::encode_length_delimiter(message.len(), &mut list).ok();
+        list.extend_from_slice(message);
+    }
+    list
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +105,9 @@ mod tests {
         list.add(&user(3, 5), &["b"], 5);
         list.add(&user(4, 0), &[], 5);
         let users_data = vec![user_data(&user(1, 0), &["a", "b"]).unwrap(), user_data(&user(3, 5), &["b"]).unwrap()];
-        assert_eq!(UsersData::decode(list.encoded.as_slice()), Ok(UsersData { users_data }));
+        assert_eq!(UsersData::decode(list.encoded.as_slice()), Ok(UsersData { users_data: users_data.clone() }));
+        let users_data = users_data.into_iter().rev().collect();
+        assert_eq!(UsersData::decode(reversed(&list.encoded).as_slice()), Ok(UsersData { users_data }));
         assert_eq!((list.count, list.renewed.len()), (2, 1));
         assert_eq!([1, 2, 3, 4].map(|id| list.users.contains(UserId(id))), [true, true, true, false]);
     }

@@ -1,7 +1,8 @@
 //! The health of each node, with damping of flaps, and the nodes that are connected.
 //!
 //! Without damping, a node whose connection keeps breaking would be reported healthy and unhealthy in turn, and nobody
-//! could read why. So after [`FLAPS`] breaks the node stays unhealthy, with the cause, until its state is steady.
+//! could read why. So from its third break on the node stays unhealthy, with the cause, until its state is steady: for a few
+//! seconds at first, because a node with a session is in step, and for twice as long with each further break.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -16,13 +17,13 @@ use crate::domain::node::NodeStatus;
 use crate::foundation::lock;
 use crate::store::nodes::sync_state::Health;
 
-/// Number of breaks within [`WINDOW`] that counts as flapping.
-const FLAPS: usize = 3;
+/// Number of breaks within [`WINDOW`] that counts as flapping, and the number from which a node must be steady for longest.
+const FLAPS: (usize, usize) = (3, 7);
 const WINDOW: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
 pub(super) struct HealthRegistry {
-    /// Time without a change after which a node no longer counts as flapping.
+    /// Longest time without a change after which a node no longer counts as flapping, and its breaks no longer count.
     steady: Duration,
     state: Mutex<State>,
     changed: Notify,
@@ -59,6 +60,11 @@ impl HealthRegistry {
         state.connected.insert(node.id, node);
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// Records that usage can be fetched from a node, whose users may be out of date.
+    pub(super) fn reachable(&self, node: ConnectedNode) {
+        self.state().connected.insert(node.id, node);
     }
 
     /// Records that a node's session ended.
@@ -132,10 +138,10 @@ impl NodeHealth {
         }
         if let (None, Some(reason)) = (&self.fault, &fault) {
             self.breaks.push_back(now);
-            while self.breaks.len() > FLAPS || self.breaks.front().is_some_and(|first| now - *first > WINDOW) {
+            while self.breaks.len() > FLAPS.1 || self.breaks.front().is_some_and(|first| now - *first > WINDOW) {
                 self.breaks.pop_front();
             }
-            if self.breaks.len() == FLAPS {
+            if self.breaks.len() >= FLAPS.0 {
                 let flapping = || format!("the connection keeps breaking; first cause: {reason}");
                 self.flapping.get_or_insert_with(flapping);
             }
@@ -152,8 +158,11 @@ impl NodeHealth {
     }
 
     fn end_flapping(&mut self, now: Instant, steady: Duration) {
-        if self.flapping.is_some() && now - self.since >= steady {
+        let halvings = FLAPS.1.saturating_sub(self.breaks.len()) as u32;
+        if now - self.since >= steady / 2_u32.pow(halvings) {
             self.flapping = None;
+        }
+        if now - self.since >= steady {
             self.breaks.clear();
         }
     }
@@ -209,8 +218,8 @@ mod tests {
             node.wait(5);
         }
         shown.dedup();
-        assert_eq!(shown.len(), 6, "twice up and down, up, and then always the same message: {shown:?}");
-        assert_eq!(node.message().as_deref(), Some("the connection keeps breaking; first cause: reason 2"));
+        assert_eq!(shown.len(), 8, "three times up and down, up, and then always the same message: {shown:?}");
+        assert_eq!(node.message().as_deref(), Some("the connection keeps breaking; first cause: reason 3"));
         node.up();
         node.wait(59);
         assert!(node.message().is_some());
@@ -218,6 +227,21 @@ mod tests {
         assert_eq!(node.message(), None);
         node.down("once");
         assert_eq!(node.message().as_deref(), Some("once"), "earlier breaks no longer count");
+    }
+
+    #[test]
+    fn node_that_broke_three_times_is_healthy_seconds_after_it_is_back() {
+        let mut node = Node::new();
+        for _ in 0..3 {
+            node.up();
+            node.wait(1);
+            node.down("killed");
+            node.wait(1);
+        }
+        node.up();
+        assert!(node.message().is_some_and(|message| message.contains("keeps breaking")));
+        node.wait(4);
+        assert_eq!(node.message(), None);
     }
 
     #[test]

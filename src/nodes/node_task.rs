@@ -11,6 +11,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Target;
+use super::healing::{self, Healing, HealingError};
+use super::node_error::NodeError;
+use super::refusals::Refusals;
 use super::session::{Context, Session};
 use super::session_error::SessionError;
 use crate::domain::ids::NodeId;
@@ -77,18 +80,28 @@ pub(super) async fn run_sessions(
     let node = NodeId(row.id);
     let (first, longest) = context.timing.backoff;
     let mut pause = first;
+    let mut refusals = Refusals::default();
     while !stop.is_cancelled() {
         let started = Instant::now();
-        let mut session = Session::new(&context, node);
+        let mut session = Session::new(&context, node, refusals.way());
         let ended = tokio::select! {
             ended = attempt(&mut session, node, &context, &resync, &mut rng) => ended,
             () = stop.cancelled() => SessionError::Deposed,
         };
+        refusals.record(&ended, session.synced());
         match ended {
             SessionError::Node(error) => {
                 tracing::info!(node = row.name, reason = %error, "the session with a node ended; connecting again");
                 metrics::counter!("sarban_node_sessions_broken_total").increment(1);
-                context.health.failed(node, error.to_string());
+                if refusals.persist(context.timing.refused) {
+                    let healing = heal_refusing(&context, node, &error);
+                    if stop.run_until_cancelled(healing).await == Some(true) {
+                        refusals = Refusals::default();
+                        continue;
+                    }
+                } else {
+                    context.health.failed(node, error.to_string());
+                }
             }
             SessionError::Database(error) => {
                 let error = with_sources(&error);
@@ -111,6 +124,38 @@ pub(super) async fn run_sessions(
         }
         pause = (2 * pause).min(longest);
     }
+}
+
+/// Restarts the engines of a node that has refused its users in every way, if that is due. Returns whether it has.
+async fn heal_refusing(context: &Arc<Context>, node: NodeId, refusal: &NodeError) -> bool {
+    let healed = match sync_state::node(context.fence.db(), node).await {
+        Ok(Some(row)) => healing::heal(context, &row).await,
+        // The next session finds out.
+        Ok(None) => return false,
+        Err(error) => Err(error.into()),
+    };
+    let message = match &healed {
+        Ok(Healing::Restarted) => {
+            format!("{refusal}; its engines were restarted with their own configurations, and a full sync follows")
+        }
+        Ok(Healing::NotDue(interval)) => format!(
+            "{refusal}; its engines were restarted less than {} s ago, and that did not help: restart marznode on the node",
+            interval.as_secs()
+        ),
+        Ok(Healing::Off) => format!("{refusal}; restart the node's engine or marznode itself"),
+        Ok(Healing::Busy) => format!("{refusal}; an admin is changing the configuration of an engine"),
+        Err(error) => format!("{refusal}; {error}"),
+    };
+    let restarted = matches!(healed, Ok(Healing::Restarted));
+    if restarted || matches!(healed, Err(HealingError::NotRestarted { .. })) {
+        tracing::warn!(
+            node = node.0,
+            reason = message,
+            "the engines of a node that kept refusing its users were restarted"
+        );
+    }
+    context.health.failed(node, message);
+    restarted
 }
 
 /// Runs one session with the node's current row: the pin and the coefficient may have changed.
@@ -137,7 +182,7 @@ async fn free_node(node: NodeId, context: &Context) -> Result<NodeRow, SessionEr
         }
         let row = sync_state::node(db, node).await?.ok_or(SessionError::Deleted)?;
         let calls = context.calls.of(&Target::from(&row));
-        if calls.is_empty() && !hold::is_held(db, &row).await? {
+        if calls.is_empty() && !hold::is_held(db, row.held_until).await? {
             return Ok(row);
         }
         calls.wait().await;

@@ -23,6 +23,12 @@ pub struct Timing {
     pub backoff: (Duration, Duration),
     /// A session of this length resets the pause, and a node of this length in one state is no longer flapping.
     pub steady: Duration,
+    /// How long a node must have refused its users, in every way, before its engines are restarted.
+    pub refused: Duration,
+    /// Shortest time between two such restarts of a node, of all panels together; `None`: never.
+    pub healing: Option<Duration>,
+    /// How long such a restart waits for the usage collector: engines that restart may lose their counters.
+    pub last_usage: Duration,
     /// Age at which an unserved sync request makes the supervisor connect again. Longer than any full list takes: a
     /// list has time limits of its own.
     pub unserved: Duration,
@@ -40,6 +46,9 @@ impl Default for Timing {
             permit: Duration::from_secs(10),
             backoff: (Duration::from_millis(500), Duration::from_secs(30)),
             steady: Duration::from_secs(60),
+            refused: Duration::from_secs(30),
+            healing: Some(Duration::from_secs(3_600)),
+            last_usage: Duration::from_secs(60),
             unserved: Duration::from_secs(15 * 60),
         }
     }

@@ -3,6 +3,7 @@
 mod broken_calls;
 mod calm;
 mod hand_overs;
+mod healing;
 mod leading;
 mod offers;
 pub mod panel;

@@ -35,6 +35,8 @@ pub fn brisk() -> Timing {
         backoff: (Duration::from_millis(20), Duration::from_millis(200)),
         settle: (Duration::from_millis(60), Duration::ZERO),
         steady: Duration::from_millis(300),
+        refused: Duration::from_millis(300),
+        last_usage: Duration::from_millis(100),
         unserved: Duration::from_millis(300),
         ..Timing::default()
     }

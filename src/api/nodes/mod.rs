@@ -22,6 +22,7 @@ use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Methods, Routes, get, post};
 use crate::api::http::short_text::ShortText;
 use crate::domain::ids::NodeId;
+use crate::domain::moment::Moment;
 use crate::domain::node::{Backend, ConnectionBackend, DEFAULT_PORT, Node, NodeStatus};
 use crate::domain::node_edit::{NewNode, NodeEdit};
 use crate::store;
@@ -64,6 +65,9 @@ pub struct NodeResponse {
     message: Option<String>,
     inbound_ids: Vec<i64>,
     backends: Vec<BackendResponse>,
+    /// When the panel last restarted the node's engines because the node kept refusing its users. Missing: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healed_at: Option<String>,
 }
 
 /// An engine of a node.
@@ -323,6 +327,7 @@ impl From<Node> for NodeResponse {
             message: node.message,
             inbound_ids: node.inbound_ids.iter().map(|id| id.0).collect(),
             backends: node.backends.into_iter().map(BackendResponse::from).collect(),
+            healed_at: node.healed_at.map(Moment::utc_iso),
         }
     }
 }

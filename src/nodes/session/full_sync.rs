@@ -14,6 +14,7 @@ use crate::nodes::full_lists::MemoryPermit;
 use crate::nodes::node_error::NodeError;
 use crate::nodes::pending_changes::Receiver;
 use crate::nodes::proto::UserData;
+use crate::nodes::refusals::Way;
 use crate::nodes::report;
 use crate::nodes::session_error::SessionError;
 use crate::nodes::sync_stream::{StreamOpener, SyncStream};
@@ -72,9 +73,20 @@ impl Session<'_> {
         let keys = *self.keys.get_or_insert(initial);
         let renew_after = keys.before_last.min(clock.synced);
         let db = self.context.fence.db();
-        let (list, memory) = self.context.full_lists.obtain(db, self.node, renew_after).await?;
+        let (mut list, memory) = self.context.full_lists.obtain(db, self.node, renew_after).await?;
         changes.add_full_list(list.users);
         let operations = list.operations;
+        let way = if self.synced { Way::Usual } else { self.way };
+        let stream = match way {
+            Way::Usual => stream,
+            Way::Reversed => {
+                list.encoded = messages::reversed(&list.encoded);
+                stream
+            }
+            Way::OneByOne => {
+                Some(self.send_one_by_one(self.open_stream(connection, calls).await?, &list.encoded).await?)
+            }
+        };
 
         self.before_send()?;
         let limit = self.context.timing.limit(operations);
@@ -87,6 +99,7 @@ impl Session<'_> {
         self.renew_keys(&mut stream, &list.renewed).await?;
 
         self.in_flight = false;
+        self.synced = true;
         self.renewed.clear();
         self.keys = Some(SyncedKeys { before_last: keys.last, last: clock.now });
         sync_state::end_sync(&self.context.fence, self.node, clock.now, self.context.clock.now()).await?;

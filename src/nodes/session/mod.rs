@@ -3,6 +3,7 @@
 
 mod follow;
 mod full_sync;
+mod one_by_one;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -23,6 +24,7 @@ use super::messages;
 use super::node_health::HealthRegistry;
 use super::pending_changes::{PendingChange, Tracker};
 use super::proto::UserData;
+use super::refusals::Way;
 use super::running_calls::{RunningCalls, hold_until_ended};
 use super::session_error::SessionError;
 use super::sync_stream::SyncStream;
@@ -60,6 +62,10 @@ pub(super) struct Context {
 pub(super) struct Session<'a> {
     context: &'a Context,
     node: NodeId,
+    /// How the first full sync is made.
+    way: Way,
+    /// A full sync has ended.
+    synced: bool,
     keys: Option<SyncedKeys>,
     /// Keys renewed since the last full sync, by user.
     renewed: HashMap<UserId, i64>,
@@ -79,8 +85,8 @@ struct SyncedKeys {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(context: &'a Context, node: NodeId) -> Self {
-        Self { context, node, keys: None, renewed: HashMap::new(), in_flight: false, calls: None }
+    pub(super) fn new(context: &'a Context, node: NodeId, way: Way) -> Self {
+        Self { context, node, way, synced: false, keys: None, renewed: HashMap::new(), in_flight: false, calls: None }
     }
 
     /// Runs the session until something breaks. A notification of `resync` starts another full sync.
@@ -97,6 +103,11 @@ impl<'a> Session<'a> {
             Err(error) => error,
             Ok(never) => match never {},
         }
+    }
+
+    /// Returns whether the session had a full sync.
+    pub(super) const fn synced(&self) -> bool {
+        self.synced
     }
 
     /// Marks the node dirty if the session is stopped with an unconfirmed send, which may still arrive. If the term is
@@ -143,8 +154,7 @@ impl<'a> Session<'a> {
         // and may thereby undo this one. So a second full sync follows when that list must have ended.
         let mut pause = timing.limit(operations).min(timing.resync).mul_f64(rng.random_range(1.0..1.2));
         loop {
-            let node = ConnectedNode { id: self.node, coefficient, connection: connection.clone() };
-            self.context.health.in_step(node);
+            self.context.health.in_step(ConnectedNode::new(self.node, coefficient, connection.clone()));
             self.follow(&mut stream, &changes, Instant::now() + pause, resync).await?;
             (stream, _) = self.full_sync(&connection, &calls, &changes, Some(stream), None).await?;
             pause = timing.resync.mul_f64(rng.random_range(0.9..1.1));

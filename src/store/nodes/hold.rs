@@ -1,7 +1,6 @@
 //! Holds on nodes: a process whose term is over has other leaders leave a node alone while its calls are still running
 //! there. Not fenced, because a deposed leader holds.
 
-use super::sync_state::NodeRow;
 use crate::domain::ids::NodeId;
 use crate::domain::moment::{Moment, SECOND};
 use crate::store::engine::statement::{db_execute, statements};
@@ -25,9 +24,9 @@ pub async fn release(db: &Db, node: NodeId) -> Result<(), StoreError> {
     write(db, node, None).await
 }
 
-/// Returns whether a node is held.
-pub async fn is_held(db: &Db, row: &NodeRow) -> Result<bool, StoreError> {
-    match row.held_until {
+/// Returns whether a node is held, from its `held_until`.
+pub async fn is_held(db: &Db, held_until: Option<i64>) -> Result<bool, StoreError> {
+    match held_until {
         Some(until) => Ok(clock::now(db).await?.micros() < until),
         None => Ok(false),
     }

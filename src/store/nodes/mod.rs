@@ -3,6 +3,7 @@
 pub mod edit_lock;
 pub mod engine_configs;
 pub mod expected_users;
+pub mod healing;
 pub mod hold;
 pub mod offers;
 pub mod sync_state;
@@ -25,14 +26,14 @@ use crate::store::engine::{Db, IdList, StoreError, Tx};
 macro_rules! select {
     (pg $rest:literal) => {
         concat!(
-            "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version,
+            "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version, healed_at,
                     ARRAY(SELECT i.id FROM inbounds i WHERE i.node_id = nodes.id) AS inbound_ids FROM nodes ",
             $rest
         )
     };
     (lite $rest:literal) => {
         concat!(
-            "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version,
+            "SELECT id, name, address, port, connection_backend, usage_coefficient, status, message, xray_version, healed_at,
                     (SELECT json_group_array(i.id) FROM inbounds i WHERE i.node_id = nodes.id) AS inbound_ids
              FROM nodes ",
             $rest
@@ -109,6 +110,7 @@ row! {
         status: NodeStatus,
         message: Option<String>,
         xray_version: Option<String>,
+        healed_at: Option<i64>,
         inbound_ids: IdList,
     }
 }
@@ -146,6 +148,7 @@ impl From<NodeRow> for Node {
             status: row.status,
             message: row.message,
             xray_version: row.xray_version,
+            healed_at: row.healed_at.map(Moment::from_micros),
             inbound_ids: row.inbound_ids.as_slice().iter().copied().map(InboundId).collect(),
             backends: Vec::new(),
         }

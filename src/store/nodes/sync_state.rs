@@ -15,7 +15,7 @@ use crate::store::engine::{Db, StoreError, Tx};
 /// The columns of a [`NodeRow`].
 macro_rules! columns {
     () => {
-        "id, name, address, port, connection_backend, usage_coefficient, status, message, certificate_pin, dirty, synced_at, sync_request, held_until"
+        "id, name, address, port, connection_backend, usage_coefficient, status, message, certificate_pin, dirty, synced_at, sync_request, held_until, healed_at"
     };
 }
 
@@ -72,6 +72,8 @@ row! {
         pub sync_request: Option<Uuid>,
         /// Time until which other leaders than the one that set it leave the node alone, in unix microseconds.
         pub held_until: Option<i64>,
+        /// When the node's engines were last restarted because it kept refusing its users, in unix microseconds.
+        pub healed_at: Option<i64>,
     }
 }
 

@@ -1,0 +1,108 @@
+//! Refusals of a node to take its users, and what to try next.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::Code;
+
+use super::node_error::NodeError;
+use super::session_error::SessionError;
+
+/// How a full sync is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// One list, users by id.
+    Usual,
+    /// One list in the reverse order: the users behind one that the node refuses get through.
+    Reversed,
+    /// A stream per user, and then the list: all users get through but those that the node refuses.
+    OneByOne,
+}
+
+/// Consecutive refusals since the last full sync that the node accepted.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    count: u32,
+    since: Option<Instant>,
+}
+
+impl Refusals {
+    /// Records the end of a session. `synced`: it had a full sync.
+    pub(super) fn record(&mut self, ended: &SessionError, synced: bool) {
+        if synced {
+            *self = Self::default();
+        }
+        // A refusal after a full sync starts no series: the next full sync shows whether it lasts.
+        if is_refusal(ended) && !synced {
+            self.count += 1;
+            self.since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Returns how to make the next full sync.
+    pub(super) const fn way(&self) -> Way {
+        match self.count {
+            0 => Way::Usual,
+            2 => Way::OneByOne,
+            // Users change meanwhile, and another may be the first that is refused.
+            count if count % 2 == 1 => Way::Reversed,
+            _ => Way::Usual,
+        }
+    }
+
+    /// Returns whether every way was refused, and for at least `time`.
+    pub(super) fn persist(&self, time: Duration) -> bool {
+        self.count > 2 && self.since.is_some_and(|since| since.elapsed() >= time)
+    }
+}
+
+/// Returns whether a node's handler of a call that changes users raised.
+fn is_refusal(ended: &SessionError) -> bool {
+    matches!(
+        ended,
+        SessionError::Node(NodeError::Refused {
+            call: "RepopulateUsers" | "SyncUsers",
+            code: Code::Unknown | Code::Internal,
+            ..
+        })
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(call: &'static str) -> SessionError {
+        NodeError::Refused { call, code: Code::Unknown, reason: "Internal Server Error".into() }.into()
+    }
+
+    #[test]
+    fn other_ways_are_tried_before_a_refusal_counts_as_lasting() {
+        let mut refusals = Refusals::default();
+        let mut ways = vec![refusals.way()];
+        for _ in 0..5 {
+            assert!(!refusals.persist(Duration::ZERO) || ways.contains(&Way::OneByOne));
+            refusals.record(&refused("RepopulateUsers"), false);
+            ways.push(refusals.way());
+        }
+        assert_eq!(ways, [Way::Usual, Way::Reversed, Way::OneByOne, Way::Reversed, Way::Usual, Way::Reversed]);
+        assert!(refusals.persist(Duration::ZERO));
+        assert!(!refusals.persist(Duration::from_secs(60)), "not for that long");
+    }
+
+    #[test]
+    fn full_sync_ends_a_series_and_other_errors_are_none() {
+        let mut refusals = Refusals::default();
+        for _ in 0..9 {
+            refusals.record(&NodeError::NoAnswer { call: "RepopulateUsers", limit: Duration::ZERO }.into(), false);
+            refusals.record(&refused("FetchBackends"), false);
+        }
+        assert_eq!(refusals.way(), Way::Usual);
+        for _ in 0..9 {
+            refusals.record(&refused("RepopulateUsers"), false);
+        }
+        refusals.record(&refused("SyncUsers"), true);
+        assert!(!refusals.persist(Duration::ZERO));
+        assert_eq!(refusals.way(), Way::Usual);
+    }
+}
