@@ -67,6 +67,8 @@ impl Panel {
             ("LEASE_TTL_SECONDS", settings.ttl.to_string()),
             ("TASKS_RECORD_USER_USAGES_INTERVAL", "1".to_owned()),
             ("TASKS_REVIEW_USERS_INTERVAL", "1".to_owned()),
+            // A panel that is killed breaks calls off, many times within the usual interval.
+            ("NODE_HEALING_INTERVAL_SECONDS", "1".to_owned()),
             ("UVICORN_WORKERS", "2".to_owned()),
             ("UVICORN_HOST", "127.0.0.1".to_owned()),
             ("UVICORN_PORT", self.port.to_string()),
