@@ -16,6 +16,7 @@ use super::connection::{NodeConnection, Target};
 use super::engine_watch::{self, RestartFailure};
 use super::node_error::NodeError;
 use super::proto::BackendConfig;
+use super::report;
 use super::session::Context;
 use crate::domain::ids::NodeId;
 use crate::domain::moment::SECOND;
@@ -123,7 +124,7 @@ async fn restart(
 ) -> Result<Healing, HealingError> {
     // All are read before the first restart: never is an engine restarted with anything but its own configuration.
     let mut engines = Vec::new();
-    for backend in connection.fetch_backends().await?.backends {
+    for backend in report::read(node, &connection.fetch_backends().await?, None)?.backends {
         let config = own_config(connection, &backend.name).await?;
         engines.push((backend.name, config));
     }

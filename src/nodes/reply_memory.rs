@@ -15,7 +15,7 @@ pub struct ReplyMemory(Arc<Semaphore>);
 
 /// Memory of a reply. To be held as long as its entries exist.
 #[derive(Debug)]
-pub struct ReplyPermit(#[allow(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
+pub struct ReplyPermit(#[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
 
 impl Default for ReplyMemory {
     fn default() -> Self {

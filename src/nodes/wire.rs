@@ -42,30 +42,28 @@ pub(super) fn field(bytes: &[u8]) -> Result<Option<Field>, Malformed> {
 /// Iterates over the texts and messages of a whole message, by number of their fields. Other fields are left out.
 pub(super) fn contents(message: &[u8]) -> impl Iterator<Item = Result<(u32, &[u8]), Malformed>> {
     let mut rest = message;
-    let next = move || -> Result<Option<(u32, bool, &[u8])>, Malformed> {
-        if rest.is_empty() {
-            return Ok(None);
-        }
-        let Field { number, is_bytes, start, length } = field(rest)?.ok_or(Malformed)?;
-        let end = start.checked_add(length).ok_or(Malformed)?;
-        let content = rest.get(start..end).ok_or(Malformed)?;
-        rest = &rest[end..];
-        Ok(Some((number, is_bytes, content)))
-    };
-    let mut next = Some(next);
     std::iter::from_fn(move || {
-        loop {
-            match next.as_mut()?() {
-                Ok(None) => return None,
-                Ok(Some((number, true, content))) => return Some(Ok((number, content))),
-                Ok(Some(_)) => {}
+        while !rest.is_empty() {
+            match next_field(&mut rest) {
+                Ok((Field { number, is_bytes: true, .. }, content)) => return Some(Ok((number, content))),
+                Ok(_) => {}
                 Err(malformed) => {
-                    next = None;
+                    rest = &[];
                     return Some(Err(malformed));
                 }
             }
         }
+        None
     })
+}
+
+/// Reads the first field and its content, and moves on behind them.
+fn next_field<'a>(rest: &mut &'a [u8]) -> Result<(Field, &'a [u8]), Malformed> {
+    let found = field(rest)?.ok_or(Malformed)?;
+    let end = found.start.checked_add(found.length).ok_or(Malformed)?;
+    let content = rest.get(found.start..end).ok_or(Malformed)?;
+    *rest = &rest[end..];
+    Ok((found, content))
 }
 
 /// Reads a number of variable length, and the bytes that it takes. `None`: the bytes end before it does.

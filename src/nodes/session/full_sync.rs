@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::{BATCH, Session, SyncedKeys};
 use crate::nodes::connection::NodeConnection;
 use crate::nodes::full_lists::MemoryPermit;
+use crate::nodes::messages;
 use crate::nodes::node_error::NodeError;
 use crate::nodes::pending_changes::Receiver;
 use crate::nodes::proto::UserData;
