@@ -6,7 +6,7 @@ use sarban::domain::ids::{NodeId, UserId};
 use sarban::domain::moment::SECOND;
 use sarban::nodes::proto::marz_service_client::MarzServiceClient;
 use sarban::nodes::proto::{Inbound, User, UserData, UsersData};
-use sarban::nodes::{Timing, UsageError};
+use sarban::nodes::{ReplyMemory, Timing, UsageError};
 use sarban::store::Db;
 use sarban::store::nodes::edit_lock;
 use uuid::Uuid;
@@ -134,10 +134,13 @@ async fn usage_is_fetched_before_the_restart(db: Db) {
     eventually("usage can be fetched", async || !panel.supervisor.connected().is_empty()).await;
     let connected = panel.supervisor.connected().remove(0);
     assert_eq!(restarts(&node).len(), 0);
-    assert_eq!(connected.fetch_usage().await.unwrap(), [(UserId(1), 500)]);
+    assert_eq!(connected.fetch_usage(UserId(1), &ReplyMemory::default()).await.unwrap().entries, [(UserId(1), 500)]);
     healthy(&db, 1).await;
     assert_eq!(restarts(&node).len(), 1);
-    assert!(matches!(connected.fetch_usage().await, Err(UsageError::NotSent(_))), "not over the old connection");
+    assert!(
+        matches!(connected.fetch_usage(UserId(1), &ReplyMemory::default()).await, Err(UsageError::NotSent(_))),
+        "not over the old connection"
+    );
 }
 
 async fn node_that_refuses_for_a_moment_is_not_restarted(db: Db) {
