@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
 
@@ -18,14 +19,30 @@ pub(super) struct IdleTracker {
     active_at: AtomicU64,
     /// Number of requests that are being handled.
     requests: AtomicUsize,
+    /// Number of responses whose bodies are being sent.
+    responses: AtomicUsize,
+    /// End of the last response, in milliseconds after `opened`; 0 if there was none.
+    free_since: AtomicU64,
 }
 
 /// Counts a request as being handled until it is dropped.
 pub(super) struct ActiveRequest(Arc<IdleTracker>);
 
+/// The body of a response, which counts as being sent until it is dropped.
+pub(super) struct ActiveBody<B> {
+    body: B,
+    idle: Arc<IdleTracker>,
+}
+
 impl Default for IdleTracker {
     fn default() -> Self {
-        Self { opened: Instant::now(), active_at: AtomicU64::new(0), requests: AtomicUsize::new(0) }
+        Self {
+            opened: Instant::now(),
+            active_at: AtomicU64::new(0),
+            requests: AtomicUsize::new(0),
+            responses: AtomicUsize::new(0),
+            free_since: AtomicU64::new(0),
+        }
     }
 }
 
@@ -44,6 +61,23 @@ impl IdleTracker {
         ActiveRequest(self.clone())
     }
 
+    /// Returns since when the connection has been of no use: the end of its last response, or its start. Received bytes do
+    /// not count, because a client could send a byte of a header now and then. During a response it is the last byte.
+    /// `None` while a request is being handled.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        if !self.is_idle() {
+            return None;
+        }
+        let is_answering = self.responses.load(Ordering::Relaxed) > 0;
+        let since = if is_answering { &self.active_at } else { &self.free_since };
+        Some(self.opened + Duration::from_millis(since.load(Ordering::Relaxed)))
+    }
+
+    /// Returns true if no request is being handled.
+    pub(super) fn is_idle(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) == 0
+    }
+
     /// Waits until the connection has been idle for that long.
     pub(super) async fn wait_until_idle_for(&self, silence: Duration) {
         loop {
@@ -59,6 +93,13 @@ impl IdleTracker {
     }
 }
 
+impl ActiveRequest {
+    /// The connection of the request.
+    pub(super) fn idle(&self) -> Arc<IdleTracker> {
+        self.0.clone()
+    }
+}
+
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.0.touch();
@@ -66,13 +107,49 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// A connection whose reads and writes count as activity.
-pub(super) struct Watched<Io> {
-    pub(super) io: Io,
-    pub(super) idle: Arc<IdleTracker>,
+impl<B> ActiveBody<B> {
+    pub(super) fn new(body: B, idle: Arc<IdleTracker>) -> Self {
+        idle.responses.fetch_add(1, Ordering::Relaxed);
+        Self { body, idle }
+    }
 }
 
-impl<Io> Watched<Io> {
+impl<B> Drop for ActiveBody<B> {
+    fn drop(&mut self) {
+        self.idle.free_since.store(self.idle.age(), Ordering::Relaxed);
+        self.idle.responses.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<B: Body + Unpin> Body for ActiveBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection whose reads and writes count as activity. What it holds is dropped with it, also after an upgrade to
+/// another protocol.
+pub(super) struct Watched<Io, Held> {
+    pub(super) io: Io,
+    pub(super) idle: Arc<IdleTracker>,
+    pub(super) _held: Held,
+}
+
+impl<Io, Held> Watched<Io, Held> {
     fn touch_if_ok<T>(&self, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if matches!(done, Poll::Ready(Ok(_))) {
             self.idle.touch();
@@ -81,14 +158,14 @@ impl<Io> Watched<Io> {
     }
 }
 
-impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
+impl<Io: AsyncRead + Unpin, Held: Unpin> AsyncRead for Watched<Io, Held> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.io).poll_read(cx, buffer);
         self.touch_if_ok(done)
     }
 }
 
-impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
+impl<Io: AsyncWrite + Unpin, Held: Unpin> AsyncWrite for Watched<Io, Held> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.io).poll_write(cx, bytes);
         self.touch_if_ok(done)

@@ -17,21 +17,20 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::{Connections, Limits};
 use super::server::ACCEPT_BACKOFF;
 use crate::config::Settings;
 use crate::config::http::TlsFiles;
 
 /// Longest time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// TLS handshakes at once. Each costs some ten kilobytes; further clients wait in the socket's queue.
-const MAX_HANDSHAKES: usize = 1_024;
 
 /// An acceptor, and its socket to be handed over to a successor.
 pub(super) struct BoundListener {
@@ -130,7 +129,9 @@ pub(super) async fn listen(
         None => AnyAcceptor::Tcp(Closable { acceptor: TcpAcceptor::from_tokio(listener)?, closed }),
         Some(files) => {
             let tls = TlsAcceptor::from(Arc::new(server_config(files)?));
-            AnyAcceptor::Tls(TlsHandshakes::start(listener, tls, closed, MAX_HANDSHAKES)?)
+            let limits = Limits::of_process().for_handshakes();
+            let handshakes = Connections::new(limits, settings.http.trusted_proxies.clone());
+            AnyAcceptor::Tls(TlsHandshakes::start(listener, tls, closed, handshakes)?)
         }
     };
     Ok(BoundListener { acceptor, socket })
@@ -205,7 +206,12 @@ pub(super) struct TlsHandshakes {
 type TlsConnection = (TlsStream<TcpStream>, SocketAddr);
 
 impl TlsHandshakes {
-    fn start(listener: TcpListener, tls: TlsAcceptor, closed: CancellationToken, limit: usize) -> anyhow::Result<Self> {
+    fn start(
+        listener: TcpListener,
+        tls: TlsAcceptor,
+        closed: CancellationToken,
+        handshakes: Connections,
+    ) -> anyhow::Result<Self> {
         let local = LocalAddr(Addr::SocketAddr(listener.local_addr()?));
         let (sender, done) = mpsc::channel(64);
         tokio::spawn(async move {
@@ -213,30 +219,41 @@ impl TlsHandshakes {
                 biased;
                 () = closed.cancelled() => {}
                 () = sender.closed() => {}
-                () = shake_hands(listener, tls, sender.clone(), limit) => {}
+                () = shake_hands(listener, tls, sender.clone(), handshakes) => {}
             }
         });
         Ok(Self { local, done })
     }
 }
 
-/// Accepts connections and starts their handshakes, at most `limit` at once.
-async fn shake_hands(listener: TcpListener, tls: TlsAcceptor, done: mpsc::Sender<TlsConnection>, limit: usize) {
-    let permits = Arc::new(Semaphore::new(limit));
-    // The semaphore is never closed.
-    while let Ok(permit) = permits.clone().acquire_owned().await {
+/// Accepts connections and starts their handshakes. At the maximum of handshakes the oldest one is given up.
+async fn shake_hands(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    done: mpsc::Sender<TlsConnection>,
+    handshakes: Connections,
+) {
+    loop {
         let Ok((stream, peer)) = listener.accept().await else {
+            handshakes.out_of_descriptors();
             sleep(ACCEPT_BACKOFF).await;
             continue;
         };
+        let Some(slot) = handshakes.admit(Some(peer.ip())) else { continue };
         let (tls, done) = (tls.clone(), done.clone());
         tokio::spawn(async move {
-            let _permit = permit;
-            if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                // Without a server the connection is closed.
-                let _ = done.send((stream, peer)).await;
+            let shaking = async {
+                if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                    // Without a server the connection is closed.
+                    let _ = done.send((stream, peer)).await;
+                }
+            };
+            tokio::select! {
+                () = shaking => {}
+                () = slot.closed() => {}
             }
         });
+        handshakes.settle().await;
     }
 }
 
@@ -257,6 +274,8 @@ impl Acceptor for TlsHandshakes {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     #[tokio::test]
@@ -270,7 +289,7 @@ mod tests {
     }
 
     /// A TLS acceptor on a free port, and another listener on the same socket, as a successor has it.
-    async fn tls(closed: CancellationToken, limit: usize) -> (TlsHandshakes, TcpListener, SocketAddr) {
+    async fn tls(closed: CancellationToken, most: usize) -> (TlsHandshakes, TcpListener, SocketAddr) {
         let listener = bind_tcp("127.0.0.1", 0).await.expect("a free port").into_std().expect("a socket");
         let next = TcpListener::from_std(listener.try_clone().expect("a socket")).expect("a listener");
         let address = listener.local_addr().expect("an address");
@@ -279,7 +298,8 @@ mod tests {
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key);
         let tls = TlsAcceptor::from(Arc::new(config.expect("a configuration")));
         let listener = TcpListener::from_std(listener).expect("a listener");
-        (TlsHandshakes::start(listener, tls, closed, limit).expect("it starts"), next, address)
+        let handshakes = Connections::new(Limits::of(most), "127.0.0.0/8".parse().expect("networks"));
+        (TlsHandshakes::start(listener, tls, closed, handshakes).expect("it starts"), next, address)
     }
 
     /// Connects, and checks that the connection stays in the queue, where the successor finds it.
@@ -292,29 +312,25 @@ mod tests {
     #[tokio::test]
     async fn tls_client_waiting_at_shutdown_reaches_next_process() {
         let closed = CancellationToken::new();
-        let (_handshakes, next, address) = tls(closed.clone(), MAX_HANDSHAKES).await;
+        let (_handshakes, next, address) = tls(closed.clone(), 1_024).await;
         tokio::task::yield_now().await;
         closed.cancel();
         connection_reaches(&next, address).await;
     }
 
     #[tokio::test]
-    async fn tls_client_beyond_the_limit_of_handshakes_waits_in_the_queue() {
-        let (_handshakes, next, address) = tls(CancellationToken::new(), 1).await;
+    async fn oldest_handshake_is_given_up_at_the_maximum() {
+        let (_handshakes, _next, address) = tls(CancellationToken::new(), 2).await;
         // Silent clients: their handshakes never end.
         let mut clients = Vec::new();
-        for _ in 0..2 {
+        for _ in 0..3 {
             clients.push(TcpStream::connect(address).await.expect("a connection"));
-            settle().await;
+            sleep(Duration::from_millis(20)).await;
         }
-        let waiting = timeout(Duration::from_secs(5), next.accept()).await.expect("one client waits");
-        assert_eq!(waiting.expect("a connection").1, clients[1].local_addr().expect("an address"));
-    }
-
-    /// Lets the other tasks of this thread work off all events: each sleep polls the reactor once.
-    async fn settle() {
-        for _ in 0..5 {
-            sleep(Duration::from_millis(5)).await;
+        let ended = timeout(Duration::from_secs(5), clients[0].read(&mut [0])).await.expect("the oldest one is closed");
+        assert_eq!(ended.expect("a connection"), 0);
+        for client in &mut clients[1..] {
+            assert!(timeout(Duration::from_millis(100), client.read(&mut [0])).await.is_err(), "it is still open");
         }
     }
 }

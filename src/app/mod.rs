@@ -1,8 +1,10 @@
 //! Starts a panel from its settings, and stops it.
 
 mod background;
+pub mod connections;
 mod coordination;
 mod database;
+mod descriptors;
 mod fetch_writer;
 mod health;
 mod idle_tracker;

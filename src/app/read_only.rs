@@ -6,6 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::{Connections, Limits};
 use super::listener::AnyAcceptor;
 use super::server::{self, Timeouts};
 use super::shutdown::Shutdown;
@@ -37,7 +38,8 @@ pub(super) async fn serve(settings: &Settings, acceptor: AnyAcceptor, metrics: P
     let grace = settings.instance.shutdown_grace;
     let accepting_ends = shutdown.accepting_ends(&watchers, grace);
     let left = grace.saturating_sub(health::Watchers::longest(grace));
-    server::serve(acceptor, api::routes(state), Timeouts::default(), accepting_ends, left).await;
+    let connections = Connections::new(Limits::of_process(), settings.http.trusted_proxies.clone());
+    server::serve(acceptor, connections, api::routes(state), Timeouts::default(), accepting_ends, left).await;
     db.close().await;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::phases::Listening;
 use super::serve_options::ServeOptions;
-use super::{read_only, telemetry};
+use super::{descriptors, read_only, telemetry};
 use crate::config::Settings;
 
 /// Runs the panel until a signal.
@@ -15,6 +15,7 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         "{}",
         options.workers
     );
+    descriptors::raise_limit();
     let listening = Listening::bind(&settings, options.take_over).await?;
     if settings.http.read_only {
         return read_only::serve(&settings, listening.acceptor, metrics).await;

@@ -10,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use poem::http::uri::Scheme;
+use poem::http::{HeaderValue, header};
 use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint, Request, Response};
@@ -18,7 +19,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::idle_tracker::{IdleTracker, Watched};
+use super::connections::{Connections, Slot};
+use super::idle_tracker::{ActiveBody, Watched};
+use crate::api::http::error::ApiError;
 
 /// Time-outs of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +42,8 @@ impl Default for Timeouts {
 /// Pause after a failed accept: most likely the process is out of file descriptors for a moment.
 pub(super) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
+/// Paths that are answered over connections beyond the maximum.
+const PROBES: &[&str] = &["/health/live", "/health/ready", "/metrics"];
 /// Bytes of a request's line and headers, at most, and of the buffer that they are read into.
 const MAX_HEADERS: usize = 32 * 1024;
 /// Requests at once on a connection of HTTP/2.
@@ -49,13 +54,14 @@ const WINDOW: u32 = 64 * 1024;
 /// Serves until `stop`, then lets open requests finish for at most `grace`.
 pub async fn serve(
     mut acceptor: impl Acceptor + 'static,
+    connections: Connections,
     endpoint: impl Endpoint<Output = Response> + 'static,
     timeouts: Timeouts,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
     let endpoint = Arc::new(endpoint);
-    let (connections, stopping, over) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    let (tasks, stopping, over) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -63,20 +69,25 @@ pub async fn serve(
             accepted = acceptor.accept() => accepted,
         };
         let Ok((io, local, remote, scheme)) = accepted else {
+            connections.out_of_descriptors();
             sleep(ACCEPT_BACKOFF).await;
             continue;
         };
-        let info = ConnectionInfo { local, remote, scheme };
-        let connection = connection(io, info, endpoint.clone(), timeouts, stopping.clone());
-        connections.spawn(over.clone().run_until_cancelled_owned(connection));
+        let peer = remote.as_socket_addr().map(|peer| peer.ip());
+        if let Some(slot) = connections.admit(peer) {
+            let info = ConnectionInfo { local, remote, scheme };
+            let connection = connection(io, Arc::new(slot), info, endpoint.clone(), timeouts, stopping.clone());
+            tasks.spawn(over.clone().run_until_cancelled_owned(connection));
+        }
+        connections.settle().await;
     }
     drop(acceptor);
     stopping.cancel();
-    connections.close();
-    if timeout(grace, connections.wait()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "requests aborted: they exceeded SHUTDOWN_GRACE_SECONDS");
+    tasks.close();
+    if timeout(grace, tasks.wait()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "requests aborted: they exceeded SHUTDOWN_GRACE_SECONDS");
         over.cancel();
-        connections.wait().await;
+        tasks.wait().await;
     }
 }
 
@@ -88,22 +99,32 @@ struct ConnectionInfo {
     scheme: Scheme,
 }
 
+/// The answer to a request over a connection that is for probes only.
+fn too_many_connections() -> Response {
+    let mut response = ApiError::unavailable("The panel has too many connections, try again").to_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     io: Io,
+    slot: Arc<Slot>,
     info: ConnectionInfo,
     endpoint: Arc<impl Endpoint<Output = Response> + 'static>,
     timeouts: Timeouts,
     stopping: CancellationToken,
 ) {
-    let idle = Arc::new(IdleTracker::default());
-    let io = TokioIo::new(Watched { io, idle: idle.clone() });
+    let idle = slot.idle().clone();
+    let io = TokioIo::new(Watched { io, idle: idle.clone(), _held: slot.clone() });
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (endpoint, info, handling) = (endpoint.clone(), info.clone(), idle.begin_request());
+        let is_served = !slot.for_probes || PROBES.contains(&request.uri().path());
         async move {
             let request = Request::from((request, info.local, info.remote, info.scheme));
-            let response = endpoint.get_response(request).await;
+            let response = if is_served { endpoint.get_response(request).await } else { too_many_connections() };
+            let response = hyper::Response::from(response).map(|body| ActiveBody::new(body, handling.idle()));
             drop(handling);
-            Ok::<_, Infallible>(hyper::Response::from(response))
+            Ok::<_, Infallible>(response)
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -124,7 +145,18 @@ async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
             // In this order because nearly always the connection is ready.
             biased;
             // Errors are the client's: it is gone, too slow, or does not speak HTTP.
-            _ = &mut serving => return,
+            _ = &mut serving => {
+                // A connection that goes on in another protocol is never idle.
+                std::mem::forget(idle.begin_request());
+                return;
+            }
+            () = slot.closed(), if !shutting_down => {
+                if idle.is_idle() {
+                    return;
+                }
+                shutting_down = true;
+                serving.as_mut().graceful_shutdown();
+            }
             () = stopping.cancelled(), if !shutting_down => {
                 shutting_down = true;
                 serving.as_mut().graceful_shutdown();

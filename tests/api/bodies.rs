@@ -100,7 +100,7 @@ async fn texts_and_lists_that_are_too_long_are_named(db: Db) {
 async fn admin_whose_bodies_never_end_affects_no_other_caller(db: Db) {
     let panel = TestPanel::start_with(db, &[("MAX_REQUESTS_AT_ONCE", "16")]).await;
     panel.insert_admin("mallory", false).await;
-    panel.post("root", "/api/users", json!({"username": "ann", "expire_strategy": "never", "key": "a1"})).await.ok();
+    panel.post("root", "/api/users", json!({"username": "ann", "expire_strategy": "never", "key": "a1b2"})).await.ok();
     let head = format!(
         "POST /api/users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 100\r\n\r\n{{",
         panel.token_of("mallory")
@@ -115,7 +115,7 @@ async fn admin_whose_bodies_never_end_affects_no_other_caller(db: Db) {
     let others = async {
         panel.get("root", "/api/services").await.ok();
         panel.post("root", "/api/services", json!({"name": "a"})).await.ok();
-        assert_eq!(send(panel.request(Method::GET, "/sub/ann/a1/links")).await.status, 200);
+        assert_eq!(send(panel.request(Method::GET, "/sub/ann/a1b2/links")).await.status, 200);
     };
     timeout(Duration::from_secs(3), others).await.expect("others are served at once");
 }

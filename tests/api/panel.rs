@@ -11,6 +11,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use sarban::actions::Panel;
 use sarban::api;
 use sarban::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
+use sarban::app::connections::{Connections, Limits};
 use sarban::app::server::{self, Timeouts};
 use sarban::app::{Machine, Wiring};
 use sarban::clock::Clock;
@@ -93,11 +94,18 @@ impl TestPanel {
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let schedules = Task::ALL.map(|task| Schedule { task, period: 30_000_000 }).to_vec();
         let cluster = ClusterView::alone("test".to_owned(), Identity::new("host".to_owned()), schedules);
+        let connections = Connections::new(Limits::of(1_000), settings.http.trusted_proxies.clone());
         let state = wiring.api(cluster, health, metrics);
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let base = acceptor.local_addr()[0].to_string();
-        let server =
-            server::serve(acceptor, api::routes(state), Timeouts::default(), std::future::pending(), Duration::ZERO);
+        let server = server::serve(
+            acceptor,
+            connections,
+            api::routes(state),
+            Timeouts::default(),
+            std::future::pending(),
+            Duration::ZERO,
+        );
         let server = tokio::spawn(server);
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
         Self { panel, base, client: client.expect("a client"), server }

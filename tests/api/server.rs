@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use poem::listener::{Acceptor, Listener, TcpListener};
 use poem::{Body, Endpoint, Request, Response};
+use sarban::app::connections::{Connections, Limits};
 use sarban::app::server::{Timeouts, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -52,10 +53,15 @@ struct Running {
 }
 
 async fn start(timeouts: Timeouts, grace: Duration) -> Running {
+    start_with(Limits::of(1_000), timeouts, grace).await
+}
+
+async fn start_with(limits: Limits, timeouts: Timeouts, grace: Duration) -> Running {
     let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
     let address = acceptor.local_addr()[0].to_string().trim_start_matches("socket://").to_owned();
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(acceptor, Routes, timeouts, stop.clone().cancelled_owned(), grace));
+    let connections = Connections::new(limits, "127.0.0.0/8".parse().expect("networks"));
+    let server = tokio::spawn(serve(acceptor, connections, Routes, timeouts, stop.clone().cancelled_owned(), grace));
     Running { address, stop, server }
 }
 
@@ -168,4 +174,35 @@ async fn shutdown_waits_for_responses_up_to_the_grace_period() {
     endless.readable().await.expect("an answer");
     server.stop.cancel();
     timeout(DEADLINE, server.server).await.expect("the server stops").expect("no panic");
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_for_new_ones_and_probes_answered_beside_busy_ones() {
+    let limits = Limits { all: 4, for_probes: 2, per_address: 4 };
+    let server = start_with(limits, Timeouts { request: LONG, silence: LONG }, LONG).await;
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(server.connect().await);
+    }
+    let mut stream = server.connect().await;
+    stream.write_all(&request("/")).await.expect("sent");
+    answer(&mut stream, "quick").await;
+    assert_eq!(rest(&mut idle[0]).await, "", "the longest idle connection is closed");
+    let mut busy = Vec::new();
+    for _ in 0..4 {
+        let mut stream = server.connect().await;
+        stream.write_all(&request("/slow")).await.expect("sent");
+        busy.push(stream);
+    }
+    sleep(SHORT / 2).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&request("/")).await.expect("sent");
+    let refusal = rest(&mut stream).await;
+    assert!(refusal.starts_with("HTTP/1.1 503") && refusal.contains("retry-after"), "{refusal}");
+    let mut stream = server.connect().await;
+    stream.write_all(&request("/health/live")).await.expect("sent");
+    answer(&mut stream, "quick").await;
+    for stream in &mut busy {
+        answer(stream, "slow").await;
+    }
 }

@@ -49,11 +49,20 @@ impl Setup<'_> {
 
     /// Starts a process that cannot write a file larger than `kib` KiB, as on a full disk.
     pub fn start_with_file_limit(&self, name: &str, kib: u32) -> PanelProcess {
+        // The signal is ignored, so that writes fail with an error.
+        self.start_after(name, &format!("trap '' XFSZ; ulimit -S -f {kib}"))
+    }
+
+    /// Starts a process that may open this many files.
+    pub fn start_with_descriptors(&self, name: &str, most: u32) -> PanelProcess {
+        self.start_after(name, &format!("ulimit -n {most}"))
+    }
+
+    /// Starts a process from a shell, after these commands.
+    fn start_after(&self, name: &str, commands: &str) -> PanelProcess {
         let inner = self.command();
         let mut command = Command::new("bash");
-        // The signal is ignored, so that writes fail with an error.
-        let limited = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" \"$@\"");
-        command.arg("-c").arg(limited).arg(inner.get_program()).env_clear();
+        command.arg("-c").arg(format!("{commands}; exec \"$0\" \"$@\"")).arg(inner.get_program()).env_clear();
         command.current_dir(self.folder).envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         self.start_in(command, name, free_port(), &[])
     }

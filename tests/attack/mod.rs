@@ -2,6 +2,7 @@
 //! a short form of each; `make attack` the long one.
 
 mod bodies;
+mod connections;
 
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ impl Target {
             let admin = json!({"username": name, "password": format!("{name}pass"), "is_sudo": is_sudo});
             call(&panel, &root, Method::POST, "/api/admins", admin).await;
         }
-        let user = json!({"username": "ann", "expire_strategy": "never", "key": "a1"});
+        let user = json!({"username": "ann", "expire_strategy": "never", "key": "a1b2"});
         call(&panel, &root, Method::POST, "/api/users", user).await;
         let (mallory, eve) = (sign_in(&panel, "mallory").await, sign_in(&panel, "eve").await);
         Self { panel, root, mallory, eve, _folder: folder }
@@ -93,7 +94,7 @@ impl Target {
 
     async fn serves_others(&self, longest: Duration) {
         for (path, token) in
-            [("/health/ready", None), ("/api/admins/current", Some(&self.root)), ("/sub/ann/a1/links", None)]
+            [("/health/ready", None), ("/api/admins/current", Some(&self.root)), ("/sub/ann/a1b2/links", None)]
         {
             let began = Instant::now();
             let request = self.panel.request(Method::GET, path);

@@ -180,7 +180,7 @@ async fn ever_different_tags_are_refused_when_too_many_are_stored(db: Db) {
 async fn long_log_line_is_cut(db: Db) {
     let (node, _panel) = start(&db).await;
     let panel = actions::Panel::new(db.clone(), Clock::real());
-    let pieces = vec![vec![0x0a, 0x80, 0x80, 0x80, 0x10], "é".repeat(1 << 10).into_bytes()];
+    let pieces = [vec![0x0a, 0x80, 0x80, 0x80, 0x10], "é".repeat(1 << 10).into_bytes()];
     let pieces = [pieces[..1].to_vec(), vec![pieces[1].clone(); 1 << 14]].concat();
     node.reply_raw("StreamBackendLogs", Some(RawReply { pieces, times: 1 }));
     let connection = engines::for_logs(&panel, NodeId(1)).await.unwrap();

@@ -1,12 +1,6 @@
 //! The caller of a request, for limits per caller: the signed-in admin and the client's address.
 
-use poem::Request;
-
-use super::auth::bearer_token;
-use super::client::Client;
-use super::error::ApiError;
 use crate::actions::attempt_limiter::Subject;
-use crate::api::state::State;
 use crate::domain::admin::Admin;
 
 /// The caller of a request.
@@ -35,23 +29,14 @@ pub(in crate::api) enum Rank {
 pub(in crate::api) struct SignedIn(pub(in crate::api) Option<Admin>);
 
 impl Caller {
-    /// Reads the client's address, and checks the token if there is one: the second value is its result.
-    pub(in crate::api) async fn of(request: &Request, state: &State) -> Result<(Self, Option<SignedIn>), ApiError> {
-        let stranger = Self::stranger(request, state);
-        let Some(token) = bearer_token(request) else { return Ok((stranger, None)) };
-        let admin = state.admin_of_token(token).await?;
-        let caller = match &admin {
-            Some(admin) => Self { address: stranger.address, ..Self::admin(&admin.username, admin.is_sudo) },
-            None => stranger,
-        };
-        Ok((caller, Some(SignedIn(admin))))
+    /// A client that has not signed in.
+    pub(super) const fn stranger(address: Option<Subject>) -> Self {
+        Self { rank: Rank::Stranger, admin: None, address }
     }
 
-    /// Reads only the client's address.
-    pub(in crate::api) fn stranger(request: &Request, state: &State) -> Self {
-        let trusted = &state.options.http.trusted_proxies;
-        let address = Client::of(request, trusted).address.filter(|address| !trusted.contain(*address));
-        Self { rank: Rank::Stranger, admin: None, address: address.map(Subject::address) }
+    /// The same caller, at that address.
+    pub(super) const fn at(self, address: Option<Subject>) -> Self {
+        Self { address, ..self }
     }
 
     /// An admin of unknown address.

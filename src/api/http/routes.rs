@@ -10,6 +10,7 @@ use super::admission::Class;
 use super::caller::Caller;
 use super::client::Client;
 use super::error::ApiError;
+use super::identify;
 use super::query::LiteralParam;
 use super::receive::{self, NotReceived, Pace, receive};
 use crate::api::state::State;
@@ -172,13 +173,13 @@ impl Handler {
         let state: Arc<State> = Arc::clone(State::of(&request)?);
         let caller = match class {
             Class::Api => {
-                let (caller, signed_in) = Caller::of(&request, &state).await?;
+                let (caller, signed_in) = identify::caller(&request, &state).await?;
                 if let Some(signed_in) = signed_in {
                     request.set_data(signed_in);
                 }
                 caller
             }
-            Class::Subscription => Caller::stranger(&request, &state),
+            Class::Subscription => Caller::stranger(identify::address(&request, &state)),
         };
         let mut entered = state.admission.enter(class, &caller).await?;
         let mut memory = state.body_memory.reservation(&caller);

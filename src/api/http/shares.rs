@@ -15,7 +15,7 @@ pub(super) struct Shares {
     held: Mutex<HashMap<Subject, Arc<Semaphore>>>,
 }
 
-/// What one request holds of its caller's share, until it is dropped.
+/// The units of a caller's share that one request holds, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Share<'a> {
     shares: &'a Shares,

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::stopping::Stopping;
 use crate::api::{self, state::State};
 use crate::app::background::Background;
+use crate::app::connections::{Connections, Limits};
 use crate::app::fetch_writer::FetchWriter;
 use crate::app::health::Watchers;
 use crate::app::listener::AnyAcceptor;
@@ -32,8 +33,10 @@ impl Running {
     /// Serves until a signal or a successor ends it, finishes the requests and hands the background work over.
     pub(in crate::app) async fn serve(self) -> Stopping {
         let Self { acceptor, state, background, fetches, watchers, shutdown, grace } = self;
+        let trusted = state.options.http.trusted_proxies.clone();
         let serving = server::serve(
             acceptor,
+            Connections::new(Limits::of_process(), trusted),
             api::routes(state),
             Timeouts::default(),
             shutdown.accepting_ends(&watchers, grace),
