@@ -7,11 +7,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use sarban::config::database_url::DatabaseUrl;
 use sarban::domain::ids::Epoch;
 use sarban::store::clock;
 use sarban::store::{Db, Engine, FenceError, OpenOptions};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::app::panel_process::{PanelProcess, Setup};
 use crate::app::processes::{set_up_users, setup};
@@ -19,6 +20,7 @@ use crate::cluster::fence::fence;
 use crate::support;
 use crate::support::database::{Content, TestDatabase, execute, number, with_database};
 use crate::support::ports::free_port;
+use crate::support::servers::{Postgres, open_folder};
 use crate::support::test_node::{Options, TestNode};
 
 /// A pgbouncer of one test. Dropping it kills the process.
@@ -41,12 +43,18 @@ impl PgBouncer {
         let server = support::postgres_url();
         let (_, address) = server.rsplit_once('@').expect("user and host");
         let (host, _) = address.split_once('/').expect("host and name");
-        let (host, server_port) = host.split_once(':').expect("host and port");
+        Self::start_before(folder, host).await
+    }
+
+    /// Starts in front of the server at this host and port.
+    async fn start_before(folder: &Path, server: &str) -> Self {
+        let (host, server_port) = server.split_once(':').expect("host and port");
         let port = free_port();
         let settings = format!(
             "[databases]\n* = host={host} port={server_port} user=postgres\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
-             pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 200\n"
+             pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 200\n\
+             server_login_retry = 1\n"
         );
         let path = folder.join("pgbouncer.ini");
         std::fs::write(&path, settings).expect("the settings are written");
@@ -77,6 +85,42 @@ impl PgBouncer {
         let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not on PostgreSQL") };
         let (_, name) = url.expose().rsplit_once('/').expect("a name");
         DatabaseUrl::parse(&format!("postgresql://postgres@127.0.0.1:{}/{name}", self.port)).expect("an address")
+    }
+}
+
+/// With pgbouncer's default of `server_login_retry`, this takes 15 s.
+#[tokio::test]
+async fn restarted_postgres_is_reached_again_within_seconds() {
+    let folder = open_folder().expect("a folder");
+    let mut postgres = Postgres::start(support::postgres_bin(), folder.path().join("server")).await.expect("a server");
+    let bouncer = PgBouncer::start_before(folder.path(), &format!("127.0.0.1:{}", postgres.port)).await;
+    let url = DatabaseUrl::parse(&format!("postgresql://postgres@127.0.0.1:{}/postgres", bouncer.port));
+    let db = Db::open(&options(url.expect("an address"))).await.expect("connections");
+    clock::now(&db).await.expect("an answer");
+    postgres.stop(Signal::QUIT).await.expect("stopped");
+    for _ in 0..5 {
+        // pgbouncer fails to log in, and from then on waits before each further attempt.
+        let answer = timeout(Duration::from_millis(300), clock::now(&db)).await;
+        assert!(!matches!(answer, Ok(Ok(_))), "there is no server");
+    }
+    postgres.restart(Signal::INT).await.expect("started again");
+    let start = Instant::now();
+    while !matches!(timeout(Duration::from_secs(1), clock::now(&db)).await, Ok(Ok(_))) {
+        assert!(start.elapsed() < Duration::from_secs(6), "the database has been back for 6 s");
+        sleep(Duration::from_millis(50)).await;
+    }
+    db.close().await;
+}
+
+fn options(url: DatabaseUrl) -> OpenOptions {
+    OpenOptions {
+        url,
+        connections: 2,
+        statement_cache: 0,
+        application_name: String::new(),
+        acquire_timeout: Duration::from_secs(1),
+        busy_timeout: Duration::from_secs(1),
+        read_only: false,
     }
 }
 

@@ -69,6 +69,8 @@ class Panel:
             "UVICORN_WORKERS": "2",
             "LOGIN_ATTEMPTS_PER_MINUTE": "5",
             "LEASE_TTL_SECONDS": "2",
+            # The proxies connect from 127.0.0.1. All other addresses are clients', who can't claim another one.
+            "TRUSTED_PROXIES": "127.0.0.1",
             "SARBAN_ADMIN_PASSWORD": PASSWORD,
         }
         self.process = None
@@ -105,20 +107,32 @@ def connection(port, tls=False, source="127.0.0.1", timeout=20):
     return http.client.HTTPConnection("127.0.0.1", port, timeout=timeout, source_address=(source, 0))
 
 
-def ask(port, method, path, body=None, headers=None, tls=False, source="127.0.0.1"):
-    link = connection(port, tls, source)
+def ask(port, method, path, body=None, headers=None, tls=False, source="127.0.0.1", timeout=20):
+    """`headers`: a dictionary, or a list of pairs for several lines of one header."""
+    link = connection(port, tls, source, timeout)
     try:
-        link.request(method, path, body, headers or {})
+        pairs = list(headers.items()) if isinstance(headers, dict) else headers or []
+        link.putrequest(method, path, skip_host=any(name == "host" for name, _ in pairs))
+        for name, value in pairs + ([("content-length", str(len(body)))] if body else []):
+            link.putheader(name, value)
+        link.endheaders(body.encode() if body else None)
         return Answer(link.getresponse())
     finally:
         link.close()
 
 
-class Proxy:
-    """A proxy with its file of deploy/proxies on a free port."""
+# The usual way to append to the header, in place of the line that sets it. Caddy always sets it.
+APPENDING = {
+    "haproxy": ("http-request set-header X-Forwarded-For %[src]", "option forwardfor"),
+    "nginx": ("X-Forwarded-For $remote_addr", "X-Forwarded-For $proxy_add_x_forwarded_for"),
+}
 
-    def __init__(self, kind, folder, panels):
-        self.kind, self.port, self.tls = kind, free_port(), kind != "caddy"
+
+class Proxy:
+    """A proxy with its file of deploy/proxies on a free port. `appends`: it appends to X-Forwarded-For."""
+
+    def __init__(self, kind, folder, panels, appends=False):
+        self.kind, self.port, self.tls, self.appends = kind, free_port(), kind != "caddy", appends
         self.checks_health = kind != "nginx"
         first, second = (f"127.0.0.1:{panel.port}" for panel in panels)
         environment = {**os.environ, "PANEL_1": first, "PANEL_2": second, "HOME": str(folder)}
@@ -126,13 +140,15 @@ class Proxy:
         if kind == "haproxy":
             environment |= {"HTTP_BIND": f"127.0.0.1:{free_port()}", "HTTPS_BIND": f"127.0.0.1:{self.port}"}
             environment |= {"CERTIFICATE": str(pair)}
-            command = ["haproxy", "-db", "-f", ROOT / "deploy/proxies/haproxy.cfg"]
+            path = folder / "haproxy.cfg"
+            path.write_text(self.configuration("haproxy.cfg"))
+            command = ["haproxy", "-db", "-f", path]
         elif kind == "caddy":
             environment |= {"SITE": f"http://:{self.port}"}
             command = ["caddy", "run", "--adapter", "caddyfile", "--config", ROOT / "deploy/proxies/Caddyfile"]
         else:
             command = ["nginx", "-e", "stderr", "-p", folder, "-c", self.nginx(folder, first, second)]
-        log = open(folder / f"{kind}.log", "w")
+        log = open(folder / f"{kind}.log", "a")
         self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             wait_for(f"{kind} answers", lambda: self.ask("GET", "/health/live").status == 200)
@@ -140,8 +156,16 @@ class Proxy:
             print((folder / f"{kind}.log").read_text())
             raise
 
+    def configuration(self, name):
+        text = (ROOT / "deploy/proxies" / name).read_text()
+        if not self.appends:
+            return text
+        old, new = APPENDING[self.kind]
+        assert old in text, old
+        return text.replace(old, new)
+
     def nginx(self, folder, first, second):
-        site = (ROOT / "deploy/proxies/nginx.conf").read_text()
+        site = self.configuration("nginx.conf")
         for old, new in {
             "127.0.0.1:8001": first,
             "127.0.0.1:8002": second,
@@ -161,8 +185,8 @@ class Proxy:
         )
         return path
 
-    def ask(self, method, path, body=None, headers=None, source="127.0.0.1"):
-        return ask(self.port, method, path, body, headers, self.tls, source)
+    def ask(self, method, path, body=None, headers=None, source="127.0.0.1", timeout=20):
+        return ask(self.port, method, path, body, headers, self.tls, source, timeout)
 
     def close(self):
         self.process.terminate()
@@ -248,16 +272,26 @@ def passes_on_the_client_address_and_no_forged_headers(proxy, panels, _token):
     scheme = "https" if proxy.tls else "http"
     assert moved.status == 307, moved.status
     assert moved.headers["location"] == f"{scheme}://panel.example.com/api/users?size=2", moved.headers["location"]
-    # The limit is per address. A client that could invent an address for each attempt would never reach it.
-    number = 10 + KINDS.index(proxy.kind)
-    source = f"127.0.1.{number}"
-    statuses = []
-    for attempt in range(12):
-        body, headers = form(username=f"nobody-{proxy.kind}-{attempt}", password="wrong")
-        headers["x-forwarded-for"] = f"9.9.9.{attempt}"
-        statuses.append(proxy.ask("POST", "/api/admins/token", body, headers, source).status)
-    assert statuses[0] == 401 and statuses[-1] == 429, statuses
-    body, headers = form(username=f"nobody-{proxy.kind}", password="wrong")
+    limits_a_client_that_forges_its_address(proxy)
+
+
+def limits_a_client_that_forges_its_address(proxy, *_):
+    # The limit is per address. A client that could invent an address for each attempt would never reach it, whether in one
+    # line or in several. The panels trust no address outside of 127.0.0.0/8, and in it only the proxies' own.
+    number = 10 + KINDS.index(proxy.kind) + (10 if proxy.appends else 0)
+    for style, forge in enumerate((
+        lambda attempt: [("x-forwarded-for", f"9.9.9.{attempt}")],
+        lambda attempt: [("x-forwarded-for", f"9.9.9.{attempt}"), ("X-Forwarded-For", f"7.7.7.{attempt}, 6.6.6.{attempt}")],
+        lambda attempt: [("forwarded", f"for=9.9.9.{attempt}"), ("x-real-ip", f"9.9.9.{attempt}"), ("x-forwarded-for", "")],
+    )):  # fmt: skip
+        source = f"127.0.{10 + style}.{number}"
+        statuses = []
+        for attempt in range(8):
+            body, headers = form(username=f"nobody-{number}-{style}-{attempt}", password="wrong")
+            answer = proxy.ask("POST", "/api/admins/token", body, [*headers.items(), *forge(attempt)], source)
+            statuses.append(answer.status)
+        assert statuses[0] == 401 and statuses[-1] == 429, (style, statuses)
+    body, headers = form(username=f"nobody-{number}", password="wrong")
     other = proxy.ask("POST", "/api/admins/token", body, headers, f"127.0.2.{number}")
     assert other.status == 401, "another address must have its own limit"
 
@@ -340,12 +374,39 @@ def avoids_a_panel_that_hangs(proxy, panels, token):
     wait_for("the panel is back", panels[0].ready)
 
 
+def ends_requests_in_flight_to_a_panel_that_hangs(proxy, panels, token):
+    if proxy.kind != "haproxy":
+        print("    skipped: only HAProxy ends them when its checks fail")
+        return
+    answers = []
+
+    def get():
+        begun = time.monotonic()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            proxy.ask("GET", "/api/users", headers=token, timeout=50)
+        answers.append(time.monotonic() - begun)
+
+    panels[0].signal(signal.SIGSTOP)
+    try:
+        clients = [threading.Thread(target=get) for _ in range(8)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+    finally:
+        panels[0].signal(signal.SIGCONT)
+    print(f"    the slowest of 8 requests ended after {max(answers):.1f} s")
+    assert 1 < max(answers) < 12, answers
+    wait_for("the panel is back", panels[0].ready)
+
+
 STORIES = [
     serves_the_api_and_subscriptions,
     passes_on_the_client_address_and_no_forged_headers,
     carries_websockets,
     loses_nothing_while_panels_are_replaced,
     avoids_a_panel_that_hangs,
+    ends_requests_in_flight_to_a_panel_that_hangs,
 ]
 
 
@@ -354,6 +415,18 @@ def sql(statement):
 
     psql = shutil.which("psql") or os.path.join(os.environ["SARBAN_TEST_POSTGRES_BIN"], "psql")
     subprocess.run([psql, "-q", "-d", POSTGRES, "-c", statement], check=True)
+
+
+def passes(story, *parts):
+    """Runs a story and prints its result."""
+    name = story.__name__.replace("_", " ")
+    try:
+        story(*parts)
+    except AssertionError as error:
+        print(f"  ✗ {name}: {error!r}")
+        return False
+    print(f"  ✓ {name}")
+    return True
 
 
 def main(kinds):
@@ -377,14 +450,17 @@ def main(kinds):
             try:
                 token = sign_in(proxy)
                 for story in STORIES:
-                    try:
-                        story(proxy, panels, token)
-                        print(f"  ✓ {story.__name__.replace('_', ' ')}")
-                    except AssertionError as error:
-                        failed = True
-                        print(f"  ✗ {story.__name__.replace('_', ' ')}: {error!r}")
+                    failed |= not passes(story, proxy, panels, token)
             finally:
                 proxy.close()
+        for kind in kinds:
+            if kind in APPENDING:
+                print(f"{kind}, appending to X-Forwarded-For")
+                proxy = Proxy(kind, folder, panels, appends=True)
+                try:
+                    failed |= not passes(limits_a_client_that_forges_its_address, proxy, panels, None)
+                finally:
+                    proxy.close()
     return failed
 
 

@@ -118,12 +118,18 @@ impl Postgres {
         Ok(this)
     }
 
-    /// Stops the server if it runs, with SIGINT for an orderly stop or SIGQUIT for a crash, and starts it again.
-    pub async fn restart(&mut self, how: Signal) -> anyhow::Result<()> {
+    /// Stops the server if it runs, with SIGINT for an orderly stop or SIGQUIT for a crash.
+    pub async fn stop(&mut self, how: Signal) -> anyhow::Result<()> {
         if let Some(mut server) = self.server.take() {
             server.signal(how);
             server.ended(Duration::from_secs(20)).await?;
         }
+        Ok(())
+    }
+
+    /// Stops the server if it runs, and starts it again.
+    pub async fn restart(&mut self, how: Signal) -> anyhow::Result<()> {
+        self.stop(how).await?;
         let arguments = [
             format!("-D{}", self.folder.join("data").display()),
             "-h127.0.0.1".to_owned(),
