@@ -29,7 +29,7 @@ pub struct ConnectedNode {
     pub id: NodeId,
     /// Factor by which users are charged for their bytes.
     pub coefficient: f64,
-    connection: NodeConnection,
+    pub(super) connection: NodeConnection,
     fetches: Arc<Fetches>,
 }
 

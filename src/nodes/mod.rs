@@ -4,6 +4,7 @@ pub mod collector;
 mod connected;
 pub mod connection;
 mod dispatcher;
+mod engine_probe;
 pub mod engine_watch;
 mod fingerprint;
 mod fleet;

@@ -27,18 +27,24 @@ pub(super) struct HealthRegistry {
     steady: Duration,
     state: Mutex<State>,
     changed: Notify,
+    /// A node came in step.
+    in_step: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     connected: BTreeMap<NodeId, ConnectedNode>,
     health: HashMap<NodeId, NodeHealth>,
+    /// Which engines do not run, and why, of nodes with such engines.
+    engine_faults: HashMap<NodeId, String>,
 }
 
 #[derive(Debug)]
 struct NodeHealth {
     /// Why the node has no session. `None`: it has one.
     fault: Option<String>,
+    /// The session ended with an error that the node itself answered.
+    answers: bool,
     /// When the node last got or lost its session.
     since: Instant,
     /// When sessions broke, oldest first.
@@ -49,7 +55,7 @@ struct NodeHealth {
 
 impl HealthRegistry {
     pub(super) fn new(steady: Duration) -> Self {
-        Self { steady, state: Mutex::default(), changed: Notify::new() }
+        Self { steady, state: Mutex::default(), changed: Notify::new(), in_step: Notify::new() }
     }
 
     /// Records that a node has a session and is in step.
@@ -60,6 +66,7 @@ impl HealthRegistry {
         state.connected.insert(node.id, node);
         drop(state);
         self.changed.notify_one();
+        self.in_step.notify_one();
     }
 
     /// Records that usage can be fetched from a node, whose users may be out of date.
@@ -72,11 +79,33 @@ impl HealthRegistry {
         self.state().connected.remove(&node);
     }
 
-    /// Records why a node's session failed.
-    pub(super) fn failed(&self, node: NodeId, message: String) {
+    /// Records why a node's session failed. `answers`: the node itself answered with the error.
+    pub(super) fn failed(&self, node: NodeId, message: String, answers: bool) {
         let now = Instant::now();
-        self.state().health(node, now).update(Some(message), now, self.steady);
+        let mut state = self.state();
+        let health = state.health(node, now);
+        health.update(Some(message), now, self.steady);
+        health.answers = answers;
+        drop(state);
         self.changed.notify_one();
+    }
+
+    /// Returns true for a node without a session that answers calls.
+    pub(super) fn answers(&self, node: NodeId) -> bool {
+        self.state().health.get(&node).is_some_and(|health| health.fault.is_some() && health.answers)
+    }
+
+    /// Records which engines of a node do not run, and why. `None`: all run, as far as is known.
+    pub(super) fn set_engine_fault(&self, node: NodeId, fault: Option<String>) {
+        let mut state = self.state();
+        let former = match &fault {
+            Some(fault) => state.engine_faults.insert(node, fault.clone()),
+            None => state.engine_faults.remove(&node),
+        };
+        drop(state);
+        if former != fault {
+            self.changed.notify_one();
+        }
     }
 
     /// Forgets a node.
@@ -84,6 +113,7 @@ impl HealthRegistry {
         let mut state = self.state();
         state.connected.remove(&node);
         state.health.remove(&node);
+        state.engine_faults.remove(&node);
     }
 
     /// Forgets all nodes.
@@ -93,7 +123,9 @@ impl HealthRegistry {
 
     /// Returns the health that admins should see. `None`: no session has started or failed yet.
     pub(super) fn reported(&self, node: NodeId) -> Option<Health> {
-        self.state().health.get_mut(&node).map(|health| health.reported(Instant::now(), self.steady))
+        let mut state = self.state();
+        let engine_fault = state.engine_faults.get(&node).cloned();
+        state.health.get_mut(&node).map(|health| health.reported(engine_fault, Instant::now(), self.steady))
     }
 
     /// Sets the factor by which users are charged for this node's bytes.
@@ -106,6 +138,11 @@ impl HealthRegistry {
     /// Returns the nodes with a session, by id.
     pub(super) fn connected(&self) -> Vec<ConnectedNode> {
         self.state().connected.values().cloned().collect()
+    }
+
+    /// Waits until a node came in step.
+    pub(super) async fn came_in_step(&self) {
+        self.in_step.notified().await;
     }
 
     /// Waits until a node's health may have changed.
@@ -122,6 +159,7 @@ impl State {
     fn health(&mut self, node: NodeId, now: Instant) -> &mut NodeHealth {
         self.health.entry(node).or_insert_with(|| NodeHealth {
             fault: Some(String::new()),
+            answers: false,
             since: now,
             breaks: VecDeque::new(),
             flapping: None,
@@ -149,11 +187,15 @@ impl NodeHealth {
         self.fault = fault;
     }
 
-    fn reported(&mut self, now: Instant, steady: Duration) -> Health {
+    /// `engine_fault`: which engines do not run. Of a node that can't be reached, that is not known.
+    fn reported(&mut self, engine_fault: Option<String>, now: Instant, steady: Duration) -> Health {
         self.end_flapping(now, steady);
-        match self.flapping.as_ref().or(self.fault.as_ref()) {
-            Some(message) => Health { status: NodeStatus::Unhealthy, message: Some(message.clone()) },
-            None => Health { status: NodeStatus::Healthy, message: None },
+        let engine_fault = engine_fault.filter(|_| self.fault.is_none() || self.answers);
+        let session_fault = self.flapping.clone().or_else(|| self.fault.clone());
+        let faults: Vec<String> = engine_fault.into_iter().chain(session_fault).collect();
+        match faults.as_slice() {
+            [] => Health { status: NodeStatus::Healthy, message: None },
+            faults => Health { status: NodeStatus::Unhealthy, message: Some(faults.join("; ")) },
         }
     }
 
@@ -183,7 +225,13 @@ mod tests {
     impl Node {
         fn new() -> Self {
             let now = Instant::now();
-            let health = NodeHealth { fault: Some(String::new()), since: now, breaks: VecDeque::new(), flapping: None };
+            let health = NodeHealth {
+                fault: Some(String::new()),
+                answers: false,
+                since: now,
+                breaks: VecDeque::new(),
+                flapping: None,
+            };
             Self { health, now }
         }
 
@@ -201,7 +249,7 @@ mod tests {
 
         /// `None`: healthy.
         fn message(&mut self) -> Option<String> {
-            self.health.reported(self.now, STEADY).message
+            self.health.reported(None, self.now, STEADY).message
         }
     }
 
@@ -255,6 +303,18 @@ mod tests {
         node.wait(60);
         node.down("connection refused");
         assert_eq!(node.message().as_deref(), Some("connection refused"));
+    }
+
+    #[test]
+    fn dead_engine_is_reported_unless_the_node_is_unreachable() {
+        let mut node = Node::new();
+        let dead = |node: &mut Node| node.health.reported(Some("dead".to_owned()), node.now, STEADY).message;
+        node.up();
+        assert_eq!(dead(&mut node).as_deref(), Some("dead"));
+        node.down("refused");
+        assert_eq!(dead(&mut node).as_deref(), Some("refused"));
+        node.health.answers = true;
+        assert_eq!(dead(&mut node).as_deref(), Some("dead; refused"));
     }
 
     #[test]

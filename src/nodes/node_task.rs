@@ -100,7 +100,8 @@ pub(super) async fn run_sessions(
                         continue;
                     }
                 } else {
-                    context.health.failed(node, error.to_string());
+                    let answers = matches!(error, NodeError::Refused { .. });
+                    context.health.failed(node, error.to_string(), answers);
                 }
             }
             SessionError::Database(error) => {
@@ -154,7 +155,7 @@ async fn heal_refusing(context: &Arc<Context>, node: NodeId, refusal: &NodeError
             "the engines of a node that kept refusing its users were restarted"
         );
     }
-    context.health.failed(node, message);
+    context.health.failed(node, message, true);
     restarted
 }
 

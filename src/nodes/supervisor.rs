@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connected::ConnectedNode;
 use super::dispatcher::{dispatch, notified};
+use super::engine_probe::{probe_engines, recall};
 use super::fleet::Fleet;
 use super::full_lists::FullLists;
 use super::node_health::HealthRegistry;
@@ -72,9 +73,10 @@ impl Supervisor {
             leaving: stop.clone(),
             holding: self.holding.clone(),
         });
+        recall(&context).await;
         let dispatching = dispatch(&fence, &context.tracker, self.wake.clone(), self.timing.poll_changes, &stop);
         let reconciling = self.reconcile(&context, &stop);
-        tokio::join!(dispatching, reconciling);
+        tokio::join!(dispatching, reconciling, probe_engines(&context, &stop));
         self.health.forget_all();
     }
 

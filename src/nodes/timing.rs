@@ -9,6 +9,9 @@ pub struct Timing {
     pub poll_changes: Duration,
     /// Longest interval between two polls of the table of nodes.
     pub poll_nodes: Duration,
+    /// Interval between two questions whether a node's engines run, and the time after which an engine that does not run is
+    /// asked about again before it counts as ended.
+    pub probe_engines: (Duration, Duration),
     /// Interval between two full syncs of a node, plus or minus 10 %.
     pub resync: Duration,
     /// Time limit of a call that changes users, and what each operation adds: the node has an engine add or remove one
@@ -39,6 +42,7 @@ impl Default for Timing {
         Self {
             poll_changes: Duration::from_millis(200),
             poll_nodes: Duration::from_secs(1),
+            probe_engines: (Duration::from_secs(5), Duration::from_secs(1)),
             resync: Duration::from_secs(15 * 60),
             // A node may also have to remove many users that are not in the list. A small one takes 1 ms per operation.
             call: (Duration::from_secs(300), Duration::from_millis(10)),

@@ -42,6 +42,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         nodes::STATEMENTS,
         nodes::edit_lock::STATEMENTS,
         nodes::engine_configs::STATEMENTS,
+        nodes::engines::STATEMENTS,
         nodes::healing::STATEMENTS,
         nodes::hold::STATEMENTS,
         nodes::expected_users::STATEMENTS,

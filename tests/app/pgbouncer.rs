@@ -120,6 +120,7 @@ fn options(url: DatabaseUrl) -> OpenOptions {
         application_name: String::new(),
         acquire_timeout: Duration::from_secs(1),
         busy_timeout: Duration::from_secs(1),
+        statement_timeout: Duration::from_secs(10),
         read_only: false,
     }
 }

@@ -2,6 +2,7 @@
 
 mod broken_calls;
 mod calm;
+mod engines;
 mod hand_overs;
 mod healing;
 mod leading;

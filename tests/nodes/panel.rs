@@ -38,6 +38,7 @@ pub fn brisk() -> Timing {
         refused: Duration::from_millis(300),
         last_usage: Duration::from_millis(100),
         unserved: Duration::from_millis(300),
+        probe_engines: (Duration::from_millis(50), Duration::from_millis(30)),
         ..Timing::default()
     }
 }

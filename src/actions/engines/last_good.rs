@@ -7,9 +7,6 @@ use crate::nodes::proto::BackendConfig;
 use crate::store::StoreError;
 use crate::store::nodes::engine_configs::{self, StoredConfig};
 
-/// Largest configuration that is stored, in bytes. The API takes no larger one; a node may have one.
-const LARGEST: usize = 4 * 1024 * 1024;
-
 /// Returns the last configuration with which an engine ran. `None`: none is stored.
 pub async fn read(panel: &Panel, node: NodeId, engine: &str) -> Result<Option<StoredConfig>, StoreError> {
     engine_configs::read(&panel.db, node, engine).await
@@ -18,7 +15,7 @@ pub async fn read(panel: &Panel, node: NodeId, engine: &str) -> Result<Option<St
 /// Stores a configuration with which an engine runs. Leaves out one that no database column holds.
 pub(super) async fn store(panel: &Panel, node: NodeId, engine: &str, config: &BackendConfig) -> Result<(), StoreError> {
     let BackendConfig { configuration, config_format } = config;
-    if configuration.len() > LARGEST || configuration.contains('\0') {
+    if !engine_configs::can_store(configuration) {
         tracing::warn!(
             node = node.0,
             engine,

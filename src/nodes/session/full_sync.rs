@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{BATCH, Session, SyncedKeys};
@@ -19,6 +19,7 @@ use crate::nodes::refusals::Way;
 use crate::nodes::report;
 use crate::nodes::session_error::SessionError;
 use crate::nodes::sync_stream::{StreamOpener, SyncStream};
+use crate::store::nodes::edit_lock;
 use crate::store::nodes::offers::MOST_STORED;
 use crate::store::nodes::sync_state::{self, FirstSeen, KeyClock, SyncBegin};
 
@@ -69,6 +70,7 @@ impl Session<'_> {
         first_seen: Option<FirstSeen>,
     ) -> Result<(SyncStream, usize), SessionError> {
         let started = Instant::now();
+        self.engine_is_settled().await?;
         let clock = self.record_offer(connection, changes, first_seen).await?;
         let initial = SyncedKeys { before_last: clock.synced, last: clock.synced };
         let keys = *self.keys.get_or_insert(initial);
@@ -107,6 +109,17 @@ impl Session<'_> {
         metrics::counter!("sarban_node_full_syncs_total").increment(1);
         metrics::histogram!("sarban_node_full_sync_seconds").record(started.elapsed().as_secs_f64());
         Ok((stream, operations))
+    }
+
+    /// Waits while a configuration is tried out on the node: its inbounds may be gone in a moment. The lock expires.
+    async fn engine_is_settled(&self) -> Result<(), SessionError> {
+        while edit_lock::is_held(self.context.fence.db(), self.node).await? {
+            if !self.context.fence.is_alive() {
+                return Err(SessionError::Deposed);
+            }
+            sleep(self.context.timing.poll_nodes).await;
+        }
+        Ok(())
     }
 
     async fn open_stream(&self, connection: &NodeConnection, calls: &TaskTracker) -> Result<SyncStream, NodeError> {

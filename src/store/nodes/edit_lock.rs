@@ -1,16 +1,18 @@
 //! The table `node_edit`: cluster-wide locks for changes to the configuration of a node's engine.
 
+use sqlx::query_scalar;
 use uuid::Uuid;
 
 use crate::domain::ids::NodeId;
 use crate::store::engine::clock;
-use crate::store::engine::statement::{db_affected, db_execute, statements};
+use crate::store::engine::statement::{db_affected, db_execute, db_read, statements};
 use crate::store::engine::{Db, StoreError};
 
 statements! {
     ACQUIRE = "INSERT INTO node_edit (node_id, holder, held_until) VALUES ($1, $2, $4)
         ON CONFLICT (node_id) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
         WHERE node_edit.held_until <= $3";
+    IS_HELD = "SELECT EXISTS (SELECT 1 FROM node_edit WHERE node_id = $1 AND held_until > $2)";
     RELEASE = "DELETE FROM node_edit WHERE node_id = $1 AND holder = $2";
 }
 
@@ -23,6 +25,12 @@ pub async fn acquire(db: &Db, node: NodeId, holder: Uuid, micros: i64) -> Result
         Ok(taken)
     })
     .await
+}
+
+/// Returns true while a lock is held.
+pub async fn is_held(db: &Db, node: NodeId) -> Result<bool, StoreError> {
+    let now = clock::now(db).await?.micros();
+    db_read!(db, IS_HELD, |sql, c| query_scalar::<_, bool>(sql).bind(node.0).bind(now).fetch_one(c).await)
 }
 
 /// Releases the lock, if `holder` still has it.

@@ -38,6 +38,14 @@ pub struct StoredConfig {
     pub stored_at: Moment,
 }
 
+/// Largest configuration that is stored, in bytes. The API takes no larger one; a node may have one.
+const LARGEST: usize = 4 << 20;
+
+/// Returns true if the database can hold a configuration.
+pub fn can_store(config: &str) -> bool {
+    config.len() <= LARGEST && !config.contains('\0')
+}
+
 /// Returns the last good configuration of an engine. `None`: none is stored.
 pub async fn read(db: &Db, node: NodeId, backend: &str) -> Result<Option<StoredConfig>, StoreError> {
     let row = db_read!(db, READ, |sql, c| query_as::<_, Row>(sql).bind(node.0).bind(backend).fetch_optional(c).await)?;

@@ -2,6 +2,7 @@
 
 pub mod edit_lock;
 pub mod engine_configs;
+pub mod engines;
 pub mod expected_users;
 pub mod healing;
 pub mod hold;

@@ -32,13 +32,19 @@ macro_rules! offered {
 }
 
 statements! {
-    DROP_BACKENDS = "DELETE FROM backends WHERE node_id = $1";
+    DROP_BACKENDS =>
+        pg "DELETE FROM backends WHERE node_id = $1
+            AND name NOT IN (SELECT o.name FROM json_to_recordset(CAST($2 AS JSON)) AS o (name TEXT))",
+        lite "DELETE FROM backends WHERE node_id = $1 AND name NOT IN (SELECT value ->> 'name' FROM json_each($2))";
+    // Engines run until the probe finds that they do not.
     ADD_BACKENDS =>
         pg "INSERT INTO backends (node_id, name, backend_type, version, running)
             SELECT $1, o.name, o.backend_type, o.version, TRUE
-            FROM json_to_recordset(CAST($2 AS JSON)) AS o (name TEXT, backend_type TEXT, version TEXT)",
+            FROM json_to_recordset(CAST($2 AS JSON)) AS o (name TEXT, backend_type TEXT, version TEXT)
+            ON CONFLICT (node_id, name) DO UPDATE SET backend_type = excluded.backend_type, version = excluded.version",
         lite "INSERT INTO backends (node_id, name, backend_type, version, running)
-            SELECT $1, value ->> 'name', value ->> 'backend_type', value ->> 'version', TRUE FROM json_each($2)";
+            SELECT $1, value ->> 'name', value ->> 'backend_type', value ->> 'version', TRUE FROM json_each($2) WHERE TRUE
+            ON CONFLICT (node_id, name) DO UPDATE SET backend_type = excluded.backend_type, version = excluded.version";
     // Stops counting at $3.
     UNREPORTED =>
         pg concat!("SELECT COUNT(*) FROM (SELECT 1 FROM inbounds WHERE node_id = $1
@@ -132,8 +138,8 @@ impl<'a> Report<'a> {
     /// Replaces the node's engines, inserts new inbounds with a default host each, updates known ones, and marks those
     /// that are missing as absent. Returns the number of inbounds that are absent from now on.
     pub(super) async fn write(&self, tx: &mut Tx, node: NodeId, now: Moment) -> Result<u64, StoreError> {
-        db_execute!(tx, DROP_BACKENDS, node.0)?;
         let backends = array(&self.backends);
+        db_execute!(tx, DROP_BACKENDS, node.0, &backends)?;
         db_execute!(tx, ADD_BACKENDS, node.0, backends)?;
         let absent = db_affected!(tx, SET_ABSENT, node.0, &self.json, now.micros())?;
         db_execute!(tx, SET_KNOWN, node.0, &self.json)?;

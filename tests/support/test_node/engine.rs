@@ -89,6 +89,9 @@ impl Engine {
     /// tags are compared, and an engine refuses a user whom it has already, or a removal of one whom it does not have.
     /// `None`: nothing is to be done.
     pub fn change_engines(&mut self, data: &UserData) -> Result<Option<Change>, String> {
+        if self.processes.behaviour.refuses_users_when_dead && !self.processes.dead.is_empty() {
+            return Err("an engine does not run".to_owned());
+        }
         let user = data.user.clone().unwrap_or_default();
         let tags: BTreeSet<String> = data.inbounds.iter().map(|inbound| inbound.tag.clone()).collect();
         let offered = |tag: &String| self.backends.iter().flat_map(|it| &it.inbounds).any(|it| it.tag == *tag);

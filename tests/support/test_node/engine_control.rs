@@ -21,7 +21,6 @@ impl Inner {
     pub fn kill_engine(&self, name: &str, line: &str) {
         let processes = &mut self.engine().processes;
         processes.dead.insert(name.to_owned());
-        processes.changes += 1;
         self.log(&format!("{line}\n"));
     }
 
@@ -29,7 +28,6 @@ impl Inner {
     pub fn revive_engine(&self, name: &str) {
         let processes = &mut self.engine().processes;
         processes.dead.remove(name);
-        processes.changes += 1;
         self.log("2026/11/29 02:26:47.817257 [Warning] core: Xray 25.1.1 started\n");
     }
 
@@ -41,6 +39,11 @@ impl Inner {
     /// Returns the configuration that the node has stored for an engine.
     pub fn config(&self, name: &str) -> Option<String> {
         self.engine().configs.get(name).map(|(config, _)| config.clone())
+    }
+
+    /// Returns the number of calls of GetBackendStats.
+    pub fn stats_calls(&self) -> u64 {
+        self.engine().processes.stats_calls
     }
 
     /// Replaces the stored configuration of an engine, without a restart.

@@ -23,6 +23,10 @@ pub struct Behaviour {
     pub dies_after: Duration,
     /// The node does not know GetBackendStats.
     pub has_no_stats: bool,
+    /// The node raises in GetBackendStats.
+    pub stats_raise: bool,
+    /// The node raises in calls that change users while an engine does not run.
+    pub refuses_users_when_dead: bool,
 }
 
 /// The processes of the engines.
@@ -31,8 +35,8 @@ pub struct Processes {
     pub behaviour: Behaviour,
     /// Engines that do not run.
     pub dead: BTreeSet<String>,
-    /// The number of starts and ends of engines.
-    pub changes: u64,
+    /// The number of calls of GetBackendStats.
+    pub stats_calls: u64,
 }
 
 /// Starts an engine with this configuration. The error is its last line.

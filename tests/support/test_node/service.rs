@@ -155,10 +155,14 @@ impl MarzService for Service {
     async fn get_backend_stats(&self, request: Request<Backend>) -> Result<Response<BackendStats>, Status> {
         self.enter().await?;
         let name = request.into_inner().name;
-        let engine = self.controls.0.engine();
+        let mut engine = self.controls.0.engine();
+        engine.processes.stats_calls += 1;
         let behaviour = &engine.processes.behaviour;
         if behaviour.has_no_stats {
             return Err(Status::unimplemented("Method not found"));
+        }
+        if behaviour.stats_raise {
+            return Err(raised());
         }
         let running = behaviour.lies || (name != "stopped" && !engine.processes.dead.contains(&name));
         Ok(Response::new(BackendStats { running }))
