@@ -162,6 +162,7 @@ mod tests {
                 "GET /health/ready",
                 "GET /metrics",
                 "POST /api/admins/token",
+                "POST /api/nodes/:node_id/:backend/config/restore",
                 "PUT /api/nodes/:node_id/:backend/config",
             ]
         );

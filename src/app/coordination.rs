@@ -136,7 +136,13 @@ impl LeaseThread {
         let Some((db, lease)) = self.drain.run_until_cancelled(opening).await else { return };
         if let Some(redis) = &self.parts.redis {
             let (wakeup, instance) = (self.parts.wakeup.clone(), self.parts.identity.instance);
-            tokio::spawn(wakeup_relay::listen(wakeup, redis.clone(), instance, self.drain.clone()));
+            tokio::spawn(wakeup_relay::listen(
+                wakeup,
+                redis.clone(),
+                instance,
+                self.monitor.clone(),
+                self.drain.clone(),
+            ));
         }
         let redis_lock = self.redis_lock();
         let superseded = Arc::new(AtomicBool::new(false));

@@ -26,7 +26,7 @@ use super::wakeup::{Wakeup, WakeupReceiver};
 use crate::clock::Clock;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::term::Term;
-use crate::foundation::with_sources;
+use crate::foundation::{FailureStreak, with_sources};
 use crate::store::StoreError;
 use crate::store::cluster::lease_connection::LeaseDb;
 
@@ -73,6 +73,15 @@ struct Election {
     role: watch::Sender<Role>,
     requests: HandOverRequests,
     rng: StdRng,
+    failures: FailureStreak,
+}
+
+/// A pause between two rounds.
+enum Pause {
+    /// This long.
+    Full(Duration),
+    /// This long, or until a wake-up.
+    UntilWakeup(Duration),
 }
 
 /// Result of one attempt to become leader.
@@ -90,6 +99,7 @@ impl Elector {
         let mut wakeups = self.wakeup.subscribe();
         let mut election = Election {
             rng: StdRng::seed_from_u64(self.identity.instance.as_u64_pair().1),
+            failures: FailureStreak::default(),
             lease: LeaseClient::new(self.identity, self.timing, self.db, self.clock, self.redis_lock, self.round_trips),
             wakeup: self.wakeup,
             lead: self.lead,
@@ -97,8 +107,14 @@ impl Elector {
             requests: HandOverRequests { drain: self.drain, step_down: self.step_down, superseded: self.superseded },
         };
         while !drain.is_cancelled() {
-            let Some(wait) = election.round().await else { continue };
-            drain.run_until_cancelled(wait_or_wakeup(wait, &mut wakeups, &mut election.rng)).await;
+            match election.round().await {
+                Some(Pause::Full(pause)) => drain.run_until_cancelled(sleep(pause)).await.unwrap_or_default(),
+                Some(Pause::UntilWakeup(pause)) => {
+                    let waiting = wait_or_wakeup(pause, &mut wakeups, &mut election.rng);
+                    drain.run_until_cancelled(waiting).await.unwrap_or_default();
+                }
+                None => {}
+            }
         }
         election.set_role(Role::None);
     }
@@ -106,9 +122,15 @@ impl Elector {
 
 impl Election {
     /// One attempt, and the term that it may win. Returns the wait before the next attempt; `None`: at once.
-    async fn round(&mut self) -> Option<Duration> {
-        match self.attempt().await {
-            Ok(Attempt::Wait(wait)) => Some(wait),
+    async fn round(&mut self) -> Option<Pause> {
+        let attempt = self.attempt().await;
+        if attempt.is_ok()
+            && let Some(failures) = self.failures.ended()
+        {
+            tracing::info!(failures, "the lease can be read again");
+        }
+        match attempt {
+            Ok(Attempt::Wait(wait)) => Some(Pause::UntilWakeup(wait)),
             Ok(Attempt::Won(term)) => {
                 if self.lead_term(term).await.is_voluntary() {
                     self.leave_the_lease_to_others().await;
@@ -117,9 +139,18 @@ impl Election {
             }
             Err(error) => {
                 self.set_role(Role::None);
-                tracing::warn!(error = with_sources(&error), "could not read or claim the lease; trying again");
+                let reason = error.reason();
+                if self.failures.failed(reason) {
+                    let error = with_sources(&error);
+                    tracing::warn!(
+                        error,
+                        "could not read or claim the lease: {reason}; trying again until it succeeds"
+                    );
+                }
                 self.lease.release_redis_lock().await;
-                Some(Duration::from_micros(self.lease.timing.renew.unsigned_abs()))
+                // Releasing the lock wakes other candidates, who may fail as well: a wake-up of theirs must not make
+                // this one try at once.
+                Some(Pause::Full(Duration::from_micros(self.lease.timing.renew.unsigned_abs())))
             }
         }
     }

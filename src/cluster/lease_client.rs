@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::domain::ids::Epoch;
 use crate::domain::lease::LeaseTiming;
 use crate::domain::term::Term;
-use crate::foundation::with_sources;
+use crate::foundation::{FailureStreak, with_sources};
 use crate::store::cluster::lease;
 use crate::store::cluster::lease::{Candidate, Lease};
 use crate::store::cluster::lease_connection::LeaseDb;
@@ -32,6 +32,7 @@ pub(super) struct LeaseClient {
     db: LeaseDb,
     redis_lock: Option<RedisLock>,
     round_trips: RoundTrips,
+    failed_renewals: FailureStreak,
 }
 
 /// Result of a renewal.
@@ -66,7 +67,7 @@ impl LeaseClient {
             ttl: timing.ttl,
             boot_id,
         };
-        Self { timing, clock, me, db, redis_lock, round_trips }
+        Self { timing, clock, me, db, redis_lock, round_trips, failed_renewals: FailureStreak::default() }
     }
 
     /// Time limit of one lease operation.
@@ -191,14 +192,25 @@ impl LeaseClient {
             }
             Ok(Ok(false)) => (Renewal::Lost, "lost"),
             Ok(Err(error)) => {
-                tracing::warn!(error = with_sources(&error), "could not renew the lease");
+                let reason = error.reason();
+                if self.failed_renewals.failed(reason) {
+                    let error = with_sources(&error);
+                    tracing::warn!(error, "could not renew the lease: {reason}; trying again until it expires");
+                }
                 (Renewal::Failed, "failed")
             }
             Err(_) => {
-                tracing::warn!("renewing the lease took too long");
+                if self.failed_renewals.failed("timed_out") {
+                    tracing::warn!("the database did not answer a renewal of the lease; trying again until it expires");
+                }
                 (Renewal::Failed, "timed_out")
             }
         };
+        if renewal != Renewal::Failed
+            && let Some(failures) = self.failed_renewals.ended()
+        {
+            tracing::info!(failures, "the database answers renewals of the lease again");
+        }
         metrics::counter!("lease_renewals_total", "result" => result).increment(1);
         if renewal == Renewal::Done
             && let Some(redis_lock) = &mut self.redis_lock
@@ -229,7 +241,7 @@ impl LeaseClient {
                     }
                     sleep(RELEASE_RETRY).await;
                 }
-                Err(_) => tracing::warn!("releasing the lease took too long"),
+                Err(_) => {}
             }
             if Instant::now() >= expiry {
                 tracing::warn!(epoch = term.epoch().0, "the lease was not released; it expires by itself");

@@ -27,8 +27,10 @@ use crate::store::{Db, StoreError};
 
 /// Time between two beats.
 const BEAT: Duration = Duration::from_secs(2);
-/// Time limit of a beat, in Redis and in the database.
+/// Time limit of a beat in Redis.
 const LIMIT: Duration = Duration::from_secs(1);
+/// Time limit of a beat in the database, which takes several round trips. With the pause it is well below [`GONE`].
+const DATABASE_LIMIT: Duration = Duration::from_secs(4);
 
 /// The live members, oldest first. At most two seconds old while Redis or the database answers.
 pub type LiveMembers = watch::Receiver<Arc<Vec<Member>>>;
@@ -102,11 +104,14 @@ impl Membership {
         let mut warned = BTreeSet::new();
         while !stop.is_cancelled() {
             self.me.report = serde_json::to_string(&self.report()).unwrap_or_default();
-            let from_database = timeout(LIMIT, self.beat_database()).await;
-            let from_redis = match &mut registry {
-                Some(registry) => registry.beat(&self.me).await.ok(),
-                None => None,
+            let to_redis = async {
+                match &mut registry {
+                    Some(registry) => registry.beat(&self.me).await.ok(),
+                    None => None,
+                }
             };
+            // At the same time, so that one that does not answer does not delay the other.
+            let (from_database, from_redis) = tokio::join!(timeout(DATABASE_LIMIT, self.beat_database()), to_redis);
             // If neither answers, the last list stays.
             if let Some(list) = from_redis.or_else(|| from_database.ok()?.ok()) {
                 self.publish(list, &mut warned);

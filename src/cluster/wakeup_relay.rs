@@ -4,15 +4,22 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use redis::aio::PubSub;
+use redis::{ErrorKind, RedisError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::panel_redis::PanelRedis;
+use super::redis::within;
 use super::redis_pool::RedisPoolError;
+use super::redis_status::RedisMonitor;
 use super::wakeup::Wakeup;
 
 /// Time limit of a subscription, and the pause after one has ended.
 const RETRY: Duration = Duration::from_secs(1);
+/// Time between two signs of life of a subscription, and the time limit of one.
+const PING: Duration = Duration::from_secs(2);
+const PING_LIMIT: Duration = Duration::from_secs(3);
 
 /// Wakes all processes of the cluster once, for a process that does not relay: a command.
 pub async fn publish_once(redis: &PanelRedis) -> Result<(), RedisPoolError> {
@@ -39,22 +46,48 @@ pub async fn publish(wakeup: Wakeup, redis: PanelRedis, instance: Uuid, stop: Ca
 
 /// Passes on the wake-ups of other processes, until `stop`. Runs on the lease's thread, so that a candidate receives the
 /// leader's last wake-up even if all workers are blocked.
-pub async fn listen(wakeup: Wakeup, redis: PanelRedis, instance: Uuid, stop: CancellationToken) {
+pub async fn listen(wakeup: Wakeup, redis: PanelRedis, instance: Uuid, monitor: RedisMonitor, stop: CancellationToken) {
     let (channel, me) = (redis.key("wakeup"), instance.to_string());
     let listening = async {
         loop {
-            if let Ok(mut subscription) = redis.servers.subscribe(&channel, RETRY).await {
-                // Others may have sent a wake-up before the subscription began.
-                wakeup.notify_remote();
-                let mut messages = subscription.on_message();
-                while let Some(message) = messages.next().await {
-                    if message.get_payload::<String>().is_ok_and(|from| from != me) {
-                        wakeup.notify_remote();
-                    }
+            let lost = match redis.servers.subscribe(&channel, RETRY).await {
+                Ok(subscription) => {
+                    monitor.subscribed();
+                    // Others may have sent a wake-up before the subscription began.
+                    wakeup.notify_remote();
+                    follow(subscription, &wakeup, &me).await
                 }
-            }
+                Err(error) => error,
+            };
+            monitor.unsubscribed(&lost);
             tokio::time::sleep(RETRY).await;
         }
     };
     stop.run_until_cancelled(listening).await.unwrap_or(());
+}
+
+/// Passes on the messages of a subscription until it is lost. A host that lost its power closes no connection, so the
+/// server is asked for a sign of life.
+async fn follow(subscription: PubSub, wakeup: &Wakeup, me: &str) -> RedisError {
+    let (mut commands, mut messages) = subscription.split();
+    let receiving = async {
+        while let Some(message) = messages.next().await {
+            if message.get_payload::<String>().is_ok_and(|from| from != me) {
+                wakeup.notify_remote();
+            }
+        }
+        RedisError::from((ErrorKind::Io, "the server closed the subscription"))
+    };
+    let pinging = async {
+        loop {
+            tokio::time::sleep(PING).await;
+            if let Err(error) = within(PING_LIMIT, commands.ping::<redis::Value>()).await {
+                return error;
+            }
+        }
+    };
+    tokio::select! {
+        lost = receiving => lost,
+        lost = pinging => lost,
+    }
 }

@@ -16,7 +16,7 @@ use super::webhook::Webhook;
 use super::webhook_delivery::WebhookDelivery;
 use crate::clock::Clock;
 use crate::domain::notification::Destination;
-use crate::foundation::with_sources;
+use crate::foundation::{FailureStreak, with_sources};
 use crate::store::{Fence, FenceError};
 
 /// Time that requests under way have to finish when a term or a bot's service ends.
@@ -92,13 +92,18 @@ impl Delivery {
     /// Serves one destination until `stop`: a slow destination delays no other.
     async fn serve(self, route: Route, stop: CancellationToken) {
         let mut wake = self.wake.clone();
-        let mut silent = false;
+        let (mut silent, mut failures) = (false, FailureStreak::default());
         while !stop.is_cancelled() {
             let round = match &route {
                 Route::Webhook(delivery) => delivery.round(silent, &stop).await,
                 Route::Telegram(delivery) => delivery.round(&stop).await,
             };
             silent = matches!(round, Ok(Round::Pause(_)));
+            if round.is_ok()
+                && let Some(failures) = failures.ended()
+            {
+                tracing::info!(failures, "the outbox can be read and updated again");
+            }
             match round {
                 Ok(Round::Busy) => {}
                 Ok(Round::Pause(pause)) => pause_for(pause, &stop).await,
@@ -111,11 +116,11 @@ impl Delivery {
                     }
                 }
                 Err(FenceError::Store(error)) => {
-                    tracing::warn!(
-                        error = with_sources(&error),
-                        "could not read or update the outbox; trying again in {} s",
-                        self.timing.silence.as_secs()
-                    );
+                    let reason = error.reason();
+                    if failures.failed(reason) {
+                        let (error, pause) = (with_sources(&error), self.timing.silence.as_secs());
+                        tracing::warn!(error, "could not read or update the outbox: {reason}; trying each {pause} s");
+                    }
                     // Entries may have been sent without a record: polling at once would send them again and again.
                     pause_for(self.timing.silence, &stop).await;
                 }

@@ -21,7 +21,7 @@ use crate::cluster::leadership::{Leadership, LoopHeartbeat};
 use crate::cluster::wakeup::{Wakeup, WakeupReceiver};
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::{Schedule, Task};
-use crate::foundation::with_sources;
+use crate::foundation::{FailureStreak, with_sources};
 use crate::store::clock;
 use crate::store::cluster::run_history;
 use crate::store::cluster::runs::{Run, Trigger};
@@ -59,6 +59,8 @@ struct TermLoop {
     tasks: Vec<ScheduledTask>,
     /// Runs under way.
     runs: JoinSet<Task>,
+    /// Failed passes.
+    failures: FailureStreak,
 }
 
 /// State of one task during a term.
@@ -91,6 +93,23 @@ enum PassError {
     TimedOut(Duration),
 }
 
+impl PassError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Fence(error) => fence_reason(error),
+            Self::Store(error) => error.reason(),
+            Self::TimedOut(_) => "the database did not answer in time",
+        }
+    }
+}
+
+fn fence_reason(error: &FenceError) -> &'static str {
+    match error {
+        FenceError::Deposed => "another process leads",
+        FenceError::Store(error) => error.reason(),
+    }
+}
+
 impl Driver {
     /// Drives one term, until its `stop` is cancelled.
     pub async fn lead(self, leadership: Leadership) {
@@ -102,22 +121,33 @@ impl Driver {
             fence: self.fence.clone(),
             workers: self.workers.clone(),
             deps: self.deps.clone(),
+            failures: Arc::default(),
         };
         if let Some(tasks) = self.settle(&runner, &heartbeat).await {
-            TermLoop { driver: self, runner, heartbeat, tasks, runs: JoinSet::new() }.run().await;
+            let (runs, failures) = (JoinSet::new(), FailureStreak::default());
+            TermLoop { driver: self, runner, heartbeat, tasks, runs, failures }.run().await;
         }
     }
 
     /// Enters the tasks into the ledger. `None`: the term ended meanwhile.
     async fn settle(&self, runner: &Runner, heartbeat: &Heartbeat) -> Option<Vec<ScheduledTask>> {
+        let mut failures = FailureStreak::default();
         while !runner.leadership.stop.is_cancelled() {
             let settled = timeout(self.pass_limit, runner.ledger.settle(&self.schedules));
             match heartbeat.beat_during(settled).await {
-                Err(_) => tracing::warn!("preparing the ledger of runs takes too long; trying again"),
+                Err(_) => {
+                    if failures.failed("timed_out") {
+                        tracing::warn!("preparing the ledger of runs takes too long; trying again");
+                    }
+                }
                 Ok(Ok(tasks)) => return Some(tasks.into_iter().map(ScheduledTask::new).collect()),
                 Ok(Err(FenceError::Deposed)) => return None,
                 Ok(Err(error)) => {
-                    tracing::warn!(error = with_sources(&error), "could not prepare the ledger of runs; trying again");
+                    let reason = fence_reason(&error);
+                    if failures.failed(reason) {
+                        let error = with_sources(&error);
+                        tracing::warn!(error, "could not prepare the ledger of runs: {reason}; trying again");
+                    }
                     sleep(POLL).await;
                 }
             }
@@ -134,13 +164,22 @@ impl TermLoop {
             self.heartbeat.beat();
             self.collect_ended_runs();
             let pause = match self.limited_pass().await {
-                Ok(pause) => pause,
+                Ok(pause) => {
+                    if let Some(failures) = self.failures.ended() {
+                        tracing::info!(failures, "passes of the scheduler succeed again");
+                    }
+                    pause
+                }
                 Err(PassError::Fence(FenceError::Deposed)) => {
                     stop.cancelled().await;
                     break;
                 }
                 Err(error) => {
-                    tracing::warn!(error = with_sources(&error), "a pass of the scheduler failed; trying again");
+                    let reason = error.reason();
+                    if self.failures.failed(reason) {
+                        let error = with_sources(&error);
+                        tracing::warn!(error, "a pass of the scheduler failed: {reason}; trying again");
+                    }
                     POLL
                 }
             };

@@ -1,6 +1,6 @@
 //! Runs a task for a slot: the ledger's row, the body on the workers, the attempts.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -12,7 +12,7 @@ use super::tasks::{self, Context, Deps, TaskError};
 use crate::cluster::leadership::Leadership;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::{MAX_ATTEMPTS, Schedule, Task};
-use crate::foundation::{chain, with_sources};
+use crate::foundation::{FailureStreak, chain, lock, with_sources};
 use crate::store::clock;
 use crate::store::cluster::runs::{Outcome, Run};
 use crate::store::{Db, Fence, FenceError};
@@ -34,6 +34,8 @@ pub(super) struct Runner {
     /// The runtime of the tasks' bodies.
     pub(super) workers: Handle,
     pub(super) deps: Arc<Deps>,
+    /// Failed writes to the ledger, of all runs.
+    pub(super) failures: Arc<Mutex<FailureStreak>>,
 }
 
 impl Runner {
@@ -93,9 +95,19 @@ impl Runner {
         loop {
             match write().await {
                 Err(FenceError::Store(error)) => {
-                    tracing::warn!(error = with_sources(&error), "could not write the ledger of runs; trying again");
+                    let reason = error.reason();
+                    if lock(&self.failures).failed(reason) {
+                        let error = with_sources(&error);
+                        tracing::warn!(error, "could not write the ledger of runs: {reason}; trying again");
+                    }
                 }
-                settled => return settled,
+                settled => {
+                    let failures = lock(&self.failures).ended();
+                    if let Some(failures) = failures.filter(|_| settled.is_ok()) {
+                        tracing::info!(failures, "the ledger of runs can be written again");
+                    }
+                    return settled;
+                }
             }
             if timeout(LEDGER_RETRY, self.leadership.stop.cancelled()).await.is_ok() {
                 return Err(FenceError::Deposed);

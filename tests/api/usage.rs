@@ -27,7 +27,7 @@ async fn start(db: &Db) -> TestPanel {
     panel.insert_admin("alice", false).await;
     let user = |name: &str, key: &str| json!({"username": name, "expire_strategy": "never", "key": key});
     panel.post("alice", "/api/users", user("ann", KEY)).await.ok();
-    panel.post("root", "/api/users", user("bob", "2")).await.ok();
+    panel.post("root", "/api/users", user("bob", "bob-2")).await.ok();
     execute(
         db,
         "INSERT INTO nodes (id, name, address, port, connection_backend, status, created_at)

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
 use sarban::cluster::wakeup::Wakeup;
 use sarban::cluster::wakeup_relay;
 use sarban::store::Engine;
@@ -121,7 +122,8 @@ async fn command_that_writes_sends_a_wakeup_to_panels(test: TestDatabase) {
     let (wakeup, stop) = (Wakeup::default(), CancellationToken::new());
     let mut wakeups = wakeup.subscribe();
     let redis = panel_redis(&support::redis_url(), &setup.cluster);
-    let listening = tokio::spawn(wakeup_relay::listen(wakeup, redis, Uuid::new_v4(), stop.clone()));
+    let monitor = RedisMonitor::new(RedisStatus::Ok);
+    let listening = tokio::spawn(wakeup_relay::listen(wakeup, redis, Uuid::new_v4(), monitor, stop.clone()));
     timeout(Duration::from_secs(20), wakeups.wait()).await.expect("the first wake-up, after subscribing");
     sarban(&setup, &["admin", "list"]);
     let woken = timeout(Duration::from_millis(200), wakeups.wait()).await;

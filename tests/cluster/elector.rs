@@ -110,7 +110,13 @@ impl Cluster {
         });
         if let Some(redis) = redis {
             tokio::spawn(wakeup_relay::publish(wakeup.clone(), redis.clone(), instance, drain.clone()));
-            tokio::spawn(wakeup_relay::listen(wakeup.clone(), redis, instance, drain.clone()));
+            tokio::spawn(wakeup_relay::listen(
+                wakeup.clone(),
+                redis,
+                instance,
+                RedisMonitor::new(RedisStatus::Ok),
+                drain.clone(),
+            ));
         }
         let (role, seen) = watch::channel(Role::None);
         let superseded = Arc::new(AtomicBool::new(false));

@@ -9,10 +9,11 @@ use sarban::cluster::panel_redis::PanelRedis;
 use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
 use sarban::cluster::round_trips::RoundTrips;
 use sarban::domain::lease::LeaseTiming;
-use sarban::domain::moment::SECOND;
+use sarban::domain::moment::{Moment, SECOND};
 use sarban::domain::schedule::{Schedule, Task};
-use sarban::store::Db;
+use sarban::store::cluster::members;
 use sarban::store::cluster::members::Member;
+use sarban::store::{Db, Engine};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 use crate::cluster::redis_lock::panel_redis;
 use crate::support;
-use crate::support::database::{number, on_both_engines};
+use crate::support::database::{Content, number, on_both_engines, with_database};
 
 on_both_engines!(
     members_see_each_other_in_redis_and_in_the_database,
@@ -128,4 +129,24 @@ async fn older_version_is_superseded_by_a_newer_one_with_more_tasks(db: Db) {
     older.sees(&["host-1", "host-2"]).await;
     assert!(!older.superseded.load(Ordering::Relaxed));
     drop(same_tasks);
+}
+
+/// Two members that come back after both were gone each hold their own row and delete the other's.
+#[test]
+fn member_that_comes_back_waits_for_no_other() {
+    with_database(Engine::Postgres, Content::Schema, async |test| {
+        let beat = async |number: u128, seen: i64| {
+            let mut tx = test.db.begin().await.expect("a transaction");
+            members::beat(&mut tx, &member(number), Moment::from_micros(seen)).await.expect("a heartbeat");
+            tx
+        };
+        for number in [1, 2] {
+            beat(number, 1_000).await.commit().await.expect("committed");
+        }
+        let later = 1_000 + 2 * members::GONE;
+        let ann = beat(1, later).await;
+        let ben = timeout(Duration::from_secs(5), beat(2, later)).await.expect("the second waits for the first");
+        ann.commit().await.expect("committed");
+        ben.commit().await.expect("committed");
+    });
 }

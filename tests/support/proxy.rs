@@ -23,6 +23,9 @@ pub enum ProxyFault {
     HalfOpen,
     /// New connections are closed at once; open ones were cut.
     Down,
+    /// Nothing passes on any connection, open or new, not even when the fault is over, and none is closed: a host lost
+    /// its power, or a firewall forgot its connections. Connections that are made afterwards work.
+    Lost,
 }
 
 /// A proxy between one process and one server.
@@ -69,20 +72,27 @@ async fn carry(
     mut cuts: watch::Receiver<u64>,
 ) {
     cuts.mark_unchanged();
+    let losses = faults.clone();
     let both = async {
-        if *faults.borrow() == ProxyFault::Down {
-            return;
+        let fault = *faults.borrow();
+        match fault {
+            ProxyFault::Down => return,
+            ProxyFault::Lost => std::future::pending().await,
+            _ => {}
         }
         if faults.wait_for(|fault| *fault != ProxyFault::HalfOpen).await.is_err() {
             return;
         }
         let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)).await else { return };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
-        let (client_reads, client_writes) = client.into_split();
-        let (server_reads, server_writes) = server.into_split();
+        // The ends stay here: one that is dropped would close its connection.
+        let (mut client_reads, mut client_writes) = client.into_split();
+        let (mut server_reads, mut server_writes) = server.into_split();
         tokio::select! {
-            () = pump(client_reads, server_writes, Direction::Requests, faults.clone()) => {}
-            () = pump(server_reads, client_writes, Direction::Answers, faults.clone()) => {}
+            biased;
+            () = lost(losses) => std::future::pending().await,
+            () = pump(&mut client_reads, &mut server_writes, Direction::Requests, faults.clone()) => {}
+            () = pump(&mut server_reads, &mut client_writes, Direction::Answers, faults.clone()) => {}
         }
     };
     tokio::select! {
@@ -91,9 +101,13 @@ async fn carry(
     }
 }
 
+async fn lost(mut faults: watch::Receiver<ProxyFault>) {
+    let _ = faults.wait_for(|fault| *fault == ProxyFault::Lost).await;
+}
+
 async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
     direction: Direction,
     mut faults: watch::Receiver<ProxyFault>,
 ) {
@@ -108,7 +122,7 @@ async fn pump(
         };
         tokio::time::sleep(delay).await;
         let passes = |fault: &ProxyFault| match fault {
-            ProxyFault::Hold => false,
+            ProxyFault::Hold | ProxyFault::Lost => false,
             ProxyFault::HoldRequests => direction != Direction::Requests,
             ProxyFault::HoldAnswers => direction != Direction::Answers,
             _ => true,

@@ -23,12 +23,13 @@ pub(super) fn ids() -> impl FnMut() -> i64 {
     }
 }
 
+/// Converts an admin. The time 0 stands for an unknown one.
 pub(super) fn admin(row: &AdminRow) -> Value {
     json!({
         "id": row.id,
         "username": row.username,
         "hashed_password": row.hashed_password,
-        "created_at": time(row.created_at),
+        "created_at": (row.created_at != 0).then(|| time(row.created_at)),
         "is_sudo": row.is_sudo,
         "password_reset_at": row.password_reset_at.map(time),
         "all_services_access": row.all_services_access,

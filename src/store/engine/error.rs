@@ -57,7 +57,8 @@ impl StoreError {
 
     /// An operation that exceeded its caller's time limit.
     pub fn timed_out(operation: &'static str) -> Self {
-        Self::new(operation, sqlx::Error::PoolTimedOut)
+        let reason = "no answer within the time limit";
+        Self::new(operation, sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, reason)))
     }
 
     /// True if a commit was sent and not confirmed: the change may have been made or not.
@@ -86,6 +87,15 @@ impl StoreError {
         match self.fault() {
             Fault::Unavailable(condition) => Some(condition),
             _ => None,
+        }
+    }
+
+    /// Returns a short reason, the same for all errors of its kind: for a log that reports each kind once.
+    pub fn reason(&self) -> &'static str {
+        match self.fault() {
+            Fault::Unavailable(condition) => condition.reason(),
+            Fault::Retry => "another transaction is in the way",
+            _ => "the database refuses the statement",
         }
     }
 
