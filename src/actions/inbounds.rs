@@ -3,12 +3,11 @@
 use super::changes::Changed;
 use super::{PAUSE, Panel};
 use crate::domain::ids::{InboundId, NodeId};
-use crate::domain::moment::Moment;
 use crate::store::hosts::inbounds;
-use crate::store::{self, StoreError, Transient};
+use crate::store::{self, IdList, StoreError, Transient};
 
 /// Inbounds that one transaction deletes: well below 250 ms on SQLite, with a host or two each.
-const AT_ONCE: i64 = 500;
+const AT_ONCE: usize = 500;
 
 /// Why an inbound was not deleted.
 #[derive(Debug, thiserror::Error)]
@@ -50,17 +49,15 @@ pub async fn remove_absent(panel: &Panel, node: NodeId) -> Result<(), InboundErr
     if store::nodes::by_id(&panel.db, node).await?.is_none() {
         return Err(InboundError::NodeNotFound);
     }
-    let before = panel.clock.now();
-    while remove_some(panel, node, before).await? == AT_ONCE.unsigned_abs() {
+    let absent = inbounds::absent(&panel.db, node).await?;
+    for ids in absent.as_slice().chunks(AT_ONCE) {
+        let ids = IdList::new(ids.iter().copied());
+        let remove = panel.transaction("delete absent inbounds", async |tx| -> Result<_, StoreError> {
+            let removed = inbounds::delete_absent(tx, &ids).await?;
+            Ok(((), (removed > 0).then_some(Changed::Nodes)))
+        });
+        remove.await?;
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
-}
-
-async fn remove_some(panel: &Panel, node: NodeId, before: Moment) -> Result<u64, StoreError> {
-    let remove = panel.transaction("delete absent inbounds", async |tx| -> Result<_, StoreError> {
-        let removed = inbounds::delete_absent(tx, node, before, AT_ONCE).await?;
-        Ok((removed, (removed > 0).then_some(Changed::Nodes)))
-    });
-    remove.await
 }

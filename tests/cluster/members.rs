@@ -130,23 +130,3 @@ async fn older_version_is_superseded_by_a_newer_one_with_more_tasks(db: Db) {
     assert!(!older.superseded.load(Ordering::Relaxed));
     drop(same_tasks);
 }
-
-/// Two members that come back after both were gone each hold their own row and delete the other's.
-#[test]
-fn member_that_comes_back_waits_for_no_other() {
-    with_database(Engine::Postgres, Content::Schema, async |test| {
-        let beat = async |number: u128, seen: i64| {
-            let mut tx = test.db.begin().await.expect("a transaction");
-            members::beat(&mut tx, &member(number), Moment::from_micros(seen)).await.expect("a heartbeat");
-            tx
-        };
-        for number in [1, 2] {
-            beat(number, 1_000).await.commit().await.expect("committed");
-        }
-        let later = 1_000 + 2 * members::GONE;
-        let ann = beat(1, later).await;
-        let ben = timeout(Duration::from_secs(5), beat(2, later)).await.expect("the second waits for the first");
-        ann.commit().await.expect("committed");
-        ben.commit().await.expect("committed");
-    });
-}

@@ -38,7 +38,7 @@ async fn sign_in_wrongly(panel: &PanelProcess) {
 
 /// Number of failed attempts that Redis has counted for the user name of [`sign_in_wrongly`].
 fn counted(port: u16, more: &[&str]) -> usize {
-    let keys = cli(port, &[more, &["--scan", "--pattern", "*:limits}:password:name:*"][..]].concat());
+    let keys = cli(port, &[more, &["--scan", "--pattern", "*:limits}:password:local:*"][..]].concat());
     let count = |key| cli(port, &[more, &["GET", key][..]].concat()).parse::<usize>().expect("a number");
     keys.lines().map(count).sum()
 }

@@ -7,12 +7,13 @@ use sarban::actions::engines::{self, EngineError};
 use sarban::clock::Clock;
 use sarban::domain::engine_config::{ConfigFormat, EngineConfig};
 use sarban::domain::ids::NodeId;
+use sarban::nodes::Timing;
 use sarban::store::Db;
 use sarban::store::nodes::engine_configs;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::nodes::panel::{Panel, eventually, healthy, in_step, number, sql, unhealthy};
+use crate::nodes::panel::{Panel, brisk, eventually, healthy, in_step, in_step_with, number, sql, unhealthy};
 use crate::support::database::on_both_engines;
 use crate::support::test_node::process::Behaviour;
 use crate::support::test_node::{Event, Options, TestNode};
@@ -96,7 +97,9 @@ async fn dead_engine_stays_known_through_syncs_and_to_the_next_leader(db: Db) {
 }
 
 async fn dead_engine_explains_why_its_node_refuses_users(db: Db) {
-    let (node, panel) = start(&db).await;
+    let node = TestNode::start(Options::default()).await.unwrap();
+    // A restart of the engine would heal the node.
+    let panel = in_step_with(&db, &node, 3, Timing { healing: None, ..brisk() }).await;
     node.behave(Behaviour { refuses_users_when_dead: true, ..Behaviour::default() });
     node.kill_engine("xray", LINE);
     // The node raises at the next change, and at each list after it.

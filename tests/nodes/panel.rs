@@ -114,9 +114,14 @@ pub async fn add_users(db: &Db, users: i64) {
 
 /// Adds a node and `users` users, and waits until the node has all of them on its inbound `vless`.
 pub async fn in_step(db: &Db, node: &TestNode, users: i64) -> Panel {
+    in_step_with(db, node, users, brisk()).await
+}
+
+/// As [`in_step`], with other times.
+pub async fn in_step_with(db: &Db, node: &TestNode, users: i64, timing: Timing) -> Panel {
     add_node(db, 1, node.address(), "grpcio").await;
     add_users(db, users).await;
-    let panel = Panel::lead(db).await;
+    let panel = Panel::lead_with(db, timing).await;
     healthy(db, 1).await;
     give(db, "vless", users).await;
     eventually("the node has all users", async || node.users().len() as i64 == users).await;

@@ -53,11 +53,13 @@ statements! {
         pg "SELECT absent_since IS NOT NULL FROM inbounds WHERE id = $1 FOR UPDATE",
         lite "SELECT absent_since IS NOT NULL FROM inbounds WHERE id = $1";
     DELETE = "DELETE FROM inbounds WHERE id = $1";
+    ABSENT =>
+        pg "SELECT ARRAY(SELECT id FROM inbounds WHERE node_id = $1 AND absent_since IS NOT NULL)",
+        lite "SELECT json_group_array(id) FROM inbounds WHERE node_id = $1 AND absent_since IS NOT NULL";
     DELETE_ABSENT =>
         pg "DELETE FROM inbounds WHERE id IN
-                (SELECT id FROM inbounds WHERE node_id = $1 AND absent_since < $2 ORDER BY id LIMIT $3 FOR UPDATE)",
-        lite "DELETE FROM inbounds WHERE id IN
-                (SELECT id FROM inbounds WHERE node_id = $1 AND absent_since < $2 ORDER BY id LIMIT $3)";
+                (SELECT id FROM inbounds WHERE id = ANY($1) AND absent_since IS NOT NULL ORDER BY id FOR UPDATE)",
+        lite "DELETE FROM inbounds WHERE id IN (SELECT value FROM json_each($1)) AND absent_since IS NOT NULL";
 }
 
 /// An inbound with its node and services.
@@ -165,10 +167,14 @@ pub async fn delete(tx: &mut Tx, id: InboundId) -> Result<(), StoreError> {
     db_execute!(tx, DELETE, id.0)
 }
 
-/// Deletes at most `limit` inbounds of a node that are absent since before `before`, with their hosts, also from
-/// services. Returns their number.
-pub async fn delete_absent(tx: &mut Tx, node: NodeId, before: Moment, limit: i64) -> Result<u64, StoreError> {
-    db_affected!(tx, DELETE_ABSENT, node.0, before.micros(), limit)
+/// Returns the absent inbounds of a node.
+pub async fn absent(db: &Db, node: NodeId) -> Result<IdList, StoreError> {
+    db_read!(db, ABSENT, |sql, c| query_scalar::<_, IdList>(sql).bind(node.0).fetch_one(c).await)
+}
+
+/// Deletes those of these inbounds that are absent, with their hosts, also from services. Returns their number.
+pub async fn delete_absent(tx: &mut Tx, ids: &IdList) -> Result<u64, StoreError> {
+    db_affected!(tx, DELETE_ABSENT, ids.clone())
 }
 
 fn views(rows: Vec<InboundRow>) -> Vec<InboundView> {
