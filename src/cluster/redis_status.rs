@@ -42,36 +42,36 @@ impl RedisMonitor {
 
     /// Records that Redis answered; logs it if the status changes.
     pub(super) fn succeeded(&self) {
-        if self.set(&self.commands, "redis_up", true) {
+        if self.set(&self.commands, metrics::gauge!("redis_up"), true) {
             tracing::info!("redis answers again");
         }
     }
 
     /// Records that a command failed; logs it if the status changes.
     pub(super) fn failed(&self, error: &RedisError) {
-        if self.set(&self.commands, "redis_up", false) {
+        if self.set(&self.commands, metrics::gauge!("redis_up"), false) {
             tracing::warn!(%error, "redis does not answer; until it does, the database alone decides who leads");
         }
     }
 
     /// Records that the subscription to wake-ups stands; logs it if that changes.
     pub(super) fn subscribed(&self) {
-        if self.set(&self.subscription, "redis_subscription_up", true) {
+        if self.set(&self.subscription, metrics::gauge!("redis_subscription_up"), true) {
             tracing::info!("subscribed to wake-ups of other processes again");
         }
     }
 
     /// Records that the subscription to wake-ups is lost; logs it if that changes.
     pub(super) fn unsubscribed(&self, reason: &RedisError) {
-        if self.set(&self.subscription, "redis_subscription_up", false) {
+        if self.set(&self.subscription, metrics::gauge!("redis_subscription_up"), false) {
             let error = with_sources(reason);
             tracing::warn!(error, "wake-ups of other processes do not arrive; changes are found by polling meanwhile");
         }
     }
 
     /// Sets one part of the status. Returns true if the part changed.
-    fn set(&self, part: &AtomicBool, metric: &'static str, up: bool) -> bool {
-        metrics::gauge!(metric).set(if up { 1.0 } else { 0.0 });
+    fn set(&self, part: &AtomicBool, metric: metrics::Gauge, up: bool) -> bool {
+        metric.set(if up { 1.0 } else { 0.0 });
         let changed = part.swap(up, Ordering::Relaxed) != up;
         let both = self.commands.load(Ordering::Relaxed) && self.subscription.load(Ordering::Relaxed);
         let status = if both { RedisStatus::Ok } else { RedisStatus::Down };

@@ -9,11 +9,10 @@ use sarban::cluster::panel_redis::PanelRedis;
 use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
 use sarban::cluster::round_trips::RoundTrips;
 use sarban::domain::lease::LeaseTiming;
-use sarban::domain::moment::{Moment, SECOND};
+use sarban::domain::moment::SECOND;
 use sarban::domain::schedule::{Schedule, Task};
-use sarban::store::cluster::members;
+use sarban::store::Db;
 use sarban::store::cluster::members::Member;
-use sarban::store::{Db, Engine};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -22,7 +21,7 @@ use uuid::Uuid;
 
 use crate::cluster::redis_lock::panel_redis;
 use crate::support;
-use crate::support::database::{Content, number, on_both_engines, with_database};
+use crate::support::database::{number, on_both_engines};
 
 on_both_engines!(
     members_see_each_other_in_redis_and_in_the_database,
