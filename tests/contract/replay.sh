@@ -71,11 +71,12 @@ start() {
   disown
 }
 
+# Starts new nodes for a phase: a node remembers the log of its engines.
 nodes() {
-  local name
+  local name phase=$1
   for name in $(python3 -c 'import json, sys; print(*(node["name"] for node in json.load(open(sys.argv[1]))["nodes"]))' "$contract/corpus/nodes.json"); do
-    start "$home/node-$name.log" "$built/examples/test_node" --nodes "$contract/corpus/nodes.json" --name "$name"
-    wait_for "$home/node-$name.log" "serving on"
+    start "$home/$phase-node-$name.log" "$built/examples/test_node" --nodes "$contract/corpus/nodes.json" --name "$name"
+    wait_for "$home/$phase-node-$name.log" "serving on"
   done
 }
 
@@ -126,16 +127,17 @@ PYTHON
 }
 
 yaml || fail "Python's yaml is missing and could not be installed: python3 -m pip install PyYAML"
-nodes
 failed=
 for phase in $phases; do
   echo "replay: $phase"
+  nodes "$phase"
   panel "$phase"
   known=(--jwt-secret "$secret")
   if [ "$phase" = seeded ]; then known=(); fi
   python3 "$contract/replay.py" --base "http://127.0.0.1:$UVICORN_PORT" --phase "$phase" --no-crash "${known[@]}" "$@" \
     --report report.json || true
   as_listed || failed=yes
-  kill -TERM "${started[-1]}"
+  for pid in "${started[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+  started=()
 done
 [ -z "$failed" ] || fail "answers differ from the recorded ones"
