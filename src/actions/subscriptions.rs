@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Panel;
@@ -89,7 +90,11 @@ pub async fn read(db: &Db, stale: Option<Arc<Sources>>) -> Result<Arc<Sources>, 
     // Compiling the rules is most of the work, and they hardly ever change.
     let rules = match stale {
         Some(stale) if stale.settings.rules == settings.rules => stale.rules.clone(),
-        _ => ClientRules::new(&settings.rules),
+        _ => {
+            let rules = settings.rules.clone();
+            let compiled = spawn_blocking(move || ClientRules::new(&rules)).await;
+            compiled.unwrap_or_else(|_| ClientRules::new(&settings.rules))
+        }
     };
     let hosts = subscription_sources::hosts(db).await?;
     let revision = xxh3_128(format!("{hosts:?} {settings:?}").as_bytes());

@@ -1,8 +1,9 @@
 //! `/api/system/settings`: settings that admins change at run time.
 
-use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use deserr::Deserr;
 use poem::handler;
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 use utoipa::{OpenApi, ToSchema};
 
 use super::http::auth::SudoAdmin;
@@ -18,7 +19,7 @@ use crate::domain::client_rule::{RuleResult, SubscriptionRule};
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::telegram_settings::TelegramSettings;
 use crate::store::settings;
-use crate::subscription::client_rules::check_pattern;
+use crate::subscription::client_rules::{self, RulesError};
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -89,6 +90,7 @@ pub struct SubscriptionSettingsRequest {
     #[schema(default = "disabled")]
     placeholder_remark: String,
     /// Formats by client. The first rule that matches applies.
+    #[schema(max_items = 100)]
     rules: Vec<RuleRequest>,
 }
 
@@ -97,16 +99,12 @@ pub struct SubscriptionSettingsRequest {
 #[deserr(error = FieldErrors)]
 pub struct RuleRequest {
     /// Regular expression, matched from the start of the User-Agent.
-    #[schema(value_type = String, format = Regex)]
-    pattern: Pattern,
+    #[schema(format = Regex, max_length = 1000)]
+    pattern: String,
     /// Format that the clients get.
     #[schema(schema_with = text_schema::<RuleResult>)]
     result: EnumText<RuleResult>,
 }
-
-/// A valid regular expression.
-#[derive(Debug)]
-struct Pattern(String);
 
 /// Telegram bot and the chats it writes to.
 #[derive(Debug, Serialize, ToSchema)]
@@ -154,9 +152,21 @@ async fn set_subscription(
     _: SudoAdmin,
     Json(new): Json<SubscriptionSettingsRequest>,
 ) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
-    let new = SubscriptionSettings::from(new);
+    let new = checked(SubscriptionSettings::from(new)).await?;
     actions::settings::set_subscription(&state.panel, &new).await?;
     Ok(Json(new.into()))
+}
+
+/// Refuses rules beyond the limits, without keeping a worker from other requests.
+async fn checked(settings: SubscriptionSettings) -> Result<SubscriptionSettings, ApiError> {
+    let compiling = spawn_blocking(move || client_rules::check(&settings.rules).map(|()| settings));
+    match compiling.await.map_err(ApiError::internal)? {
+        Ok(settings) => Ok(settings),
+        Err(error) => {
+            let field = if matches!(error, RulesError::TooMany) { "rules" } else { "pattern" };
+            Err(FieldErrors::one(field, error.to_string()).into())
+        }
+    }
 }
 
 /// Returns the settings of Telegram.
@@ -185,22 +195,9 @@ async fn set_telegram(
     Ok(Json(new.into()))
 }
 
-impl Deserr<FieldErrors> for Pattern {
-    fn deserialize_from_value<V: IntoValue>(
-        value: Value<V>,
-        location: ValuePointerRef<'_>,
-    ) -> Result<Self, FieldErrors> {
-        let pattern = String::deserialize_from_value(value, location)?;
-        match check_pattern(&pattern) {
-            Ok(()) => Ok(Self(pattern)),
-            Err(_) => Err(FieldErrors::at(location, "must be a valid regular expression")),
-        }
-    }
-}
-
 impl From<SubscriptionSettingsRequest> for SubscriptionSettings {
     fn from(body: SubscriptionSettingsRequest) -> Self {
-        let rule = |rule: RuleRequest| SubscriptionRule { pattern: rule.pattern.0, result: rule.result.0 };
+        let rule = |rule: RuleRequest| SubscriptionRule { pattern: rule.pattern, result: rule.result.0 };
         Self {
             template_on_acceptance: body.template_on_acceptance.0,
             profile_title: body.profile_title,

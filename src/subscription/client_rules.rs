@@ -8,15 +8,26 @@ use crate::domain::client_rule::{RuleResult, SubscriptionRule};
 #[derive(Clone, Debug)]
 pub struct ClientRules(Vec<(Regex, RuleResult)>);
 
-/// A pattern is not a regular expression.
+/// Why rules can't be used; completes the sentence "the rules …".
 #[derive(Debug, thiserror::Error)]
-#[error("the pattern is not a valid regular expression")]
-pub struct PatternError(#[source] Box<fancy_regex::Error>);
+pub enum RulesError {
+    /// There are too many.
+    #[error("must have at most {MAX_RULES} elements")]
+    TooMany,
+    /// A pattern, by the position of its rule from 1, is too long.
+    #[error("rule {0}: must have at most {MAX_PATTERN} bytes")]
+    TooLong(usize),
+    /// A pattern, by the position of its rule from 1, does not compile, or only to too large a program.
+    #[error("rule {0}: must be a valid regular expression")]
+    Pattern(usize, #[source] Box<fancy_regex::Error>),
+}
 
 impl ClientRules {
-    /// Compiles the rules. A pattern that does not compile matches nothing: older versions stored patterns unchecked.
+    /// Compiles the rules, which takes a worker's time: to be called on a thread for blocking work. Rules beyond the
+    /// limits, and patterns that do not compile, match nothing: older versions stored them unchecked.
     pub fn new(rules: &[SubscriptionRule]) -> Self {
-        Self(rules.iter().filter_map(|rule| Some((compile(&rule.pattern).ok()?, rule.result))).collect())
+        let compiled = |(index, rule): (usize, &SubscriptionRule)| Some((compile(index, rule).ok()?, rule.result));
+        Self(rules.iter().take(MAX_RULES).enumerate().filter_map(compiled).collect())
     }
 
     /// The result of the first rule that matches from the start of the User-Agent.
@@ -26,22 +37,33 @@ impl ClientRules {
     }
 }
 
-/// Refuses a pattern that does not compile.
-pub fn check_pattern(pattern: &str) -> Result<(), PatternError> {
-    compile(pattern).map(drop)
+/// Refuses rules that [`ClientRules::new`] would ignore. As expensive as it.
+pub fn check(rules: &[SubscriptionRule]) -> Result<(), RulesError> {
+    if rules.len() > MAX_RULES {
+        return Err(RulesError::TooMany);
+    }
+    rules.iter().enumerate().try_for_each(|(index, rule)| compile(index, rule).map(drop))
 }
 
-/// Backtracking steps of one match, which take milliseconds at most. Patterns for client names need a few.
-const BACKTRACK_LIMIT: usize = 20_000;
+/// Rules, at most. Operators have a dozen.
+pub const MAX_RULES: usize = 100;
+/// Bytes of a pattern, at most.
+const MAX_PATTERN: usize = 1_000;
+/// Backtracking steps of one match: with all rules at their worst, a fetch takes some 20 ms. Patterns for client names
+/// need a few steps.
+const BACKTRACK_LIMIT: usize = 5_000;
 /// Bytes of a compiled pattern, at most.
-const SIZE_LIMIT: usize = 1 << 20;
+const SIZE_LIMIT: usize = 256 << 10;
 /// Bytes of a User-Agent that are matched; the rest is ignored.
-const MAX_USER_AGENT: usize = 1_024;
+const MAX_USER_AGENT: usize = 512;
 
-fn compile(pattern: &str) -> Result<Regex, PatternError> {
-    let mut builder = RegexBuilder::new(pattern);
+fn compile(index: usize, rule: &SubscriptionRule) -> Result<Regex, RulesError> {
+    if rule.pattern.len() > MAX_PATTERN {
+        return Err(RulesError::TooLong(index + 1));
+    }
+    let mut builder = RegexBuilder::new(&rule.pattern);
     builder.backtrack_limit(BACKTRACK_LIMIT).delegate_size_limit(SIZE_LIMIT).delegate_dfa_size_limit(SIZE_LIMIT);
-    builder.build().map_err(|error| PatternError(Box::new(error)))
+    builder.build().map_err(|error| RulesError::Pattern(index + 1, Box::new(error)))
 }
 
 /// `find` returns the leftmost match, which begins at the start if any match does. A pattern that exceeds the
@@ -108,10 +130,45 @@ mod tests {
         assert!(rules(&["(?x) a # b"]).result("a").is_some());
     }
 
+    fn checked(patterns: &[&str]) -> Result<(), String> {
+        let rule = |pattern: &&str| SubscriptionRule { pattern: (*pattern).to_owned(), result: RuleResult::Links };
+        check(&patterns.iter().map(rule).collect::<Vec<_>>()).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn invalid_pattern_is_refused_and_matches_nothing() {
-        assert!(check_pattern("(").is_err() && check_pattern("^a$").is_ok());
+        assert_eq!(checked(&["^a$"]), Ok(()));
+        assert_eq!(checked(&["a", "("]), Err("rule 2: must be a valid regular expression".to_owned()));
         assert!(rules(&["("]).result("(").is_none());
+    }
+
+    #[test]
+    fn rules_beyond_the_limits_are_refused_and_match_nothing() {
+        let long = "a".repeat(MAX_PATTERN + 1);
+        assert_eq!(checked(&[&long]), Err("rule 1: must have at most 1000 bytes".to_owned()));
+        assert!(rules(&[&long]).result(&long).is_none());
+        let mut many = vec!["b"; MAX_RULES];
+        assert_eq!(checked(&many), Ok(()));
+        many.push("a");
+        assert_eq!(checked(&many), Err("must have at most 100 elements".to_owned()));
+        assert!(rules(&many).result("a").is_none());
+        assert!(checked(&[&"a{1000}".repeat(100)]).is_err(), "too large");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the stopwatch of a test")]
+    fn worst_rules_take_a_bounded_time() {
+        let text = "a".repeat(MAX_USER_AGENT);
+        let worst = rules(&["(.*)(.*)(.*)(.*)(.*)(?=never)"; MAX_RULES]);
+        let started = std::time::Instant::now();
+        assert!(worst.result(&text).is_none());
+        // Some 20 ms in a release build; without the limits it would take hours.
+        assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn default_rules_are_within_the_limits() {
+        assert!(check(&SubscriptionSettings::initial().rules).is_ok());
     }
 
     #[test]
@@ -131,6 +188,5 @@ mod tests {
                 assert!(rules.result(user_agent).is_some(), "the next rule matches: {pattern}");
             }
         }
-        assert!(check_pattern(&"a{1000}".repeat(1_000)).is_err(), "too large");
     }
 }

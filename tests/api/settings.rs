@@ -52,6 +52,17 @@ async fn wrong_subscription_settings_are_refused_and_change_nothing(db: Db) {
     wrong["template_on_acceptance"] = json!("maybe");
     wrong["rules"] = json!([{"pattern": "(", "result": "links"}, {"pattern": "a", "result": "zzz"}, {}]);
     panel.put("root", SUBSCRIPTION, wrong).await.wrong_fields(&["pattern", "result", "template_on_acceptance"]);
+    let rules = |rules: Vec<Value>| {
+        let mut settings = subscription_settings();
+        settings["rules"] = rules.into();
+        settings
+    };
+    let rule = |pattern: &str| json!({"pattern": pattern, "result": "links"});
+    panel.put("root", SUBSCRIPTION, rules(vec![rule("a"); 101])).await.wrong_fields(&["rules"]);
+    let long = "a".repeat(1_001);
+    let refused = panel.put("root", SUBSCRIPTION, rules(vec![rule("a"), rule(&long)])).await;
+    assert_eq!(refused.body["detail"]["pattern"], "rule 2: must have at most 1000 bytes");
+    refused.wrong_fields(&["pattern"]);
     let mut null = subscription_settings();
     null["rules"] = Value::Null;
     panel.put("root", SUBSCRIPTION, null).await.wrong_fields(&["rules"]);

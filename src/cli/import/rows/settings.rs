@@ -7,6 +7,7 @@ use crate::domain::client_rule::RuleResult;
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::telegram_settings::TelegramSettings;
 use crate::store::import::tables::{JwtRow, SettingsRow, TlsRow};
+use crate::subscription::client_rules;
 
 /// Id of the single row of such a table.
 const SINGLE_ROW: i64 = 1;
@@ -24,8 +25,11 @@ pub(in crate::cli::import) fn settings(row: &mut RowReader<'_>) -> Option<Settin
             row.changed("some subscription rules have an unknown result: removed");
         }
     }
-    if serde_json::from_value::<SubscriptionSettings>(subscription.clone()).is_err() {
+    let Ok(settings) = serde_json::from_value::<SubscriptionSettings>(subscription.clone()) else {
         return row.leave_out("invalid subscription settings: the panel starts with its defaults");
+    };
+    if let Err(error) = client_rules::check(&settings.rules) {
+        row.changed(format!("subscription rules: {error}: copied, and rules beyond the limits match no client"));
     }
     let telegram = row.json::<Value>("telegram").filter(|telegram| {
         let known = serde_json::from_value::<TelegramSettings>(telegram.clone()).is_ok();
