@@ -1,4 +1,5 @@
-//! Reasons to stop: a first signal stops the panel in order, a second one at once; a successor stops it too.
+//! Reasons to stop: a first SIGTERM, SIGINT or SIGHUP stops the panel in order, a second one at once; a successor stops it
+//! too.
 
 use std::io;
 use std::process::exit;
@@ -20,11 +21,13 @@ pub(super) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Stops at the first SIGTERM or SIGINT, or when `taken_over` is cancelled. The second signal exits at once.
+    /// Stops at the first SIGTERM, SIGINT or SIGHUP, or when `taken_over` is cancelled. The second signal exits at once.
+    /// SIGHUP stays ignored where the parent ignores it, as `nohup` does.
     pub(super) fn on_signals(taken_over: CancellationToken) -> io::Result<Self> {
         let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
         let requested = CancellationToken::new();
-        tokio::spawn(follow_signals(term, int, requested.clone()));
+        tokio::spawn(follow_signals(term, int, hangup, requested.clone()));
         let shutdown = Self { requested, taken_over };
         let successor = shutdown.clone();
         tokio::spawn(async move {
@@ -46,8 +49,23 @@ impl Shutdown {
     }
 }
 
-async fn follow_signals(mut term: Signal, mut int: Signal, requested: CancellationToken) {
-    let mut next = async || tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} };
+/// True if the process was started with SIGHUP ignored: bit 0 of the mask that Linux shows.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+async fn follow_signals(mut term: Signal, mut int: Signal, mut hangup: Option<Signal>, requested: CancellationToken) {
+    let mut next = async || {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {}, _ = hung_up => {} }
+    };
     next().await;
     tracing::info!("stopping; a second signal stops at once");
     requested.cancel();
