@@ -16,6 +16,7 @@ use crate::actions::Panel;
 use crate::actions::subscriptions::{self, RenderContext};
 use crate::config::Settings;
 use crate::domain::host::variables::HostVariables;
+use crate::foundation::private_file;
 use crate::subscription::client::Client;
 use crate::subscription::explain::{Explanation, explain};
 use crate::subscription::{Format, LeftOut, Rendered, Request, formats, render};
@@ -135,7 +136,8 @@ async fn config(
         text = STANDARD.encode(text);
     }
     let Some(path) = args.output else { return Ok(output::line(text)?) };
-    let written = std::fs::File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written =
+        private_file().write(true).create_new(true).open(&path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.with_context(|| format!("could not write {}", path.display()))?;
     Ok(output::line(format_args!("wrote {}", path.display()))?)
 }

@@ -1,6 +1,7 @@
 //! `sarban export`: an exported database equals the one that was imported.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sarban::store::OpenOptions;
@@ -84,6 +85,8 @@ async fn export_equals_the_imported_database(panel: OpenOptions) {
     let old = old_panel(&dir, &[SCHEMA, ROWS]).await;
     import(&dir, &old, &panel, &[]).expect_success();
     let back = export(&dir, &panel, "back.sqlite3");
+    let mode = std::fs::metadata(&back).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "the file holds the secret that signs tokens");
     // A node without a creation time gets one, backends get new ids, and empty documents of hosts become `null`.
     assert_same(&old, &back, &["nodes", "backends", "hosts"]).await;
 

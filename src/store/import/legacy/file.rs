@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, query, raw_sql};
 
 use super::tables::{OldTable, REVISION, VERSION};
+use crate::foundation::private_file;
 use crate::store::engine::StoreError;
 
 /// The old schema. `BEGIN` is executed before it, `COMMIT` after the last row.
@@ -36,7 +37,7 @@ pub enum OldFileError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The file could not be created or renamed.
-    #[error("{} can't be made", .0.display())]
+    #[error("the database for the old panel can't be made at {}", .0.display())]
     Name(PathBuf, #[source] io::Error),
 }
 
@@ -48,8 +49,12 @@ impl OldFile {
         }
         let mut name = path.as_os_str().to_owned();
         name.push(".part");
-        let draft = Draft(name.into());
-        let options = SqliteConnectOptions::new().filename(&draft.0).create_if_missing(true);
+        let part = PathBuf::from(name);
+        // The file holds the secret that signs tokens.
+        let created = private_file().write(true).create_new(true).open(&part);
+        created.map_err(|error| OldFileError::Name(part.clone(), error))?;
+        let draft = Draft(part);
+        let options = SqliteConnectOptions::new().filename(&draft.0);
         let opening = |source| StoreError::new("making a database for the old panel", source);
         let mut connection = options.connect().await.map_err(opening)?;
         raw_sql(SCHEMA).execute(&mut connection).await.map_err(opening)?;
