@@ -27,7 +27,7 @@ test: ## run every test, on a Redis and a PostgreSQL started for it
 chaos: ## inject faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour
 	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
 
-attack: ## attack panels on this machine for five minutes: floods, large and endless requests, expensive rules and hosts
+attack: ## attack panels on this machine, longer than `make test` does: floods of connections, large and endless requests
 	@SARBAN_ATTACK=long tests/support/services.sh run $(CARGO) test --locked --test cluster -- --test-threads=2 attack::
 
 bench: ## measure the panel under load and write docs/performance-tables.md (BENCH="--users 100000" measures less)
