@@ -8,11 +8,13 @@ use sarban::cluster::members::{LiveMembers, Membership, tasks_json};
 use sarban::cluster::panel_redis::PanelRedis;
 use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
 use sarban::cluster::round_trips::RoundTrips;
+use sarban::config::database_url::DatabaseUrl;
 use sarban::domain::lease::LeaseTiming;
-use sarban::domain::moment::SECOND;
+use sarban::domain::moment::{Moment, SECOND};
 use sarban::domain::schedule::{Schedule, Task};
-use sarban::store::Db;
-use sarban::store::cluster::members::Member;
+use sarban::store::cluster::members::{self, Member};
+use sarban::store::{Db, Engine};
+use sqlx::{Connection as _, PgConnection, raw_sql};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -21,7 +23,7 @@ use uuid::Uuid;
 
 use crate::cluster::redis_lock::panel_redis;
 use crate::support;
-use crate::support::database::{number, on_both_engines};
+use crate::support::database::{Content, number, on_both_engines, with_database};
 
 on_both_engines!(
     members_see_each_other_in_redis_and_in_the_database,
@@ -128,4 +130,27 @@ async fn older_version_is_superseded_by_a_newer_one_with_more_tasks(db: Db) {
     older.sees(&["host-1", "host-2"]).await;
     assert!(!older.superseded.load(Ordering::Relaxed));
     drop(same_tasks);
+}
+
+/// Members that come back after all were gone hold their own rows and delete the others'. With a wait in between, two of
+/// them wait for each other.
+#[test]
+fn heartbeat_passes_over_a_row_that_another_member_holds() {
+    with_database(Engine::Postgres, Content::Schema, async |test| {
+        let later = 1_000 + 2 * members::GONE;
+        for number in [1, 2] {
+            let mut tx = test.db.begin().await.expect("a transaction");
+            members::beat(&mut tx, &member(number), Moment::from_micros(1_000)).await.expect("a heartbeat");
+            tx.commit().await.expect("committed");
+        }
+        let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not PostgreSQL") };
+        let mut other = PgConnection::connect(url.expose()).await.expect("a connection");
+        let hold = "BEGIN; SELECT 1 FROM cluster_member WHERE host = 'host-2' FOR UPDATE";
+        raw_sql(hold).execute(&mut other).await.expect("the row is held");
+        let mut tx = test.db.begin().await.expect("a transaction");
+        let ann = member(1);
+        let beat = members::beat(&mut tx, &ann, Moment::from_micros(later));
+        timeout(Duration::from_secs(2), beat).await.expect("it waits for no row").expect("a heartbeat");
+        tx.commit().await.expect("committed");
+    });
 }

@@ -20,8 +20,8 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (instance) DO UPDATE
          SET last_seen = excluded.last_seen, tasks = excluded.tasks, report = excluded.report";
-    // Two members that come back after both were gone delete each other's row while they hold their own: neither may
-    // wait for the other.
+    // Members that come back after all were gone delete each other's rows while they hold their own. A row that another
+    // one holds is passed over: otherwise two would wait for each other.
     FORGET =>
         pg "DELETE FROM cluster_member WHERE instance IN
                 (SELECT instance FROM cluster_member WHERE last_seen < $1 FOR UPDATE SKIP LOCKED)",
