@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::foundation::is_steering;
+
 /// Characters of a line that are remembered.
 const LINE: usize = 400;
 /// Lines that are remembered.
@@ -72,17 +74,11 @@ fn plain(line: &str) -> String {
                 while rest.next().is_some_and(|character| !('@'..='~').contains(&character)) {}
             }
             '\t' => plain.push(' '),
-            character if is_invisible(character) => plain.extend(character.escape_unicode()),
+            character if is_steering(character) => plain.extend(character.escape_unicode()),
             character => plain.push(character),
         }
     }
     cut(&plain, LINE)
-}
-
-/// True for characters that change how the text around them is shown.
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn cut(text: &str, characters: usize) -> String {

@@ -38,6 +38,18 @@ pub struct UsagePart<'a> {
     pub bytes: i64,
 }
 
+/// Sorts entries by user and merges those of each user (at most [`MOST_PER_READING`]).
+pub fn add_up(entries: &mut Vec<(UserId, u64)>) {
+    entries.sort_unstable_by_key(|(user, _)| *user);
+    entries.dedup_by(|next, sum| {
+        let same = next.0 == sum.0;
+        if same {
+            sum.1 = sum.1.saturating_add(next.1).min(MOST_PER_READING);
+        }
+        same
+    });
+}
+
 impl UsageReply {
     /// Sorts the entries, adds up the entries of each user (at most [`MOST_PER_READING`]), leaves out zeros, and encodes them.
     pub fn new(
@@ -49,14 +61,7 @@ impl UsageReply {
         // With 100,000 entries a map would block this thread for some milliseconds.
         let mut entries: Vec<_> =
             entries.into_iter().map(|(user, bytes)| (user, bytes.min(MOST_PER_READING))).collect();
-        entries.sort_unstable_by_key(|(user, _)| *user);
-        entries.dedup_by(|next, sum| {
-            let same = next.0 == sum.0;
-            if same {
-                sum.1 = sum.1.saturating_add(next.1).min(MOST_PER_READING);
-            }
-            same
-        });
+        add_up(&mut entries);
         entries.retain(|(_, bytes)| *bytes > 0);
         Self { node, fetched_at, coefficient, payload: encode_entries(&entries) }
     }

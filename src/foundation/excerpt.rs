@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
+use super::printable::is_steering;
+
 /// Returns the beginning of a text of another program, fit for a message or a column of the database: at most `most`
-/// characters, control characters escaped, and with its length if it was cut.
+/// characters, those that steer a terminal escaped, and with its length if it was cut.
 pub fn excerpt(text: &str, most: usize) -> String {
     let mut shown = String::new();
     let mut rest = text.chars();
     for sign in rest.by_ref().take(most) {
-        if sign.is_control() {
+        if is_steering(sign) {
             shown.extend(sign.escape_default());
         } else {
             shown.push(sign);

@@ -74,9 +74,10 @@ impl ConnectedNode {
         self.fetches.asked.subscribe().wait_for(|asked| *asked).await.ok();
     }
 
-    /// Waits for the fetch under way, and prevents others.
-    pub(super) async fn close(&self) {
+    /// Waits for the fetch under way, and prevents others. Returns whether any was tried.
+    pub(super) async fn close(&self) -> bool {
         *self.fetches.open.lock().await = false;
+        *self.fetches.asked.borrow()
     }
 
     /// Fetches the bytes of each user since the last fetch; time limit 30 s, without the time in which the reply waits

@@ -99,7 +99,8 @@ impl EngineProbe {
         let db = context.fence.db();
         let rows = sync_state::nodes(db).await?;
         let targets: HashMap<NodeId, Target> = rows.iter().map(|row| (NodeId(row.id), Target::from(row))).collect();
-        let mut nodes: BTreeMap<NodeId, Vec<EngineRow>> = BTreeMap::new();
+        // All nodes: the fault of one whose last engine is gone is over, too.
+        let mut nodes: BTreeMap<NodeId, Vec<EngineRow>> = rows.iter().map(|row| (NodeId(row.id), Vec::new())).collect();
         for row in engines::all(db).await? {
             nodes.entry(NodeId(row.node_id)).or_default().push(row);
         }
@@ -137,7 +138,7 @@ impl EngineProbe {
         target: &Target,
     ) -> Answers {
         let connection = match session {
-            None if context.health.answers(node) => {
+            None if !engines.is_empty() && context.health.answers(node) => {
                 let connecting = NodeConnection::connect(target, &context.identity);
                 timeout(ANSWER, connecting).await.ok().and_then(Result::ok)
             }
@@ -154,7 +155,8 @@ impl EngineProbe {
                     sleep(context.timing.probe_engines.1).await;
                     answer = ask(connection, &row.name).await;
                 }
-                if self.has_ended(&row, answer, &engine) && !self.reasons.contains_key(&engine) {
+                let explains = answer != Answer::Nothing && !self.reasons.contains_key(&engine);
+                if explains && self.has_ended(&row, answer, &engine) {
                     answers.reasons.insert(engine.clone(), buffered_reason(connection, &row.name).await);
                 }
                 if answer == Answer::Runs && self.needs_config(&row, &engine) {

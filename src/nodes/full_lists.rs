@@ -53,6 +53,7 @@ pub(super) struct MemoryPermit<'a> {
     lists: &'a FullLists,
     _permit: SemaphorePermit<'a>,
     units: u32,
+    is_slow: bool,
 }
 
 impl Default for FullLists {
@@ -77,7 +78,7 @@ impl FullLists {
     ) -> Result<(FullList, MemoryPermit<'_>), SessionError> {
         let units = self.units(db).await?;
         let permit = self.quick.acquire_many(units).await.map_err(|_| SessionError::Deposed)?;
-        let memory = MemoryPermit { lists: self, _permit: permit, units };
+        let memory = MemoryPermit { lists: self, _permit: permit, units, is_slow: false };
         loop {
             let (reply, mut list) = oneshot::channel();
             self.requests().push(Request { node, renew_after, reply });
@@ -115,11 +116,15 @@ impl FullLists {
     }
 }
 
-impl<'a> MemoryPermit<'a> {
+impl MemoryPermit<'_> {
     /// Exchanges the permit for one of the slow nodes' permits, so that slow nodes do not keep others from starting.
     /// `None`: these are used up, too.
-    pub(super) fn move_to_slow(self) -> Option<SemaphorePermit<'a>> {
-        self.lists.slow.try_acquire_many(self.units).ok()
+    pub(super) fn move_to_slow(self) -> Option<Self> {
+        if self.is_slow {
+            return Some(self);
+        }
+        let permit = self.lists.slow.try_acquire_many(self.units).ok()?;
+        Some(Self { _permit: permit, is_slow: true, ..self })
     }
 }
 

@@ -19,14 +19,10 @@ use super::proto::BackendConfig;
 use super::report;
 use super::session::Context;
 use crate::domain::ids::NodeId;
-use crate::domain::moment::SECOND;
 use crate::foundation::with_sources;
 use crate::store::nodes::sync_state::NodeRow;
 use crate::store::nodes::{edit_lock, healing};
 use crate::store::{FenceError, StoreError};
-
-/// Microseconds after which the lock of a node's configuration expires by itself.
-const HOLD: i64 = 180 * SECOND;
 
 /// Result of [`heal`].
 #[derive(Debug)]
@@ -88,14 +84,15 @@ pub(super) async fn heal(context: &Arc<Context>, row: &NodeRow) -> Result<Healin
 async fn fetch_last_usage(context: &Context, node: NodeId, coefficient: f64, connection: &NodeConnection) {
     let connected = ConnectedNode::new(node, coefficient, connection.clone());
     context.health.reachable(connected.clone());
-    if timeout(context.timing.last_usage, connected.was_asked()).await.is_err() {
+    timeout(context.timing.last_usage, connected.was_asked()).await.ok();
+    context.health.disconnected(node);
+    if !connected.close().await {
+        metrics::counter!("usage_rpc_ambiguous_total", "node" => node.to_string()).increment(1);
         tracing::warn!(
             node = node.0,
             "restarting the node's engines before its usage was fetched; the bytes since the last fetch may be lost"
         );
     }
-    context.health.disconnected(node);
-    connected.close().await;
 }
 
 async fn restart_under_lock(
@@ -105,10 +102,10 @@ async fn restart_under_lock(
     interval: Duration,
 ) -> Result<Healing, HealingError> {
     let (db, holder) = (context.fence.db(), Uuid::now_v7());
-    if !edit_lock::acquire(db, node, holder, HOLD).await? {
+    if !edit_lock::acquire(db, node, holder, edit_lock::TIME).await? {
         return Ok(Healing::Busy);
     }
-    let done = restart(context, node, connection, interval).await;
+    let done = restart(context, node, connection, interval, holder).await;
     if let Err(error) = edit_lock::release(db, node, holder).await {
         let error = with_sources(&error);
         tracing::warn!(node = node.0, error, "could not release the node's edit lock; it expires by itself");
@@ -121,6 +118,7 @@ async fn restart(
     node: NodeId,
     connection: &NodeConnection,
     interval: Duration,
+    holder: Uuid,
 ) -> Result<Healing, HealingError> {
     // All are read before the first restart: never is an engine restarted with anything but its own configuration.
     let mut engines = Vec::new();
@@ -133,6 +131,10 @@ async fn restart(
     }
     let mut failure = None;
     for (engine, config) in engines {
+        // An admin may change the configuration once the lock has expired: the one that was read is old then.
+        if !edit_lock::renew(context.fence.db(), node, holder, edit_lock::TIME).await? {
+            return Ok(Healing::Busy);
+        }
         if let Err(why) = engine_watch::restart(connection, &engine, config, ()).await {
             failure = Some(HealingError::NotRestarted { engine, reason: reason(why) });
         }

@@ -3,6 +3,7 @@
 use prost::Message;
 
 use super::proto::{Inbound, User, UserData};
+use super::wire;
 use crate::domain::user::set::UserSet;
 use crate::store::nodes::expected_users::NodeUser;
 
@@ -62,16 +63,7 @@ pub(super) const fn operations(message: &UserData) -> usize {
 
 /// Splits a list that [`FullList`] encoded into its messages.
 pub(super) fn split(encoded: &[u8]) -> Vec<&[u8]> {
-    let mut messages = Vec::new();
-    let mut rest = encoded;
-    while let Some((_, mut after)) = rest.split_first()
-        && let Ok(length) = prost::decode_length_delimiter(&mut after)
-        && let Some((message, next)) = after.split_at_checked(length)
-    {
-        messages.push(message);
-        rest = next;
-    }
-    messages
+    wire::contents(encoded).map_while(Result::ok).map(|(_, message)| message).collect()
 }
 
 /// Returns an encoded list in the reverse order.

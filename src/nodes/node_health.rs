@@ -62,11 +62,16 @@ impl HealthRegistry {
     pub(super) fn in_step(&self, node: ConnectedNode) {
         let mut state = self.state();
         let now = Instant::now();
-        state.health(node.id, now).update(None, now, self.steady);
+        let health = state.health(node.id, now);
+        let came = health.fault.is_some();
+        health.update(None, now, self.steady);
         state.connected.insert(node.id, node);
         drop(state);
         self.changed.notify_one();
-        self.in_step.notify_one();
+        // Each full sync ends here. Only after the first one of a session there is news about the engines.
+        if came {
+            self.in_step.notify_one();
+        }
     }
 
     /// Records that usage can be fetched from a node, whose users may be out of date.

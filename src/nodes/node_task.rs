@@ -88,12 +88,12 @@ pub(super) async fn run_sessions(
             ended = attempt(&mut session, node, &context, &resync, &mut rng) => ended,
             () = stop.cancelled() => SessionError::Deposed,
         };
-        refusals.record(&ended, session.synced());
+        let refused = refusals.record(&ended, session.synced());
         match ended {
             SessionError::Node(error) => {
                 tracing::info!(node = row.name, reason = %error, "the session with a node ended; connecting again");
                 metrics::counter!("sarban_node_sessions_broken_total").increment(1);
-                if refusals.persist(context.timing.refused) {
+                if refused && refusals.persist(context.timing.refused) {
                     let healing = heal_refusing(&context, node, &error);
                     if stop.run_until_cancelled(healing).await == Some(true) {
                         refusals = Refusals::default();
@@ -167,7 +167,7 @@ async fn attempt(
     resync: &Notify,
     rng: &mut StdRng,
 ) -> SessionError {
-    match free_node(node, context).await {
+    match free_node(session, node, context).await {
         Ok(row) => session.run(&Target::from(&row), row.usage_coefficient, resync, rng).await,
         Err(error) => error,
     }
@@ -175,7 +175,7 @@ async fn attempt(
 
 /// Waits until no call is running that another session of this process or of an earlier leader made: two calls at a time
 /// may fail on each other's users. Returns the node's current row.
-async fn free_node(node: NodeId, context: &Context) -> Result<NodeRow, SessionError> {
+async fn free_node(session: &mut Session<'_>, node: NodeId, context: &Context) -> Result<NodeRow, SessionError> {
     let db = context.fence.db();
     loop {
         if !context.fence.is_alive() {
@@ -183,6 +183,7 @@ async fn free_node(node: NodeId, context: &Context) -> Result<NodeRow, SessionEr
         }
         let row = sync_state::node(db, node).await?.ok_or(SessionError::Deleted)?;
         let calls = context.calls.of(&Target::from(&row));
+        session.waits_for(calls.clone());
         if calls.is_empty() && !hold::is_held(db, row.held_until).await? {
             return Ok(row);
         }

@@ -41,8 +41,11 @@ impl RawReply {
             .map_err(|error| Status::from_error(Box::new(error)))?;
         let response = channel.call(request).await.map_err(failed)?;
         refused(response.headers())?;
-        if response.status() != http::StatusCode::OK {
-            return Err(Status::unknown(format!("HTTP status {}", response.status())));
+        match response.status() {
+            http::StatusCode::OK => {}
+            // A web server that knows no such path: no node.
+            status @ http::StatusCode::NOT_FOUND => return Err(Status::unimplemented(format!("HTTP status {status}"))),
+            status => return Err(Status::unknown(format!("HTTP status {status}"))),
         }
         Ok(Self { body: response.into_body(), arrived: Bytes::new(), left: 0, ended: false })
     }

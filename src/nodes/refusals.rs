@@ -27,16 +27,18 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Records the end of a session. `synced`: it had a full sync.
-    pub(super) fn record(&mut self, ended: &SessionError, synced: bool) {
+    /// Records the end of a session. `synced`: it had a full sync. Returns whether it was a refusal of this series.
+    pub(super) fn record(&mut self, ended: &SessionError, synced: bool) -> bool {
         if synced {
             *self = Self::default();
         }
         // A refusal after a full sync starts no series: the next full sync shows whether it lasts.
-        if is_refusal(ended) && !synced {
+        let refused = is_refusal(ended) && !synced;
+        if refused {
             self.count += 1;
             self.since.get_or_insert_with(Instant::now);
         }
+        refused
     }
 
     /// Returns how to make the next full sync.
@@ -94,12 +96,13 @@ mod tests {
     fn full_sync_ends_a_series_and_other_errors_are_none() {
         let mut refusals = Refusals::default();
         for _ in 0..9 {
-            refusals.record(&NodeError::NoAnswer { call: "RepopulateUsers", limit: Duration::ZERO }.into(), false);
-            refusals.record(&refused("FetchBackends"), false);
+            let late = NodeError::NoAnswer { call: "RepopulateUsers", limit: Duration::ZERO };
+            assert!(!refusals.record(&late.into(), false));
+            assert!(!refusals.record(&refused("FetchBackends"), false));
         }
         assert_eq!(refusals.way(), Way::Usual);
         for _ in 0..9 {
-            refusals.record(&refused("RepopulateUsers"), false);
+            assert!(refusals.record(&refused("RepopulateUsers"), false));
         }
         refusals.record(&refused("SyncUsers"), true);
         assert!(!refusals.persist(Duration::ZERO));

@@ -56,9 +56,16 @@ pub(super) async fn replay(db: &Db, orphan: Orphan, now: Moment) {
                 traffic = traffic.saturating_add(next.reply.bytes());
             }
             Err(Refusal::Final(reason)) => {
-                if let Err(error) = orphan.set_aside(&next, reason) {
-                    tracing::warn!(%error, "could not set a spooled usage reply aside; trying again in a minute");
-                    return;
+                let set_aside = blocking(move || {
+                    orphan.set_aside(&next, reason)?;
+                    Ok(orphan)
+                });
+                match set_aside.await {
+                    Ok(back) => orphan = back,
+                    Err(error) => {
+                        tracing::warn!(%error, "could not set a spooled usage reply aside; trying again in a minute");
+                        return;
+                    }
                 }
             }
             Err(Refusal::ForNow(error)) => {

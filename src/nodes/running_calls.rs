@@ -60,7 +60,8 @@ pub(super) async fn hold_until_ended(db: Db, node: NodeId, calls: TaskTracker) {
     report(node, hold::release(&db, node).await);
 }
 
-fn report(node: NodeId, held: Result<(), StoreError>) {
+/// Logs that a hold could not be renewed or released.
+pub(super) fn report(node: NodeId, held: Result<(), StoreError>) {
     if let Err(error) = held {
         let error = with_sources(&error);
         tracing::debug!(node = node.0, error, "could not renew or release the hold on a node; it expires by itself");

@@ -59,6 +59,9 @@ pub(super) struct SyncStream {
 #[derive(Debug)]
 struct Stream {
     messages: mpsc::Sender<UserData>,
+    /// Dropped with `messages`: the time limit of the end begins. Apart from them, because a node that stops reading also
+    /// stops the queue behind them.
+    closed: oneshot::Sender<()>,
     call: Call,
     timing: Timing,
 }
@@ -156,13 +159,12 @@ impl StreamOpener {
         let (closed, closing) = oneshot::channel::<()>();
         let carried = Arc::<AtomicUsize>::default();
         let (fence, counter) = (self.fence.clone(), carried.clone());
-        // `closed` is dropped with the end of the messages.
-        let requests = futures_util::stream::unfold((queue, closed), move |(mut queue, closed)| {
+        let requests = futures_util::stream::unfold(queue, move |mut queue| {
             let (fence, counter) = (fence.clone(), counter.clone());
             async move {
                 let message = queue.recv().await.filter(|_| fence.is_alive())?;
                 counter.fetch_add(operations(&message), Relaxed);
-                Some((message, (queue, closed)))
+                Some((message, queue))
             }
         });
         let (timing, counter, mut client) = (self.timing.clone(), carried.clone(), self.connection.client());
@@ -178,15 +180,15 @@ impl StreamOpener {
                 limit = timed_out => Err(Failure::TimedOut(limit)),
             }
         });
-        Stream { messages, call: Call { end, operations: carried }, timing: self.timing.clone() }
+        Stream { messages, closed, call: Call { end, operations: carried }, timing: self.timing.clone() }
     }
 }
 
 impl Stream {
     /// Half-closes the stream and waits for the node to end it: by then the node has read every message.
     async fn finish(self) -> Result<Ending, NodeError> {
-        let Self { messages, mut call, .. } = self;
-        drop(messages);
+        let Self { messages, closed, mut call, .. } = self;
+        drop((messages, closed));
         match (&mut call.end).await {
             Ok(Ok(())) => Ok(Ending::Reply),
             Ok(Err(Failure::Status(status))) if is_silence(&status) => Ok(Ending::Silence),

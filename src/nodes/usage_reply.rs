@@ -6,7 +6,7 @@ use prost::Message;
 use super::proto::users_stats::UserStats;
 use super::wire::{self, Field, Malformed};
 use crate::domain::ids::UserId;
-use crate::domain::usage::MOST_PER_READING;
+use crate::domain::usage::{self, MOST_PER_READING};
 
 /// Number of the field `users_stats` in `UsersStats`.
 const USERS_STATS: u32 = 1;
@@ -155,14 +155,7 @@ impl UsageSums {
 
     /// Merges the entries of each user. They may double until the next time, so that all of it takes linear time.
     fn add_up(&mut self) {
-        self.entries.sort_unstable_by_key(|(user, _)| *user);
-        self.entries.dedup_by(|next, sum| {
-            let same = next.0 == sum.0;
-            if same {
-                sum.1 = sum.1.saturating_add(next.1).min(MOST_PER_READING);
-            }
-            same
-        });
+        usage::add_up(&mut self.entries);
         self.most = self.entries.len().saturating_mul(2).max(FIRST_SUM);
         self.entries.reserve_exact(self.most - self.entries.len());
     }

@@ -8,15 +8,11 @@ use uuid::Uuid;
 use super::error::EngineError;
 use crate::actions::Panel;
 use crate::domain::ids::NodeId;
-use crate::domain::moment::SECOND;
 use crate::foundation::with_sources;
 use crate::store::nodes::edit_lock;
 
 /// Longest wait for another admin's change of the same node, and the pause between two looks.
 const TURN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_millis(100));
-/// Time after which a lock expires if it is not released. A change takes two restarts of at most 60 s, each with some
-/// seconds of watching, and at most 20 s in between to connect again.
-const HOLD: i64 = 180 * SECOND;
 
 pub(super) struct EditLock {
     pub panel: Panel,
@@ -29,7 +25,7 @@ impl EditLock {
         let end = Instant::now() + TURN.0;
         // Exists before it holds: a caller that is cancelled meanwhile releases the lock that it may just have taken.
         let lock = Self { panel: panel.clone(), node, holder: Uuid::now_v7() };
-        while !edit_lock::acquire(&panel.db, node, lock.holder, HOLD).await? {
+        while !edit_lock::acquire(&panel.db, node, lock.holder, edit_lock::TIME).await? {
             if Instant::now() >= end {
                 return Err(EngineError::Busy);
             }

@@ -68,12 +68,16 @@ impl<E: Endpoint<Output = Response>> Boundary<E> {
         if self.state.options.http.read_only && writes(&request) {
             return (None, ApiError::unavailable("The panel is read-only: SARBAN_READ_ONLY is on").to_response());
         }
-        let limit = if request.method().is_safe() { READ_TIME_LIMIT } else { WRITE_TIME_LIMIT };
+        let (limit, late) = if request.method().is_safe() {
+            (READ_TIME_LIMIT, "The request took too long, try again")
+        } else {
+            (WRITE_TIME_LIMIT, "The request took too long: the change may or may not have been made")
+        };
         let answering = AssertUnwindSafe(timeout(limit, self.routes.call(request)));
         match answering.catch_unwind().await {
             Ok(Err(_)) => {
                 tracing::warn!(seconds = limit.as_secs(), "request aborted: it exceeded its time limit");
-                (None, ApiError::unavailable("The request took too long, try again").to_response())
+                (None, ApiError::unavailable(late).to_response())
             }
             Ok(Ok(Ok(response))) => (response.data().map(|PathPattern(pattern)| pattern.clone()), response),
             Ok(Ok(Err(error))) if error.data::<NotStarted>().is_some() => (None, error_response(error)),

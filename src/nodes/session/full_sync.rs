@@ -69,14 +69,14 @@ impl Session<'_> {
         stream: Option<SyncStream>,
         first_seen: Option<FirstSeen>,
     ) -> Result<(SyncStream, usize), SessionError> {
-        let started = Instant::now();
         self.engine_is_settled().await?;
+        let started = Instant::now();
         let clock = self.record_offer(connection, changes, first_seen).await?;
         let initial = SyncedKeys { before_last: clock.synced, last: clock.synced };
         let keys = *self.keys.get_or_insert(initial);
         let renew_after = keys.before_last.min(clock.synced);
         let db = self.context.fence.db();
-        let (mut list, memory) = self.context.full_lists.obtain(db, self.node, renew_after).await?;
+        let (mut list, mut memory) = self.context.full_lists.obtain(db, self.node, renew_after).await?;
         changes.add_full_list(list.users);
         let operations = list.operations;
         let way = if self.synced { Way::Usual } else { self.way };
@@ -87,6 +87,8 @@ impl Session<'_> {
                 stream
             }
             Way::OneByOne => {
+                // It takes much longer than a list.
+                memory = self.as_slow(memory)?;
                 Some(self.send_one_by_one(self.open_stream(connection, calls).await?, &list.encoded).await?)
             }
         };
@@ -174,10 +176,15 @@ impl Session<'_> {
             drop(memory);
             None
         } else {
-            let too_slow = || NodeError::NoAnswer { call: "RepopulateUsers", limit: permit };
-            Some(memory.move_to_slow().ok_or_else(too_slow)?)
+            Some(self.as_slow(memory)?)
         };
         Ok(call.answer().await?)
+    }
+
+    /// Counts a full sync among the slow ones.
+    fn as_slow<'m>(&self, memory: MemoryPermit<'m>) -> Result<MemoryPermit<'m>, NodeError> {
+        let limit = self.context.timing.permit;
+        memory.move_to_slow().ok_or(NodeError::NoAnswer { call: "RepopulateUsers", limit })
     }
 
     /// Sends users whose key changed, which the list left out.

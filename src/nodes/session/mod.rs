@@ -25,7 +25,7 @@ use super::node_health::HealthRegistry;
 use super::pending_changes::{PendingChange, Tracker};
 use super::proto::UserData;
 use super::refusals::Way;
-use super::running_calls::{RunningCalls, hold_until_ended};
+use super::running_calls::{RunningCalls, hold_until_ended, report};
 use super::session_error::SessionError;
 use super::sync_stream::SyncStream;
 use super::timing::Timing;
@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::domain::ids::{NodeId, UserId};
 use crate::foundation::with_sources;
 use crate::store::Fence;
-use crate::store::nodes::sync_state;
+use crate::store::nodes::{hold, sync_state};
 
 /// Changes per stream. A node takes about 10 ms for a change, and a stream must come to its end before this process does.
 const BATCH: usize = 200;
@@ -110,18 +110,29 @@ impl<'a> Session<'a> {
         self.synced
     }
 
+    /// Notes the calls of an earlier session that this one waits for before it begins.
+    pub(super) fn waits_for(&mut self, calls: TaskTracker) {
+        self.calls = Some(calls);
+    }
+
     /// Marks the node dirty if the session is stopped with an unconfirmed send, which may still arrive. If the term is
-    /// over, the next leader also leaves the node alone until the running calls have ended.
+    /// over, the next leader also leaves the node alone until the running calls have ended, this session's or those that
+    /// it waits for.
     pub(super) async fn step_down(self) {
         self.context.health.disconnected(self.node);
-        if !self.in_flight {
-            return;
-        }
         let renew_from = self.keys.map_or(0, |keys| keys.before_last);
         let leaves = self.context.leaving.is_cancelled() || !self.context.fence.is_alive();
         let db = self.context.fence.db();
-        if let Some(calls) = self.calls.filter(|_| leaves) {
+        let in_flight = self.in_flight;
+        if let Some(calls) = self.calls.filter(|calls| leaves && (in_flight || !calls.is_empty())) {
+            if !in_flight {
+                // Otherwise the mark below holds the node, too.
+                report(self.node, hold::renew(db, self.node).await);
+            }
             self.context.holding.spawn(hold_until_ended(db.clone(), self.node, calls));
+        }
+        if !in_flight {
+            return;
         }
         if let Err(error) = sync_state::mark_dirty(db, self.node, renew_from, leaves).await {
             let error = with_sources(&error);

@@ -4,14 +4,20 @@ use sqlx::query_scalar;
 use uuid::Uuid;
 
 use crate::domain::ids::NodeId;
+use crate::domain::moment::SECOND;
 use crate::store::engine::clock;
 use crate::store::engine::statement::{db_affected, db_execute, db_read, statements};
 use crate::store::engine::{Db, StoreError};
+
+/// Microseconds after which a lock expires unless it is released or renewed. A change of a configuration takes two
+/// restarts of at most 60 s, each with some seconds of watching, and at most 20 s before and in between to connect.
+pub const TIME: i64 = 300 * SECOND;
 
 statements! {
     ACQUIRE = "INSERT INTO node_edit (node_id, holder, held_until) VALUES ($1, $2, $4)
         ON CONFLICT (node_id) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
         WHERE node_edit.held_until <= $3";
+    RENEW = "UPDATE node_edit SET held_until = $4 WHERE node_id = $1 AND holder = $2 AND held_until > $3";
     IS_HELD = "SELECT EXISTS (SELECT 1 FROM node_edit WHERE node_id = $1 AND held_until > $2)";
     RELEASE = "DELETE FROM node_edit WHERE node_id = $1 AND holder = $2";
 }
@@ -23,6 +29,16 @@ pub async fn acquire(db: &Db, node: NodeId, holder: Uuid, micros: i64) -> Result
         let taken =
             db_affected!(tx, ACQUIRE, node.0, holder, now.micros(), now.plus(micros).micros()).map(|rows| rows > 0)?;
         Ok(taken)
+    })
+    .await
+}
+
+/// Prolongs a lock to `micros` microseconds from now. False: it has expired, and another holder may have had it since.
+pub async fn renew(db: &Db, node: NodeId, holder: Uuid, micros: i64) -> Result<bool, StoreError> {
+    let now = clock::now(db).await?;
+    db.transaction("renew node edit lock", async |tx| {
+        let until = now.plus(micros).micros();
+        Ok(db_affected!(tx, RENEW, node.0, holder, now.micros(), until)? > 0)
     })
     .await
 }

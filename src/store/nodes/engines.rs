@@ -5,7 +5,7 @@ use sqlx::query_as;
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::store::cluster::{Fence, FenceError};
-use crate::store::engine::statement::{db_affected, db_read, row, statements};
+use crate::store::engine::statement::{db_execute, db_read, row, statements};
 use crate::store::engine::{Db, StoreError};
 use crate::store::nodes::{engine_configs, request_sync};
 
@@ -54,10 +54,11 @@ pub async fn set_running(fence: &Fence, changes: &[(NodeId, String, bool)]) -> R
     fence
         .transaction("set running engines", async |tx| {
             for (node, engine, running) in changes {
-                let changed = db_affected!(tx, SET_RUNNING, node.0, engine, *running)?;
-                if *running && changed > 0 {
+                // Nodes before their engines, as in a full sync.
+                if *running {
                     request_sync(tx, *node).await?;
                 }
+                db_execute!(tx, SET_RUNNING, node.0, engine, *running)?;
             }
             Ok(())
         })
