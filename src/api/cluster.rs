@@ -86,6 +86,9 @@ pub struct MemberResponse {
     last_seen: String,
     /// Round trip to the database in milliseconds; null on SQLite, and until it is known.
     round_trip_ms: Option<f64>,
+    /// False if the connections for tasks and requests do not reach a database that can be written to; null if it is not
+    /// known.
+    can_work: Option<bool>,
     /// True for the leader.
     leader: bool,
 }
@@ -254,6 +257,7 @@ fn leader_response(lease: &Lease, now: Moment) -> Option<LeaderResponse> {
 }
 
 fn member_response(member: &Member, leader: bool) -> MemberResponse {
+    let report = member.report();
     MemberResponse {
         instance: member.instance.to_string(),
         host: member.host.clone(),
@@ -263,7 +267,8 @@ fn member_response(member: &Member, leader: bool) -> MemberResponse {
         version: member.version.clone(),
         started_at: iso(member.started_at),
         last_seen: iso(member.last_seen),
-        round_trip_ms: member.report().round_trip.map(milliseconds),
+        round_trip_ms: report.round_trip.map(milliseconds),
+        can_work: report.can_work,
         leader,
     }
 }

@@ -3,7 +3,6 @@
 //! scheduler's loop.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,6 +23,8 @@ use crate::cluster::panel_redis::PanelRedis;
 use crate::cluster::redis_lock::RedisLock;
 use crate::cluster::redis_status::{RedisMonitor, RedisStatus};
 use crate::cluster::round_trips::RoundTrips;
+use crate::cluster::self_report::SelfReport;
+use crate::cluster::standing::Standing;
 use crate::cluster::wakeup::Wakeup;
 use crate::cluster::wakeup_relay;
 use crate::domain::lease::LeaseTiming;
@@ -70,6 +71,8 @@ pub struct Coordination {
     pub members: LiveMembers,
     /// Status of Redis.
     pub redis: watch::Receiver<RedisStatus>,
+    /// Receives what this process finds out about itself.
+    pub own: SelfReport,
     drain: CancellationToken,
     thread: JoinHandle<()>,
 }
@@ -82,6 +85,7 @@ struct LeaseThread {
     monitor: RedisMonitor,
     role: watch::Sender<Role>,
     members: watch::Sender<Arc<Vec<Member>>>,
+    own: SelfReport,
     drain: CancellationToken,
 }
 
@@ -94,6 +98,7 @@ impl Coordination {
         let (members_sender, members) = watch::channel(Arc::default());
         let monitor = RedisMonitor::new(if parts.redis.is_some() { RedisStatus::Ok } else { RedisStatus::Off });
         let redis = monitor.subscribe();
+        let own = SelfReport::default();
         if let Some(redis) = &parts.redis {
             let publishing =
                 wakeup_relay::publish(parts.wakeup.clone(), redis.clone(), parts.identity.instance, drain.clone());
@@ -106,6 +111,7 @@ impl Coordination {
             monitor,
             role: role_sender,
             members: members_sender,
+            own: own.clone(),
             drain: drain.clone(),
         };
         let runtime = Builder::new_current_thread().enable_all().build().context("can't start the lease's runtime")?;
@@ -113,7 +119,7 @@ impl Coordination {
             .name("sarban-lease".to_owned())
             .spawn(move || runtime.block_on(thread.run()))
             .context("can't start the lease's thread")?;
-        Ok(Self { role, members, redis, drain, thread })
+        Ok(Self { role, members, redis, own, drain, thread })
     }
 
     /// Hands the lease over if this process holds it, and does not run for leader again.
@@ -145,7 +151,7 @@ impl LeaseThread {
             ));
         }
         let redis_lock = self.redis_lock();
-        let superseded = Arc::new(AtomicBool::new(false));
+        let standing = Standing::default();
         let round_trips = RoundTrips::new(self.parts.timing);
         let membership = Membership {
             me: self.parts.me.clone(),
@@ -154,7 +160,9 @@ impl LeaseThread {
             monitor: self.monitor,
             members: self.members,
             round_trips: round_trips.clone(),
-            superseded: superseded.clone(),
+            own: self.own,
+            role: self.role.subscribe(),
+            standing: standing.clone(),
         };
         let membership = tokio::spawn(membership.run(self.drain.clone()));
         let lead = leader(&self.parts, &db, self.workers);
@@ -169,7 +177,7 @@ impl LeaseThread {
             lead,
             role: self.role,
             step_down: Arc::new(Notify::new()),
-            superseded,
+            standing,
             drain: self.drain,
         };
         elector.run().await;

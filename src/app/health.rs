@@ -12,6 +12,7 @@ use crate::api::health_report::{Health, HealthReport, Part, SchedulerRole, Statu
 use crate::clock::Clock;
 use crate::cluster::leadership::Role;
 use crate::cluster::redis_status::RedisStatus;
+use crate::cluster::self_report::SelfReport;
 use crate::domain::moment::SECOND;
 use crate::foundation::with_sources;
 
@@ -50,16 +51,17 @@ impl Watchers {
     }
 }
 
-/// Starts to probe the database. Once `stopping` is cancelled, the reports say "unavailable", so that proxies send no
+/// Starts to probe the database; `own` learns when it answers. Once `stopping` is cancelled, the reports say "unavailable", so that proxies send no
 /// more requests.
 pub(super) fn watch(
     db: Db,
     clock: Clock,
     role: watch::Receiver<Role>,
     redis: watch::Receiver<RedisStatus>,
+    own: SelfReport,
     stopping: CancellationToken,
 ) -> (Health, Watchers) {
-    tokio::spawn(stopping.clone().run_until_cancelled_owned(probe(db.clone())));
+    tokio::spawn(stopping.clone().run_until_cancelled_owned(probe(db.clone(), own)));
     let watchers = Watchers { clock, asked: Arc::new(AtomicI64::new(-ASKED_WITHIN)) };
     let seen = watchers.clone();
     let health = Health::new(move || {
@@ -69,12 +71,17 @@ pub(super) fn watch(
     (health, watchers)
 }
 
-async fn probe(db: Db) {
+async fn probe(db: Db, own: SelfReport) {
     let mut before = None;
+    // The database has just been opened.
+    own.database_answered();
     loop {
         // The error is logged below, once per change of state.
         let answer = db.probe(ANSWER).await;
         let condition = db.condition();
+        if db.answers() {
+            own.database_answered();
+        }
         if condition != before {
             match (condition, answer) {
                 (None, _) => tracing::info!("the database can be used again"),

@@ -5,7 +5,6 @@
 //! can't cost the lease.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -22,6 +21,7 @@ use super::lease_client::LeaseClient;
 use super::lease_renewal::{HandOverRequests, LeaseRenewal, TermEnd};
 use super::redis_lock::RedisLock;
 use super::round_trips::RoundTrips;
+use super::standing::Standing;
 use super::wakeup::{Wakeup, WakeupReceiver};
 use crate::clock::Clock;
 use crate::domain::lease::LeaseTiming;
@@ -56,8 +56,8 @@ pub struct Elector {
     pub role: watch::Sender<Role>,
     /// Notified to make the leader hand over.
     pub step_down: Arc<Notify>,
-    /// True while a newer version should lead.
-    pub superseded: Arc<AtomicBool>,
+    /// Standing among the members.
+    pub standing: Standing,
     /// Cancelled when the process stops: hand over, and do not run for leader again.
     pub drain: CancellationToken,
 }
@@ -104,7 +104,7 @@ impl Elector {
             wakeup: self.wakeup,
             lead: self.lead,
             role: self.role,
-            requests: HandOverRequests { drain: self.drain, step_down: self.step_down, superseded: self.superseded },
+            requests: HandOverRequests { drain: self.drain, step_down: self.step_down, standing: self.standing },
         };
         while !drain.is_cancelled() {
             match election.round().await {
@@ -172,7 +172,7 @@ impl Election {
             return Ok(self.wait(Duration::from_micros(lease.remaining.unsigned_abs())));
         }
         self.set_role(Role::None);
-        if self.requests.superseded.load(Ordering::Relaxed) {
+        if self.requests.standing.must_not_claim() {
             return Ok(self.wait(Duration::from_secs(1)));
         }
         if lease.epoch != lease.fence_epoch {
@@ -205,6 +205,7 @@ impl Election {
             heartbeat: LoopHeartbeat::new(self.lease.clock.boot()),
             step_down: self.requests.step_down.clone(),
         };
+        self.requests.standing.begin_term();
         let (stop, heartbeat) = (leadership.stop.clone(), leadership.heartbeat.clone());
         let work = tokio::spawn((self.lead)(leadership));
         self.set_role(Role::Leader);
@@ -218,8 +219,8 @@ impl Election {
         };
         let mut end = renewal.run().await;
         stop.cancel();
-        if end == TermEnd::HandedOver {
-            end = renewal.finish_open_work().await;
+        if let TermEnd::HandedOver(reason) = end {
+            end = renewal.finish_open_work(reason).await;
         }
         self.end_term(&term, end, work).await;
         end

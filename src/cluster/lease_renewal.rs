@@ -1,7 +1,6 @@
 //! Renewing the lease through one term: when to renew, and the reasons to end the term.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -12,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::leadership::LoopHeartbeat;
 use super::lease_client::{LeaseClient, Renewal};
+use super::standing::{HandOver, Standing};
 use crate::domain::moment::SECOND;
 use crate::domain::term::Term;
 
@@ -31,19 +31,19 @@ pub(super) enum TermEnd {
     Fenced,
     /// The scheduler's loop is stuck.
     Stuck,
-    /// The process stops, was asked to step down, or leaves leadership to a newer version.
-    HandedOver,
+    /// This process hands the lease over.
+    HandedOver(HandOver),
 }
 
 impl TermEnd {
     /// True if this process could have gone on leading.
     pub(super) const fn is_voluntary(self) -> bool {
-        matches!(self, Self::HandedOver | Self::Stuck)
+        matches!(self, Self::HandedOver(_) | Self::Stuck)
     }
 
     /// True if the database may still give the lease to this process.
     pub(super) const fn needs_release(self) -> bool {
-        matches!(self, Self::HandedOver | Self::Stuck | Self::Expired)
+        matches!(self, Self::HandedOver(_) | Self::Stuck | Self::Expired)
     }
 
     /// The `reason` label of `leader_transitions_total`.
@@ -53,7 +53,8 @@ impl TermEnd {
             Self::Expired => "expired",
             Self::Fenced => "fenced",
             Self::Stuck => "stuck",
-            Self::HandedOver => "handed_over",
+            Self::HandedOver(HandOver::Asked) => "handed_over",
+            Self::HandedOver(HandOver::Unable) => "unable",
         }
     }
 }
@@ -64,8 +65,8 @@ pub(super) struct HandOverRequests {
     pub(super) drain: CancellationToken,
     /// Somebody asked this leader to step down.
     pub(super) step_down: Arc<Notify>,
-    /// A newer version should lead.
-    pub(super) superseded: Arc<AtomicBool>,
+    /// Standing among the members.
+    pub(super) standing: Standing,
 }
 
 /// The renewals of one term.
@@ -85,8 +86,8 @@ impl LeaseRenewal<'_> {
             let check = Instant::now() + CHECK;
             tokio::select! {
                 biased;
-                () = self.requests.drain.cancelled() => return TermEnd::HandedOver,
-                () = self.requests.step_down.notified() => return TermEnd::HandedOver,
+                () = self.requests.drain.cancelled() => return TermEnd::HandedOver(HandOver::Asked),
+                () = self.requests.step_down.notified() => return TermEnd::HandedOver(HandOver::Asked),
                 () = sleep_until(check.min(next)) => {}
             }
             if let Some(end) = self.check() {
@@ -112,8 +113,8 @@ impl LeaseRenewal<'_> {
         if self.term.has_ended() {
             return Some(TermEnd::Fenced);
         }
-        if self.requests.superseded.load(Ordering::Relaxed) {
-            return Some(TermEnd::HandedOver);
+        if let Some(reason) = self.requests.standing.must_hand_over() {
+            return Some(TermEnd::HandedOver(reason));
         }
         if self.heartbeat.silence(now) > self.lease.timing.silence() {
             tracing::error!("the scheduler's loop is stuck; releasing the lease");
@@ -124,7 +125,7 @@ impl LeaseRenewal<'_> {
 
     /// Waits for the open fenced transactions, five seconds at most, and renews the lease meanwhile. Further transactions
     /// are refused.
-    pub(super) async fn finish_open_work(&mut self) -> TermEnd {
+    pub(super) async fn finish_open_work(&mut self, reason: HandOver) -> TermEnd {
         self.term.close();
         let limit = Instant::now() + OPEN_WORK_LIMIT;
         let mut next = Instant::now() + self.pause() / 2;
@@ -137,7 +138,7 @@ impl LeaseRenewal<'_> {
                 next = Instant::now() + self.pause();
             }
         }
-        TermEnd::HandedOver
+        TermEnd::HandedOver(reason)
     }
 
     /// The renewal interval ± 10 %.

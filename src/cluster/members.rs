@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::{RedisResult, Script};
@@ -16,9 +15,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::dedicated_connection::DedicatedConnection;
+use super::judge::Judge;
+use super::leadership::Role;
 use super::panel_redis::PanelRedis;
 use super::redis_status::RedisMonitor;
 use super::round_trips::RoundTrips;
+use super::self_report::SelfReport;
+use super::standing::Standing;
 use crate::domain::schedule::{Schedule, Task};
 use crate::store::clock;
 use crate::store::cluster::members;
@@ -49,8 +52,12 @@ pub struct Membership {
     pub members: watch::Sender<Arc<Vec<Member>>>,
     /// The round trip to the database, which the elector measures.
     pub round_trips: RoundTrips,
-    /// True while a live member of a newer version knows tasks that this version does not: that member should lead.
-    pub superseded: Arc<AtomicBool>,
+    /// Findings of this process about itself.
+    pub own: SelfReport,
+    /// Role of this process.
+    pub role: watch::Receiver<Role>,
+    /// Learns how this process compares with the other members.
+    pub standing: Standing,
 }
 
 /// The list in Redis.
@@ -102,6 +109,7 @@ impl Membership {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut registry = self.redis.as_ref().map(|redis| MemberRegistry::new(redis, self.monitor.clone()));
         let mut warned = BTreeSet::new();
+        let mut judge = Judge::new(self.standing.clone());
         while !stop.is_cancelled() {
             self.me.report = serde_json::to_string(&self.report()).unwrap_or_default();
             let to_redis = async {
@@ -114,6 +122,7 @@ impl Membership {
             let (from_database, from_redis) = tokio::join!(timeout(DATABASE_LIMIT, self.beat_database()), to_redis);
             // If neither answers, the last list stays.
             if let Some(list) = from_redis.or_else(|| from_database.ok()?.ok()) {
+                judge.compare(&self.me, &list, *self.role.borrow() == Role::Leader);
                 self.publish(list, &mut warned);
             }
             stop.run_until_cancelled(sleep(BEAT)).await;
@@ -127,7 +136,7 @@ impl Membership {
 
     fn report(&self) -> Report {
         let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-        Report { round_trip: self.round_trips.current().map(micros) }
+        Report { round_trip: self.round_trips.current().map(micros), can_work: self.own.can_work() }
     }
 
     async fn beat_database(&self) -> Result<Vec<Member>, StoreError> {
@@ -143,17 +152,6 @@ impl Membership {
     fn publish(&self, list: Vec<Member>, warned: &mut BTreeSet<Uuid>) {
         metrics::gauge!("cluster_members").set(list.len() as f64);
         self.warn_of_other_intervals(&list, warned);
-        let newer = list.iter().find(|member| should_lead_instead(&self.me, member));
-        if self.superseded.swap(newer.is_some(), Ordering::Relaxed) != newer.is_some() {
-            match newer {
-                Some(member) => tracing::warn!(
-                    host = member.host,
-                    version = member.version,
-                    "a newer version runs tasks that this version does not know; leadership is left to it"
-                ),
-                None => tracing::info!("no newer version is running any more; this process may lead again"),
-            }
-        }
         self.members.send_replace(Arc::new(list));
     }
 
@@ -172,12 +170,6 @@ impl Membership {
             }
         }
     }
-}
-
-/// True if `other` is newer than `me` and knows tasks that `me` does not.
-fn should_lead_instead(me: &Member, other: &Member) -> bool {
-    let known = me.periods();
-    other.version_numbers() > me.version_numbers() && other.periods().keys().any(|task| !known.contains_key(task))
 }
 
 impl MemberRegistry {
@@ -211,34 +203,5 @@ impl MemberRegistry {
         let mut call = script.prepare_invoke();
         call.key(&self.beats).key(&self.descriptions).arg(instance.to_string());
         self.connection.invoke(&call).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn member(version: &str, tasks: &str) -> Member {
-        Member {
-            instance: Uuid::nil(),
-            host: String::new(),
-            pid: 1,
-            worker_threads: 1,
-            cores: 1.0,
-            version: version.to_owned(),
-            started_at: 0,
-            last_seen: 0,
-            tasks: tasks.to_owned(),
-            report: String::new(),
-        }
-    }
-
-    #[test]
-    fn an_older_version_should_lead_instead_a_newer_one_that_knows_more() {
-        let me = member("0.1.9", r#"{"a": 1, "b": null}"#);
-        assert!(should_lead_instead(&me, &member("0.2.0", r#"{"a": 1, "b": 1, "c": 1}"#)));
-        assert!(!should_lead_instead(&me, &member("0.2.0", r#"{"a": 2}"#)), "it knows nothing more");
-        assert!(!should_lead_instead(&me, &member("0.1.9", r#"{"c": 1}"#)), "it is not newer");
-        assert!(!should_lead_instead(&me, &me));
     }
 }

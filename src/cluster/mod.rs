@@ -3,6 +3,7 @@
 pub mod dedicated_connection;
 pub mod elector;
 pub mod identity;
+mod judge;
 pub mod leadership;
 mod lease_client;
 mod lease_renewal;
@@ -13,8 +14,10 @@ pub mod redis_lock;
 pub mod redis_pool;
 pub mod redis_status;
 pub mod round_trips;
+pub mod self_report;
 pub mod shared_counters;
 pub mod shared_sets;
+pub mod standing;
 pub mod view;
 pub mod wakeup;
 pub mod wakeup_relay;

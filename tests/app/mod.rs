@@ -10,4 +10,5 @@ mod replies;
 mod starved;
 mod stopping;
 mod take_over;
+mod unable;
 mod versions;

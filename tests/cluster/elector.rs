@@ -1,7 +1,6 @@
 //! The elector on a real database and a real Redis: one leader at a time, quick hand-over, take-over after a crash,
 //! and no change of leader when Redis loses its data.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use sarban::cluster::redis::scheduler_key;
 use sarban::cluster::redis_lock::RedisLock;
 use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
 use sarban::cluster::round_trips::RoundTrips;
+use sarban::cluster::standing::Standing;
 use sarban::cluster::wakeup::Wakeup;
 use sarban::cluster::wakeup_relay;
 use sarban::domain::ids::Epoch;
@@ -55,7 +55,7 @@ const SOON: Duration = Duration::from_secs(4);
 
 pub struct Member {
     step_down: Arc<Notify>,
-    superseded: Arc<AtomicBool>,
+    pub standing: Standing,
     role: watch::Receiver<Role>,
     pub drain: CancellationToken,
     pub task: JoinHandle<()>,
@@ -119,7 +119,7 @@ impl Cluster {
             ));
         }
         let (role, seen) = watch::channel(Role::None);
-        let superseded = Arc::new(AtomicBool::new(false));
+        let standing = Standing::default();
         let (log, beating) = (self.log.clone(), self.beating);
         let elector = Elector {
             identity,
@@ -133,10 +133,10 @@ impl Cluster {
             lead: Arc::new(move |leadership| lead(log.clone(), leadership, beating).boxed()),
             role,
             step_down: step_down.clone(),
-            superseded: superseded.clone(),
+            standing: standing.clone(),
             drain: drain.clone(),
         };
-        Member { step_down, superseded, role: seen, drain, task: tokio::spawn(elector.run()) }
+        Member { step_down, standing, role: seen, drain, task: tokio::spawn(elector.run()) }
     }
 }
 
@@ -309,7 +309,7 @@ async fn superseded_leader_hands_over_and_does_not_claim(test: TestDatabase) {
     let cluster = Cluster::new(test, false);
     let mut older = cluster.join().await;
     older.leads_within(SOON).await;
-    older.superseded.store(true, Ordering::Relaxed);
+    older.standing.set_superseded(true);
     let over = older.role.wait_for(|role| *role != Role::Leader);
     timeout(Duration::from_secs(1), over).await.expect("it hands over").expect("it lives");
     sleep(Duration::from_secs(3)).await;
@@ -318,7 +318,7 @@ async fn superseded_leader_hands_over_and_does_not_claim(test: TestDatabase) {
     newer.leads_within(SOON).await;
     newer.drain.cancel();
     newer.task.await.expect("the newer one ends without a panic");
-    older.superseded.store(false, Ordering::Relaxed);
+    older.standing.set_superseded(false);
     older.leads_within(Duration::from_secs(6)).await;
 }
 

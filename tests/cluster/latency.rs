@@ -18,7 +18,7 @@ use crate::support::database::{Content, TestDatabase, with_database};
 use crate::support::proxy::{Proxy, ProxyFault};
 
 /// The same database through a proxy.
-async fn through_a_proxy(test: &TestDatabase) -> (TestDatabase, Proxy) {
+pub async fn through_a_proxy(test: &TestDatabase) -> (TestDatabase, Proxy) {
     let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not PostgreSQL") };
     let (server, name) = url.expose().rsplit_once('/').expect("an address that ends in a database's name");
     let (login, port) = server.rsplit_once(':').expect("a port");

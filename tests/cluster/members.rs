@@ -1,13 +1,15 @@
 //! The member list in Redis, and in the database while Redis is unreachable.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sarban::cluster::leadership::Role;
 use sarban::cluster::members::{LiveMembers, Membership, tasks_json};
 use sarban::cluster::panel_redis::PanelRedis;
 use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
 use sarban::cluster::round_trips::RoundTrips;
+use sarban::cluster::self_report::SelfReport;
+use sarban::cluster::standing::Standing;
 use sarban::config::database_url::DatabaseUrl;
 use sarban::domain::lease::LeaseTiming;
 use sarban::domain::moment::{Moment, SECOND};
@@ -34,7 +36,7 @@ on_both_engines!(
 
 struct Joined {
     members: LiveMembers,
-    superseded: Arc<AtomicBool>,
+    standing: Standing,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -56,12 +58,21 @@ fn member(number: u128) -> Member {
 
 fn join(db: &Db, me: Member, redis: Option<PanelRedis>) -> Joined {
     let (sender, members) = watch::channel(Arc::default());
-    let (superseded, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+    let (standing, stop) = (Standing::default(), CancellationToken::new());
     let monitor = RedisMonitor::new(RedisStatus::Ok);
     let round_trips = RoundTrips::new(LeaseTiming::new(10 * SECOND, None).expect("a good timing"));
-    let membership =
-        Membership { me, db: db.clone(), redis, monitor, members: sender, round_trips, superseded: superseded.clone() };
-    Joined { members, superseded, stop: stop.clone(), task: tokio::spawn(membership.run(stop)) }
+    let membership = Membership {
+        me,
+        db: db.clone(),
+        redis,
+        monitor,
+        members: sender,
+        round_trips,
+        own: SelfReport::default(),
+        role: watch::channel(Role::None).1,
+        standing: standing.clone(),
+    };
+    Joined { members, standing, stop: stop.clone(), task: tokio::spawn(membership.run(stop)) }
 }
 
 impl Joined {
@@ -120,15 +131,15 @@ async fn older_version_is_superseded_by_a_newer_one_with_more_tasks(db: Db) {
     let mut older = join(&db, member(1), None);
     let same_tasks = join(&db, Member { version: "1.1.0".to_owned(), ..member(2) }, None);
     older.sees(&["host-1", "host-2"]).await;
-    assert!(!older.superseded.load(Ordering::Relaxed), "a newer version without new tasks supersedes");
+    assert!(!older.standing.is_superseded(), "a newer version without new tasks supersedes");
     let tasks = member(3).tasks.replace('}', r#", "a_task_to_come": 1000000}"#);
     let newer = join(&db, Member { version: "1.1.0".to_owned(), tasks, ..member(3) }, None);
     older.sees(&["host-1", "host-2", "host-3"]).await;
-    assert!(older.superseded.load(Ordering::Relaxed) && !newer.superseded.load(Ordering::Relaxed));
+    assert!(older.standing.is_superseded() && !newer.standing.is_superseded());
     newer.stop.cancel();
     newer.task.await.expect("it leaves");
     older.sees(&["host-1", "host-2"]).await;
-    assert!(!older.superseded.load(Ordering::Relaxed));
+    assert!(!older.standing.is_superseded());
     drop(same_tasks);
 }
 

@@ -3,7 +3,7 @@
 mod changes;
 mod elector;
 pub mod fence;
-mod latency;
+pub mod latency;
 pub mod lease;
 mod lease_properties;
 mod members;

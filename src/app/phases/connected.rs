@@ -51,6 +51,7 @@ impl Connected {
             panel.clock.clone(),
             background.coordination.role.clone(),
             background.coordination.redis.clone(),
+            background.coordination.own.clone(),
             shutdown.requested.clone(),
         );
         let state = wiring.api(background.view.clone(), health, metrics);

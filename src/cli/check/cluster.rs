@@ -17,6 +17,13 @@ pub(super) async fn is_sound(panel: &Panel) -> StepResult {
 fn judge(cluster: &Value) -> StepResult {
     let members: Vec<&Value> = cluster["members"].as_array().into_iter().flatten().collect();
     let count = members.len();
+    if let Some(member) = members.iter().find(|member| member["can_work"] == false) {
+        return Err(format!(
+            "the task connections of {} do not reach a database that they can write to; check SQLALCHEMY_DATABASE_URL and \
+             the network there",
+            host(member)
+        ));
+    }
     // On SQLite there is no round trip.
     if let Some(supported) = cluster["supported_round_trip_ms"].as_f64() {
         let round_trip = |member: &Value| member["round_trip_ms"].as_f64();
@@ -55,5 +62,14 @@ mod tests {
         assert_eq!(cluster(json!(400), json!(12.3)).as_deref(), Ok("2 members, at most 12.3 ms from the database"));
         let far = cluster(json!(400), json!(401.0)).expect_err("too far");
         assert!(far.starts_with("a round trip from ben to the database takes 401 ms"), "{far}");
+    }
+
+    #[test]
+    fn every_member_must_be_able_to_work_unless_it_does_not_say() {
+        let cluster = |can_work: Value| judge(&json!({"members": [{"host": "ann", "can_work": can_work}]}));
+        assert_eq!(cluster(json!(true)).as_deref(), Ok("1 members"));
+        assert_eq!(cluster(Value::Null).as_deref(), Ok("1 members"));
+        let unable = cluster(json!(false)).expect_err("unable");
+        assert!(unable.starts_with("the task connections of ann do not reach a database"), "{unable}");
     }
 }

@@ -67,6 +67,9 @@ pub struct Report {
     /// Round trip to the database, in microseconds; none on SQLite.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round_trip: Option<i64>,
+    /// True if the process can do the tasks' work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub can_work: Option<bool>,
 }
 
 impl Member {
