@@ -31,7 +31,8 @@ pub(super) async fn serve(settings: &Settings, acceptor: AnyAcceptor, metrics: P
     let role = watch::channel(Role::None).1;
     let redis = watch::channel(RedisStatus::Off).1;
     let clock = wiring.panel.clock.clone();
-    let (health, watchers) = health::watch(db.clone(), clock, role, redis, SelfReport::default(), shutdown.requested.clone());
+    let (health, watchers) =
+        health::watch(db.clone(), clock, role, redis, SelfReport::default(), shutdown.requested.clone());
     let identity = Identity::new(settings.instance.name.clone());
     let view = ClusterView::alone(settings.instance.cluster.as_str().to_owned(), identity, Vec::new());
     let state = wiring.api(view, health, metrics);

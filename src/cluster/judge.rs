@@ -35,7 +35,8 @@ impl Judge {
 
     fn supersede(&self, me: &Member, others: &[(&Member, Report)]) {
         // Between a newer version that can't work and an older one that can, the older one leads.
-        let newer = others.iter().find(|(other, report)| report.can_work != Some(false) && should_lead_instead(me, other));
+        let newer =
+            others.iter().find(|(other, report)| report.can_work != Some(false) && should_lead_instead(me, other));
         if self.standing.set_superseded(newer.is_some()) {
             match newer {
                 Some((member, _)) => tracing::warn!(

@@ -36,8 +36,10 @@ fn alerts_name_existing_metrics() {
             name.captures_iter(expression).map(|found| found.expect("a match")[1].to_owned()).collect();
         let known = |name: &String| metrics.contains(name.trim_end_matches("_bucket"));
         // `by (task)` names a label.
-        let unknown: Vec<&String> =
-            named.iter().filter(|name| !known(name) && !["task", "node", "le", "instance"].contains(&name.as_str())).collect();
+        let unknown: Vec<&String> = named
+            .iter()
+            .filter(|name| !known(name) && !["task", "node", "le", "instance"].contains(&name.as_str()))
+            .collect();
         assert!(named.iter().any(known), "no metric in {expression}");
         assert!(unknown.is_empty(), "{unknown:?} in {expression}");
     }
