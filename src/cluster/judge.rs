@@ -77,6 +77,8 @@ fn should_lead_instead(me: &Member, other: &Member) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use uuid::Uuid;
 
     use super::*;
@@ -116,7 +118,7 @@ mod tests {
     fn a_newer_version_that_cannot_work_supersedes_nobody() {
         let mut judge = Judge::new(Standing::default());
         let newer = Member { report: UNABLE_REPORT.to_owned(), ..version("0.2.0", r#"{"c": 1}"#) };
-        judge.compare(&member(1, ABLE), &[newer.clone()], false);
+        judge.compare(&member(1, ABLE), slice::from_ref(&newer), false);
         assert!(!judge.standing.is_superseded());
         judge.compare(&member(1, ABLE), &[Member { report: String::new(), ..newer }], false);
         assert!(judge.standing.is_superseded());
@@ -143,19 +145,19 @@ mod tests {
         let mut judge = Judge::new(Standing::default());
         let (unable, able) = (member(1, UNABLE_REPORT), member(2, ABLE));
         for _ in 1..UNABLE {
-            judge.compare(&unable, &[able.clone()], true);
+            judge.compare(&unable, slice::from_ref(&able), true);
         }
-        judge.compare(&member(1, ABLE), &[able.clone()], true);
+        judge.compare(&member(1, ABLE), slice::from_ref(&able), true);
         for _ in 1..UNABLE {
-            judge.compare(&unable, &[able.clone()], true);
+            judge.compare(&unable, slice::from_ref(&able), true);
         }
         assert_eq!(judge.standing.must_hand_over(), None, "it could work in between");
-        judge.compare(&unable, &[able.clone()], true);
+        judge.compare(&unable, slice::from_ref(&able), true);
         assert_eq!(judge.standing.must_hand_over(), Some(HandOver::Unable));
         judge.standing.begin_term();
         assert_eq!(judge.standing.must_hand_over(), None, "it was for the term before");
         for _ in 0..2 * UNABLE {
-            judge.compare(&unable, &[able.clone()], false);
+            judge.compare(&unable, slice::from_ref(&able), false);
         }
         assert_eq!(judge.standing.must_hand_over(), None, "it does not lead");
     }
