@@ -69,6 +69,7 @@ pub fn without_body(criterion: &mut Criterion) {
                         &user,
                         &settings,
                         black_box("https://panel.example/sub/ann/0123456789abcdef0123456789abcdef"),
+                        request().client,
                     ),
                 )
             });

@@ -20,6 +20,13 @@ pub struct Program {
     pub core_names: &'static [&'static str],
 }
 
+impl Program {
+    /// True for a program that shows no traffic if the header `subscription-userinfo` has no `expire`.
+    pub fn needs_expiry(&self) -> bool {
+        self.name == "Hiddify"
+    }
+}
+
 /// The core that makes a program's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Core {

@@ -13,6 +13,9 @@ on_both_engines!(
     wrong_links_are_404_until_the_limit_and_right_links_never_count,
     every_wrong_link_is_answered_alike_and_after_the_same_delay,
     fetch_is_visible_at_once_in_the_user,
+    head_has_the_headers_of_get_and_is_no_fetch,
+    headers_name_the_file_and_the_expiry_as_apps_read_them,
+    prefix_in_the_settings_wins_over_that_of_a_proxy,
     format_follows_the_rules_and_the_accept_header,
     subscription_shows_own_changes_at_once_and_others_after_a_second,
     templates_of_the_operator_replace_the_built_in_ones,
@@ -57,7 +60,7 @@ async fn link_is_answered_in_every_format(db: Db) {
     assert_eq!(links.header("profile-title"), Some("base64:U3VwcG9ydA=="));
     assert_eq!(links.header("profile-update-interval"), Some("12"));
     assert_eq!(links.header("support-url"), Some("t.me/support"));
-    assert_eq!(links.header("subscription-userinfo"), Some("upload=0; download=0; total=7; expire=0"));
+    assert_eq!(links.header("subscription-userinfo"), Some("upload=0; download=0; total=7"));
     let own_url = panel.url(&format!("{LINK}/links?a=b"));
     assert_eq!(links.header("profile-web-page-url"), Some(own_url.as_str()));
     assert_eq!(links.ok(), "trojan://pw@192.0.2.1:443?security=tls&type=tcp#ann%20there");
@@ -146,6 +149,68 @@ async fn fetch_is_visible_at_once_in_the_user(db: Db) {
     send(fetch(&panel, LINK)).await.ok();
     let info = send(fetch(&panel, &format!("{LINK}/info"))).await.ok();
     assert_eq!((&info["sub_updated_at"], &info["sub_last_user_agent"]), (&json!("2026-11-23T20:36:26"), &json!("")));
+}
+
+async fn head_has_the_headers_of_get_and_is_no_fetch(db: Db) {
+    execute(&db, HOST).await;
+    let panel = start(db).await;
+    let paths = [LINK.to_owned(), format!("{LINK}/info"), format!("{LINK}/usage"), format!("{LINK}/sing-box")];
+    let mut heads = Vec::new();
+    for path in &paths {
+        heads.push(send(panel.request(Method::HEAD, path)).await);
+    }
+    let ann = panel.get("root", "/api/users/ann").await.ok();
+    assert_eq!((&ann["sub_updated_at"], &ann["sub_last_user_agent"]), (&json!(null), &json!(null)));
+    for (path, head) in paths.iter().zip(heads) {
+        let get = send(fetch(&panel, path)).await;
+        assert_eq!((head.status, &head.body), (get.status, &json!(null)), "{path}");
+        for name in ["content-type", "content-disposition", "etag", "subscription-userinfo", "profile-web-page-url"] {
+            assert_eq!(head.header(name), get.header(name), "{path}: {name}");
+        }
+        assert!(head.header("content-length").is_some_and(|length| length != "0"), "{path}");
+    }
+}
+
+async fn headers_name_the_file_and_the_expiry_as_apps_read_them(db: Db) {
+    let panel = start(db).await;
+    let key = "00000000000000000000000000000002";
+    let user = json!({"username": "آن_7", "expire_strategy": "never", "key": key});
+    panel.post("root", "/api/users", user).await.ok();
+    let get = async |agent: &str| {
+        send(fetch(&panel, &format!("/sub/%D8%A2%D9%86_7/{key}/links")).header("user-agent", agent)).await
+    };
+    let named = get("x").await;
+    let both = "attachment; filename=\"_7\"; filename*=UTF-8''%D8%A2%D9%86_7";
+    assert_eq!(named.header("content-disposition"), Some(both));
+    let info = async |agent: &str| get(agent).await.header("subscription-userinfo").map(str::to_owned);
+    let without = Some("upload=0; download=0; total=0".to_owned());
+    for agent in ["", "Happ/3.1.3", "clash-verge/v2.4.2", "SFA/1.12.0"] {
+        assert_eq!(info(agent).await, without, "{agent}");
+    }
+    let with = Some("upload=0; download=0; total=0; expire=0".to_owned());
+    assert_eq!(info("HiddifyNext/2.5.7 (android) like ClashMeta v2ray sing-box").await, with);
+    let dated = json!({"username": "آن_7", "expire_strategy": "fixed_date", "expire_date": "2026-11-24T00:00:00"});
+    panel.put("root", "/api/users/%D8%A2%D9%86_7", dated).await.ok();
+    assert_eq!(info("").await, Some("upload=0; download=0; total=0; expire=1795478400".to_owned()));
+}
+
+async fn prefix_in_the_settings_wins_over_that_of_a_proxy(db: Db) {
+    let panel = start(db).await;
+    let page_url = async |panel: &TestPanel| {
+        let request = fetch(panel, &format!("{LINK}/links?a=b")).header("host", "panel.example");
+        let request = request.header("x-forwarded-proto", "https").header("x-forwarded-prefix", "/my/panel");
+        send(request).await.header("profile-web-page-url").map(str::to_owned)
+    };
+    assert_eq!(page_url(&panel).await, Some(format!("https://panel.example/my/panel{LINK}/links?a=b")));
+    let page = fetch(&panel, LINK).header("accept", "text/html").header("x-forwarded-prefix", "/my/panel");
+    let page = send(page).await.ok().as_str().expect("a text").replace("&#x2f;", "/");
+    assert!(page.contains(&format!("/my/panel{LINK}</code>")), "{page}");
+    let prefixed = TestPanel::beside(&panel, &[("SUBSCRIPTION_URL_PREFIX", "https://sub.example/deep/")]).await;
+    assert_eq!(page_url(&prefixed).await, Some(format!("https://sub.example/deep{LINK}/links?a=b")));
+    let owner = json!({"subscription_url_prefix": "https://own.example"});
+    panel.put("root", "/api/admins/root", owner).await.ok();
+    prefixed.panel.clock.advance(SECOND);
+    assert_eq!(page_url(&prefixed).await, Some(format!("https://own.example{LINK}/links?a=b")));
 }
 
 async fn format_follows_the_rules_and_the_accept_header(db: Db) {
@@ -279,7 +344,7 @@ async fn subscription_that_the_client_has_is_304_with_its_headers(db: Db) {
     let again = fetch_known(&panel, "links", &format!("\"other\", {links}")).await;
     assert_eq!((again.status.as_u16(), &again.body), (304, &json!(null)));
     assert_eq!(etag(&again), links);
-    assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=7; expire=0"));
+    assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=7"));
     let weak = fetch_known(&panel, "links", &format!("W/{links}")).await;
     assert_eq!(weak.status, 304, "proxies that compress make tags weak");
     assert_ne!(etag(&fetch_known(&panel, "v2ray", &links).await), links, "each format has its own tag");
@@ -292,7 +357,7 @@ async fn entity_tag_changes_only_with_the_entries_of_a_subscription(db: Db) {
     panel.put("root", "/api/users/ann", json!({"username": "ann", "data_limit": 9})).await.ok();
     let again = fetch_known(&panel, "links", &links).await;
     assert_eq!(again.status, 304, "no entry shows the limit");
-    assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=9; expire=0"));
+    assert_eq!(again.header("subscription-userinfo"), Some("upload=0; download=0; total=9"));
     panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
     assert_eq!(fetch_known(&panel, "links", &links).await.status, 200, "a placeholder instead of the host");
     panel.post("root", "/api/users/ann/enable", json!(null)).await.ok();

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::admission::NotStarted;
 use super::cors::CrossOrigin;
 use super::error::ApiError;
-use super::security_headers;
+use super::{head, security_headers};
 use crate::api::state::State;
 
 const REQUEST_ID: &str = "x-request-id";
@@ -54,6 +54,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
                 (route, response)
             }
         };
+        if method == Method::HEAD {
+            head::remove_body(&mut response).await;
+        }
         security_headers::complete(response.headers_mut());
         response.headers_mut().insert(REQUEST_ID, id);
         let micros = clock.boot().micros() - started.micros();

@@ -17,6 +17,7 @@ pub struct Client {
     pub through_proxy: bool,
     scheme: String,
     host: String,
+    prefix: String,
 }
 
 impl Client {
@@ -37,17 +38,25 @@ impl Client {
         let address = sender(elements(request, "x-forwarded-for", believed), is_trusted).or(peer);
         let scheme = elements(request, "x-forwarded-proto", believed).next().map(str::to_ascii_lowercase);
         let scheme = scheme.filter(|scheme| scheme == "http" || scheme == "https");
+        let prefix = elements(request, "x-forwarded-prefix", believed).next().map(|path| path.trim_end_matches('/'));
         Self {
             address,
             through_proxy: request.headers().keys().any(comes_from_proxies),
             scheme: scheme.unwrap_or_else(|| request.scheme().to_string()),
             host: request.header(header::HOST).or(request.uri().host()).unwrap_or("localhost").to_owned(),
+            prefix: prefix.filter(|prefix| is_path(prefix)).unwrap_or_default().to_owned(),
         }
     }
 
     /// Returns an absolute URL of the panel, as this client sees it.
     pub fn url(&self, path_and_query: &str) -> String {
-        format!("{}://{}{path_and_query}", self.scheme, self.host)
+        format!("{}://{}{}{path_and_query}", self.scheme, self.host, self.prefix)
+    }
+
+    /// Returns a URL of the panel without scheme and host. No proxy has to report them for a client to find it.
+    pub fn relative_url(&self, path_and_query: &str) -> String {
+        // Two slashes would begin a host name.
+        format!("{}/{}", self.prefix, path_and_query.trim_start_matches('/'))
     }
 
     /// Returns true for a client on this machine that did not come through a proxy.
@@ -63,7 +72,14 @@ impl<'a> FromRequest<'a> for Client {
     }
 }
 
-/// Returns true for headers that proxies add. Of these only X-Forwarded-For and X-Forwarded-Proto are read.
+/// Returns true for a path that can stand in a URL as it is. Longer ones than 128 bytes are not believed.
+fn is_path(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%".contains(&byte);
+    text.len() <= 128 && text.starts_with('/') && !text.contains("//") && text.bytes().all(is_plain)
+}
+
+/// Returns true for headers that proxies add. Of these only X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Prefix are
+/// read.
 fn comes_from_proxies(name: &HeaderName) -> bool {
     matches!(name.as_str(), "forwarded" | "via" | "x-real-ip") || name.as_str().starts_with("x-forwarded-")
 }
@@ -152,12 +168,26 @@ mod tests {
             ("x-real-ip", "6.6.6.6"),
             ("x-forwarded-host", "evil"),
             ("x-forwarded-port", "1"),
-            ("x-forwarded-prefix", "/evil"),
         ];
         let client = client("127.0.0.1", &others);
         assert_eq!(client.address, Some([127, 0, 0, 1].into()));
         assert_eq!(client.url("/"), "http://panel.example.com/");
         assert!(!client.is_local());
+    }
+
+    #[test]
+    fn prefix_is_believed_from_trusted_peers_when_it_is_a_path() {
+        let urls = |peer: &str, prefix: &str| {
+            let client = client(peer, &[("host", "a"), ("x-forwarded-prefix", prefix)]);
+            (client.url("/x?y=z"), client.relative_url("/x?y=z"))
+        };
+        assert_eq!(urls("127.0.0.1", "/my/panel/"), ("http://a/my/panel/x?y=z".into(), "/my/panel/x?y=z".into()));
+        assert_eq!(urls("127.0.0.1", "/forged, /near").1, "/near/x?y=z", "the nearest proxy's");
+        assert_eq!(urls("9.9.9.9", "/my"), ("http://a/x?y=z".into(), "/x?y=z".into()), "of a stranger");
+        for wrong in ["panel", "//evil.example", "/a//b", "/a b", "/a?b", "/a\\b", "https://evil.example", "/", ""] {
+            assert_eq!(urls("127.0.0.1", wrong).1, "/x?y=z", "{wrong}");
+        }
+        assert_eq!(client("127.0.0.1", &[]).relative_url("//evil.example/x"), "/evil.example/x");
     }
 
     #[test]

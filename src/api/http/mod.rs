@@ -12,6 +12,7 @@ pub mod enum_text;
 pub mod error;
 pub mod field_errors;
 pub mod form;
+mod head;
 mod identify;
 pub mod input;
 mod json_size;

@@ -23,7 +23,7 @@ pub struct Routes {
     limits: Vec<(Method, String, Limits)>,
 }
 
-/// The handlers of one path, by method. Other methods are answered with 405.
+/// The handlers of one path, by method. HEAD is answered like GET, and other methods with 405.
 #[derive(Default)]
 pub struct Methods(Vec<Handler>);
 
@@ -140,7 +140,11 @@ impl Methods {
 
     /// The `Allow` header of a 405.
     fn allow(&self) -> String {
-        self.0.iter().map(|handler| handler.method.as_str()).collect::<Vec<_>>().join(", ")
+        let methods = self.0.iter().map(|handler| match handler.method {
+            Method::GET => "GET, HEAD",
+            ref method => method.as_str(),
+        });
+        methods.collect::<Vec<_>>().join(", ")
     }
 
     fn not_allowed(&self) -> ApiError {
@@ -156,7 +160,9 @@ impl Endpoint for Methods {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let handler = self.0.iter().find(|handler| handler.method == request.method());
+        // The handlers of GET answer HEAD, too; the boundary removes the body.
+        let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        let handler = self.0.iter().find(|handler| handler.method == method);
         let handler = handler.ok_or_else(|| self.not_allowed())?;
         handler.call(request).await
     }
@@ -301,6 +307,6 @@ async fn redirect(request: Request, path: String) -> poem::Result<Response> {
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     Ok(Response::builder()
         .status(StatusCode::TEMPORARY_REDIRECT)
-        .header(header::LOCATION, client.url(&format!("{path}{query}")))
+        .header(header::LOCATION, client.relative_url(&format!("{path}{query}")))
         .finish())
 }

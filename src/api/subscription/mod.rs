@@ -4,7 +4,7 @@ pub mod link;
 pub mod page;
 mod rendering;
 
-use poem::http::header;
+use poem::http::{Method, header};
 use poem::{Request as HttpRequest, Response, handler};
 use utoipa::OpenApi;
 
@@ -48,7 +48,7 @@ async fn fetch(state: &State, client: Client, request: &HttpRequest, link: Link<
     let user = state.subscriber(link.username, link.key, &client).await?;
     let sources = state.caches.sources().await?;
     let agent = user_agent(request);
-    if !state.options.http.read_only {
+    if !state.options.http.read_only && request.method() != Method::HEAD {
         state.caches.fetches.record(user.id, state.panel.clock.now(), &agent);
     }
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));

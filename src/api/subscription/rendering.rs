@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{Body, Request as HttpRequest, Response};
+use rand::Rng as _;
 
 use crate::actions::subscriptions::Sources;
 use crate::api::http::client::Client as HttpClient;
@@ -39,7 +40,7 @@ impl State {
             known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag)
         });
         let mut response = Response::default();
-        let values = headers(user, &sources.settings, &own_url(client, http));
+        let values = headers(user, &sources.settings, &self.own_url(user, client, http), request.client);
         let values = values.into_iter().map(|(name, value)| (HeaderName::from_static(name), value));
         response.headers_mut().reserve(MAX_HEADERS);
         for (name, value) in values.chain(etag.map(|etag| (header::ETAG, etag))) {
@@ -89,12 +90,15 @@ impl State {
             client: Client::of(user_agent),
         }
     }
-}
 
-/// Returns the URL of the request, as the client sees it.
-fn own_url(client: &HttpClient, request: &HttpRequest) -> String {
-    let uri = request.original_uri();
-    client.url(uri.path_and_query().map_or(uri.path(), |path| path.as_str()))
+    /// Returns the URL of the request. The prefix in the settings wins over that by which the client reached the panel.
+    fn own_url(&self, user: &User, client: &HttpClient, request: &HttpRequest) -> String {
+        let mut rng = self.rng.fork();
+        let mut url = user.link_prefix(&self.options.subscription.url_prefix, || rng.next_u64());
+        let uri = request.original_uri();
+        url.push_str(uri.path_and_query().map_or(uri.path(), |path| path.as_str()));
+        if url.starts_with('/') { client.url(&url) } else { url }
+    }
 }
 
 /// Returns the User-Agent; empty if there is none.

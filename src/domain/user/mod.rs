@@ -192,7 +192,14 @@ impl User {
 
     /// The user's subscription link. `prefix` is used when the owner has none; each `*` in it becomes 16 random hex
     /// digits. `None` for removed users.
-    pub fn subscription_url(&self, prefix: &str, mut chance: impl FnMut() -> u64) -> Option<String> {
+    pub fn subscription_url(&self, prefix: &str, chance: impl FnMut() -> u64) -> Option<String> {
+        let mut url = self.link_prefix(prefix, chance);
+        let _ = write!(url, "/sub/{}/{}", self.username.as_ref()?, self.key);
+        Some(url)
+    }
+
+    /// The beginning of the user's links, without a final slash: that of the owner, or `prefix`.
+    pub fn link_prefix(&self, prefix: &str, mut chance: impl FnMut() -> u64) -> String {
         let own = self.owner.as_ref().map(|owner| owner.subscription_url_prefix.as_str());
         let prefix = own.filter(|own| !own.is_empty()).unwrap_or(prefix).trim_end_matches('/');
         let mut parts = prefix.split('*');
@@ -201,8 +208,7 @@ impl User {
             // Writing to a String can't fail.
             let _ = write!(url, "{:016x}{part}", chance());
         }
-        let _ = write!(url, "/sub/{}/{}", self.username.as_ref()?, self.key);
-        Some(url)
+        url
     }
 }
 
