@@ -58,6 +58,16 @@ impl Setup<'_> {
         self.start_after(name, &format!("ulimit -n {most}"))
     }
 
+    /// Starts a process that a SIGHUP reaches, whatever the parent of the tests ignores.
+    pub fn start_in_terminal(&self, name: &str) -> PanelProcess {
+        self.start_after(name, "exec env --default-signal=HUP \"$0\" \"$@\"")
+    }
+
+    /// Starts a process with SIGHUP ignored, as `nohup` does.
+    pub fn start_without_hangup(&self, name: &str) -> PanelProcess {
+        self.start_after(name, "trap '' HUP")
+    }
+
     /// Starts a process from a shell, after these commands.
     fn start_after(&self, name: &str, commands: &str) -> PanelProcess {
         let inner = self.command();

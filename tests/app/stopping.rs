@@ -16,6 +16,7 @@ use crate::support::test_node::{Options, TestNode};
 
 on_both_engines!(
     panel_with_readiness_checks_answers_503_before_it_stops,
+    panel_under_nohup_survives_a_hangup,
     fetches_before_a_stop_are_written,
     empty nodes_with_changes_in_flight_are_marked_dirty_at_a_stop,
     empty calls_to_a_node_come_to_their_end_before_a_stop,
@@ -34,7 +35,7 @@ async fn stops_in_order(test: &TestDatabase, signal: Signal) {
     let folder = tempfile::tempdir().expect("a folder");
     let cluster = format!("test-{}", Uuid::new_v4().simple());
     let setup = Setup { database: &test.options.url, redis: None, cluster, folder: folder.path(), more: vec![] };
-    let mut panel = setup.start("ann");
+    let mut panel = setup.start_in_terminal("ann");
     panel.ready().await;
     panel.signal(signal);
     // Each request uses a new connection, as the checks of a proxy do.
@@ -50,6 +51,21 @@ async fn stops_in_order(test: &TestDatabase, signal: Signal) {
     let served = panel.request(Method::GET, "/health/live").send().await.expect("requests are served meanwhile");
     assert_eq!(served.status(), 200);
     assert!(panel.ended().await.success());
+}
+
+async fn panel_under_nohup_survives_a_hangup(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cluster = format!("test-{}", Uuid::new_v4().simple());
+    let setup = Setup { database: &test.options.url, redis: None, cluster, folder: folder.path(), more: vec![] };
+    let mut panel = setup.start_without_hangup("ann");
+    panel.ready().await;
+    panel.signal(Signal::HUP);
+    for _ in 0..10 {
+        let ready = panel.request(Method::GET, "/health/ready").send().await.expect("it serves on");
+        assert_eq!(ready.status(), 200);
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(panel.stop().await.success());
 }
 
 async fn fetches_before_a_stop_are_written(test: TestDatabase) {
