@@ -254,6 +254,7 @@ pub async fn adopt_users(panel: &Panel, admin: &Admin) -> Result<i64, AdminError
         if some < USERS_AT_ONCE {
             return Ok(adopted);
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

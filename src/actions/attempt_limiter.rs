@@ -118,19 +118,28 @@ impl AttemptLimiter {
         Ok(Attempt { limiter: self, subjects, shared: counted.is_some() })
     }
 
+    /// Refuses what this process alone knows to be too much, without counting it and without asking Redis.
+    pub(super) fn check_here(&self, subjects: &[Subject], now: BootTime) -> Result<(), TooMany> {
+        if self.per_minute == 0 { Ok(()) } else { self.check(&self.windows(), subjects, now.micros()) }
+    }
+
+    fn check(&self, windows: &HashMap<Subject, Window>, subjects: &[Subject], now: i64) -> Result<(), TooMany> {
+        let full = subjects
+            .iter()
+            .filter_map(|subject| windows.get(subject))
+            .filter(|window| window.ends_at > now && window.attempts >= self.per_minute);
+        match full.map(|window| window.ends_at).max() {
+            Some(last) => Err(TooMany { retry_after: u32::try_from((last - now) / SECOND).unwrap_or(60) + 1 }),
+            None => Ok(()),
+        }
+    }
+
     fn count_here(&self, subjects: &[Subject], now: i64) -> Result<(), TooMany> {
         let mut windows = self.windows();
         if windows.len() > 1024 {
             windows.retain(|_, window| window.ends_at > now);
         }
-        let full = subjects
-            .iter()
-            .filter_map(|subject| windows.get(subject))
-            .filter(|window| window.ends_at > now && window.attempts >= self.per_minute);
-        if let Some(last) = full.map(|window| window.ends_at).max() {
-            let seconds = u32::try_from((last - now) / SECOND).unwrap_or(60);
-            return Err(TooMany { retry_after: seconds + 1 });
-        }
+        self.check(&windows, subjects, now)?;
         for subject in subjects {
             let window = windows.entry(*subject).or_insert(Window { ends_at: 0, attempts: 0 });
             if window.ends_at <= now {

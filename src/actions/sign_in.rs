@@ -9,7 +9,7 @@ use super::sign_in_limits::SignInLimits;
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
 use crate::store::StoreError;
-use crate::store::access::admins;
+use crate::store::access::admins::{self, StoredPassword};
 
 /// Errors of signing in.
 #[derive(Debug, thiserror::Error)]
@@ -38,21 +38,22 @@ pub async fn sign_in(
     password: Secret,
 ) -> Result<Admin, SignInError> {
     let attempt = limits.begin(from, username, &panel.clock).await.map_err(SignInError::TooMany)?;
-    let stored = admins::password(&panel.db, username).await?;
-    match passwords::verify(password, stored.as_ref().map(|stored| stored.hash.clone())).await {
-        Ok(true) => {}
-        Ok(false) => return Err(SignInError::Wrong),
-        Err(busy @ PasswordError::Busy) => {
-            // The password was not checked, so the attempt does not count.
-            attempt.was_right().await;
-            return Err(busy.into());
-        }
-        Err(error) => return Err(error.into()),
+    let checked = check(panel, username, password).await;
+    if !matches!(checked, Ok((_, false))) {
+        // It was right, or it was not checked: the attempt does not count.
+        attempt.was_right().await;
     }
-    attempt.was_right().await;
+    let (stored, true) = checked? else { return Err(SignInError::Wrong) };
     // A token belongs to the account and the password that were checked, which may have been replaced meanwhile.
     let admin = admins::by_username(&panel.db, username).await?;
     let admin = admin.filter(|admin| stored.is_some_and(|stored| stored.is_of(admin))).ok_or(SignInError::Wrong)?;
     limits.remember(from, username, &panel.clock).await;
     Ok(admin)
+}
+
+/// Returns what is stored of an admin's password, and whether the password is right.
+async fn check(panel: &Panel, username: &str, password: Secret) -> Result<(Option<StoredPassword>, bool), SignInError> {
+    let stored = admins::password(&panel.db, username).await?;
+    let is_right = passwords::verify(password, stored.as_ref().map(|stored| stored.hash.clone())).await?;
+    Ok((stored, is_right))
 }

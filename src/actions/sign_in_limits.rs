@@ -35,6 +35,9 @@ impl SignInLimits {
     /// Allows an attempt to sign in as an admin, unless a limit is reached. `from` is none for a client on this machine,
     /// whose attempts count by name, apart from those of other clients.
     pub async fn begin(&self, from: Option<IpAddr>, username: &str, clock: &Clock) -> Result<Attempt<'_>, TooMany> {
+        if let Some(address) = from {
+            self.attempts.check_here(&[Subject::address(address)], clock.boot())?;
+        }
         let subjects = match from {
             None => vec![Subject::local_name(username)],
             Some(address) if self.is_off || self.known.has(username, address).await => vec![Subject::address(address)],

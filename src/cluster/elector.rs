@@ -79,7 +79,7 @@ struct Election {
 /// A pause between two rounds.
 enum Pause {
     /// This long.
-    Full(Duration),
+    Fixed(Duration),
     /// This long, or until a wake-up.
     UntilWakeup(Duration),
 }
@@ -108,7 +108,7 @@ impl Elector {
         };
         while !drain.is_cancelled() {
             match election.round().await {
-                Some(Pause::Full(pause)) => drain.run_until_cancelled(sleep(pause)).await.unwrap_or_default(),
+                Some(Pause::Fixed(pause)) => drain.run_until_cancelled(sleep(pause)).await.unwrap_or_default(),
                 Some(Pause::UntilWakeup(pause)) => {
                     let waiting = wait_or_wakeup(pause, &mut wakeups, &mut election.rng);
                     drain.run_until_cancelled(waiting).await.unwrap_or_default();
@@ -150,7 +150,7 @@ impl Election {
                 self.lease.release_redis_lock().await;
                 // Releasing the lock wakes other candidates, who may fail as well: a wake-up of theirs must not make
                 // this one try at once.
-                Some(Pause::Full(Duration::from_micros(self.lease.timing.renew.unsigned_abs())))
+                Some(Pause::Fixed(Duration::from_micros(self.lease.timing.renew.unsigned_abs())))
             }
         }
     }

@@ -102,7 +102,10 @@ impl LeaseClient {
                 self.measure();
                 lease
             }
-            Err(_) => Err(StoreError::timed_out("reading the lease")),
+            Err(_) => {
+                self.measure_at_least(limit);
+                Err(StoreError::timed_out("reading the lease"))
+            }
         }
     }
 
@@ -113,9 +116,18 @@ impl LeaseClient {
         }
     }
 
+    /// Without an answer the round trip is longer than the time limit, or the database is away.
+    fn measure_at_least(&mut self, limit: Duration) {
+        if let LeaseDb::Pg(_) = self.db {
+            self.round_trips.record(limit);
+        }
+    }
+
     /// Takes the epoch of the fence over into a lease row that has another one.
     pub(super) async fn repair(&mut self, epoch: Epoch) -> Result<(), StoreError> {
-        lease::repair(&mut self.db, &self.clock, &self.me, epoch).await.map(drop)
+        let limit = self.time_limit();
+        let repairing = timeout(limit, lease::repair(&mut self.db, &self.clock, &self.me, epoch)).await;
+        repairing.unwrap_or_else(|_| Err(StoreError::timed_out("repairing the lease"))).map(drop)
     }
 
     /// Takes the Redis lock. `Err`: for how long another candidate holds it. Succeeds without Redis, and while Redis is
@@ -200,6 +212,7 @@ impl LeaseClient {
                 (Renewal::Failed, "failed")
             }
             Err(_) => {
+                self.measure_at_least(limit);
                 if self.failed_renewals.failed("timed_out") {
                     tracing::warn!("the database did not answer a renewal of the lease; trying again until it expires");
                 }
@@ -223,7 +236,9 @@ impl LeaseClient {
 
     /// Releases a lease that the row gives to this process although it does not work under it.
     pub(super) async fn release_stray(&mut self, epoch: Epoch) -> Result<(), StoreError> {
-        lease::release(&mut self.db, &self.me, epoch).await.map(drop)
+        let limit = self.time_limit();
+        let releasing = timeout(limit, lease::release(&mut self.db, &self.me, epoch)).await;
+        releasing.unwrap_or_else(|_| Err(StoreError::timed_out("releasing the lease"))).map(drop)
     }
 
     /// Releases the lease of an ended term. Tries until about `expiry`, because other candidates wait for it until then.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::printable::is_steering;
 
 /// Returns the beginning of a text of another program, fit for a message or a column of the database: at most `most`
-/// characters, those that steer a terminal escaped, and with its length if it was cut.
+/// characters of the text, those that steer a terminal escaped, and the text's length if it was cut.
 pub fn excerpt(text: &str, most: usize) -> String {
     let mut shown = String::new();
     let mut rest = text.chars();

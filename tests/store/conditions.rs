@@ -99,10 +99,15 @@ fn statement_cancelled_by_the_server_leaves_its_connection_usable() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options: test, .. }| {
         let db = Db::open(&OpenOptions { connections: 1, ..options(&test) }).await.expect("it opens");
         let Db::Pg(pool) = &db else { panic!("PostgreSQL") };
-        let backend = async || sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()").fetch_one(pool).await;
+        let backend = async || {
+            sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()").fetch_one(pool.for_statement("a test")).await
+        };
         let before = backend().await.expect("it answers");
-        sqlx::raw_sql("SET statement_timeout = 50").execute(pool).await.expect("it is set");
-        let cancelled = sqlx::raw_sql("SELECT pg_sleep(5)").execute(pool).await.expect_err("it takes too long");
+        sqlx::raw_sql("SET statement_timeout = 50").execute(pool.for_statement("a test")).await.expect("it is set");
+        let cancelled = sqlx::raw_sql("SELECT pg_sleep(5)")
+            .execute(pool.for_statement("a test"))
+            .await
+            .expect_err("it takes too long");
         assert_eq!(cancelled.as_database_error().and_then(|error| error.code()).as_deref(), Some("57014"));
         assert_eq!(backend().await.expect("it answers"), before);
         db.close().await;

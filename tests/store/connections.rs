@@ -79,7 +79,8 @@ fn failed_statement_leaves_its_connection_usable() {
         let db = Db::open(&two_connections(&options, Duration::from_secs(20))).await.expect("it opens");
         let Db::Pg(pool) = &db else { panic!("PostgreSQL") };
         for divisor in [1_i64, 0, 2, 0, 0, 4] {
-            let answer = query_scalar::<_, i64>("SELECT 8 / $1").bind(divisor).fetch_one(pool).await;
+            let answer =
+                query_scalar::<_, i64>("SELECT 8 / $1").bind(divisor).fetch_one(pool.for_statement("a test")).await;
             assert_eq!(answer.ok(), 8_i64.checked_div(divisor));
         }
         db.close().await;

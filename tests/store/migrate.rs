@@ -5,13 +5,13 @@ use std::time::Duration;
 use sarban::domain::moment::Moment;
 use sarban::store::migrate::{LATEST, MigrationError, migrate, migrate_to, pending};
 use sarban::store::users::list::{Names, UserFilter, count};
-use sarban::store::{Db, OpenOptions, Tx};
+use sarban::store::{Db, Engine, OpenOptions, Tx};
 use sqlx::raw_sql;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::support::database::{execute, number, on_both_engines};
+use crate::support::database::{Content, TestDatabase, execute, number, on_both_engines, with_database};
 
 on_both_engines! {
     empty five_concurrent_starts_migrate_once,
@@ -80,6 +80,37 @@ async fn older_program_keeps_working_during_a_migration(options: OpenOptions) {
         assert_eq!(count(&old, &found(text), Moment::from_micros(0)).await.unwrap(), expected, "{text}");
     }
     assert_eq!(number(&old, "SELECT CAST(SUM(used_traffic) AS BIGINT) FROM user_traffic").await, 61);
+    old.close().await;
+}
+
+/// An older program that is in the middle of a full sync keeps a node locked, longer than the migration waits at a time.
+#[test]
+fn other_sessions_proceed_while_a_migration_waits() {
+    with_database(Engine::Postgres, Content::Empty, async |TestDatabase { options, .. }| {
+        a_node_is_locked(options).await
+    });
+}
+
+async fn a_node_is_locked(options: OpenOptions) {
+    let old = Db::open(&options).await.unwrap();
+    assert_eq!(migrate_to(&old, 12).await.unwrap(), 12);
+    execute(
+        &old,
+        "INSERT INTO nodes (name, address, port, status, connection_backend, usage_coefficient, created_at) VALUES
+        ('one', '127.0.0.1', 1, 'disabled', 'grpclib', 1, 0)",
+    )
+    .await;
+    let mut tx = old.begin().await.unwrap();
+    on(&mut tx, "UPDATE nodes SET message = 'syncing'").await;
+    let upgrade = tokio::task::spawn_blocking(move || Handle::current().block_on(start(&options)));
+    for _ in 0..4 {
+        sleep(Duration::from_secs(1)).await;
+        let read = timeout(Duration::from_secs(3), number(&old, "SELECT COUNT(*) FROM users")).await;
+        assert_eq!(read.expect("other sessions proceed"), 0);
+        assert!(!upgrade.is_finished(), "the node is locked");
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(i64::try_from(upgrade.await.unwrap()).unwrap(), LATEST - 12);
     old.close().await;
 }
 

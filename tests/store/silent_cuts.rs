@@ -123,6 +123,35 @@ fn silence_ends_statements_that_may_take_long() {
     });
 }
 
+/// All connections wait for the same lock, so the probe gets none; the server answers, and none of them is abandoned.
+#[test]
+fn long_statements_of_a_healthy_database_are_not_abandoned() {
+    with_database(Engine::Postgres, Content::Schema, async |TestDatabase { db: direct, options }| {
+        let (_proxy, db) = behind_proxy(&options).await;
+        let lock = lock_admins(&direct).await;
+        let changes: Vec<_> = (0..3)
+            .map(|nth| {
+                let (db, name) = (db.clone(), format!("admin{nth}"));
+                tokio::spawn(async move {
+                    db.transaction("delete admin", async |tx: &mut Tx| -> Result<(), StoreError> {
+                        admins::insert(tx, &name, "", false, Moment::from_micros(1)).await.map(drop)
+                    })
+                    .await
+                })
+            })
+            .collect();
+        sleep(Duration::from_millis(200)).await;
+        db.probe(LIMIT).await.expect_err("no connection is free");
+        sleep(LIMIT).await;
+        assert!(changes.iter().all(|change| !change.is_finished()), "they wait for the lock");
+        lock.rollback().await.expect("the lock is released");
+        for change in changes {
+            change.await.expect("no panic").expect("the change is made");
+        }
+        db.close().await;
+    });
+}
+
 #[test]
 fn commit_without_an_answer_is_of_unknown_outcome() {
     with_database(Engine::Postgres, Content::Schema, async |TestDatabase { db: direct, options }| {

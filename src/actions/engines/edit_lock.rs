@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -38,7 +39,9 @@ impl EditLock {
 impl Drop for EditLock {
     fn drop(&mut self) {
         let (db, node, holder) = (self.panel.db.clone(), self.node, self.holder);
-        tokio::spawn(async move {
+        // Without a runtime, at the end of a process, the lock expires by itself.
+        let Ok(runtime) = Handle::try_current() else { return };
+        runtime.spawn(async move {
             if let Err(error) = edit_lock::release(&db, node, holder).await {
                 let error = with_sources(&error);
                 tracing::warn!(node = node.0, error, "could not release the node's edit lock; it expires by itself");

@@ -97,9 +97,11 @@ statements! {
                 (SELECT id FROM users WHERE owner_id = $1 ORDER BY id LIMIT $2 FOR UPDATE)",
         lite "UPDATE users SET owner_id = NULL WHERE id IN
                 (SELECT id FROM users WHERE owner_id = $1 ORDER BY id LIMIT $2)";
-    ADOPT_USERS =
-        "UPDATE users SET owner_id = $1 WHERE id IN
-            (SELECT id FROM users WHERE owner_id IS NULL AND removed = FALSE ORDER BY id LIMIT $2)";
+    ADOPT_USERS =>
+        pg "UPDATE users SET owner_id = $1 WHERE id IN
+                (SELECT id FROM users WHERE owner_id IS NULL AND removed = FALSE ORDER BY id LIMIT $2 FOR UPDATE)",
+        lite "UPDATE users SET owner_id = $1 WHERE id IN
+                (SELECT id FROM users WHERE owner_id IS NULL AND removed = FALSE ORDER BY id LIMIT $2)";
 }
 
 row! {
@@ -200,14 +202,17 @@ pub async fn usage_by_username(db: &Db, username: &str) -> Result<Option<AdminUs
 pub async fn page(db: &Db, contains: &str, limit: i64, offset: i64) -> Result<(Vec<AdminUsage>, i64), StoreError> {
     let pattern = containing(contains);
     let rows: sqlx::Result<Vec<ListedRow>> = match db {
-        Db::Pg(pool) => query_as(PAGE.pg).bind(pattern).bind(limit).bind(offset).fetch_all(pool).await,
+        Db::Pg(pool) => {
+            let page = query_as(PAGE.pg).bind(pattern).bind(limit).bind(offset);
+            page.fetch_all(pool.for_statement(PAGE.name)).await
+        }
         Db::Lite(lite) => {
             let text = query_scalar::<_, String>(PAGE.lite).bind(pattern).bind(limit).bind(offset);
             let text = text.fetch_one(&lite.read).await;
             text.and_then(|text| rows_in_text(&text))
         }
     };
-    let rows = rows.map_err(|source| StoreError::new(PAGE.name, source))?;
+    let rows = rows.map_err(|source| db.failed(PAGE.name, source))?;
     let total = match rows.first() {
         Some(row) => row.total,
         // Beyond the last page there is no row with the total.

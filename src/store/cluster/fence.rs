@@ -144,8 +144,9 @@ impl Fence {
         let work = of.part(self.clock.boot()).ok_or(FenceError::Deposed)?;
         let mut tx = self.db.begin().await?;
         if let Tx::Pg(_) = tx {
-            let limit = milliseconds(self.limit);
-            db_execute!(&mut tx, LIMITS, limit, &self.session_name)?;
+            // The server's limit is the shorter one, with the better error.
+            tx.allow(self.limit + time_limits::MARGIN);
+            db_execute!(&mut tx, LIMITS, milliseconds(self.limit), &self.session_name)?;
         }
         Ok(FencedTx { tx, term: self.term.clone(), _work: work })
     }

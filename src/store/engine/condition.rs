@@ -138,7 +138,7 @@ impl LastCondition {
     }
 
     /// Forgets a condition that a write met: the database was seen without it.
-    pub(in crate::store) fn is_over(&self, condition: Condition) {
+    pub(in crate::store) fn forget(&self, condition: Condition) {
         lock(&self.0).met.take_if(|(met, _)| *met == condition);
     }
 
@@ -178,9 +178,9 @@ mod tests {
     fn only_a_condition_that_is_over_is_forgotten() {
         let last = LastCondition::default();
         last.record(Condition::ReadOnly);
-        last.is_over(Condition::DiskFull);
+        last.forget(Condition::DiskFull);
         assert_eq!(last.get(), Some(Condition::ReadOnly));
-        last.is_over(Condition::ReadOnly);
+        last.forget(Condition::ReadOnly);
         assert_eq!(last.get(), None);
     }
 

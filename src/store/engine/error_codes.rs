@@ -27,7 +27,7 @@ const POSTGRES: &[(&str, Class)] = &[
     // Connection exceptions. pgbouncer reports all of its own errors as 08P01.
     ("08", Unavailable(Unreachable)),
     // The result of a prepared statement changed with a migration of a newer program; the connection is discarded.
-    ("0A000", Unavailable(ShuttingDown)),
+    ("0A000", Unavailable(Unreachable)),
     // Data exceptions.
     ("22", Data),
     // Integrity. Unique and foreign keys are recognised before.
@@ -62,7 +62,6 @@ const POSTGRES: &[(&str, Class)] = &[
     ("57P05", Unavailable(TimedOut)),
     ("58", Unavailable(IoError)),
     ("F0", Unavailable(IoError)),
-    ("XX", Unavailable(IoError)),
     ("XX001", Unavailable(Damaged)),
     ("XX002", Unavailable(Damaged)),
 ];
@@ -176,7 +175,6 @@ mod tests {
             ("57P02", Unavailable(ShuttingDown)),
             ("57P03", Unavailable(ShuttingDown)),
             ("58030", Unavailable(IoError)),
-            ("XX000", Unavailable(IoError)),
             ("XX001", Unavailable(Damaged)),
         ] {
             assert_eq!(postgres(state), class, "{state}");
@@ -185,7 +183,7 @@ mod tests {
 
     #[test]
     fn errors_in_a_statement_are_bugs() {
-        for state in ["42601", "42703", "42883", "25P02", "54001", "P0001"] {
+        for state in ["42601", "42703", "42883", "25P02", "54001", "P0001", "XX000"] {
             assert_eq!(postgres(state), Bug, "{state}");
         }
         // ERROR, MISUSE, RANGE

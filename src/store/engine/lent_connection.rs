@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::condition::Condition;
 use super::error_codes::{self, Class};
@@ -57,6 +57,9 @@ impl Lent {
         let (session, _) = held.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
         let generation = session.generation();
         let result = within(sessions, limit, ask(&mut session.connection)).await;
+        if let Ok(_) | Err(sqlx::Error::Database(_)) = &result {
+            sessions.answered(Instant::now());
+        }
         if let Err(error) = &result {
             match usability(error) {
                 Usability::Good => {}
@@ -158,7 +161,7 @@ async fn within<T>(
     }
 }
 
-/// Tells whether a connection can be used after an error.
+/// Usability of a connection after an error.
 enum Usability {
     /// The server refused the statement and awaits the next one.
     Good,

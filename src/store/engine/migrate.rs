@@ -4,8 +4,9 @@
 //! (a session lock would not survive pgbouncer), the write lock on SQLite. Hosts that start at the same time wait for
 //! it.
 //!
-//! Older programs may keep running meanwhile. On PostgreSQL the most used tables are therefore locked first, in the
-//! usual lock order: locks taken in the order in which migrations touch tables would cause deadlocks.
+//! Older programs may keep running meanwhile. On PostgreSQL the tables that migrations change are therefore locked first,
+//! in the usual lock order: locks taken in the order in which migrations touch tables would cause deadlocks. No lock is
+//! waited for longer than two seconds, because all other sessions wait behind it; then all is rolled back and tried again.
 
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0013_absent_inbounds",
     "0014_engine_config",
     "0015_stuck_nodes",
-    "0017_member_report",
+    "0016_member_report",
 ];
 
 /// An error of a migration.
@@ -79,11 +80,15 @@ statements! {
     LOCK => pg "SELECT 1 FROM (SELECT pg_advisory_xact_lock(7310303451)) AS held", lite "SELECT 1";
     // Statements of other sessions queue behind a waiting lock, so the wait is short.
     SHORT_LOCK_TIMEOUT => pg "SET LOCAL lock_timeout = 2000", lite "SELECT 1";
-    LOCK_TABLES => pg "LOCK TABLE users, user_traffic IN ACCESS EXCLUSIVE MODE", lite "SELECT 1";
-    DEFAULT_LOCK_TIMEOUT => pg "SET LOCAL lock_timeout TO DEFAULT", lite "SELECT 1";
+    LOCK_TABLES =>
+        pg "LOCK TABLE users, user_traffic, nodes, inbounds, cluster_member IN ACCESS EXCLUSIVE MODE",
+        lite "SELECT 1";
     MINIMUM = "SELECT minimum FROM schema_floor WHERE id = 1";
     APPLIED = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
 }
+
+/// The first version that has all tables of `LOCK_TABLES`. Nothing runs on an older one.
+const WITH_ALL_TABLES: i64 = 3;
 
 /// Attempts to lock the tables, and the pause in between, in which other sessions proceed.
 const ATTEMPTS: usize = 20;
@@ -120,8 +125,8 @@ async fn attempt(db: &Db, version: i64) -> Result<usize, MigrationError> {
         tx.rollback().await?;
         return if minimum > version { Err(MigrationError::TooNew { minimum }) } else { Ok(0) };
     }
-    if tx.engine() == Engine::Postgres && (1..version).contains(&before) {
-        for statement in [SHORT_LOCK_TIMEOUT, LOCK_TABLES, DEFAULT_LOCK_TIMEOUT] {
+    if tx.engine() == Engine::Postgres && (WITH_ALL_TABLES..version).contains(&before) {
+        for statement in [SHORT_LOCK_TIMEOUT, LOCK_TABLES] {
             db_execute!(&mut tx, statement)?;
         }
     }
@@ -129,7 +134,7 @@ async fn attempt(db: &Db, version: i64) -> Result<usize, MigrationError> {
         Tx::Pg(tx) => migrator.run(tx.connection().map_err(of_driver)?).await,
         Tx::Lite { tx, .. } => migrator.run(&mut **tx).await,
     }
-    .map_err(MigrationError::Failed)?;
+    .map_err(failed)?;
     tx.commit().await?;
     Ok(usize::try_from(version - before).unwrap_or(0))
 }
@@ -162,6 +167,16 @@ async fn applied(tx: &mut Tx, migrator: &Migrator) -> Result<i64, MigrationError
     }
     .map_err(MigrationError::Failed)?;
     Ok(db_run!(tx, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?)
+}
+
+/// The error of a migration: one that meets another session's lock can be repeated.
+fn failed(error: MigrateError) -> MigrationError {
+    match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+            StoreError::new("a migration, which was rolled back,", source).into()
+        }
+        other => MigrationError::Failed(other),
+    }
 }
 
 fn of_driver(source: sqlx::Error) -> MigrationError {

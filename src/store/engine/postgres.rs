@@ -19,7 +19,7 @@ use super::lent_connection::{Lent, Limit, ROLLBACK};
 use super::postgres_connections::PgConnections;
 use super::time_limits;
 
-/// A pool of connections; a statement outside a transaction runs on `&Pg`. Cheap to clone.
+/// A pool of connections; a statement outside a transaction runs on [`Pg::for_statement`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pg {
     connections: PgConnections,
@@ -94,7 +94,7 @@ impl Pg {
     }
 
     /// The pool with the time limit of the statement of this name.
-    pub(in crate::store) fn for_statement(&self, name: &str) -> PgRead<'_> {
+    pub fn for_statement(&self, name: &str) -> PgRead<'_> {
         PgRead { pool: self, limit: self.limit(time_limits::of_statement(name)) }
     }
 
@@ -103,9 +103,9 @@ impl Pg {
         self.connections.discard();
     }
 
-    /// Abandons every long statement if nothing was answered on any connection since `asked`.
-    pub(in crate::store) fn abandon_if_silent(&self, asked: Instant) {
-        self.connections.abandon_if_silent(asked);
+    /// Abandons every long statement if nothing was answered on any connection since `asked`, a new one included.
+    pub(in crate::store) async fn abandon_if_silent(&self, asked: Instant) {
+        self.connections.abandon_if_silent(asked).await;
     }
 
     pub(in crate::store) async fn begin(&self) -> sqlx::Result<PgTx> {
@@ -268,33 +268,6 @@ impl<'c> Executor<'c> for PgRead<'c> {
             lent.release();
             Ok(statement)
         })
-    }
-}
-
-impl<'c> Executor<'c> for &'c Pg {
-    type Database = Postgres;
-
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        self.for_statement("").fetch_many(query)
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        self.for_statement("").fetch_optional(query)
-    }
-
-    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
-    where
-        'c: 'e,
-    {
-        self.for_statement("").prepare_with(sql, parameters)
     }
 }
 

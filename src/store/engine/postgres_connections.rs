@@ -14,6 +14,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::lent_connection::Lent;
 use super::postgres_sessions::Sessions;
 
+/// Time limit of the last attempt to get any answer from the server: a connection at 200 ms per round trip takes 1.6 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time limit of closing connections, and of waiting for those that are lent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -65,8 +67,12 @@ impl PgConnections {
     }
 
     /// Abandons every long statement if nothing was answered on any connection since `asked`, and uses none of the open
-    /// connections again.
-    pub(in crate::store) fn abandon_if_silent(&self, asked: Instant) {
+    /// connections again. All connections may wait for the same lock on a healthy server, so a new one is tried first.
+    pub(in crate::store) async fn abandon_if_silent(&self, asked: Instant) {
+        if self.sessions.has_answered_since(asked) {
+            return;
+        }
+        let _ = timeout(ANSWER_TIMEOUT, self.sessions.try_connecting()).await;
         if !self.sessions.has_answered_since(asked) {
             self.sessions.distrust_all();
             self.sessions.lost.notify_waiters();

@@ -121,6 +121,9 @@ impl Sessions {
                 }
                 Err(error) => error,
             };
+            if let sqlx::Error::Database(_) = &error {
+                self.answered(Instant::now());
+            }
             let starting = match &error {
                 sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
                 sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
@@ -131,6 +134,13 @@ impl Sessions {
             }
             sleep(pause).await;
             pause = (pause * 2).min(FIRST_PAUSE * 20);
+        }
+    }
+
+    /// Makes a connection beside the others, once, and closes it: only to see whether the server answers.
+    pub(super) async fn try_connecting(&self) {
+        if let Ok(session) = self.connect(Instant::now()).await {
+            close(session);
         }
     }
 

@@ -28,7 +28,7 @@ impl Db {
             Ok(read_only) => *read_only,
             Err(error) => {
                 if let Self::Pg(pool) = self {
-                    pool.abandon_if_silent(asked);
+                    pool.abandon_if_silent(asked).await;
                 }
                 last.set_probed(Some(match error.fault() {
                     Fault::Unavailable(condition) => condition,
@@ -42,8 +42,9 @@ impl Db {
         match self {
             // A session keeps what the database's settings were when it was opened.
             Self::Pg(pool) if read_only => pool.discard_connections(),
-            _ if read_only => {}
-            _ => last.is_over(Condition::ReadOnly),
+            Self::Pg(_) => last.forget(Condition::ReadOnly),
+            // The probe of SQLite only reads: a write that succeeds shows more.
+            Self::Lite(_) => {}
         }
         Ok(())
     }

@@ -16,17 +16,15 @@ const STATEMENTS: &[(&str, Duration)] = &[
     ("sarban::store::users::owner_totals::", Duration::from_secs(30)),
 ];
 
-/// Time limits of each statement in a transaction, by the transaction's name.
+/// Time limits of each statement in a transaction of [`Db::transaction`](super::Db::transaction), by the transaction's
+/// name. Fenced transactions have the limit of their fence.
 const TRANSACTIONS: &[(&str, Duration)] = &[
     ("adopt users", Duration::from_secs(120)),
     ("change users of admin", Duration::from_secs(120)),
     ("create service", Duration::from_secs(120)),
     ("delete admin", Duration::from_secs(120)),
     ("delete service", Duration::from_secs(120)),
-    ("fold owner totals", Duration::from_secs(60)),
-    ("mark nodes out of step", Duration::from_secs(60)),
     ("orphan users of admin", Duration::from_secs(120)),
-    ("prune", Duration::from_secs(60)),
     ("update service", Duration::from_secs(120)),
 ];
 
@@ -48,15 +46,40 @@ pub(super) fn of_transaction(name: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{read_dir, read_to_string};
+    use std::path::PathBuf;
+
     use super::*;
     use crate::store::all_statements;
 
     #[test]
     fn listed_statements_exist() {
         for (prefix, limit) in STATEMENTS {
-            assert!(all_statements().any(|statement| statement.name.starts_with(prefix)), "{prefix}");
-            assert_eq!(of_statement(&format!("{prefix}ANY")), Some(*limit));
+            let statement = all_statements().find(|statement| statement.name.starts_with(prefix));
+            let statement = statement.unwrap_or_else(|| panic!("no statement begins with {prefix}"));
+            assert_eq!(of_statement(statement.name), Some(*limit));
         }
         assert_eq!(of_statement("sarban::store::engine::clock::NOW"), None);
+    }
+
+    #[test]
+    fn listed_transactions_exist() {
+        let mut sources = String::new();
+        let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        while let Some(folder) = folders.pop() {
+            for entry in read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs")
+                    && !path.ends_with("time_limits.rs")
+                {
+                    sources += &read_to_string(path).expect("a source file");
+                }
+            }
+        }
+        for (name, _) in TRANSACTIONS {
+            assert!(sources.contains(&format!("transaction(\"{name}\"")), "no transaction is called {name}");
+        }
     }
 }

@@ -209,8 +209,12 @@ pub async fn users_after(
     };
     let Some(last) = found.as_slice().last().copied() else { return Ok((found, None)) };
     let more = i64::try_from(found.as_slice().len()).is_ok_and(|found| found >= limit);
+    let next = more.then_some(UserId(last));
+    if owner.is_some() {
+        return Ok((found, next));
+    }
     let removed = users::removed(db, after, UserId(last)).await?;
-    Ok((found.without(&removed), more.then_some(UserId(last))))
+    Ok((found.without(&removed), next))
 }
 
 /// Returns the number of services on all pages.
@@ -247,7 +251,7 @@ pub async fn set_inbounds(tx: &mut Tx, id: ServiceId, inbounds: IdList) -> Resul
     db_execute!(tx, ADD_INBOUNDS, id.0, inbounds)
 }
 
-/// Returns the user of the service after the first `count` ones, if the service has that many.
+/// Returns the user of the service after the first `others` ones, if the service has that many.
 pub async fn user_after(tx: &mut Tx, id: ServiceId, others: i64) -> Result<Option<UserId>, StoreError> {
     let user =
         db_run!(tx, USER_AFTER, |sql, c| query_scalar::<_, i64>(sql).bind(id.0).bind(others).fetch_optional(c).await)?;

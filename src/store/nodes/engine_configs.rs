@@ -14,8 +14,10 @@ statements! {
         SELECT id, $2, $3, $4, $5 FROM nodes WHERE id = $1
         ON CONFLICT (node_id, backend) DO UPDATE
         SET config = excluded.config, format = excluded.format, stored_at = excluded.stored_at";
+    // Configurations of engines that the node no longer has stay, up to a number.
     STORE_FIRST = "INSERT INTO engine_config (node_id, backend, config, format, stored_at)
-        SELECT id, $2, $3, $4, $5 FROM nodes WHERE id = $1
+        SELECT id, $2, $3, $4, $5 FROM nodes
+        WHERE id = $1 AND (SELECT COUNT(*) FROM engine_config WHERE node_id = $1) < 32
         ON CONFLICT (node_id, backend) DO NOTHING";
 }
 

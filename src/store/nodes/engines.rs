@@ -65,14 +65,14 @@ pub async fn set_running(fence: &Fence, changes: &[(NodeId, String, bool)]) -> R
         .await
 }
 
-/// Stores configurations of engines that have none.
+/// Stores configurations of engines that have none, each in a transaction of its own: one may have 4 MiB.
 pub async fn store_first(fence: &Fence, configs: &[ReportedConfig], now: Moment) -> Result<(), FenceError> {
-    fence
-        .transaction("store first engine configurations", async |tx| {
-            for ReportedConfig { node, engine, config, format } in configs {
-                engine_configs::store_first(tx, *node, engine, config, *format, now).await?;
-            }
-            Ok(())
-        })
-        .await
+    for ReportedConfig { node, engine, config, format } in configs {
+        fence
+            .transaction("store first engine configuration", async |tx| {
+                engine_configs::store_first(tx, *node, engine, config, *format, now).await.map_err(FenceError::from)
+            })
+            .await?;
+    }
+    Ok(())
 }

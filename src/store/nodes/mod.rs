@@ -81,10 +81,16 @@ statements! {
     HIDE = "UPDATE nodes SET deleted_at = $2, status = 'disabled', name = $3, address = $3, message = NULL
          WHERE id = $1 AND deleted_at IS NULL";
     HIDDEN = "SELECT MIN(id) FROM nodes WHERE deleted_at IS NOT NULL";
-    DELETE_HOSTS =
-        "DELETE FROM hosts WHERE id IN
-            (SELECT h.id FROM hosts h JOIN inbounds i ON i.id = h.inbound_id WHERE i.node_id = $1 LIMIT $2)";
-    DELETE_INBOUNDS = "DELETE FROM inbounds WHERE id IN (SELECT id FROM inbounds WHERE node_id = $1 LIMIT $2)";
+    DELETE_HOSTS =>
+        pg "DELETE FROM hosts WHERE id IN
+                (SELECT h.id FROM hosts h JOIN inbounds i ON i.id = h.inbound_id WHERE i.node_id = $1
+                 ORDER BY h.id LIMIT $2 FOR UPDATE OF h)",
+        lite "DELETE FROM hosts WHERE id IN
+                (SELECT h.id FROM hosts h JOIN inbounds i ON i.id = h.inbound_id WHERE i.node_id = $1 LIMIT $2)";
+    DELETE_INBOUNDS =>
+        pg "DELETE FROM inbounds WHERE id IN
+                (SELECT id FROM inbounds WHERE node_id = $1 ORDER BY id LIMIT $2 FOR UPDATE)",
+        lite "DELETE FROM inbounds WHERE id IN (SELECT id FROM inbounds WHERE node_id = $1 LIMIT $2)";
     DELETE = "DELETE FROM nodes WHERE id = $1 AND deleted_at IS NOT NULL";
 }
 

@@ -38,8 +38,11 @@ statements! {
     MARK_DIRTY = "UPDATE nodes SET dirty = TRUE,
         key_synced_seq = CASE WHEN key_synced_seq > $2 THEN $2 ELSE key_synced_seq END,
         held_until = COALESCE($3, held_until) WHERE id = $1";
-    REQUEST_OVERDUE = "UPDATE nodes SET sync_request = $1
-        WHERE id IN (SELECT id FROM nodes WHERE status = 'healthy' AND synced_at < $2 ORDER BY id LIMIT $3)";
+    REQUEST_OVERDUE =>
+        pg "UPDATE nodes SET sync_request = $1
+            WHERE id IN (SELECT id FROM nodes WHERE status = 'healthy' AND synced_at < $2 ORDER BY id LIMIT $3 FOR UPDATE)",
+        lite "UPDATE nodes SET sync_request = $1
+            WHERE id IN (SELECT id FROM nodes WHERE status = 'healthy' AND synced_at < $2 ORDER BY id LIMIT $3)";
 }
 
 row! {

@@ -20,6 +20,10 @@ statements! {
         lite "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'users_fts')";
 }
 
+/// Names of the statements that are built per filter.
+const PAGE: &str = concat!(module_path!(), "::PAGE");
+const COUNT: &str = concat!(module_path!(), "::COUNT");
+
 /// True if an index finds parts of names. On PostgreSQL it needs the extension pg_trgm, which not every role may
 /// create.
 pub async fn search_is_indexed(db: &Db) -> Result<bool, StoreError> {
@@ -41,7 +45,8 @@ pub async fn page(
     let rows: sqlx::Result<Vec<UserRow>> = match db {
         Db::Pg(pool) => {
             let mut sql = query.rows::<sqlx::Postgres>(user_columns!(pg));
-            sql.build_query_as().persistent(keep).fetch_all(pool).await.map(|mut rows: Vec<UserRow>| {
+            let rows = sql.build_query_as().persistent(keep).fetch_all(pool.for_statement(PAGE)).await;
+            rows.map(|mut rows: Vec<UserRow>| {
                 query.sort(&mut rows);
                 rows
             })
@@ -53,7 +58,7 @@ pub async fn page(
             text.and_then(|text: String| rows_in_text(&text))
         }
     };
-    let rows = rows.map_err(|source| StoreError::new("sarban::store::users::list::page", source))?;
+    let rows = rows.map_err(|source| db.failed(PAGE, source))?;
     Ok(rows.into_iter().map(User::from).collect())
 }
 
@@ -75,11 +80,12 @@ async fn count_matching(db: &Db, filter: &UserFilter, now: Moment) -> Result<i64
     // By hand, because the texts are built per engine.
     match db {
         Db::Pg(pool) => {
-            count_query::<sqlx::Postgres>(Engine::Postgres, filter, now).build_query_scalar().fetch_one(pool).await
+            let mut sql = count_query::<sqlx::Postgres>(Engine::Postgres, filter, now);
+            sql.build_query_scalar().fetch_one(pool.for_statement(COUNT)).await
         }
         Db::Lite(lite) => {
             count_query::<sqlx::Sqlite>(Engine::Sqlite, filter, now).build_query_scalar().fetch_one(&lite.read).await
         }
     }
-    .map_err(|source| StoreError::new("sarban::store::users::list::count", source))
+    .map_err(|source| db.failed(COUNT, source))
 }

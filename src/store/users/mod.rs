@@ -76,13 +76,15 @@ pub async fn by_usernames(db: &Db, usernames: &[&str]) -> Result<Vec<User>, Stor
     let usernames: Vec<&str> = usernames.iter().copied().filter(|name| !name.contains('\0')).collect();
     // By hand, because SQLite returns all rows as one text.
     let rows: sqlx::Result<Vec<UserRow>> = match db {
-        Db::Pg(pool) => query_as(BY_USERNAMES.pg).bind(usernames).fetch_all(pool).await,
+        Db::Pg(pool) => {
+            query_as(BY_USERNAMES.pg).bind(usernames).fetch_all(pool.for_statement(BY_USERNAMES.name)).await
+        }
         Db::Lite(lite) => {
             let text = query_scalar::<_, String>(BY_USERNAMES.lite).bind(Json(usernames)).fetch_one(&lite.read).await;
             text.and_then(|text| rows_in_text(&text))
         }
     };
-    let rows = rows.map_err(|source| StoreError::new(BY_USERNAMES.name, source))?;
+    let rows = rows.map_err(|source| db.failed(BY_USERNAMES.name, source))?;
     Ok(rows.into_iter().map(User::from).collect())
 }
 

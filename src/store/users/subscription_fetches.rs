@@ -36,7 +36,7 @@ pub struct Fetch {
 /// Stores the last fetch of each user; at most a few thousand, each user once, by id.
 pub async fn upsert(tx: &mut Tx, fetches: &[(UserId, Fetch)]) -> Result<(), StoreError> {
     // By hand, because the binds differ: three arrays on PostgreSQL, a JSON text on SQLite.
-    match tx {
+    let stored = match &mut *tx {
         Tx::Pg(tx) => {
             let ids: Vec<i64> = fetches.iter().map(|(user, _)| user.0).collect();
             let times: Vec<i64> = fetches.iter().map(|(_, fetch)| fetch.at.micros()).collect();
@@ -48,6 +48,6 @@ pub async fn upsert(tx: &mut Tx, fetches: &[(UserId, Fetch)]) -> Result<(), Stor
                 fetches.iter().map(|(user, fetch)| (user.0, fetch.at.micros(), fetch.user_agent.as_str())).collect();
             query(UPSERT.lite).bind(sqlx::types::Json(rows)).execute(&mut **tx).await.map(drop)
         }
-    }
-    .map_err(|source| StoreError::new(UPSERT.name, source))
+    };
+    stored.map_err(|source| tx.failed(UPSERT.name, source))
 }

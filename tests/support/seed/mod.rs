@@ -106,13 +106,15 @@ async fn maintain(db: &Db) {
             const NOT_VISIBLE: &str = "SELECT COUNT(*) FROM pg_class
                 WHERE relname IN ('users', 'users_services', 'user_traffic') AND relpages > 0 AND relallvisible = 0";
             for _ in 0..20 {
-                raw_sql("VACUUM (ANALYZE)").execute(pool).await.expect("vacuumed");
-                if query_scalar::<_, i64>(NOT_VISIBLE).fetch_one(pool).await.expect("a number") == 0 {
+                raw_sql("VACUUM (ANALYZE)").execute(pool.for_statement("a test")).await.expect("vacuumed");
+                if query_scalar::<_, i64>(NOT_VISIBLE).fetch_one(pool.for_statement("a test")).await.expect("a number")
+                    == 0
+                {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
-            raw_sql("CHECKPOINT").execute(pool).await.ok();
+            raw_sql("CHECKPOINT").execute(pool.for_statement("a test")).await.ok();
         }
         Db::Lite(_) => {
             let mut tx = db.begin().await.expect("a transaction");
