@@ -87,7 +87,7 @@ async fn older_program_keeps_working_during_a_migration(options: OpenOptions) {
 #[test]
 fn other_sessions_proceed_while_a_migration_waits() {
     with_database(Engine::Postgres, Content::Empty, async |TestDatabase { options, .. }| {
-        a_node_is_locked(options).await
+        a_node_is_locked(options).await;
     });
 }
 
