@@ -6,7 +6,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
     cargo build --locked --release --bin sarban \
     && install -D target/release/sarban /image/usr/local/bin/sarban \
-    && install -d /image/data
+    && install -d -m 0700 /image/data
 
 # This base image has the C library, certificate authorities and time zones, but no shell and no package manager. Its user
 # `nonroot` is 65532.

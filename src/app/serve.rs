@@ -3,7 +3,8 @@
 use super::phases::Listening;
 use super::serve_options::ServeOptions;
 use super::{descriptors, read_only, telemetry};
-use crate::config::Settings;
+use crate::config::file_modes::Exposed;
+use crate::config::{Settings, file_modes};
 
 /// Runs the panel until a signal.
 pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<()> {
@@ -18,11 +19,19 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
     descriptors::raise_limit();
     let listening = Listening::bind(&settings, options.take_over).await?;
     if settings.http.read_only {
+        warn_of(&file_modes::find(&settings));
         return read_only::serve(&settings, listening.acceptor, metrics).await;
     }
     let connected = listening.connect(&settings, options.migrate).await?;
+    warn_of(&file_modes::secure(&settings));
     let running = connected.start(&settings, options, metrics).await?;
     let stopping = running.serve().await;
     stopping.close().await;
     Ok(())
+}
+
+fn warn_of(exposed: &[Exposed]) {
+    for file in exposed {
+        tracing::warn!("{file}");
+    }
 }

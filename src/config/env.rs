@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
 
 use super::dotenv;
 use super::errors::SettingError;
@@ -11,6 +12,8 @@ use super::names::{SETTINGS, Setting};
 /// The values of the settings that are set.
 pub(super) struct Values {
     set: Vec<(&'static Setting, String)>,
+    /// Files that secrets were read from.
+    files: Vec<PathBuf>,
 }
 
 impl Values {
@@ -22,12 +25,20 @@ impl Values {
     ) -> Self {
         let process = utf8_variables(variables, errors);
         let file = dotenv_text.map(|text| dotenv::read(text, errors)).unwrap_or_default();
+        let mut files = Vec::new();
         let set = SETTINGS.iter().filter_map(|setting| {
             // A variable of the process wins over `.env`, whether either gives the name, the alias or a file.
-            let text = value_in(&process, setting, errors).or_else(|| value_in(&file, setting, errors))?;
+            let mut value = |layer| value_in(layer, setting, &mut files, errors);
+            let text = value(&process).or_else(|| value(&file))?;
             Some((setting, text))
         });
-        Self { set: set.collect() }
+        let set = set.collect();
+        Self { set, files }
+    }
+
+    /// The files that secrets were read from.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// The settings that are set, each with its value.
@@ -62,17 +73,23 @@ fn is_setting(name: &str) -> bool {
 }
 
 /// Returns the value of a setting in a layer, under its name or else under its alias.
-fn value_in(layer: &HashMap<String, String>, setting: &Setting, errors: &mut Vec<SettingError>) -> Option<String> {
+fn value_in(
+    layer: &HashMap<String, String>,
+    setting: &Setting,
+    files: &mut Vec<PathBuf>,
+    errors: &mut Vec<SettingError>,
+) -> Option<String> {
     [Some(setting.name), setting.alias]
         .into_iter()
         .flatten()
-        .find_map(|name| value_of(layer, name, setting.secret, errors))
+        .find_map(|name| value_of(layer, name, setting.secret, files, errors))
 }
 
 fn value_of(
     layer: &HashMap<String, String>,
     name: &str,
     secret: bool,
+    files: &mut Vec<PathBuf>,
     errors: &mut Vec<SettingError>,
 ) -> Option<String> {
     // An empty value means "not set".
@@ -90,6 +107,7 @@ fn value_of(
     match fs::read_to_string(path.trim()) {
         // Editors and `echo` end a file with a line break that is not part of the secret.
         Ok(text) => {
+            files.push(PathBuf::from(path.trim()));
             let text = text.strip_suffix('\n').unwrap_or(&text);
             let text = text.strip_suffix('\r').unwrap_or(text);
             Some(text.to_owned()).filter(|text| !text.trim().is_empty())

@@ -9,6 +9,7 @@ pub mod database_url;
 mod dotenv;
 mod env;
 mod errors;
+pub mod file_modes;
 pub mod http;
 pub mod instance;
 pub mod log;

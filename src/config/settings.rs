@@ -1,6 +1,7 @@
 //! All settings of a process, read and checked together.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::{env, fs, io};
 
 use super::auth::{AdminSettings, AdminVariables, AuthSettings};
@@ -50,6 +51,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Names and passwords of admins for the command line.
     pub admins: AdminSettings,
+    /// Files that secrets were read from: `.env`, and those that `NAME_FILE` names.
+    pub secret_files: Vec<PathBuf>,
 }
 
 impl Settings {
@@ -72,7 +75,11 @@ impl Settings {
         };
         // In a container this is the host name of the container.
         let host_name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Self::load(env::vars_os(), dotenv.as_deref(), host_name.trim())
+        let mut settings = Self::load(env::vars_os(), dotenv.as_deref(), host_name.trim())?;
+        if dotenv.is_some() {
+            settings.secret_files.push(PathBuf::from(".env"));
+        }
+        Ok(settings)
     }
 
     /// Reads the settings from the given variables and the text of `.env`. The error names all wrong settings.
@@ -126,6 +133,7 @@ impl Settings {
             import: import?,
             log: log?,
             admins: admins?,
+            secret_files: values.files().to_owned(),
         })
     }
 }

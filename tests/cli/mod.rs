@@ -12,7 +12,8 @@ mod settings;
 mod user;
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -31,7 +32,9 @@ struct Output {
 
 impl WorkDir {
     fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).expect("the folder is private");
+        Self(folder)
     }
 
     /// Writes a file, and returns its path.

@@ -1,8 +1,9 @@
-//! `sarban check`: six steps that check a running panel, without changing it: readiness, endpoints, the cluster, scheduled
-//! tasks, speed under load, memory.
+//! `sarban check`: seven steps that check a running panel, without changing it: readiness, endpoints, the cluster,
+//! scheduled tasks, speed under load, memory, modes of files.
 
 mod cluster;
 mod endpoints;
+mod files;
 mod load;
 mod memory;
 mod panel;
@@ -80,6 +81,7 @@ pub(super) async fn run(args: CheckArgs, settings: &Settings, endpoints: Endpoin
     report.begin("memory");
     let after = memory::read(&panel, settings).await;
     report.end("memory", memory::within_bounds(before, after, args.memory))?;
+    report.end("files", files::are_private(settings))?;
     report.finish()
 }
 
