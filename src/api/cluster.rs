@@ -89,6 +89,10 @@ pub struct MemberResponse {
     /// False if the connections for tasks and requests do not reach a database that can be written to; null if it is not
     /// known.
     can_work: Option<bool>,
+    /// Number of enabled nodes to which the process could open a connection; null until it is known.
+    nodes_reached: Option<u32>,
+    /// Number of enabled nodes at that time.
+    nodes_enabled: Option<u32>,
     /// True for the leader.
     leader: bool,
 }
@@ -269,6 +273,8 @@ fn member_response(member: &Member, leader: bool) -> MemberResponse {
         last_seen: iso(member.last_seen),
         round_trip_ms: report.round_trip.map(milliseconds),
         can_work: report.can_work,
+        nodes_reached: report.nodes.map(|nodes| nodes.reached),
+        nodes_enabled: report.nodes.map(|nodes| nodes.enabled),
         leader,
     }
 }

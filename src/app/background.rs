@@ -24,7 +24,7 @@ use crate::domain::schedule::{Schedule, Task};
 use crate::foundation::with_sources;
 use crate::nodes::collector::Collector;
 use crate::nodes::supervisor::Supervisor;
-use crate::nodes::{self, panel_certificate};
+use crate::nodes::{self, panel_certificate, reach};
 use crate::scheduler::tasks::Deps;
 use crate::store::Engine;
 use crate::store::cluster::members::Member;
@@ -79,6 +79,9 @@ impl Background {
             delivery: notifications::delivery(settings, &panel.targets, clock.clone(), wakeups)?,
             deps: Arc::new(deps(settings, wiring, &collector, crash)),
         })?;
+        let own = coordination.own.clone();
+        let reaching = reach::watch(db.clone(), reach::Pace::default(), move |nodes| own.nodes_probed(nodes));
+        tokio::spawn(stopping.clone().run_until_cancelled_owned(reaching));
         let (redis, members) = (coordination.redis.clone(), coordination.members.clone());
         let supported_round_trip = match db.engine() {
             Engine::Postgres => Some(settings.lease.supported_round_trip()),

@@ -65,6 +65,9 @@ pub struct Elector {
 /// The longest wait between two looks at the lease.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a candidate leaves a free lease to members that reach far more nodes.
+const DEFERENCE: Duration = Duration::from_secs(3);
+
 /// The running elector.
 struct Election {
     lease: LeaseClient,
@@ -74,6 +77,8 @@ struct Election {
     requests: HandOverRequests,
     rng: StdRng,
     failures: FailureStreak,
+    /// When this candidate first left the free lease to better connected members.
+    deferring: Option<Instant>,
 }
 
 /// A pause between two rounds.
@@ -100,6 +105,7 @@ impl Elector {
         let mut election = Election {
             rng: StdRng::seed_from_u64(self.identity.instance.as_u64_pair().1),
             failures: FailureStreak::default(),
+            deferring: None,
             lease: LeaseClient::new(self.identity, self.timing, self.db, self.clock, self.redis_lock, self.round_trips),
             wakeup: self.wakeup,
             lead: self.lead,
@@ -168,12 +174,19 @@ impl Election {
             return Ok(Attempt::Wait(Duration::ZERO));
         }
         if lease.remaining > 0 {
+            self.deferring = None;
             self.set_role(Role::Follower);
             return Ok(self.wait(Duration::from_micros(lease.remaining.unsigned_abs())));
         }
         self.set_role(Role::None);
         if self.requests.standing.must_not_claim() {
             return Ok(self.wait(Duration::from_secs(1)));
+        }
+        // Not for long: it is better to lead with few nodes than to have no leader.
+        if self.requests.standing.is_better_connected_than_me(lease.holder)
+            && self.deferring.get_or_insert_with(Instant::now).elapsed() < DEFERENCE
+        {
+            return Ok(self.wait(Duration::ZERO));
         }
         if lease.epoch != lease.fence_epoch {
             tracing::error!(
@@ -188,6 +201,7 @@ impl Election {
             return Ok(self.wait(remaining));
         }
         if let Some(term) = self.lease.claim(&lease).await? {
+            self.deferring = None;
             return Ok(Attempt::Won(term));
         }
         self.lease.release_redis_lock().await;

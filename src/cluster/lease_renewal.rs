@@ -55,6 +55,7 @@ impl TermEnd {
             Self::Stuck => "stuck",
             Self::HandedOver(HandOver::Asked) => "handed_over",
             Self::HandedOver(HandOver::Unable) => "unable",
+            Self::HandedOver(HandOver::FewNodes) => "few_nodes",
         }
     }
 }

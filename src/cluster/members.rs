@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::dedicated_connection::DedicatedConnection;
-use super::judge::Judge;
+use super::judge::{Judge, Own};
 use super::leadership::Role;
 use super::panel_redis::PanelRedis;
 use super::redis_status::RedisMonitor;
 use super::round_trips::RoundTrips;
-use super::self_report::SelfReport;
+use super::self_report::{NodeFindings, SelfReport};
 use super::standing::Standing;
+use crate::domain::moment::Moment;
 use crate::domain::schedule::{Schedule, Task};
 use crate::store::clock;
 use crate::store::cluster::members;
@@ -111,7 +112,8 @@ impl Membership {
         let mut warned = BTreeSet::new();
         let mut judge = Judge::new(self.standing.clone());
         while !stop.is_cancelled() {
-            self.me.report = serde_json::to_string(&self.report()).unwrap_or_default();
+            let nodes = self.own.nodes();
+            self.me.report = serde_json::to_string(&self.report(nodes, &judge)).unwrap_or_default();
             let to_redis = async {
                 match &mut registry {
                     Some(registry) => registry.beat(&self.me).await.ok(),
@@ -120,9 +122,10 @@ impl Membership {
             };
             // At the same time, so that one that does not answer does not delay the other.
             let (from_database, from_redis) = tokio::join!(timeout(DATABASE_LIMIT, self.beat_database()), to_redis);
+            let (now, from_database) = from_database.ok().and_then(Result::ok).unzip();
             // If neither answers, the last list stays.
-            if let Some(list) = from_redis.or_else(|| from_database.ok()?.ok()) {
-                judge.compare(&self.me, &list, *self.role.borrow() == Role::Leader);
+            if let Some(list) = from_redis.or(from_database) {
+                judge.compare(&self.me, &list, Own { leads: *self.role.borrow() == Role::Leader, nodes, now });
                 self.publish(list, &mut warned);
             }
             stop.run_until_cancelled(sleep(BEAT)).await;
@@ -134,15 +137,21 @@ impl Membership {
         let _ = timeout(LIMIT, self.leave_database()).await;
     }
 
-    fn report(&self) -> Report {
+    fn report(&self, nodes: NodeFindings, judge: &Judge) -> Report {
         let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-        Report { round_trip: self.round_trips.current().map(micros), can_work: self.own.can_work() }
+        Report {
+            round_trip: self.round_trips.current().map(micros),
+            can_work: self.own.can_work(),
+            nodes: nodes.reach,
+            few_nodes_at: judge.few_nodes_at(),
+        }
     }
 
-    async fn beat_database(&self) -> Result<Vec<Member>, StoreError> {
+    /// Returns the time by the database, and the live members.
+    async fn beat_database(&self) -> Result<(Moment, Vec<Member>), StoreError> {
         let now = clock::now(&self.db).await?;
         self.db.transaction("member heartbeat", async |tx| members::beat(tx, &self.me, now).await).await?;
-        members::live(&self.db, now).await
+        Ok((now, members::live(&self.db, now).await?))
     }
 
     async fn leave_database(&self) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::node_reach::NodeReach;
 use crate::foundation::lock;
 
 /// Time without an answer of the database after which the workers can't do the tasks' work. Longer than one probe and the
@@ -19,12 +20,32 @@ pub struct SelfReport(Arc<Mutex<Findings>>);
 #[derive(Debug, Default)]
 struct Findings {
     database_answered: Option<Instant>,
+    nodes: NodeFindings,
+}
+
+/// Result of the latest round of connections to the nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NodeFindings {
+    /// Number of rounds so far.
+    pub(super) rounds: u64,
+    /// How many nodes were reached, if that is known.
+    pub(super) reach: Option<NodeReach>,
 }
 
 impl SelfReport {
     /// Records that the workers' connections reached a database that they can write to.
     pub fn database_answered(&self) {
         lock(&self.0).database_answered = Some(Instant::now());
+    }
+
+    /// Records the end of a round of connections to the nodes.
+    pub fn nodes_probed(&self, reach: Option<NodeReach>) {
+        let mut findings = lock(&self.0);
+        findings.nodes = NodeFindings { rounds: findings.nodes.rounds + 1, reach };
+    }
+
+    pub(super) fn nodes(&self) -> NodeFindings {
+        lock(&self.0).nodes
     }
 
     /// True if the workers can do the tasks' work; `None` as long as nothing probes that.

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use uuid::Uuid;
+
 use crate::foundation::lock;
 
 /// Reason of a hand-over.
@@ -12,6 +14,8 @@ pub enum HandOver {
     Asked,
     /// This process can't do the tasks' work, and another one can.
     Unable,
+    /// This process reaches far fewer nodes than another one.
+    FewNodes,
 }
 
 /// The standing. Cheap to clone; clones share it.
@@ -22,6 +26,7 @@ pub struct Standing(Arc<Mutex<State>>);
 struct State {
     superseded: bool,
     unable: bool,
+    better_connected: Vec<Uuid>,
     hand_over: Option<HandOver>,
 }
 
@@ -45,6 +50,16 @@ impl Standing {
     pub fn must_not_claim(&self) -> bool {
         let state = lock(&self.0);
         state.superseded || state.unable
+    }
+
+    /// Sets the members that reach far more nodes.
+    pub(super) fn set_better_connected(&self, members: Vec<Uuid>) {
+        lock(&self.0).better_connected = members;
+    }
+
+    /// True if a member other than `last`, which had the lease, reaches far more nodes than this process.
+    pub(super) fn is_better_connected_than_me(&self, last: Option<Uuid>) -> bool {
+        lock(&self.0).better_connected.iter().any(|member| Some(*member) != last)
     }
 
     /// Makes this process hand over its present term.

@@ -15,6 +15,7 @@ pub mod lease;
 pub mod moment;
 pub mod node;
 pub mod node_edit;
+pub mod node_reach;
 pub mod notification;
 pub mod programs;
 pub mod schedule;

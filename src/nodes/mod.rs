@@ -19,6 +19,7 @@ pub mod panel_certificate;
 mod pending_changes;
 pub mod proto;
 mod raw_reply;
+pub mod reach;
 mod refusals;
 mod replay;
 mod reply_memory;

@@ -106,5 +106,17 @@ fn panel_that_cannot_work_hands_over_and_claims_nothing_while_another_one_can() 
             sleep(Duration::from_millis(200)).await;
         }
         assert_eq!(number(&test.db, EPOCH).await, epoch + 1, "a panel that heals takes nothing away");
+
+        // The node of a new database, which may be there or not.
+        let limit = Instant::now() + Duration::from_secs(20);
+        loop {
+            let cluster = call(&panels[BEN], &token, Method::GET, "/api/cluster", Value::Null).await;
+            let enabled = |member: usize| cluster["members"][member]["nodes_enabled"].as_u64();
+            if [enabled(0), enabled(1)] == [Some(1); 2] {
+                break;
+            }
+            assert!(Instant::now() < limit, "the members do not report their nodes: {cluster}");
+            sleep(Duration::from_millis(200)).await;
+        }
     });
 }

@@ -54,9 +54,10 @@ type LeaderLog = Arc<Mutex<Vec<(Epoch, bool)>>>;
 const SOON: Duration = Duration::from_secs(4);
 
 pub struct Member {
+    pub instance: Uuid,
     step_down: Arc<Notify>,
     pub standing: Standing,
-    role: watch::Receiver<Role>,
+    pub role: watch::Receiver<Role>,
     pub drain: CancellationToken,
     pub task: JoinHandle<()>,
 }
@@ -136,7 +137,7 @@ impl Cluster {
             standing: standing.clone(),
             drain: drain.clone(),
         };
-        Member { step_down, standing, role: seen, drain, task: tokio::spawn(elector.run()) }
+        Member { instance, step_down, standing, role: seen, drain, task: tokio::spawn(elector.run()) }
     }
 }
 

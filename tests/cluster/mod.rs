@@ -10,4 +10,5 @@ mod members;
 mod redis_kinds;
 pub mod redis_lock;
 mod redis_pool;
+mod standing;
 mod wakeup_relay;

@@ -8,6 +8,7 @@ mod healing;
 mod leading;
 mod offers;
 pub mod panel;
+mod reach;
 mod strangers;
 mod trust;
 mod usage;

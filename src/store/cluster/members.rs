@@ -7,6 +7,7 @@ use sqlx::query_as;
 use uuid::Uuid;
 
 use crate::domain::moment::{Moment, SECOND};
+use crate::domain::node_reach::NodeReach;
 use crate::store::engine::statement::{db_execute, db_read, row, statements};
 use crate::store::engine::{Db, StoreError, Tx};
 
@@ -70,6 +71,13 @@ pub struct Report {
     /// True if the process can do the tasks' work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub can_work: Option<bool>,
+    /// How many nodes the process reaches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<NodeReach>,
+    /// When a leader last handed over because it reached few nodes, in unix microseconds by the database's clock. Members
+    /// pass on the latest that they know, so that it outlives the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub few_nodes_at: Option<i64>,
 }
 
 impl Member {
