@@ -25,7 +25,8 @@ mod tests {
 
     #[test]
     fn fewer_than_half_is_far_below() {
-        let far = |own, other| NodeReach { reached: own, enabled: 9 }.is_far_below(NodeReach { reached: other, enabled: 9 });
+        let far =
+            |own, other| NodeReach { reached: own, enabled: 9 }.is_far_below(NodeReach { reached: other, enabled: 9 });
         assert!(far(0, 1) && far(1, 3) && far(4, 9));
         assert!(!far(0, 0) && !far(1, 2) && !far(5, 9) && !far(9, 1));
     }
