@@ -1,11 +1,15 @@
 //! The liveness and readiness probes.
 
+use deserr::Deserr;
 use poem::http::StatusCode;
 use poem::{IntoResponse, Response, handler};
-use utoipa::OpenApi;
+use utoipa::{IntoParams, OpenApi};
 
 use super::health_report::{HealthReport, Status};
 use super::http::body::{Empty, Json};
+use super::http::field_errors::FieldErrors;
+use super::http::loose::LooseBool;
+use super::http::query::{Params, Query};
 use super::http::routes::{Routes, get};
 use super::state::State;
 
@@ -25,12 +29,31 @@ fn live() -> Json<Empty> {
     Json(Empty {})
 }
 
+/// How a readiness probe understands a panel that is stopping.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Query)]
+pub struct ReadyQuery {
+    /// Answer 404, not 503, while the panel is stopping: the proxy then sends it no new requests and lets it finish those in
+    /// flight (HAProxy's `disable-on-404`).
+    #[deserr(default = LooseBool(false))]
+    #[param(required = false, value_type = bool, default = false)]
+    drain: LooseBool,
+}
+
+impl Params for ReadyQuery {}
+
 /// Readiness probe. Answers 200 if the panel can serve requests, otherwise 503.
-#[utoipa::path(get, path = "/health/ready", tag = "Health", security(()),
-    responses((status = 200, body = HealthReport), (status = 503, body = HealthReport)))]
+#[utoipa::path(get, path = "/health/ready", tag = "Health", security(()), params(ReadyQuery),
+    responses((status = 200, body = HealthReport), (status = 404, body = HealthReport),
+        (status = 503, body = HealthReport)))]
 #[handler]
-fn ready(state: &State) -> Response {
+fn ready(state: &State, Query(query): Query<ReadyQuery>) -> Response {
     let report = state.health.report();
-    let status = if report.status == Status::Unavailable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let status = match report.status {
+        _ if query.drain.0 && state.health.is_draining() => StatusCode::NOT_FOUND,
+        Status::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Status::Ok | Status::Degraded => StatusCode::OK,
+    };
     Json(report).with_status(status).into_response()
 }

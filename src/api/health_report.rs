@@ -7,7 +7,10 @@ use serde::Serialize;
 
 /// A source of health reports. Reading it is cheap: each probe does.
 #[derive(Clone)]
-pub struct Health(Arc<dyn Fn() -> HealthReport + Send + Sync>);
+pub struct Health {
+    report: Arc<dyn Fn() -> HealthReport + Send + Sync>,
+    is_draining: Arc<dyn Fn() -> bool + Send + Sync>,
+}
 
 /// Health of this process and of the services it depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -67,12 +70,24 @@ pub enum SchedulerRole {
 impl Health {
     /// Wraps a function that returns the current report.
     pub fn new(report: impl Fn() -> HealthReport + Send + Sync + 'static) -> Self {
-        Self(Arc::new(report))
+        Self { report: Arc::new(report), is_draining: Arc::new(|| false) }
+    }
+
+    /// Adds a function that returns true while this process stops and still finishes requests. It is called for proxies
+    /// that let such a process finish them.
+    #[must_use]
+    pub fn with_draining(self, is_draining: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { is_draining: Arc::new(is_draining), ..self }
     }
 
     /// Returns the current report.
     pub fn report(&self) -> HealthReport {
-        (self.0)()
+        (self.report)()
+    }
+
+    /// Returns true while this process stops and still finishes requests, for a proxy that then sends it no new ones.
+    pub fn is_draining(&self) -> bool {
+        (self.is_draining)()
     }
 }
 

@@ -149,6 +149,11 @@ impl Connections {
         Some(Slot { connections: self.clone(), id, connection, for_probes })
     }
 
+    /// Returns true if no request is being handled or answered.
+    pub(super) fn are_at_rest(&self) -> bool {
+        lock(&self.0.open).connections.values().all(|connection| connection.idle.is_at_rest())
+    }
+
     /// Closes the longest idle connections after the process ran out of descriptors.
     pub(super) fn out_of_descriptors(&self) {
         let mut open = lock(&self.0.open);

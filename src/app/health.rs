@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::connections::Connections;
 use crate::api::health_report::{Health, HealthReport, Part, SchedulerRole, Status};
 use crate::clock::Clock;
 use crate::cluster::leadership::Role;
@@ -27,6 +28,8 @@ const ANSWER: Duration = Duration::from_secs(3);
 const ASKED_WITHIN: i64 = 10 * SECOND;
 /// Time in which such a proxy sees that this process is not ready: two checks, a second apart.
 const NOTICE: Duration = Duration::from_secs(2);
+/// Pause between two looks for requests in flight.
+const POLL: Duration = Duration::from_millis(50);
 
 /// Knows whether proxies follow the health reports.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub(super) struct Watchers {
     clock: Clock,
     /// Time of the last report, in microseconds since boot.
     asked: Arc<AtomicI64>,
+    /// The same for proxies that let a stopping process finish its requests.
+    asked_to_drain: Arc<AtomicI64>,
 }
 
 impl Watchers {
@@ -44,10 +49,21 @@ impl Watchers {
 
     /// Waits until proxies have seen that this process is not ready, if any follow the reports. Connections that they
     /// open meanwhile are served; a connection to a closed socket would cost them a request.
-    pub(super) async fn notice(&self, grace: Duration) {
-        if self.clock.boot().micros() - self.asked.load(Ordering::Relaxed) < ASKED_WITHIN {
-            sleep(Self::longest(grace)).await;
+    ///
+    /// A proxy that drains ends the requests in flight if it finds the socket closed. For such a one the socket stays open
+    /// until there are none, or until `end`.
+    pub(super) async fn notice(&self, connections: &Connections, grace: Duration, end: Instant) {
+        if !self.was_lately(&self.asked) {
+            return;
         }
+        sleep(Self::longest(grace)).await;
+        while self.was_lately(&self.asked_to_drain) && !connections.are_at_rest() && Instant::now() + POLL < end {
+            sleep(POLL).await;
+        }
+    }
+
+    fn was_lately(&self, asked: &AtomicI64) -> bool {
+        self.clock.boot().micros() - asked.load(Ordering::Relaxed) < ASKED_WITHIN
     }
 }
 
@@ -62,11 +78,16 @@ pub(super) fn watch(
     stopping: CancellationToken,
 ) -> (Health, Watchers) {
     tokio::spawn(stopping.clone().run_until_cancelled_owned(probe(db.clone(), own)));
-    let watchers = Watchers { clock, asked: Arc::new(AtomicI64::new(-ASKED_WITHIN)) };
-    let seen = watchers.clone();
+    let never = || Arc::new(AtomicI64::new(-ASKED_WITHIN));
+    let watchers = Watchers { clock, asked: never(), asked_to_drain: never() };
+    let (seen, seen_draining, drains) = (watchers.clone(), watchers.clone(), stopping.clone());
     let health = Health::new(move || {
         seen.asked.store(seen.clock.boot().micros(), Ordering::Relaxed);
         report(Database::of(&db), &role.borrow(), *redis.borrow(), stopping.is_cancelled())
+    });
+    let health = health.with_draining(move || {
+        seen_draining.asked_to_drain.store(seen_draining.clock.boot().micros(), Ordering::Relaxed);
+        drains.is_cancelled()
     });
     (health, watchers)
 }

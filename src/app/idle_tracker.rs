@@ -73,6 +73,11 @@ impl IdleTracker {
         Some(self.opened + Duration::from_millis(since.load(Ordering::Relaxed)))
     }
 
+    /// Returns true if no request is being handled and no response is being sent.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_idle() && self.responses.load(Ordering::Relaxed) == 0
+    }
+
     /// Returns true if no request is being handled.
     pub(super) fn is_idle(&self) -> bool {
         self.requests.load(Ordering::Relaxed) == 0

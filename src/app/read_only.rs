@@ -38,10 +38,9 @@ pub(super) async fn serve(settings: &Settings, acceptor: AnyAcceptor, metrics: P
     let state = wiring.api(view, health, metrics);
     tracing::warn!("SARBAN_READ_ONLY is on: changes are refused, no task runs, no node is connected");
     let grace = settings.instance.shutdown_grace;
-    let accepting_ends = shutdown.accepting_ends(&watchers, grace);
-    let left = grace.saturating_sub(health::Watchers::longest(grace));
     let connections = Connections::new(Limits::of_process(), settings.http.trusted_proxies.clone());
-    server::serve(acceptor, connections, api::routes(state), Timeouts::default(), accepting_ends, left).await;
+    let accepting_ends = shutdown.accepting_ends(&watchers, &connections, grace, grace);
+    server::serve(acceptor, connections.clone(), api::routes(state), Timeouts::default(), accepting_ends).await;
     db.close().await;
     Ok(())
 }

@@ -15,7 +15,7 @@ use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -51,21 +51,20 @@ const MAX_STREAMS: u32 = 100;
 /// Bytes that a client of HTTP/2 may send before they are read, on a stream and on a connection.
 const WINDOW: u32 = 64 * 1024;
 
-/// Serves until `stop`, then lets open requests finish for at most `grace`.
+/// Serves until `stop`, then lets open requests finish until the time that it returns.
 pub async fn serve(
     mut acceptor: impl Acceptor + 'static,
     connections: Connections,
     endpoint: impl Endpoint<Output = Response> + 'static,
     timeouts: Timeouts,
-    stop: impl Future<Output = ()>,
-    grace: Duration,
+    stop: impl Future<Output = Instant>,
 ) {
     let endpoint = Arc::new(endpoint);
     let (tasks, stopping, over) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     tokio::pin!(stop);
-    loop {
+    let end = loop {
         let accepted = tokio::select! {
-            () = &mut stop => break,
+            end = &mut stop => break end,
             accepted = acceptor.accept() => accepted,
         };
         let Ok((io, local, remote, scheme)) = accepted else {
@@ -80,11 +79,11 @@ pub async fn serve(
             tasks.spawn(over.clone().run_until_cancelled_owned(connection));
         }
         connections.settle().await;
-    }
+    };
     drop(acceptor);
     stopping.cancel();
     tasks.close();
-    if timeout(grace, tasks.wait()).await.is_err() {
+    if timeout_at(end, tasks.wait()).await.is_err() {
         tracing::warn!(connections = tasks.len(), "requests aborted: they exceeded SHUTDOWN_GRACE_SECONDS");
         over.cancel();
         tasks.wait().await;

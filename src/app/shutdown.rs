@@ -6,9 +6,10 @@ use std::process::exit;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::connections::Connections;
 use super::health::Watchers;
 
 /// The shutdown of this process. Cheap to clone.
@@ -37,15 +38,24 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Waits until the panel should accept no more connections: after proxies have seen that it is not ready.
-    pub(super) async fn accepting_ends(&self, watchers: &Watchers, grace: Duration) {
+    /// Waits until the panel should accept no more connections: after proxies have seen that it is not ready. Returns when
+    /// the requests in flight must have ended: `requests` after the stop was requested.
+    pub(super) async fn accepting_ends(
+        &self,
+        watchers: &Watchers,
+        connections: &Connections,
+        grace: Duration,
+        requests: Duration,
+    ) -> Instant {
         self.requested.cancelled().await;
+        let end = Instant::now() + requests;
         if self.taken_over.is_cancelled() {
             // The last connections that came in here send their requests meanwhile. Those without one are closed next.
             sleep(Watchers::longest(grace)).await;
         } else {
-            watchers.notice(grace).await;
+            watchers.notice(connections, grace, end).await;
         }
+        end
     }
 }
 

@@ -1,6 +1,5 @@
 //! A panel for one test, with a sudo admin `root`, and requests to it.
 
-use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -104,7 +103,6 @@ impl TestPanel {
             api::routes(state),
             Timeouts::default(),
             std::future::pending(),
-            Duration::ZERO,
         );
         let server = tokio::spawn(server);
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();

@@ -61,7 +61,12 @@ async fn start_with(limits: Limits, timeouts: Timeouts, grace: Duration) -> Runn
     let address = acceptor.local_addr()[0].to_string().trim_start_matches("socket://").to_owned();
     let stop = CancellationToken::new();
     let connections = Connections::new(limits, "127.0.0.0/8".parse().expect("networks"));
-    let server = tokio::spawn(serve(acceptor, connections, Routes, timeouts, stop.clone().cancelled_owned(), grace));
+    let stopped = stop.clone();
+    let end = async move {
+        stopped.cancelled().await;
+        Instant::now() + grace
+    };
+    let server = tokio::spawn(serve(acceptor, connections, Routes, timeouts, end));
     Running { address, stop, server }
 }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::app::panel_process::Setup;
+use crate::app::panel_process::{PanelProcess, Setup};
 use crate::app::processes::{USERS, call, first_admin, set_up_users, setup};
 use crate::support::database::{TestDatabase, number, on_both_engines};
 use crate::support::test_node::{Options, TestNode};
@@ -17,6 +19,7 @@ use crate::support::test_node::{Options, TestNode};
 on_both_engines!(
     panel_with_readiness_checks_answers_503_before_it_stops,
     panel_under_nohup_survives_a_hangup,
+    slow_request_is_finished_while_a_proxy_drains,
     fetches_before_a_stop_are_written,
     empty nodes_with_changes_in_flight_are_marked_dirty_at_a_stop,
     empty calls_to_a_node_come_to_their_end_before_a_stop,
@@ -66,6 +69,46 @@ async fn panel_under_nohup_survives_a_hangup(test: TestDatabase) {
         sleep(Duration::from_millis(20)).await;
     }
     assert!(panel.stop().await.success());
+}
+
+/// A request with a body that arrives slowly, over a proxy that drains: the socket stays open for the proxy's checks, which
+/// get 404, until the request has its answer.
+async fn slow_request_is_finished_while_a_proxy_drains(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(&test, folder.path());
+    let mut panel = setup.start("ann");
+    panel.ready().await;
+    let token = first_admin(&setup, &panel).await;
+    let probe = async |panel: &PanelProcess| {
+        let probe = panel.request(Method::GET, "/health/ready?drain=true").header("connection", "close");
+        probe.send().await.map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(probe(&panel).await.expect("an answer"), 200);
+    let body = json!({"username": "ann", "expire_strategy": "never"}).to_string();
+    let mut slow = TcpStream::connect(("127.0.0.1", panel.port)).await.expect("a connection");
+    let head = format!(
+        "POST /api/users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{}",
+        body.len(),
+        &body[..10]
+    );
+    slow.write_all(head.as_bytes()).await.expect("sent");
+    sleep(Duration::from_millis(100)).await;
+    panel.signal(Signal::TERM);
+    let stopped = Instant::now();
+    sleep(Duration::from_millis(200)).await;
+    // Longer than a panel waits for other proxies.
+    while stopped.elapsed() < Duration::from_millis(3_500) {
+        assert_eq!(probe(&panel).await.expect("the socket is open"), 404, "after {:?}", stopped.elapsed());
+        sleep(Duration::from_millis(100)).await;
+    }
+    slow.write_all(&body.as_bytes()[10..]).await.expect("sent");
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(panel.ended().await.success());
+    // No request was left: the panel did not wait for its whole grace.
+    assert!(stopped.elapsed() < Duration::from_secs(6), "{:?}", stopped.elapsed());
 }
 
 async fn fetches_before_a_stop_are_written(test: TestDatabase) {

@@ -34,14 +34,11 @@ impl Running {
     pub(in crate::app) async fn serve(self) -> Stopping {
         let Self { acceptor, state, background, fetches, watchers, shutdown, grace } = self;
         let trusted = state.options.http.trusted_proxies.clone();
-        let serving = server::serve(
-            acceptor,
-            Connections::new(Limits::of_process(), trusted),
-            api::routes(state),
-            Timeouts::default(),
-            shutdown.accepting_ends(&watchers, grace),
-            grace.saturating_sub(2 * LAST_SECOND + Watchers::longest(grace)),
-        );
+        let connections = Connections::new(Limits::of_process(), trusted);
+        let requests_end = grace.saturating_sub(2 * LAST_SECOND);
+        let stop = shutdown.accepting_ends(&watchers, &connections, grace, requests_end);
+        let serving =
+            server::serve(acceptor, connections.clone(), api::routes(state), Timeouts::default(), stop);
         // The lease is handed over at the first signal: other processes need not wait for the last request here.
         let handing_over = async {
             shutdown.requested.cancelled().await;
