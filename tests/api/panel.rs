@@ -1,6 +1,5 @@
 //! A panel for one test, with a sudo admin `root`, and requests to it.
 
-
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use poem::listener::{Acceptor, Listener, TcpListener};
@@ -97,13 +96,8 @@ impl TestPanel {
         let state = wiring.api(cluster, health, metrics);
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let base = acceptor.local_addr()[0].to_string();
-        let server = server::serve(
-            acceptor,
-            connections,
-            api::routes(state),
-            Timeouts::default(),
-            std::future::pending(),
-        );
+        let server =
+            server::serve(acceptor, connections, api::routes(state), Timeouts::default(), std::future::pending());
         let server = tokio::spawn(server);
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
         Self { panel, base, client: client.expect("a client"), server }

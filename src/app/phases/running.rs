@@ -37,8 +37,7 @@ impl Running {
         let connections = Connections::new(Limits::of_process(), trusted);
         let requests_end = grace.saturating_sub(2 * LAST_SECOND);
         let stop = shutdown.accepting_ends(&watchers, &connections, grace, requests_end);
-        let serving =
-            server::serve(acceptor, connections.clone(), api::routes(state), Timeouts::default(), stop);
+        let serving = server::serve(acceptor, connections.clone(), api::routes(state), Timeouts::default(), stop);
         // The lease is handed over at the first signal: other processes need not wait for the last request here.
         let handing_over = async {
             shutdown.requested.cancelled().await;
