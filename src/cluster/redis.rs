@@ -9,14 +9,20 @@ use futures_util::future::select_ok;
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
 use redis::sentinel::{Sentinel, SentinelNodeConnectionInfo};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
     TlsMode, Value,
 };
 use tokio::time::timeout;
 
+use crate::config::secret::Secret;
 use crate::config::redis::{RedisTarget, Sentinel as SentinelTarget};
+
+/// Idle time before the kernel asks a server for a sign of life, and the time between two questions.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// Address of Redis with its login. Cheap enough to clone.
 #[derive(Clone)]
@@ -52,11 +58,14 @@ impl RedisServers {
     /// The servers of `REDIS_URL`. Opens no connection.
     pub fn new(target: &RedisTarget) -> RedisResult<Self> {
         Ok(Self(match target {
-            RedisTarget::Single { url } => Kind::Single(Client::open(url.expose())?),
+            RedisTarget::Single { url } => Kind::Single(open(url)?),
             RedisTarget::Sentinel(sentinel) => Kind::Sentinel(sentinel.clone()),
             RedisTarget::Cluster { urls } => Kind::Cluster {
-                client: Box::new(ClusterClient::new(urls.iter().map(|url| url.expose().to_owned()))?),
-                nodes: urls.iter().map(|url| Client::open(url.expose())).collect::<RedisResult<_>>()?,
+                client: {
+                    let urls = urls.iter().map(|url| url.expose().to_owned());
+                    Box::new(ClusterClient::builder(urls).tcp_settings(tcp()).build()?)
+                },
+                nodes: urls.iter().map(open).collect::<RedisResult<_>>()?,
             },
         }))
     }
@@ -100,6 +109,17 @@ impl RedisServers {
     }
 }
 
+fn open(url: &Secret) -> RedisResult<Client> {
+    Client::open(url.expose().into_connection_info()?.set_tcp_settings(tcp()))
+}
+
+/// Notices a peer that is gone without a word, also on a connection that is idle for long, and before a firewall on the way
+/// forgets the connection.
+fn tcp() -> TcpSettings {
+    let keepalive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE).with_retries(2);
+    TcpSettings::default().set_nodelay(true).set_keepalive(keepalive).set_user_timeout(3 * KEEP_ALIVE)
+}
+
 async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
     let mut subscription = client.get_async_pubsub().await?;
     subscription.subscribe(channel).await?;
@@ -118,7 +138,7 @@ async fn master(target: &SentinelTarget) -> RedisResult<Client> {
     if let Some(password) = &target.password {
         login = login.set_password(password.expose());
     }
-    let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(login);
+    let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(login).set_tcp_settings(tcp());
     if target.tls {
         node = node.set_tls_mode(TlsMode::Secure);
     }

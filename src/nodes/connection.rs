@@ -33,7 +33,7 @@ use super::wire;
 use crate::domain::node::ConnectionBackend;
 use crate::store::nodes::sync_state::{FirstSeen, NodeRow};
 
-/// Time limit of the TCP connection, and again of the TLS handshake.
+/// Time limit of the TCP connection, and again of the TLS handshake and of the beginning of HTTP/2.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit of calls that the node answers from memory.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -134,7 +134,7 @@ impl NodeConnection {
             let transport = once.lock().map_or(None, |mut transport| transport.take());
             std::future::ready(transport.ok_or(ConnectionGone))
         });
-        let channel = endpoint.connect_with_connector(connector).await;
+        let channel = within_connect_timeout(endpoint.connect_with_connector(connector)).await?;
         let channel = channel.map_err(|error| {
             let not_a_node = NodeError::NotANode { detail: error.to_string() };
             refusal(&outcome, fingerprint).unwrap_or(not_a_node)

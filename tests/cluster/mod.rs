@@ -10,5 +10,6 @@ mod members;
 mod redis_kinds;
 pub mod redis_lock;
 mod redis_pool;
+mod refusing_database;
 mod standing;
 mod wakeup_relay;

@@ -11,9 +11,11 @@ use sarban::cluster::redis_lock::{Acquired, RedisLock};
 use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
 use sarban::config::redis::{RedisSettings, RedisTarget};
 use sarban::config::secret::Secret;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::support;
+use crate::support::proxy::{Proxy, ProxyFault};
 
 /// Access to one server, for a cluster of panels with this name.
 pub fn panel_redis(url: &str, cluster: &str) -> PanelRedis {
@@ -77,4 +79,41 @@ async fn absent_redis_is_an_error_and_changes_the_status() {
     let mut redis_lock = RedisLock::new(connection, "c", Uuid::from_u128(1), Duration::from_secs(1));
     assert!(redis_lock.acquire().await.is_err());
     assert_eq!(*monitor.subscribe().borrow(), RedisStatus::Down);
+}
+
+/// A firewall that forgets a connection closes it on neither side.
+#[tokio::test]
+async fn silent_cut_delays_calls_by_their_limit_and_connections_are_made_again() {
+    let url = support::redis_url();
+    let proxy = Proxy::start(url.rsplit_once(':').expect("a port").1.parse().expect("a port")).await.expect("a proxy");
+    let cluster = cluster();
+    let redis = panel_redis(&format!("redis://127.0.0.1:{}", proxy.port), &cluster);
+    let monitor = RedisMonitor::new(RedisStatus::Ok);
+    let connection = DedicatedConnection::new(redis.servers.clone(), Duration::from_secs(1), monitor);
+    let mut lock = RedisLock::new(connection, &cluster, Uuid::from_u128(1), Duration::from_secs(30));
+    let ping = async || redis.pool.query::<String>(&redis::cmd("PING")).await;
+    assert_eq!(lock.acquire().await.expect("an answer"), Acquired::Mine);
+    ping().await.expect("an answer");
+    assert_eq!(keepalive_timers(proxy.port), 2, "not both connections have keepalive");
+    proxy.set(ProxyFault::Lost);
+    for _ in 0..2 {
+        let start = Instant::now();
+        let (renewed, answered) = tokio::join!(lock.renew(), ping());
+        renewed.expect_err("no answer");
+        answered.expect_err("no answer");
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
+    proxy.set(ProxyFault::Clear);
+    assert!(lock.renew().await.expect("a new connection"));
+    // The pool tries again a second after a failure.
+    sleep(Duration::from_secs(1)).await;
+    ping().await.expect("a new connection");
+}
+
+/// Number of established connections to this port of 127.0.0.1 whose keepalive timer runs.
+fn keepalive_timers(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+    let (peer, established, keepalive) = (format!("0100007F:{port:04X}"), "01", "02:");
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row.len() > 5 && row[2] == peer && row[3] == established && row[5].starts_with(keepalive)).count()
 }

@@ -9,6 +9,7 @@ mod leading;
 mod offers;
 pub mod panel;
 mod reach;
+mod silent_cut;
 mod strangers;
 mod trust;
 mod usage;
