@@ -13,13 +13,13 @@ use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::sentinel::{Sentinel, SentinelNodeConnectionInfo};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
-    TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError,
+    RedisFuture, RedisResult, TlsMode, Value,
 };
 use tokio::time::timeout;
 
-use crate::config::secret::Secret;
 use crate::config::redis::{RedisTarget, Sentinel as SentinelTarget};
+use crate::config::secret::Secret;
 
 /// Idle time before the kernel asks a server for a sign of life, and the time between two questions.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);

@@ -76,11 +76,7 @@ async fn leadership_is_given_up_while_the_database_is_read_only_or_refuses() {
     let mut server = connect(&url("postgres", "postgres")).await;
     run(
         &mut server,
-        &[
-            "SET default_transaction_read_only = off",
-            "CREATE ROLE panel LOGIN",
-            "CREATE DATABASE panel OWNER panel",
-        ],
+        &["SET default_transaction_read_only = off", "CREATE ROLE panel LOGIN", "CREATE DATABASE panel OWNER panel"],
     )
     .await;
     let options = OpenOptions {
