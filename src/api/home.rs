@@ -44,7 +44,7 @@ elsewhere can call the API from any origin.</p>
 #[handler]
 fn front(state: &State) -> Response {
     let pages = &state.options.render_context.templates.pages;
-    let (page, error) = pages.home();
+    let (page, error) = pages.home(state.panel.clock.now());
     let is_own = pages.has_own_home_page() && error.is_none();
     page::response(page, error, state.page_policy(is_own))
 }

@@ -182,7 +182,7 @@ async fn bind_unix(path: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-fn server_config(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
+pub(super) fn server_config(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
     let certificates = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("UVICORN_SSL_CERTFILE: no PEM certificates in {}", files.certificate.display()))?;

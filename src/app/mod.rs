@@ -13,6 +13,7 @@ mod log_format;
 mod notifications;
 mod own_address;
 mod phases;
+mod preflight;
 mod read_only;
 mod redis;
 mod render_context;
@@ -26,6 +27,7 @@ mod templates;
 mod wiring;
 
 pub use coordination::{Coordination, CoordinationParts};
+pub use preflight::preflight;
 pub use render_context::read as read_render_context;
 pub use serve::serve;
 pub use serve_options::ServeOptions;

@@ -8,15 +8,16 @@ use crate::config::auth::AuthGeneration;
 use crate::domain::credentials::KeyDerivation;
 
 /// Reads the render context for this machine.
-pub fn read(settings: &Settings) -> anyhow::Result<RenderContext> {
+pub fn read(settings: &Settings) -> RenderContext {
     with_address(settings, own_address::detect())
 }
 
 /// Reads the render context for a machine with this address.
-pub(super) fn with_address(settings: &Settings, server_ip: String) -> anyhow::Result<RenderContext> {
+pub(super) fn with_address(settings: &Settings, server_ip: String) -> RenderContext {
     let derivation = match settings.auth.generation {
         AuthGeneration::Xxh128 => KeyDerivation::Xxh128,
         AuthGeneration::Plain => KeyDerivation::Plain,
     };
-    Ok(RenderContext { derivation, templates: templates::read(&settings.subscription)?, server_ip })
+    let (templates, template_problems) = templates::read(&settings.subscription);
+    RenderContext { derivation, templates, template_problems, server_ip }
 }

@@ -70,12 +70,16 @@ impl Wiring {
         } else {
             notifications::targets(settings, &db).await?
         };
+        let render_context = render_context::with_address(settings, address);
+        for problem in &render_context.template_problems {
+            tracing::warn!("{}", problem.sentence);
+        }
         let options = Options {
             http: settings.http.clone(),
             requests_at_once: settings.requests_at_once(cores),
             auth: settings.auth.clone(),
             subscription: settings.subscription.clone(),
-            render_context: render_context::with_address(settings, address)?,
+            render_context,
             counters,
             sets,
         };

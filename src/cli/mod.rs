@@ -25,19 +25,32 @@ pub use self::subscription::FindRenderContext;
 pub use self::usage_error::UsageError;
 use crate::config::Settings;
 
+/// Finds what `serve` will complain of; `app` has the implementation.
+pub type Preflight = fn(&Settings) -> Problems;
+
+/// What is wrong with files that the settings name.
+#[derive(Debug, Default)]
+pub struct Problems {
+    /// `serve` logs these sentences as warnings.
+    pub warnings: Vec<String>,
+    /// `serve` does not use a file, or ends, with these sentences.
+    pub refused: Vec<String>,
+}
+
 /// Runs a command other than `serve`. `endpoints` returns the endpoints of the API.
 pub async fn run(
     tool: Tool,
     settings: &Settings,
     render_context: FindRenderContext,
     endpoints: fn() -> Endpoints,
+    preflight: Preflight,
 ) -> anyhow::Result<()> {
     match tool {
         Tool::Migrate => migrate::run(settings).await,
         Tool::Import(args) => import::run(args, settings).await,
         Tool::Export(args) => export::run(args, settings).await,
-        Tool::Plan(args) => plan::run(args, settings),
-        Tool::Check(args) => check::run(args, settings, endpoints()).await,
+        Tool::Plan(args) => plan::run(args, settings, preflight),
+        Tool::Check(args) => check::run(args, settings, endpoints(), preflight(settings)).await,
         Tool::Admin(command) => admin::run(command, settings).await,
         Tool::User(command) => user::run(command, settings).await,
         Tool::Subscription(command) => subscription::run(command, settings, render_context).await,

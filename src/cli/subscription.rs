@@ -22,7 +22,7 @@ use crate::subscription::explain::{Explanation, explain};
 use crate::subscription::{Format, LeftOut, Rendered, Request, formats, render};
 
 /// Finds the templates and addresses that rendering needs besides the database; `app` has the implementation.
-pub type FindRenderContext = fn(&Settings) -> anyhow::Result<RenderContext>;
+pub type FindRenderContext = fn(&Settings) -> RenderContext;
 
 /// Commands for subscriptions.
 #[derive(Debug, Subcommand)]
@@ -113,7 +113,7 @@ async fn config(
 ) -> anyhow::Result<()> {
     let username = terminal::username(args.username)?;
     let user = user::find(panel, &username).await?;
-    let render_context = render_context(settings)?;
+    let render_context = render_context(settings);
     let sources = subscriptions::read(&panel.db, None).await?;
     let request = Request {
         variables: HostVariables::of(&user, &render_context.server_ip, panel.clock.now()),
@@ -149,7 +149,7 @@ async fn explained(
     args: ExplainArgs,
 ) -> anyhow::Result<()> {
     let user = user::find(panel, &args.username).await?;
-    let render_context = render_context(settings)?;
+    let render_context = render_context(settings);
     let sources = subscriptions::read(&panel.db, None).await?;
     let request = Request {
         variables: HostVariables::of(&user, &render_context.server_ip, panel.clock.now()),

@@ -20,6 +20,15 @@ pub struct Templates {
     pub pages: Pages,
 }
 
+/// What is wrong with a template of the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateProblem {
+    /// A sentence that names the setting and the file.
+    pub sentence: String,
+    /// The built-in template serves everybody in its place.
+    pub is_unused: bool,
+}
+
 impl Default for Templates {
     fn default() -> Self {
         Self {

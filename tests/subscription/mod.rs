@@ -7,6 +7,7 @@ mod compare;
 mod contract;
 mod corrections;
 mod entries;
+mod jinja;
 mod literal;
 mod matrix;
 mod parse;

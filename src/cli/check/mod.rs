@@ -18,7 +18,7 @@ pub use self::endpoints::Endpoints;
 use self::load::Load;
 use self::panel::Panel;
 use self::report::{Report, StepResult};
-use super::terminal;
+use super::{Problems, terminal};
 use super::usage_error::UsageError;
 use crate::config::Settings;
 
@@ -49,7 +49,7 @@ pub struct CheckArgs {
     json: bool,
 }
 
-pub(super) async fn run(args: CheckArgs, settings: &Settings, endpoints: Endpoints) -> anyhow::Result<()> {
+pub(super) async fn run(args: CheckArgs, settings: &Settings, endpoints: Endpoints, problems: Problems) -> anyhow::Result<()> {
     if !(args.url.starts_with("http://") || args.url.starts_with("https://")) {
         return Err(UsageError::new("--url must be the address of the panel, such as http://127.0.0.1:8000").into());
     }
@@ -82,7 +82,8 @@ pub(super) async fn run(args: CheckArgs, settings: &Settings, endpoints: Endpoin
     let after = memory::read(&panel, settings).await;
     report.end("memory", memory::within_bounds(before, after, args.memory))?;
     report.end("files", files::are_private(settings))?;
-    report.finish()
+    report.finish()?;
+    if problems.refused.is_empty() { Ok(()) } else { Err(UsageError(problems.refused.join("\n")).into()) }
 }
 
 /// Requests `/health/live` and `/health/ready`.

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use self::sizing::{Machine, Sizing};
 use self::warnings::warnings;
-use super::output;
+use super::usage_error::UsageError;
+use super::{Preflight, Problems, output};
 use crate::config::Settings;
 use crate::config::cores::Cores;
 use crate::config::memory::Memory;
@@ -41,18 +42,21 @@ impl Plan {
     }
 }
 
-pub(super) fn run(args: PlanArgs, settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn run(args: PlanArgs, settings: &Settings, preflight: Preflight) -> anyhow::Result<()> {
+    let Problems { warnings, refused } = preflight(settings);
     let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let machine = Machine { cores: Cores::detect(), memory: Memory::detect(), open_files };
-    let plan = Plan::new(settings, machine, args.hosts);
+    let mut plan = Plan::new(settings, machine, args.hosts);
+    plan.warnings.extend(warnings);
     if args.json {
-        return output::json(&plan);
+        output::json(&plan)?;
+    } else {
+        output::print(table(&plan.sizing))?;
+        for warning in &plan.warnings {
+            output::line(format_args!("warning: {warning}"))?;
+        }
     }
-    output::print(table(&plan.sizing))?;
-    for warning in &plan.warnings {
-        output::line(format_args!("warning: {warning}"))?;
-    }
-    Ok(())
+    if refused.is_empty() { Ok(()) } else { Err(UsageError(refused.join("\n")).into()) }
 }
 
 fn table(sizing: &Sizing) -> comfy_table::Table {

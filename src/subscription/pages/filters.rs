@@ -1,17 +1,30 @@
 //! The filters and functions of templates, under the names that existing templates use.
 
 use minijinja::value::{Rest, Serde};
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, escape_formatter};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use serde_json::{Map, Value as Json};
 
+use super::python::Date;
 use crate::domain::bytes::template_bytes;
 use crate::domain::moment::Moment;
 use crate::subscription::yaml;
 
 /// Adds all filters and functions.
 pub fn add_all(environment: &mut Environment<'static>) {
+    for name in ["escape", "e"] {
+        environment.add_filter(name, |value: Value| {
+            if value.is_safe() { value } else { Value::from_safe_string(escaped(&value.to_string())) }
+        });
+    }
+    environment.set_formatter(|out, state, value| {
+        let is_plain = value.is_safe() || value.is_undefined() || !matches!(state.auto_escape(), AutoEscape::Html);
+        if is_plain {
+            return escape_formatter(out, state, value);
+        }
+        out.write_str(&escaped(&value.to_string())).map_err(Error::from)
+    });
     environment.add_filter("bytesformat", |bytes: Value| bytes.as_i64().map(template_bytes));
     environment.add_filter("datetime", |moment: Value| datetime(&moment));
     environment.add_filter("yaml", |value: Value| to_yaml(&value));
@@ -21,8 +34,28 @@ pub fn add_all(environment: &mut Environment<'static>) {
     environment.add_function("qr", |text: String| Value::from_safe_string(qr(&text)));
 }
 
-/// `2026-11-23 20:36:25` from a time in the API's form or from Unix seconds; other values are returned unchanged.
+/// HTML with the characters escaped that Jinja escapes in Python. The engine escapes slashes, too, and scripts within pages
+/// read links with slashes.
+fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len() + text.len() / 8);
+    for letter in text.chars() {
+        match letter {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&#34;"),
+            '\'' => html.push_str("&#39;"),
+            letter => html.push(letter),
+        }
+    }
+    html
+}
+
+/// `2026-11-23 20:36:25` from a date, a time in the API's form or from Unix seconds; other values are returned unchanged.
 fn datetime(moment: &Value) -> Value {
+    if let Some(date) = moment.downcast_object_ref::<Date>() {
+        return date.moment().civil().strftime("%Y-%m-%d %H:%M:%S").to_string().into();
+    }
     let read = match moment.as_str() {
         Some(text) => Moment::parse(text),
         None => f64::try_from(moment.clone()).ok().and_then(Moment::from_unix_number),

@@ -2,6 +2,7 @@
 //! rendering opens no file, and each rendering has a work limit, so that a loop in a template ends.
 
 mod filters;
+mod python;
 mod sample;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, context};
+use minijinja::{AutoEscape, Environment, Value, context};
 pub use sample::nobody;
 use serde::Serialize;
 
@@ -54,7 +55,7 @@ pub struct PageError {
 }
 
 /// The values of a user's page besides the user.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Support<'a> {
     /// The name of the subscription.
     pub profile_title: &'a str,
@@ -75,7 +76,7 @@ impl Pages {
         let texts = Arc::new(texts);
         let mut environment = Environment::new();
         let loaded = Arc::clone(&texts);
-        environment.set_loader(move |name| Ok(loaded.get(name).cloned()));
+        environment.set_loader(move |name| Ok(loaded.get(name).map(|text| python::rewritten(text))));
         // Only pages are escaped: existing templates expect that.
         environment.set_auto_escape_callback(|name| match name.rsplit_once('.') {
             Some((_, "html" | "htm" | "xml")) => AutoEscape::Html,
@@ -83,23 +84,53 @@ impl Pages {
         });
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(MAX_DEPTH);
+        python::add_all(&mut environment);
         filters::add_all(&mut environment);
         Self { environment, names, texts }
     }
 
-    /// Renders each of the operator's templates once, for a sample user.
-    pub fn check(&self) -> Result<(), PageError> {
+    /// Renders the operator's page of users for two samples, one with all optional values and one without. An error for one
+    /// of them alone is second: the page serves for the others.
+    pub fn check_user(&self) -> (Result<(), PageError>, Result<(), PageError>) {
+        let Some(name) = self.names.user.as_deref() else { return (Ok(()), Ok(())) };
         let support = Support {
             profile_title: "title",
             support_link: "https://support.example",
             link: "https://panel.example/sub",
             now: sample::NOW,
         };
-        let user_page = |name| self.user_page(name, &nobody(), &["link"], support).map(drop);
-        self.names.user.as_deref().map_or(Ok(()), user_page)?;
-        self.names.home.as_deref().map_or(Ok(()), |name| self.render(name, context! {}).map(drop))?;
-        let conf = serde_json::json!({"proxies": [{"name": "a"}], "proxy-groups": [{"name": "b", "proxies": ["a"]}]});
-        self.names.clash.as_deref().map_or(Ok(()), |name| self.clash(name, &conf, &["a"]).map(drop))
+        let page = |user, links| self.user_page(name, &user, links, support).map(drop);
+        match (page(nobody(), &["link"]), page(sample::newcomer(), &[])) {
+            (Err(error), Err(_)) => (Err(error), Ok(())),
+            (one, other) => (Ok(()), one.and(other)),
+        }
+    }
+
+    /// Renders the operator's page at `/`.
+    pub fn check_home(&self) -> Result<(), PageError> {
+        self.names.home.as_deref().map_or(Ok(()), |name| self.home_page(name, sample::NOW).map(drop))
+    }
+
+    /// Renders the operator's template for Clash, and returns the document.
+    pub fn check_clash(&self) -> Result<Option<String>, PageError> {
+        let conf = serde_json::json!({"mode": "rule", "rules": [], "proxies": [{"name": "a", "type": "ss"}],
+            "proxy-groups": [{"name": "b", "type": "select", "proxies": ["a"]}]});
+        self.names.clash.as_deref().map(|name| self.clash(name, &conf, &["a"], sample::NOW)).transpose()
+    }
+
+    /// Renders a template that has no values but `now()`.
+    pub fn plain(&self, name: &str) -> Result<String, PageError> {
+        self.home_page(name, sample::NOW)
+    }
+
+    /// The same templates, of which others are used.
+    pub fn with_names(self, names: PageNames) -> Self {
+        Self { names, ..self }
+    }
+
+    /// The names of the templates that are used.
+    pub const fn names(&self) -> &PageNames {
+        &self.names
     }
 
     /// Renders a user's page with its share links. With an error in the operator's template, returns the built-in page and
@@ -109,8 +140,8 @@ impl Pages {
     }
 
     /// Renders the page at `/`, with the same fallback.
-    pub fn home(&self) -> (String, Option<PageError>) {
-        Self::or_built_in(self.names.home.as_deref(), HOME_PAGE, |name| self.render(name, context! {}))
+    pub fn home(&self, now: Moment) -> (String, Option<PageError>) {
+        Self::or_built_in(self.names.home.as_deref(), HOME_PAGE, |name| self.home_page(name, now))
     }
 
     /// True if users get the operator's own page.
@@ -130,8 +161,19 @@ impl Pages {
 
     /// Renders the operator's template for Clash configurations. `conf` is the configuration that is rendered without
     /// a template; `names` are those of its proxies.
-    pub(super) fn clash(&self, page: &str, conf: &impl Serialize, names: &[&str]) -> Result<String, PageError> {
-        self.render(page, context! { conf => Serde(conf), proxy_remarks => Serde(names) })
+    pub(super) fn clash(
+        &self,
+        page: &str,
+        conf: &impl Serialize,
+        names: &[&str],
+        now: Moment,
+    ) -> Result<String, PageError> {
+        let now = python::now(now.into());
+        self.render(page, context! { conf => Serde(conf), proxy_remarks => Serde(names), now => now })
+    }
+
+    fn home_page(&self, name: &str, now: Moment) -> Result<String, PageError> {
+        self.render(name, context! { now => python::now(now.into()) })
     }
 
     fn user_page(
@@ -143,14 +185,16 @@ impl Pages {
     ) -> Result<String, PageError> {
         // Rounded up; negative when the date has passed.
         let days_left = user.expire_date.map(|at| at.since(support.now).div_euclid(DAY) + 1);
+        let Support { profile_title, support_link, link, now } = support;
         self.render(
             name,
             context! {
-                user => Serde(user),
-                link => support.link,
+                user => python::user(user),
+                link => link,
                 links => Serde(links),
-                support => Serde(support),
+                support => context! { profile_title, support_link, link, now => Value::from_object(python::Date::from(now)) },
                 days_left => days_left,
+                now => python::now(now.into()),
             },
         )
     }
@@ -223,7 +267,7 @@ mod tests {
         assert!(error.is_none());
         assert_eq!(
             text,
-            "&lt;ann&gt; 1.5 KB vless:&#x2f;&#x2f;a?b&amp;c title part of &lt;ann&gt; 2026-11-23 20:36:25 "
+            "&lt;ann&gt; 1.5 KB vless://a?b&amp;c title part of &lt;ann&gt; 2026-11-23 20:36:25 "
         );
         let (extended, error) = page("{% extends 'built-in/subscription.html' %}");
         assert!(error.is_none() && extended.contains("&lt;ann&gt;"));
@@ -245,9 +289,13 @@ mod tests {
             let (text, error) = page(broken);
             assert!(error.unwrap().to_string().contains("own/page.html"), "{broken}");
             assert!(text.contains("&lt;ann&gt;"), "{broken}");
-            assert!(pages(broken).check().is_err(), "{broken}");
+            assert!(pages(broken).check_user().0.is_err(), "{broken}");
         }
-        assert!(pages("{{ user.username }}").check().is_ok() && Pages::default().check().is_ok());
+        for right in [pages("{{ user.username }}"), Pages::default()] {
+            assert!(matches!(right.check_user(), (Ok(()), Ok(()))));
+        }
+        let for_some = pages("{{ user.expire_date.year }}").check_user();
+        assert!(matches!(for_some, (Ok(()), Err(_))), "{for_some:?}");
     }
 
     #[test]
@@ -257,12 +305,12 @@ mod tests {
         let support = Support { profile_title, support_link, link: "https://panel.example/sub/a", now: sample::NOW };
         let (text, error) = Pages::default().user(&user, &["vless://a"], support);
         assert!(error.is_none(), "{error:?}");
-        assert!(text.contains("<svg") && text.contains("1.5 KB") && text.contains("vless:&#x2f;&#x2f;a"), "{text}");
-        assert!(text.contains("<code>https:&#x2f;&#x2f;panel.example&#x2f;sub&#x2f;a</code>"), "{text}");
+        assert!(text.contains("<svg") && text.contains("1.5 KB") && text.contains("vless://a"), "{text}");
+        assert!(text.contains("<code>https://panel.example/sub/a</code>"), "{text}");
         for elsewhere in ["src=", "url(", "@import", "<script", "My <title>", "href=\"javascript:"] {
             assert!(!text.contains(elsewhere), "{elsewhere}");
         }
-        let (home, error) = Pages::default().home();
+        let (home, error) = Pages::default().home(sample::NOW);
         assert!(error.is_none() && home.starts_with("<!doctype html>"));
     }
 }

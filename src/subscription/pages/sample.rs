@@ -1,4 +1,4 @@
-//! The sample user for whom the operator's templates are checked at start.
+//! The sample users for whom the operator's templates are checked at start.
 
 use crate::domain::moment::{DAY, Moment, SECOND};
 use crate::domain::user::document::UserDocument;
@@ -35,5 +35,27 @@ pub fn nobody() -> UserDocument {
         subscription_url: "https://panel.example/sub/nobody/0".to_owned(),
         owner_username: Some("admin".to_owned()),
         traffic_reset_at: Some(NOW),
+    }
+}
+
+/// A user without any optional value.
+pub fn newcomer() -> UserDocument {
+    UserDocument {
+        expire_strategy: "never",
+        expire_date: None,
+        usage_duration: None,
+        activation_deadline: None,
+        data_limit: None,
+        note: None,
+        sub_updated_at: None,
+        sub_last_user_agent: None,
+        online_at: None,
+        used_traffic: 0,
+        lifetime_used_traffic: 0,
+        sub_revoked_at: None,
+        service_ids: Vec::new(),
+        owner_username: None,
+        traffic_reset_at: None,
+        ..nobody()
     }
 }

@@ -49,7 +49,7 @@ fn render(dialect: Dialect, entries: &[Entry<'_>], request: &Request<'_>) -> Doc
     let listed: Vec<&str> = proxies.iter().map(|(name, _)| name.as_str()).collect();
     let groups = template.filled_groups(&listed);
     let Some(page) = pages.clash_page() else { return document(dialect, &proxies, template, &groups).into() };
-    match pages.clash(page, &configuration(dialect, &proxies, template, &groups), &listed) {
+    match pages.clash(page, &configuration(dialect, &proxies, template, &groups), &listed, request.variables.now()) {
         Ok(body) => body.into(),
         Err(error) => Document { body: document(dialect, &proxies, template, &groups), template_error: Some(error) },
     }

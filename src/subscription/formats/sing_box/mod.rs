@@ -1,5 +1,6 @@
 //! sing-box: one configuration with an outbound for each entry, and groups that list the outbounds.
 
+mod ages;
 mod outbound;
 mod refusal;
 mod release;
@@ -38,7 +39,7 @@ fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
 
 fn render(entries: &[Entry<'_>], templates: &SingBoxTemplates, client: &Client<'_>) -> String {
     let release = Release::of(client);
-    let template = if release == Release::Current { &templates.current } else { &templates.old };
+    let template = templates.template(client);
     let mut names = UniqueNames::new(template.tags());
     let tags: Vec<String> = entries.iter().map(|entry| names.unique(&entry.remark)).collect();
     let mut text = String::with_capacity(template.members.len() + 512 + entries.len() * 512);

@@ -2,6 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::ages::Ages;
+use super::release::Release;
+use crate::domain::programs::Core;
+use crate::subscription::client::Client;
 use crate::subscription::formats::template_object::{TemplateError, members, parse_json, take_objects};
 
 /// Log, name servers, routes and the tunnel, for sing-box before 1.12.
@@ -21,10 +25,12 @@ const CURRENT_MEMBERS: &str = r#""log": {"level": "warn"},
 /// The parts around the entries, by the version of the sing-box that reads them.
 #[derive(Clone, Debug)]
 pub struct SingBoxTemplates {
+    /// The operator's, for the versions that read it.
+    own: Option<(SingBoxTemplate, Ages)>,
     /// For sing-box before 1.12 or of an unknown version.
-    pub(super) old: SingBoxTemplate,
+    old: SingBoxTemplate,
     /// For sing-box 1.12 and later.
-    pub(super) current: SingBoxTemplate,
+    current: SingBoxTemplate,
 }
 
 /// The parts around the entries.
@@ -39,13 +45,28 @@ pub(super) struct SingBoxTemplate {
 }
 
 impl SingBoxTemplates {
-    /// Reads a complete sing-box configuration, which is then used for all versions.
+    /// Reads a complete sing-box configuration, which is then used for the versions that read it.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut object = parse_json(text)?;
+        let ages = Ages::of(&object);
         let outbounds = take_objects(&mut object, "outbounds")?;
         let endpoints = take_objects(&mut object, "endpoints")?;
         let template = SingBoxTemplate { members: members(&object), endpoints, outbounds };
-        Ok(Self { old: template.clone(), current: template })
+        Ok(Self { own: Some((template, ages)), ..Self::built_in() })
+    }
+
+    /// A warning about members of the operator's template that sing-box has removed.
+    pub fn warning(&self) -> Option<String> {
+        self.own.as_ref()?.1.warning()
+    }
+
+    /// The template for a client.
+    pub(super) fn template(&self, client: &Client<'_>) -> &SingBoxTemplate {
+        match &self.own {
+            Some((template, ages)) if ages.fit(client.age(Core::SingBox)) => template,
+            _ if Release::of(client) == Release::Current => &self.current,
+            _ => &self.old,
+        }
     }
 
     pub(in crate::subscription) fn built_in() -> Self {
@@ -62,7 +83,8 @@ impl SingBoxTemplates {
             json!({"type": "dns", "tag": "dns-out"}),
         ];
         // In sing-box 1.12 rule actions replaced the last two.
-        Self { old: template(OLD_MEMBERS, &outbounds), current: template(CURRENT_MEMBERS, &outbounds[..3]) }
+        let (old, current) = (template(OLD_MEMBERS, &outbounds), template(CURRENT_MEMBERS, &outbounds[..3]));
+        Self { own: None, old, current }
     }
 }
 
