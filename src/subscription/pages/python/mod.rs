@@ -4,6 +4,8 @@
 mod date;
 mod rewrite;
 
+use std::collections::BTreeMap;
+
 use minijinja::value::{Kwargs, Serde, ValueKind, merge_maps};
 use minijinja::{Environment, Error, ErrorKind, State, Value, context};
 
@@ -39,9 +41,11 @@ pub fn user(user: &UserDocument) -> Value {
         ("created_at", Some(user.created_at)),
         ("traffic_reset_at", user.traffic_reset_at),
     ];
-    let dates = dates.map(|(name, moment)| (name, moment.map(|moment| Value::from_object(Date::from(moment)))));
+    let date = |moment| Value::from_object(Date::from(moment));
+    let dates: BTreeMap<&str, Value> =
+        dates.into_iter().map(|(name, moment)| (name, moment.map_or(Value::from(()), date))).collect();
     // Of equal names the first counts.
-    merge_maps([Value::from_iter(dates), Value::from(Serde(user))])
+    merge_maps([Value::from(dates), Value::from(Serde(user))])
 }
 
 fn add(state: &mut State<'_, '_>, left: Value, right: Value) -> Result<Value, Error> {
