@@ -21,6 +21,7 @@ mod services;
 mod settings;
 mod stats;
 mod subscription;
+mod templates;
 mod tokens;
 mod usage;
 mod users;

@@ -18,7 +18,6 @@ on_both_engines!(
     prefix_in_the_settings_wins_over_that_of_a_proxy,
     format_follows_the_rules_and_the_accept_header,
     subscription_shows_own_changes_at_once_and_others_after_a_second,
-    templates_of_the_operator_replace_the_built_in_ones,
     built_in_page_is_not_cached_and_sends_no_referrer,
     known_sing_box_version_gets_only_supported_hosts,
     invalid_stored_patterns_are_skipped,
@@ -253,35 +252,6 @@ async fn subscription_shows_own_changes_at_once_and_others_after_a_second(db: Db
     assert_eq!(count().await, 1, "only the placeholder is left");
     panel.post("root", "/api/users/ann/revoke_sub", json!(null)).await.ok();
     send(fetch(&panel, LINK)).await.refused(404);
-}
-
-async fn templates_of_the_operator_replace_the_built_in_ones(db: Db) {
-    execute(&db, HOST).await;
-    let folder = tempfile::TempDir::new().expect("a folder");
-    let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("created");
-        std::fs::write(path, text).expect("written");
-    };
-    write("home/index.html", "own home");
-    write("page.html", "{{ user.username }}: {{ links | length }} of {{ user.data_limit | bytesformat }}");
-    write(
-        "clash/default.yml",
-        "own: yes\n{{ conf | except('proxy-groups', 'mode', 'port', 'rules') | yaml }}names: {{ proxy_remarks | join }}\n",
-    );
-    let settings = [
-        ("CUSTOM_TEMPLATES_DIRECTORY", folder.path().to_str().expect("UTF-8")),
-        ("SUBSCRIPTION_PAGE_TEMPLATE", "page.html"),
-    ];
-    let panel = TestPanel::start_with(db, &settings).await;
-    let ann = json!({"username": "ann", "expire_strategy": "never", "key": &LINK[9..], "data_limit": 7});
-    panel.post("root", "/api/users", ann).await.ok();
-    assert_eq!(send(fetch(&panel, "/")).await.ok(), "own home");
-    assert_eq!(send(fetch(&panel, LINK).header("accept", "text/html")).await.ok(), "ann: 1 of 7.0 B");
-    let clash = send(fetch(&panel, &format!("{LINK}/clash"))).await.ok();
-    let clash = clash.as_str().expect("a text");
-    assert!(clash.starts_with("own: yes\n\"proxies\":\n- {\"name\": \"ann there\""), "{clash}");
-    assert!(clash.ends_with("names: ann there"), "{clash}");
 }
 
 async fn built_in_page_is_not_cached_and_sends_no_referrer(db: Db) {

@@ -42,3 +42,29 @@ fn output_without_json_is_a_table_with_warnings() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+#[test]
+fn files_that_serve_does_not_use_are_named_with_status_2() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let page = folder.path().join("page.html");
+    std::fs::write(&page, "{{ user.username").expect("written");
+    let page = page.to_str().expect("UTF-8");
+    for (variables, sentence) in [
+        (&[("SUBSCRIPTION_PAGE_TEMPLATE", page)][..], format!("SUBSCRIPTION_PAGE_TEMPLATE: could not use {page}")),
+        (
+            &[("CLASH_SUBSCRIPTION_TEMPLATE", "/missing/clash.yml")],
+            "CLASH_SUBSCRIPTION_TEMPLATE: could not use /missing/clash.yml, so the built-in template serves: no such file"
+                .to_owned(),
+        ),
+        (
+            &[("UVICORN_SSL_CERTFILE", page), ("UVICORN_SSL_KEYFILE", page)],
+            format!("UVICORN_SSL_KEYFILE: no PEM key in {page}"),
+        ),
+    ] {
+        for arguments in [&["plan"][..], &["plan", "--json"]] {
+            let output = WorkDir::new().run(arguments, variables);
+            assert_eq!(output.code, Some(2), "{output:?}");
+            assert!(output.stderr.contains(&sentence), "{sentence}: {output:?}");
+        }
+    }
+}

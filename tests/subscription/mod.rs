@@ -15,6 +15,7 @@ mod programs;
 mod properties;
 mod referees;
 mod rows;
+mod sing_box_ages;
 mod sizes;
 mod snapshots;
 mod yaml;

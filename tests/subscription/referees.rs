@@ -122,6 +122,17 @@ pub fn sing_box_checks(version: &str, document: &Value) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
+/// Returns the error of `sing-box check` for a document as it is, without leave for what a later version removes.
+pub fn sing_box_accepts(version: &str, document: &Value) -> Result<(), String> {
+    let program = sing_box(version);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("config.json");
+    std::fs::write(&path, document.to_string()).unwrap();
+    let checked = Command::new(executable(&program)).args(["check", "--disable-color", "--config"]).arg(&path).output();
+    let output = checked.expect("sing-box");
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
 /// Returns the error of `sing-box run`, if it does not start the document within its time. The document's listeners are
 /// removed: tests have no right to make a tunnel.
 pub fn sing_box_runs(version: &str, document: &Value) -> Result<(), String> {

@@ -44,8 +44,8 @@ pub fn user(user: &UserDocument) -> Value {
     let date = |moment| Value::from_object(Date::from(moment));
     let dates: BTreeMap<&str, Value> =
         dates.into_iter().map(|(name, moment)| (name, moment.map_or(Value::from(()), date))).collect();
-    // Of equal names the first counts.
-    merge_maps([Value::from(dates), Value::from(Serde(user))])
+    // Of equal names the last counts.
+    merge_maps([Value::from(Serde(user)), Value::from(dates)])
 }
 
 fn add(state: &mut State<'_, '_>, left: Value, right: Value) -> Result<Value, Error> {
