@@ -32,7 +32,7 @@ pub struct RenderContext {
     pub derivation: KeyDerivation,
     /// The fixed parts of configurations.
     pub templates: Templates,
-    /// What is wrong with the operator's templates.
+    /// Problems of the operator's templates.
     pub template_problems: Vec<TemplateProblem>,
     /// The panel's own address, for hosts with `{SERVER_IP}`.
     pub server_ip: String,

@@ -12,6 +12,7 @@ mod migrate;
 mod output;
 mod panel;
 mod plan;
+mod preflight;
 mod rng;
 mod subscription;
 mod terminal;
@@ -21,21 +22,10 @@ mod user;
 
 pub use self::args::{Cli, Command, ServeArgs, Tool};
 pub use self::check::Endpoints;
+pub use self::preflight::{Preflight, Problems};
 pub use self::subscription::FindRenderContext;
 pub use self::usage_error::UsageError;
 use crate::config::Settings;
-
-/// Finds what `serve` will complain of; `app` has the implementation.
-pub type Preflight = fn(&Settings) -> Problems;
-
-/// What is wrong with files that the settings name.
-#[derive(Debug, Default)]
-pub struct Problems {
-    /// `serve` logs these sentences as warnings.
-    pub warnings: Vec<String>,
-    /// `serve` does not use a file, or ends, with these sentences.
-    pub refused: Vec<String>,
-}
 
 /// Runs a command other than `serve`. `endpoints` returns the endpoints of the API.
 pub async fn run(

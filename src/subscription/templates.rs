@@ -20,7 +20,7 @@ pub struct Templates {
     pub pages: Pages,
 }
 
-/// What is wrong with a template of the operator.
+/// A problem of a template of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateProblem {
     /// A sentence that names the setting and the file.

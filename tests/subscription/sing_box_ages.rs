@@ -18,7 +18,8 @@ fn accepted() -> Value {
 
 #[test]
 fn removed_members_are_known_with_the_version_that_refuses_them() {
-    let tun = |name: &str, value: Value| json!([{"type": "tun", "tag": "t", "address": ["172.19.0.1/30"], name: value}]);
+    let tun =
+        |name: &str, value: Value| json!([{"type": "tun", "tag": "t", "address": ["172.19.0.1/30"], name: value}]);
     let outbound = |outbound: Value| json!([{"type": "direct", "tag": "direct"}, outbound]);
     // A place, what stands there, and the minor version that refuses it first.
     for (place, value, refused_from) in [

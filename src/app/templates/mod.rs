@@ -9,9 +9,7 @@ use self::files::Files;
 use crate::config::names::SETTINGS;
 use crate::config::subscription::SubscriptionSettings;
 use crate::subscription::pages::{PageNames, Pages};
-use crate::subscription::templates::{
-    ClashTemplate, SingBoxTemplates, TemplateProblem, Templates, XrayTemplate,
-};
+use crate::subscription::templates::{ClashTemplate, SingBoxTemplates, TemplateProblem, Templates, XrayTemplate};
 
 const HOME: &str = "HOME_PAGE_TEMPLATE";
 const USER: &str = "SUBSCRIPTION_PAGE_TEMPLATE";
@@ -19,7 +17,7 @@ const CLASH: &str = "CLASH_SUBSCRIPTION_TEMPLATE";
 const SING_BOX: &str = "SINGBOX_SUBSCRIPTION_TEMPLATE";
 const XRAY: &str = "XRAY_SUBSCRIPTION_TEMPLATE";
 
-/// Reads the templates, and returns what is wrong with them.
+/// Reads the templates, and returns their problems.
 pub(super) fn read(settings: &SubscriptionSettings) -> (Templates, Vec<TemplateProblem>) {
     let mut problems = Problems::default();
     let mut files = problems.folder(settings);
@@ -87,7 +85,7 @@ fn has_tags(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|tag| text.contains(tag))
 }
 
-/// What is wrong with the templates, by setting.
+/// Problems of the templates.
 #[derive(Default)]
 struct Problems(Vec<TemplateProblem>);
 

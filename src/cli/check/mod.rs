@@ -18,7 +18,8 @@ pub use self::endpoints::Endpoints;
 use self::load::Load;
 use self::panel::Panel;
 use self::report::{Report, StepResult};
-use super::{Problems, terminal};
+use super::preflight::Problems;
+use super::terminal;
 use super::usage_error::UsageError;
 use crate::config::Settings;
 
@@ -49,7 +50,12 @@ pub struct CheckArgs {
     json: bool,
 }
 
-pub(super) async fn run(args: CheckArgs, settings: &Settings, endpoints: Endpoints, problems: Problems) -> anyhow::Result<()> {
+pub(super) async fn run(
+    args: CheckArgs,
+    settings: &Settings,
+    endpoints: Endpoints,
+    problems: Problems,
+) -> anyhow::Result<()> {
     if !(args.url.starts_with("http://") || args.url.starts_with("https://")) {
         return Err(UsageError::new("--url must be the address of the panel, such as http://127.0.0.1:8000").into());
     }

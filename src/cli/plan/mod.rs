@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use self::sizing::{Machine, Sizing};
 use self::warnings::warnings;
+use super::output;
+use super::preflight::{Preflight, Problems};
 use super::usage_error::UsageError;
-use super::{Preflight, Problems, output};
 use crate::config::Settings;
 use crate::config::cores::Cores;
 use crate::config::memory::Memory;

@@ -176,7 +176,9 @@ mod tests {
             "outbounds": [{"type": "dns"}],
         });
         let warning = ages(configuration).warning().unwrap();
-        assert!(warning.starts_with("sing-box 1.12 and later refuse inbounds[0].inet4_address, outbounds[0] of type dns"));
+        assert!(
+            warning.starts_with("sing-box 1.12 and later refuse inbounds[0].inet4_address, outbounds[0] of type dns")
+        );
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub fn rewritten(source: &str) -> String {
             Some(b'{' | b'%') => match Tag::read(tag) {
                 Some(read) => {
                     let after = &tag[read.length..];
-                    let is_raw = tag.as_bytes()[1] == b'%' && read.tokens.first().is_some_and(|token| token.text == "raw");
+                    let is_raw =
+                        tag.as_bytes()[1] == b'%' && read.tokens.first().is_some_and(|token| token.text == "raw");
                     text.push_str(&read.rewritten().unwrap_or_else(|| tag[..tag.len() - after.len()].to_owned()));
                     if is_raw { copied(after, after.find("endraw"), &mut text) } else { after }
                 }
