@@ -70,6 +70,10 @@ impl Date {
         self.moment.micros().rem_euclid(SECOND)
     }
 
+    fn micros_text(self) -> String {
+        format!("{:06}", self.micros())
+    }
+
     /// Texts as `datetime.isoformat` and `str` have them.
     fn iso(self, separator: &str) -> String {
         let at = self.moment.civil();
@@ -77,7 +81,7 @@ impl Date {
             return at.strftime("%Y-%m-%d").to_string();
         }
         let text = format!("{}{separator}{}", at.strftime("%Y-%m-%d"), at.strftime("%H:%M:%S"));
-        if self.micros() == 0 { text } else { format!("{text}.{:06}", self.micros()) }
+        if self.micros() == 0 { text } else { format!("{text}.{}", self.micros_text()) }
     }
 
     /// The date in the format of Python's `strftime`.
@@ -88,21 +92,26 @@ impl Date {
         let mut adapted = parts.next().unwrap_or_default().to_owned();
         while let Some(part) = parts.next() {
             let (directive, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
-            match directive {
+            if directive.is_empty() {
                 // The part after `%%` begins with no directive.
-                "" => {
-                    adapted.push_str("%%");
-                    adapted.push_str(parts.next().unwrap_or_default());
-                }
-                "f" => adapted.push_str(&format!("{:06}{rest}", self.micros())),
-                "c" => adapted.push_str(&format!("%a %b %e %H:%M:%S %Y{rest}")),
-                "x" => adapted.push_str(&format!("%m/%d/%y{rest}")),
-                "X" => adapted.push_str(&format!("%H:%M:%S{rest}")),
-                // Dates have no time zone.
-                "Z" | "z" => adapted.push_str(rest),
-                "s" => adapted.push_str(&format!("{}{rest}", self.moment.seconds())),
-                directive => adapted.push_str(&format!("%{directive}{rest}")),
+                adapted.push_str("%%");
+                adapted.push_str(parts.next().unwrap_or_default());
+                continue;
             }
+            match directive {
+                "f" => adapted.push_str(&self.micros_text()),
+                "c" => adapted.push_str("%a %b %e %H:%M:%S %Y"),
+                "x" => adapted.push_str("%m/%d/%y"),
+                "X" => adapted.push_str("%H:%M:%S"),
+                // Dates have no time zone.
+                "Z" | "z" => {}
+                "s" => adapted.push_str(&self.moment.seconds().to_string()),
+                directive => {
+                    adapted.push('%');
+                    adapted.push_str(directive);
+                }
+            }
+            adapted.push_str(rest);
         }
         BrokenDownTime::from(self.moment.civil()).to_string(&adapted).map_err(wrong)
     }
