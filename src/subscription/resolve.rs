@@ -110,10 +110,13 @@ impl<'a> Resolver<'a> {
             early_data,
             header_type,
             flow: transport_rules::flow(flow, protocol, network, header_type, security)?,
-            fingerprint: match spec.fingerprint {
-                Fingerprint::None => config.fingerprint.as_deref(),
-                chosen => Some(chosen.word()),
-            },
+            fingerprint: transport_rules::fingerprint(
+                match spec.fingerprint {
+                    Fingerprint::None => config.fingerprint.as_deref(),
+                    chosen => Some(chosen.word()),
+                },
+                &self.request.client,
+            ),
             alpn: transport_rules::alpn(spec.alpn, protocol, network),
             reality_public_key: config.reality_public_key.as_deref(),
             reality_short_id: config.reality_short_id.as_deref(),

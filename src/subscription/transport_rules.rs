@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use crate::domain::host::{Alpn, HostSpec, SplitHttpSettings};
 use crate::domain::inbound::{Network, Protocol, Security};
+use crate::domain::programs::Core;
 
+use super::client::Client;
 use super::entry::Entry;
 use super::format::Reason;
 use super::percent;
@@ -72,6 +74,13 @@ pub(super) const fn alpn(alpn: Alpn, protocol: Protocol, network: Network) -> &'
 /// refuse.
 pub(super) fn vmess_cipher(security: Security) -> &'static str {
     if security == Security::None { "auto" } else { "aes-128-gcm" }
+}
+
+/// The browser whose handshake is imitated. A new random browser at each start of the program fails in many starts of
+/// Xray and Mihomo, which then connect to no server until the next start; a random known browser works in both.
+pub(super) fn fingerprint<'a>(chosen: Option<&'a str>, client: &Client<'_>) -> Option<&'a str> {
+    let fails = matches!(client.program().map(|program| program.core), Some(Core::Xray | Core::Mihomo));
+    if fails && chosen == Some("randomized") { Some("random") } else { chosen }
 }
 
 /// The Host header among a host's headers, and the other headers: programs refuse `Host` where it has a setting of its
@@ -159,6 +168,14 @@ mod tests {
             (Protocol::Trojan, Network::Tcp, None, Security::Tls),
         ] {
             assert_eq!(flow(Some(VISION), protocol, network, header, security), Ok(None), "{protocol:?} {network:?}");
+        }
+    }
+
+    #[test]
+    fn fingerprint_is_one_that_the_program_can_imitate() {
+        for (user_agent, expected) in [("Xray/26.10.10", "random"), ("mihomo/1.19.32", "random"), ("", "randomized")] {
+            assert_eq!(fingerprint(Some("randomized"), &Client::of(user_agent)), Some(expected), "{user_agent}");
+            assert_eq!(fingerprint(Some("ios"), &Client::of(user_agent)), Some("ios"));
         }
     }
 

@@ -126,7 +126,9 @@ fn is_h2(value: &Value) -> bool {
 }
 
 fn is_reality(value: &Value) -> bool {
-    only(value, &[("public-key", is_text), ("short-id", Value::is_string)]) && value["public-key"].is_string()
+    let keys: &[(&str, Form)] =
+        &[("public-key", is_text), ("short-id", Value::is_string), ("support-x25519mlkem768", Value::is_boolean)];
+    only(value, keys) && value["public-key"].is_string()
 }
 
 /// Returns the faults of a document, each with the name of its proxy or group.

@@ -6,6 +6,7 @@ mod clash_rules;
 mod compare;
 mod contract;
 mod corrections;
+mod dial;
 mod entries;
 mod jinja;
 mod literal;

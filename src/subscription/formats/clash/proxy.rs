@@ -57,7 +57,13 @@ struct Reality<'a> {
     public_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     short_id: Option<&'a str>,
+    /// The handshake has the key exchange that REALITY of Xray 26.9 and later asks for. Mihomo leaves it out unless told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    support_x25519mlkem768: Option<bool>,
 }
+
+/// The fingerprint of REALITY without one of its own, and the only one of Mihomo that current servers accept.
+const REALITY_FINGERPRINT: &str = "chrome";
 
 #[derive(Serialize)]
 #[serde(untagged, rename_all_fields = "kebab-case")]
@@ -116,6 +122,11 @@ impl<'a> Proxy<'a> {
         let server_name = entry.sni.as_deref().filter(|_| secured);
         let has_sni = over_quic || entry.protocol == Protocol::Trojan;
         let reality = meta && layered && entry.security == Security::Reality;
+        let fingerprint = entry
+            .fingerprint
+            .filter(|_| meta && secured && layered)
+            // Mihomo supports REALITY only with a fingerprint.
+            .or(reality.then_some(REALITY_FINGERPRINT));
         Self {
             name,
             kind: if entry.protocol == Protocol::Shadowsocks { "ss" } else { entry.protocol.word() },
@@ -130,9 +141,12 @@ impl<'a> Proxy<'a> {
             alpn: if secured { entry.alpn } else { &[] },
             skip_cert_verify: (secured && entry.spec.allowinsecure).then_some(true),
             // Mihomo's QUIC has no fingerprints.
-            client_fingerprint: entry.fingerprint.filter(|_| meta && secured && layered),
-            reality_opts: reality
-                .then_some(Reality { public_key: entry.reality_public_key, short_id: entry.reality_short_id }),
+            client_fingerprint: fingerprint,
+            reality_opts: reality.then_some(Reality {
+                public_key: entry.reality_public_key,
+                short_id: entry.reality_short_id,
+                support_x25519mlkem768: (fingerprint == Some(REALITY_FINGERPRINT)).then_some(true),
+            }),
             credential: Credential::new(entry),
         }
     }
