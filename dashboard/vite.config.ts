@@ -1,0 +1,29 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+// Fixed names: a change of the sources changes the same files again. `scripts/pack.mjs` adds `?v=` and compresses.
+export default defineConfig({
+  base: './',
+  plugins: [react()],
+  server: {
+    proxy: Object.fromEntries(
+      ['/api', '/sub', '/health'].map((path) => [path, { target: process.env.PANEL ?? 'http://127.0.0.1:8000', ws: true }]),
+    ),
+  },
+  build: {
+    outDir: 'build',
+    emptyOutDir: true,
+    target: 'es2022',
+    modulePreload: { polyfill: false },
+    cssCodeSplit: false,
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        entryFileNames: 'app.js',
+        chunkFileNames: '[name].js',
+        assetFileNames: (asset) => (asset.names[0]?.endsWith('.css') ? 'app.css' : '[name][extname]'),
+      },
+    },
+  },
+});
