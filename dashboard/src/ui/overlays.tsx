@@ -1,0 +1,133 @@
+// What floats: drawers, confirmations, menus, toasts. Focus, Escape and hiding of the rest come from react-aria.
+
+import { type ReactNode, createContext, useCallback, useContext, useId, useMemo, useRef, useState } from 'react';
+import { Button as AriaButton } from 'react-aria-components/Button';
+import { Dialog } from 'react-aria-components/Dialog';
+import { Menu, MenuItem, MenuTrigger } from 'react-aria-components/Menu';
+import { Modal, ModalOverlay } from 'react-aria-components/Modal';
+import { Popover } from 'react-aria-components/Popover';
+import { Separator } from 'react-aria-components/Separator';
+import { useI18n } from '../i18n/index.tsx';
+import { Button, Problem } from './basics.tsx';
+import { Icon, type IconName } from './icons.tsx';
+
+/** A sheet at the inline end, for looking and editing. */
+export function Drawer(props: { title: ReactNode; name: string; onClose: () => void; children: ReactNode }) {
+  const { t } = useI18n();
+  return (
+    <ModalOverlay isOpen isDismissable onOpenChange={(open) => { if (!open) props.onClose(); }} className="veil">
+      <Modal className="drawer">
+        <Dialog aria-label={props.name}>
+          <header>
+            <h2>{props.title}</h2>
+            <Button icon="close" look="quiet" label={t('close')} onClick={props.onClose} />
+          </header>
+          {props.children}
+        </Dialog>
+      </Modal>
+    </ModalOverlay>
+  );
+}
+
+export interface Question {
+  title: string;
+  /** What follows from it. */
+  body: ReactNode;
+  /** The act, in the button: "Delete ann". */
+  act: string;
+  danger?: boolean;
+  run: () => Promise<unknown>;
+  /** What a toast says afterwards. */
+  done?: string;
+}
+
+interface Overlays { ask: (question: Question) => void; say: (words: string) => void }
+const Context = createContext<Overlays>({ ask: () => undefined, say: () => undefined });
+export const useOverlays = (): Overlays => useContext(Context);
+
+/** Holds the open confirmation and the toasts of the whole page. */
+export function OverlayHost({ children }: { children: ReactNode }) {
+  const [question, ask] = useState<Question | null>(null);
+  const [toasts, setToasts] = useState<{ id: number; words: string }[]>([]);
+  const last = useRef(0);
+  const say = useCallback((words: string) => {
+    const id = (last.current += 1);
+    setToasts((now) => [...now.slice(-2), { id, words }]);
+    setTimeout(() => setToasts((now) => now.filter((toast) => toast.id !== id)), 4_000);
+  }, []);
+  const value = useMemo(() => ({ ask, say }), [say]);
+  return (
+    <Context value={value}>
+      {children}
+      {question !== null && <Confirm question={question} onClose={() => ask(null)} say={say} />}
+      <div className="toasts" role="status" aria-live="polite">
+        {toasts.map((toast) => (
+          <div key={toast.id} className="toast"><Icon name="check" />{toast.words}</div>
+        ))}
+      </div>
+    </Context>
+  );
+}
+
+function Confirm({ question, onClose, say }: { question: Question; onClose: () => void; say: (words: string) => void }) {
+  const { t } = useI18n();
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>(null);
+  const id = useId();
+  const run = async () => {
+    setBusy(true);
+    setError(null);
+    try {
+      await question.run();
+      onClose();
+      if (question.done !== undefined) say(question.done);
+    } catch (caught) {
+      setError(caught);
+      setBusy(false);
+    }
+  };
+  return (
+    <ModalOverlay isOpen isDismissable={!busy} onOpenChange={(open) => { if (!open) onClose(); }} className="veil">
+      <Modal className="dialog">
+        <Dialog role="alertdialog" aria-labelledby={id}>
+          <header><h2 id={id}>{question.title}</h2></header>
+          <div className="body">
+            <div>{question.body}</div>
+            {error !== null && <Problem error={error} />}
+          </div>
+          <footer>
+            <Button onClick={onClose} disabled={busy}>{t('cancel')}</Button>
+            <Button look={question.danger ? 'danger filled' : 'primary'} disabled={busy} onClick={() => void run()}>
+              {busy ? t('working') : question.act}
+            </Button>
+          </footer>
+        </Dialog>
+      </Modal>
+    </ModalOverlay>
+  );
+}
+
+export interface Action { id: string; label: string; icon?: IconName; bad?: boolean; run: () => void }
+
+/** A menu of actions behind one button; `null` draws a line. */
+export function ActionMenu({ label, actions, children }: { label: string; actions: (Action | null)[]; children?: ReactNode }) {
+  return (
+    <MenuTrigger>
+      <AriaButton className={`button ${children === undefined ? 'quiet square' : ''}`} aria-label={children === undefined ? label : undefined}>
+        {children ?? <Icon name="more" />}
+      </AriaButton>
+      <Popover className="popover" placement="bottom end">
+        <Menu className="menu" aria-label={label}>
+          {actions.map((action, index) =>
+            action === null ? <Separator key={index} /> : (
+              <MenuItem key={action.id} id={action.id} textValue={action.label} className={action.bad ? 'bad' : ''} onAction={action.run}>
+                {action.icon && <Icon name={action.icon} />}
+                {action.label}
+              </MenuItem>
+            ),
+          )}
+        </Menu>
+      </Popover>
+    </MenuTrigger>
+  );
+}
