@@ -1,0 +1,43 @@
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/ui.css';
+import './styles/shell.css';
+
+import { QueryClientProvider } from '@tanstack/react-query';
+import { RouterProvider } from '@tanstack/react-router';
+import { StrictMode, useEffect, useSyncExternalStore } from 'react';
+import { createRoot } from 'react-dom/client';
+import { queryClient } from './api/queries.ts';
+import { session } from './api/session.ts';
+import { Localized } from './i18n/index.tsx';
+import { router } from './router.tsx';
+import { SignIn } from './screens/SignIn.tsx';
+import { applyTheme } from './shell/theme.ts';
+import { OverlayHost } from './ui/overlays.tsx';
+
+applyTheme();
+
+function Root() {
+  const token = useSyncExternalStore(session.subscribe, session.token);
+  // Nothing of one admin's session stays for the next.
+  useEffect(() => () => queryClient.clear(), [token]);
+  if (token === null) return <SignIn />;
+  return (
+    <OverlayHost>
+      <RouterProvider router={router} />
+    </OverlayHost>
+  );
+}
+
+const place = document.getElementById('app');
+if (place !== null) {
+  createRoot(place).render(
+    <StrictMode>
+      <Localized>
+        <QueryClientProvider client={queryClient}>
+          <Root />
+        </QueryClientProvider>
+      </Localized>
+    </StrictMode>,
+  );
+}

@@ -1,0 +1,21 @@
+// The last resort of a screen: what it could not show, and the ways on.
+
+import { Link } from '@tanstack/react-router';
+import { useI18n } from '../i18n/index.tsx';
+import { Button, Empty, Notice } from '../ui/basics.tsx';
+
+export function Crash({ error }: { error: Error }) {
+  const { t } = useI18n();
+  return (
+    <Notice tone="bad">
+      <p>{t('crash')}</p>
+      <p className="small soft"><bdi dir="ltr">{error.message}</bdi></p>
+      <Button icon="refresh" onClick={() => location.reload()}>{t('reload')}</Button>
+    </Notice>
+  );
+}
+
+export function Missing() {
+  const { t } = useI18n();
+  return <Empty title={t('missing.title')} action={<Link className="button" to="/">{t('nav.home')}</Link>}>{t('missing.body')}</Empty>;
+}

@@ -1,0 +1,46 @@
+// Keys that work everywhere: Ctrl-K, `?`, `/`, `g` and a letter. None while something is typed or a dialog is open.
+
+import { useNavigate } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
+
+/** True if a key belongs to what is focused or open, not to the page. */
+export function isTyping(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  return target.closest('input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], [role=dialog], [role=alertdialog], [role=menu]') !== null;
+}
+
+export function useShortcuts(open: { palette: () => void; keys: () => void }): void {
+  const navigate = useNavigate();
+  const latest = useRef(open);
+  latest.current = open;
+  useEffect(() => {
+    let leading = 0;
+    const listen = (event: KeyboardEvent) => {
+      if ((event.ctrlKey || event.metaKey) && event.code === 'KeyK') {
+        event.preventDefault();
+        latest.current.palette();
+        return;
+      }
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+      const code = event.code;
+      if (event.key === '?') latest.current.keys();
+      else if (event.key === '/') {
+        const search = document.querySelector<HTMLInputElement>('main input[type=search]');
+        if (search === null) return;
+        event.preventDefault();
+        search.focus();
+      } else if (Date.now() - leading < 1_200) {
+        leading = 0;
+        // By place of the key, so that they work in every keyboard layout.
+        const to = ({ KeyH: '/', KeyU: '/users', KeyN: '/nodes', KeyC: '/cluster', KeyS: '/services' } as const)[code];
+        if (to !== undefined) {
+          event.preventDefault();
+          event.stopImmediatePropagation();
+          void navigate({ to });
+        }
+      } else if (code === 'KeyG') leading = Date.now();
+    };
+    window.addEventListener('keydown', listen, true);
+    return () => window.removeEventListener('keydown', listen, true);
+  }, [navigate]);
+}
