@@ -1,0 +1,219 @@
+// Creates or changes a user, in a drawer. Loaded when it is first opened, with the calendar.
+
+import { useQuery } from '@tanstack/react-query';
+import { type FormEvent, useState } from 'react';
+import { type Schemas, type User, api, data } from '../../api/client.ts';
+import { ApiError } from '../../api/errors.ts';
+import * as queries from '../../api/queries.ts';
+import { moment } from '../../i18n/format.ts';
+import { useI18n } from '../../i18n/index.tsx';
+import { Button, Choose, Field, Loaded, Problem, Segments } from '../../ui/basics.tsx';
+import { DateField } from '../../ui/DateField.tsx';
+import { Drawer, useOverlays } from '../../ui/overlays.tsx';
+
+const SIZE = { MB: 1024 ** 2, GB: 1024 ** 3, TB: 1024 ** 4 } as const;
+type Unit = keyof typeof SIZE;
+type Strategy = 'never' | 'fixed_date' | 'start_on_first_use';
+const RESETS = ['no_reset', 'day', 'week', 'month', 'year'] as const;
+type Reset = (typeof RESETS)[number];
+const DAY = 86_400;
+
+interface Draft {
+  username: string;
+  limit: string;
+  unit: Unit;
+  reset: Reset;
+  strategy: Strategy;
+  until: Date | null;
+  days: string;
+  services: number[];
+  note: string;
+}
+
+function inThirtyDays(): Date {
+  const at = new Date(Date.now() + 30 * DAY * 1000);
+  at.setHours(23, 59, 0, 0);
+  return at;
+}
+
+function draftOf(user: User | null): Draft {
+  const limit = user?.data_limit ?? null;
+  const unit: Unit = limit === null ? 'GB' : limit % SIZE.TB === 0 ? 'TB' : limit >= SIZE.GB || limit % SIZE.MB !== 0 ? 'GB' : 'MB';
+  return {
+    username: user?.username ?? '',
+    limit: limit === null ? '' : String(Number((limit / SIZE[unit]).toFixed(3))),
+    unit,
+    reset: (user?.data_limit_reset_strategy as Reset | undefined) ?? 'no_reset',
+    strategy: (user?.expire_strategy as Strategy | undefined) ?? 'fixed_date',
+    until: user === null ? inThirtyDays() : user.expire_date ? moment(user.expire_date) : null,
+    days: user?.usage_duration ? String(Number((user.usage_duration / DAY).toFixed(2))) : '30',
+    services: user?.service_ids ?? [],
+    note: user?.note ?? '',
+  };
+}
+
+/** Digits of any script, and the decimal marks of all five languages. */
+function numberOf(text: string): number {
+  const plain = text.trim()
+    .replace(/[٠-٩]/g, (digit) => String(digit.charCodeAt(0) - 0x660))
+    .replace(/[۰-۹]/g, (digit) => String(digit.charCodeAt(0) - 0x6f0))
+    .replace(/[٫,]/g, '.');
+  return plain === '' ? Number.NaN : Number(plain);
+}
+
+export default function UserEditor(props: { username: string | null; onClose: () => void; onSaved: (user: User, created: boolean) => void }) {
+  const { t } = useI18n();
+  const title = props.username === null ? t('users.new') : t('users.edit', { name: props.username });
+  const read = useQuery({ ...queries.user(props.username ?? ''), enabled: props.username !== null, refetchInterval: false, refetchOnWindowFocus: false });
+  return (
+    <Drawer title={title} name={title} onClose={props.onClose}>
+      {props.username === null ? <Form user={null} {...props} /> : (
+        <Loaded of={read}>{(user) => <Form key={user.id} user={user} {...props} />}</Loaded>
+      )}
+    </Drawer>
+  );
+}
+
+function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => void; onSaved: (user: User, created: boolean) => void }) {
+  const { t } = useI18n();
+  const { say } = useOverlays();
+  const services = useQuery(queries.services());
+  // What the form began with: only what was changed is sent.
+  const [began] = useState(() => draftOf(user));
+  const [draft, setDraft] = useState(began);
+  const [error, setError] = useState<unknown>(null);
+  const [tried, setTried] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const set = (next: Partial<Draft>) => setDraft((now) => ({ ...now, ...next }));
+  const refused = error instanceof ApiError ? error.fields : {};
+
+  const limit = draft.limit.trim() === '' ? 0 : Math.round(numberOf(draft.limit) * SIZE[draft.unit]);
+  const seconds = Math.round(numberOf(draft.days) * DAY);
+  const problems: Partial<Record<'username' | 'limit' | 'until' | 'days', string>> = {};
+  if (user === null && !/^\w{3,32}$/.test(draft.username)) problems.username = t('problem.username');
+  if (!Number.isSafeInteger(limit) || limit < 0) problems.limit = t('problem.number');
+  if (draft.strategy === 'fixed_date' && draft.until === null) problems.until = t('problem.date');
+  if (draft.strategy === 'start_on_first_use' && !(seconds > 0)) problems.days = t('problem.days');
+  const shown = tried ? problems : {};
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setTried(true);
+    if (Object.keys(problems).length > 0) return;
+    setBusy(true);
+    setError(null);
+    const expiry = {
+      expire_strategy: draft.strategy,
+      expire_date: draft.strategy === 'fixed_date' ? (draft.until?.toISOString() ?? null) : null,
+      usage_duration: draft.strategy === 'start_on_first_use' ? seconds : null,
+      activation_deadline: null,
+    };
+    const sameExpiry = draft.strategy === began.strategy && draft.until?.getTime() === began.until?.getTime() && draft.days === began.days;
+    try {
+      const saved = user === null
+        ? await data(api.POST('/api/users', {
+            body: {
+              username: draft.username.toLowerCase(), ...expiry, data_limit: limit, data_limit_reset_strategy: draft.reset,
+              note: draft.note === '' ? null : draft.note, service_ids: draft.services,
+            } as Schemas['UserCreate'],
+          }))
+        : await data(api.PUT('/api/users/{username}', {
+            params: { path: { username: user.username } },
+            body: {
+              username: user.username,
+              ...(sameExpiry ? {} : expiry),
+              ...(draft.limit === began.limit && draft.unit === began.unit ? {} : { data_limit: limit }),
+              ...(draft.reset === began.reset ? {} : { data_limit_reset_strategy: draft.reset }),
+              ...(draft.note === began.note ? {} : { note: draft.note }),
+              ...(draft.services === began.services ? {} : { service_ids: draft.services }),
+            },
+          }));
+      await queries.usersChanged();
+      say(user === null ? t('users.created', { name: saved.username }) : t('saved'));
+      onSaved(saved, user === null);
+    } catch (caught) {
+      setError(caught);
+      setBusy(false);
+    }
+  };
+
+  const toggle = (id: number) => set({ services: draft.services.includes(id) ? draft.services.filter((other) => other !== id) : [...draft.services, id] });
+  return (
+    <form onSubmit={(event) => void submit(event)} noValidate style={{ display: 'contents' }}>
+      <div className="body">
+        {user === null && (
+          <Field label={t('user.name')} hint={t('hint.username')} problem={shown.username ?? refused.username}>
+            {(attributes) => <input {...attributes} className="input" dir="ltr" autoFocus autoComplete="off" autoCapitalize="none" spellCheck={false} maxLength={32} value={draft.username} onChange={(event) => set({ username: event.target.value })} />}
+          </Field>
+        )}
+        <Field label={t('user.limit')} hint={t('hint.limit')} problem={shown.limit ?? refused.data_limit}>
+          {(attributes) => (
+            <div className="row">
+              <input {...attributes} className="input" inputMode="decimal" autoComplete="off" placeholder={t('unlimited')} value={draft.limit} onChange={(event) => set({ limit: event.target.value })} />
+              <span style={{ flex: '0 0 88px' }}>
+                <Choose aria-label={t('unit')} value={draft.unit} dir="ltr" onChange={(event) => set({ unit: event.target.value as Unit })}>
+                  {Object.keys(SIZE).map((unit) => <option key={unit}>{unit}</option>)}
+                </Choose>
+              </span>
+            </div>
+          )}
+        </Field>
+        <Field label={t('user.reset')}>
+          {(attributes) => (
+            <Choose {...attributes} value={draft.reset} onChange={(event) => set({ reset: event.target.value as Reset })}>
+              {RESETS.map((reset) => <option key={reset} value={reset}>{t(`reset.${reset}`)}</option>)}
+            </Choose>
+          )}
+        </Field>
+        <div className="field">
+          <span className="label">{t('column.ends')}</span>
+          <Segments name="strategy" label={t('column.ends')} value={draft.strategy} onChange={(strategy) => set({ strategy })}
+            choices={[['fixed_date', t('expiry.date')], ['start_on_first_use', t('expiry.first_use')], ['never', t('never')]]} />
+          {draft.strategy === 'fixed_date' && (
+            <>
+              <DateField label={t('user.until')} value={draft.until} onChange={(until) => set({ until })} />
+              <div className="row wrap" style={{ gap: 6 }}>
+                {[30, 60, 90].map((count) => (
+                  <Button key={count} look="quiet" onClick={() => {
+                    const from = Math.max(Date.now(), began.until !== null && user !== null ? began.until.getTime() : 0);
+                    set({ until: new Date(from + count * DAY * 1000) });
+                  }}>{t('expiry.add', { count })}</Button>
+                ))}
+              </div>
+              {(shown.until ?? refused.expire_date) !== undefined && <p className="problem" role="alert">{shown.until ?? refused.expire_date}</p>}
+            </>
+          )}
+          {draft.strategy === 'start_on_first_use' && (
+            <Field label={t('expiry.days')} hint={t('hint.first_use')} problem={shown.days ?? refused.usage_duration}>
+              {(attributes) => <input {...attributes} className="input" inputMode="decimal" autoComplete="off" value={draft.days} onChange={(event) => set({ days: event.target.value })} />}
+            </Field>
+          )}
+        </div>
+        <fieldset>
+          <legend>{t('nav.services')}</legend>
+          <Loaded of={services} rows={2}>
+            {(page) => page.items.length === 0 ? <p className="soft">{t('services.none')}</p> : (
+              <>
+                {page.items.map((service) => (
+                  <label key={service.id} className="option">
+                    <input type="checkbox" checked={draft.services.includes(service.id)} onChange={() => toggle(service.id)} />
+                    <bdi>{service.name ?? `#${service.id}`}</bdi>
+                  </label>
+                ))}
+                {draft.services.length === 0 && <p className="small soft">{t('hint.no_service')}</p>}
+              </>
+            )}
+          </Loaded>
+        </fieldset>
+        <Field label={t('column.note')} problem={refused.note}>
+          {(attributes) => <textarea {...attributes} className="input" dir="auto" maxLength={500} value={draft.note} onChange={(event) => set({ note: event.target.value })} />}
+        </Field>
+        {error !== null && <Problem error={error} />}
+      </div>
+      <footer>
+        <Button onClick={onClose}>{t('cancel')}</Button>
+        <Button type="submit" look="primary" disabled={busy}>{busy ? t('working') : user === null ? t('users.create') : t('save')}</Button>
+      </footer>
+    </form>
+  );
+}
