@@ -1,0 +1,112 @@
+// Admins: who may sign in, and what each may do.
+
+import { useQuery } from '@tanstack/react-query';
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import { useState } from 'react';
+import { type Admin, type Schemas, api, data } from '../../api/client.ts';
+import * as queries from '../../api/queries.ts';
+import { useI18n } from '../../i18n/index.tsx';
+import { Button, Field, Loaded, Status } from '../../ui/basics.tsx';
+import { EditDrawer } from '../../ui/EditDrawer.tsx';
+import { ActionMenu, useOverlays } from '../../ui/overlays.tsx';
+
+const changed = () => queries.queryClient.invalidateQueries({ queryKey: ['admins'] });
+
+export function AdminList() {
+  const { t, f } = useI18n();
+  const { ask } = useOverlays();
+  const read = useQuery(queries.admins());
+  const { drawer } = useSearch({ from: '/admins' });
+  const navigate = useNavigate({ from: '/admins' });
+  const show = (next?: string) => void navigate({ search: next === undefined ? {} : { drawer: next } });
+  const edited = read.data?.items.find((admin) => admin.username === drawer);
+  return (
+    <>
+      <div className="head">
+        <h1>{t('nav.admins')}{read.data && <span className="count">{f.number(read.data.total)}</span>}</h1>
+        <Button icon="plus" look="primary" onClick={() => show('new')}>{t('admins.new')}</Button>
+      </div>
+      <Loaded of={read}>
+        {({ items }) => (
+          <div className="tablebox cards">
+            <table className="list">
+              <caption className="hidden">{t('nav.admins')}</caption>
+              <thead><tr><th scope="col">{t('user.name')}</th><th scope="col">{t('user.status')}</th><th scope="col">{t('admins.role')}</th><th scope="col">{t('admins.traffic')}</th><th scope="col"><span className="hidden">{t('actions')}</span></th></tr></thead>
+              <tbody>
+                {items.map((admin) => (
+                  <tr key={admin.id}>
+                    <td className="first"><bdi>{admin.username}</bdi></td>
+                    <td className="second"><Status tone={admin.enabled ? 'good' : 'off'}>{t(admin.enabled ? 'admins.enabled' : 'state.disabled')}</Status></td>
+                    <td>{t(admin.is_sudo ? 'admin.sudo' : 'admin.reseller')}</td>
+                    <td>{f.bytes(admin.users_data_usage)}</td>
+                    <td className="end">
+                      <ActionMenu label={t('actions.of', { name: admin.username })} actions={[
+                        { id: 'edit', label: t('edit'), icon: 'edit', run: () => show(admin.username) },
+                        { id: 'users', label: t('nav.users'), icon: 'users', run: () => void navigate({ to: '/users', search: { owner: admin.username } }) },
+                        { id: 'delete', label: t('act.delete'), icon: 'trash', bad: true, run: () => ask({ title: t('admins.delete', { name: admin.username }), body: t('admins.delete.body'), act: t('admins.delete', { name: admin.username }), danger: true, done: t('act.delete.done'),
+                          run: () => data(api.DELETE('/api/admins/{username}', { params: { path: { username: admin.username } } })).then(changed) }) },
+                      ]} />
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </Loaded>
+      {drawer === 'new' && <AdminEditor admin={null} onClose={() => show()} />}
+      {edited && <AdminEditor key={edited.id} admin={edited} onClose={() => show()} />}
+    </>
+  );
+}
+
+function AdminEditor({ admin, onClose }: { admin: Admin | null; onClose: () => void }) {
+  const { t } = useI18n();
+  const services = useQuery(queries.services());
+  const [username, setUsername] = useState('');
+  const [password, setPassword] = useState('');
+  const [draft, setDraft] = useState({
+    is_sudo: admin?.is_sudo ?? false, enabled: admin?.enabled ?? true, modify_users_access: admin?.modify_users_access ?? true,
+    all_services_access: admin?.all_services_access ?? true, service_ids: admin?.service_ids ?? [],
+  });
+  const flag = (name: 'is_sudo' | 'enabled' | 'modify_users_access' | 'all_services_access', label: string, hint?: string) => (
+    <label className="option">
+      <input type="checkbox" checked={draft[name]} onChange={(event) => setDraft({ ...draft, [name]: event.target.checked })} />
+      <span>{label}{hint && <span className="soft small" style={{ display: 'block' }}>{hint}</span>}</span>
+    </label>
+  );
+  const save = async () => {
+    if (admin === null) await data(api.POST('/api/admins', { body: { username: username.trim(), password, subscription_url_prefix: '', ...draft } as Schemas['AdminCreate'] }));
+    else await data(api.PUT('/api/admins/{username}', { params: { path: { username: admin.username } }, body: { ...draft, ...(password === '' ? {} : { password }) } }));
+    await changed();
+  };
+  return (
+    <EditDrawer title={admin === null ? t('admins.new') : t('admins.edit', { name: admin.username })} act={admin === null ? t('admins.create') : undefined} ready={admin !== null || (username.trim() !== '' && password !== '')} save={save} onClose={onClose}>
+      {(refused) => (
+        <>
+          {admin === null && <Field label={t('user.name')} problem={refused.username}>{(attributes) => <input {...attributes} className="input" dir="ltr" autoFocus autoComplete="off" autoCapitalize="none" spellCheck={false} value={username} onChange={(event) => setUsername(event.target.value)} />}</Field>}
+          <Field label={t('signin.password')} hint={admin === null ? undefined : t('admins.password_keep')} problem={refused.password}>{(attributes) => <input {...attributes} className="input" dir="ltr" type="password" autoComplete="new-password" value={password} onChange={(event) => setPassword(event.target.value)} />}</Field>
+          <div>
+            {flag('enabled', t('admins.enabled'))}
+            {flag('is_sudo', t('admin.sudo'), t('admins.sudo_hint'))}
+            {flag('modify_users_access', t('admins.modify'))}
+            {flag('all_services_access', t('admins.all_services'))}
+          </div>
+          {!draft.all_services_access && (
+            <fieldset>
+              <legend>{t('nav.services')}</legend>
+              <Loaded of={services} rows={2}>
+                {(page) => page.items.map((service) => (
+                  <label key={service.id} className="option">
+                    <input type="checkbox" checked={draft.service_ids.includes(service.id)} onChange={() => setDraft({ ...draft, service_ids: draft.service_ids.includes(service.id) ? draft.service_ids.filter((id) => id !== service.id) : [...draft.service_ids, service.id] })} />
+                    <bdi>{service.name ?? `#${service.id}`}</bdi>
+                  </label>
+                ))}
+              </Loaded>
+            </fieldset>
+          )}
+        </>
+      )}
+    </EditDrawer>
+  );
+}

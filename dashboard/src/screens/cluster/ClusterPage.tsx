@@ -1,0 +1,136 @@
+// The cluster: members, the lease, tasks and their latest runs.
+
+import { useQuery } from '@tanstack/react-query';
+import { type Cluster, type Schemas, api, data } from '../../api/client.ts';
+import * as queries from '../../api/queries.ts';
+import { moment } from '../../i18n/format.ts';
+import { type Key, useI18n } from '../../i18n/index.tsx';
+import { Button, Facts, Loaded, Moment, Panel, Status, type Tone } from '../../ui/basics.tsx';
+import { useOverlays } from '../../ui/overlays.tsx';
+
+const STATES: Record<string, Tone> = { running: 'off', done: 'good', failed: 'bad', coalesced: 'off', skipped: 'off', abandoned: 'attention' };
+
+function RunState({ state }: { state: string }) {
+  const { t } = useI18n();
+  return <Status tone={STATES[state] ?? 'off'}>{Object.hasOwn(STATES, state) ? t(`run.${state}` as Key) : state}</Status>;
+}
+
+export function ClusterPage() {
+  const { t } = useI18n();
+  const { ask } = useOverlays();
+  const read = useQuery(queries.cluster());
+  const stepDown = () => ask({
+    title: t('cluster.step_down.title'), body: t('cluster.step_down.body'), act: t('cluster.step_down'),
+    run: () => data(api.POST('/api/cluster/step-down')).then(() => read.refetch()), done: t('cluster.run.done'),
+  });
+  return (
+    <>
+      <div className="head">
+        <h1>{t('nav.cluster')}</h1>
+        <Button onClick={stepDown} disabled={read.data?.leader == null}>{t('cluster.step_down')}</Button>
+      </div>
+      <Loaded of={read}>
+        {(cluster) => (
+          <div className="stack" style={{ gap: 16 }}>
+            <div className="twocol">
+              <Members cluster={cluster} />
+              <Panel title={t('cluster.lease')}>
+                <Facts facts={[
+                  [t('cluster.leader'), cluster.leader ? <bdi key="leader">{cluster.leader.host}</bdi> : <Status key="none" tone="bad">{t('cluster.no_leader')}</Status>],
+                  ...(cluster.leader ? [[t('cluster.since'), <Moment key="since" at={cluster.leader.acquired_at} />], [t('cluster.epoch'), String(cluster.leader.epoch)]] as [string, React.ReactNode][] : []),
+                  [t('cluster.coordination'), <bdi key="coordination" dir="ltr">{cluster.coordination}</bdi>],
+                  [t('cluster.redis'), <Status key="redis" tone={cluster.redis === 'ok' ? 'good' : cluster.redis === 'off' ? 'off' : 'bad'}><bdi dir="ltr">{cluster.redis}</bdi></Status>],
+                ]} />
+              </Panel>
+            </div>
+            <Tasks cluster={cluster} />
+            <Runs />
+          </div>
+        )}
+      </Loaded>
+    </>
+  );
+}
+
+function Members({ cluster }: { cluster: Cluster }) {
+  const { t, f } = useI18n();
+  return (
+    <Panel title={t('cluster.members')}>
+      <ul className="lines">
+        {cluster.members.map((member) => (
+          <li key={member.instance} style={{ flexWrap: 'wrap' }}>
+            <span className="grow">
+              <bdi style={{ fontWeight: 550 }}>{member.host}</bdi> <bdi className="soft" dir="ltr">{member.version} · pid {member.pid}</bdi>
+              <span className="small soft" style={{ display: 'block' }}>{t('cluster.started')} <Moment at={member.started_at} />{member.round_trip_ms != null && <> · {t('cluster.latency')} <bdi dir="ltr">{f.number(member.round_trip_ms, 1)} ms</bdi></>}</span>
+            </span>
+            {member.leader && <Status tone="good">{t('cluster.leads')}</Status>}
+            {member.instance === cluster.instance && <span className="soft">{t('cluster.answers')}</span>}
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}
+
+function Tasks({ cluster }: { cluster: Cluster }) {
+  const { t, f } = useI18n();
+  const { ask } = useOverlays();
+  const run = (task: Schemas['TaskResponse']) => ask({
+    title: t('cluster.run.one', { name: task.name }), body: t('cluster.run.body'), act: t('cluster.run.one', { name: task.name }),
+    run: () => data(api.POST('/api/cluster/tasks/{name}/run', { params: { path: { name: task.name } } })).then(() => queries.queryClient.invalidateQueries({ queryKey: ['cluster'] })),
+    done: t('cluster.run.done'),
+  });
+  return (
+    <section aria-label={t('cluster.tasks')}>
+      <h2 style={{ marginBlockEnd: 8 }}>{t('cluster.tasks')}</h2>
+      <div className="tablebox" tabIndex={0} role="group" aria-label={t('cluster.tasks')}>
+        <table className="list">
+          <thead><tr><th scope="col">{t('cluster.task')}</th><th scope="col">{t('cluster.every')}</th><th scope="col">{t('cluster.last')}</th><th scope="col">{t('cluster.result')}</th><th scope="col" className="end">{t('cluster.lag')}</th><th scope="col" className="end">{t('cluster.items')}</th><th scope="col"><span className="hidden">{t('actions')}</span></th></tr></thead>
+          <tbody>
+            {cluster.tasks.map((task) => (
+              <tr key={task.name}>
+                <td><code>{task.name}</code>{task.last_error != null && <bdi dir="ltr" className="small soft" style={{ display: 'block' }}>{task.last_error}</bdi>}</td>
+                <td className="nowrap">{f.duration(task.period_seconds)}</td>
+                <td>{task.last_started_at != null ? <Moment at={task.last_started_at} /> : <span className="soft">—</span>}</td>
+                <td>{task.last_state != null ? <RunState state={task.last_state} /> : <span className="soft">—</span>}</td>
+                <td className="end nowrap">{task.last_lag_ms != null ? <bdi dir="ltr">{f.number(task.last_lag_ms)} ms</bdi> : '—'}</td>
+                <td className="end">{task.last_items != null ? f.number(task.last_items) : '—'}</td>
+                <td className="end"><Button onClick={() => run(task)} disabled={!task.enabled} label={t('cluster.run.one', { name: task.name })}>{t('cluster.run')}</Button></td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+function Runs() {
+  const { t, f } = useI18n();
+  const read = useQuery(queries.runs());
+  return (
+    <section aria-label={t('cluster.runs')}>
+      <h2 style={{ marginBlockEnd: 8 }}>{t('cluster.runs')}</h2>
+      <Loaded of={read}>
+        {({ items }) => items.length === 0 ? <p className="soft">{t('cluster.no_runs')}</p> : (
+          <div className="tablebox" tabIndex={0} role="group" aria-label={t('cluster.runs')}>
+            <table className="list">
+              <thead><tr><th scope="col">{t('time')}</th><th scope="col">{t('cluster.task')}</th><th scope="col">{t('cluster.result')}</th><th scope="col" className="end">{t('cluster.lag')}</th><th scope="col" className="end">{t('cluster.items')}</th></tr></thead>
+              <tbody>
+                {items.map((run) => (
+                  <tr key={`${run.task} ${run.slot} ${run.epoch}`}>
+                    <td className="nowrap">{f.exact(moment(run.started_at))}</td>
+                    <td><code>{run.task}</code>{run.error != null && <bdi dir="ltr" className="small soft" style={{ display: 'block' }}>{run.error}</bdi>}</td>
+                    <td><RunState state={run.state} /></td>
+                    <td className="end nowrap"><bdi dir="ltr">{f.number(run.lag_ms)} ms</bdi></td>
+                    <td className="end">{f.number(run.items)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </Loaded>
+    </section>
+  );
+}

@@ -1,0 +1,9 @@
+// Screens of the sudo admin, loaded together when the first of them is opened.
+
+export { AdminList } from './admins/AdminList.tsx';
+export { ClusterPage } from './cluster/ClusterPage.tsx';
+export { NodeList } from './nodes/NodeList.tsx';
+export { NodePage } from './nodes/NodePage.tsx';
+export { NotificationList } from './notifications/NotificationList.tsx';
+export { ServiceList } from './services/ServiceList.tsx';
+export { SettingsPage } from './settings/SettingsPage.tsx';

@@ -1,0 +1,56 @@
+// Adds or changes a node; says what the node needs from the panel.
+
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { type PanelNode, type Schemas, api, data } from '../../api/client.ts';
+import * as queries from '../../api/queries.ts';
+import { useI18n } from '../../i18n/index.tsx';
+import { Field, Loaded } from '../../ui/basics.tsx';
+import { EditDrawer } from '../../ui/EditDrawer.tsx';
+import { CopyButton } from '../../ui/share.tsx';
+
+export function NodeEditor({ node, onClose }: { node: PanelNode | null; onClose: () => void }) {
+  const { t } = useI18n();
+  const [name, setName] = useState(node?.name ?? '');
+  const [address, setAddress] = useState(node?.address ?? '');
+  const [port, setPort] = useState(String(node?.port ?? 53042));
+  const [coefficient, setCoefficient] = useState(String(node?.usage_coefficient ?? 1));
+  const save = async () => {
+    const body = { name: name.trim(), address: address.trim(), port: Number(port), usage_coefficient: Number(coefficient) };
+    if (node === null) await data(api.POST('/api/nodes', { body: body as Schemas['NodeCreate'] }));
+    else await data(api.PUT('/api/nodes/{node_id}', { params: { path: { node_id: node.id } }, body }));
+    await queries.queryClient.invalidateQueries({ queryKey: ['nodes'] });
+  };
+  return (
+    <EditDrawer title={node === null ? t('nodes.new') : t('nodes.edit', { name: node.name })} act={node === null ? t('nodes.new') : undefined} ready={name.trim() !== '' && address.trim() !== ''} save={save} onClose={onClose}>
+      {(refused) => (
+        <>
+          <Field label={t('nodes.name')} problem={refused.name}>{(attributes) => <input {...attributes} className="input" autoFocus dir="auto" value={name} onChange={(event) => setName(event.target.value)} />}</Field>
+          <Field label={t('nodes.address')} problem={refused.address}>{(attributes) => <input {...attributes} className="input" dir="ltr" spellCheck={false} placeholder="192.0.2.7" value={address} onChange={(event) => setAddress(event.target.value)} />}</Field>
+          <Field label={t('nodes.port')} problem={refused.port}>{(attributes) => <input {...attributes} className="input" dir="ltr" inputMode="numeric" value={port} onChange={(event) => setPort(event.target.value)} />}</Field>
+          <Field label={t('nodes.coefficient')} hint={t('nodes.coefficient_hint')} problem={refused.usage_coefficient}>{(attributes) => <input {...attributes} className="input" dir="ltr" inputMode="decimal" value={coefficient} onChange={(event) => setCoefficient(event.target.value)} />}</Field>
+          {node === null && <Certificate />}
+        </>
+      )}
+    </EditDrawer>
+  );
+}
+
+export function Certificate() {
+  const { t } = useI18n();
+  const read = useQuery(queries.nodeSettings());
+  return (
+    <div className="field">
+      <span className="label">{t('nodes.certificate')}</span>
+      <Loaded of={read} rows={2}>
+        {(settings) => (
+          <>
+            <p className="hint">{t('nodes.certificate_hint', { version: settings.min_node_version })}</p>
+            <pre className="text" style={{ maxBlockSize: 140 }} tabIndex={0} aria-label={t('nodes.certificate')}>{settings.certificate}</pre>
+            <span><CopyButton look="" text={settings.certificate} label={t('copy.certificate')}>{t('copy.certificate')}</CopyButton></span>
+          </>
+        )}
+      </Loaded>
+    </div>
+  );
+}
