@@ -21,6 +21,13 @@ export default defineConfig({
     rolldownOptions: {
       output: {
         entryFileNames: 'app.js',
+        // Libraries of the first load: their files change only when they do. The calendar is loaded with the editor.
+        codeSplitting: {
+          groups: [
+            { name: 'vendor', test: /node_modules\/(react|react-dom|scheduler|@tanstack|openapi-fetch|uqr|seroval|cookie-es|use-sync-external-store)\/|rolldown\/runtime/ },
+            { name: 'aria', test: /node_modules\/(react-aria|react-stately|react-aria-components)\/(?!.*(calendar|date|spinbutton|NumberField|Color))/i },
+          ],
+        },
         chunkFileNames: '[name].js',
         assetFileNames: (asset) => (asset.names[0]?.endsWith('.css') ? 'app.css' : '[name][extname]'),
       },

@@ -9,6 +9,7 @@ pub mod subscription;
 
 pub mod clock;
 pub mod config;
+pub mod dashboard;
 
 pub mod store;
 

@@ -48,6 +48,7 @@ use poem::{Endpoint, Response};
 
 pub mod admins;
 pub mod cluster;
+mod dashboard;
 pub mod docs;
 pub mod health;
 pub mod health_report;
@@ -72,7 +73,7 @@ use state::State;
 
 /// The endpoint of all requests.
 pub fn routes(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
-    let routes = home::routes_at(all_routes(), state.options.http.dashboard_path.as_str());
+    let routes = dashboard::routes_at(all_routes(), state.options.http.dashboard_path.as_str());
     Boundary { state, routes: routes.into_endpoint() }
 }
 

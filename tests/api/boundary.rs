@@ -22,6 +22,7 @@ on_both_engines!(
     read_only_panel_serves_reads_and_sign_in_and_refuses_writes,
     overloaded_panel_refuses_all_but_exempt_routes_and_recovers_at_once,
     home_page_and_dashboard_are_served_at_their_paths,
+    files_of_the_dashboard_are_stored_by_browsers_for_good_only_under_their_own_version,
 );
 
 async fn response_carries_the_valid_request_id_or_a_new_one(db: Db) {
@@ -184,9 +185,34 @@ async fn home_page_and_dashboard_are_served_at_their_paths(db: Db) {
         let page = get(path).await;
         assert_eq!((page.status.as_u16(), page.header("content-type")), (200, html), "{path}");
     }
+    let page = get("/board/of/mine/").await.ok();
+    assert!(page.as_str().expect("a page").contains(r#"content="../../../""#), "{page}: the root of the API");
     let redirect = get("/board/of/mine?a=b").await;
     assert_eq!((redirect.status.as_u16(), redirect.header("location")), (307, Some("/board/of/mine/?a=b")));
     get("/board/of/mine/x.js").await.refused(404);
     get("/dashboard/").await.refused(404);
+    get("/dashboard/app.js").await.refused(404);
     send(panel.request(Method::POST, "/")).await.refused(405);
+}
+
+async fn files_of_the_dashboard_are_stored_by_browsers_for_good_only_under_their_own_version(db: Db) {
+    let panel = TestPanel::start(db).await;
+    for name in sarban::dashboard::names() {
+        let version = sarban::dashboard::file(name).expect(name).version;
+        let path = format!("/dashboard/{name}");
+        let get = |query: String| send(panel.request(Method::GET, &format!("{path}{query}")));
+        for (query, caching) in [
+            (format!("?v={version}"), "public, max-age=31536000, immutable"),
+            ("?v=0123456789ab".to_owned(), "no-store"),
+            (String::new(), "no-cache"),
+        ] {
+            let file = get(query.clone()).await;
+            assert_eq!((file.status.as_u16(), file.header("cache-control")), (200, Some(caching)), "{path}{query}");
+            assert_eq!(file.header("content-encoding"), Some("gzip"), "{path}");
+        }
+        let tag = format!("\"{version}\"");
+        assert_eq!(get(String::new()).await.header("etag"), Some(tag.as_str()), "{path}");
+        let again = send(panel.request(Method::GET, &path).header("if-none-match", format!("W/{tag}, \"other\""))).await;
+        assert_eq!((again.status.as_u16(), again.header("etag")), (304, Some(tag.as_str())), "{path}");
+    }
 }

@@ -17,7 +17,7 @@ const LINES: &[&[&str]] = &[
     &["foundation"],
     &["domain"],
     &["subscription"],
-    &["config", "clock"],
+    &["config", "clock", "dashboard"],
     &["store"],
     &["cluster", "nodes", "notify"],
     &["actions"],
