@@ -23,13 +23,13 @@ const NEVER: &str = "no-store";
 
 /// Adds the dashboard at `path`, which begins and ends with a slash.
 pub(super) fn routes_at(routes: Routes, path: &str) -> Routes {
-    dashboard::names().fold(routes.folder(path, get(page)), |routes, name| {
-        routes.hidden(&format!("{path}{name}"), get(file).without_permit())
+    dashboard::names().fold(routes.folder(path, get(serve_page)), |routes, name| {
+        routes.hidden(&format!("{path}{name}"), get(serve_file).without_permit())
     })
 }
 
 #[handler]
-fn page(state: &State) -> Response {
+fn serve_page(state: &State) -> Response {
     Response::builder()
         .content_type("text/html; charset=utf-8")
         .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
@@ -38,7 +38,7 @@ fn page(state: &State) -> Response {
 }
 
 #[handler]
-fn file(request: &Request) -> Result<Response, ApiError> {
+fn serve_file(request: &Request) -> Result<Response, ApiError> {
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
     let file = dashboard::file(name).ok_or_else(|| ApiError::not_found("The file"))?;
     Ok(respond(request, file))

@@ -45,7 +45,7 @@ export function formats(language: Language, calendar: CalendarName): Formats {
   const list = new Intl.ListFormat(language, { type: 'conjunction', style: 'short' });
   const unit = (value: number, name: string) =>
     new Intl.NumberFormat(language, { style: 'unit', unit: name, unitDisplay: 'long', maximumFractionDigits: 1 }).format(value);
-  const steps: [number, Intl.RelativeTimeFormatUnit][] = [[60, 'second'], [3600, 'minute'], [86_400, 'hour'], [86_400 * 60, 'day'], [86_400 * 730, 'month']];
+  const steps: [number, Intl.RelativeTimeFormatUnit][] = [[60, 'second'], [3600, 'minute'], [86_400, 'hour'], [86_400 * 400, 'day'], [86_400 * 730, 'month']];
   const size: Record<string, number> = { second: 1, minute: 60, hour: 3600, day: 86_400, month: 2_629_800, year: 31_557_600 };
   return {
     number,

@@ -71,7 +71,7 @@ export function Shell() {
         {places.map(link)}
         <span className="space" />
         <button type="button" className="button quiet" onClick={() => setOpen('palette')} aria-label={t('palette.title')}>
-          <Icon name="search" /><span className="name grow" style={{ textAlign: 'start' }}>{t('palette.title')}</span><kbd className="name">Ctrl K</kbd>
+          <Icon name="search" /><span className="name grow cut" style={{ textAlign: 'start' }}>{t('search')}</span><kbd className="name">Ctrl K</kbd>
         </button>
         <button type="button" className="button quiet" onClick={() => setOpen('preferences')} aria-label={t('preferences.title')}>
           <Icon name="language" /><span className="name cut">{me.data?.username ?? t('preferences.title')}</span>

@@ -42,6 +42,7 @@ export function TrafficChart({ bars, label, byHour = false }: { bars: Bar[]; lab
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
+  const empty = bars.every((bar) => bar.bytes === 0);
   const limit = top(bars);
   const step = width / Math.max(1, bars.length);
   const gap = step > 8 ? 3 : step > 3 ? 1 : 0;
@@ -51,7 +52,8 @@ export function TrafficChart({ bars, label, byHour = false }: { bars: Bar[]; lab
   return (
     <div ref={box}>
       <svg className="chart" viewBox={`0 0 ${width} ${HEIGHT + FOOT}`} height={HEIGHT + FOOT} role="img" aria-label={label}>
-        {[0.5, 1].map((part) => {
+        {empty && <text x={width / 2} y={HEIGHT / 2} textAnchor="middle" direction={rtl ? 'rtl' : 'ltr'}>{t('traffic.none')}</text>}
+        {!empty && [0.5, 1].map((part) => {
           const y = HEIGHT - part * (HEIGHT - 16);
           return (
             <g key={part}>

@@ -82,7 +82,7 @@ function Form({ settings }: { settings: Settings }) {
             <li key={index} style={{ flexWrap: 'wrap', gap: 8 }}>
               <input className="input mono" style={{ flex: '1 1 260px', inlineSize: 'auto' }} aria-label={`${t('settings.pattern')} ${index + 1}`} spellCheck={false} value={rule.pattern} onChange={(event) => change(index, { pattern: event.target.value })} />
               <span style={{ flex: '0 0 140px' }}>
-                <Choose aria-label={`${t('settings.result')} ${index + 1}`} dir="ltr" value={rule.result} onChange={(event) => change(index, { result: event.target.value as (typeof RESULTS)[number] })}>
+                <Choose aria-label={`${t('settings.result')} ${index + 1}`} value={rule.result} onChange={(event) => change(index, { result: event.target.value as (typeof RESULTS)[number] })}>
                   {RESULTS.map((result) => <option key={result}>{result}</option>)}
                 </Choose>
               </span>

@@ -151,7 +151,7 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
             <div className="row">
               <input {...attributes} className="input" inputMode="decimal" autoComplete="off" placeholder={t('unlimited')} value={draft.limit} onChange={(event) => set({ limit: event.target.value })} />
               <span style={{ flex: '0 0 88px' }}>
-                <Choose aria-label={t('unit')} value={draft.unit} dir="ltr" onChange={(event) => set({ unit: event.target.value as Unit })}>
+                <Choose aria-label={t('unit')} value={draft.unit} onChange={(event) => set({ unit: event.target.value as Unit })}>
                   {Object.keys(SIZE).map((unit) => <option key={unit}>{unit}</option>)}
                 </Choose>
               </span>

@@ -191,21 +191,21 @@ function Tools({ search, change, columns, setColumns }: { search: UserSearch; ch
           <Icon name="search" />
           <input className="input" type="search" aria-label={t('users.search')} placeholder={t('users.search')} value={typed} onChange={(event) => setTyped(event.target.value)} spellCheck={false} autoCapitalize="none" />
         </span>
-        <span style={{ flex: '0 1 160px' }}>
+        <span className="pick" style={{ flex: '0 1 160px' }}>
           <Choose aria-label={t('user.status')} value={search.state ?? ''} onChange={(event) => change({ state: (event.target.value || undefined) as StateFilter | undefined })}>
             <option value="">{t('state.all')}</option>
             {STATES.map((state) => <option key={state} value={state}>{t(`state.${state}`)}</option>)}
           </Choose>
         </span>
         {me?.is_sudo === true && (
-          <span style={{ flex: '0 1 170px' }}>
+          <span className="pick" style={{ flex: '0 1 170px' }}>
             <Choose aria-label={t('column.owner')} value={search.owner ?? ''} onChange={(event) => change({ owner: event.target.value || undefined })}>
               <option value="">{t('owner.all')}</option>
               {admins.data?.items.map((admin) => <option key={admin.id} value={admin.username}>{admin.username}</option>)}
             </Choose>
           </span>
         )}
-        <ColumnMenu columns={columns} setColumns={setColumns} />
+        <span className="wide-only"><ColumnMenu columns={columns} setColumns={setColumns} /></span>
       </div>
       {chips.length > 0 && (
         <div className="chips" style={{ marginBlockEnd: 12 }}>

