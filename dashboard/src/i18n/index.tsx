@@ -19,6 +19,8 @@ export type Values = Record<string, string | number>;
 
 const MESSAGES: Record<Language, Messages> = { en, fa, ar, ru, zh };
 
+const RIGHT_TO_LEFT = /[\u0590-\u08ff]/;
+
 /** Text of a key with its values. Numbers are written as the language writes them. */
 export function text(messages: Messages, language: Language, key: Key, values: Values = {}): string {
   const found = messages[key];
@@ -27,8 +29,9 @@ export function text(messages: Messages, language: Language, key: Key, values: V
   return chosen.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
     if (typeof value === 'number') return new Intl.NumberFormat(language).format(value);
+    if (value === undefined) return '';
     // Names from elsewhere do not change the direction of the sentence around them.
-    return value === undefined ? '' : `\u2068${value}\u2069`;
+    return language === 'fa' || language === 'ar' || RIGHT_TO_LEFT.test(value) ? `\u2068${value}\u2069` : value;
   });
 }
 
