@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos attack model lint openapi clients fuzz-api deny deploy-check services services-stop bench soak
+.PHONY: help run test dashboard chaos attack model lint openapi clients fuzz-api deny deploy-check services services-stop bench soak
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -21,8 +21,13 @@ run: ## build and start a panel at http://127.0.0.1:8000, on SQLite in this fold
 	@echo
 	@UVICORN_HOST=127.0.0.1 exec $(SARBAN) serve
 
-test: ## run every test, on a Redis and a PostgreSQL started for it
+test: ## run every test, on a Redis and a PostgreSQL started for it, and the dashboard's in a browser
 	@tests/support/services.sh run $(CARGO) test --locked --no-fail-fast
+	@$(CARGO) build --locked --bin sarban --example test_node
+	@tests/support/dashboard.sh test
+
+dashboard: ## build src/dashboard/dist from dashboard/ (needs Node 20)
+	@tests/support/dashboard.sh build
 
 chaos: ## inject faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour
 	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
