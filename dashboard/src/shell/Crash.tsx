@@ -2,7 +2,7 @@
 
 import { type ErrorComponentProps, Link } from '@tanstack/react-router';
 import { useI18n } from '../i18n/index.tsx';
-import { Button, Empty, Notice } from '../ui/basics.tsx';
+import { Button, Notice } from '../ui/basics.tsx';
 
 export function Crash({ error }: ErrorComponentProps) {
   const { t } = useI18n();
@@ -17,5 +17,5 @@ export function Crash({ error }: ErrorComponentProps) {
 
 export function Missing() {
   const { t } = useI18n();
-  return <Empty title={t('missing.title')} action={<Link className="button" to="/">{t('nav.home')}</Link>}>{t('missing.body')}</Empty>;
+  return <div className="empty"><h1>{t('missing.title')}</h1><p>{t('missing.body')}</p><Link className="button" to="/">{t('nav.home')}</Link></div>;
 }

@@ -8,7 +8,7 @@ import { Modal, ModalOverlay } from 'react-aria-components/Modal';
 import * as queries from '../api/queries.ts';
 import { session } from '../api/session.ts';
 import { type Key, useI18n } from '../i18n/index.tsx';
-import { Button, Waiting } from '../ui/basics.tsx';
+import { Button } from '../ui/basics.tsx';
 import { Icon, type IconName, Mark } from '../ui/icons.tsx';
 import { Drawer } from '../ui/overlays.tsx';
 import { Palette } from './Palette.tsx';
@@ -54,7 +54,7 @@ export function Shell() {
   }, [path, t]);
   const places = PLACES.filter((place) => !place.sudo || me.data?.is_sudo === true);
   const link = (place: Place) => (
-    <Link key={place.to} className="place" to={place.to} activeOptions={{ exact: place.to === '/', includeSearch: false }} title={narrow ? t(place.key) : undefined} aria-label={t(place.key)}>
+    <Link key={place.to} className="place" to={place.to} activeOptions={{ exact: place.to === '/', includeSearch: false }} title={narrow ? t(place.key) : undefined} aria-label={narrow ? t(place.key) : undefined}>
       <Icon name={place.icon} />
       <span className="name">{t(place.key)}</span>
     </Link>
@@ -70,20 +70,20 @@ export function Shell() {
         <div className="brand"><Mark /><span className="name">Sarban</span></div>
         {places.map(link)}
         <span className="space" />
-        <button type="button" className="button quiet" onClick={() => setOpen('palette')} aria-label={t('palette.title')}>
-          <Icon name="search" /><span className="name grow cut" style={{ textAlign: 'start' }}>{t('search')}</span><kbd className="name">Ctrl K</kbd>
+        <button type="button" className="button quiet" onClick={() => setOpen('palette')} aria-label={narrow ? t('search') : undefined}>
+          <Icon name="search" /><span className="name grow cut" style={{ textAlign: 'start' }}>{t('search')}</span><kbd className="name" aria-hidden="true">Ctrl K</kbd>
         </button>
-        <button type="button" className="button quiet" onClick={() => setOpen('preferences')} aria-label={t('preferences.title')}>
+        <button type="button" className="button quiet" onClick={() => setOpen('preferences')} aria-label={narrow ? t('preferences.title') : undefined} title={t('preferences.title')}>
           <Icon name="language" /><span className="name cut">{me.data?.username ?? t('preferences.title')}</span>
         </button>
-        <button type="button" className="button quiet" onClick={fold} aria-label={t('nav.fold')} aria-expanded={!narrow}>
+        <button type="button" className="button quiet" onClick={fold} aria-label={narrow ? t('nav.fold') : undefined} aria-expanded={!narrow}>
           <Icon name="fold" /><span className="name">{t('nav.fold')}</span>
         </button>
       </nav>
       <div style={{ minInlineSize: 0 }}>
         <Connection failed={me.isError && me.data !== undefined} />
         <main ref={main} tabIndex={-1} id="main">
-          {me.data === undefined && !me.isError ? <Waiting rows={6} /> : <Outlet />}
+          <Outlet />
         </main>
       </div>
       <nav className="bottom" aria-label={t('nav.label')}>

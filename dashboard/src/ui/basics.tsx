@@ -13,7 +13,7 @@ type ButtonProps = ComponentProps<'button'> & { icon?: IconName; look?: string; 
 /** A button. `label` names one that shows only its icon. */
 export function Button({ icon, look = '', label, children, ...rest }: ButtonProps) {
   return (
-    <button type="button" className={`button ${look}${children === undefined ? ' square' : ''}`} aria-label={label} title={label} {...rest}>
+    <button type="button" className={`button ${look}${children === undefined ? ' square' : ''}`} aria-label={children === undefined ? label : undefined} title={label} {...rest}>
       {icon && <Icon name={icon} />}
       {children}
     </button>

@@ -35,7 +35,7 @@ test('sign-in, a wrong password, and sign-out in all tabs', async () => {
   const second = await view.context.newPage();
   await second.goto(panel.url);
   await second.getByRole('heading', { name: 'Home' }).waitFor();
-  await second.getByRole('button', { name: 'Preferences' }).click();
+  await second.getByTitle('Preferences').click();
   await second.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('button', { name: 'Sign in' }).waitFor();
   assert.equal(await page.evaluate(() => localStorage.getItem('sarban.token')), null);
@@ -83,7 +83,7 @@ test('a user from nothing with the keyboard alone', async () => {
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'keys_only' }).waitFor();
   await page.keyboard.press('Control+k');
-  await page.getByRole('combobox').waitFor();
+  await page.getByRole('combobox', { name: 'Search and go' }).waitFor();
   await page.keyboard.type('ann');
   await page.getByRole('option', { name: 'ann' }).waitFor();
   await page.keyboard.press('Enter');
@@ -212,7 +212,8 @@ test('the session ends and continues; the panel goes away and comes back', async
   await page.getByLabel('Username', { exact: true }).fill('nora');
   await page.getByLabel('Password').fill('second_pass');
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByRole('heading', { name: 'ann', exact: true }).waitFor();
+  await page.getByText('Account', { exact: true }).waitFor();
+  await settled(page);
   await panel.down();
   await page.getByRole('button', { name: 'Actions' }).click();
   await page.getByRole('menuitem', { name: 'Disable' }).click();
