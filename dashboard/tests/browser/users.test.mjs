@@ -64,7 +64,7 @@ test('a user from nothing with the mouse; its QR code is its link', async () => 
   const link = await page.locator('.copyline code').innerText();
   assert.equal((await fetch(link)).status, 200);
   assert.equal(decode(await page.locator('svg.qr path').getAttribute('d'), await page.locator('svg.qr').getAttribute('viewBox')), link);
-  await page.getByText('2 hosts in the subscription').waitFor();
+  await page.getByText(`${furniture.inbounds.length} hosts in the subscription`).waitFor();
   await page.getByText('has the latest state').waitFor({ timeout: 15_000 });
   await view.close();
 });
@@ -203,9 +203,11 @@ test('a reseller sees its own users, and no screens of the sudo admin', async ()
 
 test('the session ends and continues; the panel goes away and comes back', async () => {
   await panel.call('POST', 'admins', { username: 'nora', password: 'first_pass', is_sudo: false, enabled: true, modify_users_access: true, all_services_access: true, service_ids: [], subscription_url_prefix: '' });
-  const view = await open(panel, { token: await panel.token('nora', 'first_pass'), expected: ['401', 'ERR_CONNECTION_REFUSED', '503'] });
+  const token = await panel.token('nora', 'first_pass');
+  await panel.call('POST', 'users', { username: 'of_nora', expire_strategy: 'never', service_ids: [] }, token);
+  const view = await open(panel, { token, expected: ['401', 'ERR_CONNECTION_REFUSED', '503'] });
   const { page } = view;
-  await view.go('/users/ann');
+  await view.go('/users/of_nora');
   await settled(page);
   await panel.call('PUT', 'admins/nora', { password: 'second_pass' });
   await page.getByText('Your session has ended.').waitFor({ timeout: 15_000 });
@@ -217,11 +219,11 @@ test('the session ends and continues; the panel goes away and comes back', async
   await panel.down();
   await page.getByRole('button', { name: 'Actions' }).click();
   await page.getByRole('menuitem', { name: 'Disable' }).click();
-  await page.getByRole('alertdialog').getByRole('button', { name: 'Disable ann' }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Disable of_nora' }).click();
   await page.getByText('The panel did not answer.').first().waitFor();
   await panel.up();
-  await page.getByRole('alertdialog').getByRole('button', { name: 'Disable ann' }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Disable of_nora' }).click();
   await page.getByRole('alertdialog').waitFor({ state: 'detached' });
-  await until('ann disabled', async () => !(await panel.call('GET', 'users/ann')).enabled);
+  await until('of_nora disabled', async () => !(await panel.call('GET', 'users/of_nora')).enabled);
   await view.close();
 });
