@@ -55,7 +55,8 @@ fn respond(request: &Request, file: File) -> Response {
     let known = request.header(header::IF_NONE_MATCH).unwrap_or_default();
     // Proxies that compress make tags weak.
     let is_current = known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag);
-    let mut response = Response::builder().content_type(file.media_type).header(header::CACHE_CONTROL, caching).finish();
+    let mut response =
+        Response::builder().content_type(file.media_type).header(header::CACHE_CONTROL, caching).finish();
     if let Ok(tag) = HeaderValue::try_from(tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn every_listed_file_is_embedded_with_its_version() {
-        let listed: Vec<&str> = VERSIONS.lines().filter_map(|line| line.split_once(' ')).map(|(name, _)| name).collect();
+        let listed: Vec<&str> =
+            VERSIONS.lines().filter_map(|line| line.split_once(' ')).map(|(name, _)| name).collect();
         assert_eq!(names().collect::<Vec<_>>(), listed, "dist/versions.txt and CONTENTS");
         for name in names() {
             let file = file(name).expect(name);

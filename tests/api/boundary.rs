@@ -212,7 +212,8 @@ async fn files_of_the_dashboard_are_stored_by_browsers_for_good_only_under_their
         }
         let tag = format!("\"{version}\"");
         assert_eq!(get(String::new()).await.header("etag"), Some(tag.as_str()), "{path}");
-        let again = send(panel.request(Method::GET, &path).header("if-none-match", format!("W/{tag}, \"other\""))).await;
+        let again =
+            send(panel.request(Method::GET, &path).header("if-none-match", format!("W/{tag}, \"other\""))).await;
         assert_eq!((again.status.as_u16(), again.header("etag")), (304, Some(tag.as_str())), "{path}");
     }
 }
