@@ -58,7 +58,7 @@ impl Standing {
     }
 
     /// True if a member other than `last`, which had the lease, reaches far more nodes than this process.
-    pub(super) fn is_better_connected_than_me(&self, last: Option<Uuid>) -> bool {
+    pub fn is_better_connected_than_me(&self, last: Option<Uuid>) -> bool {
         lock(&self.0).better_connected.iter().any(|member| Some(*member) != last)
     }
 

@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::elector::{Cluster, Member, leads};
+use crate::nodes::panel::eventually;
 use crate::support::database::{TestDatabase, number, on_both_engines};
 
 on_both_engines!(leader_that_reaches_far_fewer_nodes_hands_over_and_not_back_soon);
@@ -95,11 +96,11 @@ async fn leader_that_reaches_far_fewer_nodes_hands_over_and_not_back_soon(test: 
 
     ben.reaches(10);
     ben.member.leads_within(Duration::from_secs(25)).await;
+    eventually("the second term begins", async || cluster.terms() >= 2).await;
     assert_eq!(cluster.terms(), 2, "somebody else led in between");
-    // The time of the hand-over is in the database, and passed on by the new leader.
-    sleep(Duration::from_secs(5)).await;
     const STORED: &str = "SELECT COUNT(*) FROM cluster_member WHERE report LIKE '%few_nodes_at%'";
-    assert_eq!(number(&test.db, STORED).await, 2);
+    let stored = async || number(&test.db, STORED).await == 2;
+    eventually("the time of the hand-over is in the database, and passed on by the new leader", stored).await;
 
     ann.reaches(10);
     ben.reaches(0);
@@ -110,9 +111,11 @@ async fn leader_that_reaches_far_fewer_nodes_hands_over_and_not_back_soon(test: 
     // A free lease goes to the better connected one, although the other one waits for it as well.
     ben.reaches(10);
     let cyd = Panel::join(&cluster, &test, 0).await;
-    sleep(Duration::from_secs(5)).await;
+    let compared = async || cyd.member.standing.is_better_connected_than_me(None);
+    eventually("the new one knows that others reach more nodes", compared).await;
     ben.member.drain.cancel();
     ann.member.leads_within(Duration::from_secs(8)).await;
     assert!(!leads(&cyd.member));
+    eventually("the third term begins", async || cluster.terms() >= 3).await;
     assert_eq!(cluster.terms(), 3, "the one without nodes led in between");
 }
