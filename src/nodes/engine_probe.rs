@@ -4,6 +4,7 @@
 //! that does not answer, or can't say, changes nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -15,6 +16,7 @@ use super::connection::{NodeConnection, Target};
 use super::engine_watch::buffered_reason;
 use super::node_error::NodeError;
 use super::session::Context;
+use super::unfinished_changes;
 use crate::domain::ids::NodeId;
 use crate::foundation::with_sources;
 use crate::store::FenceError;
@@ -73,7 +75,7 @@ pub(super) async fn recall(context: &Context) {
 }
 
 /// Probes until `stop`.
-pub(super) async fn probe_engines(context: &Context, stop: &CancellationToken) {
+pub(super) async fn probe_engines(context: &Arc<Context>, stop: &CancellationToken) {
     let mut probe = EngineProbe::default();
     let mut failing = false;
     while !stop.is_cancelled() {
@@ -95,7 +97,7 @@ pub(super) async fn probe_engines(context: &Context, stop: &CancellationToken) {
 
 impl EngineProbe {
     /// Asks all nodes, and writes what changed.
-    async fn pass(&mut self, context: &Context) -> Result<(), FenceError> {
+    async fn pass(&mut self, context: &Arc<Context>) -> Result<(), FenceError> {
         let db = context.fence.db();
         let rows = sync_state::nodes(db).await?;
         let targets: HashMap<NodeId, Target> = rows.iter().map(|row| (NodeId(row.id), Target::from(row))).collect();
@@ -126,6 +128,7 @@ impl EngineProbe {
         if !configs.is_empty() {
             engines::store_first(&context.fence, &configs, context.clock.now()).await?;
         }
+        unfinished_changes::end_all(context, &targets).await?;
         Ok(())
     }
 

@@ -9,19 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::connected::ConnectedNode;
 use super::connection::{NodeConnection, Target};
+use super::edit_lock::EditLock;
 use super::engine_watch::{self, RestartFailure};
 use super::node_error::NodeError;
 use super::proto::BackendConfig;
 use super::report;
 use super::session::Context;
 use crate::domain::ids::NodeId;
-use crate::foundation::with_sources;
 use crate::store::nodes::sync_state::NodeRow;
-use crate::store::nodes::{edit_lock, healing};
+use crate::store::nodes::healing;
 use crate::store::{FenceError, StoreError};
 
 /// Result of [`heal`].
@@ -101,16 +100,10 @@ async fn restart_under_lock(
     connection: &NodeConnection,
     interval: Duration,
 ) -> Result<Healing, HealingError> {
-    let (db, holder) = (context.fence.db(), Uuid::now_v7());
-    if !edit_lock::acquire(db, node, holder, edit_lock::TIME).await? {
-        return Ok(Healing::Busy);
+    match EditLock::take(context.fence.db(), node).await? {
+        Some(lock) => restart(context, node, connection, interval, &lock).await,
+        None => Ok(Healing::Busy),
     }
-    let done = restart(context, node, connection, interval, holder).await;
-    if let Err(error) = edit_lock::release(db, node, holder).await {
-        let error = with_sources(&error);
-        tracing::warn!(node = node.0, error, "could not release the node's edit lock; it expires by itself");
-    }
-    done
 }
 
 async fn restart(
@@ -118,7 +111,7 @@ async fn restart(
     node: NodeId,
     connection: &NodeConnection,
     interval: Duration,
-    holder: Uuid,
+    lock: &EditLock,
 ) -> Result<Healing, HealingError> {
     // All are read before the first restart: never is an engine restarted with anything but its own configuration.
     let mut engines = Vec::new();
@@ -132,7 +125,7 @@ async fn restart(
     let mut failure = None;
     for (engine, config) in engines {
         // An admin may change the configuration once the lock has expired: the one that was read is old then.
-        if !edit_lock::renew(context.fence.db(), node, holder, edit_lock::TIME).await? {
+        if !lock.is_held().await? {
             return Ok(Healing::Busy);
         }
         if let Err(why) = engine_watch::restart(connection, &engine, config, ()).await {

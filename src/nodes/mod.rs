@@ -4,6 +4,7 @@ pub mod collector;
 mod connected;
 pub mod connection;
 mod dispatcher;
+pub mod edit_lock;
 mod engine_probe;
 pub mod engine_watch;
 mod fingerprint;
@@ -34,6 +35,7 @@ mod sync_stream;
 mod timing;
 mod tls;
 mod transport;
+mod unfinished_changes;
 mod usage_reply;
 mod wire;
 

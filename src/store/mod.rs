@@ -41,6 +41,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         migrate::STATEMENTS,
         nodes::STATEMENTS,
         nodes::edit_lock::STATEMENTS,
+        nodes::engine_changes::STATEMENTS,
         nodes::engine_configs::STATEMENTS,
         nodes::engines::STATEMENTS,
         nodes::healing::STATEMENTS,

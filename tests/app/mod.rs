@@ -1,6 +1,7 @@
 //! Whole processes: starting, stopping, hand-over, upgrades, behind pgbouncer.
 
 mod full_disk;
+mod killed_change;
 pub mod panel_process;
 mod pgbouncer;
 pub mod processes;

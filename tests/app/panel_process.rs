@@ -31,6 +31,7 @@ pub struct PanelProcess {
     child: Child,
     log: PathBuf,
     pub port: u16,
+    scheme: &'static str,
     http: Client,
 }
 
@@ -106,6 +107,8 @@ impl Setup<'_> {
 
     fn start_in(&self, mut command: Command, name: &str, port: u16, arguments: &[&str]) -> PanelProcess {
         let log = self.folder.join(format!("{name}.log"));
+        let has_certificate = command.get_envs().any(|(name, _)| name == "UVICORN_SSL_CERTFILE");
+        let scheme = if has_certificate { "https" } else { "http" };
         let output = std::fs::File::options().create(true).append(true).open(&log);
         let child = command
             .arg("serve")
@@ -117,8 +120,10 @@ impl Setup<'_> {
             .stderr(output.expect("a log"))
             .stdout(Stdio::null())
             .spawn();
-        let http = Client::builder().timeout(Duration::from_secs(10)).build().expect("a client");
-        PanelProcess { name: name.to_owned(), child: child.expect("the program starts"), log, port, http }
+        // Certificates of tests are signed by themselves.
+        let http = Client::builder().timeout(Duration::from_secs(10)).danger_accept_invalid_certs(true).build();
+        let (child, http) = (child.expect("the program starts"), http.expect("a client"));
+        PanelProcess { name: name.to_owned(), child, log, port, scheme, http }
     }
 
     /// The program with only the shared environment.
@@ -146,7 +151,7 @@ impl Setup<'_> {
 impl PanelProcess {
     /// A request to this process.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port))
+        self.http.request(method, format!("{}://127.0.0.1:{}{path}", self.scheme, self.port))
     }
 
     /// The body of `/health/ready`; `None` while the process does not answer.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rcgen::{CertificateParams, KeyPair};
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
@@ -11,6 +12,7 @@ use crate::support::database::{TestDatabase, on_both_engines};
 on_both_engines!(
     empty more_idle_connections_than_descriptors_delay_nobody,
     empty connections_that_drip_headers_delay_nobody,
+    empty stalled_tls_handshakes_delay_nobody,
 );
 
 const SOON: Duration = Duration::from_secs(5);
@@ -46,6 +48,41 @@ async fn connections_that_drip_headers_delay_nobody(test: TestDatabase) {
             for stream in &mut held {
                 // Most of them have been closed for newer ones.
                 let _ = stream.write_all(b"x").await;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    target.withstands(60, SOON, attack).await;
+}
+
+/// Connections to a panel with a certificate that never finish their handshake: they send nothing, or half of it.
+async fn stalled_tls_handshakes_delay_nobody(test: TestDatabase) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let (certificate, key) = (write("chain.pem", certificate.pem()), write("key.pem", key.serialize_pem()));
+    let settings = [("UVICORN_SSL_CERTFILE", certificate.as_str()), ("UVICORN_SSL_KEYFILE", key.as_str())];
+    let target = Target::start(&test, &settings).await;
+    // The head of a record of 512 bytes, and of a ClientHello in it.
+    let hello = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+    let attack = async {
+        let mut held = Vec::new();
+        for nth in 0..size(300, 3_000) {
+            let Ok(mut stream) = target.connect().await else { continue };
+            if nth % 2 == 0 || stream.write_all(&hello).await.is_ok() {
+                held.push(stream);
+            }
+        }
+        for _ in 0..size(20, 200) {
+            for stream in &mut held {
+                // Most of them may have been closed for newer ones.
+                let _ = stream.write_all(&[0]).await;
             }
             sleep(Duration::from_millis(100)).await;
         }

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod connections;
+mod documents;
 
 use std::time::Duration;
 

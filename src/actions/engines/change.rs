@@ -9,6 +9,7 @@ use super::edit_lock::EditLock;
 use super::error::EngineError;
 use super::last_good;
 use super::refusal::{Former, Refusal};
+use crate::actions::changes::Changed;
 use crate::actions::nodes::{self, NodeChangeError};
 use crate::foundation::with_sources;
 use crate::nodes::connection::NodeConnection;
@@ -16,6 +17,8 @@ use crate::nodes::engine_watch::{self, RestartFailure};
 use crate::nodes::node_error::NodeError;
 use crate::nodes::one_off::{self, ConnectError};
 use crate::nodes::proto::BackendConfig;
+use crate::store::StoreError;
+use crate::store::nodes::{engine_changes, engine_configs};
 
 /// Longest time to connect again to a node whose connection broke during a change, and the pause between two attempts.
 const RECONNECT: (Duration, Duration) = (Duration::from_secs(20), Duration::from_millis(500));
@@ -31,6 +34,7 @@ impl Change {
     /// Runs the change. `called` is dropped when the node has answered the first restart.
     pub(super) async fn run<T>(mut self, new: BackendConfig, called: T) -> Result<(), EngineError> {
         let former = self.former().await?;
+        self.begin(former.as_ref()).await?;
         let result = match engine_watch::restart(&self.connection, &self.engine, new.clone(), called).await {
             Ok(()) => {
                 self.store(&new).await;
@@ -42,6 +46,15 @@ impl Change {
             let (node, engine) = (self.lock.node.0, &self.engine);
             tracing::warn!(node, engine, error = with_sources(error), "a new configuration of an engine failed");
         }
+        // A node that was lost in the middle may have either configuration: the leader sees to it when it is back.
+        let is_open = matches!(
+            &result,
+            Err(EngineError::Lost { former: Former::Lost(_), .. }
+                | EngineError::Refused(Refusal { former: Former::Lost(_), .. }))
+        );
+        if !is_open {
+            self.end().await;
+        }
         // Also after a failure: the node may have restarted the engine, which then has no users.
         match nodes::resync(&self.lock.panel, self.lock.node).await {
             // A node that was deleted meanwhile needs no sync.
@@ -51,13 +64,17 @@ impl Change {
     }
 
     /// Reads the node's present configuration, and stores it if the engine runs with it. `None`: neither the node nor
-    /// the panel has one.
+    /// the panel has one. After a change that did not end, the node's may be the one that the engine refused.
     async fn former(&self) -> Result<Option<BackendConfig>, EngineError> {
         let (panel, node, engine) = (&self.lock.panel, self.lock.node, &self.engine);
         match self.connection.backend_config(engine.clone()).await {
             Ok(former) => {
                 if self.connection.backend_stats(engine.clone()).await.is_ok_and(|stats| stats.running) {
                     last_good::store(panel, node, engine, &former).await?;
+                } else if let Some(unfinished) = engine_changes::former(&panel.db, node, engine).await? {
+                    let good = last_good::read(panel, node, engine).await?.map(BackendConfig::from);
+                    let before = unfinished.map(|(configuration, config_format)| BackendConfig { configuration, config_format });
+                    return Ok(good.or(before).or(Some(former)));
                 }
                 Ok(Some(former))
             }
@@ -113,6 +130,31 @@ impl Change {
                 Err(error) if Instant::now() >= end => return Err(error),
                 Err(_) => sleep(RECONNECT.1).await,
             }
+        }
+    }
+
+    /// Enters the change in the database, so that the leader can end it if this process dies.
+    async fn begin(&self, former: Option<&BackendConfig>) -> Result<(), StoreError> {
+        let (panel, node) = (&self.lock.panel, self.lock.node);
+        let former = former.map(|it| (it.configuration.as_str(), it.config_format));
+        let former = former.filter(|(config, _)| engine_configs::can_store(config));
+        let now = panel.clock.now();
+        let begin = panel.transaction("begin engine change", async |tx| -> Result<_, StoreError> {
+            engine_changes::begin(tx, node, &self.engine, former, now).await?;
+            Ok(((), None::<Changed>))
+        });
+        begin.await
+    }
+
+    async fn end(&self) {
+        let (panel, node, engine) = (&self.lock.panel, self.lock.node, &self.engine);
+        let end = panel.transaction("end engine change", async |tx| -> Result<_, StoreError> {
+            engine_changes::end(tx, node, engine).await?;
+            Ok(((), None::<Changed>))
+        });
+        if let Err(error) = end.await {
+            let (node, error) = (node.0, with_sources(&error));
+            tracing::warn!(node, engine, error, "could not enter that a change of an engine has ended; the leader looks again");
         }
     }
 

@@ -55,6 +55,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0014_engine_config",
     "0015_stuck_nodes",
     "0016_member_report",
+    "0017_engine_change",
 ];
 
 /// An error of a migration.

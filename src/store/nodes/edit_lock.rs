@@ -9,9 +9,9 @@ use crate::store::engine::clock;
 use crate::store::engine::statement::{db_affected, db_execute, db_read, statements};
 use crate::store::engine::{Db, StoreError};
 
-/// Microseconds after which a lock expires unless it is released or renewed. A change of a configuration takes two
-/// restarts of at most 60 s, each with some seconds of watching, and at most 20 s before and in between to connect.
-pub const TIME: i64 = 300 * SECOND;
+/// Microseconds after which a lock expires unless it is released or renewed: the time for which a node is left alone when the
+/// process that held its lock was killed.
+pub const TIME: i64 = 30 * SECOND;
 
 statements! {
     ACQUIRE = "INSERT INTO node_edit (node_id, holder, held_until) VALUES ($1, $2, $4)

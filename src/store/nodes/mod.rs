@@ -1,6 +1,7 @@
 //! The tables `nodes` and `backends` as admins read and write them. `sync_state` writes what nodes report.
 
 pub mod edit_lock;
+pub mod engine_changes;
 pub mod engine_configs;
 pub mod engines;
 pub mod expected_users;
