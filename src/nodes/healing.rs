@@ -19,8 +19,8 @@ use super::proto::BackendConfig;
 use super::report;
 use super::session::Context;
 use crate::domain::ids::NodeId;
-use crate::store::nodes::sync_state::NodeRow;
 use crate::store::nodes::healing;
+use crate::store::nodes::sync_state::NodeRow;
 use crate::store::{FenceError, StoreError};
 
 /// Result of [`heal`].

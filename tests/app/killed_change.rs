@@ -34,7 +34,11 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
 
 /// Kills a panel after the node has got a new configuration and before the panel knows whether the engine runs. Returns the
 /// next panel, its token, and the node.
-async fn kill_in_a_change(test: &TestDatabase, folder: &std::path::Path, new: &str) -> (PanelProcess, String, TestNode) {
+async fn kill_in_a_change(
+    test: &TestDatabase,
+    folder: &std::path::Path,
+    new: &str,
+) -> (PanelProcess, String, TestNode) {
     let node = TestNode::start(Options::default()).await.expect("a node");
     let setup = setup(test, folder);
     let mut panel = setup.start("ann");

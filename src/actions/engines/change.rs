@@ -73,7 +73,8 @@ impl Change {
                     last_good::store(panel, node, engine, &former).await?;
                 } else if let Some(unfinished) = engine_changes::former(&panel.db, node, engine).await? {
                     let good = last_good::read(panel, node, engine).await?.map(BackendConfig::from);
-                    let before = unfinished.map(|(configuration, config_format)| BackendConfig { configuration, config_format });
+                    let before =
+                        unfinished.map(|(configuration, config_format)| BackendConfig { configuration, config_format });
                     return Ok(good.or(before).or(Some(former)));
                 }
                 Ok(Some(former))
@@ -154,7 +155,12 @@ impl Change {
         });
         if let Err(error) = end.await {
             let (node, error) = (node.0, with_sources(&error));
-            tracing::warn!(node, engine, error, "could not enter that a change of an engine has ended; the leader looks again");
+            tracing::warn!(
+                node,
+                engine,
+                error,
+                "could not enter that a change of an engine has ended; the leader looks again"
+            );
         }
     }
 
