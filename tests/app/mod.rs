@@ -1,13 +1,17 @@
 //! Whole processes: starting, stopping, hand-over, upgrades, behind pgbouncer.
 
+pub mod clients;
+mod database_states;
 mod full_disk;
+mod gone_clients;
 mod killed_change;
 pub mod panel_process;
-mod pgbouncer;
+pub mod pgbouncer;
 pub mod processes;
 mod read_only;
 mod replaced_file;
 mod replies;
+mod silent_cuts;
 mod starved;
 mod stopping;
 mod take_over;

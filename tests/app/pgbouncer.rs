@@ -24,9 +24,9 @@ use crate::support::servers::{Postgres, open_folder};
 use crate::support::test_node::{Options, TestNode};
 
 /// A pgbouncer of one test. Dropping it kills the process.
-struct PgBouncer {
+pub struct PgBouncer {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Drop for PgBouncer {
@@ -43,17 +43,17 @@ impl PgBouncer {
         let server = support::postgres_url();
         let (_, address) = server.rsplit_once('@').expect("user and host");
         let (host, _) = address.split_once('/').expect("host and name");
-        Self::start_before(folder, host).await
+        Self::start_before(folder, host, 2).await
     }
 
-    /// Starts in front of the server at this host and port.
-    async fn start_before(folder: &Path, server: &str) -> Self {
+    /// Starts in front of the server at this host and port, with this many connections to it.
+    pub async fn start_before(folder: &Path, server: &str, connections: u8) -> Self {
         let (host, server_port) = server.split_once(':').expect("host and port");
         let port = free_port();
         let settings = format!(
             "[databases]\n* = host={host} port={server_port} user=postgres\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
-             pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 200\n\
+             pool_mode = transaction\ndefault_pool_size = {connections}\nmax_client_conn = 200\n\
              server_login_retry = 1\n"
         );
         let path = folder.join("pgbouncer.ini");
@@ -81,10 +81,15 @@ impl PgBouncer {
     }
 
     /// The URL of a test's database through this pgbouncer.
-    fn url(&self, test: &TestDatabase) -> DatabaseUrl {
+    pub fn url(&self, test: &TestDatabase) -> DatabaseUrl {
+        Self::url_at(test, self.port)
+    }
+
+    /// The URL of a test's database at this port, for a proxy in front of pgbouncer.
+    pub fn url_at(test: &TestDatabase, port: u16) -> DatabaseUrl {
         let DatabaseUrl::Postgres { url } = &test.options.url else { panic!("not on PostgreSQL") };
         let (_, name) = url.expose().rsplit_once('/').expect("a name");
-        DatabaseUrl::parse(&format!("postgresql://postgres@127.0.0.1:{}/{name}", self.port)).expect("an address")
+        DatabaseUrl::parse(&format!("postgresql://postgres@127.0.0.1:{port}/{name}")).expect("an address")
     }
 }
 
@@ -93,7 +98,7 @@ impl PgBouncer {
 async fn restarted_postgres_is_reached_again_within_seconds() {
     let folder = open_folder().expect("a folder");
     let mut postgres = Postgres::start(support::postgres_bin(), folder.path().join("server")).await.expect("a server");
-    let bouncer = PgBouncer::start_before(folder.path(), &format!("127.0.0.1:{}", postgres.port)).await;
+    let bouncer = PgBouncer::start_before(folder.path(), &format!("127.0.0.1:{}", postgres.port), 2).await;
     let url = DatabaseUrl::parse(&format!("postgresql://postgres@127.0.0.1:{}/postgres", bouncer.port));
     let db = Db::open(&options(url.expect("an address"))).await.expect("connections");
     clock::now(&db).await.expect("an answer");

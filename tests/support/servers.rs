@@ -118,6 +118,12 @@ impl Postgres {
         Ok(this)
     }
 
+    pub fn signal(&self, signal: Signal) {
+        if let Some(server) = &self.server {
+            server.signal(signal);
+        }
+    }
+
     /// Stops the server if it runs, with SIGINT for an orderly stop or SIGQUIT for a crash.
     pub async fn stop(&mut self, how: Signal) -> anyhow::Result<()> {
         if let Some(mut server) = self.server.take() {

@@ -20,7 +20,7 @@ use crate::store::engine::{Db, StoreError, Transient, Tx};
 statements! {
     LIMITS => pg
         "SELECT set_config('statement_timeout', $1, TRUE), set_config('idle_in_transaction_session_timeout', $1, TRUE),
-         set_config('application_name', $2, TRUE)",
+         set_config('lock_timeout', '0', TRUE), set_config('application_name', $2, TRUE)",
         lite "SELECT $1, $2";
     STATEMENT_TIMEOUT => pg "SELECT set_config('statement_timeout', $1, TRUE)", lite "SELECT $1";
     EPOCH_IS_CURRENT =>

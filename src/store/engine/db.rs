@@ -80,6 +80,14 @@ impl Db {
         }
     }
 
+    /// Begins a transaction whose statements have this time limit. No limit on SQLite.
+    pub(super) async fn begin_long(&self, limit: Duration) -> Result<Tx, StoreError> {
+        match self {
+            Self::Pg(pool) => pool.begin_long(limit).await.map(Tx::Pg).map_err(|source| self.failed("BEGIN", source)),
+            Self::Lite(_) => self.begin().await,
+        }
+    }
+
     /// Begins the only transaction of a command that takes minutes: its statements have no short time limit, and
     /// PostgreSQL does not end it while it waits for the next statement.
     pub async fn begin_bulk(&self) -> Result<Tx, StoreError> {
@@ -206,7 +214,7 @@ fn record(last: &LastCondition, error: StoreError) -> StoreError {
     error
 }
 
-const BEGIN_BULK: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0";
+const BEGIN_BULK: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = 0";
 
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pg, StoreError> {
     let opening = |source| StoreError::new("connecting to PostgreSQL", source);

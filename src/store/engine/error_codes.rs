@@ -115,6 +115,18 @@ pub(super) fn sqlite(code: i32) -> Class {
     find(code).or_else(|| find(code & 0xff)).unwrap_or(Bug)
 }
 
+/// The state of the database that an error shows, if it does.
+pub(super) fn condition(error: &sqlx::Error) -> Option<Condition> {
+    let class = match error {
+        sqlx::Error::Database(error) => postgres(&error.code().unwrap_or_default()),
+        _ => driver(error),
+    };
+    match class {
+        Unavailable(condition) => Some(condition),
+        _ => None,
+    }
+}
+
 /// Classifies the failures of the driver itself.
 pub(super) fn driver(error: &sqlx::Error) -> Class {
     use sqlx::Error;

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use super::condition::Condition;
-use super::error_codes::{self, Class};
+use super::error_codes;
 use super::postgres_sessions::{PING_TIMEOUT, Permit, Session, Sessions, no_answer};
 
 /// A connection in use. Dropped without [`Lent::release`], because its statement failed or its caller was cancelled, it is
@@ -172,17 +172,16 @@ enum Usability {
 }
 
 fn usability(error: &sqlx::Error) -> Usability {
+    let condition = error_codes::condition(error);
     match error {
         sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Usability::MissedLimit,
-        sqlx::Error::Database(error) => match error_codes::postgres(&error.code().unwrap_or_default()) {
-            Class::Unavailable(
+        sqlx::Error::Database(_) => match condition {
+            Some(
                 Condition::Unreachable | Condition::ShuttingDown | Condition::ReadOnly | Condition::OutOfConnections,
             ) => Usability::Broken,
             _ => Usability::Good,
         },
-        _ => match error_codes::driver(error) {
-            Class::Unavailable(_) => Usability::Broken,
-            _ => Usability::Good,
-        },
+        _ if condition.is_some() => Usability::Broken,
+        _ => Usability::Good,
     }
 }

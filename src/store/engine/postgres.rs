@@ -14,7 +14,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow, PgStat
 use sqlx::{Either, Execute, Executor, PgConnection, SqlStr};
 use tokio::time::Instant;
 
-use super::condition::LastCondition;
+use super::condition::{Condition, LastCondition};
 use super::lent_connection::{Lent, Limit, ROLLBACK};
 use super::postgres_connections::PgConnections;
 use super::time_limits;
@@ -108,8 +108,20 @@ impl Pg {
         self.connections.abandon_if_silent(asked).await;
     }
 
+    /// Returns why the server refused a connection since then, if it did.
+    pub(in crate::store) fn refusal_since(&self, asked: Instant) -> Option<Condition> {
+        self.connections.refusal_since(asked)
+    }
+
     pub(in crate::store) async fn begin(&self) -> sqlx::Result<PgTx> {
         self.begin_with(if self.named_statements { "BEGIN" } else { BEGIN_BEHIND_POOLER }).await
+    }
+
+    /// Begins a transaction whose statements have this time limit.
+    pub(in crate::store) async fn begin_long(&self, limit: Duration) -> sqlx::Result<PgTx> {
+        let mut tx = self.begin_with(BEGIN_LONG).await?;
+        tx.set_limit(limit);
+        Ok(tx)
     }
 
     /// Begins a transaction with these statements, sent as one message.
@@ -165,7 +177,10 @@ impl Pg {
 }
 
 /// Behind a pooler a session has no settings of its own, so each transaction brings its own.
-const BEGIN_BEHIND_POOLER: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 30000";
+const BEGIN_BEHIND_POOLER: &str =
+    "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL lock_timeout = 6000";
+/// Its statements wait for a lock for as long as for an answer.
+const BEGIN_LONG: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL lock_timeout = 0";
 
 impl PgTx {
     pub(in crate::store) const fn condition(&self) -> &LastCondition {

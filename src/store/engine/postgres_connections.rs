@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::condition::Condition;
 use super::lent_connection::Lent;
 use super::postgres_sessions::Sessions;
 
@@ -77,6 +78,11 @@ impl PgConnections {
             self.sessions.distrust_all();
             self.sessions.lost.notify_waiters();
         }
+    }
+
+    /// Returns why the server refused a connection since then, if it did.
+    pub(in crate::store) fn refusal_since(&self, asked: Instant) -> Option<Condition> {
+        self.sessions.refusal_since(asked)
     }
 
     /// Closes all connections when their current statements are done.

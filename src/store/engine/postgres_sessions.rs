@@ -10,6 +10,8 @@ use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::condition::Condition;
+use super::error_codes;
 use crate::foundation::lock;
 
 /// A connection used this recently is used again without a ping.
@@ -29,12 +31,15 @@ const MAX_IDLE: Duration = Duration::from_secs(10 * 60);
 ///
 /// - With a million users PostgreSQL's cost estimates trigger JIT compilation, which takes longer than it saves.
 /// - A panel that vanishes must not keep rows locked: the server notices within 11 s that its host is gone, ends a
-///   statement whose client has closed the connection after a second, and a transaction of a stopped process after 30 s.
+///   statement whose client has closed the connection after a second, and a transaction of a stopped process after 10 s.
+/// - A connection that was cut off may stay open on the server's side, at a pooler for example. Changes that wait there
+///   for a lock end after 6 s, later than the panel gives up. Otherwise each would take the lock from the one before it
+///   and hold it for 10 s.
 const SETTINGS: &str = "SET jit = off; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2;
     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000; SET client_connection_check_interval = 1000;
-    SET idle_in_transaction_session_timeout = 30000";
+    SET idle_in_transaction_session_timeout = 10000; SET lock_timeout = 6000";
 /// For a server whose operating system lacks some of them.
-const FEWER_SETTINGS: &str = "SET jit = off; SET idle_in_transaction_session_timeout = 30000";
+const FEWER_SETTINGS: &str = "SET jit = off; SET idle_in_transaction_session_timeout = 10000; SET lock_timeout = 6000";
 
 /// The sessions of a pool.
 pub(super) struct Sessions {
@@ -51,6 +56,8 @@ pub(super) struct Sessions {
     last_answer: AtomicU64,
     /// Connections last used before this time must answer a ping first; in microseconds since `opened`.
     suspect_until: AtomicU64,
+    /// The last refusal of a connection that was tried again, and its time.
+    refusal: Mutex<Option<(Instant, Condition)>>,
     /// Notified when the database answers nothing at all.
     pub(super) lost: Notify,
 }
@@ -76,6 +83,7 @@ impl Sessions {
             opened: Instant::now(),
             last_answer: AtomicU64::new(0),
             suspect_until: AtomicU64::new(0),
+            refusal: Mutex::default(),
             lost: Notify::new(),
         }
     }
@@ -132,6 +140,7 @@ impl Sessions {
             if !starting || Instant::now() + pause >= until {
                 return Err(error);
             }
+            *lock(&self.refusal) = error_codes::condition(&error).map(|condition| (Instant::now(), condition));
             sleep(pause).await;
             pause = (pause * 2).min(FIRST_PAUSE * 20);
         }
@@ -190,6 +199,11 @@ impl Sessions {
     /// Uses none of the open connections again.
     pub(super) fn distrust_all(&self) {
         self.distrust(self.generation.load(Ordering::Relaxed));
+    }
+
+    /// Returns why the server refused a connection since then, if it did.
+    pub(super) fn refusal_since(&self, asked: Instant) -> Option<Condition> {
+        lock(&self.refusal).filter(|(at, _)| *at >= asked).map(|(_, condition)| condition)
     }
 
     /// True if any connection received an answer since then.

@@ -27,10 +27,14 @@ impl Db {
         let read_only = match &answer {
             Ok(read_only) => *read_only,
             Err(error) => {
+                let mut refusal = None;
                 if let Self::Pg(pool) = self {
                     pool.abandon_if_silent(asked).await;
+                    refusal = pool.refusal_since(asked);
                 }
                 last.set_probed(Some(match error.fault() {
+                    // The time passed with further attempts to connect.
+                    Fault::Unavailable(Condition::TimedOut) => refusal.unwrap_or(Condition::TimedOut),
                     Fault::Unavailable(condition) => condition,
                     // It answers, but not what was asked.
                     _ => Condition::Unreachable,

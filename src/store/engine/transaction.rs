@@ -32,7 +32,7 @@ where
 
 impl Db {
     /// Runs `work` in a transaction and commits it. An error rolls the transaction back; after a transient error the
-    /// transaction is repeated, up to three times. `name` describes the transaction in the log and in
+    /// transaction is repeated, up to three times within 8 s, or within the time limit of its statements. `name` describes the transaction in the log and in
     /// `transaction_retries_total`.
     ///
     /// `work` may run more than once, so it must have no effects outside the transaction. On SQLite all other writers
@@ -71,10 +71,10 @@ impl Db {
             loop {
                 let attempt = async {
                     set_committing(false);
-                    let mut tx = self.begin().await?;
-                    if let Some(limit) = limit {
-                        tx.allow(limit);
-                    }
+                    let mut tx = match limit {
+                        Some(limit) => self.begin_long(limit).await?,
+                        None => self.begin().await?,
+                    };
                     let done = work.run(&mut tx).await?;
                     set_committing(true);
                     tx.commit().await?;

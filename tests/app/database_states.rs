@@ -1,0 +1,257 @@
+//! States of a real PostgreSQL in which it refuses sessions or changes: the API answers 503 with `Retry-After` and never
+//! 500, the panel is not ready, and it heals without a restart.
+
+use std::future::ready;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use reqwest::{Method, StatusCode};
+use rustix::process::Signal;
+use sarban::config::database_url::DatabaseUrl;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, query_scalar, raw_sql};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use crate::app::clients::{Clients, answer, until_all_are_ready};
+use crate::app::panel_process::{PanelProcess, Setup};
+use crate::app::processes::first_admin;
+use crate::support;
+use crate::support::servers::{Postgres, open_folder};
+
+/// Longest time until the health report shows a state: a second between probes, 3 s for an answer, and as much again.
+const NOTICE: Duration = Duration::from_secs(8);
+/// Longest time until a healed panel is ready and answers: the target of 5 s, twice on a busy machine.
+const HEALED: Duration = Duration::from_secs(10);
+
+/// The key of the user `ann`.
+const KEY: &str = "00000000000000000000000000000001";
+
+/// A server, a panel with a role of its own, and a superuser's session.
+struct Site {
+    postgres: Postgres,
+    panel: [PanelProcess; 1],
+    clients: Clients,
+    superuser: PgConnection,
+    _folder: TempDir,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let folder = open_folder().expect("a folder");
+        let postgres = Postgres::start(support::postgres_bin(), folder.path().join("server")).await.expect("a server");
+        let mut superuser = superuser(&postgres).await;
+        run(&mut superuser, "CREATE ROLE panel LOGIN PASSWORD 'first'").await;
+        run(&mut superuser, "CREATE DATABASE sarban OWNER panel").await;
+        let hba: String = query_scalar("SHOW hba_file").fetch_one(&mut superuser).await.expect("a path");
+        let lines = "ARRAY['host all panel 127.0.0.1/32 scram-sha-256', 'host all all 127.0.0.1/32 trust']";
+        run(&mut superuser, &format!("COPY (SELECT unnest({lines})) TO '{hba}'")).await;
+        run(&mut superuser, "SELECT pg_reload_conf()").await;
+
+        let url = format!("postgresql://panel:first@127.0.0.1:{}/sarban", postgres.port);
+        let setup = Setup {
+            database: &DatabaseUrl::parse(&url).expect("an address"),
+            redis: None,
+            cluster: format!("test-{}", uuid::Uuid::new_v4().simple()),
+            folder: folder.path(),
+            // All operations are sent at once by one admin, who gets a quarter.
+            more: vec![("MAX_REQUESTS_AT_ONCE", "400".to_owned())],
+        };
+        let mut panel = setup.start("ann");
+        panel.ready().await;
+        let clients = Clients::new(first_admin(&setup, &panel).await);
+        let ann = json!({"username": "ann", "expire_strategy": "never", "key": KEY});
+        assert!(answer(clients.request(&panel, Method::POST, "/api/users").json(&ann)).await.is_success());
+        Self { postgres, panel: [panel], clients, superuser, _folder: folder }
+    }
+
+    async fn run(&mut self, sql: &str) {
+        run(&mut self.superuser, sql).await;
+    }
+
+    /// Ends all sessions of the panel, so that the next ones begin in the state that was set.
+    async fn end_sessions(&mut self) {
+        self.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'panel'").await;
+    }
+
+    /// Waits until the health report has this state and this reason.
+    async fn wait_for_report(&self, status: &str, reason: &str) {
+        let began = Instant::now();
+        loop {
+            let health = self.panel[0].health().await.expect("health is answered");
+            if health["status"] == status && health["database_reason"] == reason {
+                return;
+            }
+            assert!(began.elapsed() < NOTICE, "not {status}, {reason}: {health}\n{}", self.panel[0].log());
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Sends every operation of the API; returns those that were not refused with 503 and `Retry-After`.
+    async fn not_refused(&self) -> Vec<(u16, Method, String)> {
+        let operations = operations();
+        assert!(operations.len() > 50, "{operations:?}");
+        let answers = stream::iter(operations).map(async |(method, path)| {
+            let mut request = self.clients.request(&self.panel[0], method.clone(), &path);
+            request = match (&method, path.as_str()) {
+                (_, "/api/admins/token") => request.form(&[("username", "root"), ("password", "rootpass")]),
+                (&Method::GET, _) => request,
+                _ => request.json(&body(&path)),
+            };
+            let answer = request.send().await.expect("an answer");
+            let (status, may_retry) = (answer.status(), answer.headers().contains_key("retry-after"));
+            let text = answer.text().await.expect("a text");
+            let is_refused = status == StatusCode::SERVICE_UNAVAILABLE && may_retry;
+            assert!(is_refused || !status.is_server_error(), "{method} {path}: {status} {may_retry} {text}");
+            (!is_refused).then(|| (status.as_u16(), method, path))
+        });
+        answers.buffer_unordered(64).filter_map(ready).collect().await
+    }
+
+    /// Checks that reads are served, and that no change is.
+    async fn refuses_changes_only(&self) {
+        let served = self.not_refused().await;
+        let reads = served.iter().filter(|(_, method, _)| *method == Method::GET).count();
+        assert_eq!(reads, operations().iter().filter(|(method, _)| *method == Method::GET).count(), "{served:?}");
+        for (status, method, path) in served {
+            // Other changes were refused before they reached the database.
+            let is_read = method == Method::GET || path == "/api/admins/token";
+            assert!(is_read || (400..500).contains(&status), "{status} {method} {path}");
+        }
+    }
+
+    /// Checks that the panel is ready again, reads and writes.
+    async fn heals(&mut self, what: &str) {
+        let began = Instant::now();
+        let ready = until_all_are_ready(&self.panel, HEALED).await;
+        self.clients.first_right_answers(&self.panel, "ann", HEALED).await;
+        println!("{what}: ready {ready:?}, first right answers {:?} after healing", began.elapsed());
+    }
+}
+
+async fn superuser(postgres: &Postgres) -> PgConnection {
+    let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", postgres.port);
+    let began = Instant::now();
+    loop {
+        match PgConnection::connect(&url).await {
+            Ok(session) => return session,
+            // The port is open before the server is.
+            Err(error) => assert!(began.elapsed() < HEALED, "{error}"),
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn run(session: &mut PgConnection, sql: &str) {
+    let done = raw_sql(AssertSqlSafe(sql.to_owned())).execute(session).await;
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// The operations of the API that use the database, from the committed document, with their parameters filled in.
+fn operations() -> Vec<(Method, String)> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    let document: Value = serde_json::from_slice(&std::fs::read(path).expect("the document")).expect("JSON");
+    let mut operations = vec![];
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        // A node may listen on the address that a new panel's first node has.
+        let is_of_nodes = ["{backend}", "repin", "resync"].iter().any(|part| path.contains(part));
+        if is_of_nodes || !path.starts_with("/api/") && !path.starts_with("/sub/") {
+            continue;
+        }
+        let filled = [
+            ("{username}", "ann"),
+            ("{key}", KEY),
+            ("{client_type}", "links"),
+            ("{id}", "1"),
+            ("{node_id}", "1"),
+            ("{name}", "review_users"),
+        ]
+        .iter()
+        .fold(path.clone(), |path, (name, value)| path.replace(name, value));
+        for method in methods.as_object().expect("operations").keys() {
+            if let Ok(method) = method.to_uppercase().parse() {
+                operations.push((method, filled.clone()));
+            }
+        }
+    }
+    operations
+}
+
+/// A good body for the most used operations.
+fn body(path: &str) -> Value {
+    match path {
+        "/api/users" => json!({"username": "ben", "expire_strategy": "never"}),
+        "/api/users/ann" => json!({"username": "ann", "note": "in between"}),
+        "/api/services" => json!({"name": "one", "inbound_ids": []}),
+        "/api/services/1" => json!({"name": "two"}),
+        "/api/admins" => json!({"username": "eve", "password": "evepass1", "is_sudo": false}),
+        _ => json!({}),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_that_refuses_sessions_is_503_and_heals() {
+    let mut site = Site::start().await;
+
+    site.run("ALTER ROLE panel PASSWORD 'second'").await;
+    site.end_sessions().await;
+    site.wait_for_report("unavailable", "the database refuses access").await;
+    assert_eq!(site.not_refused().await, []);
+    site.run("ALTER ROLE panel PASSWORD 'first'").await;
+    site.heals("password").await;
+
+    let mut taken = vec![];
+    let began = Instant::now();
+    loop {
+        // The panel takes a place as soon as its session is ended, unless another client is faster.
+        site.end_sessions().await;
+        let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", site.postgres.port);
+        while let Ok(session) = PgConnection::connect(&url).await {
+            taken.push(session);
+        }
+        let left = "SELECT COUNT(*) FROM pg_stat_activity WHERE usename = 'panel'";
+        let left: i64 = query_scalar(left).fetch_one(&mut site.superuser).await.expect("a number");
+        if left == 0 {
+            break;
+        }
+        assert!(began.elapsed() < NOTICE, "the panel has {left} sessions");
+    }
+    site.wait_for_report("unavailable", "the database has no free connection").await;
+    assert_eq!(site.not_refused().await, []);
+    drop(taken);
+    site.heals("connections").await;
+
+    // A smart shutdown: the server waits for the superuser's session and takes no more.
+    site.postgres.signal(Signal::TERM);
+    sleep(Duration::from_millis(200)).await;
+    site.end_sessions().await;
+    site.wait_for_report("unavailable", "the database is starting or stopping").await;
+    assert_eq!(site.not_refused().await, []);
+    site.postgres.stop(Signal::INT).await.expect("stopped");
+    site.wait_for_report("unavailable", "the database is unreachable").await;
+    assert_eq!(site.not_refused().await, []);
+    site.postgres.restart(Signal::INT).await.expect("started");
+    site.heals("restart").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_only_server_is_503_for_changes_and_heals() {
+    let mut site = Site::start().await;
+    site.run("SET default_transaction_read_only = off").await;
+
+    site.run("ALTER DATABASE sarban SET default_transaction_read_only = on").await;
+    site.end_sessions().await;
+    site.wait_for_report("unavailable", "the database is read-only").await;
+    site.refuses_changes_only().await;
+    site.run("ALTER DATABASE sarban RESET default_transaction_read_only").await;
+    site.heals("read-only database").await;
+
+    site.run("ALTER SYSTEM SET default_transaction_read_only = on").await;
+    site.run("SELECT pg_reload_conf()").await;
+    site.wait_for_report("unavailable", "the database is read-only").await;
+    site.refuses_changes_only().await;
+    site.run("ALTER SYSTEM RESET default_transaction_read_only").await;
+    site.run("SELECT pg_reload_conf()").await;
+    site.heals("read-only server").await;
+}
