@@ -1,4 +1,4 @@
-//! Injects faults into processes, servers and the connections between them.
+//! Injects faults into processes and servers; those of the connections between them are in `ways`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::panels::{Panel, ensure_running, terminate};
 use super::proxy::ProxyFault;
 use super::threads;
+use super::ways::{database_host_lost, database_way, node_way, redis_way};
 use super::world::World;
 
 /// A kind of fault, by the name that results and `--only` use.
@@ -50,23 +51,30 @@ pub enum Kind {
     DatabaseWayHalfOpen,
     DatabaseWayCut,
     DatabaseWayDown,
+    DatabaseWayLost,
+    DatabaseHostLost,
     RedisWayHeld,
     RedisWayHeldOneWay,
     RedisWayDelayed,
     RedisWayHalfOpen,
     RedisWayCut,
     RedisWayDown,
+    RedisWayLost,
+    NodeWayHeld,
+    NodeWayDelayed,
+    NodeWayLost,
     SpoolFull,
 }
 
 use Kind::{
     BackendStopped11Ttl, BackendStopped22Ttl, BackendStoppedHalfTtl, BackendsTerminated, DatabaseCrashed, DatabaseFull,
-    DatabaseRestarted, DatabaseWayCut, DatabaseWayDelayed, DatabaseWayDown, DatabaseWayHalfOpen, DatabaseWayHeld,
-    DatabaseWayHeldOneWay, LeaseThreadBlocked, ProcessKilled, ProcessStopped11Ttl, ProcessStopped22Ttl,
-    ProcessStoppedHalfTtl, ProcessStoppedInTransaction, ProcessTerminated, ProcessesAllTerminated, RedisClientPause,
-    RedisFlushed, RedisKilledKeepsData, RedisKilledLosesData, RedisStopped11Ttl, RedisStopped22Ttl,
-    RedisStoppedHalfTtl, RedisWayCut, RedisWayDelayed, RedisWayDown, RedisWayHalfOpen, RedisWayHeld,
-    RedisWayHeldOneWay, SentinelFailover, SpoolFull, WorkersBlocked,
+    DatabaseHostLost, DatabaseRestarted, DatabaseWayCut, DatabaseWayDelayed, DatabaseWayDown, DatabaseWayHalfOpen,
+    DatabaseWayHeld, DatabaseWayHeldOneWay, DatabaseWayLost, LeaseThreadBlocked, NodeWayDelayed, NodeWayHeld,
+    NodeWayLost, ProcessKilled, ProcessStopped11Ttl, ProcessStopped22Ttl, ProcessStoppedHalfTtl,
+    ProcessStoppedInTransaction, ProcessTerminated, ProcessesAllTerminated, RedisClientPause, RedisFlushed,
+    RedisKilledKeepsData, RedisKilledLosesData, RedisStopped11Ttl, RedisStopped22Ttl, RedisStoppedHalfTtl, RedisWayCut,
+    RedisWayDelayed, RedisWayDown, RedisWayHalfOpen, RedisWayHeld, RedisWayHeldOneWay, RedisWayLost, SentinelFailover,
+    SpoolFull, WorkersBlocked,
 };
 
 /// Faults of the stage with one Redis.
@@ -100,14 +108,23 @@ pub const WITH_ONE_REDIS: &[Kind] = &[
     DatabaseWayHalfOpen,
     DatabaseWayCut,
     DatabaseWayDown,
+    DatabaseWayLost,
+    DatabaseHostLost,
     RedisWayHeld,
     RedisWayHeldOneWay,
     RedisWayDelayed,
     RedisWayHalfOpen,
     RedisWayCut,
     RedisWayDown,
+    RedisWayLost,
+    NodeWayHeld,
+    NodeWayDelayed,
+    NodeWayLost,
     SpoolFull,
 ];
+
+/// Faults that leave connections open and silent; the first of every run with one Redis.
+pub const SILENT: &[Kind] = &[DatabaseWayLost, DatabaseHostLost, RedisWayLost, NodeWayLost];
 
 /// Faults of the stage with Sentinels. A fault of a Redis proxy is not possible: clients connect to the address that a
 /// Sentinel returns.
@@ -173,18 +190,27 @@ pub async fn inject(kind: Kind, world: Arc<World>, seed: u64) -> Result<bool> {
         DatabaseWayHalfOpen => database_way(&world, &panel, ProxyFault::HalfOpen, random_time(&mut rng)).await,
         DatabaseWayCut => database_way(&world, &panel, ProxyFault::Clear, Duration::ZERO).await,
         DatabaseWayDown => database_way(&world, &panel, ProxyFault::Down, random_time(&mut rng)).await,
-        RedisWayHeld => redis_way(&panel, ProxyFault::Hold, random_time(&mut rng)).await,
+        DatabaseWayLost => database_way(&world, &panel, ProxyFault::Lost, random_time(&mut rng)).await,
+        DatabaseHostLost => database_host_lost(&world, random_time(&mut rng)).await,
+        RedisWayHeld => redis_way(&world, &panel, ProxyFault::Hold, random_time(&mut rng)).await,
         RedisWayHeldOneWay => {
             let fault = if rng.random_bool(0.5) { ProxyFault::HoldRequests } else { ProxyFault::HoldAnswers };
-            redis_way(&panel, fault, random_time(&mut rng)).await
+            redis_way(&world, &panel, fault, random_time(&mut rng)).await
         }
         RedisWayDelayed => {
             let fault = ProxyFault::Delay(Duration::from_millis(rng.random_range(20..300)));
-            redis_way(&panel, fault, random_time(&mut rng)).await
+            redis_way(&world, &panel, fault, random_time(&mut rng)).await
         }
-        RedisWayHalfOpen => redis_way(&panel, ProxyFault::HalfOpen, random_time(&mut rng)).await,
-        RedisWayCut => redis_way(&panel, ProxyFault::Clear, Duration::ZERO).await,
-        RedisWayDown => redis_way(&panel, ProxyFault::Down, random_time(&mut rng)).await,
+        RedisWayHalfOpen => redis_way(&world, &panel, ProxyFault::HalfOpen, random_time(&mut rng)).await,
+        RedisWayCut => redis_way(&world, &panel, ProxyFault::Clear, Duration::ZERO).await,
+        RedisWayDown => redis_way(&world, &panel, ProxyFault::Down, random_time(&mut rng)).await,
+        RedisWayLost => redis_way(&world, &panel, ProxyFault::Lost, random_time(&mut rng)).await,
+        NodeWayHeld => node_way(&world, ProxyFault::Hold, random_time(&mut rng)).await,
+        NodeWayDelayed => {
+            let fault = ProxyFault::Delay(Duration::from_millis(rng.random_range(20..300)));
+            node_way(&world, fault, random_time(&mut rng)).await
+        }
+        NodeWayLost => node_way(&world, ProxyFault::Lost, random_time(&mut rng)).await,
         SpoolFull => world.fill_spool(ttl).await,
     }
 }
@@ -373,29 +399,5 @@ async fn database_full(world: &World, time: Duration) -> Result<bool> {
     sleep(time).await;
     drop(taken);
     world.settle("");
-    Ok(true)
-}
-
-async fn database_way(world: &World, panel: &Panel, fault: ProxyFault, time: Duration) -> Result<bool> {
-    let Ok(_way) = panel.database_way.try_lock() else { return Ok(false) };
-    world.witness.excuse(&panel.name);
-    panel.database.set(fault);
-    if matches!(fault, ProxyFault::Clear | ProxyFault::Down) {
-        panel.database.cut();
-    }
-    sleep(time).await;
-    panel.database.set(ProxyFault::Clear);
-    world.settle(&panel.name);
-    Ok(true)
-}
-
-async fn redis_way(panel: &Panel, fault: ProxyFault, time: Duration) -> Result<bool> {
-    let Ok(_way) = panel.redis_way.try_lock() else { return Ok(false) };
-    panel.redis.set(fault);
-    if matches!(fault, ProxyFault::Clear | ProxyFault::Down) {
-        panel.redis.cut();
-    }
-    sleep(time).await;
-    panel.redis.set(ProxyFault::Clear);
     Ok(true)
 }

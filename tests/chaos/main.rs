@@ -7,6 +7,7 @@
 mod faults;
 mod panels;
 mod report;
+mod ways;
 mod witness;
 mod world;
 
@@ -34,7 +35,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use faults::{Kind, WITH_ONE_REDIS, WITH_SENTINELS, inject};
+use faults::{Kind, SILENT, WITH_ONE_REDIS, WITH_SENTINELS, inject};
 use report::Report;
 use witness::Part;
 use world::{Plan, World};
@@ -137,6 +138,8 @@ async fn stage(plan: Plan, count: u64, arguments: &Arguments, bin: String) -> Re
     let last_fault = Instant::now();
     let report = match ran {
         Ok(done) => {
+            let panels: Vec<_> = world.panels.iter().map(|panel| &**panel).collect();
+            world.recover(&panels).await;
             changing.abort();
             producing.abort();
             let report = report::collect(&world, &done, last_fault).await;
@@ -188,6 +191,8 @@ async fn run_faults(world: &Arc<World>, count: u64, arguments: &Arguments) -> Re
             // Each kind occurs once before any kind occurs again.
             let is_wanted = |kind: &Kind| arguments.only.is_empty() || arguments.only.contains(kind);
             let is_possible = |kind: &Kind| *kind != Kind::SpoolFull || world.has_small_disk();
+            let is_first = injected == 0 && world.sentinels.is_none() && arguments.only.is_empty();
+            let kinds = if is_first { SILENT } else { kinds };
             bag = kinds.iter().copied().filter(|kind| is_wanted(kind) && is_possible(kind)).collect();
             ensure!(!bag.is_empty(), "none of these faults is possible here");
         }

@@ -88,6 +88,15 @@ impl Panel {
     }
 }
 
+impl Panel {
+    /// True if the panel is ready to serve, with or without Redis.
+    pub async fn is_ready(&self, http: &reqwest::Client) -> bool {
+        let url = format!("http://127.0.0.1:{}/health/ready", self.port);
+        let answer = http.get(url).timeout(Duration::from_secs(2)).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+}
+
 /// Starts the process unless it runs.
 pub fn ensure_running(panel: &Panel, process: &mut Option<Server>) -> anyhow::Result<()> {
     if process.as_mut().is_none_or(|server| !server.is_running()) {

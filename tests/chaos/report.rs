@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::faults::Kind;
-use super::world::World;
+use super::world::{RECOVERY, World};
 
 /// The result of a run, printed as a table and written as JSON.
 #[derive(Debug, Default, Serialize)]
@@ -45,6 +45,8 @@ pub struct Report {
     pub unexplained_leader_changes: usize,
     /// I8: users that the node lacks, has with wrong values, or should not have.
     pub node_differences: usize,
+    /// I9: time until a panel was ready, without a restart, after silent connections were healed and after the last fault.
+    pub recovery_ms: Percentiles,
     pub take_over_ms: Percentiles,
     pub hand_over_ms: Percentiles,
     pub slot_lag_ms: Percentiles,
@@ -91,6 +93,8 @@ pub async fn collect(world: &World, faults: &BTreeMap<Kind, u64>, last_fault: In
         }
         sleep(Duration::from_millis(250)).await;
     }
+    let recoveries = world.recoveries.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    report.recovery_ms = Percentiles::of(recoveries.into_iter().map(|took| took.as_millis() as u64).collect());
     slots(world, &mut report).await?;
     changes(world, &mut report);
     Ok(report)
@@ -215,6 +219,8 @@ impl Report {
         check(unsigned(self.bytes_unexplained), "I6 bytes lost without a reason or counted twice");
         check(self.unexplained_leader_changes as u128, "I7 leaders deposed without a reason");
         check(self.node_differences as u128, "I8 users that differ on the node");
+        let slow = if self.recovery_ms.max > RECOVERY.as_millis() as u64 { self.recovery_ms.max } else { 0 };
+        check(u128::from(slow), "I9 milliseconds until a panel was ready after healing");
         violations
     }
 
@@ -244,9 +250,12 @@ impl Report {
         row("leader changes", self.leader_changes.to_string());
         row("I7 leader changes without a reason", self.unexplained_leader_changes.to_string());
         row("I8 users that differ on the node", self.node_differences.to_string());
-        for (name, times) in
-            [("take-over", &self.take_over_ms), ("hand-over", &self.hand_over_ms), ("slot lag", &self.slot_lag_ms)]
-        {
+        for (name, times) in [
+            ("I9 ready after healing", &self.recovery_ms),
+            ("take-over", &self.take_over_ms),
+            ("hand-over", &self.hand_over_ms),
+            ("slot lag", &self.slot_lag_ms),
+        ] {
             let Percentiles { count, p50, p99, max } = times;
             row(&format!("{name}: p50 / p99 / max of {count}"), format!("{p50} / {p99} / {max} ms"));
         }

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::panels::{Panel, Settings, ensure_running};
+use super::proxy::Proxy;
 use super::servers::{Postgres, Redis, Sentinels};
 use super::test_node::{Options, TestNode};
 use super::witness::{Part, Witness};
@@ -40,7 +41,13 @@ pub struct World {
     pub sentinels: Option<Sentinels>,
     pub witness: Witness,
     pub node: TestNode,
+    /// Between all panels and the node.
+    pub node_proxy: Proxy,
+    /// Locked by a fault of the connections to the node.
+    pub node_way: Mutex<()>,
     pub http: reqwest::Client,
+    /// Times from the end of a fault that left silent connections until a panel was ready, without a restart.
+    pub recoveries: Lock<Vec<Duration>>,
     /// Faults of processes, in order.
     pub process_faults: Lock<Vec<ProcessFault>>,
     token: String,
@@ -69,6 +76,9 @@ impl Drop for Mount {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
+
+/// The longest time until a panel is ready after its connections are healed.
+pub const RECOVERY: Duration = Duration::from_secs(30);
 
 const NAMES: [&str; 5] = ["ann", "ben", "cyd", "dan", "eve"];
 
@@ -110,9 +120,10 @@ impl World {
         let node = TestNode::start(Options::default()).await?;
         // A call that is broken off leaves the node stuck with a user.
         node.slow_engines(Duration::from_millis(3));
+        let node_proxy = Proxy::start(node.address().port()).await?;
         sqlx::query("UPDATE nodes SET address = $1, port = $2")
-            .bind(node.address().ip().to_string())
-            .bind(i64::from(node.address().port()))
+            .bind("127.0.0.1")
+            .bind(i64::from(node_proxy.port))
             .execute(&witness.pool)
             .await?;
         tokio::spawn(witness.clone().watch());
@@ -130,7 +141,10 @@ impl World {
             sentinels,
             witness,
             node,
+            node_proxy,
+            node_way: Mutex::new(()),
             http,
+            recoveries: Lock::default(),
             process_faults: Lock::default(),
             token: String::new(),
             service: Value::Null,
@@ -163,7 +177,7 @@ impl World {
         self.witness.excuse_for(name, self.ttl * 2);
     }
 
-    /// Records a fault of a process.
+    /// Records a fault of a process, or of the way to the node.
     pub fn record_process_fault(&self, name: &str, how: &'static str) {
         let mut faults = self.process_faults.lock().unwrap_or_else(PoisonError::into_inner);
         let was_leader = self.witness.leader().as_deref() == Some(name);
@@ -197,6 +211,19 @@ impl World {
         sleep(time).await;
         std::fs::remove_file(&filler)?;
         Ok(true)
+    }
+
+    /// Waits until the panels are ready after a fault of their connections, and records how long the slowest took.
+    pub async fn recover(&self, panels: &[&Panel]) {
+        let healed = Instant::now();
+        for panel in panels {
+            while !panel.is_ready(&self.http).await && healed.elapsed() < RECOVERY * 4 {
+                sleep(Duration::from_millis(50)).await;
+            }
+            let took = healed.elapsed();
+            println!("{:7.1} s  {} is ready {} ms after healing", self.witness.seconds(), panel.name, took.as_millis());
+            self.recoveries.lock().unwrap_or_else(PoisonError::into_inner).push(took);
+        }
     }
 
     /// Starts the panels that don't run, and waits up to 30 s until each is healthy.
