@@ -31,10 +31,14 @@ pub async fn create(panel: &Panel, host: &Host) -> Result<HostView, HostError> {
     current(panel, id).await
 }
 
-/// Replaces a host, except for its inbound.
-pub async fn replace(panel: &Panel, host: &Host) -> Result<HostView, HostError> {
+/// Replaces a host, except for its inbound; also except for its settings of current cores, if they are not part of the change.
+pub async fn replace(panel: &Panel, host: Host, keeps_core_settings: bool) -> Result<HostView, HostError> {
     let replace = panel.transaction("replace host", async |tx| -> Result<_, StoreError> {
-        let found = store::hosts::update(tx, host).await?;
+        let mut host = host.clone();
+        if keeps_core_settings {
+            host.spec.core_settings = store::hosts::core_settings(tx, host.id).await?;
+        }
+        let found = store::hosts::update(tx, &host).await?;
         Ok((found, found.then_some(Changed::Hosts)))
     });
     if !replace.await? {

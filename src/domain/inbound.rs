@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::host::Fingerprint;
+use super::host::{CoreSettings, Fingerprint};
 use super::ids::{InboundId, NodeId};
 
 /// An inbound of a node.
@@ -39,6 +39,8 @@ pub enum Protocol {
     Tuic,
     /// ShadowTLS: only as a wrapper around another protocol.
     Shadowtls,
+    /// AnyTLS.
+    Anytls,
 }
 
 /// The transport below a protocol.
@@ -80,7 +82,7 @@ pub enum Security {
 
 /// The settings in an inbound's JSON text that subscriptions need. Malformed parts are skipped: one malformed inbound
 /// must not break a subscription.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct InboundConfig {
     /// The port.
     pub port: Option<i64>,
@@ -108,6 +110,8 @@ pub struct InboundConfig {
     pub address: Option<String>,
     /// The ShadowTLS version.
     pub shadowtls_version: Option<i64>,
+    /// Settings of current cores.
+    pub core: CoreSettings,
 }
 
 impl InboundConfig {
@@ -132,12 +136,13 @@ impl InboundConfig {
             reality_short_id: text(&read["sid"]),
             address: texts(&read["address"]).into_iter().next(),
             shadowtls_version: integer(&read["shadowtls_version"]),
+            core: CoreSettings::reported(&read),
         }
     }
 }
 
 impl Protocol {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Vmess,
         Self::Vless,
         Self::Trojan,
@@ -146,6 +151,7 @@ impl Protocol {
         Self::Wireguard,
         Self::Tuic,
         Self::Shadowtls,
+        Self::Anytls,
     ];
 
     /// The name on nodes.
@@ -159,6 +165,7 @@ impl Protocol {
             Self::Wireguard => "wireguard",
             Self::Tuic => "tuic",
             Self::Shadowtls => "shadowtls",
+            Self::Anytls => "anytls",
         }
     }
 

@@ -6,9 +6,12 @@ use ipnet::IpNet;
 
 use crate::domain::address::ascii_name;
 use crate::domain::host::template::HostTemplate;
-use crate::domain::host::{Host, HostSecurity, HostSpec};
+use crate::domain::host::{CoreSettings, Host, HostSecurity, HostSpec};
 use crate::domain::ids::{HostId, ServiceId};
 use crate::domain::inbound::{Inbound, InboundConfig, Network, Protocol, Security};
+
+use super::core_settings;
+use super::format::Reason;
 
 /// A host with its inbound and services.
 #[derive(Clone, Debug)]
@@ -60,6 +63,10 @@ pub(super) struct ReadyHost {
     pub network_address: Option<IpNet>,
     pub config: InboundConfig,
     pub spec: HostSpec,
+    /// The settings of current cores that matter to its connections: its own, and those of the inbound.
+    pub core: CoreSettings,
+    /// Why no client could use it with these settings.
+    pub core_refusal: Option<Reason>,
 }
 
 impl Catalogue {
@@ -111,8 +118,8 @@ impl ReadyHost {
 
     fn new(row: HostRow) -> Self {
         let HostRow { host, inbound, service_ids } = row;
-        let spec = host.spec;
-        let config = inbound.as_ref().map(|inbound| InboundConfig::parse(&inbound.config)).unwrap_or_default();
+        let mut spec = host.spec;
+        let mut config = inbound.as_ref().map(|inbound| InboundConfig::parse(&inbound.config)).unwrap_or_default();
         let bound = inbound.is_some();
         let (protocol_word, network_word) = match inbound {
             Some(inbound) => (Some(inbound.protocol), config.network.clone()),
@@ -122,6 +129,14 @@ impl ReadyHost {
             .as_deref()
             .and_then(Protocol::from_word)
             .zip(Network::from_word(network_word.as_deref().unwrap_or_default()));
+        let security = match spec.security {
+            HostSecurity::InboundDefault => config.security,
+            HostSecurity::None => Security::None,
+            HostSecurity::Tls => Security::Tls,
+        };
+        let core = spec.core_settings.take().unwrap_or_default().or(std::mem::take(&mut config.core));
+        let core = kind.map(|(protocol, network)| core_settings::relevant(core, protocol, network, security));
+        let core = core.unwrap_or_default();
         Self {
             id: host.id,
             bound,
@@ -141,14 +156,12 @@ impl ReadyHost {
             port: spec.port.or(config.port),
             sni: listed(spec.sni.as_deref(), &config.sni),
             host: listed(spec.host.as_deref(), &config.host),
-            security: match spec.security {
-                HostSecurity::InboundDefault => config.security,
-                HostSecurity::None => Security::None,
-                HostSecurity::Tls => Security::Tls,
-            },
+            security,
             network_address: config.address.as_deref().and_then(|address| address.parse().ok()),
             config,
             spec,
+            core_refusal: core.refusal(),
+            core,
         }
     }
 }

@@ -82,6 +82,11 @@ impl Age {
         matches!(self, Self::Of(known) if known >= version)
     }
 
+    /// True when the core is certainly older than this version.
+    pub fn is_known_before(self, version: Version) -> bool {
+        matches!(self, Self::Of(known) if known < version)
+    }
+
     /// True when the core is this version or a later one, or of a living app that does not tell.
     pub fn is_from(self, version: Version) -> bool {
         self == Self::Current || self.is_known_from(version)
@@ -192,6 +197,8 @@ mod tests {
         let version = Version(1, 12, 0);
         assert!(Age::Current.is_from(version) && !Age::Current.is_known_from(version));
         assert!(Age::Of(version).is_from(version) && Age::Of(version).is_known_from(version));
+        assert!(Age::Of(Version(1, 11, 9)).is_known_before(version) && !Age::Of(version).is_known_before(version));
+        assert!(!Age::Current.is_known_before(version) && !Age::Unknown.is_known_before(version));
         assert!(!Age::Of(Version(1, 11, 9)).is_from(version) && !Age::Unknown.is_from(version));
     }
 

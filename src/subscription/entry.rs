@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::host::HostSpec;
+use crate::domain::host::{CoreSettings, HostSpec};
 use crate::domain::inbound::{Network, Protocol, Security};
 
 /// A resolved host. Optional texts are `None` rather than empty.
@@ -54,6 +54,8 @@ pub struct Entry<'a> {
     pub shadowtls_version: Option<i64>,
     /// The Shadowsocks cipher.
     pub method: &'a str,
+    /// The settings of current cores that matter to the connection.
+    pub core: &'a CoreSettings,
     /// The host's settings that formats render unchanged.
     pub spec: &'a HostSpec,
     /// The hosts that traffic passes after this one, in order.
@@ -66,7 +68,7 @@ impl Entry<'_> {
         let filled =
             [Some(&self.remark), Some(&self.address), self.sni.as_ref(), self.host.as_ref(), self.path.as_ref()];
         let filled: usize = filled.into_iter().flatten().map(|text| text.len()).sum();
-        filled + self.spec.size() + self.hops.iter().map(Self::size).sum::<usize>()
+        filled + self.core.size() + self.spec.size() + self.hops.iter().map(Self::size).sum::<usize>()
     }
 
     /// The networks that WireGuard routes; all of them unless the host says otherwise.

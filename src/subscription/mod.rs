@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod client;
 pub mod client_rules;
+mod core_settings;
 mod early_data;
 mod entry;
 pub mod etag;

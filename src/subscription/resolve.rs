@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::domain::address;
 use crate::domain::credentials::Credentials;
 use crate::domain::host::template::{HostTemplate, MISSING};
-use crate::domain::host::{Fingerprint, HostSpec};
+use crate::domain::host::{Fingerprint, HostSpec, NO_CORE_SETTINGS};
 use crate::domain::inbound::{Network, Protocol, Security};
 
 use super::catalogue::{ReadyHost, non_empty};
@@ -84,13 +84,19 @@ impl<'a> Resolver<'a> {
         if !(self.format.supports)(protocol, network) {
             return Err("the format does not support its protocol or transport");
         }
+        if let Some(reason) = host.core_refusal {
+            return Err(reason);
+        }
+        let core = &host.core;
         let port = host.port.ok_or("it has no port")?;
         let (uuid, password, wireguard_key) = self.credentials_for(host, protocol)?;
         let (sni, host_name) = self.names(host, rng);
         let path = host.path.as_ref().map(|path| self.fill(path, host)).filter(|path| !path.is_empty());
         let EarlyData { path, bytes: early_data } = EarlyData::of(network, path, spec.early_data)?;
         let (host_header, headers) = transport_rules::headers(spec, network);
-        let header_type = non_empty(spec.header_type.as_deref()).or(config.header_type.as_deref());
+        let header_type = core.obfs.as_deref().or(non_empty(spec.header_type.as_deref())).or(config.header_type.as_deref());
+        // The password of the obfuscation stands in the place of the path.
+        let path = if core.obfs.is_some() { core.obfs_password.as_deref().map(Cow::Borrowed) } else { path };
         let flow = non_empty(spec.flow.as_deref()).or(config.flow.as_deref());
         let entry = Entry {
             remark: self.fill(&host.remark, host),
@@ -109,7 +115,7 @@ impl<'a> Resolver<'a> {
             headers,
             early_data,
             header_type,
-            flow: transport_rules::flow(flow, protocol, network, header_type, security)?,
+            flow: transport_rules::flow(flow, protocol, network, header_type, security, core.encryption.is_some())?,
             fingerprint: transport_rules::fingerprint(
                 match spec.fingerprint {
                     Fingerprint::None => config.fingerprint.as_deref(),
@@ -122,6 +128,7 @@ impl<'a> Resolver<'a> {
             reality_short_id: config.reality_short_id.as_deref(),
             shadowtls_version: spec.shadowtls_version.or(config.shadowtls_version),
             method: non_empty(spec.shadowsocks_method.as_deref()).unwrap_or(DEFAULT_METHOD),
+            core,
             spec,
             hops: Vec::new(),
         };
@@ -159,7 +166,7 @@ impl<'a> Resolver<'a> {
         let wireguard_key = self.credentials.wireguard_key.as_deref().unwrap_or_default();
         let is_missing = match protocol {
             Protocol::Vmess | Protocol::Vless | Protocol::Tuic => uuid.is_empty(),
-            Protocol::Trojan | Protocol::Shadowsocks | Protocol::Hysteria2 => password.is_empty(),
+            Protocol::Trojan | Protocol::Shadowsocks | Protocol::Hysteria2 | Protocol::Anytls => password.is_empty(),
             Protocol::Wireguard => wireguard_key.is_empty(),
             // Only versions 2 and 3 have a password.
             Protocol::Shadowtls => false,
@@ -208,6 +215,7 @@ impl<'a> Resolver<'a> {
             reality_short_id: None,
             shadowtls_version: None,
             method: DEFAULT_METHOD,
+            core: &NO_CORE_SETTINGS,
             spec: empty_spec,
             hops: Vec::new(),
         })

@@ -23,7 +23,11 @@ const VISION_UDP443: &str = "xtls-rprx-vision-udp443";
 /// the TLS settings of an outbound without one. Protocols over UDP have no transport.
 pub(super) const fn network(protocol: Protocol, network: Network, security: Security) -> Network {
     match (protocol, network, security) {
-        (Protocol::Hysteria2 | Protocol::Tuic | Protocol::Wireguard | Protocol::Shadowtls, _, _) => Network::Unset,
+        (
+            Protocol::Hysteria2 | Protocol::Tuic | Protocol::Wireguard | Protocol::Shadowtls | Protocol::Anytls,
+            _,
+            _,
+        ) => Network::Unset,
         (Protocol::Vmess | Protocol::Vless | Protocol::Trojan, Network::Unset, Security::Tls | Security::Reality) => {
             Network::Tcp
         }
@@ -31,18 +35,19 @@ pub(super) const fn network(protocol: Protocol, network: Network, security: Secu
     }
 }
 
-/// The flow, where the connection can have one: VLESS over bare TCP with TLS or REALITY.
+/// The flow, where the connection can have one: VLESS over bare TCP with TLS, REALITY or encryption of its own.
 pub(super) fn flow(
     flow: Option<&str>,
     protocol: Protocol,
     network: Network,
     header_type: Option<&str>,
     security: Security,
+    is_encrypted: bool,
 ) -> Result<Option<&'static str>, Reason> {
     let can_have_one = protocol == Protocol::Vless
         && network == Network::Tcp
         && header_type != Some("http")
-        && security != Security::None;
+        && (security != Security::None || is_encrypted);
     match flow.filter(|_| can_have_one) {
         None | Some("" | "none") => Ok(None),
         Some(VISION) => Ok(Some(VISION)),
@@ -128,7 +133,8 @@ pub(super) fn refusal(entry: &Entry<'_>) -> Option<Reason> {
     if entry.protocol == Protocol::Tuic && Uuid::try_parse(&entry.uuid).is_err() {
         return Some("its id is not a UUID");
     }
-    if matches!(entry.protocol, Protocol::Hysteria2 | Protocol::Tuic) && entry.security == Security::None {
+    let needs_tls = matches!(entry.protocol, Protocol::Hysteria2 | Protocol::Tuic | Protocol::Anytls);
+    if needs_tls && entry.security == Security::None {
         return Some("its protocol works only with TLS");
     }
     if entry.network == Network::SplitHttp
@@ -153,7 +159,7 @@ mod tests {
 
     #[test]
     fn flow_is_only_where_it_can_be() {
-        let tcp = |text| flow(Some(text), Protocol::Vless, Network::Tcp, None, Security::Reality);
+        let tcp = |text| flow(Some(text), Protocol::Vless, Network::Tcp, None, Security::Reality, false);
         assert_eq!(tcp(VISION), Ok(Some(VISION)));
         assert_eq!(tcp(VISION_UDP443), Ok(Some(VISION_UDP443)));
         assert_eq!((tcp("none"), tcp("")), (Ok(None), Ok(None)));
@@ -167,8 +173,11 @@ mod tests {
             (Protocol::Vless, Network::Tcp, Some("http"), Security::Tls),
             (Protocol::Trojan, Network::Tcp, None, Security::Tls),
         ] {
-            assert_eq!(flow(Some(VISION), protocol, network, header, security), Ok(None), "{protocol:?} {network:?}");
+            let none = flow(Some(VISION), protocol, network, header, security, false);
+            assert_eq!(none, Ok(None), "{protocol:?} {network:?}");
         }
+        let encrypted = flow(Some(VISION), Protocol::Vless, Network::Tcp, None, Security::None, true);
+        assert_eq!(encrypted, Ok(Some(VISION)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use utoipa::ToSchema;
 
+use super::core_settings::{CoreSettingsBody, CoreSettingsEdit};
 use super::parts::{FragmentBody, Headers, MuxBody, NoiseBody, SplitHttpBody};
 use crate::api::http::enum_text::{EnumText, nullable_text_schema, text_schema};
 use crate::api::http::field_errors::FieldErrors;
@@ -92,6 +93,10 @@ pub struct HostBody {
     early_data: Option<LooseInt>,
     #[deserr(default)]
     mux_settings: Option<MuxBody>,
+    /// Settings of current cores. A change of a host that does not name them leaves them alone; null removes them.
+    #[deserr(default)]
+    #[schema(value_type = Option<CoreSettingsBody>)]
+    core_settings: CoreSettingsEdit,
     /// For a host without an inbound: offered to all users.
     #[deserr(default)]
     #[schema(value_type = bool, default = false)]
@@ -108,6 +113,13 @@ pub struct HostBody {
     #[deserr(default)]
     #[schema(value_type = Vec<i64>, default = json!([]), max_items = 16)]
     chain_ids: Chain,
+}
+
+impl HostBody {
+    /// True when a change with this body leaves the settings of current cores alone.
+    pub const fn keeps_core_settings(&self) -> bool {
+        matches!(self.core_settings, CoreSettingsEdit::Keep)
+    }
 }
 
 /// Ids of the hosts of a chain.
@@ -199,6 +211,7 @@ impl From<HostBody> for Host {
                 splithttp_settings: body.splithttp_settings.map(Into::into),
                 early_data: body.early_data.map(|bytes| bytes.0),
                 mux_settings: body.mux_settings.map(Into::into),
+                core_settings: body.core_settings.settings(),
             },
         }
     }

@@ -1,6 +1,7 @@
 //! `/api/inbounds/hosts` and `/api/inbounds/{id}/hosts`: hosts, the entries of subscriptions.
 
 mod body;
+mod core_settings;
 mod parts;
 
 use deserr::Deserr;
@@ -153,7 +154,8 @@ async fn read(state: &State, _: SudoAdmin, Path(path): Path<HostPath>) -> Result
 
 /// Replaces a host.
 ///
-/// For sudo admins. A field that is missing gets its default. The inbound does not change. Returns the new host.
+/// For sudo admins. A field that is missing gets its default, but `core_settings`, which older clients do not know, stay as they
+/// are. The inbound does not change. Returns the new host.
 #[utoipa::path(put, path = "/api/inbounds/hosts/{id}", tag = "Host", params(HostPath), request_body = HostBody,
     responses((status = 200, body = HostResponse), (status = 404, description = "No such host")))]
 #[handler]
@@ -162,8 +164,9 @@ async fn replace(
     _: SudoAdmin,
     Inputs(Path(path), Json(body)): Inputs<Path<HostPath>, Json<HostBody>>,
 ) -> Result<Json<HostResponse>, ApiError> {
+    let keeps_core_settings = body.keeps_core_settings();
     let host = Host { id: path.id(), ..checked(body)? };
-    Ok(Json(actions::hosts::replace(&state.panel, &host).await?.into()))
+    Ok(Json(actions::hosts::replace(&state.panel, host, keeps_core_settings).await?.into()))
 }
 
 /// Deletes a host.

@@ -3,20 +3,12 @@
 
 use uuid::Uuid;
 
+use super::problem::{Problem, problem};
 use super::template::HostTemplate;
 use super::text::NoiseKind;
 use super::tuning::{MuxSettings, Noise, is_base64, is_range, is_xhttp_mode};
-use super::{HostSpec, is_fragment_length, is_fragment_packets};
+use super::{CoreSettings, HostSpec, is_fragment_length, is_fragment_packets};
 use crate::domain::address;
-
-/// A value that no client takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The field, as the API names it.
-    pub field: &'static str,
-    /// The right form; completes the sentence "the field …".
-    pub message: String,
-}
 
 /// The largest number of streams in a connection (Xray).
 const MAX_STREAMS: i64 = 1_024;
@@ -89,6 +81,7 @@ impl HostSpec {
         problems.extend(self.mux_settings.iter().flat_map(mux_problems));
         problems.extend(self.fragment_and_noise_problems());
         problems.extend(self.xhttp_problems());
+        problems.extend(self.core_settings.iter().flat_map(CoreSettings::problems));
         problems
     }
 
@@ -177,10 +170,6 @@ fn noise_problem(noise: &Noise) -> Option<Problem> {
         _ => return None,
     };
     Some(problem("packet", message))
-}
-
-fn problem(field: &'static str, message: &str) -> Problem {
-    Problem { field, message: message.to_owned() }
 }
 
 #[cfg(test)]

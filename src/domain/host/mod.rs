@@ -1,6 +1,8 @@
 //! A host: how subscriptions show one inbound, or a server that is not a node.
 
 mod check;
+mod core;
+mod problem;
 pub mod template;
 mod text;
 mod tuning;
@@ -12,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{HostId, InboundId, ServiceId};
 
-pub use check::Problem;
+pub use core::{CoreSettings, Ech, NO_CORE_SETTINGS};
+pub use problem::Problem;
 pub use text::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 pub use tuning::{
     FragmentSettings, MuxCoolSettings, MuxSettings, Noise, SingBoxMuxSettings, SplitHttpSettings, XMuxSettings,
@@ -128,6 +131,9 @@ pub struct HostSpec {
     /// Multiplexing of streams in one connection.
     #[serde(default)]
     pub mux_settings: Option<MuxSettings>,
+    /// Settings of current cores.
+    #[serde(default)]
+    pub core_settings: Option<CoreSettings>,
 }
 
 impl HostSpec {
@@ -147,7 +153,8 @@ impl HostSpec {
         let headers = self.http_headers.iter().flatten();
         let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
         let padding = self.splithttp_settings.as_ref().and_then(|settings| settings.padding_bytes.as_ref());
-        texts + noise + headers + padding.map_or(0, String::len)
+        let core = self.core_settings.as_ref().map_or(0, CoreSettings::size);
+        texts + noise + headers + padding.map_or(0, String::len) + core
     }
 }
 

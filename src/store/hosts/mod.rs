@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use sqlx::types::Json;
 use sqlx::{query_as, query_scalar};
 
-use crate::domain::host::{Host, HostSpec};
+use crate::domain::host::{CoreSettings, Host, HostSpec};
 use crate::domain::ids::{HostId, InboundId, ServiceId};
 use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
 use crate::store::engine::{Db, IdList, StoreError, Tx};
@@ -56,6 +56,10 @@ statements! {
             SELECT id, $2, $3, $4, $5 FROM inbounds WHERE id = $1 RETURNING id";
     INSERT_UNBOUND = "INSERT INTO hosts (is_disabled, universal, weight, spec) VALUES ($1, $2, $3, $4) RETURNING id";
     UPDATE = "UPDATE hosts SET is_disabled = $2, universal = $3, weight = $4, spec = $5 WHERE id = $1";
+    // Locked on PostgreSQL, because the update that follows writes the document again.
+    SPEC =>
+        pg "SELECT spec FROM hosts WHERE id = $1 FOR UPDATE",
+        lite "SELECT spec FROM hosts WHERE id = $1";
     DELETE = "DELETE FROM hosts WHERE id = $1";
     CLEAR_SERVICES = "DELETE FROM hosts_services WHERE host_id = $1";
     ADD_SERVICES =>
@@ -158,6 +162,12 @@ pub async fn insert(tx: &mut Tx, host: &Host) -> Result<Option<HostId>, StoreErr
     add_services(tx, id, &host.service_ids).await?;
     add_chain(tx, id, &host.chain_ids).await?;
     Ok(Some(id))
+}
+
+/// Returns the settings of current cores of a host. `None`: it has none, or does not exist.
+pub async fn core_settings(tx: &mut Tx, id: HostId) -> Result<Option<CoreSettings>, StoreError> {
+    let spec = db_run!(tx, SPEC, |sql, c| query_scalar::<_, Json<HostSpec>>(sql).bind(id.0).fetch_optional(c).await)?;
+    Ok(spec.and_then(|spec| spec.0.core_settings))
 }
 
 /// Replaces a host, except for its inbound. False: the host does not exist.

@@ -1,9 +1,20 @@
 //! Settings of XHTTP beside path and host, as an object that links and Xray configurations share.
 
 use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use crate::domain::host::{SplitHttpSettings, XMuxSettings};
 use crate::subscription::entry::Entry;
+
+/// The settings of an entry over XHTTP.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Settings<'a> {
+    /// The host's settings.
+    Own(Extra<'a>),
+    /// The host's settings with those that it names as Xray does.
+    Merged(Map<String, Value>),
+}
 
 /// The settings, with Xray's names.
 #[derive(Serialize)]
@@ -43,9 +54,24 @@ struct XMux<'a> {
     h_keep_alive_period: Option<i64>,
 }
 
-impl<'a> Extra<'a> {
+impl<'a> Settings<'a> {
     /// The settings of an entry over XHTTP.
     pub fn new(entry: &'a Entry<'_>) -> Self {
+        let own = Extra::new(entry);
+        let Some(extra) = &entry.core.xhttp_extra else { return Self::Own(own) };
+        let mut all = match serde_json::to_value(own) {
+            Ok(Value::Object(own)) => own,
+            _ => Map::new(),
+        };
+        // Xray ignores these three here, and they stand beside the settings.
+        let others = extra.iter().filter(|(name, _)| !matches!(name.as_str(), "host" | "path" | "mode"));
+        all.extend(others.map(|(name, value)| (name.clone(), value.clone())));
+        Self::Merged(all)
+    }
+}
+
+impl<'a> Extra<'a> {
+    fn new(entry: &'a Entry<'_>) -> Self {
         let settings = entry.spec.splithttp_settings.as_ref();
         Self {
             headers: Headers(&entry.headers),

@@ -61,6 +61,8 @@ fn spec(row: &mut RowReader<'_>) -> HostSpec {
         splithttp_settings: row.json("splithttp_settings"),
         early_data: row.integer("early_data"),
         mux_settings: row.json("mux_settings"),
+        // Marzneshin has none.
+        core_settings: None,
     }
 }
 

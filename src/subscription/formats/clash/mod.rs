@@ -1,5 +1,6 @@
 //! Clash and Clash.Meta: YAML with one proxy per line, each line in JSON syntax, which all YAML parsers read.
 
+mod credential;
 mod options;
 mod proxy;
 mod refusal;
@@ -25,7 +26,7 @@ pub static CLASH: Format = Format {
     order: Order::Weight,
     has_chains: false,
     supports: |protocol, network| refusal::supports(Dialect::Clash, protocol, network),
-    refusal: |entry, _| refusal::refusal(Dialect::Clash, entry),
+    refusal: |entry, client| refusal::refusal(Dialect::Clash, entry, client),
     render: |entries, request| render(Dialect::Clash, entries, request),
 };
 
@@ -37,7 +38,7 @@ pub static CLASH_META: Format = Format {
     order: Order::Weight,
     has_chains: false,
     supports: |protocol, network| refusal::supports(Dialect::Meta, protocol, network),
-    refusal: |entry, _| refusal::refusal(Dialect::Meta, entry),
+    refusal: |entry, client| refusal::refusal(Dialect::Meta, entry, client),
     render: |entries, request| render(Dialect::Meta, entries, request),
 };
 

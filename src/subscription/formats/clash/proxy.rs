@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use crate::domain::host::Ech;
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::subscription::entry::Entry;
-use crate::subscription::transport_rules::{plain_flow, vmess_cipher};
 
+use super::credential::Credential;
 use super::options::{Options, network};
 
 /// One of the two programs that read Clash configurations.
@@ -46,6 +47,11 @@ pub struct Proxy<'a> {
     client_fingerprint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reality_opts: Option<Reality<'a>>,
+    /// The SHA-256 of the only certificate that is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ech_opts: Option<EchOptions<'a>>,
     #[serde(flatten)]
     credential: Credential<'a>,
 }
@@ -66,50 +72,13 @@ struct Reality<'a> {
 const REALITY_FINGERPRINT: &str = "chrome";
 
 #[derive(Serialize)]
-#[serde(untagged, rename_all_fields = "kebab-case")]
-enum Credential<'a> {
-    Vmess {
-        uuid: &'a str,
-        #[serde(rename = "alterId")]
-        alter_id: i64,
-        cipher: &'static str,
-    },
-    Vless {
-        uuid: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        flow: Option<&'static str>,
-    },
-    Shadowsocks {
-        cipher: &'a str,
-        password: &'a str,
-    },
-    Trojan {
-        password: &'a str,
-    },
-    Hysteria2 {
-        password: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        obfs: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        obfs_password: Option<&'a str>,
-    },
-    Tuic {
-        uuid: &'a str,
-        password: &'a str,
-    },
-    Wireguard {
-        private_key: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        public_key: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ip: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ipv6: Option<&'a str>,
-        allowed_ips: Vec<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mtu: Option<i64>,
-        persistent_keepalive: i64,
-    },
+#[serde(rename_all = "kebab-case")]
+struct EchOptions<'a> {
+    enable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query_server_name: Option<&'a str>,
 }
 
 impl<'a> Proxy<'a> {
@@ -118,13 +87,14 @@ impl<'a> Proxy<'a> {
         let meta = dialect == Dialect::Meta;
         let layered = matches!(entry.protocol, Protocol::Vmess | Protocol::Vless | Protocol::Trojan);
         let over_quic = matches!(entry.protocol, Protocol::Hysteria2 | Protocol::Tuic);
-        let secured = entry.security != Security::None && (layered || over_quic);
+        let anytls = entry.protocol == Protocol::Anytls;
+        let secured = entry.security != Security::None && (layered || over_quic || anytls);
         let server_name = entry.sni.as_deref().filter(|_| secured);
-        let has_sni = over_quic || entry.protocol == Protocol::Trojan;
+        let has_sni = over_quic || anytls || entry.protocol == Protocol::Trojan;
         let reality = meta && layered && entry.security == Security::Reality;
         let fingerprint = entry
             .fingerprint
-            .filter(|_| meta && secured && layered)
+            .filter(|_| meta && secured && !over_quic)
             // Mihomo supports REALITY only with a fingerprint.
             .or(reality.then_some(REALITY_FINGERPRINT));
         Self {
@@ -139,7 +109,7 @@ impl<'a> Proxy<'a> {
             servername: server_name.filter(|_| !has_sni),
             sni: server_name.filter(|_| has_sni),
             alpn: if secured { entry.alpn } else { &[] },
-            skip_cert_verify: (secured && entry.spec.allowinsecure).then_some(true),
+            skip_cert_verify: (secured && entry.spec.allowinsecure && !entry.core.is_pinned()).then_some(true),
             // Mihomo's QUIC has no fingerprints.
             client_fingerprint: fingerprint,
             reality_opts: reality.then_some(Reality {
@@ -147,42 +117,19 @@ impl<'a> Proxy<'a> {
                 short_id: entry.reality_short_id,
                 support_x25519mlkem768: (fingerprint == Some(REALITY_FINGERPRINT)).then_some(true),
             }),
+            fingerprint: entry.core.pin(),
+            ech_opts: entry.core.ech().map(EchOptions::new),
             credential: Credential::new(entry),
         }
     }
 }
 
-impl<'a> Credential<'a> {
-    fn new(entry: &'a Entry<'_>) -> Self {
-        let (uuid, password) = (entry.uuid.as_ref(), entry.password);
-        match entry.protocol {
-            Protocol::Vmess => Self::Vmess { uuid, alter_id: 0, cipher: vmess_cipher(entry.security) },
-            Protocol::Vless => Self::Vless { uuid, flow: plain_flow(entry.flow) },
-            Protocol::Shadowsocks => Self::Shadowsocks { cipher: entry.method, password },
-            Protocol::Hysteria2 => {
-                Self::Hysteria2 { password, obfs: entry.header_type, obfs_password: obfs_password(entry) }
-            }
-            Protocol::Tuic => Self::Tuic { uuid, password },
-            Protocol::Wireguard => {
-                let address = entry.client_address.as_deref();
-                let is_ipv6 = |address: &&str| address.contains(':');
-                Self::Wireguard {
-                    private_key: entry.wireguard_key,
-                    public_key: entry.path.as_deref(),
-                    ip: address.filter(|address| !is_ipv6(address)),
-                    ipv6: address.filter(is_ipv6),
-                    allowed_ips: entry.allowed_ips(),
-                    mtu: entry.spec.mtu,
-                    persistent_keepalive: 25,
-                }
-            }
-            // `supports` excludes ShadowTLS.
-            Protocol::Trojan | Protocol::Shadowtls => Self::Trojan { password },
-        }
+impl<'a> EchOptions<'a> {
+    const fn new(ech: Ech<'a>) -> Self {
+        let (config, query_server_name) = match ech {
+            Ech::List(list) => (Some(list), None),
+            Ech::Lookup(name) => (None, name),
+        };
+        Self { enable: true, config, query_server_name }
     }
-}
-
-/// The password of the obfuscation, which stands in the place of the path.
-fn obfs_password<'a>(entry: &'a Entry<'_>) -> Option<&'a str> {
-    entry.path.as_deref().filter(|_| entry.header_type.is_some())
 }

@@ -5,12 +5,19 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use crate::domain::inbound::{Network, Protocol, Security};
+use crate::domain::programs::Core;
+use crate::subscription::client::{Client, Version};
 use crate::subscription::entry::Entry;
 use crate::subscription::format::Reason;
 use crate::subscription::formats::shadowsocks::{self, is_key};
 
 use super::options::is_http;
 use super::proxy::Dialect;
+
+/// VLESS encryption is known.
+const ENCRYPTS: Version = Version(1, 19, 13);
+/// AnyTLS is known.
+const ANYTLS: Version = Version(1, 19, 3);
 
 /// True when the program has this protocol over this transport.
 pub fn supports(dialect: Dialect, protocol: Protocol, network: Network) -> bool {
@@ -23,13 +30,15 @@ pub fn supports(dialect: Dialect, protocol: Protocol, network: Network) -> bool 
         Protocol::Vless => meta && matches!(network, Unset | Tcp | Ws | Grpc | Http | H2 | HttpUpgrade | SplitHttp),
         Protocol::Trojan => matches!(network, Unset | Tcp | Ws | Grpc) || meta && network == HttpUpgrade,
         Protocol::Shadowsocks => matches!(network, Unset | Tcp),
-        Protocol::Hysteria2 | Protocol::Tuic | Protocol::Wireguard => meta,
+        Protocol::Hysteria2 | Protocol::Tuic | Protocol::Wireguard | Protocol::Anytls => meta,
         Protocol::Shadowtls => false,
     }
 }
 
 /// The first reason to refuse the entry.
-pub fn refusal(dialect: Dialect, entry: &Entry<'_>) -> Option<Reason> {
+pub fn refusal(dialect: Dialect, entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
+    let (age, core) = (client.age(Core::Mihomo), entry.core);
+    let extra = core.xhttp_extra.as_ref();
     let meta = dialect == Dialect::Meta;
     let (vmess, trojan) = (entry.protocol == Protocol::Vmess, entry.protocol == Protocol::Trojan);
     let clear = entry.security == Security::None;
@@ -39,6 +48,22 @@ pub fn refusal(dialect: Dialect, entry: &Entry<'_>) -> Option<Reason> {
     };
     let checks = [
         (meta || entry.security != Security::Reality, "Clash does not support REALITY"),
+        (meta || !core.is_pinned(), "Clash pins no certificate"),
+        (meta || core.ech_config_list.is_none(), "Clash has no ECH"),
+        (core.finalmask.is_none(), "Clash has no finalmask"),
+        (
+            core.encryption.is_none() || !age.is_known_before(ENCRYPTS),
+            "this version of Mihomo has no VLESS encryption",
+        ),
+        (entry.protocol != Protocol::Anytls || !age.is_known_before(ANYTLS), "this version of Mihomo has no AnyTLS"),
+        (
+            entry.protocol != Protocol::Anytls || entry.security != Security::Reality,
+            "Mihomo has no REALITY for its protocol",
+        ),
+        (
+            !extra.is_some_and(|extra| extra.contains_key("downloadSettings")),
+            "its XHTTP download settings are written for Xray only",
+        ),
         (
             entry.protocol != Protocol::Shadowsocks || knows_cipher,
             "Clash does not know its cipher, or the cipher needs a key of another size",

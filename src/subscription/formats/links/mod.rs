@@ -10,9 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use crate::domain::client_rule::RuleResult;
-use crate::domain::inbound::{Network, Protocol};
+use crate::domain::inbound::{Network, Protocol, Security};
 use crate::subscription::entry::Entry;
-use crate::subscription::format::{Format, Order};
+use crate::subscription::format::{Format, Order, Reason};
 use crate::subscription::formats::shadowsocks as ciphers;
 use crate::subscription::percent;
 
@@ -26,7 +26,7 @@ pub static LINKS: Format = Format {
     order: Order::Weight,
     has_chains: false,
     supports,
-    refusal: |entry, _| ciphers::refusal(entry),
+    refusal: |entry, _| refusal(entry),
     render: |entries, _| render(entries).into(),
 };
 
@@ -38,12 +38,25 @@ pub static BASE64_LINKS: Format = Format {
     order: Order::Weight,
     has_chains: false,
     supports,
-    refusal: |entry, _| ciphers::refusal(entry),
+    refusal: |entry, _| refusal(entry),
     render: |entries, _| STANDARD.encode(render(entries)).into(),
 };
 
 fn supports(protocol: Protocol, network: Network) -> bool {
     protocol != Protocol::Shadowtls && network != Network::H2
+}
+
+/// Why no client could use the link.
+fn refusal(entry: &Entry<'_>) -> Option<Reason> {
+    let no_pin = matches!(entry.protocol, Protocol::Tuic | Protocol::Anytls | Protocol::Vmess);
+    let no_ech = matches!(entry.protocol, Protocol::Tuic | Protocol::Vmess);
+    let checks = [
+        (no_pin && entry.core.is_pinned(), "links of its protocol have no pinned certificate"),
+        (no_ech && entry.core.ech_config_list.is_some(), "links of its protocol have no ECH"),
+        (entry.protocol == Protocol::Anytls && entry.security == Security::Reality, "links of its protocol have no REALITY"),
+        (entry.core.finalmask.is_some() && !query::has_finalmask(entry.protocol), "links of its protocol have no finalmask"),
+    ];
+    ciphers::refusal(entry).or_else(|| checks.into_iter().find(|(refused, _)| *refused).map(|(_, reason)| reason))
 }
 
 fn render(entries: &[Entry<'_>]) -> String {
@@ -78,6 +91,12 @@ fn push(entry: &Entry<'_>, text: &mut String) {
                 query.add("obfs-password", entry.path.as_deref());
             }
             query.add("insecure", entry.spec.allowinsecure.then_some("1"));
+            query.add("pinSHA256", entry.core.pin().as_deref());
+            query.add("ech", entry.core.ech_config_list.as_deref());
+            query.add("mport", entry.core.ports.as_deref());
+            query.add_number("up", entry.core.up_mbps);
+            query.add_number("down", entry.core.down_mbps);
+            query.add_object("fm", entry.core.finalmask.as_ref());
         }
         Protocol::Tuic => {
             start("tuic", &[&entry.uuid, entry.password], entry, text);
@@ -85,13 +104,24 @@ fn push(entry: &Entry<'_>, text: &mut String) {
             query.add("sni", entry.sni.as_deref());
             query.add("alpn", fields::alpn(entry).as_deref());
             query.add("insecure", entry.spec.allowinsecure.then_some("1"));
+            query.add("congestion_control", entry.core.congestion_control.as_deref());
+            query.add("udp_relay_mode", entry.core.udp_relay_mode.as_deref());
+        }
+        Protocol::Anytls => {
+            start("anytls", &[entry.password], entry, text);
+            let mut query = Query::new(text);
+            query.add("sni", entry.sni.as_deref());
+            query.add("fp", entry.fingerprint);
+            query.add("alpn", fields::alpn(entry).as_deref());
+            query.add("insecure", entry.spec.allowinsecure.then_some("1"));
+            query.add("ech", entry.core.ech_config_list.as_deref());
         }
         Protocol::Wireguard => {
             start("wireguard", &[entry.wireguard_key], entry, text);
             let mut query = Query::new(text);
             query.add("publickey", entry.path.as_deref());
             query.add("address", entry.client_address.as_deref());
-            query.add("mtu", entry.spec.mtu.map(|mtu| mtu.to_string()).as_deref());
+            query.add_number("mtu", entry.spec.mtu);
         }
         Protocol::Shadowtls => return,
     }

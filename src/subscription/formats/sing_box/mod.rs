@@ -5,6 +5,7 @@ mod outbound;
 mod refusal;
 mod release;
 pub mod template;
+mod tls;
 mod transport;
 
 use serde_json::Value;
@@ -34,7 +35,7 @@ pub static SING_BOX: Format = Format {
 };
 
 fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
-    if Release::of(client) == Release::Unknown { refusal::useless(entry) } else { refusal::refusal(entry) }
+    if Release::of(client) == Release::Unknown { refusal::useless(entry) } else { refusal::refusal(entry, client) }
 }
 
 fn render(entries: &[Entry<'_>], templates: &SingBoxTemplates, client: &Client<'_>) -> String {

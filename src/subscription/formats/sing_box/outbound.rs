@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use crate::domain::host::HostSpec;
-use crate::domain::inbound::{Network, Protocol, Security};
+use crate::domain::inbound::{Protocol, Security};
 use crate::subscription::entry::Entry;
 use crate::subscription::transport_rules::{plain_flow, vmess_cipher};
 
 use super::release::Release;
+use super::tls::Tls;
 use super::transport::Transport;
 
 /// One outbound.
@@ -44,6 +45,7 @@ enum Credential<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         flow: Option<&'a str>,
     },
+    /// Trojan and AnyTLS.
     Trojan {
         password: &'a str,
     },
@@ -55,10 +57,23 @@ enum Credential<'a> {
         password: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         obfs: Option<Obfs<'a>>,
+        /// Ranges with a colon; the single port is ignored then.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        server_ports: Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hop_interval: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        up_mbps: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        down_mbps: Option<i64>,
     },
     Tuic {
         uuid: &'a str,
         password: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        congestion_control: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_relay_mode: Option<&'a str>,
     },
     Shadowtls {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,36 +144,6 @@ struct EndpointPeer<'a> {
 }
 
 #[derive(Serialize)]
-struct Tls<'a> {
-    enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    server_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    insecure: Option<bool>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    alpn: &'static [&'static str],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    utls: Option<Utls<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reality: Option<Reality<'a>>,
-}
-
-#[derive(Serialize)]
-struct Utls<'a> {
-    enabled: bool,
-    fingerprint: &'a str,
-}
-
-#[derive(Serialize)]
-struct Reality<'a> {
-    enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    public_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    short_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
 struct Multiplex<'a> {
     enabled: bool,
     protocol: &'a str,
@@ -220,13 +205,22 @@ impl<'a> Credential<'a> {
                 Self::Vmess { uuid, security: Some(vmess_cipher(entry.security)).filter(|cipher| *cipher != "auto") }
             }
             Protocol::Vless => Self::Vless { uuid, flow: plain_flow(entry.flow) },
-            Protocol::Trojan => Self::Trojan { password },
+            Protocol::Trojan | Protocol::Anytls => Self::Trojan { password },
             Protocol::Shadowsocks => Self::Shadowsocks { method: entry.method, password },
             Protocol::Hysteria2 => Self::Hysteria2 {
                 password,
                 obfs: entry.header_type.map(|kind| Obfs { kind, password: entry.path.as_deref() }),
+                server_ports: entry.core.port_ranges().iter().map(|(from, to)| format!("{from}:{to}")).collect(),
+                hop_interval: entry.core.hop_interval.map(|seconds| format!("{seconds}s")),
+                up_mbps: entry.core.up_mbps,
+                down_mbps: entry.core.down_mbps,
             },
-            Protocol::Tuic => Self::Tuic { uuid, password },
+            Protocol::Tuic => Self::Tuic {
+                uuid,
+                password,
+                congestion_control: entry.core.congestion_control.as_deref(),
+                udp_relay_mode: entry.core.udp_relay_mode.as_deref(),
+            },
             Protocol::Shadowtls => Self::Shadowtls {
                 version: entry.shadowtls_version,
                 password: matches!(entry.shadowtls_version, Some(2 | 3)).then_some(password),
@@ -247,35 +241,6 @@ impl<'a> Credential<'a> {
             },
         }
     }
-}
-
-impl<'a> Tls<'a> {
-    fn new(entry: &'a Entry<'_>, release: Release) -> Self {
-        let reality = entry.security == Security::Reality;
-        // sing-box supports REALITY only with a fingerprint.
-        let default_fingerprint = (reality && release != Release::Unknown).then_some("chrome");
-        Self {
-            enabled: true,
-            server_name: entry.sni.as_deref(),
-            insecure: entry.spec.allowinsecure.then_some(true),
-            alpn: if reality { &[] } else { entry.alpn },
-            utls: entry
-                .fingerprint
-                .filter(|_| !is_over_quic(entry))
-                .or(default_fingerprint)
-                .map(|fingerprint| Utls { enabled: true, fingerprint }),
-            reality: reality.then_some(Reality {
-                enabled: true,
-                public_key: entry.reality_public_key,
-                short_id: entry.reality_short_id,
-            }),
-        }
-    }
-}
-
-/// True over QUIC, where uTLS fails at each connection.
-fn is_over_quic(entry: &Entry<'_>) -> bool {
-    matches!(entry.protocol, Protocol::Hysteria2 | Protocol::Tuic) || entry.network == Network::Quic
 }
 
 fn multiplex(spec: &HostSpec) -> Option<Multiplex<'_>> {

@@ -1,5 +1,6 @@
 //! Xray: a JSON array with a complete configuration for each entry.
 
+mod finalmask;
 mod outbound;
 mod refusal;
 mod stream;

@@ -48,7 +48,7 @@ struct VnextUser<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     security: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    encryption: Option<&'static str>,
+    encryption: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flow: Option<&'a str>,
 }
@@ -151,7 +151,7 @@ impl<'a> Settings<'a> {
         let user = VnextUser { id: &entry.uuid, security: None, encryption: None, flow: None };
         match entry.protocol {
             Protocol::Vmess => vnext(VnextUser { security: Some(vmess_cipher(entry.security)), ..user }),
-            Protocol::Vless => vnext(VnextUser { encryption: Some("none"), flow: entry.flow, ..user }),
+            Protocol::Vless => vnext(VnextUser { encryption: Some(entry.core.encryption.as_deref().unwrap_or("none")), flow: entry.flow, ..user }),
             Protocol::Shadowsocks => Self::Servers([Server { method: Some(entry.method), uot: Some(false), ..server }]),
             Protocol::Hysteria2 => Self::Hysteria(Hysteria { version: 2, address: &entry.address, port: entry.port }),
             Protocol::Wireguard => Self::Wireguard(Wireguard {
@@ -166,7 +166,7 @@ impl<'a> Settings<'a> {
                 mtu: entry.spec.mtu,
             }),
             // `supports` excludes the other protocols.
-            Protocol::Trojan | Protocol::Tuic | Protocol::Shadowtls => Self::Servers([server]),
+            Protocol::Trojan | Protocol::Tuic | Protocol::Shadowtls | Protocol::Anytls => Self::Servers([server]),
         }
     }
 }

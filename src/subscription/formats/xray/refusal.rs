@@ -24,6 +24,13 @@ const REFUSES_CLEAR_TEXT: Version = Version(26, 9, 9);
 /// Hysteria 2 and `finalmask` are known. Tried on 26.7.28.
 pub const MASKS: Version = Version(26, 7, 28);
 
+/// VLESS encryption is known.
+const ENCRYPTS: Version = Version(25, 9, 5);
+/// ECH is known.
+const ECH: Version = Version(25, 7, 26);
+/// The SHA-256 of a certificate in hex is known. Tried on 26.7.28.
+const PINS: Version = Version(26, 2, 6);
+
 /// The largest number of streams in a connection.
 const MAX_STREAMS: i64 = 1_024;
 
@@ -31,7 +38,9 @@ const MAX_STREAMS: i64 = 1_024;
 pub fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
     let age = client.age(Core::Xray);
     let secured = entry.security != Security::None;
-    let in_the_clear = matches!(entry.protocol, Protocol::Vless | Protocol::Trojan) && !secured;
+    let core = entry.core;
+    let encrypted = secured || core.encryption.is_some();
+    let in_the_clear = matches!(entry.protocol, Protocol::Vless | Protocol::Trojan) && !encrypted;
     let checks = [
         (
             entry.protocol != Protocol::Hysteria2 || age.is_known_from(MASKS),
@@ -46,8 +55,18 @@ pub fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
             "this version of Xray has no HTTP/2 transport",
         ),
         (
-            !(secured && entry.spec.allowinsecure && age.is_known_from(VERIFIES)),
+            !(secured && entry.spec.allowinsecure && !core.is_pinned() && age.is_known_from(VERIFIES)),
             "this version of Xray always verifies the certificate",
+        ),
+        (
+            core.encryption.is_none() || !age.is_known_before(ENCRYPTS),
+            "this version of Xray has no VLESS encryption",
+        ),
+        (core.finalmask.is_none() || !age.is_known_before(MASKS), "this version of Xray has no finalmask"),
+        (!core.is_pinned() || !age.is_known_before(PINS), "this version of Xray does not pin the certificate"),
+        (
+            core.ech_config_list.is_none() || !age.is_known_before(ECH),
+            "this version of Xray has no ECH",
         ),
         (
             !in_the_clear || address::is_private(&entry.address) || !age.is_known_from(REFUSES_CLEAR_TEXT),

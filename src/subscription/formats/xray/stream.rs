@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::subscription::early_data;
 use crate::subscription::entry::Entry;
-use crate::subscription::formats::xhttp::{self, Extra, Headers};
+use super::finalmask::{self, header_type};
+use crate::subscription::formats::xhttp::{self, Headers};
 
 /// Transport, TLS and the outbound to dial through.
 #[derive(Serialize)]
@@ -25,29 +27,9 @@ pub struct Stream<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reality_settings: Option<Reality<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    finalmask: Option<FinalMask<'a>>,
+    finalmask: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sockopt: Option<Sockopt<'a>>,
-}
-
-/// The disguise of packets below the transport.
-#[derive(Serialize)]
-struct FinalMask<'a> {
-    udp: [Mask<'a>; 1],
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", content = "settings", rename_all = "kebab-case")]
-enum Mask<'a> {
-    /// The header and seed of mKCP.
-    MkcpLegacy {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        header: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        value: Option<&'a str>,
-    },
-    /// The obfuscation of Hysteria 2.
-    Salamander { password: &'a str },
 }
 
 #[derive(Serialize)]
@@ -98,7 +80,7 @@ enum Transport<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         mode: Option<&'a str>,
         #[serde(flatten)]
-        extra: Extra<'a>,
+        settings: xhttp::Settings<'a>,
     },
 }
 
@@ -144,6 +126,10 @@ struct Tls<'a> {
     alpn: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     fingerprint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned_peer_cert_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ech_config_list: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -158,7 +144,9 @@ struct Reality<'a> {
     public_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     short_id: Option<&'a str>,
-    spider_x: &'static str,
+    spider_x: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mldsa65_verify: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -177,7 +165,7 @@ impl<'a> Stream<'a> {
             security: None,
             tls_settings: None,
             reality_settings: None,
-            finalmask: FinalMask::new(entry).filter(|_| knows_masks),
+            finalmask: finalmask::of(entry).filter(|_| knows_masks || entry.core.finalmask.is_some()),
             sockopt,
         };
         let Some(transport) = Transport::new(entry, bare.finalmask.is_some()) else {
@@ -224,32 +212,10 @@ impl<'a> Transport<'a> {
                 path,
                 host,
                 mode: xhttp::mode(entry.spec.splithttp_settings.as_ref()),
-                extra: Extra::new(entry),
+                settings: xhttp::Settings::new(entry),
             },
         })
     }
-}
-
-impl<'a> FinalMask<'a> {
-    fn new(entry: &'a Entry<'_>) -> Option<Self> {
-        let path = entry.path.as_deref();
-        let mask = match (entry.protocol, entry.network, header_type(entry)) {
-            (Protocol::Hysteria2, _, Some("salamander")) => Mask::Salamander { password: path? },
-            (Protocol::Hysteria2, ..) => return None,
-            (_, Network::Kcp, header) if header.is_some() || path.is_some() => {
-                // One name is shorter here.
-                let header = header.map(|header| if header == "wechat-video" { "wechat" } else { header });
-                Mask::MkcpLegacy { header, value: path }
-            }
-            _ => return None,
-        };
-        Some(Self { udp: [mask] })
-    }
-}
-
-/// The header type, unless it means none.
-fn header_type<'a>(entry: &Entry<'a>) -> Option<&'a str> {
-    entry.header_type.filter(|kind| *kind != "none")
 }
 
 impl<'a> TcpHeader<'a> {
@@ -267,10 +233,13 @@ impl<'a> Tls<'a> {
     fn new(entry: &'a Entry<'_>) -> Self {
         Self {
             server_name: entry.sni.as_deref(),
-            allow_insecure: entry.spec.allowinsecure,
+            // New versions refuse both together.
+            allow_insecure: entry.spec.allowinsecure && !entry.core.is_pinned(),
             // Hysteria 2 is HTTP/3.
             alpn: if entry.protocol == Protocol::Hysteria2 { &["h3"] } else { entry.alpn },
             fingerprint: entry.fingerprint,
+            pinned_peer_cert_sha256: entry.core.pin(),
+            ech_config_list: entry.core.ech_config_list.as_deref(),
         }
     }
 }
@@ -283,7 +252,8 @@ impl<'a> Reality<'a> {
             show: false,
             public_key: entry.reality_public_key,
             short_id: entry.reality_short_id,
-            spider_x: "",
+            spider_x: entry.core.spider_x.as_deref().unwrap_or_default(),
+            mldsa65_verify: entry.core.mldsa65_verify.as_deref(),
         }
     }
 }
