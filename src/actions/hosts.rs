@@ -32,7 +32,7 @@ pub async fn create(panel: &Panel, host: &Host) -> Result<HostView, HostError> {
 }
 
 /// Replaces a host, except for its inbound; also except for its settings of current cores, if they are not part of the change.
-pub async fn replace(panel: &Panel, host: Host, keeps_core_settings: bool) -> Result<HostView, HostError> {
+pub async fn replace(panel: &Panel, host: &Host, keeps_core_settings: bool) -> Result<HostView, HostError> {
     let replace = panel.transaction("replace host", async |tx| -> Result<_, StoreError> {
         let mut host = host.clone();
         if keeps_core_settings {

@@ -38,7 +38,8 @@ fn host(fields: Value) -> Value {
         "allowinsecure": false, "is_disabled": false, "fragment": null, "noise": null, "http_headers": {}, "mtu": null,
         "dns_servers": null, "allowed_ips": null, "header_type": null, "reality_public_key": null,
         "reality_short_ids": null, "flow": null, "shadowtls_version": null, "shadowsocks_method": null,
-        "splithttp_settings": null, "early_data": null, "mux_settings": null, "universal": false, "service_ids": [],
+        "splithttp_settings": null, "early_data": null, "mux_settings": null,
+        "core_settings": null, "universal": false, "service_ids": [],
         "weight": 1, "inbound_id": null, "chain_ids": [], "id": 1,
     });
     for (name, value) in fields.as_object().expect("an object") {

@@ -5,6 +5,7 @@ mod bodies;
 mod boundary;
 mod changes;
 mod cluster;
+mod core_settings;
 mod document;
 mod engine_changes;
 mod engines;

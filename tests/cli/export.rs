@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection, query, query_sc
 
 use super::WorkDir;
 use super::import::{ODD_ROWS, ROWS, SCHEMA, import, old_panel, url};
-use crate::support::database::{Content, on_both_engines, with_database};
+use crate::support::database::{Content, execute, number, on_both_engines, with_database};
 
 const TABLES: [&str; 19] = [
     "alembic_version",
@@ -39,6 +39,7 @@ on_both_engines!(
     empty export_equals_the_imported_database,
     empty changed_rows_are_stable_over_a_second_round_trip,
     empty recorded_panel_survives_the_round_trip,
+    empty settings_that_the_old_panel_lacks_are_named,
 );
 
 /// Exports a panel into a new file of the folder.
@@ -120,6 +121,30 @@ async fn changed_rows_are_stable_over_a_second_round_trip(panel: OpenOptions) {
     });
     // The inbound with a protocol that Marzneshin does not know was left out the first time.
     assert_same(&once, &twice, &[]).await;
+}
+
+async fn settings_that_the_old_panel_lacks_are_named(panel: OpenOptions) {
+    let dir = WorkDir::new();
+    let old = old_panel(&dir, &[SCHEMA, ROWS]).await;
+    import(&dir, &old, &panel, &[]).expect_success();
+    let db = sarban::store::Db::open(&panel).await.expect("the database");
+    let id = number(&db, "SELECT MIN(id) FROM hosts").await;
+    let spec = r#"{"remark": "r", "address": "a", "core_settings": {"encryption": "none"}}"#;
+    execute(&db, &format!("UPDATE hosts SET spec = '{spec}' WHERE id = {id}")).await;
+    db.close().await;
+    for (name, json) in [("one.sqlite3", false), ("two.sqlite3", true)] {
+        let to = format!("sqlite:///{}", dir.0.path().join(name).display());
+        let args: &[&str] = if json { &["export", "--json", "--to", &to] } else { &["export", "--to", &to] };
+        let output = dir.run(args, &[("DATABASE_URL", url(&panel).as_str())]).expect_success();
+        let expected = format!("left out core_settings of the hosts {id}:");
+        match json {
+            true => {
+                let read: Value = serde_json::from_str(&output).expect("JSON");
+                assert_eq!(read["hosts_without_core_settings"], serde_json::json!([id]));
+            }
+            false => assert!(output.contains(&expected), "{output}"),
+        }
+    }
 }
 
 /// Needs recordings of Marzneshin, which are not part of this repository, in the folder `SARBAN_CONTRACT_DIR`.

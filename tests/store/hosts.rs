@@ -92,7 +92,7 @@ async fn chain_keeps_order_and_drops_missing_hosts(db: Db) {
     let view = create(&db, &Host { chain_ids, ..host("chain") }).await;
     assert_eq!(view.host.chain_ids, [HostId(3), HostId(1), HostId(2)]);
     let itself = Host { id: HostId(1), chain_ids: vec![HostId(1)], ..host("a") };
-    let view = actions::hosts::replace(&panel(&db), &itself).await.unwrap();
+    let view = actions::hosts::replace(&panel(&db), &itself, false).await.unwrap();
     assert_eq!(view.host, itself, "a host may chain to itself");
 }
 
@@ -113,13 +113,13 @@ async fn replace_writes_every_field(db: Db) {
     };
     let chained = create(&db, &first).await;
     let chained = Host { chain_ids: vec![chained.host.id], ..chained.host };
-    actions::hosts::replace(&panel(&db), &chained).await.unwrap();
+    actions::hosts::replace(&panel(&db), &chained, false).await.unwrap();
     let plain = Host { id: chained.id, is_disabled: true, ..host("new") };
-    let view = actions::hosts::replace(&panel(&db), &plain).await.unwrap();
+    let view = actions::hosts::replace(&panel(&db), &plain, false).await.unwrap();
     let expected = Host { inbound_id: Some(InboundId(1)), ..plain };
     assert_eq!(view, HostView { host: expected, inbound_protocol: Some("vmess".into()) });
     let unknown = Host { id: HostId(99), ..host("x") };
-    assert!(matches!(actions::hosts::replace(&panel(&db), &unknown).await, Err(HostError::NotFound)));
+    assert!(matches!(actions::hosts::replace(&panel(&db), &unknown, false).await, Err(HostError::NotFound)));
 }
 
 async fn removed_host_is_removed_from_chains(db: Db) {

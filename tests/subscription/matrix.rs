@@ -14,6 +14,7 @@ use sarban::subscription::catalogue::HostRow;
 use sarban::subscription::formats::{CLASH, CLASH_META, LINKS, SING_BOX, XRAY};
 use serde_json::{Value, json};
 
+use crate::subscription::core_settings::{self, encryption};
 use crate::subscription::literal::{rendered_for, row, spec};
 use crate::subscription::referees::{self, MIHOMO, SING_BOXES, XRAYS, Xray};
 
@@ -59,6 +60,7 @@ fn plain() -> Vec<HostRow> {
         add("shadowsocks", network, "none");
     }
     add("shadowtls", "", "tls");
+    add("anytls", "", "tls");
     numbered(rows)
 }
 
@@ -148,6 +150,13 @@ fn reported() -> Vec<HostRow> {
         of("vless", json!({"port": "env:PORT"})),
         of("wireguard", json!({"path": "foo", "tls": "none"})),
         of("wireguard", json!({"path": WIREGUARD_KEY, "tls": "none", "address": "nonsense"})),
+        of("vless", json!({"encryption": encryption(), "mldsa65Verify": "foo"})),
+        of("vless", json!({"encryption": encryption(), "spiderX": "/"})),
+        of("vless", json!({"tls": "tls", "ech": core_settings::ECH, "finalmask": {"foo": 1}})),
+        of("hysteria2", json!({"tls": "tls", "mport": "1000-2000", "obfs": {"type": "salamander", "password": "abcd"}})),
+        of("hysteria2", json!({"tls": "tls", "mport": "x"})),
+        of("anytls", json!({"tls": "tls", "network": null})),
+        of("anytls", json!({"tls": "reality"})),
         of("hysteria2", json!({"tls": "none"})),
         of("hysteria2", json!({"tls": "tls", "header_type": "foo", "path": "x"})),
     ]
@@ -164,7 +173,7 @@ fn numbered(mut rows: Vec<HostRow>) -> Vec<HostRow> {
 fn everything() -> Vec<HostRow> {
     let mut rows = plain();
     rows.extend(reported());
-    for option in options() {
+    for option in options().into_iter().chain(core_settings::options()) {
         for (protocol, network, security) in [
             ("vless", "tcp", "reality"),
             ("vless", "", "tls"),
@@ -180,6 +189,8 @@ fn everything() -> Vec<HostRow> {
             ("hysteria2", "", "tls"),
             ("tuic", "", "tls"),
             ("wireguard", "", "none"),
+            ("anytls", "", "tls"),
+            ("vless", "tcp", "none"),
         ] {
             rows.push(row(0, option.clone(), inbound(protocol, network, security)));
         }

@@ -5,6 +5,7 @@
 mod clash_rules;
 mod compare;
 mod contract;
+mod core_settings;
 mod corrections;
 mod dial;
 mod entries;

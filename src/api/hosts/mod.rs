@@ -166,7 +166,7 @@ async fn replace(
 ) -> Result<Json<HostResponse>, ApiError> {
     let keeps_core_settings = body.keeps_core_settings();
     let host = Host { id: path.id(), ..checked(body)? };
-    Ok(Json(actions::hosts::replace(&state.panel, host, keeps_core_settings).await?.into()))
+    Ok(Json(actions::hosts::replace(&state.panel, &host, keeps_core_settings).await?.into()))
 }
 
 /// Deletes a host.

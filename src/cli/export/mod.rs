@@ -6,7 +6,7 @@ mod writer;
 use clap::Args;
 use serde_json::json;
 
-use self::writer::{Export, Written};
+use self::writer::{Export, Exported};
 use super::usage_error::UsageError;
 use super::{database, output};
 use crate::config::Settings;
@@ -46,10 +46,15 @@ pub(super) async fn run(args: ExportArgs, settings: &Settings) -> anyhow::Result
 }
 
 /// `unfolded` is the number of usage batches that are not in the hourly traffic yet.
-fn report(args: &ExportArgs, written: &[Written], unfolded: i64) -> anyhow::Result<()> {
+fn report(args: &ExportArgs, exported: &Exported, unfolded: i64) -> anyhow::Result<()> {
+    let Exported { tables: written, without_core_settings } = exported;
     if args.json {
         let tables = written.iter().map(|it| json!({"table": it.table, "rows": it.rows, "left_out": it.left_out}));
-        return output::json(&json!({"tables": tables.collect::<Vec<_>>(), "usage_batches_left_out": unfolded}));
+        return output::json(&json!({
+            "tables": tables.collect::<Vec<_>>(),
+            "usage_batches_left_out": unfolded,
+            "hosts_without_core_settings": without_core_settings,
+        }));
     }
     let mut table = output::table();
     table.set_header(["TABLE", "WRITTEN", "LEFT OUT"]);
@@ -61,6 +66,13 @@ fn report(args: &ExportArgs, written: &[Written], unfolded: i64) -> anyhow::Resu
         output::line(format_args!(
             "\nleft out {unfolded} usage batches that are not in the hourly traffic yet; to include them, run the panel \
              for a few minutes and export again"
+        ))?;
+    }
+    if !without_core_settings.is_empty() {
+        let ids: Vec<String> = without_core_settings.iter().map(i64::to_string).collect();
+        output::line(format_args!(
+            "\nleft out core_settings of the hosts {}: the old panel has no column for them",
+            ids.join(", ")
         ))?;
     }
     Ok(output::line("\nset SQLALCHEMY_DATABASE_URL of the old panel to this file, and start it")?)

@@ -23,26 +23,34 @@ pub(super) struct Written {
     pub left_out: usize,
 }
 
+/// The result of an export.
+pub(super) struct Exported {
+    pub tables: Vec<Written>,
+    /// The hosts whose settings of current cores have no column in the file.
+    pub without_core_settings: Vec<i64>,
+}
+
 /// An export from a transaction into a file.
 pub(super) struct Export<'a> {
     tx: &'a mut Tx,
     file: &'a mut OldFile,
     written: Vec<Written>,
+    without_core_settings: Vec<i64>,
 }
 
 impl<'a> Export<'a> {
     pub(super) fn new(tx: &'a mut Tx, file: &'a mut OldFile) -> Self {
-        Self { tx, file, written: Vec::new() }
+        Self { tx, file, written: Vec::new(), without_core_settings: Vec::new() }
     }
 
     /// Writes all tables, from one snapshot of the database.
-    pub(super) async fn write_all(mut self) -> anyhow::Result<Vec<Written>> {
+    pub(super) async fn write_all(mut self) -> anyhow::Result<Exported> {
         tables::use_snapshot(self.tx).await?;
         self.settings().await?;
         self.accounts().await?;
         self.nodes_and_hosts().await?;
         self.traffic().await?;
-        Ok(self.written)
+        Ok(Exported { tables: self.written, without_core_settings: self.without_core_settings })
     }
 
     async fn settings(&mut self) -> anyhow::Result<()> {
@@ -87,14 +95,17 @@ impl<'a> Export<'a> {
         })
         .await?;
         let mut hosts = HashSet::new();
+        let mut without_core_settings = Vec::new();
         self.table(legacy::HOSTS, |row: &tables::HostRow| {
             let has_inbound = row.inbound_id.is_none_or(|inbound| inbounds.contains(&inbound));
             has_inbound.then(|| {
                 hosts.insert(row.id);
+                without_core_settings.extend(row.spec.core_settings.is_some().then_some(row.id));
                 rows::host(row)
             })
         })
         .await?;
+        self.without_core_settings = without_core_settings;
         self.table(legacy::HOSTS_SERVICES, |row: &tables::HostServiceRow| {
             hosts.contains(&row.host_id).then(|| rows::host_service(row))
         })

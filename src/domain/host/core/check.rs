@@ -56,7 +56,7 @@ impl CoreSettings {
         self.checks().into_iter().find(|(_, is_valid, ..)| !is_valid).map(|(.., reason)| reason)
     }
 
-    fn checks(&self) -> [Check; 14] {
+    fn checks(&self) -> [Check; 16] {
         let valid = |text: &Option<String>, is_valid: fn(&str) -> bool| {
             text.as_deref().is_none_or(|text| text.is_empty() || is_valid(text))
         };
@@ -123,16 +123,27 @@ impl CoreSettings {
             ),
             (
                 "up_mbps",
-                between(self.up_mbps, 1, MAX_MBPS) && between(self.down_mbps, 1, MAX_MBPS),
-                "and down_mbps must be between 1 and 100000",
-                "its bandwidth is not valid",
+                between(self.up_mbps, 1, MAX_MBPS),
+                "must be between 1 and 100000",
+                "its bandwidth (up_mbps) is not valid",
+            ),
+            (
+                "down_mbps",
+                between(self.down_mbps, 1, MAX_MBPS),
+                "must be between 1 and 100000",
+                "its bandwidth (down_mbps) is not valid",
             ),
             (
                 "congestion_control",
-                valid(&self.congestion_control, |word| matches!(word, "cubic" | "new_reno" | "bbr"))
-                    && valid(&self.udp_relay_mode, |word| matches!(word, "native" | "quic")),
-                "must be cubic, new_reno or bbr, and udp_relay_mode must be native or quic",
-                "its congestion_control or udp_relay_mode is not valid",
+                valid(&self.congestion_control, |word| matches!(word, "cubic" | "new_reno" | "bbr")),
+                "must be cubic, new_reno or bbr",
+                "its congestion_control is not valid",
+            ),
+            (
+                "udp_relay_mode",
+                valid(&self.udp_relay_mode, |word| matches!(word, "native" | "quic")),
+                "must be native or quic",
+                "its udp_relay_mode is not valid",
             ),
             (
                 "xhttp_extra",
@@ -279,11 +290,12 @@ mod tests {
 
     #[test]
     fn values_that_cores_take_are_no_problem() {
+        let colons = ["AA"; 32].join(":");
         let (x25519, mlkem) = (URL_SAFE_NO_PAD.encode([1; 32]), URL_SAFE_NO_PAD.encode([0; 1_184]));
         for settings in [
             json!({}),
             json!({"pinned_peer_cert_sha256": "aB".repeat(32)}),
-            json!({"pinned_peer_cert_sha256": ["AA"; 32].join(":")}),
+            json!({"pinned_peer_cert_sha256": colons}),
             json!({"certificate_public_key_sha256": STANDARD.encode([1; 32])}),
             json!({"ech_config_list": STANDARD.encode([0, 2, 1, 1])}),
             json!({"ech_config_list": "example.com+https://1.1.1.1/dns-query"}),
@@ -316,7 +328,9 @@ mod tests {
             ("hop_interval", vec![json!(-1), json!(4), json!(100_000)]),
             ("obfs", vec![json!("foo")]),
             ("up_mbps", vec![json!(-1)]),
+            ("down_mbps", vec![json!(-1)]),
             ("congestion_control", vec![json!("foo")]),
+            ("udp_relay_mode", vec![json!("foo")]),
             ("xhttp_extra", vec![
                 json!({"xPaddingBytes": "x"}),
                 json!({"noGRPCHeader": "yes"}),
@@ -334,6 +348,5 @@ mod tests {
         }
         assert_eq!(wrong(json!({"obfs": "salamander"})), ["obfs_password"]);
         assert_eq!(wrong(json!({"obfs": "salamander", "obfs_password": "abc"})), ["obfs_password"]);
-        assert_eq!(wrong(json!({"udp_relay_mode": "foo"})), ["congestion_control"]);
     }
 }

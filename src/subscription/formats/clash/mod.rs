@@ -5,6 +5,7 @@ mod options;
 mod proxy;
 mod refusal;
 pub mod template;
+mod xhttp_extra;
 
 use serde_json::{Value, json};
 

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::domain::inbound::{Network, Security};
 use crate::subscription::entry::Entry;
 use crate::subscription::formats::xhttp::{self, Headers};
+
+use super::xhttp_extra;
 
 type TextByName<'a> = BTreeMap<&'a str, &'a str>;
 
@@ -68,6 +71,9 @@ pub enum Options<'a> {
         no_grpc_header: Option<bool>,
         #[serde(skip_serializing_if = "Option::is_none")]
         x_padding_bytes: Option<&'a str>,
+        /// The settings that the host names as Xray does.
+        #[serde(flatten)]
+        extra: Map<String, Value>,
     },
 }
 
@@ -109,13 +115,23 @@ impl<'a> Options<'a> {
             Network::Kcp => Self::Kcp { seed: path },
             Network::SplitHttp => {
                 let settings = entry.spec.splithttp_settings.as_ref();
+                // `refusal` excludes what Mihomo does not know.
+                let extra = entry.core.xhttp_extra.as_ref().and_then(|extra| xhttp_extra::options(extra).ok());
+                let extra = extra.unwrap_or_default();
+                let is_own = |name: &str| !extra.contains_key(name);
+                let headers = if is_own("headers") { Headers(&entry.headers) } else { Headers(&[]) };
                 Self::Xhttp {
                     path,
                     host,
                     mode: xhttp::mode(settings),
-                    headers: Headers(&entry.headers),
-                    no_grpc_header: settings.and_then(|settings| settings.no_grpc_header),
-                    x_padding_bytes: settings.and_then(|settings| settings.padding_bytes.as_deref()),
+                    headers,
+                    no_grpc_header: settings
+                        .and_then(|settings| settings.no_grpc_header)
+                        .filter(|_| is_own("no-grpc-header")),
+                    x_padding_bytes: settings
+                        .and_then(|settings| settings.padding_bytes.as_deref())
+                        .filter(|_| is_own("x-padding-bytes")),
+                    extra,
                 }
             }
             _ => return None,

@@ -13,6 +13,7 @@ use crate::subscription::formats::shadowsocks::{self, is_key};
 
 use super::options::is_http;
 use super::proxy::Dialect;
+use super::xhttp_extra;
 
 /// VLESS encryption is known.
 const ENCRYPTS: Version = Version(1, 19, 13);
@@ -38,7 +39,9 @@ pub fn supports(dialect: Dialect, protocol: Protocol, network: Network) -> bool 
 /// The first reason to refuse the entry.
 pub fn refusal(dialect: Dialect, entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
     let (age, core) = (client.age(Core::Mihomo), entry.core);
-    let extra = core.xhttp_extra.as_ref();
+    if let Some(Err(reason)) = core.xhttp_extra.as_ref().map(xhttp_extra::options) {
+        return Some(reason);
+    }
     let meta = dialect == Dialect::Meta;
     let (vmess, trojan) = (entry.protocol == Protocol::Vmess, entry.protocol == Protocol::Trojan);
     let clear = entry.security == Security::None;
@@ -60,10 +63,7 @@ pub fn refusal(dialect: Dialect, entry: &Entry<'_>, client: &Client<'_>) -> Opti
             entry.protocol != Protocol::Anytls || entry.security != Security::Reality,
             "Mihomo has no REALITY for its protocol",
         ),
-        (
-            !extra.is_some_and(|extra| extra.contains_key("downloadSettings")),
-            "its XHTTP download settings are written for Xray only",
-        ),
+
         (
             entry.protocol != Protocol::Shadowsocks || knows_cipher,
             "Clash does not know its cipher, or the cipher needs a key of another size",

@@ -39,6 +39,8 @@ pub fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
     let age = client.age(Core::Xray);
     let secured = entry.security != Security::None;
     let core = entry.core;
+    // REALITY has no certificate to verify.
+    let verifies = entry.security == Security::Tls;
     let encrypted = secured || core.encryption.is_some();
     let in_the_clear = matches!(entry.protocol, Protocol::Vless | Protocol::Trojan) && !encrypted;
     let checks = [
@@ -55,7 +57,7 @@ pub fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
             "this version of Xray has no HTTP/2 transport",
         ),
         (
-            !(secured && entry.spec.allowinsecure && !core.is_pinned() && age.is_known_from(VERIFIES)),
+            !(verifies && entry.spec.allowinsecure && !core.is_pinned() && age.is_known_from(VERIFIES)),
             "this version of Xray always verifies the certificate",
         ),
         (
