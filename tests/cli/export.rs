@@ -129,8 +129,9 @@ async fn settings_that_the_old_panel_lacks_are_named(panel: OpenOptions) {
     import(&dir, &old, &panel, &[]).expect_success();
     let db = sarban::store::Db::open(&panel).await.expect("the database");
     let id = number(&db, "SELECT MIN(id) FROM hosts").await;
-    let spec = r#"{"remark": "r", "address": "a", "core_settings": {"encryption": "none"}}"#;
-    execute(&db, &format!("UPDATE hosts SET spec = '{spec}' WHERE id = {id}")).await;
+    let change = r#"UPDATE hosts SET spec = '{"remark": "r", "address": "a", "core_settings": {"encryption": "none"}}'
+        WHERE id = (SELECT MIN(id) FROM hosts)"#;
+    execute(&db, change).await;
     db.close().await;
     for (name, json) in [("one.sqlite3", false), ("two.sqlite3", true)] {
         let to = format!("sqlite:///{}", dir.0.path().join(name).display());

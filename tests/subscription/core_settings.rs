@@ -171,7 +171,7 @@ fn reality_has_a_second_key_and_a_path_to_crawl() {
     let rows = host("vless", "tcp", "reality", json!({"mldsa65_verify": key, "spider_x": "/a?b"}));
     let reality = &xray(&rows)["streamSettings"]["realitySettings"];
     assert_eq!((&reality["mldsa65Verify"], &reality["spiderX"]), (&json!(key), &json!("/a?b")));
-    assert!(link(&rows).contains(&format!("&spx=/a%3Fb&pqv={key}")), "{}", link(&rows));
+    assert!(link(&rows).contains(&format!("&spx=%2Fa%3Fb&pqv={key}")), "{}", link(&rows));
     // Other programs verify the first key alone, and connect.
     assert_eq!((reason(&SING_BOX, &rows, SING_BOX_NEW), reason(&CLASH_META, &rows, MIHOMO_NEW)), (None, None));
 }
