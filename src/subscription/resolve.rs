@@ -94,7 +94,8 @@ impl<'a> Resolver<'a> {
         let path = host.path.as_ref().map(|path| self.fill(path, host)).filter(|path| !path.is_empty());
         let EarlyData { path, bytes: early_data } = EarlyData::of(network, path, spec.early_data)?;
         let (host_header, headers) = transport_rules::headers(spec, network);
-        let header_type = core.obfs.as_deref().or(non_empty(spec.header_type.as_deref())).or(config.header_type.as_deref());
+        let header_type =
+            core.obfs.as_deref().or(non_empty(spec.header_type.as_deref())).or(config.header_type.as_deref());
         // The password of the obfuscation stands in the place of the path.
         let path = if core.obfs.is_some() { core.obfs_password.as_deref().map(Cow::Borrowed) } else { path };
         let flow = non_empty(spec.flow.as_deref()).or(config.flow.as_deref());

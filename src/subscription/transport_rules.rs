@@ -23,11 +23,9 @@ const VISION_UDP443: &str = "xtls-rprx-vision-udp443";
 /// the TLS settings of an outbound without one. Protocols over UDP have no transport.
 pub(super) const fn network(protocol: Protocol, network: Network, security: Security) -> Network {
     match (protocol, network, security) {
-        (
-            Protocol::Hysteria2 | Protocol::Tuic | Protocol::Wireguard | Protocol::Shadowtls | Protocol::Anytls,
-            _,
-            _,
-        ) => Network::Unset,
+        (Protocol::Hysteria2 | Protocol::Tuic | Protocol::Wireguard | Protocol::Shadowtls | Protocol::Anytls, _, _) => {
+            Network::Unset
+        }
         (Protocol::Vmess | Protocol::Vless | Protocol::Trojan, Network::Unset, Security::Tls | Security::Reality) => {
             Network::Tcp
         }

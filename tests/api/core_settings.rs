@@ -59,7 +59,10 @@ async fn wrong_settings_are_named(db: Db) {
         (json!({"pinned_peer_cert_sha256": "foo"}), vec!["pinned_peer_cert_sha256"]),
         (json!({"ech_config_list": "foo", "encryption": "foo"}), vec!["ech_config_list", "encryption"]),
         (json!({"mldsa65_verify": "foo", "spider_x": "a"}), vec!["mldsa65_verify", "spider_x"]),
-        (json!({"ports": "0", "hop_interval": 1, "obfs": "foo"}), vec!["hop_interval", "obfs", "obfs_password", "ports"]),
+        (
+            json!({"ports": "0", "hop_interval": 1, "obfs": "foo"}),
+            vec!["hop_interval", "obfs", "obfs_password", "ports"],
+        ),
         (json!({"up_mbps": -1}), vec!["up_mbps"]),
         (json!({"down_mbps": -1}), vec!["down_mbps"]),
         (json!({"congestion_control": "foo", "udp_relay_mode": "foo"}), vec!["congestion_control", "udp_relay_mode"]),

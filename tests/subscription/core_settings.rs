@@ -158,7 +158,9 @@ fn vless_encryption_secures_a_connection_without_tls() {
     assert_eq!((&user["encryption"], &user["flow"]), (&json!(encryption), &json!("xtls-rprx-vision")));
     assert_eq!(mihomo(&rows)["encryption"], json!(encryption));
     assert!(link(&rows).contains(&format!("&encryption={encryption}")));
-    for (format, agent) in [(&SING_BOX, SING_BOX_NEW), (&SING_BOX, ""), (&XRAY, "Xray/25.1.1"), (&CLASH_META, "mihomo/1.19.9")] {
+    for (format, agent) in
+        [(&SING_BOX, SING_BOX_NEW), (&SING_BOX, ""), (&XRAY, "Xray/25.1.1"), (&CLASH_META, "mihomo/1.19.9")]
+    {
         assert!(reason(format, &rows, agent).is_some(), "{} {agent}", format.client_type);
     }
     let plain = host("vless", "tcp", "none", json!({"encryption": "none"}));
@@ -178,9 +180,14 @@ fn reality_has_a_second_key_and_a_path_to_crawl() {
 
 #[test]
 fn hysteria_hops_hides_and_knows_its_bandwidth() {
-    let rows = host("hysteria2", "", "tls", json!({
-        "ports": "1000-2000,3000", "hop_interval": 30, "obfs": "salamander", "obfs_password": "a secret", "up_mbps": 20, "down_mbps": 100,
-    }));
+    let rows = host(
+        "hysteria2",
+        "",
+        "tls",
+        json!({
+            "ports": "1000-2000,3000", "hop_interval": 30, "obfs": "salamander", "obfs_password": "a secret", "up_mbps": 20, "down_mbps": 100,
+        }),
+    );
     let masks = &xray(&rows)["streamSettings"]["finalmask"];
     assert_eq!(masks["udp"][0], json!({"type": "salamander", "settings": {"password": "a secret"}}));
     let params = json!({"congestion": "brutal", "brutalUp": "20 mbps", "brutalDown": "100 mbps",
@@ -202,7 +209,10 @@ fn hysteria_hops_hides_and_knows_its_bandwidth() {
 #[test]
 fn tuic_and_anytls_have_their_settings() {
     let tuic = host("tuic", "", "tls", json!({"congestion_control": "bbr", "udp_relay_mode": "quic"}));
-    assert_eq!((&sing_box(&tuic)["congestion_control"], &sing_box(&tuic)["udp_relay_mode"]), (&json!("bbr"), &json!("quic")));
+    assert_eq!(
+        (&sing_box(&tuic)["congestion_control"], &sing_box(&tuic)["udp_relay_mode"]),
+        (&json!("bbr"), &json!("quic"))
+    );
     assert_eq!(mihomo(&tuic)["congestion-controller"], "bbr");
     assert!(link(&tuic).contains("&congestion_control=bbr&udp_relay_mode=quic"));
     let anytls = host("anytls", "", "tls", json!({"ech_config_list": ECH}));
@@ -210,7 +220,10 @@ fn tuic_and_anytls_have_their_settings() {
     assert_eq!((&outbound["type"], &outbound["tls"]["server_name"]), (&json!("anytls"), &json!("s.example")));
     assert_eq!((&proxy["type"], &proxy["sni"], &proxy["tls"]), (&json!("anytls"), &json!("s.example"), &Value::Null));
     assert_eq!(outbound["password"], proxy["password"]);
-    assert!(link(&anytls).starts_with(&format!("anytls://{}@a.example:443?sni=s.example", proxy["password"].as_str().unwrap())));
+    assert!(
+        link(&anytls)
+            .starts_with(&format!("anytls://{}@a.example:443?sni=s.example", proxy["password"].as_str().unwrap()))
+    );
     for (format, agent) in [(&XRAY, XRAY_NEW), (&CLASH, ""), (&SING_BOX, "sing-box 1.11.9")] {
         assert!(reason(format, &anytls, agent).is_some(), "{} {agent}", format.client_type);
     }

@@ -153,7 +153,10 @@ fn reported() -> Vec<HostRow> {
         of("vless", json!({"encryption": encryption(), "mldsa65Verify": "foo"})),
         of("vless", json!({"encryption": encryption(), "spiderX": "/"})),
         of("vless", json!({"tls": "tls", "ech": core_settings::ECH, "finalmask": {"foo": 1}})),
-        of("hysteria2", json!({"tls": "tls", "mport": "1000-2000", "obfs": {"type": "salamander", "password": "abcd"}})),
+        of(
+            "hysteria2",
+            json!({"tls": "tls", "mport": "1000-2000", "obfs": {"type": "salamander", "password": "abcd"}}),
+        ),
         of("hysteria2", json!({"tls": "tls", "mport": "x"})),
         of("anytls", json!({"tls": "tls", "network": null})),
         of("anytls", json!({"tls": "reality"})),

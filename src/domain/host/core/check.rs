@@ -244,7 +244,8 @@ fn is_xhttp_extra(extra: &Map<String, Value>) -> bool {
         "scMaxBufferedPosts" => value.is_i64() || value.is_null(),
         "headers" => value.as_object().is_some_and(|headers| headers.values().all(Value::is_string)),
         "xmux" => value.as_object().is_some_and(|xmux| {
-            let is_limited = |name: &str| xmux.get(name).is_some_and(|limit| *limit != 0 && *limit != "0" && *limit != "");
+            let is_limited =
+                |name: &str| xmux.get(name).is_some_and(|limit| *limit != 0 && *limit != "0" && *limit != "");
             let numbers = xmux.iter().filter(|(name, _)| *name != "hKeepAlivePeriod");
             numbers.map(|(_, value)| value).all(is_number_or_range)
                 && !(is_limited("maxConcurrency") && is_limited("maxConnections"))
@@ -263,9 +264,8 @@ fn is_xhttp_extra(extra: &Map<String, Value>) -> bool {
 
 fn is_finalmask(masks: &Map<String, Value>) -> bool {
     let known = |list: &Value, known: &[&str]| {
-        list.as_array().is_some_and(|list| {
-            list.iter().all(|mask| mask["type"].as_str().is_some_and(|kind| known.contains(&kind)))
-        })
+        list.as_array()
+            .is_some_and(|list| list.iter().all(|mask| mask["type"].as_str().is_some_and(|kind| known.contains(&kind))))
     };
     masks.iter().all(|(name, value)| match name.as_str() {
         "tcp" => known(value, &TCP_MASKS),
@@ -321,7 +321,10 @@ mod tests {
             ("pinned_peer_cert_sha256", vec![json!("foo"), json!("aa"), json!("zz".repeat(32)), json!(":".repeat(64))]),
             ("certificate_public_key_sha256", vec![json!("foo"), json!("aa".repeat(32))]),
             ("ech_config_list", vec![json!("foo"), json!("AAAA"), json!("ftp://a"), json!("https://")]),
-            ("encryption", vec![json!("foo"), json!("mlkem768x25519plus.native.0rtt"), json!("mlkem768x25519plus.foo.0rtt.AAAA")]),
+            (
+                "encryption",
+                vec![json!("foo"), json!("mlkem768x25519plus.native.0rtt"), json!("mlkem768x25519plus.foo.0rtt.AAAA")],
+            ),
             ("mldsa65_verify", vec![json!("foo"), json!("AAAA")]),
             ("spider_x", vec![json!("a"), json!("/a b")]),
             ("ports", vec![json!("x"), json!("0"), json!("2-1"), json!("1-70000"), json!("1,")]),
@@ -331,14 +334,17 @@ mod tests {
             ("down_mbps", vec![json!(-1)]),
             ("congestion_control", vec![json!("foo")]),
             ("udp_relay_mode", vec![json!("foo")]),
-            ("xhttp_extra", vec![
-                json!({"xPaddingBytes": "x"}),
-                json!({"noGRPCHeader": "yes"}),
-                json!({"headers": {"a": 1}}),
-                json!({"xmux": {"maxConcurrency": 1, "maxConnections": 1}}),
-                json!({"downloadSettings": {"port": 443}}),
-                json!({"downloadSettings": {"address": "a", "port": 0}}),
-            ]),
+            (
+                "xhttp_extra",
+                vec![
+                    json!({"xPaddingBytes": "x"}),
+                    json!({"noGRPCHeader": "yes"}),
+                    json!({"headers": {"a": 1}}),
+                    json!({"xmux": {"maxConcurrency": 1, "maxConnections": 1}}),
+                    json!({"downloadSettings": {"port": 443}}),
+                    json!({"downloadSettings": {"address": "a", "port": 0}}),
+                ],
+            ),
             ("finalmask", vec![json!({"foo": 1}), json!({"tcp": {}}), json!({"udp": [{"type": "foo"}]})]),
         ] {
             for value in values {

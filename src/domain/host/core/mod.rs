@@ -83,9 +83,7 @@ impl CoreSettings {
             if own_obfs { (self.obfs, self.obfs_password) } else { (inbound.obfs, inbound.obfs_password) };
         Self {
             pinned_peer_cert_sha256: self.pinned_peer_cert_sha256.or(inbound.pinned_peer_cert_sha256),
-            certificate_public_key_sha256: self
-                .certificate_public_key_sha256
-                .or(inbound.certificate_public_key_sha256),
+            certificate_public_key_sha256: self.certificate_public_key_sha256.or(inbound.certificate_public_key_sha256),
             ech_config_list: self.ech_config_list.or(inbound.ech_config_list),
             encryption: self.encryption.or(inbound.encryption),
             mldsa65_verify: self.mldsa65_verify.or(inbound.mldsa65_verify),

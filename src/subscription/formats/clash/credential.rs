@@ -75,11 +75,9 @@ impl<'a> Credential<'a> {
         let (uuid, password) = (entry.uuid.as_ref(), entry.password);
         match entry.protocol {
             Protocol::Vmess => Self::Vmess { uuid, alter_id: 0, cipher: vmess_cipher(entry.security) },
-            Protocol::Vless => Self::Vless {
-                uuid,
-                flow: plain_flow(entry.flow),
-                encryption: entry.core.encryption.as_deref(),
-            },
+            Protocol::Vless => {
+                Self::Vless { uuid, flow: plain_flow(entry.flow), encryption: entry.core.encryption.as_deref() }
+            }
             Protocol::Shadowsocks => Self::Shadowsocks { cipher: entry.method, password },
             Protocol::Hysteria2 => Self::Hysteria2 {
                 password,

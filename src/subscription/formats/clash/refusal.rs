@@ -54,16 +54,12 @@ pub fn refusal(dialect: Dialect, entry: &Entry<'_>, client: &Client<'_>) -> Opti
         (meta || !core.is_pinned(), "Clash pins no certificate"),
         (meta || core.ech_config_list.is_none(), "Clash has no ECH"),
         (core.finalmask.is_none(), "Clash has no finalmask"),
-        (
-            core.encryption.is_none() || !age.is_known_before(ENCRYPTS),
-            "this version of Mihomo has no VLESS encryption",
-        ),
+        (core.encryption.is_none() || !age.is_known_before(ENCRYPTS), "this version of Mihomo has no VLESS encryption"),
         (entry.protocol != Protocol::Anytls || !age.is_known_before(ANYTLS), "this version of Mihomo has no AnyTLS"),
         (
             entry.protocol != Protocol::Anytls || entry.security != Security::Reality,
             "Mihomo has no REALITY for its protocol",
         ),
-
         (
             entry.protocol != Protocol::Shadowsocks || knows_cipher,
             "Clash does not know its cipher, or the cipher needs a key of another size",

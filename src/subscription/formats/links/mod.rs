@@ -53,8 +53,14 @@ fn refusal(entry: &Entry<'_>) -> Option<Reason> {
     let checks = [
         (no_pin && entry.core.is_pinned(), "links of its protocol have no pinned certificate"),
         (no_ech && entry.core.ech_config_list.is_some(), "links of its protocol have no ECH"),
-        (entry.protocol == Protocol::Anytls && entry.security == Security::Reality, "links of its protocol have no REALITY"),
-        (entry.core.finalmask.is_some() && !query::has_finalmask(entry.protocol), "links of its protocol have no finalmask"),
+        (
+            entry.protocol == Protocol::Anytls && entry.security == Security::Reality,
+            "links of its protocol have no REALITY",
+        ),
+        (
+            entry.core.finalmask.is_some() && !query::has_finalmask(entry.protocol),
+            "links of its protocol have no finalmask",
+        ),
     ];
     ciphers::refusal(entry).or_else(|| checks.into_iter().find(|(refused, _)| *refused).map(|(_, reason)| reason))
 }

@@ -151,7 +151,11 @@ impl<'a> Settings<'a> {
         let user = VnextUser { id: &entry.uuid, security: None, encryption: None, flow: None };
         match entry.protocol {
             Protocol::Vmess => vnext(VnextUser { security: Some(vmess_cipher(entry.security)), ..user }),
-            Protocol::Vless => vnext(VnextUser { encryption: Some(entry.core.encryption.as_deref().unwrap_or("none")), flow: entry.flow, ..user }),
+            Protocol::Vless => vnext(VnextUser {
+                encryption: Some(entry.core.encryption.as_deref().unwrap_or("none")),
+                flow: entry.flow,
+                ..user
+            }),
             Protocol::Shadowsocks => Self::Servers([Server { method: Some(entry.method), uot: Some(false), ..server }]),
             Protocol::Hysteria2 => Self::Hysteria(Hysteria { version: 2, address: &entry.address, port: entry.port }),
             Protocol::Wireguard => Self::Wireguard(Wireguard {

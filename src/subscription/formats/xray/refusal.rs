@@ -60,16 +60,10 @@ pub fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
             !(verifies && entry.spec.allowinsecure && !core.is_pinned() && age.is_known_from(VERIFIES)),
             "this version of Xray always verifies the certificate",
         ),
-        (
-            core.encryption.is_none() || !age.is_known_before(ENCRYPTS),
-            "this version of Xray has no VLESS encryption",
-        ),
+        (core.encryption.is_none() || !age.is_known_before(ENCRYPTS), "this version of Xray has no VLESS encryption"),
         (core.finalmask.is_none() || !age.is_known_before(MASKS), "this version of Xray has no finalmask"),
         (!core.is_pinned() || !age.is_known_before(PINS), "this version of Xray does not pin the certificate"),
-        (
-            core.ech_config_list.is_none() || !age.is_known_before(ECH),
-            "this version of Xray has no ECH",
-        ),
+        (core.ech_config_list.is_none() || !age.is_known_before(ECH), "this version of Xray has no ECH"),
         (
             !in_the_clear || address::is_private(&entry.address) || !age.is_known_from(REFUSES_CLEAR_TEXT),
             "this version of Xray refuses this protocol without TLS",

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::finalmask::{self, header_type};
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::subscription::early_data;
 use crate::subscription::entry::Entry;
-use super::finalmask::{self, header_type};
 use crate::subscription::formats::xhttp::{self, Headers};
 
 /// Transport, TLS and the outbound to dial through.
