@@ -11,7 +11,6 @@ use crate::domain::ids::{HostId, ServiceId};
 use crate::domain::inbound::{Inbound, InboundConfig, Network, Protocol, Security};
 
 use super::core_settings;
-use super::format::Reason;
 
 /// A host with its inbound and services.
 #[derive(Clone, Debug)]
@@ -66,7 +65,7 @@ pub(super) struct ReadyHost {
     /// The settings of current cores that matter to its connections: its own, and those of the inbound.
     pub core: CoreSettings,
     /// Why no client could use it with these settings.
-    pub core_refusal: Option<Reason>,
+    pub core_refusal: Option<&'static str>,
 }
 
 impl Catalogue {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::super::problem::{Problem, problem};
 use super::super::tuning::is_range;
 use super::CoreSettings;
+use super::values::port_ranges;
 
 /// Bytes of an ML-DSA-65 public key.
 const MLDSA65_KEY: usize = 1_952;
@@ -158,30 +159,6 @@ impl CoreSettings {
                 "its finalmask is not valid",
             ),
         ]
-    }
-}
-
-/// The ports and ranges of a list; `None`: it is not one.
-pub fn port_ranges(text: &str) -> Option<Vec<(u16, u16)>> {
-    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
-    let range = |part: &str| match part.split_once('-') {
-        Some((from, to)) => Some((port(from)?, port(to)?)).filter(|(from, to)| from <= to),
-        None => port(part).map(|port| (port, port)),
-    };
-    text.split(',').map(range).collect()
-}
-
-/// Bytes of the texts in an object.
-pub fn size(object: &Map<String, Value>) -> usize {
-    object.iter().map(|(name, value)| name.len() + value_size(value)).sum()
-}
-
-fn value_size(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len(),
-        Value::Array(list) => list.iter().map(value_size).sum(),
-        Value::Object(members) => size(members),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
 }
 

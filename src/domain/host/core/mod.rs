@@ -2,6 +2,7 @@
 
 mod check;
 mod reported;
+mod values;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -123,7 +124,7 @@ impl CoreSettings {
 
     /// The ports as ranges: the first and the last port of each.
     pub fn port_ranges(&self) -> Vec<(u16, u16)> {
-        self.ports.as_deref().and_then(check::port_ranges).unwrap_or_default()
+        self.ports.as_deref().and_then(values::port_ranges).unwrap_or_default()
     }
 
     /// Bytes of its texts, about.
@@ -131,7 +132,7 @@ impl CoreSettings {
         let texts = [&self.ech_config_list, &self.encryption, &self.mldsa65_verify, &self.spider_x, &self.ports];
         let objects = [&self.xhttp_extra, &self.finalmask];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-        texts + objects.into_iter().flatten().map(check::size).sum::<usize>()
+        texts + objects.into_iter().flatten().map(values::size).sum::<usize>()
     }
 }
 
