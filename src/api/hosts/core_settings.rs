@@ -74,7 +74,7 @@ pub enum CoreSettingsEdit {
     #[default]
     Keep,
     /// The body names them, or null for none.
-    Set(Option<CoreSettings>),
+    Set(Option<Box<CoreSettings>>),
 }
 
 /// A JSON object.
@@ -86,7 +86,7 @@ impl Deserr<FieldErrors> for CoreSettingsEdit {
         location: ValuePointerRef<'_>,
     ) -> Result<Self, FieldErrors> {
         let body = Option::<CoreSettingsBody>::deserialize_from_value(value, location)?;
-        Ok(Self::Set(body.map(Into::into)))
+        Ok(Self::Set(body.map(|body| Box::new(body.into()))))
     }
 }
 
@@ -107,7 +107,7 @@ impl CoreSettingsEdit {
     pub fn settings(self) -> Option<CoreSettings> {
         match self {
             Self::Keep => None,
-            Self::Set(settings) => settings,
+            Self::Set(settings) => settings.map(|settings| *settings),
         }
     }
 }
