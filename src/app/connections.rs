@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::idle_tracker::IdleTracker;
@@ -18,7 +18,12 @@ use crate::foundation::lock;
 
 /// The most connections of a process with enough descriptors: each takes some ten kilobytes.
 const MOST: usize = 10_000;
-/// Pause of the acceptor while connections that it closed still hold their descriptors.
+/// Bytes of all responses that clients have not taken yet, at most: sixteen of the largest. Beyond it the connections whose
+/// responses began first are closed.
+const MOST_UNSENT: usize = 64 << 20;
+/// Longest pause of the acceptor while connections that it closed still hold their descriptors.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Step of the pause of the acceptor while connections that it closed still hold their descriptors.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// The bounds of connections.
@@ -62,6 +67,8 @@ struct Inner {
     open: Mutex<Open>,
     /// Connections that are to be closed and still hold their descriptors.
     closing: AtomicUsize,
+    /// Bytes of all responses that are being sent.
+    unsent: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +87,10 @@ struct Connection {
     address: Option<Subject>,
     idle: Arc<IdleTracker>,
     closed: CancellationToken,
+    /// Cancelled when it must be closed although a request is being handled.
+    aborted: CancellationToken,
+    /// Bytes of its responses that are being sent.
+    unsent: AtomicUsize,
 }
 
 /// An open connection, until it is dropped.
@@ -102,8 +113,8 @@ enum Bound {
 impl Connections {
     /// No connections yet. Peers in `trusted` and Unix sockets have no bound per address.
     pub fn new(limits: Limits, trusted: Networks) -> Self {
-        let (open, closing) = (Mutex::default(), AtomicUsize::new(0));
-        Self(Arc::new(Inner { limits, trusted, open, closing }))
+        let (open, closing, unsent) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(Inner { limits, trusted, open, closing, unsent }))
     }
 
     /// Counts a new connection, and closes idle ones for it at a bound; `None` if it must be closed itself.
@@ -139,8 +150,13 @@ impl Connections {
         }
         let id = open.next;
         open.next += 1;
-        let connection = Connection { address, idle: Arc::default(), closed: CancellationToken::new() };
-        let connection = Arc::new(connection);
+        let connection = Arc::new(Connection {
+            address,
+            idle: Arc::default(),
+            closed: CancellationToken::new(),
+            aborted: CancellationToken::new(),
+            unsent: AtomicUsize::new(0),
+        });
         open.connections.insert(id, connection.clone());
         if let Some(address) = address {
             *open.per_address.entry(address).or_default() += 1;
@@ -166,9 +182,46 @@ impl Connections {
 
     /// Waits while many closed connections still hold their descriptors.
     pub(super) async fn settle(&self) {
-        while self.0.closing.load(Ordering::Relaxed) > self.0.limits.all / 8 {
+        let until = Instant::now() + LONGEST_PAUSE;
+        while self.0.closing.load(Ordering::Relaxed) > self.0.limits.all / 8 && Instant::now() < until {
             sleep(PAUSE).await;
         }
+    }
+
+    /// Returns the bytes of all responses that are being sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.0.unsent.load(Ordering::Relaxed)
+    }
+
+    /// Closes the other connections whose responses began first, until the responses of the rest are well below the bound.
+    fn close_unsent(&self, but: u64) {
+        let mut open = lock(&self.0.open);
+        let holding = open.connections.iter().filter(|(id, _)| **id != but);
+        let mut holding: Vec<_> = holding
+            .filter_map(|(id, connection)| {
+                let unsent = connection.unsent.load(Ordering::Relaxed);
+                Some((connection.idle.answering_since().filter(|_| unsent > 0)?, *id, unsent))
+            })
+            .collect();
+        holding.sort_unstable();
+        let (mut excess, mut count) = (self.unsent().saturating_sub(MOST_UNSENT / 4 * 3), 0);
+        for (_, id, unsent) in holding {
+            if excess == 0 {
+                break;
+            }
+            if let Some(connection) = open.remove(id, &self.0.limits) {
+                self.0.closing.fetch_add(1, Ordering::Relaxed);
+                connection.aborted.cancel();
+                excess = excess.saturating_sub(unsent);
+                count += 1;
+            }
+        }
+        drop(open);
+        metrics::counter!("http_connections_closed_total", "bound" => "unsent").increment(count);
+        tracing::warn!(
+            connections = count,
+            "responses that clients do not take reach their bound; the oldest are cut off"
+        );
     }
 
     /// Closes up to `count` connections, the longest idle first; returns how many.
@@ -222,6 +275,26 @@ impl Slot {
     /// The activity of the connection.
     pub(super) fn idle(&self) -> &Arc<IdleTracker> {
         &self.connection.idle
+    }
+
+    /// Counts bytes of a response that is being sent.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.connection.unsent.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.connections.0.unsent.fetch_add(bytes, Ordering::Relaxed);
+        if bytes > 0 && before + bytes > MOST_UNSENT {
+            self.connections.close_unsent(self.id);
+        }
+    }
+
+    /// Counts them no longer.
+    pub(super) fn release(&self, bytes: usize) {
+        self.connection.unsent.fetch_sub(bytes, Ordering::Relaxed);
+        self.connections.0.unsent.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Waits until the connection must be closed at once.
+    pub(super) async fn aborted(&self) {
+        self.connection.aborted.cancelled().await;
     }
 
     /// Waits until the connection must be closed for another one.

@@ -21,6 +21,8 @@ pub(super) struct IdleTracker {
     requests: AtomicUsize,
     /// Number of responses whose bodies are being sent.
     responses: AtomicUsize,
+    /// Start of the first response that is being sent, in milliseconds after `opened`.
+    answering_since: AtomicU64,
     /// End of the last response, in milliseconds after `opened`; 0 if there was none.
     free_since: AtomicU64,
 }
@@ -41,6 +43,7 @@ impl Default for IdleTracker {
             active_at: AtomicU64::new(0),
             requests: AtomicUsize::new(0),
             responses: AtomicUsize::new(0),
+            answering_since: AtomicU64::new(0),
             free_since: AtomicU64::new(0),
         }
     }
@@ -83,6 +86,28 @@ impl IdleTracker {
         self.requests.load(Ordering::Relaxed) == 0
     }
 
+    /// Marks a connection that goes on in another protocol: it is never idle.
+    pub(super) fn never_idle(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns since when responses are being sent without a break.
+    pub(super) fn answering_since(&self) -> Option<Instant> {
+        let is_answering = self.responses.load(Ordering::Relaxed) > 0;
+        is_answering.then(|| self.opened + Duration::from_millis(self.answering_since.load(Ordering::Relaxed)))
+    }
+
+    /// Waits until responses have been sent without a break for that long, or up to twice as long.
+    pub(super) async fn wait_until_answering_for(&self, longest: Duration) {
+        loop {
+            let since = self.answering_since().map(|since| since.elapsed()).unwrap_or_default();
+            if since >= longest {
+                return;
+            }
+            sleep(longest - since).await;
+        }
+    }
+
     /// Waits until the connection has been idle for that long.
     pub(super) async fn wait_until_idle_for(&self, silence: Duration) {
         loop {
@@ -114,7 +139,9 @@ impl Drop for ActiveRequest {
 
 impl<B> ActiveBody<B> {
     pub(super) fn new(body: B, idle: Arc<IdleTracker>) -> Self {
-        idle.responses.fetch_add(1, Ordering::Relaxed);
+        if idle.responses.fetch_add(1, Ordering::Relaxed) == 0 {
+            idle.answering_since.store(idle.age(), Ordering::Relaxed);
+        }
         Self { body, idle }
     }
 }

@@ -24,6 +24,7 @@ mod shutdown;
 mod take_over;
 mod telemetry;
 mod templates;
+mod unsent;
 mod wiring;
 
 pub use coordination::{Coordination, CoordinationParts};

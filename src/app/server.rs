@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connections::{Connections, Slot};
 use super::idle_tracker::{ActiveBody, Watched};
+use super::unsent::UnsentBody;
 use crate::api::http::error::ApiError;
 
 /// Time-outs of a connection.
@@ -31,11 +32,17 @@ pub struct Timeouts {
     pub request: Duration,
     /// Without a byte in either direction while no request is being handled: the client is gone, or does not read.
     pub silence: Duration,
+    /// For a response: four megabytes at 7 kB a second.
+    pub response: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { request: Duration::from_secs(130), silence: Duration::from_secs(130) }
+        Self {
+            request: Duration::from_secs(130),
+            silence: Duration::from_secs(130),
+            response: Duration::from_secs(600),
+        }
     }
 }
 
@@ -47,9 +54,11 @@ const PROBES: &[&str] = &["/health/live", "/health/ready", "/metrics"];
 /// Bytes of a request's line and headers, at most, and of the buffer that they are read into.
 const MAX_HEADERS: usize = 32 * 1024;
 /// Requests at once on a connection of HTTP/2.
-const MAX_STREAMS: u32 = 100;
+const MAX_STREAMS: u32 = 32;
 /// Bytes that a client of HTTP/2 may send before they are read, on a stream and on a connection.
 const WINDOW: u32 = 64 * 1024;
+/// Bytes of a response that wait on a stream of HTTP/2 until the client takes them.
+const SEND_BUFFER: usize = 32 * 1024;
 
 /// Serves until `stop`, then lets open requests finish until the time that it returns.
 pub async fn serve(
@@ -78,7 +87,10 @@ pub async fn serve(
             let connection = connection(io, Arc::new(slot), info, endpoint.clone(), timeouts, stopping.clone());
             tasks.spawn(over.clone().run_until_cancelled_owned(connection));
         }
-        connections.settle().await;
+        tokio::select! {
+            grace = &mut stop => break grace,
+            () = connections.settle() => {}
+        }
     };
     drop(acceptor);
     stopping.cancel();
@@ -117,11 +129,13 @@ async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let io = TokioIo::new(Watched { io, idle: idle.clone(), _held: slot.clone() });
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (endpoint, info, handling) = (endpoint.clone(), info.clone(), idle.begin_request());
+        let slot = slot.clone();
         let is_served = !slot.for_probes || PROBES.contains(&request.uri().path());
         async move {
             let request = Request::from((request, info.local, info.remote, info.scheme));
             let response = if is_served { endpoint.get_response(request).await } else { too_many_connections() };
-            let response = hyper::Response::from(response).map(|body| ActiveBody::new(body, handling.idle()));
+            let response = hyper::Response::from(response)
+                .map(|body| UnsentBody::new(ActiveBody::new(body, handling.idle()), slot));
             drop(handling);
             Ok::<_, Infallible>(response)
         }
@@ -135,25 +149,26 @@ async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .max_send_buf_size(WINDOW as usize);
+        .max_send_buf_size(SEND_BUFFER);
     let serving = builder.serve_connection_with_upgrades(io, service);
     tokio::pin!(serving);
-    let mut shutting_down = false;
+    let (mut closed, mut shutting_down) = (false, false);
     loop {
         tokio::select! {
             // In this order because nearly always the connection is ready.
             biased;
             // Errors are the client's: it is gone, too slow, or does not speak HTTP.
             _ = &mut serving => {
-                // A connection that goes on in another protocol is never idle.
-                std::mem::forget(idle.begin_request());
+                // It may go on in another protocol.
+                idle.never_idle();
                 return;
             }
-            () = slot.closed(), if !shutting_down => {
+            () = slot.aborted() => return,
+            () = slot.closed(), if !closed => {
                 if idle.is_idle() {
                     return;
                 }
-                shutting_down = true;
+                (closed, shutting_down) = (true, true);
                 serving.as_mut().graceful_shutdown();
             }
             () = stopping.cancelled(), if !shutting_down => {
@@ -161,6 +176,7 @@ async fn connection<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
                 serving.as_mut().graceful_shutdown();
             }
             () = idle.wait_until_idle_for(timeouts.silence) => return,
+            () = idle.wait_until_answering_for(timeouts.response) => return,
         }
     }
 }

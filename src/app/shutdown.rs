@@ -1,16 +1,19 @@
-//! Reasons to stop: a first SIGTERM, SIGINT or SIGHUP stops the panel in order, a second one at once; a successor stops it
-//! too.
+//! Reasons to stop: a first SIGTERM, SIGINT or SIGHUP stops the panel in order, a second SIGTERM or SIGINT at once; a
+//! successor stops it too.
 
 use std::io;
 use std::process::exit;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
 use super::health::Watchers;
+
+/// Time within which a SIGTERM belongs to the SIGHUP before it.
+const TOGETHER: Duration = Duration::from_millis(500);
 
 /// The shutdown of this process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,7 +25,8 @@ pub(super) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Stops at the first SIGTERM, SIGINT or SIGHUP, or when `taken_over` is cancelled. The second signal exits at once.
+    /// Stops at the first SIGTERM, SIGINT or SIGHUP, or when `taken_over` is cancelled. A further SIGTERM or SIGINT exits at
+    /// once; a further SIGHUP does nothing, because terminals and service managers send it beside another signal.
     /// SIGHUP stays ignored where the parent ignores it, as `nohup` does.
     pub(super) fn on_signals(taken_over: CancellationToken) -> io::Result<Self> {
         let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -67,18 +71,22 @@ fn ignores_hangup() -> bool {
 }
 
 async fn follow_signals(mut term: Signal, mut int: Signal, mut hangup: Option<Signal>, requested: CancellationToken) {
-    let mut next = async || {
-        let hung_up = async {
-            match &mut hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {}, _ = hung_up => {} }
+    let hung_up = async {
+        match &mut hangup {
+            Some(hangup) => hangup.recv().await,
+            None => std::future::pending().await,
+        }
     };
-    next().await;
-    tracing::info!("stopping; a second signal stops at once");
+    let by_hangup = tokio::select! { _ = term.recv() => false, _ = int.recv() => false, _ = hung_up => true };
+    tracing::info!("stopping; another SIGTERM or SIGINT stops at once");
     requested.cancel();
-    next().await;
+    if by_hangup {
+        // A service manager may send SIGTERM and SIGHUP together, in any order.
+        let together = async {
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        };
+        let _ = timeout(TOGETHER, together).await;
+    }
+    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     exit(1);
 }

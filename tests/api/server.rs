@@ -17,6 +17,9 @@ const SHORT: Duration = Duration::from_millis(400);
 /// Time limit for everything that must happen.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Bytes of a large response: more than the kernel's buffers take.
+const LARGE: usize = 16 << 20;
+
 /// Responses that are slow, endless, broken or quick, depending on the path.
 struct Routes;
 
@@ -30,6 +33,7 @@ impl Endpoint for Routes {
                 sleep(3 * SHORT).await;
                 Response::from("slow")
             }
+            "/large" => Response::from(vec![b'x'; LARGE]),
             "/endless" => Response::from(Body::from_bytes_stream(pieces)),
             "/broken" => {
                 let broken = futures_util::stream::unfold(0, async |nth| match nth {
@@ -100,7 +104,7 @@ async fn answer(stream: &mut TcpStream, end: &str) {
 
 #[tokio::test]
 async fn connection_with_endless_headers_is_closed() {
-    let server = start(Timeouts { request: SHORT, silence: LONG }, LONG).await;
+    let server = start(Timeouts { request: SHORT, silence: LONG, response: LONG }, LONG).await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("sent");
     let began = Instant::now();
@@ -113,7 +117,7 @@ async fn connection_with_endless_headers_is_closed() {
 
 #[tokio::test]
 async fn connection_is_reused_and_closed_when_idle() {
-    let server = start(Timeouts { request: SHORT, silence: LONG }, LONG).await;
+    let server = start(Timeouts { request: SHORT, silence: LONG, response: LONG }, LONG).await;
     let mut stream = server.connect().await;
     for _ in 0..3 {
         stream.write_all(&request("/")).await.expect("sent");
@@ -125,13 +129,13 @@ async fn connection_is_reused_and_closed_when_idle() {
 
 #[tokio::test]
 async fn silent_connection_is_closed() {
-    let server = start(Timeouts { request: LONG, silence: SHORT }, LONG).await;
+    let server = start(Timeouts { request: LONG, silence: SHORT, response: LONG }, LONG).await;
     assert_eq!(rest(&mut server.connect().await).await, "");
 }
 
 #[tokio::test]
 async fn connection_waiting_for_a_slow_response_stays_open() {
-    let server = start(Timeouts { request: SHORT, silence: SHORT }, LONG).await;
+    let server = start(Timeouts { request: SHORT, silence: SHORT, response: LONG }, LONG).await;
     let mut stream = server.connect().await;
     stream.write_all(&request("/slow")).await.expect("sent");
     answer(&mut stream, "slow").await;
@@ -139,7 +143,7 @@ async fn connection_waiting_for_a_slow_response_stays_open() {
 
 #[tokio::test]
 async fn response_that_the_client_does_not_read_is_aborted() {
-    let server = start(Timeouts { request: LONG, silence: SHORT }, DEADLINE).await;
+    let server = start(Timeouts { request: LONG, silence: SHORT, response: LONG }, DEADLINE).await;
     let mut stream = server.connect().await;
     stream.write_all(&request("/endless")).await.expect("sent");
     // The server stops once all connections are closed. This response would never end.
@@ -149,8 +153,32 @@ async fn response_that_the_client_does_not_read_is_aborted() {
 }
 
 #[tokio::test]
+async fn response_that_takes_too_long_is_aborted_although_the_client_reads() {
+    let server = start(Timeouts { request: LONG, silence: LONG, response: SHORT }, LONG).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&request("/endless")).await.expect("sent");
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn responses_that_are_not_read_have_bounded_memory_and_the_first_ones_are_cut_off() {
+    let server = start(Timeouts { request: LONG, silence: LONG, response: LONG }, LONG).await;
+    let mut unread = Vec::new();
+    for _ in 0..6 {
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("sent");
+        stream.readable().await.expect("an answer");
+        unread.push(stream);
+    }
+    let lengths: Vec<usize> =
+        futures_util::future::join_all(unread.iter_mut().map(rest)).await.iter().map(String::len).collect();
+    assert!(lengths[0] < LARGE, "the first response was sent whole: {lengths:?}");
+    assert!(lengths[5] > LARGE, "the last response was cut off: {lengths:?}");
+}
+
+#[tokio::test]
 async fn failed_response_is_not_terminated_like_a_complete_one() {
-    let server = start(Timeouts { request: LONG, silence: LONG }, LONG).await;
+    let server = start(Timeouts { request: LONG, silence: LONG, response: LONG }, LONG).await;
     let mut stream = server.connect().await;
     stream.write_all(&request("/broken")).await.expect("sent");
     let text = rest(&mut stream).await;
@@ -159,7 +187,7 @@ async fn failed_response_is_not_terminated_like_a_complete_one() {
 
 #[tokio::test]
 async fn shutdown_waits_for_responses_up_to_the_grace_period() {
-    let timeouts = Timeouts { request: LONG, silence: LONG };
+    let timeouts = Timeouts { request: LONG, silence: LONG, response: LONG };
     let server = start(timeouts, LONG).await;
     let (mut idle, mut slow) = (server.connect().await, server.connect().await);
     for (stream, path, end) in [(&mut idle, "/", "quick"), (&mut slow, "/", "quick")] {
@@ -184,7 +212,7 @@ async fn shutdown_waits_for_responses_up_to_the_grace_period() {
 #[tokio::test]
 async fn idle_connections_are_closed_for_new_ones_and_probes_answered_beside_busy_ones() {
     let limits = Limits { all: 4, for_probes: 2, per_address: 4 };
-    let server = start_with(limits, Timeouts { request: LONG, silence: LONG }, LONG).await;
+    let server = start_with(limits, Timeouts { request: LONG, silence: LONG, response: LONG }, LONG).await;
     let mut idle = Vec::new();
     for _ in 0..20 {
         idle.push(server.connect().await);

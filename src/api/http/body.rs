@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::field_errors::{BODY, FieldErrors};
-use super::input::{Input, InputError, MAX_TEXT, check, check_with, extract};
+use super::input::{Input, InputError, MAX_TEXT, check_with, extract};
 use super::json_size::{MAX_VALUES, values};
 use super::not_a_number::quoted;
 use super::receive::NotReceived;
@@ -28,7 +28,7 @@ impl<T: Deserr<FieldErrors>, const TEXT: usize> Input for Json<T, TEXT> {
         }
         match parse(&bytes) {
             Ok(value) => check_with(value, TEXT).map(Self).map_err(InputError::Fields),
-            Err(error) => Err(wrong_numbers::<T>(&bytes).map_or(error, InputError::Fields)),
+            Err(error) => Err(wrong_numbers::<T>(&bytes, TEXT).map_or(error, InputError::Fields)),
         }
     }
 }
@@ -84,9 +84,9 @@ fn parse(bytes: &[u8]) -> Result<Value, InputError> {
 }
 
 /// The errors of fields that hold `NaN` or `Infinity`, if nothing else makes the body invalid JSON.
-fn wrong_numbers<T: Deserr<FieldErrors>>(bytes: &[u8]) -> Option<FieldErrors> {
-    let text = quoted(std::str::from_utf8(bytes).ok()?)?;
-    check::<T>(serde_json::from_str(&text).ok()?).err()
+fn wrong_numbers<T: Deserr<FieldErrors>>(bytes: &[u8], max_text: usize) -> Option<FieldErrors> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| values(text) <= MAX_VALUES)?;
+    check_with::<T>(serde_json::from_str(&quoted(text)?).ok()?, max_text).err()
 }
 
 /// The position, in characters, at which the text stops being valid JSON.
@@ -123,6 +123,13 @@ mod tests {
         }
         let (request, mut body) = builder.body(body.into()).split();
         extract::<Json<Service>>(&request, &mut body).await.map(|Json(service)| service)
+    }
+
+    #[tokio::test]
+    async fn body_with_a_wrong_number_is_limited_like_any_other() {
+        let many = format!(r#"{{"name":NaN,"inbound_ids":[{}0]}}"#, "0,".repeat(MAX_VALUES));
+        let error = read(None, many).await.expect_err("too many values");
+        assert!(error.to_string().contains("values") || format!("{error:?}").contains("values"), "{error:?}");
     }
 
     async fn keys(content_type: Option<&str>, body: &str) -> Vec<String> {

@@ -55,7 +55,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Boundary<E> {
             }
         };
         if method == Method::HEAD {
-            head::remove_body(&mut response).await;
+            head::remove_body(&mut response);
         }
         security_headers::complete(response.headers_mut());
         response.headers_mut().insert(REQUEST_ID, id);

@@ -1,10 +1,12 @@
 //! Registration of routes, so that 404, 405, redirects and admission are the same for all of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, EndpointExt, FromRequest, IntoEndpoint, Request, Response, Route};
+use tokio::time::Instant;
 
 use super::admission::Class;
 use super::caller::Caller;
@@ -14,6 +16,9 @@ use super::identify;
 use super::query::LiteralParam;
 use super::receive::{self, NotReceived, Pace, receive};
 use crate::api::state::State;
+
+/// Rights that were read this long ago are read again.
+const RIGHTS_LAST: Duration = Duration::from_secs(1);
 
 /// The routes of a resource, or of all resources.
 #[derive(Default)]
@@ -190,6 +195,7 @@ impl Handler {
         let mut entered = state.admission.enter(class, &caller).await?;
         let mut memory = state.body_memory.reservation(&caller);
         if body > 0 {
+            let began = Instant::now();
             let received = match receive::limit(body, before_sign_in, caller.rank) {
                 Some(limit) => {
                     let body = request.take_body();
@@ -200,6 +206,12 @@ impl Handler {
             match received {
                 Ok(bytes) => request.set_body(bytes),
                 Err(reason) => request.set_data(reason),
+            }
+            if class == Class::Api && began.elapsed() >= RIGHTS_LAST {
+                // The admin may have been changed while the body arrived.
+                if let (_, Some(signed_in)) = identify::caller(&request, &state).await? {
+                    request.set_data(signed_in);
+                }
             }
         }
         if !needs_permit {

@@ -20,7 +20,8 @@ pub(super) struct Shares {
 pub(super) struct Share<'a> {
     shares: &'a Shares,
     subject: Subject,
-    left: Arc<Semaphore>,
+    /// `None` only while it is dropped.
+    left: Option<Arc<Semaphore>>,
     taken: usize,
 }
 
@@ -34,7 +35,7 @@ impl Shares {
     pub(super) fn share(&self, subject: Subject) -> Share<'_> {
         let mut held = lock(&self.held);
         let left = held.entry(subject).or_insert_with(|| Arc::new(Semaphore::new(self.most))).clone();
-        Share { shares: self, subject, left, taken: 0 }
+        Share { shares: self, subject, left: Some(left), taken: 0 }
     }
 }
 
@@ -42,7 +43,9 @@ impl Share<'_> {
     /// Takes that many units; waits while the caller's other requests hold too many.
     pub(super) async fn take(&mut self, units: u32) {
         // The semaphore is never closed. Its permits return when the share is dropped.
-        if let Ok(permit) = self.left.acquire_many(units).await {
+        if let Some(left) = &self.left
+            && let Ok(permit) = left.acquire_many(units).await
+        {
             permit.forget();
             self.taken += units as usize;
         }
@@ -51,10 +54,13 @@ impl Share<'_> {
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        self.left.add_permits(self.taken);
         let mut held = lock(&self.shares.held);
-        // One reference is the map's and one is this share's: no other request of the caller holds or waits.
-        if Arc::strong_count(&self.left) == 2 {
+        if let Some(left) = &self.left {
+            left.add_permits(self.taken);
+        }
+        // Dropped under the lock, so that of two shares that end at once the last one sees that it is the last.
+        drop(self.left.take());
+        if held.get(&self.subject).is_some_and(|left| Arc::strong_count(left) == 1) {
             held.remove(&self.subject);
         }
     }

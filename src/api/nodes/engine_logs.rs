@@ -86,17 +86,19 @@ async fn logs(request: &Request, state: &State) -> Result<Response, ApiError> {
     Ok(response.into_response())
 }
 
-/// Returns when the token has expired, or its admin is deleted, disabled or no sudo admin any more.
-async fn until_revoked(state: Arc<State>, token: String) {
+/// Returns when the token has expired, its admin is deleted, disabled or no sudo admin any more, or that can't be checked:
+/// the reason for the client.
+async fn until_revoked(state: Arc<State>, token: String) -> &'static str {
     let mut failed = 0;
     while failed < FAILED_CHECKS {
         sleep(CHECK).await;
         match state.admin_of_token(&token).await {
             Ok(Some(admin)) if admin.is_sudo => failed = 0,
-            Ok(_) => return,
+            Ok(_) => return "The token is not valid any more",
             Err(_) => failed += 1,
         }
     }
+    "The token can't be checked, try again"
 }
 
 /// Forwards lines until the client disconnects, the node's stream fails or the client's rights are revoked. A slow client
@@ -104,7 +106,7 @@ async fn until_revoked(state: Arc<State>, token: String) {
 async fn forward(
     mut socket: WebSocketStream,
     lines: impl Stream<Item = Result<String, NodeError>> + Send,
-    revoked: impl Future<Output = ()> + Send,
+    revoked: impl Future<Output = &'static str> + Send,
 ) {
     let (mut lines, mut revoked) = (pin!(lines.fuse()), pin!(revoked));
     let mut pings = interval_at(Instant::now() + PING, PING);
@@ -131,8 +133,8 @@ async fn forward(
                     continue;
                 }
             },
-            () = &mut revoked => {
-                let close = Message::close_with(CloseCode::Policy, "The token is not valid any more");
+            reason = &mut revoked => {
+                let close = Message::close_with(CloseCode::Policy, reason);
                 let _ = timeout(SEND_TIMEOUT, socket.send(close)).await;
                 return;
             }
@@ -145,7 +147,7 @@ async fn forward(
         };
         let sent = tokio::select! {
             sent = timeout(SEND_TIMEOUT, socket.send(message)) => matches!(sent, Ok(Ok(()))),
-            () = &mut revoked => false,
+            _ = &mut revoked => false,
         };
         if !sent {
             return;
