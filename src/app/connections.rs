@@ -7,17 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub use super::connection_limits::Limits;
 use super::idle_tracker::IdleTracker;
 use crate::actions::attempt_limiter::Subject;
 use crate::config::http::Networks;
 use crate::foundation::lock;
 
-/// The most connections of a process with enough descriptors: each takes some ten kilobytes.
-const MOST: usize = 10_000;
 /// Bytes of all responses that clients have not taken yet, at most: sixteen of the largest. Beyond it the connections whose
 /// responses began first are closed.
 const MOST_UNSENT: usize = 64 << 20;
@@ -25,35 +23,6 @@ const MOST_UNSENT: usize = 64 << 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Step of the pause of the acceptor while connections that it closed still hold their descriptors.
 const PAUSE: Duration = Duration::from_millis(2);
-
-/// The bounds of connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections of all clients.
-    pub all: usize,
-    /// Connections beyond them that get answers to probes only.
-    pub for_probes: usize,
-    /// Connections of one address.
-    pub per_address: usize,
-}
-
-impl Limits {
-    /// Gives half of the process's descriptors to connections.
-    pub fn of_process() -> Self {
-        let descriptors = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| most as usize);
-        Self::of((descriptors / 2).clamp(16, MOST))
-    }
-
-    /// A quarter of these connections for one address.
-    pub fn of(all: usize) -> Self {
-        Self { all, for_probes: (all / 16).clamp(2, 64), per_address: (all / 4).max(1) }
-    }
-
-    /// The bounds of connections whose TLS handshake is not finished; they are beside the others.
-    pub(super) fn for_handshakes(self) -> Self {
-        Self { for_probes: 0, ..Self::of((self.all / 4).clamp(1, 1_024)) }
-    }
-}
 
 /// The open connections of an acceptor.
 #[derive(Clone, Debug)]
@@ -378,12 +347,5 @@ mod tests {
         drop((busy, trusted, local, open, third));
         assert!(lock(&connections.0.open).per_address.is_empty());
         assert_eq!(connections.0.closing.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn limits_leave_descriptors_for_everything_else() {
-        assert_eq!(Limits::of(128), Limits { all: 128, for_probes: 8, per_address: 32 });
-        assert_eq!(Limits::of(128).for_handshakes(), Limits { all: 32, for_probes: 0, per_address: 8 });
-        assert_eq!(Limits::of(MOST).for_handshakes().all, 1_024);
     }
 }

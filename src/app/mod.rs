@@ -1,6 +1,7 @@
 //! Starts a panel from its settings, and stops it.
 
 mod background;
+mod connection_limits;
 pub mod connections;
 mod coordination;
 mod database;

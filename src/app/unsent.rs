@@ -15,7 +15,7 @@ const PIECE: usize = 32 * 1024;
 /// A body whose bytes count for its connection until it is dropped.
 pub(super) struct UnsentBody<B> {
     body: B,
-    /// What is left of the last piece of `body`.
+    /// The rest of the last piece of `body`.
     rest: Bytes,
     held: usize,
     slot: Arc<Slot>,

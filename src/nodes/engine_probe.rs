@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
@@ -28,6 +28,8 @@ use crate::store::nodes::sync_state;
 const AT_ONCE: usize = 64;
 /// Time limit of an answer. A node that takes longer is asked again in the next pass.
 const ANSWER: Duration = Duration::from_secs(3);
+/// Time after which no further engine of a node is asked in a pass: all nodes wait for the slowest.
+const NODE: Duration = Duration::from_secs(10);
 /// Engines of a node that its message names.
 const NAMED: usize = 3;
 
@@ -148,10 +150,11 @@ impl EngineProbe {
             session => session,
         };
         let mut answers = Answers { node, engines: Vec::new(), reasons: HashMap::new(), configs: Vec::new() };
+        let end = Instant::now() + NODE;
         for row in engines {
             let engine = (node, row.name.clone());
             let mut answer = Answer::Nothing;
-            if let Some(connection) = &connection {
+            if let Some(connection) = connection.as_ref().filter(|_| Instant::now() < end) {
                 answer = ask(connection, &row.name).await;
                 if row.running && matches!(answer, Answer::Ended | Answer::Raised) {
                     // A restart takes a moment.

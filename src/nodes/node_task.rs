@@ -119,12 +119,19 @@ pub(super) async fn run_sessions(
             pause = first;
         }
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return leave_running_calls(&context, &row).await,
             () = sleep(pause.mul_f64(rng.random_range(0.5..1.0))) => {}
             () = reconnect.notified() => {}
         }
         pause = (2 * pause).min(longest);
     }
+}
+
+/// Has the next leader leave the node alone until the calls of a session that failed have ended.
+async fn leave_running_calls(context: &Context, row: &NodeRow) {
+    let mut session = Session::new(context, NodeId(row.id), Refusals::default().way());
+    session.waits_for(context.calls.of(&Target::from(row)));
+    session.step_down().await;
 }
 
 /// Restarts the engines of a node that has refused its users in every way, if that is due. Returns whether it has.

@@ -32,8 +32,8 @@ pub struct Timing {
     pub healing: Option<Duration>,
     /// How long such a restart waits for the usage collector: engines that restart may lose their counters.
     pub last_usage: Duration,
-    /// Age at which an unserved sync request makes the supervisor connect again. Longer than any full list takes: a
-    /// list has time limits of its own.
+    /// Age at which an unserved sync request makes the supervisor connect again. Longer than the full list of a hundred
+    /// thousand users takes.
     pub unserved: Duration,
 }
 

@@ -30,7 +30,7 @@ fn alerts_name_existing_metrics() {
     let expressions: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
     assert!(expressions.len() >= 10, "{expressions:?}");
     // Labels, a range or a closing bracket follow the name of a metric.
-    let name = Regex::new(r"([a-z_]+)(?=[\[{)])").expect("a pattern");
+    let name = Regex::new(r"\b([a-z_]+)(?=[\[{)])").expect("a pattern");
     for expression in expressions {
         let named: Vec<String> =
             name.captures_iter(expression).map(|found| found.expect("a match")[1].to_owned()).collect();

@@ -106,7 +106,7 @@ fn add_error_responses(operation: &mut Operation) {
         ("400", "The body is malformed", has_body),
         ("401", "Missing or invalid token", operation.security.is_none()),
         ("403", "The admin lacks the right", operation.security.is_none()),
-        ("408", "The body did not arrive within a minute", has_body),
+        ("408", "The body arrived too slowly", has_body),
         ("413", "The body is larger than the operation accepts", has_body),
         ("422", "Invalid fields", is_checked),
         ("503", "The database is unreachable, or the panel is overloaded or read-only", true),
