@@ -177,7 +177,10 @@ async fn nodes_with_changes_in_flight_are_marked_dirty_at_a_stop(test: TestDatab
     }
     let before: Vec<u64> = nodes.iter().map(|node| node.changes()).collect();
     call(&panel, &token, Method::POST, "/api/users/ann/disable", Value::Null).await;
-    within_a_minute("nodes receive a change", async || nodes.iter().zip(&before).all(|(node, before)| node.changes() > *before)).await;
+    within_a_minute("nodes receive a change", async || {
+        nodes.iter().zip(&before).all(|(node, before)| node.changes() > *before)
+    })
+    .await;
     assert!(panel.stop().await.success());
     assert_eq!(number(&test.db, "SELECT COUNT(*) FROM nodes WHERE dirty AND name LIKE 'node %'").await, NODES);
 }
