@@ -56,7 +56,7 @@ struct Connection {
     address: Option<Subject>,
     idle: Arc<IdleTracker>,
     closed: CancellationToken,
-    /// Cancelled when it must be closed although a request is being handled.
+    /// Also while a request is being handled.
     aborted: CancellationToken,
     /// Bytes of its responses that are being sent.
     unsent: AtomicUsize,
@@ -165,8 +165,8 @@ impl Connections {
     /// Closes the other connections whose responses began first, until the responses of the rest are well below the bound.
     fn close_unsent(&self, but: u64) {
         let mut open = lock(&self.0.open);
-        let holding = open.connections.iter().filter(|(id, _)| **id != but);
-        let mut holding: Vec<_> = holding
+        let others = open.connections.iter().filter(|(id, _)| **id != but);
+        let mut holding: Vec<_> = others
             .filter_map(|(id, connection)| {
                 let unsent = connection.unsent.load(Ordering::Relaxed);
                 Some((connection.idle.answering_since().filter(|_| unsent > 0)?, *id, unsent))
@@ -185,7 +185,6 @@ impl Connections {
                 count += 1;
             }
         }
-        drop(open);
         metrics::counter!("http_connections_closed_total", "bound" => "unsent").increment(count);
         tracing::warn!(
             connections = count,
@@ -211,8 +210,8 @@ impl Connections {
                 connection.closed.cancel();
             }
         }
-        let reason = if matches!(bound, Bound::All) { "all" } else { "address" };
-        metrics::counter!("http_connections_closed_total", "bound" => reason).increment(idle.len() as u64);
+        let bound = if matches!(bound, Bound::All) { "all" } else { "address" };
+        metrics::counter!("http_connections_closed_total", "bound" => bound).increment(idle.len() as u64);
         idle.len()
     }
 }
