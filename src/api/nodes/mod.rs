@@ -195,7 +195,7 @@ async fn create(state: &State, _: SudoAdmin, Json(new): Json<NodeCreate>) -> Res
 #[utoipa::path(get, path = "/api/nodes/settings", tag = "Node", responses((status = 200, body = NodeSettings)))]
 #[handler]
 async fn settings(state: &State, _: SudoAdmin) -> Result<Json<NodeSettings>, ApiError> {
-    let certificate = nodes::panel_certificate(&state.panel).await.map_err(ApiError::internal)?;
+    let certificate = nodes::panel_certificate(&state.panel).await?;
     Ok(Json(NodeSettings { min_node_version: "v0.2.0", certificate }))
 }
 
