@@ -1667,6 +1667,11 @@ export interface components {
         };
         /** @description A live process of the cluster. */
         MemberResponse: {
+            /**
+             * @description False if the connections for tasks and requests do not reach a database that can be written to; null if it is not
+             *     known.
+             */
+            can_work?: boolean | null;
             /** Format: double */
             cores: number;
             host: string;
@@ -1674,6 +1679,16 @@ export interface components {
             last_seen: string;
             /** @description True for the leader. */
             leader: boolean;
+            /**
+             * Format: int32
+             * @description Number of enabled nodes at that time.
+             */
+            nodes_enabled?: number | null;
+            /**
+             * Format: int32
+             * @description Number of enabled nodes to which the process could open a connection; null until it is known.
+             */
+            nodes_reached?: number | null;
             /** Format: int64 */
             pid: number;
             /**
@@ -7997,7 +8012,13 @@ export interface operations {
     };
     health_ready: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Answer 404, not 503, while the panel is stopping: the proxy then sends it no new requests and lets it finish those in
+                 *     flight (HAProxy's `disable-on-404`).
+                 */
+                drain?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -8010,6 +8031,23 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HealthReport"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthReport"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
                 };
             };
             503: {

@@ -295,6 +295,8 @@ const ar: Messages = {
   'cluster.started': 'بدأ',
   'cluster.latency': 'قاعدة البيانات',
   'cluster.leads': 'القائد',
+  'cluster.reach': 'يصل إلى {reached} من {enabled} عقد',
+  'cluster.no_database': 'لا يستطيع الكتابة في قاعدة البيانات',
   'cluster.answers': 'يجيبك',
   'cluster.lease': 'الإيجار',
   'cluster.leader': 'القائد',

@@ -293,6 +293,8 @@ const en = {
   'cluster.started': 'Started',
   'cluster.latency': 'Database',
   'cluster.leads': 'leads',
+  'cluster.reach': 'reaches {reached} of {enabled} nodes',
+  'cluster.no_database': 'can’t write to the database',
   'cluster.answers': 'answers you',
   'cluster.lease': 'Lease',
   'cluster.leader': 'Leader',

@@ -295,6 +295,8 @@ const fa: Messages = {
   'cluster.started': 'آغاز',
   'cluster.latency': 'پایگاه داده',
   'cluster.leads': 'سرور فعال زمان‌بند',
+  'cluster.reach': 'به {reached} نود از {enabled} می‌رسد',
+  'cluster.no_database': 'نمی‌تواند در پایگاه داده بنویسد',
   'cluster.answers': 'پاسخ‌گوی شما',
   'cluster.lease': 'اجاره',
   'cluster.leader': 'سرور فعال زمان‌بند',

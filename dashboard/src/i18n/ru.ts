@@ -295,6 +295,8 @@ const ru: Messages = {
   'cluster.started': 'Запущен',
   'cluster.latency': 'База данных',
   'cluster.leads': 'ведущий',
+  'cluster.reach': 'достаёт до {reached} из {enabled} узлов',
+  'cluster.no_database': 'не может писать в базу данных',
   'cluster.answers': 'отвечает вам',
   'cluster.lease': 'Аренда',
   'cluster.leader': 'Ведущий',

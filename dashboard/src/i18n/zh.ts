@@ -295,6 +295,8 @@ const zh: Messages = {
   'cluster.started': '启动于',
   'cluster.latency': '数据库',
   'cluster.leads': '主控',
+  'cluster.reach': '可连接 {enabled} 个节点中的 {reached} 个',
+  'cluster.no_database': '无法写入数据库',
   'cluster.answers': '正在响应您',
   'cluster.lease': '租约',
   'cluster.leader': '主控',

@@ -63,6 +63,10 @@ function Members({ cluster }: { cluster: Cluster }) {
               <bdi style={{ fontWeight: 550 }}>{member.host}</bdi> <bdi className="soft" dir="ltr">{member.version} · pid {member.pid}</bdi>
               <span className="small soft" style={{ display: 'block' }}>{t('cluster.started')} <Moment at={member.started_at} />{member.round_trip_ms != null && <> · {t('cluster.latency')} <bdi dir="ltr">{f.number(member.round_trip_ms, 1)} ms</bdi></>}</span>
             </span>
+            {member.can_work === false && <Status tone="bad">{t('cluster.no_database')}</Status>}
+            {member.nodes_reached != null && member.nodes_enabled != null && member.nodes_enabled > 0 && (
+              <Status tone={member.nodes_reached < member.nodes_enabled ? 'attention' : 'good'}>{t('cluster.reach', { reached: member.nodes_reached, enabled: member.nodes_enabled })}</Status>
+            )}
             {member.leader && <Status tone="good">{t('cluster.leads')}</Status>}
             {member.instance === cluster.instance && <span className="soft">{t('cluster.answers')}</span>}
           </li>
