@@ -7,6 +7,7 @@ use sarban::domain::ids::HostId;
 use sarban::subscription::catalogue::HostRow;
 use serde_json::{Value, json};
 
+use crate::subscription::core_settings::{ECH, settings};
 use crate::subscription::literal::{row, spec};
 
 use super::inbounds::{self, PASSWORD, PATH, REALITY, SERVICE, WIREGUARD, sing_box, xray};
@@ -121,6 +122,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(shadowtls());
     cases.extend(shadowsocks());
     cases.extend(options());
+    cases.extend(core_settings());
     cases
 }
 
@@ -150,6 +152,36 @@ fn on_sing_box(option: &str, protocol: &'static str, network: &str, security: &s
     let inbound = sing_box(protocol, network, security, more);
     let name = format!("singbox-{protocol}-{}-{security}{option}", if network.is_empty() { "unset" } else { network });
     Case::new(name, Engine::SingBox, inbound, protocol, network, security)
+}
+
+/// Settings of current cores that a program could accept and not use.
+fn core_settings() -> Vec<Case> {
+    const ECH_KEY: [&str; 5] = [
+        "-----BEGIN ECH KEYS-----",
+        "ACBgdF420khBec9CnQpEN775XxMSE/n+VxFwR6YeG2DmbQBM/g0ASAAAIAAgmikG",
+        "EBFTFoyTRWJvE8VovQ9BydL2I2NqwYfQ23h7W04ADAABAAEAAQACAAEAAwARZGVj",
+        "b3kuZXhhbXBsZS5jb20AAA==",
+        "-----END ECH KEYS-----",
+    ];
+    let with = |case: Case, core: Value| case.with(|spec| spec.core_settings = Some(settings(core)));
+    let keys = "mlkem768x25519plus.native";
+    let mut encrypted = on_xray("-encryption", "vless", "tcp", "none");
+    encrypted.inbounds[0]["settings"]["decryption"] = format!("{keys}.600s.{}", REALITY.0).into();
+    let mut ech = on_sing_box("-ech", "vless", "", "tls", json!({}));
+    ech.inbounds[0]["tls"]["ech"] = json!({"enabled": true, "key": ECH_KEY});
+    let obfs = json!({"obfs": {"type": "salamander", "password": "secret"}});
+    let hysteria = on_sing_box("-core", "hysteria2", "", "tls", obfs);
+    let bandwidth = json!({"obfs": "salamander", "obfs_password": "secret", "up_mbps": 100, "down_mbps": 100});
+    vec![
+        with(encrypted, json!({"encryption": format!("{keys}.0rtt.{}", REALITY.1)})),
+        with(ech, json!({"ech_config_list": ECH})),
+        with(hysteria, bandwidth),
+        with(
+            on_sing_box("-core", "tuic", "", "tls", json!({})),
+            json!({"congestion_control": "bbr", "udp_relay_mode": "quic"}),
+        ),
+        on_sing_box("", "anytls", "", "tls", json!({})),
+    ]
 }
 
 fn over_udp() -> Vec<Case> {

@@ -94,7 +94,7 @@ pub fn sing_box(protocol: &str, network: &str, security: &str, more: Value) -> V
     let mut inbound = Map::from_iter([("type".to_owned(), protocol.into())]);
     match protocol {
         "vmess" | "vless" => _ = inbound.insert("users".to_owned(), json!([{"name": EMAIL, "uuid": UUID}])),
-        "trojan" | "hysteria2" => {
+        "trojan" | "hysteria2" | "anytls" => {
             inbound.insert("users".to_owned(), json!([{"name": EMAIL, "password": PASSWORD}]));
         }
         "tuic" => {
