@@ -157,23 +157,26 @@ impl Connections {
         }
     }
 
-    /// Returns the bytes of all responses that are being sent.
+    #[cfg(test)]
     pub(super) fn unsent(&self) -> usize {
         self.0.unsent.load(Ordering::Relaxed)
     }
 
-    /// Closes the other connections whose responses began first, until the responses of the rest are well below the bound.
-    fn close_unsent(&self, but: u64) {
+    /// Closes the connections whose responses began first, until those of the rest are well below the bound.
+    fn close_unsent(&self) {
         let mut open = lock(&self.0.open);
-        let others = open.connections.iter().filter(|(id, _)| **id != but);
-        let mut holding: Vec<_> = others
-            .filter_map(|(id, connection)| {
-                let unsent = connection.unsent.load(Ordering::Relaxed);
-                Some((connection.idle.answering_since().filter(|_| unsent > 0)?, *id, unsent))
-            })
-            .collect();
+        let holding = open.connections.iter().filter_map(|(id, connection)| {
+            let unsent = connection.unsent.load(Ordering::Relaxed);
+            Some((connection.idle.answering_since().filter(|_| unsent > 0)?, *id, unsent))
+        });
+        let mut holding: Vec<_> = holding.collect();
+        // Those that are being closed count no longer.
+        let total: usize = holding.iter().map(|(_, _, unsent)| unsent).sum();
+        if total <= MOST_UNSENT {
+            return;
+        }
         holding.sort_unstable();
-        let (mut excess, mut count) = (self.unsent().saturating_sub(MOST_UNSENT / 4 * 3), 0);
+        let (mut excess, mut count) = (total - MOST_UNSENT / 4 * 3, 0);
         for (_, id, unsent) in holding {
             if excess == 0 {
                 break;
@@ -186,10 +189,7 @@ impl Connections {
             }
         }
         metrics::counter!("http_connections_closed_total", "bound" => "unsent").increment(count);
-        tracing::warn!(
-            connections = count,
-            "responses that clients do not take reach their bound; the oldest are cut off"
-        );
+        tracing::warn!(count, "responses that clients do not take reach their bound; the oldest are cut off");
     }
 
     /// Closes up to `count` connections, the longest idle first; returns how many.
@@ -250,7 +250,7 @@ impl Slot {
         self.connection.unsent.fetch_add(bytes, Ordering::Relaxed);
         let before = self.connections.0.unsent.fetch_add(bytes, Ordering::Relaxed);
         if bytes > 0 && before + bytes > MOST_UNSENT {
-            self.connections.close_unsent(self.id);
+            self.connections.close_unsent();
         }
     }
 

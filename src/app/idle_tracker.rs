@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,9 +19,11 @@ pub(super) struct IdleTracker {
     active_at: AtomicU64,
     /// Number of requests that are being handled.
     requests: AtomicUsize,
+    /// The connection goes on in another protocol.
+    upgraded: AtomicBool,
     /// Number of responses whose bodies are being sent.
     responses: AtomicUsize,
-    /// Start of the first response that is being sent, in milliseconds after `opened`.
+    /// Start of the oldest response that is being sent, in milliseconds after `opened`.
     answering_since: AtomicU64,
     /// End of the last response, in milliseconds after `opened`; 0 if there was none.
     free_since: AtomicU64,
@@ -34,6 +36,8 @@ pub(super) struct ActiveRequest(Arc<IdleTracker>);
 pub(super) struct ActiveBody<B> {
     body: B,
     idle: Arc<IdleTracker>,
+    /// In milliseconds after the connection was opened.
+    began: u64,
 }
 
 impl Default for IdleTracker {
@@ -42,6 +46,7 @@ impl Default for IdleTracker {
             opened: Instant::now(),
             active_at: AtomicU64::new(0),
             requests: AtomicUsize::new(0),
+            upgraded: AtomicBool::new(false),
             responses: AtomicUsize::new(0),
             answering_since: AtomicU64::new(0),
             free_since: AtomicU64::new(0),
@@ -78,26 +83,26 @@ impl IdleTracker {
 
     /// Returns true if no request is being handled and no response is being sent.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.is_idle() && self.responses.load(Ordering::Relaxed) == 0
+        self.requests.load(Ordering::Relaxed) == 0 && self.responses.load(Ordering::Relaxed) == 0
     }
 
-    /// Returns true if no request is being handled.
+    /// Returns true if no request is being handled, and the connection does not go on in another protocol.
     pub(super) fn is_idle(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) == 0
+        self.requests.load(Ordering::Relaxed) == 0 && !self.upgraded.load(Ordering::Relaxed)
     }
 
     /// Marks a connection that goes on in another protocol: it is never idle.
     pub(super) fn never_idle(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.upgraded.store(true, Ordering::Relaxed);
     }
 
-    /// Returns since when responses are being sent without a break.
+    /// Returns since when the oldest response is being sent, or a little later.
     pub(super) fn answering_since(&self) -> Option<Instant> {
         let is_answering = self.responses.load(Ordering::Relaxed) > 0;
         is_answering.then(|| self.opened + Duration::from_millis(self.answering_since.load(Ordering::Relaxed)))
     }
 
-    /// Waits until responses have been sent without a break for that long, or up to twice as long.
+    /// Waits until a response has been sent for that long, or up to twice as long.
     pub(super) async fn wait_until_answering_for(&self, longest: Duration) {
         loop {
             let since = self.answering_since().map(|since| since.elapsed()).unwrap_or_default();
@@ -139,16 +144,22 @@ impl Drop for ActiveRequest {
 
 impl<B> ActiveBody<B> {
     pub(super) fn new(body: B, idle: Arc<IdleTracker>) -> Self {
+        let began = idle.age();
         if idle.responses.fetch_add(1, Ordering::Relaxed) == 0 {
-            idle.answering_since.store(idle.age(), Ordering::Relaxed);
+            idle.answering_since.store(began, Ordering::Relaxed);
         }
-        Self { body, idle }
+        Self { body, idle, began }
     }
 }
 
 impl<B> Drop for ActiveBody<B> {
     fn drop(&mut self) {
-        self.idle.free_since.store(self.idle.age(), Ordering::Relaxed);
+        let now = self.idle.age();
+        self.idle.free_since.store(now, Ordering::Relaxed);
+        if self.idle.answering_since.load(Ordering::Relaxed) == self.began {
+            // It was the oldest. The others began later, at the latest now.
+            self.idle.answering_since.store(now, Ordering::Relaxed);
+        }
         self.idle.responses.fetch_sub(1, Ordering::Relaxed);
     }
 }

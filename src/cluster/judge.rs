@@ -103,6 +103,8 @@ impl Judge {
 
     fn leave_to_the_better_connected(&mut self, me: &Member, others: &[(&Member, Report)], own: Own) {
         let known = others.iter().filter_map(|(_, report)| report.few_nodes_at);
+        // A time in the future is of a clock that was wrong.
+        let known = known.filter(|at| own.now.is_none_or(|now| *at <= now.micros()));
         self.few_nodes_at = known.chain(self.few_nodes_at).max();
         let better: Vec<&(&Member, Report)> = others
             .iter()

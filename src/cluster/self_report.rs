@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use crate::domain::node_reach::NodeReach;
 use crate::foundation::lock;
 
-/// Time without an answer of the database after which the workers can't do the tasks' work. Longer than one probe and the
-/// pause between two.
-const SILENCE: Duration = Duration::from_secs(5);
+/// Time without an answer of the database after which the workers can't do the tasks' work. Longer than a probe that fails
+/// (5 s) and the pause between two.
+const SILENCE: Duration = Duration::from_secs(8);
 
 /// The findings of this process. Cheap to clone; clones share them.
 #[derive(Clone, Debug, Default)]

@@ -57,7 +57,7 @@ pub fn secure(settings: &Settings) -> Vec<Exposed> {
             make_private(&exposed.path, 0o600);
         }
     }
-    if exposed(&spool).is_some_and(|it| it.foreign_to.is_none()) {
+    if exposed(&spool).is_some_and(|it| it.foreign_to.is_none() && it.mode & 0o007 != 0) {
         make_private(&spool, 0o700);
     }
     find(settings)

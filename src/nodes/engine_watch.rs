@@ -24,7 +24,7 @@ const AFTER_START: Duration = Duration::from_millis(300);
 const START_LIMIT: Duration = Duration::from_millis(1_500);
 const POLL: Duration = Duration::from_millis(100);
 /// Time in which the last lines of an engine that ended may still arrive.
-const LAST_LINES: Duration = Duration::from_millis(300);
+const LAST_LINES: Duration = Duration::from_millis(1_500);
 /// Time limit for the lines that a node has buffered.
 const BUFFER_LIMIT: Duration = Duration::from_secs(1);
 /// Lines on their way from the node. More lines wait at the node.
@@ -59,10 +59,7 @@ pub async fn restart<T>(
             Ok(false) => Err(RestartFailure::Ended(log.last_words(connection, engine).await)),
             Err(error) => Err(RestartFailure::Lost(error)),
         },
-        Err(error @ NodeError::Refused { .. }) => {
-            sleep(LAST_LINES).await;
-            Err(RestartFailure::Raised(error, log.read().reason()))
-        }
+        Err(error @ NodeError::Refused { .. }) => Err(RestartFailure::Raised(error, log.last_reason().await)),
         Err(error) => Err(RestartFailure::Lost(error)),
     }
 }
@@ -147,12 +144,18 @@ impl EngineLog {
         }
     }
 
+    /// Returns the reason of an engine that has ended. `None`: it does not arrive in time.
+    async fn last_reason(&mut self) -> Option<String> {
+        let end = Instant::now() + LAST_LINES;
+        while !self.read().has_failed() && Instant::now() < end {
+            sleep(POLL).await;
+        }
+        self.read().reason()
+    }
+
     /// Returns the words of an engine that has ended.
     async fn last_words(&mut self, connection: &NodeConnection, engine: &str) -> String {
-        if !self.read().has_failed() {
-            sleep(LAST_LINES).await;
-        }
-        if let Some(reason) = self.read().reason() {
+        if let Some(reason) = self.last_reason().await {
             return reason;
         }
         if let Some(reason) = buffered_reason(connection, engine).await {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
+use tonic::Code;
 
 use super::connection::{NodeConnection, Target};
 use super::edit_lock::EditLock;
@@ -19,7 +20,7 @@ use crate::store::nodes::{engine_changes, engine_configs, request_sync};
 use crate::store::{Db, StoreError};
 
 /// Time for which the engine must not have ended. The node may have been restarting it when the panel died.
-const STEADY: Duration = Duration::from_secs(2);
+const STEADY: Duration = engine_watch::STEADY;
 const POLL: Duration = Duration::from_millis(200);
 
 /// Starts to end the unfinished changes of these nodes. Changes in progress hold their node's lock and are left alone.
@@ -56,7 +57,7 @@ async fn end(context: &Context, node: NodeId, target: &Target, engine: &str) -> 
     let result = if runs(&connection, engine).await? {
         let config = connection.backend_config(engine.to_owned()).await?;
         tracing::info!(node = node.0, engine, "the engine runs after a change that a panel did not finish");
-        finish(context, node, engine, Some(&config), false).await?;
+        finish(context, node, engine, Some(&config)).await?;
         "kept"
     } else {
         put_back(context, node, engine, &connection, former).await?
@@ -73,7 +74,9 @@ async fn runs(connection: &NodeConnection, engine: &str) -> Result<bool, NodeErr
         match connection.backend_stats(engine.to_owned()).await {
             Ok(stats) if !stats.running && ran => return Ok(false),
             Ok(stats) => ran = stats.running,
-            // A node that can't say so, or raises because the engine is dead.
+            // A node that can't say so: what it has stays.
+            Err(NodeError::Refused { code: Code::Unimplemented, .. }) => return Ok(true),
+            // It raises because the engine is dead.
             Err(NodeError::Refused { .. }) => ran = false,
             Err(error) => return Err(error),
         }
@@ -97,7 +100,7 @@ async fn put_back(
             engine,
             "the engine does not run after a change that a panel did not finish, and there is no former configuration"
         );
-        finish(context, node, engine, None, false).await?;
+        finish(context, node, engine, None).await?;
         return Ok("failed");
     };
     let config = BackendConfig { configuration, config_format };
@@ -108,7 +111,7 @@ async fn put_back(
                 engine,
                 "the engine did not run after a change that a panel did not finish; its last good configuration is in place again"
             );
-            finish(context, node, engine, Some(&config), true).await?;
+            finish(context, node, engine, Some(&config)).await?;
             Ok("put_back")
         }
         Err(RestartFailure::Lost(error)) => Err(error.into()),
@@ -126,24 +129,22 @@ async fn failed(context: &Context, node: NodeId, engine: &str, words: String) ->
         reason = words,
         "the engine does not run after a change that a panel did not finish, nor with its last good configuration"
     );
-    finish(context, node, engine, None, true).await?;
+    finish(context, node, engine, None).await?;
     Ok("failed")
 }
 
-/// Stores the configuration with which the engine runs, and removes the change. `restarted`: the engine has lost its users.
+/// Stores the configuration with which the engine runs, removes the change, and has the node get a full list: the engine may
+/// have been restarted, and its inbounds changed.
 async fn finish(
     context: &Context,
     node: NodeId,
     engine: &str,
     config: Option<&BackendConfig>,
-    restarted: bool,
 ) -> Result<(), StoreError> {
     let (db, now): (&Db, _) = (context.fence.db(), context.clock.now());
     let config = config.filter(|config| engine_configs::can_store(&config.configuration));
     db.transaction("end unfinished engine change", async |tx| {
-        if restarted {
-            request_sync(tx, node).await?;
-        }
+        request_sync(tx, node).await?;
         if let Some(BackendConfig { configuration, config_format }) = config {
             engine_configs::store(tx, node, engine, configuration, *config_format, now).await?;
         }

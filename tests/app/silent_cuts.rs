@@ -159,8 +159,8 @@ fn cut(place: Place, fault: ProxyFault) {
              {changes_refused:?}; after healing: read {read:?}, change {change:?}, ready {ready:?}"
         );
         leader(&test.db, panels).await;
-        // A row that an abandoned transaction has locked is free when the server ends that, after 30 s.
-        let locked = Duration::from_secs(45);
+        // A row that an abandoned transaction has locked is free when the server ends that, after 10 s.
+        let locked = Duration::from_secs(20);
         let began = Instant::now();
         while !answer(clients.change(&panels[2], "locked", "after the cut")).await.is_success() {
             assert!(began.elapsed() < locked, "the row is still locked");

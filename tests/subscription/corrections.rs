@@ -87,6 +87,13 @@ pub fn clash(mut configuration: Value) -> Value {
     for proxy in proxies {
         drop_corrected(proxy);
         let proxy = proxy.as_object_mut().expect("an object");
+        // REALITY connects only with a key exchange and a fingerprint that the recorded entries lack.
+        if let Some(reality) = proxy.get_mut("reality-opts").and_then(Value::as_object_mut) {
+            reality.remove("support-x25519mlkem768");
+            if proxy.get("client-fingerprint").is_none_or(|fingerprint| fingerprint == "chrome") {
+                proxy.remove("client-fingerprint");
+            }
+        }
         // The recorded options of HTTP were nothing that Clash reads.
         for key in ["network", "tcp-opts", "http-opts", "h2-opts"] {
             proxy.remove(key);

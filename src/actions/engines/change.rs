@@ -52,7 +52,8 @@ impl Change {
             Err(EngineError::Lost { former: Former::Lost(_), .. }
                 | EngineError::Refused(Refusal { former: Former::Lost(_), .. }))
         );
-        if !is_open {
+        // Without the lock, another panel has ended the change, or begun one of its own.
+        if !is_open && self.lock.is_held().await {
             self.end().await;
         }
         // Also after a failure: the node may have restarted the engine, which then has no users.

@@ -15,15 +15,20 @@ const TURN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mill
 pub(super) struct EditLock {
     pub panel: Panel,
     pub node: NodeId,
-    _held: edit_lock::EditLock,
+    held: edit_lock::EditLock,
 }
 
 impl EditLock {
+    /// Returns true if no other holder can have the lock.
+    pub(super) async fn is_held(&self) -> bool {
+        self.held.is_held().await.unwrap_or(false)
+    }
+
     pub(super) async fn take(panel: &Panel, node: NodeId) -> Result<Self, EngineError> {
         let end = Instant::now() + TURN.0;
         loop {
             if let Some(held) = edit_lock::EditLock::take(&panel.db, node).await? {
-                return Ok(Self { panel: panel.clone(), node, _held: held });
+                return Ok(Self { panel: panel.clone(), node, held: held });
             }
             if Instant::now() >= end {
                 return Err(EngineError::Busy);

@@ -12,8 +12,8 @@ pub const BODY: &str = "body";
 const MAX_FIELDS: usize = 100;
 /// Bytes of a key, at most. Keys may come from the request.
 const MAX_KEY: usize = 128;
-/// Bytes of a text, at most.
-const MAX_TEXT: usize = 512;
+/// Bytes of a text, at most: two quotations of an engine's log.
+const MAX_TEXT: usize = 2_048;
 
 /// Error texts by field. The key is the last element of the field's location: its name however deep it is nested, its
 /// index in a list as text, or [`BODY`] for the body itself. The last text of a key wins. After a hundred keys, further
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(map["body"], "150 more values are wrong");
         let both = FieldErrors::one(BODY, "is missing").and(errors).to_map();
         assert_eq!(both["body"], "is missing; 151 more values are wrong");
-        let long = FieldErrors::one("ü".repeat(1_000), "x".repeat(1_000)).to_map();
-        assert_eq!(long.iter().map(|(key, text)| (key.len(), text.len())).collect::<Vec<_>>(), [(128, 512)]);
+        let long = FieldErrors::one("ü".repeat(1_000), "x".repeat(3_000)).to_map();
+        assert_eq!(long.iter().map(|(key, text)| (key.len(), text.len())).collect::<Vec<_>>(), [(128, 2_048)]);
     }
 }
