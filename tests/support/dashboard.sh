@@ -29,8 +29,12 @@ require_node() {
 }
 
 # npm's own mark of a finished installation is compared with the lock file, so that the second run needs no network.
+# Not `npm ci`, which refuses a lock file without an optional package for another system that the registry does not have.
 require_packages() {
-  if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then npm ci --no-audit --no-fund --loglevel=error; fi
+  if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
+    npm install --no-save --no-audit --no-fund --loglevel=error
+    touch node_modules/.package-lock.json
+  fi
 }
 
 require_chromium() {

@@ -28,7 +28,7 @@ impl EditLock {
         let end = Instant::now() + TURN.0;
         loop {
             if let Some(held) = edit_lock::EditLock::take(&panel.db, node).await? {
-                return Ok(Self { panel: panel.clone(), node, held: held });
+                return Ok(Self { panel: panel.clone(), node, held });
             }
             if Instant::now() >= end {
                 return Err(EngineError::Busy);
