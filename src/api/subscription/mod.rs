@@ -39,7 +39,7 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
 #[utoipa::path(get, path = "/sub/{username}/{key}", tag = "Subscription", security(()),
     params(Link, ("user-agent" = Option<String>, Header, description = "Name and version of the client.")),
     responses((status = 200, description = "The configuration or the web page",
-               content((String = "text/plain"), (String = "application/json"), (String = "text/yaml"),
+               content((String = "text/plain"), (serde_json::Value = "application/json"), (String = "text/yaml"),
                        (String = "text/html"))),
               (status = 404, description = "No such subscription, or the client is blocked"),
               (status = 429, description = "Too many wrong links from this address; Retry-After has the number of seconds to wait")))]
@@ -82,7 +82,7 @@ async fn info(state: &State, client: Client, link: Link<'_>) -> Result<Json<User
 /// Needs no token: the key in the link is the authentication.
 #[utoipa::path(get, path = "/sub/{username}/{key}/{client_type}", tag = "Subscription", security(()), params(LinkAs),
     responses((status = 200, description = "The configuration",
-               content((String = "text/plain"), (String = "application/json"), (String = "text/yaml"))),
+               content((String = "text/plain"), (serde_json::Value = "application/json"), (String = "text/yaml"))),
               (status = 404, description = "No such subscription"),
               (status = 429, description = "Too many wrong links from this address; Retry-After has the number of seconds to wait")))]
 #[handler]
