@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use crate::domain::host::{Alpn, HostSpec, SplitHttpSettings};
+use crate::domain::host::{Alpn, HostSpec, SplitHttpSettings, is_reality_key};
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::domain::programs::Core;
 
@@ -143,12 +141,8 @@ pub(super) fn refusal(entry: &Entry<'_>) -> Option<Reason> {
     None
 }
 
-/// A key of 32 bytes in base64url, and a short id of at most 8 bytes in hex (Xray's REALITY settings).
 fn has_reality_keys(entry: &Entry<'_>) -> bool {
-    let public =
-        entry.reality_public_key.is_some_and(|key| URL_SAFE_NO_PAD.decode(key).is_ok_and(|key| key.len() == 32));
-    let short = entry.reality_short_id.unwrap_or_default();
-    public && short.len() <= 16 && short.len().is_multiple_of(2) && short.bytes().all(|digit| digit.is_ascii_hexdigit())
+    entry.reality_public_key.is_some_and(|key| is_reality_key(key, entry.reality_short_id.unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ fn all() -> Value {
         "ech_config_list": "https://1.1.1.1/dns-query", "encryption": "none", "mldsa65_verify": "", "spider_x": "/",
         "ports": "1000-2000", "hop_interval": 30, "obfs": "salamander", "obfs_password": "abcd", "up_mbps": 20,
         "down_mbps": 100, "congestion_control": "bbr", "udp_relay_mode": "quic",
-        "xhttp_extra": {"downloadSettings": {"address": "d", "port": 443}},
-        "finalmask": {"tcp": [{"type": "fragment", "settings": {"packets": "tlshello"}}]},
+        "xhttp_extra": {"downloadSettings": {"address": "d", "port": 443, "network": "xhttp"}},
+        "finalmask": {"tcp": [{"type": "fragment", "settings": {"packets": "tlshello", "length": "1-3"}}]},
     })
 }
 

@@ -232,7 +232,7 @@ fn tuic_and_anytls_have_their_settings() {
 
 #[test]
 fn xhttp_and_finalmask_are_written_as_xray_names_them() {
-    let download = json!({"address": "d.example", "port": 443, "security": "tls"});
+    let download = json!({"address": "d.example", "port": 443, "network": "xhttp", "security": "tls"});
     let extra = json!({"downloadSettings": download, "scMaxEachPostBytes": "1000", "path": "/other"});
     let rows = host("vless", "splithttp", "tls", json!({"xhttp_extra": extra}));
     let settings = &xray(&rows)["streamSettings"]["splithttpSettings"];
@@ -243,7 +243,7 @@ fn xhttp_and_finalmask_are_written_as_xray_names_them() {
     assert_eq!((&options["download-settings"], &options["path"]), (&download, &json!("/p")));
     let unknown = host("vless", "splithttp", "tls", json!({"xhttp_extra": {"foo": 1}}));
     assert!(reason(&CLASH_META, &unknown, MIHOMO_NEW).is_some());
-    let masks = json!({"tcp": [{"type": "fragment", "settings": {"packets": "tlshello"}}]});
+    let masks = json!({"tcp": [{"type": "fragment", "settings": {"packets": "tlshello", "length": "1-3"}}]});
     let rows = host("trojan", "tcp", "tls", json!({"finalmask": masks, "pinned_peer_cert_sha256": "ab".repeat(32)}));
     assert_eq!(xray(&rows)["streamSettings"]["finalmask"], masks);
     assert!(link(&rows).contains("&fm=%7B%22tcp%22%3A%5B"), "{}", link(&rows));

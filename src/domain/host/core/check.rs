@@ -5,9 +5,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use super::super::problem::{Problem, problem};
-use super::super::tuning::is_range;
+use super::super::tuning::{is_fragment_length, is_fragment_packets, is_range};
 use super::CoreSettings;
 use super::values::port_ranges;
+use super::xhttp::is_extra;
 
 /// Bytes of an ML-DSA-65 public key.
 const MLDSA65_KEY: usize = 1_952;
@@ -148,8 +149,8 @@ impl CoreSettings {
             ),
             (
                 "xhttp_extra",
-                self.xhttp_extra.as_ref().is_none_or(is_xhttp_extra),
-                "must be settings of XHTTP with Xray's names and types, and downloadSettings with an address and a port",
+                self.xhttp_extra.as_ref().is_none_or(is_extra),
+                "must be settings of XHTTP with Xray's names and types, and downloadSettings with an address, a port and the network xhttp",
                 "its XHTTP settings (xhttp_extra) are not valid",
             ),
             (
@@ -208,41 +209,15 @@ fn is_padding(text: &str) -> bool {
     text.split('-').count() == 3 && text.split('-').all(|number| number.parse::<u32>().is_ok())
 }
 
-/// The types that Xray reads; other members are ignored by it.
-fn is_xhttp_extra(extra: &Map<String, Value>) -> bool {
-    let is_number_or_range = |value: &Value| {
-        value.is_null() || value.is_u64() || value.as_str().is_some_and(|text| text.is_empty() || is_range(text))
-    };
-    extra.iter().all(|(name, value)| match name.as_str() {
-        "xPaddingBytes" | "scMaxEachPostBytes" | "scMinPostsIntervalMs" | "scStreamUpServerSecs" => {
-            is_number_or_range(value)
-        }
-        "noGRPCHeader" | "noSSEHeader" | "xPaddingObfsMode" => value.is_boolean() || value.is_null(),
-        "scMaxBufferedPosts" => value.is_i64() || value.is_null(),
-        "headers" => value.as_object().is_some_and(|headers| headers.values().all(Value::is_string)),
-        "xmux" => value.as_object().is_some_and(|xmux| {
-            let is_limited =
-                |name: &str| xmux.get(name).is_some_and(|limit| *limit != 0 && *limit != "0" && *limit != "");
-            let numbers = xmux.iter().filter(|(name, _)| *name != "hKeepAlivePeriod");
-            numbers.map(|(_, value)| value).all(is_number_or_range)
-                && !(is_limited("maxConcurrency") && is_limited("maxConnections"))
-        }),
-        "downloadSettings" => value.as_object().is_some_and(|settings| {
-            let has_address = settings.get("address").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-            let port = settings.get("port").and_then(Value::as_u64);
-            let network = settings.get("network").and_then(Value::as_str);
-            has_address
-                && port.is_some_and(|port| (1..=65_535).contains(&port))
-                && matches!(network, None | Some("xhttp" | "splithttp"))
-        }),
-        _ => true,
-    })
-}
-
+/// The disguises by their names; of their settings those of fragments are checked.
 fn is_finalmask(masks: &Map<String, Value>) -> bool {
+    let is_known = |mask: &Value, known: &[&str]| match mask["type"].as_str() {
+        Some("fragment") if known.contains(&"fragment") => is_fragment(&mask["settings"]),
+        Some(kind) => known.contains(&kind),
+        None => false,
+    };
     let known = |list: &Value, known: &[&str]| {
-        list.as_array()
-            .is_some_and(|list| list.iter().all(|mask| mask["type"].as_str().is_some_and(|kind| known.contains(&kind))))
+        list.as_array().is_some_and(|list| list.iter().all(|mask| is_known(mask, known)))
     };
     masks.iter().all(|(name, value)| match name.as_str() {
         "tcp" => known(value, &TCP_MASKS),
@@ -250,6 +225,19 @@ fn is_finalmask(masks: &Map<String, Value>) -> bool {
         "quicParams" => value.is_object(),
         _ => false,
     })
+}
+
+/// Xray demands a length, and takes numbers as well as texts.
+fn is_fragment(settings: &Value) -> bool {
+    let text = |name: &str| match &settings[name] {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let is_packets = |packets: String| is_fragment_packets(&packets) && !packets.starts_with(':');
+    (settings["packets"].is_null() || text("packets").is_some_and(is_packets))
+        && text("length").is_some_and(|length| is_fragment_length(&length))
+        && (settings["delay"].is_null() || text("delay").is_some_and(|delay| is_range(&delay)))
 }
 
 #[cfg(test)]
@@ -286,7 +274,7 @@ mod tests {
             json!({"xhttp_extra": {"xPaddingBytes": "100-1000", "scMaxEachPostBytes": 1000, "noGRPCHeader": true,
                 "headers": {"X": "y"}, "xmux": {"maxConcurrency": "16-32", "hKeepAlivePeriod": -1},
                 "downloadSettings": {"address": "d.example", "port": 443, "network": "xhttp"}}}),
-            json!({"finalmask": {"tcp": [{"type": "fragment", "settings": {}}], "quicParams": {}}}),
+            json!({"finalmask": {"tcp": [{"type": "fragment", "settings": {"packets": "tlshello", "length": "1-3"}}], "quicParams": {}}}),
         ] {
             assert!(wrong(settings.clone()).is_empty(), "{settings}");
         }
@@ -304,7 +292,19 @@ mod tests {
             ),
             ("mldsa65_verify", vec![json!("foo"), json!("AAAA")]),
             ("spider_x", vec![json!("a"), json!("/a b")]),
-            ("ports", vec![json!("x"), json!("0"), json!("2-1"), json!("1-70000"), json!("1,")]),
+            (
+                "ports",
+                vec![
+                    json!("x"),
+                    json!("0"),
+                    json!("2-1"),
+                    json!("1-70000"),
+                    json!("1,"),
+                    json!("+5"),
+                    json!("1 - 2"),
+                    json!(vec!["1"; 29].join(",")),
+                ],
+            ),
             ("hop_interval", vec![json!(-1), json!(4), json!(100_000)]),
             ("obfs", vec![json!("foo")]),
             ("up_mbps", vec![json!(-1)]),
@@ -322,7 +322,16 @@ mod tests {
                     json!({"downloadSettings": {"address": "a", "port": 0}}),
                 ],
             ),
-            ("finalmask", vec![json!({"foo": 1}), json!({"tcp": {}}), json!({"udp": [{"type": "foo"}]})]),
+            (
+                "finalmask",
+                vec![
+                    json!({"foo": 1}),
+                    json!({"tcp": {}}),
+                    json!({"tcp": [{"type": "fragment", "settings": {}}]}),
+                    json!({"tcp": [{"type": "fragment", "settings": {"packets": "foo", "length": "1"}}]}),
+                    json!({"udp": [{"type": "foo"}]}),
+                ],
+            ),
         ] {
             for value in values {
                 let named = wrong(json!({field: value, "obfs_password": "abcd"}));

@@ -3,6 +3,9 @@
 mod check;
 mod reported;
 mod values;
+mod xhttp;
+
+pub use values::is_reality_key;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

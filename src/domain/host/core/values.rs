@@ -1,15 +1,30 @@
 //! Reads single values of the settings.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-/// The ports and ranges of a list; `None`: it is not one.
+/// The most ranges that Mihomo takes.
+const RANGES: usize = 28;
+
+/// The ports and ranges of a list; `None`: it is not one, or has too many.
 pub fn port_ranges(text: &str) -> Option<Vec<(u16, u16)>> {
-    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+    let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = |text: &str| Some(text).filter(is_number)?.parse::<u16>().ok().filter(|port| *port > 0);
     let range = |part: &str| match part.split_once('-') {
         Some((from, to)) => Some((port(from)?, port(to)?)).filter(|(from, to)| from <= to),
         None => port(part).map(|port| (port, port)),
     };
-    text.split(',').map(range).collect()
+    let ranges: Option<Vec<(u16, u16)>> = text.split(',').map(range).collect();
+    ranges.filter(|ranges| ranges.len() <= RANGES)
+}
+
+/// True for a public key of 32 bytes in base64url, and a short id of at most 8 bytes in hex (Xray's REALITY settings).
+pub fn is_reality_key(public: &str, short_id: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(public).is_ok_and(|key| key.len() == 32)
+        && short_id.len() <= 16
+        && short_id.len().is_multiple_of(2)
+        && short_id.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// Bytes of the texts in an object.
