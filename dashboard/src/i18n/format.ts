@@ -76,3 +76,12 @@ export function formats(language: Language, calendar: CalendarName): Formats {
     list: (items) => list.format(items),
   };
 }
+
+/** Digits of any script, and the decimal marks of all five languages. */
+export function numberOf(text: string): number {
+  const plain = text.trim()
+    .replace(/[٠-٩]/g, (digit) => String(digit.charCodeAt(0) - 0x660))
+    .replace(/[۰-۹]/g, (digit) => String(digit.charCodeAt(0) - 0x6f0))
+    .replace(/[٫,]/g, '.');
+  return plain === '' ? Number.NaN : Number(plain);
+}

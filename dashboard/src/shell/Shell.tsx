@@ -1,10 +1,11 @@
 // The frame around all screens: navigation at the inline start, or at the bottom of a phone.
 
-import { useQuery } from '@tanstack/react-query';
+import { notifyManager, useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { Dialog } from 'react-aria-components/Dialog';
 import { Modal, ModalOverlay } from 'react-aria-components/Modal';
+import { statusOf } from '../api/errors.ts';
 import * as queries from '../api/queries.ts';
 import { session } from '../api/session.ts';
 import { type Key, useI18n } from '../i18n/index.tsx';
@@ -81,7 +82,7 @@ export function Shell() {
         </button>
       </nav>
       <div style={{ minInlineSize: 0 }}>
-        <Connection failed={me.isError && me.data !== undefined} />
+        <Connection />
         <main ref={main} tabIndex={-1} id="main">
           <Outlet />
         </main>
@@ -111,8 +112,15 @@ export function Shell() {
   );
 }
 
-function Connection({ failed }: { failed: boolean }) {
+const cache = queries.queryClient.getQueryCache();
+const onReads = (changed: () => void) => cache.subscribe(notifyManager.batchCalls(changed));
+/** True while something on the screen is old because the panel did not answer. */
+const isUnreachable = () =>
+  cache.getAll().some((query) => query.isActive() && query.state.data !== undefined && query.state.status === 'error' && statusOf(query.state.error) === 0);
+
+function Connection() {
   const { t } = useI18n();
+  const failed = useSyncExternalStore(onReads, isUnreachable);
   const [offline, setOffline] = useState(!navigator.onLine);
   useEffect(() => {
     const look = () => setOffline(!navigator.onLine);

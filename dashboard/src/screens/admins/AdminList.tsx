@@ -3,6 +3,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
+import { changes } from '../../api/changes.ts';
 import { type Admin, type Schemas, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
@@ -65,10 +66,11 @@ function AdminEditor({ admin, onClose }: { admin: Admin | null; onClose: () => v
   const services = useQuery(queries.services());
   const [username, setUsername] = useState('');
   const [password, setPassword] = useState('');
-  const [draft, setDraft] = useState({
+  const [began] = useState({
     is_sudo: admin?.is_sudo ?? false, enabled: admin?.enabled ?? true, modify_users_access: admin?.modify_users_access ?? true,
     all_services_access: admin?.all_services_access ?? true, service_ids: admin?.service_ids ?? [],
   });
+  const [draft, setDraft] = useState(began);
   const flag = (name: 'is_sudo' | 'enabled' | 'modify_users_access' | 'all_services_access', label: string, hint?: string) => (
     <label className="option">
       <input type="checkbox" checked={draft[name]} onChange={(event) => setDraft({ ...draft, [name]: event.target.checked })} />
@@ -77,7 +79,7 @@ function AdminEditor({ admin, onClose }: { admin: Admin | null; onClose: () => v
   );
   const save = async () => {
     if (admin === null) await data(api.POST('/api/admins', { body: { username: username.trim(), password, subscription_url_prefix: '', ...draft } as Schemas['AdminCreate'] }));
-    else await data(api.PUT('/api/admins/{username}', { params: { path: { username: admin.username } }, body: { ...draft, ...(password === '' ? {} : { password }) } }));
+    else await data(api.PUT('/api/admins/{username}', { params: { path: { username: admin.username } }, body: { ...changes(began, draft), ...(password === '' ? {} : { password }) } }));
     await changed();
   };
   return (

@@ -2,8 +2,10 @@
 
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
+import { changes } from '../../api/changes.ts';
 import { type PanelNode, type Schemas, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
+import { numberOf } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Field, Loaded } from '../../ui/basics.tsx';
 import { EditDrawer } from '../../ui/EditDrawer.tsx';
@@ -11,18 +13,19 @@ import { CopyButton } from '../../ui/share.tsx';
 
 export function NodeEditor({ node, onClose }: { node: PanelNode | null; onClose: () => void }) {
   const { t } = useI18n();
-  const [name, setName] = useState(node?.name ?? '');
-  const [address, setAddress] = useState(node?.address ?? '');
-  const [port, setPort] = useState(String(node?.port ?? 53042));
-  const [coefficient, setCoefficient] = useState(String(node?.usage_coefficient ?? 1));
+  const [began] = useState({ name: node?.name ?? '', address: node?.address ?? '', port: node?.port ?? 53042, usage_coefficient: node?.usage_coefficient ?? 1 });
+  const [name, setName] = useState(began.name);
+  const [address, setAddress] = useState(began.address);
+  const [port, setPort] = useState(String(began.port));
+  const [coefficient, setCoefficient] = useState(String(began.usage_coefficient));
   const save = async () => {
-    const body = { name: name.trim(), address: address.trim(), port: Number(port), usage_coefficient: Number(coefficient) };
+    const body = { name: name.trim(), address: address.trim(), port: numberOf(port), usage_coefficient: numberOf(coefficient) };
     if (node === null) await data(api.POST('/api/nodes', { body: body as Schemas['NodeCreate'] }));
-    else await data(api.PUT('/api/nodes/{node_id}', { params: { path: { node_id: node.id } }, body }));
+    else await data(api.PUT('/api/nodes/{node_id}', { params: { path: { node_id: node.id } }, body: changes(began, body) }));
     await queries.queryClient.invalidateQueries({ queryKey: ['nodes'] });
   };
   return (
-    <EditDrawer title={node === null ? t('nodes.new') : t('nodes.edit', { name: node.name })} act={node === null ? t('nodes.new') : undefined} ready={name.trim() !== '' && address.trim() !== ''} save={save} onClose={onClose}>
+    <EditDrawer title={node === null ? t('nodes.new') : t('nodes.edit', { name: node.name })} act={node === null ? t('nodes.new') : undefined} ready={name.trim() !== '' && address.trim() !== '' && Number.isInteger(numberOf(port)) && numberOf(coefficient) > 0} save={save} onClose={onClose}>
       {(refused) => (
         <>
           <Field label={t('nodes.name')} problem={refused.name}>{(attributes) => <input {...attributes} className="input" autoFocus dir="auto" value={name} onChange={(event) => setName(event.target.value)} />}</Field>

@@ -3,6 +3,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
+import { changes } from '../../api/changes.ts';
 import { type Schemas, type Service, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
@@ -63,13 +64,14 @@ export function ServiceList() {
 
 function ServiceEditor({ service, onClose }: { service: Service | null; onClose: () => void }) {
   const { t } = useI18n();
-  const [name, setName] = useState(service?.name ?? '');
-  const [chosen, setChosen] = useState<number[]>(service?.inbound_ids ?? []);
+  const [began] = useState({ name: service?.name ?? '', inbound_ids: service?.inbound_ids ?? [] });
+  const [name, setName] = useState(began.name);
+  const [chosen, setChosen] = useState<number[]>(began.inbound_ids);
   const inbounds = useQuery({ queryKey: ['inbounds'], queryFn: ({ signal }) => data(api.GET('/api/inbounds', { params: { query: { size: 100 } }, signal })) });
   const save = async () => {
     const body = { name: name.trim(), inbound_ids: chosen };
     if (service === null) await data(api.POST('/api/services', { body: body as Schemas['ServiceCreate'] }));
-    else await data(api.PUT('/api/services/{id}', { params: { path: { id: service.id } }, body }));
+    else await data(api.PUT('/api/services/{id}', { params: { path: { id: service.id } }, body: changes(began, body) }));
     await changed();
   };
   return (

@@ -5,7 +5,7 @@ import { type FormEvent, useState } from 'react';
 import { type Schemas, type User, api, data } from '../../api/client.ts';
 import { ApiError } from '../../api/errors.ts';
 import * as queries from '../../api/queries.ts';
-import { moment } from '../../i18n/format.ts';
+import { moment, numberOf } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Choose, Field, Loaded, Problem, Segments } from '../../ui/basics.tsx';
 import { DateField } from '../../ui/DateField.tsx';
@@ -52,23 +52,16 @@ function draftOf(user: User | null): Draft {
   };
 }
 
-/** Digits of any script, and the decimal marks of all five languages. */
-function numberOf(text: string): number {
-  const plain = text.trim()
-    .replace(/[٠-٩]/g, (digit) => String(digit.charCodeAt(0) - 0x660))
-    .replace(/[۰-۹]/g, (digit) => String(digit.charCodeAt(0) - 0x6f0))
-    .replace(/[٫,]/g, '.');
-  return plain === '' ? Number.NaN : Number(plain);
-}
-
 export default function UserEditor(props: { username: string | null; onClose: () => void; onSaved: (user: User, created: boolean) => void }) {
   const { t } = useI18n();
   const title = props.username === null ? t('users.new') : t('users.edit', { name: props.username });
   const read = useQuery({ ...queries.user(props.username ?? ''), enabled: props.username !== null, refetchInterval: false, refetchOnWindowFocus: false });
+  // Not what was read before the form was opened: others may have changed it since.
+  const fresh = read.isFetchedAfterMount ? read : { ...read, data: undefined };
   return (
     <Drawer title={title} name={title} onClose={props.onClose}>
       {props.username === null ? <Form user={null} {...props} /> : (
-        <Loaded of={read}>{(user) => <Form key={user.id} user={user} {...props} />}</Loaded>
+        <Loaded of={fresh}>{(user) => <Form key={user.id} user={user} {...props} />}</Loaded>
       )}
     </Drawer>
   );
@@ -106,7 +99,7 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
       expire_strategy: draft.strategy,
       expire_date: draft.strategy === 'fixed_date' ? (draft.until?.toISOString() ?? null) : null,
       usage_duration: draft.strategy === 'start_on_first_use' ? seconds : null,
-      activation_deadline: null,
+      activation_deadline: draft.strategy === 'start_on_first_use' ? (user?.activation_deadline ?? null) : null,
     };
     const sameExpiry = draft.strategy === began.strategy && draft.until?.getTime() === began.until?.getTime() && draft.days === began.days;
     try {

@@ -4,13 +4,12 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { Suspense, lazy, useEffect, useRef, useState } from 'react';
 import type { User } from '../../api/client.ts';
-import { statusOf } from '../../api/errors.ts';
 import * as queries from '../../api/queries.ts';
 import { moment } from '../../i18n/format.ts';
 import { type Key, useI18n } from '../../i18n/index.tsx';
 import { useMe } from '../../shell/Shell.tsx';
 import { isTyping } from '../../shell/shortcuts.ts';
-import { Button, Choose, Empty, Loaded, Problem } from '../../ui/basics.tsx';
+import { Button, Choose, Empty, Loaded } from '../../ui/basics.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { ActionMenu, useOverlays } from '../../ui/overlays.tsx';
 import { copy } from '../../ui/share.tsx';
@@ -42,6 +41,8 @@ export function UserList() {
   const { say } = useOverlays();
   const act = useUserActs(() => setChosen(new Set()));
   const change = (next: Partial<UserSearch>) => void navigate({ search: (now) => ({ ...now, page: undefined, ...next }) });
+  // What is selected stays in sight: another filter begins another selection.
+  useEffect(() => setChosen(new Set()), [search.q, search.state, search.owner]);
   const close = () => change({ drawer: undefined, page: search.page });
   const items = read.data?.items ?? [];
   const shown = columns.filter((column) => column !== 'owner' || me?.is_sudo === true);
@@ -77,7 +78,6 @@ export function UserList() {
         <Button icon="plus" look="primary" onClick={() => change({ drawer: 'new', page: search.page })}>{t('users.new')}</Button>
       </div>
       <Tools search={search} change={change} columns={columns} setColumns={(next) => { localStorage.setItem('sarban.users.columns', next.join(',')); setColumns(next); }} />
-      {read.isError && read.data !== undefined && statusOf(read.error) !== 0 && <Problem error={read.error} retry={() => void read.refetch()} />}
       <Loaded of={read} rows={10}>
         {(page) => page.items.length === 0 ? (
           <div className="tablebox">
@@ -111,7 +111,7 @@ export function UserList() {
                     {shown.map((column) => <td key={column} className={column === 'usage' || column === 'ends' ? undefined : 'wide-only'}><Cell user={user} column={column} /></td>)}
                     <td className="end wide-only">
                       <span className="row" style={{ justifyContent: 'flex-end', gap: 0 }}>
-                        <Button icon="copy" look="quiet" label={t('copy.link_of', { name: user.username })} onClick={() => void copy(linkOf(user)).then(() => say(t('copied')))} />
+                        <Button icon="copy" look="quiet" label={t('copy.link_of', { name: user.username })} onClick={() => void copy(linkOf(user)).then((done) => { if (done) say(t('copied')); })} />
                         <ActionMenu label={t('actions.of', { name: user.username })} actions={[
                           { id: 'edit', label: t('edit'), icon: 'edit', run: () => change({ drawer: user.username, page: search.page }) },
                           ...userActions(user, t, (what) => act(what, [user.username])),

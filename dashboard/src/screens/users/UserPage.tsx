@@ -26,7 +26,7 @@ export function UserPage() {
   const navigate = useNavigate({ from: '/users/$name' });
   const me = useMe();
   const read = useQuery(queries.user(name));
-  const act = useUserActs((what) => { if (what === 'delete') void navigate({ to: '/users', search: {} }); });
+  const act = useUserActs((what) => (what === 'delete' ? navigate({ to: '/users', search: {} }) : undefined));
   const show = (next?: string) => void navigate({ search: next === undefined ? {} : { drawer: next } });
   return (
     <>
@@ -49,7 +49,7 @@ export function UserPage() {
       </div>
       <Loaded of={read} rows={8}>
         {(user) => (
-          <div className="twocol">
+          <div key={user.id} className="twocol">
             <div className="stack" style={{ gap: 16 }}>
               <Account user={user} />
               <Share user={user} />

@@ -1,6 +1,7 @@
 // What can be done to users, one or many, each with a confirmation that says what follows.
 
 import { api, data, type User } from '../../api/client.ts';
+import { statusOf } from '../../api/errors.ts';
 import { usersChanged } from '../../api/queries.ts';
 import { type Key, useI18n } from '../../i18n/index.tsx';
 import type { IconName } from '../../ui/icons.tsx';
@@ -15,7 +16,7 @@ const RUN: Record<UserAct, (username: string) => Promise<unknown>> = {
   disable: (name) => data(api.POST('/api/users/{username}/disable', path(name))),
   reset: (name) => data(api.POST('/api/users/{username}/reset', path(name))),
   revoke: (name) => data(api.POST('/api/users/{username}/revoke_sub', path(name))),
-  delete: (name) => data(api.DELETE('/api/users/{username}', path(name))),
+  delete: (name) => remove(name),
 };
 
 const ICONS: Record<UserAct, IconName> = { enable: 'check', disable: 'close', reset: 'refresh', revoke: 'alert', delete: 'trash' };
@@ -23,28 +24,41 @@ const ICONS: Record<UserAct, IconName> = { enable: 'check', disable: 'close', re
 /** Requests at once for many users: enough to hide the round trip, few enough to leave the panel free. */
 const AT_ONCE = 4;
 
+/** Empties `names` as it goes: what is left after a failure is what a second try does. */
 async function each(names: string[], run: (name: string) => Promise<unknown>): Promise<void> {
-  const rest = [...names];
-  const workers = Array.from({ length: Math.min(AT_ONCE, rest.length) }, async () => {
-    for (let name = rest.shift(); name !== undefined; name = rest.shift()) await run(name);
-  });
+  let failed = false;
+  const work = async () => {
+    for (let name = names.shift(); name !== undefined; name = failed ? undefined : names.shift()) {
+      try {
+        await run(name);
+      } catch (error) {
+        // The others stop, too: what failed for one will mostly fail for all.
+        failed = true;
+        names.unshift(name);
+        throw error;
+      }
+    }
+  };
+  const ended = await Promise.allSettled(Array.from({ length: Math.min(AT_ONCE, names.length) }, work));
+  for (const one of ended) if (one.status === 'rejected') throw one.reason;
+}
+
+/** Deletes a user; one who is gone already is deleted as well. */
+async function remove(name: string): Promise<void> {
   try {
-    await Promise.all(workers);
+    await data(api.DELETE('/api/users/{username}', path(name)));
   } catch (error) {
-    // The others stop too: what failed for one will mostly fail for all.
-    rest.length = 0;
-    throw error;
-  } finally {
-    await usersChanged();
+    if (statusOf(error) !== 404) throw error;
   }
 }
 
 /** Asks before an act on the named users, and runs it. */
-export function useUserActs(after?: (act: UserAct) => void): (act: UserAct, names: string[]) => void {
+export function useUserActs(after?: (act: UserAct) => void | Promise<void>): (act: UserAct, names: string[]) => void {
   const { t } = useI18n();
   const { ask } = useOverlays();
   return (act, names) => {
     const single = names.length === 1 ? names[0] : undefined;
+    const rest = [...names];
     const values = { name: single ?? '', count: names.length };
     const key = (part: string): Key => `act.${act}.${part}` as Key;
     ask({
@@ -53,8 +67,13 @@ export function useUserActs(after?: (act: UserAct) => void): (act: UserAct, name
       act: single !== undefined ? t(key('one'), values) : t(key('many'), values),
       danger: act === 'delete' || act === 'revoke',
       run: async () => {
-        await each(names, RUN[act]);
-        after?.(act);
+        try {
+          await each(rest, RUN[act]);
+          // Before the lists are read again: a page of a deleted user must be left first.
+          await after?.(act);
+        } finally {
+          await usersChanged();
+        }
       },
       done: t(key('done'), values),
     });

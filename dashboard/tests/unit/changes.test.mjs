@@ -1,0 +1,17 @@
+// What a form sends: what its user changed and no more.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import test from 'node:test';
+import { transformWithOxc } from 'vite';
+
+const source = readFileSync(new URL('../../src/api/changes.ts', import.meta.url), 'utf8');
+const { code } = await transformWithOxc(source, 'changes.ts');
+const { changes } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+
+test('only what differs from the beginning is sent', () => {
+  const began = { name: 'a', enabled: true, ids: [1, 2] };
+  assert.deepEqual(changes(began, { ...began }), {});
+  assert.deepEqual(changes(began, { ...began, enabled: false }), { enabled: false });
+  assert.deepEqual(changes(began, { name: 'b', enabled: true, ids: [1] }), { name: 'b', ids: [1] });
+});
