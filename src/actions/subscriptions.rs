@@ -16,7 +16,7 @@ use crate::store::hosts::subscription_sources;
 use crate::store::{Db, StoreError, settings};
 use crate::subscription::catalogue::Catalogue;
 use crate::subscription::client_rules::ClientRules;
-use crate::subscription::templates::{TemplateProblem, Templates};
+use crate::subscription::templates::Templates;
 
 /// With many wake-ups of other processes, which mostly change users, the hosts are read ten times a second at most.
 const FRESHNESS: Freshness = Freshness {
@@ -32,8 +32,6 @@ pub struct RenderContext {
     pub derivation: KeyDerivation,
     /// The fixed parts of configurations.
     pub templates: Templates,
-    /// Problems of the operator's templates.
-    pub template_problems: Vec<TemplateProblem>,
     /// The panel's own address, for hosts with `{SERVER_IP}`.
     pub server_ip: String,
 }
@@ -54,7 +52,6 @@ impl Default for RenderContext {
         Self {
             derivation: KeyDerivation::default(),
             templates: Templates::default(),
-            template_problems: Vec::new(),
             server_ip: "127.0.0.1".to_owned(),
         }
     }

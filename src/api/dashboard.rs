@@ -4,6 +4,7 @@ use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Body, Request, Response, handler};
 
 use super::http::error::ApiError;
+use super::http::etag;
 use super::http::routes::{Routes, get};
 use super::state::State;
 use crate::dashboard::{self, File};
@@ -52,9 +53,7 @@ fn respond(request: &Request, file: File) -> Response {
         Some(_) => NEVER,
         None => ASK,
     };
-    let known = request.header(header::IF_NONE_MATCH).unwrap_or_default();
-    // Proxies that compress make tags weak.
-    let is_current = known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag);
+    let is_current = etag::is_current(request, &tag);
     let mut response =
         Response::builder().content_type(file.media_type).header(header::CACHE_CONTROL, caching).finish();
     if let Ok(tag) = HeaderValue::try_from(tag) {

@@ -70,8 +70,8 @@ impl Wiring {
         } else {
             notifications::targets(settings, &db).await?
         };
-        let render_context = render_context::with_address(settings, address);
-        for problem in &render_context.template_problems {
+        let (render_context, problems) = render_context::with_address(settings, address);
+        for problem in problems {
             tracing::warn!("{}", problem.sentence);
         }
         let options = Options {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
 
 use super::connection::{NodeConnection, Target};
 use super::engine_watch::buffered_reason;
@@ -249,7 +248,7 @@ async fn ask(connection: &NodeConnection, engine: &str) -> Answer {
     match timeout(ANSWER, connection.backend_stats(engine.to_owned())).await {
         Ok(Ok(stats)) if stats.running => Answer::Runs,
         Ok(Ok(_)) => Answer::Ended,
-        Ok(Err(NodeError::Refused { code: Code::Unimplemented | Code::NotFound, .. })) => Answer::Unsupported,
+        Ok(Err(error)) if error.is_unsupported() => Answer::Unsupported,
         Ok(Err(NodeError::Refused { .. })) => Answer::Raised,
         Ok(Err(_)) | Err(_) => Answer::Nothing,
     }

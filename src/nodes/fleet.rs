@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use super::node_task::{NodeTask, run_sessions};
 use super::session::Context;
 use crate::domain::ids::NodeId;
-use crate::domain::node::NodeStatus;
 use crate::store::FenceError;
 use crate::store::nodes::sync_state::{self, NodeRow};
 
@@ -44,7 +43,7 @@ impl Fleet {
         stop: &CancellationToken,
     ) -> Result<(), FenceError> {
         let mut rows = sync_state::nodes(context.fence.db()).await?;
-        rows.retain(|row| row.status != NodeStatus::Disabled.word());
+        rows.retain(|row| row.is_enabled());
         self.stop_all_but(context, &rows);
 
         let spread =

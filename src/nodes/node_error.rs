@@ -135,6 +135,11 @@ impl NodeError {
         if refuses_panel(&error) { Self::PanelRefused } else { Self::NotTls(error) }
     }
 
+    /// True if the node does not have the call, or nothing to say about its subject.
+    pub(super) const fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Refused { code: Code::Unimplemented | Code::NotFound, .. })
+    }
+
     /// Classifies a failed call. `first`: no call has been answered on this connection yet.
     pub(super) fn from_status(call: &'static str, status: &Status, first: bool) -> Self {
         if let Some(source) = status.source() {

@@ -6,7 +6,6 @@ use super::node_error::NodeError;
 use super::panel_certificate::{self, PanelCertificateError};
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
-use crate::domain::node::NodeStatus;
 use crate::store::nodes::sync_state;
 use crate::store::nodes::sync_state::NodeRow;
 use crate::store::{Db, StoreError};
@@ -49,5 +48,5 @@ pub async fn connect(db: &Db, now: Moment, node: NodeId) -> Result<NodeConnectio
 
 async fn enabled(db: &Db, node: NodeId) -> Result<NodeRow, ConnectError> {
     let row = sync_state::node(db, node).await?;
-    row.filter(|row| row.status != NodeStatus::Disabled.word()).ok_or(ConnectError::Unknown)
+    row.filter(|row| row.is_enabled()).ok_or(ConnectError::Unknown)
 }

@@ -7,7 +7,6 @@ use futures_util::{StreamExt, stream};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::domain::node::NodeStatus;
 use crate::domain::node_reach::NodeReach;
 use crate::foundation::with_sources;
 use crate::store::Db;
@@ -41,7 +40,7 @@ pub async fn watch(db: Db, pace: Pace, report: impl Fn(Option<NodeReach>)) {
         let begun = Instant::now();
         match sync_state::nodes(&db).await {
             Ok(mut nodes) => {
-                nodes.retain(|node| node.status != NodeStatus::Disabled.word());
+                nodes.retain(|node| node.is_enabled());
                 let reach = round(nodes, pace).await;
                 metrics::gauge!("nodes_reachable").set(f64::from(reach.reached));
                 metrics::gauge!("nodes_probed").set(f64::from(reach.enabled));

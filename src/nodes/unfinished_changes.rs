@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tonic::Code;
 
 use super::connection::{NodeConnection, Target};
 use super::edit_lock::EditLock;
@@ -50,10 +49,11 @@ enum Delay {
 
 async fn end(context: &Context, node: NodeId, target: &Target, engine: &str) -> Result<(), Delay> {
     let db = context.fence.db();
+    // Before the lock: a node that is away would keep it from admins.
+    let connection = NodeConnection::connect(target, &context.identity).await?;
     let Some(_lock) = EditLock::take(db, node).await? else { return Ok(()) };
     // The change may have ended before the lock was free.
     let Some(former) = engine_changes::former(db, node, engine).await? else { return Ok(()) };
-    let connection = NodeConnection::connect(target, &context.identity).await?;
     let result = if runs(&connection, engine).await? {
         let config = connection.backend_config(engine.to_owned()).await?;
         tracing::info!(node = node.0, engine, "the engine runs after a change that a panel did not finish");
@@ -75,7 +75,7 @@ async fn runs(connection: &NodeConnection, engine: &str) -> Result<bool, NodeErr
             Ok(stats) if !stats.running && ran => return Ok(false),
             Ok(stats) => ran = stats.running,
             // A node that can't say so: what it has stays.
-            Err(NodeError::Refused { code: Code::Unimplemented, .. }) => return Ok(true),
+            Err(error) if error.is_unsupported() => return Ok(true),
             // It raises because the engine is dead.
             Err(NodeError::Refused { .. }) => ran = false,
             Err(error) => return Err(error),

@@ -202,7 +202,8 @@ async fn prefix_in_the_settings_wins_over_that_of_a_proxy(db: Db) {
     };
     assert_eq!(page_url(&panel).await, Some(format!("https://panel.example/my/panel{LINK}/links?a=b")));
     let page = fetch(&panel, LINK).header("accept", "text/html").header("x-forwarded-prefix", "/my/panel");
-    let page = send(page).await.ok().as_str().expect("a text").replace("&#x2f;", "/");
+    let page = send(page).await.ok();
+    let page = page.as_str().expect("a text");
     assert!(page.contains(&format!("/my/panel{LINK}</code>")), "{page}");
     let prefixed = TestPanel::beside(&panel, &[("SUBSCRIPTION_URL_PREFIX", "https://sub.example/deep/")]).await;
     assert_eq!(page_url(&prefixed).await, Some(format!("https://sub.example/deep{LINK}/links?a=b")));
@@ -264,7 +265,7 @@ async fn built_in_page_is_not_cached_and_sends_no_referrer(db: Db) {
     let page = page.as_str().expect("a text");
     assert!(page.contains("<svg") && page.contains("1 server"), "{page}");
     let link = format!("<code>{}</code>", panel.url(LINK));
-    assert!(page.replace("&#x2f;", "/").contains(&link), "an absolute link, for apps: {page}");
+    assert!(page.contains(&link), "an absolute link, for apps: {page}");
     panel.post("root", "/api/users/ann/disable", json!(null)).await.ok();
     let page = send(fetch(&panel, LINK).header("accept", "text/html")).await.ok();
     assert!(!page.as_str().expect("a text").contains("server"), "the placeholder does not count as a server");

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::field_errors::FieldErrors;
 use crate::foundation::chain;
-use crate::nodes::panel_certificate::PanelCertificateError;
 use crate::store::{Condition, Fault, StoreError};
 
 /// The body of every error response except 422.
@@ -209,15 +208,6 @@ impl From<StoreError> for ApiError {
             Fault::Unique(_) => Self::conflict("This already exists"),
             Fault::Reference => Self::conflict("A referenced object has been deleted"),
             Fault::Data | Fault::Other => Self::internal(error),
-        }
-    }
-}
-
-impl From<PanelCertificateError> for ApiError {
-    fn from(error: PanelCertificateError) -> Self {
-        match error {
-            PanelCertificateError::Store(error) => error.into(),
-            error => Self::internal(error),
         }
     }
 }

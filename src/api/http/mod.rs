@@ -10,6 +10,7 @@ pub mod client;
 mod cors;
 pub mod enum_text;
 pub mod error;
+pub mod etag;
 pub mod field_errors;
 pub mod form;
 mod head;

@@ -25,6 +25,7 @@ use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::node::{Backend, ConnectionBackend, DEFAULT_PORT, Node, NodeStatus};
 use crate::domain::node_edit::{NewNode, NodeEdit};
+use crate::nodes::panel_certificate::PanelCertificateError;
 use crate::store;
 use crate::store::nodes::NodeFilter;
 
@@ -336,6 +337,15 @@ impl From<Backend> for BackendResponse {
     fn from(backend: Backend) -> Self {
         let Backend { name, backend_type, version, running } = backend;
         Self { name, backend_type, version, running }
+    }
+}
+
+impl From<PanelCertificateError> for ApiError {
+    fn from(error: PanelCertificateError) -> Self {
+        match error {
+            PanelCertificateError::Store(error) => error.into(),
+            error => Self::internal(error),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use rand::Rng as _;
 
 use crate::actions::subscriptions::Sources;
 use crate::api::http::client::Client as HttpClient;
+use crate::api::http::etag::is_current;
 use crate::api::state::State;
 use crate::domain::host::variables::HostVariables;
 use crate::domain::user::User;
@@ -34,11 +35,7 @@ impl State {
         let request = self.rendering(user, sources, &agent);
         // A subscription that is rendered with random values has no tag.
         let etag = etag(format, &request, sources.revision.wrapping_add(self.render_context_revision));
-        let is_current = etag.as_ref().is_some_and(|etag| {
-            let known = http.header(header::IF_NONE_MATCH).unwrap_or_default();
-            // Proxies that compress make tags weak.
-            known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag)
-        });
+        let is_current = etag.as_ref().is_some_and(|etag| is_current(http, etag));
         let mut response = Response::default();
         let values = headers(user, &sources.settings, &self.own_url(user, client, http), request.client);
         let values = values.into_iter().map(|(name, value)| (HeaderName::from_static(name), value));

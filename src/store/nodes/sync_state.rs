@@ -80,6 +80,13 @@ row! {
     }
 }
 
+impl NodeRow {
+    /// True unless an admin has disabled the node.
+    pub fn is_enabled(&self) -> bool {
+        self.status != NodeStatus::Disabled.word()
+    }
+}
+
 /// The engines and inbounds that a node offers, and its certificate.
 #[derive(Clone, Debug, Default)]
 pub struct Offer {

@@ -7,6 +7,8 @@ mod xhttp;
 
 pub use values::is_reality_key;
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -50,24 +52,7 @@ pub struct CoreSettings {
 }
 
 /// No setting.
-pub static NO_CORE_SETTINGS: CoreSettings = CoreSettings {
-    pinned_peer_cert_sha256: None,
-    certificate_public_key_sha256: None,
-    ech_config_list: None,
-    encryption: None,
-    mldsa65_verify: None,
-    spider_x: None,
-    ports: None,
-    hop_interval: None,
-    obfs: None,
-    obfs_password: None,
-    up_mbps: None,
-    down_mbps: None,
-    congestion_control: None,
-    udp_relay_mode: None,
-    xhttp_extra: None,
-    finalmask: None,
-};
+pub static NO_CORE_SETTINGS: LazyLock<CoreSettings> = LazyLock::new(CoreSettings::default);
 
 /// A list of ECH configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
