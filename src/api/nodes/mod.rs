@@ -2,6 +2,7 @@
 
 pub mod engine_logs;
 pub mod engines;
+mod errors;
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use poem::handler;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::state::State;
-use crate::actions::nodes::{self, NodeChangeError};
+use crate::actions::nodes;
 use crate::api::http::auth::SudoAdmin;
 use crate::api::http::body::{Empty, Json};
 use crate::api::http::enum_text::{EnumText, nullable_text_schema, text_list_param, text_schema};
@@ -25,7 +26,6 @@ use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
 use crate::domain::node::{Backend, ConnectionBackend, DEFAULT_PORT, Node, NodeStatus};
 use crate::domain::node_edit::{NewNode, NodeEdit};
-use crate::nodes::panel_certificate::PanelCertificateError;
 use crate::store;
 use crate::store::nodes::NodeFilter;
 
@@ -337,24 +337,5 @@ impl From<Backend> for BackendResponse {
     fn from(backend: Backend) -> Self {
         let Backend { name, backend_type, version, running } = backend;
         Self { name, backend_type, version, running }
-    }
-}
-
-impl From<PanelCertificateError> for ApiError {
-    fn from(error: PanelCertificateError) -> Self {
-        match error {
-            PanelCertificateError::Store(error) => error.into(),
-            error => Self::internal(error),
-        }
-    }
-}
-
-impl From<NodeChangeError> for ApiError {
-    fn from(error: NodeChangeError) -> Self {
-        match error {
-            NodeChangeError::NotFound => not_found(),
-            NodeChangeError::Taken(_) => Self::conflict("Another node has this name, or this address and port"),
-            NodeChangeError::Store(error) => error.into(),
-        }
     }
 }
