@@ -4,7 +4,7 @@ use super::Panel;
 use super::changes::Changed;
 use crate::domain::host::Host;
 use crate::domain::ids::HostId;
-use crate::store::hosts::HostView;
+use crate::store::hosts::{HostChange, HostView};
 use crate::store::{self, StoreError};
 
 /// An error of a change to a host.
@@ -45,6 +45,15 @@ pub async fn replace(panel: &Panel, host: &Host, keeps_core_settings: bool) -> R
         return Err(HostError::NotFound);
     }
     current(panel, host.id).await
+}
+
+/// Changes weights and states of hosts; those that do not exist are ignored.
+pub async fn change(panel: &Panel, changes: &[HostChange]) -> Result<(), StoreError> {
+    let change = panel.transaction("change hosts", async |tx| -> Result<_, StoreError> {
+        let found = store::hosts::change(tx, changes).await?;
+        Ok(((), (found > 0).then_some(Changed::Hosts)))
+    });
+    change.await
 }
 
 /// Deletes a host, also from the chains of other hosts.

@@ -57,10 +57,11 @@ pub async fn list(
     scope: Scope,
     owner: Option<AdminId>,
     contains: &str,
+    first_users: i64,
     limit: i64,
     offset: i64,
 ) -> Result<(Vec<Service>, i64), StoreError> {
-    let page = services::page(&panel.db, scope, owner, contains, limit, offset).await?;
+    let page = services::page(&panel.db, scope, owner, contains, first_users, limit, offset).await?;
     Ok((page, services::count(&panel.db, scope, contains).await?))
 }
 

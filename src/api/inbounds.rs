@@ -56,6 +56,8 @@ pub struct InboundResponse {
     /// Since when the node has not reported the inbound, UTC. Null if the node reports it. An absent inbound keeps its
     /// hosts and services, but has no users and is in no subscription; it comes back when the node reports its tag.
     absent_since: Option<String>,
+    /// Number of its hosts, disabled ones included.
+    host_count: i64,
 }
 
 /// The node of an inbound.
@@ -192,6 +194,7 @@ impl From<InboundView> for InboundResponse {
             node: view.node.into(),
             service_ids: view.service_ids.iter().map(|id| id.0).collect(),
             absent_since: view.absent_since.map(Moment::utc_iso),
+            host_count: view.host_count,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! All hosts, prepared once for many renderings: templates and inbounds parsed, order set.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ipnet::IpNet;
 
@@ -71,7 +71,10 @@ pub(super) struct ReadyHost {
 impl Catalogue {
     /// Prepares hosts. The rows must include the hosts of all chains.
     pub fn new(rows: Vec<HostRow>) -> Self {
-        let mut hosts: Vec<ReadyHost> = rows.into_iter().map(ReadyHost::new).collect();
+        Self::of(rows.into_iter().map(ReadyHost::new).collect())
+    }
+
+    fn of(mut hosts: Vec<ReadyHost>) -> Self {
         hosts.sort_by_key(|host| (host.weight, !host.chain_ids.is_empty(), host.id));
         let by_id = hosts.iter().enumerate().map(|(index, host)| (host.id, index)).collect();
         let templates = hosts.iter().flat_map(|host| [Some(&host.remark), Some(&host.address), host.path.as_ref()]);
@@ -98,6 +101,16 @@ impl Catalogue {
             let is_in_service = || host.service_ids.iter().any(|id| services.contains(id));
             !host.is_disabled && ((host.universal && !host.bound) || is_in_service())
         })
+    }
+
+    /// A catalogue of this host, for users of its services, and of the hosts of its chain, which nobody else sees.
+    pub(super) fn with_only(&self, row: HostRow) -> Self {
+        let own = ReadyHost { is_disabled: false, ..ReadyHost::new(row) };
+        let mut seen = HashSet::from([own.id]);
+        let chained = own.chain_ids.iter().filter(|id| seen.insert(**id)).filter_map(|id| self.by_id(*id));
+        let chained = chained.map(|host| ReadyHost { is_disabled: true, ..host.clone() });
+        let hosts: Vec<ReadyHost> = chained.collect();
+        Self::of(std::iter::once(own).chain(hosts).collect())
     }
 
     /// The host with this id.

@@ -14,6 +14,7 @@ pub mod formats;
 pub mod headers;
 pub mod pages;
 mod percent;
+pub mod preview;
 mod request;
 mod resolve;
 pub mod templates;

@@ -51,6 +51,12 @@ fn operations() -> Vec<(&'static str, &'static str, Value, Changed)> {
         ("DELETE /api/users/expired", "/api/users/expired?passed_time=0", Value::Null, Changed::Users),
         ("POST /api/inbounds/hosts", "/api/inbounds/hosts", host.clone(), Changed::Hosts),
         ("POST /api/inbounds/{id}/hosts", "/api/inbounds/1/hosts", host.clone(), Changed::Hosts),
+        (
+            "PUT /api/inbounds/hosts",
+            "/api/inbounds/hosts",
+            json!({"hosts": [{"id": 1, "weight": 5}, {"id": 2, "is_disabled": true}]}),
+            Changed::Hosts,
+        ),
         ("PUT /api/inbounds/hosts/{id}", "/api/inbounds/hosts/1", host, Changed::Hosts),
         ("DELETE /api/inbounds/hosts/{id}", "/api/inbounds/hosts/1", Value::Null, Changed::Hosts),
         ("DELETE /api/inbounds/{id}", "/api/inbounds/2", Value::Null, Changed::Nodes),
@@ -83,6 +89,8 @@ fn operations() -> Vec<(&'static str, &'static str, Value, Changed)> {
 
 /// Operations with a method that may change something, and that publish nothing themselves.
 const OTHERS: &[&str] = &[
+    // Shows a host that is not stored.
+    "POST /api/inbounds/hosts/preview",
     // Signing in changes nothing.
     "POST /api/admins/token",
     // Changes a node, not the database; then it requests a sync, as the resync above does.

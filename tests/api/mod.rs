@@ -10,6 +10,7 @@ mod document;
 mod engine_changes;
 mod engines;
 mod health;
+mod host_preview;
 mod hosts;
 mod limits;
 mod nodes;

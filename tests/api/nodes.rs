@@ -251,7 +251,7 @@ async fn inbound_is_shown_with_its_node_and_services(db: Db) {
     });
     let first = json!({
         "id": 1, "tag": "vmess-tcp", "protocol": "vmess", "config": "{\"port\":  1}", "node": node, "service_ids": [1],
-        "absent_since": null,
+        "absent_since": null, "host_count": 0,
     });
     assert_eq!(panel.get("root", "/api/inbounds/1").await.ok(), first);
     assert_eq!(panel.get("root", "/api/inbounds?size=2").await.ok()["items"][0], first);

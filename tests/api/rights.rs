@@ -74,6 +74,8 @@ const ROWS: &[(&str, Who)] = &[
     ("DELETE /api/inbounds/absent", SudoAdmin),
     ("GET /api/inbounds/hosts", SudoAdmin),
     ("POST /api/inbounds/hosts", SudoAdmin),
+    ("PUT /api/inbounds/hosts", SudoAdmin),
+    ("POST /api/inbounds/hosts/preview", SudoAdmin),
     ("GET /api/inbounds/hosts/{id}", SudoAdmin),
     ("PUT /api/inbounds/hosts/{id}", SudoAdmin),
     ("DELETE /api/inbounds/hosts/{id}", SudoAdmin),

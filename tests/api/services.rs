@@ -21,6 +21,7 @@ on_both_engines!(
     users_of_an_admin_are_listed_without_links,
     service_with_twenty_thousand_users_is_deleted_with_a_mark_for_each,
     service_response_contains_all_users_beyond_the_first_batch,
+    users_of_services_are_counted_without_their_ids,
 );
 
 /// A node with three inbounds, ids 1 to 3.
@@ -183,6 +184,10 @@ async fn users_and_inbounds_of_a_service_are_listed(db: Db) {
     let users = panel.get("root", "/api/services/1/users?size=1").await.ok();
     assert_eq!((texts(&users, "username"), &users["total"]), (vec!["of_root"], &json!(2)));
     assert_eq!(users["links"]["next"], "/api/services/1/users?size=1&page=2");
+    let filtered = panel.get("root", "/api/users?service_id=1").await.ok();
+    assert_eq!((texts(&filtered, "username"), &filtered["total"]), (vec!["of_root", "of_alice"], &json!(2)));
+    assert_eq!(texts(&panel.get("alice", "/api/users?service_id=1").await.ok(), "username"), ["of_alice"]);
+    assert_eq!(panel.get("root", "/api/users?service_id=2").await.ok()["total"], json!(0));
     let inbounds = panel.get("root", "/api/services/1/inbounds").await.ok();
     assert_eq!(texts(&inbounds, "tag"), ["a", "c"]);
     for path in ["/api/services/999/users", "/api/services/999/inbounds"] {
@@ -299,4 +304,31 @@ async fn admin_sees_ids_of_its_own_users_only(db: Db) {
     panel.put("root", "/api/admins/bob", json!({"all_services_access": true})).await.ok();
     assert_eq!(panel.get("bob", "/api/services/2").await.ok()["user_ids"], json!([5]), "whatever it may assign");
     assert_eq!(panel.get("root", "/api/services/2").await.ok()["user_ids"], all);
+}
+
+async fn users_of_services_are_counted_without_their_ids(db: Db) {
+    execute(&db, "INSERT INTO services (name) VALUES ('a'), ('b'), ('c')").await;
+    let panel = TestPanel::start(db.clone()).await;
+    panel.insert_admin("alice", false).await;
+    panel.put("root", "/api/admins/alice", json!({"service_ids": [1, 3]})).await.ok();
+    execute(
+        &db,
+        "INSERT INTO users (username, key, expire_strategy, created_at, owner_id, removed)
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+             SELECT 'u' || i, 'k' || i, 'never', 0,
+                    CASE WHEN i <= 20 THEN (SELECT id FROM admins WHERE username = 'alice') ELSE NULL END, i IN (8, 900)
+             FROM n;
+         INSERT INTO users_services (user_id, service_id) SELECT u.id, s.id FROM users u JOIN services s ON s.id = 1 OR s.id = 2 AND u.id <= 9",
+    )
+    .await;
+    for (admin, counts) in [("root", vec![1_498, 8, 0]), ("alice", vec![19, 0])] {
+        let page = panel.get(admin, "/api/services?count_users=true").await.ok();
+        let shown: Vec<(&Value, &Value)> =
+            page["items"].as_array().expect("items").iter().map(|item| (&item["user_count"], &item["user_ids"])).collect();
+        let counts: Vec<Value> = counts.into_iter().map(Value::from).collect();
+        let expected: Vec<(&Value, Value)> = counts.iter().map(|count| (count, json!([]))).collect();
+        assert_eq!(shown, expected.iter().map(|(count, ids)| (*count, ids)).collect::<Vec<_>>(), "{admin}");
+    }
+    let page = panel.get("root", "/api/services").await.ok();
+    assert_eq!(page["items"][1].get("user_count"), None, "only where it is asked for");
 }

@@ -75,9 +75,9 @@ async fn host_reads_back_as_written(db: Db) {
     assert_eq!(hosts::by_id(&db, HostId(1)).await.unwrap(), Some(view.clone()));
     let bare = create(&db, &host("bare")).await;
     assert_eq!(bare, HostView { host: Host { id: HostId(2), ..host("bare") }, inbound_protocol: None });
-    assert_eq!(hosts::page(&db, 50, 0).await.unwrap(), [view.clone(), bare.clone()]);
-    assert_eq!(hosts::page(&db, 1, 1).await.unwrap(), [bare]);
-    assert_eq!(hosts::count(&db).await.unwrap(), 2);
+    assert_eq!(hosts::page(&db, "", 50, 0).await.unwrap(), [view.clone(), bare.clone()]);
+    assert_eq!(hosts::page(&db, "", 1, 1).await.unwrap(), [bare]);
+    assert_eq!(hosts::count(&db, "").await.unwrap(), 2);
     assert_eq!(hosts::page_of_inbound(&db, InboundId(2), 50, 0).await.unwrap(), [view]);
     assert_eq!(hosts::count_of_inbound(&db, InboundId(2)).await.unwrap(), 1);
     assert_eq!(hosts::count_of_inbound(&db, InboundId(1)).await.unwrap(), 0);

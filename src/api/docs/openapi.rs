@@ -64,6 +64,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         health::Doc::openapi(),
         home::Doc::openapi(),
         hosts::Doc::openapi(),
+        hosts::preview::Doc::openapi(),
         inbounds::Doc::openapi(),
         metrics::Doc::openapi(),
         nodes::Doc::openapi(),

@@ -3,6 +3,7 @@
 mod body;
 mod core_settings;
 mod parts;
+pub(in crate::api) mod preview;
 
 use deserr::Deserr;
 use poem::handler;
@@ -18,26 +19,32 @@ use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
-use crate::api::http::loose::LooseInt;
+use crate::api::http::loose::{LooseBool, LooseInt};
 use crate::api::http::paging::{Page, Paging};
-use crate::api::http::query::Path;
-use crate::api::http::routes::{Routes, get};
+use crate::api::http::query::{Params, Path, Query};
+use crate::api::http::routes::{Methods, Routes, get, post};
 use crate::domain::host::{Host, HostSpec};
 use crate::domain::ids::HostId;
 use crate::store;
-use crate::store::hosts::HostView;
+use crate::store::hosts::{HostChange, HostView};
 use body::HostBody;
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(list, list_of_inbound, create_unbound, create_bound, read, replace, remove))]
+#[openapi(paths(list, list_of_inbound, create_unbound, create_bound, change, read, replace, remove))]
 pub(in crate::api) struct Doc;
 
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
     routes
-        .at("/api/inbounds/hosts", get(list).post(create_unbound))
-        .at("/api/inbounds/hosts/:id", get(read).put(replace).delete(remove))
+        .at("/api/inbounds/hosts", get(list).post(create_unbound).put(change))
+        .at("/api/inbounds/hosts/:id", one())
+        .at_literal_or_param("/api/inbounds/hosts/:id", "preview", post(preview::preview), one())
         .at("/api/inbounds/:id/hosts", get(list_of_inbound).post(create_bound))
+}
+
+/// The operations on one host.
+fn one() -> Methods {
+    get(read).put(replace).delete(remove)
 }
 
 /// A host. `protocol` is that of its inbound, if it has one.
@@ -65,15 +72,53 @@ pub struct HostPath {
     id: LooseInt,
 }
 
+/// Filters of a list of hosts.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = FieldErrors)]
+#[into_params(parameter_in = Query)]
+pub struct HostFilter {
+    /// Filter by a part of the remark or the address, case-insensitive. `%` and `_` are wildcards.
+    #[deserr(default)]
+    #[param(required = false)]
+    search: String,
+}
+
+impl Params for HostFilter {}
+
+/// Changes of several hosts. Hosts that do not exist are ignored.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = FieldErrors)]
+pub struct HostChanges {
+    hosts: Vec<HostChangeBody>,
+}
+
+/// A change of one of several hosts. A field that is null or missing is not changed.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = FieldErrors)]
+pub struct HostChangeBody {
+    #[schema(value_type = i64)]
+    id: LooseInt,
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    weight: Option<LooseInt>,
+    #[deserr(default)]
+    #[schema(value_type = Option<bool>)]
+    is_disabled: Option<LooseBool>,
+}
+
 /// Lists all hosts.
 ///
 /// For sudo admins.
-#[utoipa::path(get, path = "/api/inbounds/hosts", tag = "Host", params(Paging),
+#[utoipa::path(get, path = "/api/inbounds/hosts", tag = "Host", params(HostFilter, Paging),
     responses((status = 200, body = Page<HostResponse>)))]
 #[handler]
-async fn list(state: &State, _: SudoAdmin, paging: Paging) -> Result<Json<Page<HostResponse>>, ApiError> {
-    let hosts = store::hosts::page(&state.panel.db, paging.limit(), paging.offset()).await?;
-    let total = store::hosts::count(&state.panel.db).await?;
+async fn list(
+    state: &State,
+    _: SudoAdmin,
+    Inputs(Query(filter), paging): Inputs<Query<HostFilter>, Paging>,
+) -> Result<Json<Page<HostResponse>>, ApiError> {
+    let hosts = store::hosts::page(&state.panel.db, &filter.search, paging.limit(), paging.offset()).await?;
+    let total = store::hosts::count(&state.panel.db, &filter.search).await?;
     Ok(Json(paging.page(hosts.into_iter().map(HostResponse::from).collect(), total)))
 }
 
@@ -169,6 +214,18 @@ async fn replace(
     Ok(Json(actions::hosts::replace(&state.panel, &host, keeps_core_settings).await?.into()))
 }
 
+/// Changes the weight or the state of several hosts, and nothing else of them.
+///
+/// For sudo admins. All hosts are changed at once.
+#[utoipa::path(put, path = "/api/inbounds/hosts", tag = "Host", request_body = HostChanges,
+    responses((status = 200, body = Empty)))]
+#[handler]
+async fn change(state: &State, _: SudoAdmin, Json(body): Json<HostChanges>) -> Result<Json<Empty>, ApiError> {
+    let changes: Vec<HostChange> = body.hosts.into_iter().map(HostChange::from).collect();
+    actions::hosts::change(&state.panel, &changes).await?;
+    Ok(Json(Empty {}))
+}
+
 /// Deletes a host.
 ///
 /// For sudo admins. The host is also removed from the chains of other hosts.
@@ -190,6 +247,16 @@ impl From<HostError> for ApiError {
             HostError::NotFound => not_found(),
             HostError::InboundNotFound => inbounds::not_found(),
             HostError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<HostChangeBody> for HostChange {
+    fn from(body: HostChangeBody) -> Self {
+        Self {
+            id: HostId(body.id.0),
+            weight: body.weight.map(|weight| weight.0),
+            is_disabled: body.is_disabled.map(|flag| flag.0),
         }
     }
 }

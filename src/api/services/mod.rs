@@ -3,7 +3,7 @@
 pub mod response;
 
 use deserr::Deserr;
-use poem::{Response, handler};
+use poem::{IntoResponse as _, Response, handler};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::inbounds::InboundResponse;
@@ -14,7 +14,7 @@ use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
-use crate::api::http::loose::LooseInt;
+use crate::api::http::loose::{LooseBool, LooseInt};
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
@@ -23,7 +23,7 @@ use crate::domain::ids::{AdminId, InboundId, ServiceId};
 use crate::domain::service::Service;
 use crate::domain::user::document::UserDocument;
 use crate::store::hosts::inbounds;
-use crate::store::hosts::services::Scope;
+use crate::store::hosts::services::{FIRST_USERS, Scope, count_users};
 use crate::store::users::list::UserFilter;
 use response::ServiceResponse;
 
@@ -81,6 +81,10 @@ pub struct ServiceFilter {
     #[deserr(default)]
     #[param(required = false)]
     name: String,
+    /// Return the number of users as `user_count`. `user_ids` is empty then.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    count_users: LooseBool,
 }
 
 /// Lists services.
@@ -96,7 +100,15 @@ async fn list(
     Inputs(Query(filter), paging): Inputs<Query<ServiceFilter>, Paging>,
 ) -> Result<Response, ApiError> {
     let owner = only_users_of(&by);
-    let (services, total) = page_of(state, assignable_by(&by), owner, &filter.name, &paging).await?;
+    let (scope, name, db) = (assignable_by(&by), &filter.name, &state.panel.db);
+    if filter.count_users.0 {
+        let (services, total) =
+            services::list(&state.panel, scope, owner, name, 0, paging.limit(), paging.offset()).await?;
+        let counts = count_users(db, &services, owner).await?;
+        let items = services.into_iter().map(|service| ServiceResponse::counted(service, &counts)).collect();
+        return Ok(Json(paging.page(items, total)).into_response());
+    }
+    let (services, total) = page_of(state, scope, owner, name, &paging).await?;
     response::page(&state.panel.db, owner, services, &paging.page(Vec::new(), total)).await
 }
 
@@ -197,7 +209,7 @@ pub(in crate::api) async fn page_of(
     name: &str,
     paging: &Paging,
 ) -> Result<(Vec<Service>, i64), ApiError> {
-    Ok(services::list(&state.panel, scope, owner, name, paging.limit(), paging.offset()).await?)
+    Ok(services::list(&state.panel, scope, owner, name, FIRST_USERS, paging.limit(), paging.offset()).await?)
 }
 
 /// The owner of the users that an admin may see in a service; none: all users.

@@ -3,6 +3,7 @@
 //! A service may have a million users, so a long response is streamed: its users are read from the database, a batch at a
 //! time, while earlier ones are sent. The JSON around the users is written here, field by field.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use futures_util::stream::{self, StreamExt};
@@ -31,6 +32,22 @@ pub struct ServiceResponse {
     inbound_ids: Vec<i64>,
     /// Ids of the users, without removed ones.
     user_ids: Vec<i64>,
+    /// Number of the users, in lists with `count_users`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_count: Option<i64>,
+}
+
+impl ServiceResponse {
+    /// A service with the number of its users in place of their ids.
+    pub(super) fn counted(service: Service, counts: &HashMap<ServiceId, i64>) -> Self {
+        Self {
+            id: service.id.0,
+            name: service.name,
+            inbound_ids: service.inbound_ids.iter().map(|id| id.0).collect(),
+            user_ids: Vec::new(),
+            user_count: Some(counts.get(&service.id).copied().unwrap_or(0)),
+        }
+    }
 }
 
 /// Returns one service, which was read with its users of that owner (none: all users).
@@ -212,6 +229,7 @@ mod tests {
                 name: service().name,
                 inbound_ids: service().inbound_ids.iter().map(|id| id.0).collect(),
                 user_ids: vec![7, 8],
+                user_count: None,
             };
             assert_eq!(body, serde_json::to_value(frame(vec![item(), item()])).expect("JSON"));
         }

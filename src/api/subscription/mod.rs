@@ -92,11 +92,16 @@ async fn fetch_as(
     request: &HttpRequest,
     link: LinkAs<'_>,
 ) -> Result<Response, ApiError> {
-    let format = Format::from_client_type(link.client_type).ok_or_else(|| {
-        let known: Vec<_> = Format::client_types().collect();
-        FieldErrors::one("client_type", format!("must be one of: {}", known.join(", ")))
-    })?;
+    let format = format_named("client_type", link.client_type)?;
     let user = state.subscriber(link.username, link.key, &client).await?;
     let sources = state.caches.sources().await?;
     Ok(state.subscription(format, &user, &sources, &client, request))
+}
+
+/// The format of this name; an error of `field` if there is none.
+pub(in crate::api) fn format_named(field: &str, name: &str) -> Result<&'static Format, FieldErrors> {
+    Format::from_client_type(name).ok_or_else(|| {
+        let known: Vec<_> = Format::client_types().collect();
+        FieldErrors::one(field, format!("must be one of: {}", known.join(", ")))
+    })
 }

@@ -124,6 +124,10 @@ pub(in crate::api) struct UserQuery {
     #[deserr(default)]
     #[param(value_type = Option<bool>)]
     enabled: Option<LooseBool>,
+    /// Filter by a service of the users.
+    #[deserr(default)]
+    #[param(value_type = Option<i64>)]
+    service_id: Option<LooseInt>,
     /// Filter by owner. For sudo admins only.
     #[deserr(default)]
     pub owner_username: Option<String>,
@@ -205,6 +209,7 @@ impl UserQuery {
                 [text] => Names::Containing(text.clone()),
                 names => Names::Exactly(names.to_vec()),
             },
+            service: self.service_id.map(|id| ServiceId(id.0)),
             is_active: boolean(self.is_active),
             activated: boolean(self.activated),
             expired: boolean(self.expired),

@@ -15,7 +15,7 @@ use crate::api::http::input::Inputs;
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
 use crate::api::state::State;
-use crate::subscription::Format;
+use crate::api::subscription::format_named;
 use crate::subscription::explain::{ExplainedHost, Explanation, explain};
 
 /// The operations of this file.
@@ -80,13 +80,8 @@ async fn explained(
     CurrentAdmin(admin): CurrentAdmin,
     Inputs(Path(path), Query(query)): Inputs<Path<UserPath>, Query<ClientQuery>>,
 ) -> Result<Json<ExplanationResponse>, ApiError> {
-    let format = match query.format.as_deref().filter(|format| !format.is_empty()) {
-        None => None,
-        Some(name) => Some(Format::from_client_type(name).ok_or_else(|| {
-            let known: Vec<_> = Format::client_types().collect();
-            FieldErrors::one("format", format!("must be one of: {}", known.join(", ")))
-        })?),
-    };
+    let named = query.format.as_deref().filter(|format| !format.is_empty());
+    let format = named.map(|name| format_named("format", name)).transpose()?;
     let user = users::visible(&admin, state.caches.users.recent_user(&path.username).await?)?;
     let sources = state.caches.sources().await?;
     let user_agent = query.user_agent.unwrap_or_default();

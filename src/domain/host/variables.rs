@@ -49,6 +49,11 @@ impl<'a> HostVariables<'a> {
         self.user
     }
 
+    /// The panel's own address.
+    pub const fn server_ip(&self) -> &'a str {
+        self.server_ip
+    }
+
     /// The moment.
     pub const fn now(&self) -> Moment {
         self.now

@@ -16,6 +16,7 @@ macro_rules! select {
         concat!(
             "SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
                     n.connection_backend, n.usage_coefficient, i.absent_since,
+                    (SELECT COUNT(*) FROM hosts h WHERE h.inbound_id = i.id) AS host_count,
                     ARRAY(SELECT s.service_id FROM inbounds_services s WHERE s.inbound_id = i.id) AS service_ids
              FROM inbounds i JOIN nodes n ON n.id = i.node_id AND n.deleted_at IS NULL ",
             $rest
@@ -25,6 +26,7 @@ macro_rules! select {
         concat!(
             "SELECT i.id, i.tag, i.protocol, i.config, i.node_id, n.name AS node_name, n.address, n.port,
                     n.connection_backend, n.usage_coefficient, i.absent_since,
+                    (SELECT COUNT(*) FROM hosts h WHERE h.inbound_id = i.id) AS host_count,
                     (SELECT json_group_array(s.service_id) FROM inbounds_services s WHERE s.inbound_id = i.id)
                         AS service_ids
              FROM inbounds i JOIN nodes n ON n.id = i.node_id AND n.deleted_at IS NULL ",
@@ -73,6 +75,8 @@ pub struct InboundView {
     pub service_ids: Vec<ServiceId>,
     /// When the node first did not report the inbound any more. `None`: the node reports it.
     pub absent_since: Option<Moment>,
+    /// Number of its hosts, disabled ones included.
+    pub host_count: i64,
 }
 
 /// The node of an inbound.
@@ -106,6 +110,7 @@ row! {
         usage_coefficient: f64,
         service_ids: IdList,
         absent_since: Option<i64>,
+        host_count: i64,
     }
 }
 
@@ -202,6 +207,7 @@ impl From<InboundRow> for InboundView {
             },
             service_ids: row.service_ids.as_slice().iter().copied().map(ServiceId).collect(),
             absent_since: row.absent_since.map(Moment::from_micros),
+            host_count: row.host_count,
         }
     }
 }

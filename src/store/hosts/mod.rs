@@ -6,17 +6,19 @@ pub mod subscription_sources;
 
 use std::collections::{HashMap, HashSet};
 
+use serde_json::json;
 use sqlx::types::Json;
 use sqlx::{query_as, query_scalar};
 
 use crate::domain::host::{CoreSettings, Host, HostSpec};
 use crate::domain::ids::{HostId, InboundId, ServiceId};
+use crate::store::engine::like::containing;
 use crate::store::engine::statement::{db_affected, db_execute, db_read, db_run, row, statements};
 use crate::store::engine::{Db, IdList, StoreError, Tx};
 
 /// The columns of a host with its services and its inbound's protocol, followed by the rest of the statement.
 macro_rules! select {
-    (pg $rest:literal) => {
+    (pg $rest:expr) => {
         concat!(
             "SELECT h.id, h.inbound_id, h.is_disabled, h.universal, h.weight, h.spec, i.protocol AS inbound_protocol,
                     ARRAY(SELECT s.service_id FROM hosts_services s WHERE s.host_id = h.id) AS service_ids
@@ -24,7 +26,7 @@ macro_rules! select {
             $rest
         )
     };
-    (lite $rest:literal) => {
+    (lite $rest:expr) => {
         concat!(
             "SELECT h.id, h.inbound_id, h.is_disabled, h.universal, h.weight, h.spec, i.protocol AS inbound_protocol,
                     (SELECT json_group_array(s.service_id) FROM hosts_services s WHERE s.host_id = h.id) AS service_ids
@@ -37,9 +39,12 @@ macro_rules! select {
 statements! {
     BY_ID => pg select!(pg "WHERE h.id = $1"), lite select!(lite "WHERE h.id = $1");
     PAGE =>
-        pg select!(pg "ORDER BY h.id LIMIT $1 OFFSET $2"),
-        lite select!(lite "ORDER BY h.id LIMIT $1 OFFSET $2");
-    COUNT = "SELECT COUNT(*) FROM hosts";
+        pg select!(pg r"WHERE LOWER(h.spec ->> 'remark') LIKE LOWER($1) ESCAPE '\' OR LOWER(h.spec ->> 'address') LIKE LOWER($1) ESCAPE '\'
+                        ORDER BY h.id LIMIT $2 OFFSET $3"),
+        lite select!(lite r"WHERE LOWER(h.spec ->> 'remark') LIKE LOWER($1) ESCAPE '\' OR LOWER(h.spec ->> 'address') LIKE LOWER($1) ESCAPE '\'
+                            ORDER BY h.id LIMIT $2 OFFSET $3");
+    COUNT = r"SELECT COUNT(*) FROM hosts
+              WHERE LOWER(spec ->> 'remark') LIKE LOWER($1) ESCAPE '\' OR LOWER(spec ->> 'address') LIKE LOWER($1) ESCAPE '\'";
     PAGE_OF_INBOUND =>
         pg select!(pg "WHERE h.inbound_id = $1 ORDER BY h.id LIMIT $2 OFFSET $3"),
         lite select!(lite "WHERE h.inbound_id = $1 ORDER BY h.id LIMIT $2 OFFSET $3");
@@ -56,6 +61,18 @@ statements! {
             SELECT id, $2, $3, $4, $5 FROM inbounds WHERE id = $1 RETURNING id";
     INSERT_UNBOUND = "INSERT INTO hosts (is_disabled, universal, weight, spec) VALUES ($1, $2, $3, $4) RETURNING id";
     UPDATE = "UPDATE hosts SET is_disabled = $2, universal = $3, weight = $4, spec = $5 WHERE id = $1";
+    // On PostgreSQL the rows are locked in the order of their ids.
+    CHANGE =>
+        pg "WITH changes AS (
+                SELECT h.id, c.weight, c.is_disabled
+                FROM json_to_recordset(CAST(CAST($1 AS TEXT) AS JSON)) AS c (id BIGINT, weight BIGINT, is_disabled BOOLEAN)
+                JOIN hosts h ON h.id = c.id ORDER BY h.id FOR UPDATE OF h)
+            UPDATE hosts SET weight = COALESCE(changes.weight, hosts.weight),
+                             is_disabled = COALESCE(changes.is_disabled, hosts.is_disabled)
+            FROM changes WHERE changes.id = hosts.id",
+        lite "UPDATE hosts SET weight = COALESCE(c.value ->> 'weight', hosts.weight),
+                               is_disabled = COALESCE(c.value ->> 'is_disabled', hosts.is_disabled)
+              FROM json_each($1) AS c WHERE hosts.id = c.value ->> 'id'";
     // Locked on PostgreSQL, because the update that follows writes the document again.
     SPEC =>
         pg "SELECT spec FROM hosts WHERE id = $1 FOR UPDATE",
@@ -85,6 +102,17 @@ pub struct HostView {
     pub inbound_protocol: Option<String>,
 }
 
+/// A change of a host's place in subscriptions. `None` leaves a value as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostChange {
+    /// The host.
+    pub id: HostId,
+    /// The new weight.
+    pub weight: Option<i64>,
+    /// Left out of subscriptions, or not.
+    pub is_disabled: Option<bool>,
+}
+
 row! {
     struct HostRow {
         id: i64,
@@ -104,15 +132,20 @@ pub async fn by_id(db: &Db, id: HostId) -> Result<Option<HostView>, StoreError> 
     Ok(complete(db, row).await?.pop())
 }
 
-/// Returns a page of hosts, by id.
-pub async fn page(db: &Db, limit: i64, offset: i64) -> Result<Vec<HostView>, StoreError> {
-    let rows = db_read!(db, PAGE, |sql, c| query_as::<_, HostRow>(sql).bind(limit).bind(offset).fetch_all(c).await)?;
+/// Returns a page of the hosts whose remark or address contains `text` in any case, by id.
+pub async fn page(db: &Db, text: &str, limit: i64, offset: i64) -> Result<Vec<HostView>, StoreError> {
+    let rows = db_read!(db, PAGE, |sql, c| query_as::<_, HostRow>(sql)
+        .bind(containing(text))
+        .bind(limit)
+        .bind(offset)
+        .fetch_all(c)
+        .await)?;
     complete(db, rows).await
 }
 
-/// Returns the number of hosts.
-pub async fn count(db: &Db) -> Result<i64, StoreError> {
-    db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)
+/// Returns the number of hosts whose remark or address contains `text`.
+pub async fn count(db: &Db, text: &str) -> Result<i64, StoreError> {
+    db_read!(db, COUNT, |sql, c| query_scalar::<_, i64>(sql).bind(containing(text)).fetch_one(c).await)
 }
 
 /// Returns a page of an inbound's hosts, by id.
@@ -182,6 +215,15 @@ pub async fn update(tx: &mut Tx, host: &Host) -> Result<bool, StoreError> {
         add_chain(tx, host.id, &host.chain_ids).await?;
     }
     Ok(found)
+}
+
+/// Changes hosts, each named once, and returns how many exist.
+pub async fn change(tx: &mut Tx, changes: &[HostChange]) -> Result<u64, StoreError> {
+    let changes: serde_json::Value = changes
+        .iter()
+        .map(|change| json!({"id": change.id.0, "weight": change.weight, "is_disabled": change.is_disabled}))
+        .collect();
+    db_affected!(tx, CHANGE, changes.to_string())
 }
 
 /// Deletes a host, also from the chains of other hosts. False: the host does not exist.

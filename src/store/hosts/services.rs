@@ -1,5 +1,7 @@
 //! The tables `services` and `inbounds_services`.
 
+use std::collections::HashMap;
+
 use sqlx::{query_as, query_scalar};
 
 use crate::domain::ids::{AdminId, InboundId, ServiceId, UserId};
@@ -113,6 +115,22 @@ statements! {
         lite "SELECT json_group_array(user_id) FROM (
                   SELECT m.user_id FROM users_services m WHERE m.service_id = $1 AND m.user_id > $2
                   ORDER BY m.user_id LIMIT $3)";
+    // A removed user may keep its services: there are few, and they are found by their own index.
+    COUNT_USERS =>
+        pg "SELECT s.id, (SELECT COUNT(*) FROM users_services m WHERE m.service_id = s.id)
+                         - (SELECT COUNT(*) FROM users r JOIN users_services m ON m.user_id = r.id AND m.service_id = s.id
+                            WHERE r.removed = TRUE)
+            FROM services s WHERE s.id = ANY($1)",
+        lite "SELECT s.id, (SELECT COUNT(*) FROM users_services m WHERE m.service_id = s.id)
+                           - (SELECT COUNT(*) FROM users r INDEXED BY users_removed
+                              JOIN users_services m ON m.user_id = r.id AND m.service_id = s.id WHERE r.removed = TRUE)
+              FROM services s WHERE s.id IN (SELECT value FROM json_each($1))";
+    COUNT_OWN_USERS =>
+        pg "SELECT m.service_id, COUNT(*) FROM users u JOIN users_services m ON m.user_id = u.id
+            WHERE u.owner_id = $2 AND u.removed = FALSE AND m.service_id = ANY($1) GROUP BY m.service_id",
+        lite "SELECT m.service_id, COUNT(*) FROM users u INDEXED BY users_live_owner JOIN users_services m ON m.user_id = u.id
+              WHERE u.owner_id = $2 AND u.removed = FALSE AND m.service_id IN (SELECT value FROM json_each($1))
+              GROUP BY m.service_id";
     INSERT = "INSERT INTO services (name) VALUES ($1) RETURNING id";
     LOCK =>
         pg "SELECT id FROM services WHERE id = $1 FOR UPDATE",
@@ -172,20 +190,21 @@ pub async fn by_id(db: &Db, id: ServiceId, owner: Option<AdminId>) -> Result<Opt
     Ok(row.map(Service::from))
 }
 
-/// Returns a page of services, by id, with their first users of that owner (none: of all users). `contains` is part of the
+/// Returns a page of services, by id, each with so many of its first users of that owner (none: of all users). `contains` is part of the
 /// name in any case, with `%` and `_` as wildcards; empty: all services.
 pub async fn page(
     db: &Db,
     scope: Scope,
     owner: Option<AdminId>,
     contains: &str,
+    first_users: i64,
     limit: i64,
     offset: i64,
 ) -> Result<Vec<Service>, StoreError> {
     let (admin, user) = scope.binds();
     let rows = db_read!(db, PAGE, |sql, c| {
         let page = query_as::<_, ServiceRow>(sql).bind(admin).bind(user).bind(containing(contains));
-        page.bind(limit).bind(offset).bind(FIRST_USERS).bind(owner.map(|owner| owner.0)).fetch_all(c).await
+        page.bind(limit).bind(offset).bind(first_users).bind(owner.map(|owner| owner.0)).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(Service::from).collect())
 }
@@ -215,6 +234,25 @@ pub async fn users_after(
     }
     let removed = users::removed(db, after, UserId(last)).await?;
     Ok((found.without(&removed), next))
+}
+
+/// Returns the number of users of each of these services that are not removed: those of that owner, or all. A service without
+/// users may be missing.
+pub async fn count_users(
+    db: &Db,
+    services: &[Service],
+    owner: Option<AdminId>,
+) -> Result<HashMap<ServiceId, i64>, StoreError> {
+    let ids = IdList::new(services.iter().map(|service| service.id.0));
+    let counts = match owner {
+        None => db_read!(db, COUNT_USERS, |sql, c| query_as::<_, (i64, i64)>(sql).bind(ids).fetch_all(c).await)?,
+        Some(owner) => db_read!(db, COUNT_OWN_USERS, |sql, c| query_as::<_, (i64, i64)>(sql)
+            .bind(ids)
+            .bind(owner.0)
+            .fetch_all(c)
+            .await)?,
+    };
+    Ok(counts.into_iter().map(|(id, count)| (ServiceId(id), count)).collect())
 }
 
 /// Returns the number of services on all pages.

@@ -29,6 +29,11 @@ impl Format {
         ALL.iter().map(|format| format.client_type)
     }
 
+    /// All formats.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        ALL.into_iter()
+    }
+
     /// The format that a subscription's URL asks for.
     pub fn from_client_type(client_type: &str) -> Option<&'static Self> {
         ALL.into_iter().find(|format| format.client_type == client_type)
