@@ -324,12 +324,37 @@ export interface paths {
          * @description For sudo admins.
          */
         get: operations["host_list"];
-        put?: never;
+        /**
+         * Changes the weight or the state of several hosts, and nothing else of them.
+         * @description For sudo admins. All hosts are changed at once.
+         */
+        put: operations["host_change"];
         /**
          * Creates a host without an inbound.
          * @description For sudo admins. The host is enabled. Returns the new host.
          */
         post: operations["host_create_unbound"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/inbounds/hosts/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shows what clients would get of a host, without storing it.
+         * @description For sudo admins. The body is that of a change, and refused like one. Returns the document with this host alone, and for
+         *     each format and each named client why the host would be left out. The host counts as enabled. Nothing is stored.
+         */
+        post: operations["host_preview"];
         delete?: never;
         options?: never;
         head?: never;
@@ -350,7 +375,8 @@ export interface paths {
         get: operations["host_read"];
         /**
          * Replaces a host.
-         * @description For sudo admins. A field that is missing gets its default. The inbound does not change. Returns the new host.
+         * @description For sudo admins. A field that is missing gets its default, but `core_settings`, which older clients do not know, stay as they
+         *     are. The inbound does not change. Returns the new host.
          */
         put: operations["host_replace"];
         post?: never;
@@ -1457,6 +1483,16 @@ export interface components {
         BackendStats: {
             running: boolean;
         };
+        /** @description A host for one client. */
+        ClientPreview: {
+            /** @description Format that the client rules choose. Null if the client gets the web page or nothing. */
+            format?: string | null;
+            /** @description Why the host is left out. Null if it is not. */
+            left_out?: string | null;
+            /** @description Name of the client's program, if it is a known one. */
+            program?: string | null;
+            user_agent: string;
+        };
         /** @description The cluster as this process sees it. */
         ClusterResponse: {
             /** @description `CLUSTER_NAME`. */
@@ -1475,6 +1511,50 @@ export interface components {
              */
             supported_round_trip_ms?: number | null;
             tasks: components["schemas"]["TaskResponse"][];
+        };
+        /** @description Settings that current cores have and Marzneshin does not know. A missing one is that of the inbound, if its node reports it. */
+        CoreSettingsBody: {
+            /** @description SHA-256 of the certificate's public key in base64, which sing-box pins in place of the certificate. */
+            certificate_public_key_sha256?: string | null;
+            /** @description Congestion control of TUIC: `cubic`, `new_reno` or `bbr`. */
+            congestion_control?: string | null;
+            /**
+             * Format: int64
+             * @description Download bandwidth of Hysteria 2 in megabits a second.
+             */
+            down_mbps?: number | null;
+            /** @description List of ECH configurations in base64, or a DNS server to ask for it, as in `example.com+https://1.1.1.1/dns-query`. */
+            ech_config_list?: string | null;
+            /** @description The client's VLESS encryption, as in `mlkem768x25519plus.native.0rtt.KEY`. */
+            encryption?: string | null;
+            /** @description Disguises of packets in Xray: `tcp`, `udp`, `quicParams`. */
+            finalmask?: Record<string, never> | null;
+            /**
+             * Format: int64
+             * @description Seconds between two hops.
+             */
+            hop_interval?: number | null;
+            /** @description ML-DSA-65 public key that verifies the certificate of REALITY, in base64url. */
+            mldsa65_verify?: string | null;
+            /** @description Obfuscation of Hysteria 2: `salamander`. */
+            obfs?: string | null;
+            /** @description Password of the obfuscation, at least 4 characters. */
+            obfs_password?: string | null;
+            /** @description SHA-256 of the server's certificate in hex. Clients accept this certificate and no other. */
+            pinned_peer_cert_sha256?: string | null;
+            /** @description Ports between which Hysteria 2 hops, as in `1000-2000,3000`. */
+            ports?: string | null;
+            /** @description Path at which clients of REALITY begin to crawl. */
+            spider_x?: string | null;
+            /** @description How TUIC carries UDP: `native` or `quic`. */
+            udp_relay_mode?: string | null;
+            /**
+             * Format: int64
+             * @description Upload bandwidth of Hysteria 2 in megabits a second.
+             */
+            up_mbps?: number | null;
+            /** @description Settings of XHTTP with Xray's names, such as `downloadSettings`. They win over those of `splithttp_settings`. */
+            xhttp_extra?: Record<string, never> | null;
         };
         /** @description An empty response: `{}`. */
         Empty: Record<string, never>;
@@ -1501,6 +1581,12 @@ export interface components {
             hosts: components["schemas"]["ExplainedHostResponse"][];
             /** @description Name of the client's program, if it is a known one. */
             program?: string | null;
+        };
+        /** @description A host in one format. */
+        FormatPreview: {
+            format: string;
+            /** @description Why the host is left out. Null if it is not. */
+            left_out?: string | null;
         };
         /** @description Packet fragmentation in Xray. */
         FragmentBody: {
@@ -1538,6 +1624,7 @@ export interface components {
              * @default []
              */
             chain_ids: number[];
+            core_settings?: components["schemas"]["CoreSettingsBody"] | null;
             dns_servers?: string | null;
             /** Format: int64 */
             early_data?: number | null;
@@ -1597,6 +1684,18 @@ export interface components {
              */
             weight: number;
         };
+        /** @description A change of one of several hosts. A field that is null or missing is not changed. */
+        HostChangeBody: {
+            /** Format: int64 */
+            id: number;
+            is_disabled?: boolean | null;
+            /** Format: int64 */
+            weight?: number | null;
+        };
+        /** @description Changes of several hosts. Hosts that do not exist are ignored. */
+        HostChanges: {
+            hosts: components["schemas"]["HostChangeBody"][];
+        };
         /** @description A host. `protocol` is that of its inbound, if it has one. */
         HostResponse: components["schemas"]["HostBody"] & {
             chain_ids: number[];
@@ -1632,6 +1731,11 @@ export interface components {
             absent_since?: string | null;
             /** @description Configuration of the inbound as the node sent it, JSON text. */
             config: string;
+            /**
+             * Format: int64
+             * @description Number of its hosts, disabled ones included.
+             */
+            host_count: number;
             /** Format: int64 */
             id: number;
             node: components["schemas"]["InboundNodeResponse"];
@@ -1919,6 +2023,11 @@ export interface components {
                 absent_since?: string | null;
                 /** @description Configuration of the inbound as the node sent it, JSON text. */
                 config: string;
+                /**
+                 * Format: int64
+                 * @description Number of its hosts, disabled ones included.
+                 */
+                host_count: number;
                 /** Format: int64 */
                 id: number;
                 node: components["schemas"]["InboundNodeResponse"];
@@ -2100,6 +2209,11 @@ export interface components {
                 id: number;
                 inbound_ids: number[];
                 name?: string | null;
+                /**
+                 * Format: int64
+                 * @description Number of the users, in lists with `count_users`.
+                 */
+                user_count?: number | null;
                 /** @description Ids of the users, without removed ones. */
                 user_ids: number[];
             }[];
@@ -2229,6 +2343,17 @@ export interface components {
          * @enum {string}
          */
         Place: "leader" | "follower" | "none";
+        /** @description A host as clients would get it. */
+        PreviewResponse: {
+            /** @description The host for each User-Agent of the request, in its order. */
+            clients: components["schemas"]["ClientPreview"][];
+            /** @description The requested document with this host alone. Null if the host is left out. */
+            document?: string | null;
+            /** @description The host in each format, for an unknown client. */
+            formats: components["schemas"]["FormatPreview"][];
+            /** @description Why the host is left out of the document. */
+            left_out?: string | null;
+        };
         /** @description The format for clients whose User-Agent matches. */
         RuleRequest: {
             /**
@@ -2289,6 +2414,11 @@ export interface components {
             id: number;
             inbound_ids: number[];
             name?: string | null;
+            /**
+             * Format: int64
+             * @description Number of the users, in lists with `count_users`.
+             */
+            user_count?: number | null;
             /** @description Ids of the users, without removed ones. */
             user_ids: number[];
         };
@@ -2771,7 +2901,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -2904,7 +3034,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -3078,7 +3208,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -3815,6 +3945,8 @@ export interface operations {
     host_list: {
         parameters: {
             query?: {
+                /** @description Filter by a part of the remark or the address, case-insensitive. `%` and `_` are wildcards. */
+                search?: string;
                 /** @description Page number, from 1. */
                 page?: number;
                 /** @description Maximum number of items per page. */
@@ -3845,6 +3977,92 @@ export interface operations {
             };
             /** @description The admin lacks the right */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    host_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HostChanges"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3920,7 +4138,113 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    host_preview: {
+        parameters: {
+            query: {
+                /** @description Id of the inbound of the host. Without one, a host without an inbound. */
+                inbound_id?: number;
+                /** @description Id of the host, if it is stored: its chain may name itself. */
+                id?: number;
+                /** @description Format of the document: links, v2ray (base64 of links), xray, sing-box, clash, clash-meta or wireguard. Default: links. */
+                format?: string;
+                /** @description Name of the user for whom the host is rendered, who need not see it. Without one, an unlimited user `sample`. */
+                username?: string;
+                /** @description User-Agents of clients that are asked about, at most 16. */
+                user_agent: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HostBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewResponse"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such inbound, or no such user */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -4085,7 +4409,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -4465,7 +4789,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -4614,7 +4938,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -4834,7 +5158,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -5300,7 +5624,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -5733,6 +6057,8 @@ export interface operations {
             query?: {
                 /** @description Filter by a part of the name, case-insensitive. `%` and `_` are wildcards. */
                 name?: string;
+                /** @description Return the number of users as `user_count`. `user_ids` is empty then. */
+                count_users?: boolean;
                 /** @description Page number, from 1. */
                 page?: number;
                 /** @description Maximum number of items per page. */
@@ -5838,7 +6164,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -6003,7 +6329,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -6346,7 +6672,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -6478,7 +6804,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -6738,6 +7064,8 @@ export interface operations {
                 data_limit_reached?: boolean;
                 /** @description Filter by `enabled`. */
                 enabled?: boolean;
+                /** @description Filter by a service of the users. */
+                service_id?: number;
                 /** @description Filter by owner. For sudo admins only. */
                 owner_username?: string;
                 /** @description Page number, from 1. */
@@ -6854,7 +7182,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -7141,7 +7469,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body did not arrive within a minute */
+            /** @description The body arrived too slowly */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -8204,7 +8532,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
+                    "application/json": unknown;
                     "text/html": string;
                     "text/plain": string;
                     "text/yaml": string;
@@ -8401,7 +8729,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
+                    "application/json": unknown;
                     "text/plain": string;
                     "text/yaml": string;
                 };
