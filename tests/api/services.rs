@@ -323,8 +323,12 @@ async fn users_of_services_are_counted_without_their_ids(db: Db) {
     .await;
     for (admin, counts) in [("root", vec![1_498, 8, 0]), ("alice", vec![19, 0])] {
         let page = panel.get(admin, "/api/services?count_users=true").await.ok();
-        let shown: Vec<(&Value, &Value)> =
-            page["items"].as_array().expect("items").iter().map(|item| (&item["user_count"], &item["user_ids"])).collect();
+        let shown: Vec<(&Value, &Value)> = page["items"]
+            .as_array()
+            .expect("items")
+            .iter()
+            .map(|item| (&item["user_count"], &item["user_ids"]))
+            .collect();
         let counts: Vec<Value> = counts.into_iter().map(Value::from).collect();
         let expected: Vec<(&Value, Value)> = counts.iter().map(|count| (count, json!([]))).collect();
         assert_eq!(shown, expected.iter().map(|(count, ids)| (*count, ids)).collect::<Vec<_>>(), "{admin}");

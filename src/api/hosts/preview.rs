@@ -134,7 +134,8 @@ pub(super) async fn preview(
     let mut shown = previews(row, renderings, &mut state.rng.fork()).into_iter();
     let Preview { document, left_out } = shown.next().ok_or_else(|| ApiError::internal("nothing was rendered"))?;
     let mut reason = || shown.next().and_then(|preview| preview.left_out);
-    let formats = Format::all().map(|format| FormatPreview { format: format.client_type, left_out: reason() }).collect();
+    let formats =
+        Format::all().map(|format| FormatPreview { format: format.client_type, left_out: reason() }).collect();
     let clients = clients.into_iter().map(|(agent, format)| ClientPreview {
         user_agent: agent.clone(),
         program: Client::of(agent).program().map(|program| program.name),
