@@ -120,6 +120,17 @@ impl HostBody {
     pub const fn keeps_core_settings(&self) -> bool {
         matches!(self.core_settings, CoreSettingsEdit::Keep)
     }
+
+    /// The host, without an inbound and with id 0; an error for values that no client takes.
+    pub fn checked(self) -> Result<Host, FieldErrors> {
+        let host = Host::from(self);
+        let problems = host.spec.problems();
+        if problems.is_empty() {
+            return Ok(host);
+        }
+        let errors = problems.into_iter().map(|problem| FieldErrors::one(problem.field, problem.message));
+        Err(errors.fold(FieldErrors::default(), FieldErrors::and))
+    }
 }
 
 /// Ids of the hosts of a chain.

@@ -153,7 +153,7 @@ async fn create_unbound(
     _: SudoAdmin,
     Json(body): Json<HostBody>,
 ) -> Result<Json<HostResponse>, ApiError> {
-    create(state, checked(body)?).await
+    create(state, body.checked()?).await
 }
 
 /// Creates a host for an inbound.
@@ -167,18 +167,7 @@ async fn create_bound(
     _: SudoAdmin,
     Inputs(Path(path), Json(body)): Inputs<Path<InboundPath>, Json<HostBody>>,
 ) -> Result<Json<HostResponse>, ApiError> {
-    create(state, Host { inbound_id: Some(path.id()), ..checked(body)? }).await
-}
-
-/// The host of a body, without values that no client takes.
-fn checked(body: HostBody) -> Result<Host, FieldErrors> {
-    let host = Host::from(body);
-    let problems = host.spec.problems();
-    if problems.is_empty() {
-        return Ok(host);
-    }
-    let errors = problems.into_iter().map(|problem| FieldErrors::one(problem.field, problem.message));
-    Err(errors.fold(FieldErrors::default(), FieldErrors::and))
+    create(state, Host { inbound_id: Some(path.id()), ..body.checked()? }).await
 }
 
 async fn create(state: &State, host: Host) -> Result<Json<HostResponse>, ApiError> {
@@ -210,7 +199,7 @@ async fn replace(
     Inputs(Path(path), Json(body)): Inputs<Path<HostPath>, Json<HostBody>>,
 ) -> Result<Json<HostResponse>, ApiError> {
     let keeps_core_settings = body.keeps_core_settings();
-    let host = Host { id: path.id(), ..checked(body)? };
+    let host = Host { id: path.id(), ..body.checked()? };
     Ok(Json(actions::hosts::replace(&state.panel, &host, keeps_core_settings).await?.into()))
 }
 

@@ -6,7 +6,6 @@ use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::body::HostBody;
-use super::checked;
 use crate::actions::users::UserError;
 use crate::api::http::auth::SudoAdmin;
 use crate::api::http::body::Json;
@@ -118,7 +117,7 @@ pub(super) async fn preview(
     }
     let asked = query.format.as_deref().filter(|name| !name.is_empty()).unwrap_or("links");
     let asked = format_named("format", asked)?;
-    let host = Host { id: HostId(query.id.map_or(0, |id| id.0)), ..checked(body)? };
+    let host = Host { id: HostId(query.id.map_or(0, |id| id.0)), ..body.checked()? };
     let row = row(state, host, query.inbound_id).await?;
     let user = user(state, query.username.as_deref()).await?;
     let sources = state.caches.sources().await?;
