@@ -51,7 +51,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Tool(tool) => {
             let runtime = Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;
-            runtime.block_on(cli::run(tool, &settings, app::read_render_context, api::endpoints, app::preflight))
+            runtime.block_on(cli::run(tool, &settings, app::read_render_context, api::endpoints, app::PREFLIGHT))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The work of a panel besides requests: the lease and its tasks, the nodes, the notifications.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl Background {
         let data_dir = &settings.instance.data_dir;
         let collector =
             Collector::new(db.clone(), clock.clone(), supervisor.clone(), data_dir, identity.instance, crash)
-                .with_context(|| format!("could not open the spool in {}; check DATA_DIR", data_dir.display()))?;
+                .with_context(|| no_spool(data_dir))?;
         tokio::spawn(replay_each_minute(collector.clone(), stopping.clone()));
         let following = notifications::follow_stored(panel.targets.clone(), db.clone(), wakeup.subscribe());
         tokio::spawn(stopping.clone().run_until_cancelled_owned(following));
@@ -105,6 +106,16 @@ impl Background {
         };
         tokio::join!(leaving, self.collector.shut_down(end));
     }
+}
+
+/// Creates a spool file for a moment.
+pub(super) fn probe_spool(settings: &Settings) -> anyhow::Result<()> {
+    let data_dir = &settings.instance.data_dir;
+    Collector::probe(data_dir).with_context(|| no_spool(data_dir))
+}
+
+fn no_spool(data_dir: &Path) -> String {
+    format!("could not open the spool in {}; check DATA_DIR", data_dir.display())
 }
 
 /// The time limits of sessions with nodes.

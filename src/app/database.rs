@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::config::Settings;
 use crate::config::cores::Cores;
 use crate::config::database_url::DatabaseUrl;
-use crate::store::{Db, OpenOptions};
+use crate::store::{Db, OpenOptions, migrate};
 
 /// Longest time that a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,9 +58,46 @@ pub(super) async fn open(settings: &Settings) -> anyhow::Result<Db> {
     open_with(&options(settings)).await
 }
 
-/// Opens the database for migrations, not through pgbouncer.
+/// Opens the database for migrations, not through pgbouncer. Refuses a database of the old panel.
 pub(super) async fn open_direct(settings: &Settings) -> anyhow::Result<Db> {
-    open_with(&direct_options(settings)).await
+    let options = direct_options(settings);
+    migrate::refuse_old_panel(&options).await?;
+    open_with(&options).await
+}
+
+/// Opens the database as `serve` does, and tries the migrations of an empty one. Leaves nothing behind.
+pub(super) async fn probe(settings: &Settings) -> anyhow::Result<()> {
+    if settings.http.read_only {
+        let db = open_to_read(settings).await?;
+        let current = check_schema(&db).await;
+        db.close().await;
+        return current;
+    }
+    if let DatabaseUrl::Sqlite { path } = &settings.database.url
+        && !path.exists()
+    {
+        return Db::probe_new_file(path).with_context(|| hint(&settings.database.url));
+    }
+    let direct = open_direct(settings).await?;
+    let tried = migrate::rehearse(&direct).await;
+    direct.close().await;
+    tried?;
+    if settings.database.direct_url() != &settings.database.url {
+        open(settings).await?.close().await;
+    }
+    Ok(())
+}
+
+/// Refuses a schema that a read-only panel would have to change.
+pub(super) async fn check_schema(db: &Db) -> anyhow::Result<()> {
+    let current = migrate::is_current(db).await.context(
+        "could not read the schema version; SARBAN_READ_ONLY creates nothing: run `sarban migrate` or `sarban import` \
+         without it first",
+    )?;
+    if !current {
+        bail!("migrations are pending and SARBAN_READ_ONLY is on: run `sarban migrate` without it first");
+    }
+    Ok(())
 }
 
 async fn open_with(options: &OpenOptions) -> anyhow::Result<Db> {

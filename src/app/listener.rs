@@ -4,11 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use poem::listener::{Acceptor, TcpAcceptor, UnixAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, http::uri::Scheme};
@@ -26,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::{Connections, Limits};
 use super::server::ACCEPT_BACKOFF;
+use super::unix_socket;
 use crate::config::Settings;
 use crate::config::http::TlsFiles;
 
@@ -108,7 +108,7 @@ pub(super) async fn listen(
     if let Some(path) = &settings.http.uds {
         let listener = match inherited {
             Some(socket) => UnixListener::from(socket),
-            None => bind_unix(path).await?,
+            None => unix_socket::bind(path).await?,
         };
         listener.set_nonblocking(true)?;
         let socket = listener.as_fd().try_clone_to_owned()?;
@@ -135,6 +135,19 @@ pub(super) async fn listen(
         }
     };
     Ok(BoundListener { acceptor, socket })
+}
+
+/// Binds the address of the settings for a moment.
+pub(super) async fn probe(settings: &Settings) -> anyhow::Result<()> {
+    match &settings.http.uds {
+        None => bind_tcp(&settings.http.host, settings.http.port).await.map(drop),
+        Some(path) => unix_socket::probe(path).await,
+    }
+}
+
+/// True if an error of listening says that another program has the address.
+pub(super) fn is_in_use(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|it| it.downcast_ref::<io::Error>()).any(|it| it.kind() == io::ErrorKind::AddrInUse)
 }
 
 /// Takes the listening socket that a service manager passed on (`LISTEN_FDS`, as systemd does), if any.
@@ -164,22 +177,6 @@ async fn bind_tcp(host: &str, port: u16) -> anyhow::Result<TcpListener> {
 /// holds a small piece back until the client has acknowledged the one before, which takes 40 ms.
 fn set_nodelay(listener: &TcpListener) -> anyhow::Result<()> {
     set_tcp_nodelay(listener, true).context("could not set TCP_NODELAY on the listening socket")
-}
-
-/// Binds a Unix socket. An existing socket file without a listener is left over from a crash and is replaced.
-async fn bind_unix(path: &Path) -> anyhow::Result<UnixListener> {
-    if UnixStream::connect(path).await.is_ok() {
-        bail!("another program listens on {}; check UVICORN_UDS", path.display());
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("could not replace {}; check UVICORN_UDS", path.display()));
-        }
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)
-        .with_context(|| format!("could not listen on {}; check UVICORN_UDS", path.display()))?;
-    Ok(listener)
 }
 
 pub(super) fn server_config(files: &TlsFiles) -> anyhow::Result<ServerConfig> {

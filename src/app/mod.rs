@@ -25,11 +25,12 @@ mod shutdown;
 mod take_over;
 mod telemetry;
 mod templates;
+mod unix_socket;
 mod unsent;
 mod wiring;
 
 pub use coordination::{Coordination, CoordinationParts};
-pub use preflight::preflight;
+pub use preflight::PREFLIGHT;
 pub use render_context::read as read_render_context;
 pub use serve::serve;
 pub use serve_options::ServeOptions;

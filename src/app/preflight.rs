@@ -1,11 +1,16 @@
-//! What `serve` will complain of, found without starting a panel.
+//! What `serve` will complain of, found without starting a panel: the functions that `serve` starts with are tried one by
+//! one, and each says what it would say there.
 
-use super::{listener, templates};
-use crate::cli::Problems;
-use crate::config::Settings;
+use super::{background, database, listener, redis, templates};
+use crate::cli::{Preflight, Problems};
+use crate::clock::Clock;
+use crate::config::{Settings, file_modes};
 
-/// Reads the files that the settings name, as `serve` does.
-pub fn preflight(settings: &Settings) -> Problems {
+/// For the command line.
+pub const PREFLIGHT: Preflight = Preflight { files, all: |settings| Box::pin(all(settings)) };
+
+/// Reads the files that the settings name.
+fn files(settings: &Settings) -> Problems {
     let mut problems = Problems::default();
     let (_, found) = templates::read(&settings.subscription);
     for problem in found {
@@ -13,7 +18,35 @@ pub fn preflight(settings: &Settings) -> Problems {
         list.push(problem.sentence);
     }
     if let Some(Err(error)) = settings.tls.as_ref().map(listener::server_config) {
-        problems.refused.push(format!("{error:#}"));
+        problems.refuse(&error);
     }
+    problems
+}
+
+async fn all(settings: &Settings) -> Problems {
+    let mut problems = files(settings);
+    if let Err(error) = listener::probe(settings).await {
+        // The old panel, or this one, may have the port until `serve` starts.
+        if listener::is_in_use(&error) { problems.warn(&error) } else { problems.refuse(&error) }
+    }
+    if let Err(error) = database::probe(settings).await {
+        problems.refuse(&error);
+    }
+    if !settings.http.read_only {
+        match redis::access(settings, &Clock::real()) {
+            Ok(Some(redis)) => {
+                if let Err(error) = redis::probe(&redis).await {
+                    problems.warn(&error);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => problems.refuse(&error),
+        }
+        if let Err(error) = background::probe_spool(settings) {
+            problems.refuse(&error);
+        }
+    }
+    let open = if settings.http.read_only { file_modes::find(settings) } else { file_modes::left_open(settings) };
+    problems.warnings.extend(open.iter().map(ToString::to_string));
     problems
 }

@@ -7,13 +7,22 @@ use anyhow::Context;
 use crate::clock::Clock;
 use crate::cluster::panel_redis::PanelRedis;
 use crate::cluster::redis_pool::RedisPool;
+use crate::cluster::redis_status::NO_ANSWER;
 use crate::config::Settings;
+
+/// Time limit of the connection that [`probe`] opens.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Sets up access to Redis, if there is a Redis. Opens no connection.
 pub(super) fn access(settings: &Settings, clock: &Clock) -> anyhow::Result<Option<PanelRedis>> {
     let Some(redis) = &settings.redis else { return Ok(None) };
     let redis = PanelRedis::new(redis, settings.instance.cluster.as_str(), clock.clone());
     Ok(Some(redis.context("REDIS_URL can't be used")?))
+}
+
+/// Opens a connection for a moment. Without Redis `serve` goes on, and says the same.
+pub(super) async fn probe(redis: &PanelRedis) -> anyhow::Result<()> {
+    redis.servers.connect(PROBE_LIMIT).await.map(drop).context(NO_ANSWER)
 }
 
 /// Writes the state of the pool into the metrics each second.

@@ -28,6 +28,7 @@ pub(super) async fn open(url: DatabaseUrl, settings: &Settings) -> anyhow::Resul
         busy_timeout: TIMEOUT,
         read_only: false,
     };
+    migrate::refuse_old_panel(&options).await?;
     Db::open(&options)
         .await
         .context("could not open the database; check SQLALCHEMY_DATABASE_URL and that the database server is running")

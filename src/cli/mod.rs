@@ -13,7 +13,9 @@ mod output;
 mod panel;
 mod plan;
 mod preflight;
+mod report_file;
 mod rng;
+mod row_issues;
 mod subscription;
 mod terminal;
 mod unverified_tls;
@@ -37,10 +39,10 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     match tool {
         Tool::Migrate => migrate::run(settings).await,
-        Tool::Import(args) => import::run(args, settings).await,
+        Tool::Import(args) => import::run(args, settings, preflight).await,
         Tool::Export(args) => export::run(args, settings).await,
-        Tool::Plan(args) => plan::run(args, settings, preflight),
-        Tool::Check(args) => check::run(args, settings, endpoints(), preflight(settings)).await,
+        Tool::Plan(args) => plan::run(args, settings, preflight).await,
+        Tool::Check(args) => check::run(args, settings, endpoints(), (preflight.files)(settings)).await,
         Tool::Admin(command) => admin::run(command, settings).await,
         Tool::User(command) => user::run(command, settings).await,
         Tool::Subscription(command) => subscription::run(command, settings, render_context).await,

@@ -9,6 +9,9 @@ use tokio::sync::watch;
 
 use crate::foundation::with_sources;
 
+/// Logged when Redis stops answering.
+pub const NO_ANSWER: &str = "redis does not answer; until it does, the database alone decides who leads";
+
 /// Status of Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RedisStatus {
@@ -50,7 +53,7 @@ impl RedisMonitor {
     /// Records that a command failed; logs it if the status changes.
     pub(super) fn failed(&self, error: &RedisError) {
         if self.set(&self.commands, metrics::gauge!("redis_up"), false) {
-            tracing::warn!(%error, "redis does not answer; until it does, the database alone decides who leads");
+            tracing::warn!(%error, "{NO_ANSWER}");
         }
     }
 

@@ -47,20 +47,31 @@ impl fmt::Display for Exposed {
     }
 }
 
+impl Exposed {
+    /// True for a file of the panel's own that is open to everybody. Access for a group alone is an operator's choice,
+    /// such as a back-up's user: only a warning.
+    const fn is_closed_at_start(&self) -> bool {
+        self.foreign_to.is_none() && self.mode & 0o007 != 0
+    }
+}
+
 /// Makes those of the panel's own files private that the usual umask has opened, and returns what is still open.
 pub fn secure(settings: &Settings) -> Vec<Exposed> {
     let spool = settings.instance.data_dir.join("spool");
-    let own = database_files(settings).into_iter().chain(files_in(&spool));
-    for exposed in own.filter_map(|path| exposed(&path)) {
-        // Access for a group alone is an operator's choice, such as a back-up's user: only a warning.
-        if exposed.foreign_to.is_none() && exposed.mode & 0o007 != 0 {
-            make_private(&exposed.path, 0o600);
-        }
-    }
-    if exposed(&spool).is_some_and(|it| it.foreign_to.is_none() && it.mode & 0o007 != 0) {
-        make_private(&spool, 0o700);
+    let own = database_files(settings).into_iter().chain(files_in(&spool)).chain([spool]);
+    for exposed in own.filter_map(|path| exposed(&path)).filter(Exposed::is_closed_at_start) {
+        make_private(&exposed.path, if exposed.is_folder { 0o700 } else { 0o600 });
     }
     find(settings)
+}
+
+/// Returns what would still be open after [`secure`]. Changes nothing.
+pub fn left_open(settings: &Settings) -> Vec<Exposed> {
+    let spool = settings.instance.data_dir.join("spool");
+    let own: Vec<PathBuf> = database_files(settings).into_iter().chain(files_in(&spool)).chain([spool]).collect();
+    let closed: Vec<Exposed> =
+        own.iter().filter_map(|path| exposed(path)).filter(Exposed::is_closed_at_start).collect();
+    find(settings).into_iter().filter(|it| !closed.contains(it)).collect()
 }
 
 /// Returns the files and folders of a panel that are open to other users.
@@ -208,7 +219,9 @@ mod tests {
         let expected =
             ["", "backup.dump", "export.sqlite3", "key.pem", "panel.db", "panel.db-shm", "panel.db-wal", "spool"];
         assert_eq!(all, [&expected[..], &["spool/x.log", "token"]].concat());
+        let expected = left_open(&settings);
         let left = secure(&settings);
+        assert_eq!(left, expected);
         assert_eq!(names(folder.path(), &left), ["", "backup.dump", "export.sqlite3", "key.pem", "token"]);
         for name in ["panel.db", "panel.db-wal", "panel.db-shm", "spool/x.log"] {
             assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::connected::{ConnectedNode, Usage, UsageError};
 use super::reply_memory::ReplyMemory;
-use super::staging::Staging;
+use super::spool::Spool;
+use super::staging::{self, Staging};
 use super::supervisor::Supervisor;
 use crate::clock::Clock;
 use crate::config::crash_point::{CrashPoint, UsageStep};
@@ -74,6 +75,11 @@ impl Collector {
         let staging = Staging::new(db.clone(), data_dir, instance, crash)?;
         let (memory, asking, fetches) = (ReplyMemory::default(), Mutex::default(), TaskTracker::new());
         Ok(Self(Arc::new(Inner { db, clock, supervisor, staging, memory, asking, fetches, crash })))
+    }
+
+    /// Creates a spool file under `data_dir/spool`, and removes it again, with the folders that were missing.
+    pub fn probe(data_dir: &Path) -> io::Result<()> {
+        Spool::probe(&staging::folder(data_dir))
     }
 
     /// Starts a fetch from every connected node that has none under way. Asks no node if the database does not answer

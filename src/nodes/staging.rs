@@ -26,10 +26,15 @@ pub(super) struct Staging {
     crash: CrashPoint,
 }
 
+/// The folder of the spool files.
+pub(super) fn folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("spool")
+}
+
 impl Staging {
     /// Creates this process's spool file under `data_dir/spool`.
     pub(super) fn new(db: Db, data_dir: &Path, instance: Uuid, crash: CrashPoint) -> io::Result<Self> {
-        let folder = data_dir.join("spool");
+        let folder = folder(data_dir);
         let spool = Arc::new(Mutex::new(Spool::create(&folder, instance)?));
         Ok(Self { db, folder, spool, unstaged: Mutex::default(), crash })
     }

@@ -15,6 +15,7 @@ pub mod headers;
 pub mod pages;
 mod percent;
 pub mod preview;
+pub mod python_patterns;
 mod request;
 mod resolve;
 pub mod templates;

@@ -15,6 +15,7 @@ mod matrix;
 mod parse;
 mod programs;
 mod properties;
+mod python_patterns;
 mod referees;
 mod rows;
 mod sing_box_ages;

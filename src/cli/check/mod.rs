@@ -89,7 +89,7 @@ pub(super) async fn run(
     report.end("memory", memory::within_bounds(before, after, args.memory))?;
     report.end("files", files::are_private(settings))?;
     report.finish()?;
-    if problems.refused.is_empty() { Ok(()) } else { Err(UsageError(problems.refused.join("\n")).into()) }
+    problems.into_result()
 }
 
 /// Requests `/health/live` and `/health/ready`.

@@ -1,18 +1,27 @@
 //! `sarban export`: the way back, a SQLite database that Marzneshin (the old panel) opens.
 
+mod columns;
+mod report;
 mod rows;
+mod rules;
 mod writer;
 
-use clap::Args;
-use serde_json::json;
+use std::path::PathBuf;
 
-use self::writer::{Export, Exported};
+use clap::Args;
+
+use self::report::Report;
+use self::writer::Export;
+use super::report_file::ReportFile;
 use super::usage_error::UsageError;
 use super::{database, output};
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::database_url::DatabaseUrl;
 use crate::store::import::legacy::OldFile;
 use crate::store::import::tables;
+use crate::store::usage::finish::finish;
+use crate::store::usage::totals::ApplyOptions;
 
 /// Arguments of `sarban export`.
 #[derive(Debug, Args)]
@@ -23,6 +32,9 @@ pub struct ExportArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Also write the report into a new file, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: ExportArgs, settings: &Settings) -> anyhow::Result<()> {
@@ -33,47 +45,25 @@ pub(super) async fn run(args: ExportArgs, settings: &Settings) -> anyhow::Result
         }
         Err(problem) => return Err(UsageError(format!("--to {problem}")).into()),
     };
+    let mut report_file = ReportFile::create(args.report.as_deref())?;
     let db = database::open_migrated(settings).await?;
     let mut tx = db.begin_bulk().await?;
+    tables::use_snapshot(&mut tx).await?;
     let mut file = OldFile::create(&path).await?;
+    // The last replies of the nodes are not in the users' hours yet. The transaction is rolled back, so that the panel,
+    // if it is started again, does the same.
+    let options = ApplyOptions { node_hours: !settings.tasks.without_node_usage, notify_percent: None };
+    finish(&mut tx, options, Clock::real().now()).await?;
     let written = Export::new(&mut tx, &mut file).write_all().await;
-    let unfolded = tables::unfolded(&mut tx).await;
+    let unfinished = tables::unfolded(&mut tx).await;
     tx.rollback().await?;
     db.close().await;
-    let (written, unfolded) = (written?, unfolded?);
+    let (written, unfinished) = (written?, unfinished?);
     file.finish().await?;
-    report(&args, &written, unfolded)
-}
-
-/// `unfolded` is the number of usage batches that are not in the hourly traffic yet.
-fn report(args: &ExportArgs, exported: &Exported, unfolded: i64) -> anyhow::Result<()> {
-    let Exported { tables: written, without_core_settings } = exported;
-    if args.json {
-        let tables = written.iter().map(|it| json!({"table": it.table, "rows": it.rows, "left_out": it.left_out}));
-        return output::json(&json!({
-            "tables": tables.collect::<Vec<_>>(),
-            "usage_batches_left_out": unfolded,
-            "hosts_without_core_settings": without_core_settings,
-        }));
+    let at = format!("{}Z", Clock::real().now().naive_iso());
+    let report = Report::new(&written, unfinished, at);
+    if let Some(file) = &mut report_file {
+        file.write(&report)?;
     }
-    let mut table = output::table();
-    table.set_header(["TABLE", "WRITTEN", "LEFT OUT"]);
-    for it in written {
-        table.add_row([it.table.to_owned(), it.rows.to_string(), it.left_out.to_string()]);
-    }
-    output::print(table)?;
-    if unfolded > 0 {
-        output::line(format_args!(
-            "\nleft out {unfolded} usage batches that are not in the hourly traffic yet; to include them, run the panel \
-             for a few minutes and export again"
-        ))?;
-    }
-    if !without_core_settings.is_empty() {
-        let ids: Vec<String> = without_core_settings.iter().map(i64::to_string).collect();
-        output::line(format_args!(
-            "\nleft out core_settings of the hosts {}: the old panel has no column for them",
-            ids.join(", ")
-        ))?;
-    }
-    Ok(output::line("\nset SQLALCHEMY_DATABASE_URL of the old panel to this file, and start it")?)
+    if args.json { output::json(&report) } else { Ok(report.print()?) }
 }

@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 
 use futures_util::{StreamExt, TryStreamExt};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::rows;
+use super::columns::fit;
+use super::{rows, rules};
+use crate::cli::row_issues::RowIssues;
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::store::Tx;
 use crate::store::import::legacy;
@@ -17,6 +20,7 @@ use crate::store::import::tables::Stored;
 const CHUNK: usize = 5_000;
 
 /// Row counts of a written table.
+#[derive(Serialize)]
 pub(super) struct Written {
     pub table: &'static str,
     pub rows: usize,
@@ -26,6 +30,7 @@ pub(super) struct Written {
 /// The result of an export.
 pub(super) struct Exported {
     pub tables: Vec<Written>,
+    pub issues: RowIssues,
     /// The hosts whose settings of current cores have no column in the file.
     pub without_core_settings: Vec<i64>,
 }
@@ -35,30 +40,40 @@ pub(super) struct Export<'a> {
     tx: &'a mut Tx,
     file: &'a mut OldFile,
     written: Vec<Written>,
+    issues: RowIssues,
     without_core_settings: Vec<i64>,
 }
 
 impl<'a> Export<'a> {
     pub(super) fn new(tx: &'a mut Tx, file: &'a mut OldFile) -> Self {
-        Self { tx, file, written: Vec::new(), without_core_settings: Vec::new() }
+        Self { tx, file, written: Vec::new(), issues: RowIssues::default(), without_core_settings: Vec::new() }
     }
 
-    /// Writes all tables, from one snapshot of the database.
+    /// Writes all tables, as the transaction sees them.
     pub(super) async fn write_all(mut self) -> anyhow::Result<Exported> {
-        tables::use_snapshot(self.tx).await?;
         self.settings().await?;
         self.accounts().await?;
         self.nodes_and_hosts().await?;
         self.traffic().await?;
-        Ok(Exported { tables: self.written, without_core_settings: self.without_core_settings })
+        let Self { written, issues, without_core_settings, .. } = self;
+        Ok(Exported { tables: written, issues, without_core_settings })
     }
 
     async fn settings(&mut self) -> anyhow::Result<()> {
-        if self.table(legacy::SETTINGS, rows::settings).await? == 0 {
+        let mut said = Vec::new();
+        let written = self.table(legacy::SETTINGS, |row: &tables::SettingsRow| {
+            let mut row = row.clone();
+            rules::translate(&mut row.subscription, |sentence| said.push(sentence));
+            rows::settings(&row)
+        });
+        if written.await? == 0 {
             // The panel has not stored its default settings yet, and Marzneshin needs them.
             let initial = serde_json::to_string(&SubscriptionSettings::initial())?;
             let row = json!({"id": 1, "subscription": initial, "telegram": "null"});
             self.file.insert(legacy::SETTINGS, &[row]).await?;
+        }
+        for sentence in said {
+            self.issues.add_changed(legacy::SETTINGS.name, "1".to_owned(), sentence);
         }
         if self.table(legacy::JWT, rows::jwt).await? == 0 {
             anyhow::bail!(
@@ -84,27 +99,39 @@ impl<'a> Export<'a> {
         self.table(legacy::BACKENDS, |row: &tables::BackendRow| rows::backend(row, next_id())).await?;
         // Marzneshin's protocols are an enum, so that other inbounds, and what refers to them, are left out.
         let mut inbounds = HashSet::new();
+        let mut unknown = Vec::new();
         self.table(legacy::INBOUNDS, |row: &tables::InboundRow| {
-            let old = rows::inbound(row)?;
+            let Some(old) = rows::inbound(row) else {
+                unknown.push((row.id, row.protocol.clone()));
+                return None;
+            };
             inbounds.insert(row.id);
             Some(old)
         })
         .await?;
+        for (id, protocol) in unknown {
+            let reason = format!("the old panel does not know the protocol {protocol:?}");
+            self.issues.add_left_out(legacy::INBOUNDS.name, id.to_string(), reason);
+        }
         self.table(legacy::INBOUNDS_SERVICES, |row: &tables::InboundServiceRow| {
             inbounds.contains(&row.inbound_id).then(|| rows::inbound_service(row))
         })
         .await?;
         let mut hosts = HashSet::new();
-        let mut without_core_settings = Vec::new();
+        let (mut without_core_settings, mut without_inbound) = (Vec::new(), Vec::new());
         self.table(legacy::HOSTS, |row: &tables::HostRow| {
-            let has_inbound = row.inbound_id.is_none_or(|inbound| inbounds.contains(&inbound));
-            has_inbound.then(|| {
-                hosts.insert(row.id);
-                without_core_settings.extend(row.spec.core_settings.is_some().then_some(row.id));
-                rows::host(row)
-            })
+            if row.inbound_id.is_some_and(|inbound| !inbounds.contains(&inbound)) {
+                without_inbound.push(row.id);
+                return None;
+            }
+            hosts.insert(row.id);
+            without_core_settings.extend(row.spec.core_settings.is_some().then_some(row.id));
+            Some(rows::host(row))
         })
         .await?;
+        for id in without_inbound {
+            self.issues.add_left_out(legacy::HOSTS.name, id.to_string(), "its inbound is left out");
+        }
         self.without_core_settings = without_core_settings;
         self.table(legacy::HOSTS_SERVICES, |row: &tables::HostServiceRow| {
             hosts.contains(&row.host_id).then(|| rows::host_service(row))
@@ -136,7 +163,8 @@ impl<'a> Export<'a> {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| error.1)?;
             let count = chunk.len();
-            let rows: Vec<Value> = chunk.iter().filter_map(|row| convert(row).into()).collect();
+            let mut rows: Vec<Value> = chunk.iter().filter_map(|row| convert(row).into()).collect();
+            rows.iter_mut().for_each(|row| fit(table.name, row, &mut self.issues));
             self.file.insert(table, &rows).await?;
             written.rows += rows.len();
             written.left_out += count - rows.len();

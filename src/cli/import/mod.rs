@@ -2,28 +2,34 @@
 //! keys, secrets and password hashes stay the same, so that tokens, links, nodes and bots keep working.
 
 mod copy;
-mod issues;
 mod outcome;
 mod progress;
 mod report;
 mod rows;
 mod sample;
 mod verify;
+mod way_back;
+
+use std::path::PathBuf;
 
 use clap::Args;
 
 use self::copy::{Target, copy};
-use self::outcome::Outcome;
+use self::report::{End, Report};
 use self::verify::{Check, verify};
+use self::way_back::WayBack;
+use super::preflight::Preflight;
+use super::report_file::ReportFile;
 use super::usage_error::UsageError;
 use super::{database, output};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::config::database_url::DatabaseUrl;
 use crate::config::old_database::OldDatabaseUrl;
 use crate::domain::moment::Moment;
 use crate::store::import::legacy::{Source, SourceError};
 use crate::store::import::tables::{advance_ids, contents};
-use crate::store::{Db, Tx};
+use crate::store::{Db, Tx, migrate};
 
 /// Arguments of `sarban import`.
 #[derive(Debug, Args)]
@@ -38,25 +44,56 @@ pub struct ImportArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Also write the report into a new file, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: ImportArgs, settings: &Settings) -> anyhow::Result<()> {
+pub(super) async fn run(args: ImportArgs, settings: &Settings, preflight: Preflight) -> anyhow::Result<()> {
     let from = source_url(args.from.as_deref(), settings)?;
     if from == OldDatabaseUrl::Panel(settings.database.url.clone()) {
         let message = "--from is the database of this panel; set SQLALCHEMY_DATABASE_URL to a new, empty database";
         return Err(UsageError::new(message).into());
     }
+    let mut reporter = Reporter { json: args.json, file: ReportFile::create(args.report.as_deref())? };
     let mut source = Source::open(&from).await.map_err(source_error)?;
     let now = Clock::real().now();
     if args.dry_run {
         let outcome = copy(&mut source, Target::DryRun, now).await?;
-        return report(&args, &outcome, None);
+        source.close().await?;
+        let mut problems = (preflight.all)(settings).await;
+        problems.refused.extend(why_not_empty(settings).await);
+        reporter.report(&Report::new(&outcome, End::DryRun(&problems), end_time()), true)?;
+        return problems.into_result();
     }
     let db = database::open_migrated(settings).await?;
-    let result = import(&db, &mut source, &args, now).await;
+    let result = import(&db, &mut source, WayBack::from(&from), &mut reporter, now).await;
     db.close().await;
     source.close().await?;
     result
+}
+
+/// Writes the report to where it was asked for.
+struct Reporter {
+    json: bool,
+    file: Option<ReportFile>,
+}
+
+impl Reporter {
+    fn report(&mut self, report: &Report<'_>, succeeded: bool) -> anyhow::Result<()> {
+        if let Some(file) = &mut self.file {
+            file.write(report)?;
+        }
+        if self.json {
+            return output::json(report);
+        }
+        report.print()?;
+        if succeeded { Ok(report.print_end()?) } else { Ok(()) }
+    }
+}
+
+fn end_time() -> String {
+    format!("{}Z", Clock::real().now().naive_iso())
 }
 
 fn source_url(argument: Option<&str>, settings: &Settings) -> Result<OldDatabaseUrl, UsageError> {
@@ -74,40 +111,63 @@ fn source_url(argument: Option<&str>, settings: &Settings) -> Result<OldDatabase
     Ok(from)
 }
 
-async fn import(db: &Db, source: &mut Source, args: &ImportArgs, now: Moment) -> anyhow::Result<()> {
+async fn import(
+    db: &Db,
+    source: &mut Source,
+    back: WayBack,
+    reporter: &mut Reporter,
+    now: Moment,
+) -> anyhow::Result<()> {
     let mut tx = db.begin_bulk().await?;
-    must_be_empty(&mut tx).await?;
+    if let Some(refusal) = not_empty(&mut tx).await? {
+        anyhow::bail!(refusal);
+    }
     let outcome = copy(source, Target::Database(&mut tx), now).await?;
     advance_ids(&mut tx).await?;
     let checks = verify(&mut tx, &outcome, now).await?;
-    if !checks.iter().all(Check::holds) {
+    let holds = checks.iter().all(Check::holds);
+    if holds {
+        tx.commit().await?;
+    } else {
         tx.rollback().await?;
-        report(args, &outcome, Some(&checks))?;
-        anyhow::bail!("verification failed (✗ above); the import was rolled back");
     }
-    tx.commit().await?;
-    report(args, &outcome, Some(&checks))
+    reporter.report(&Report::new(&outcome, End::Verified(&checks, back), end_time()), holds)?;
+    if holds { Ok(()) } else { anyhow::bail!("verification failed (✗ above); the import was rolled back") }
 }
 
-async fn must_be_empty(tx: &mut Tx) -> anyhow::Result<()> {
+/// Returns why the database can't be imported into, if it is not empty.
+async fn not_empty(tx: &mut Tx) -> anyhow::Result<Option<String>> {
     let contents = contents(tx).await?.words();
-    if contents.is_empty() {
-        return Ok(());
-    }
-    anyhow::bail!(
-        "the database of SQLALCHEMY_DATABASE_URL is not empty: it has {}; use a new database, and import before the \
-         panel's first start",
-        contents.join(", ")
-    )
+    let refusal = || {
+        format!(
+            "the database of SQLALCHEMY_DATABASE_URL is not empty: it has {}; use a new database, and import before the \
+             panel's first start",
+            contents.join(", ")
+        )
+    };
+    Ok((!contents.is_empty()).then(refusal))
 }
 
-fn report(args: &ImportArgs, outcome: &Outcome, checks: Option<&[Check]>) -> anyhow::Result<()> {
-    if args.json {
-        return report::json(outcome, checks);
+/// Says in a dry run what an import would refuse. A database that can't be read is the preflight's to name.
+async fn why_not_empty(settings: &Settings) -> Option<String> {
+    if let DatabaseUrl::Sqlite { path } = &settings.database.url
+        && !path.exists()
+    {
+        return None;
     }
-    report::text(outcome, checks)?;
-    let end = if checks.is_some() { "import complete; start the panel" } else { "dry run: nothing was written" };
-    Ok(output::line(format_args!("\n{end}"))?)
+    let db = database::open(settings.database.url.clone(), settings).await.ok()?;
+    let refusal = async {
+        if migrate::pending(&db).await.ok()? > 0 {
+            return None;
+        }
+        let mut tx = db.begin_bulk().await.ok()?;
+        let refusal = not_empty(&mut tx).await.ok()?;
+        tx.rollback().await.ok()?;
+        refusal
+    }
+    .await;
+    db.close().await;
+    refusal
 }
 
 /// A database that is not Marzneshin's is a usage error.

@@ -1,6 +1,6 @@
 //! The result of copying: row counts, issues, and the data for the verification.
 
-use super::issues::RowIssues;
+use crate::cli::row_issues::RowIssues;
 use super::sample::Sample;
 
 /// The result of copying all tables.

@@ -10,8 +10,7 @@ use serde::Serialize;
 use self::sizing::{Machine, Sizing};
 use self::warnings::warnings;
 use super::output;
-use super::preflight::{Preflight, Problems};
-use super::usage_error::UsageError;
+use super::preflight::Preflight;
 use crate::config::Settings;
 use crate::config::cores::Cores;
 use crate::config::memory::Memory;
@@ -43,12 +42,12 @@ impl Plan {
     }
 }
 
-pub(super) fn run(args: PlanArgs, settings: &Settings, preflight: Preflight) -> anyhow::Result<()> {
-    let Problems { warnings, refused } = preflight(settings);
+pub(super) async fn run(args: PlanArgs, settings: &Settings, preflight: Preflight) -> anyhow::Result<()> {
+    let problems = (preflight.all)(settings).await;
     let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let machine = Machine { cores: Cores::detect(), memory: Memory::detect(), open_files };
     let mut plan = Plan::new(settings, machine, args.hosts);
-    plan.warnings.extend(warnings);
+    plan.warnings.extend(problems.warnings.iter().cloned());
     if args.json {
         output::json(&plan)?;
     } else {
@@ -57,7 +56,7 @@ pub(super) fn run(args: PlanArgs, settings: &Settings, preflight: Preflight) -> 
             output::line(format_args!("warning: {warning}"))?;
         }
     }
-    if refused.is_empty() { Ok(()) } else { Err(UsageError(refused.join("\n")).into()) }
+    problems.into_result()
 }
 
 fn table(sizing: &Sizing) -> comfy_table::Table {

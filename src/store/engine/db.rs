@@ -1,5 +1,6 @@
 //! The pools and transactions of the two engines.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -51,6 +52,11 @@ impl Db {
             DatabaseUrl::Postgres { url } => open_postgres(url.expose(), options).await.map(Self::Pg),
             DatabaseUrl::Sqlite { path } => Lite::open(path, options).await.map(Self::Lite),
         }
+    }
+
+    /// Creates a missing SQLite file as [`Db::open`] does, and removes it again.
+    pub fn probe_new_file(path: &Path) -> Result<(), StoreError> {
+        Lite::probe_new(path)
     }
 
     /// Opens a second set of pools on the same database. On SQLite both share one write lock and one condition.

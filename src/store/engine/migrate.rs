@@ -16,8 +16,10 @@ use tokio::time::sleep;
 
 use super::db::{Db, Engine, Tx};
 use super::error::StoreError;
+use super::options::OpenOptions;
 use super::retry::Transient;
 use super::statement::{db_execute, db_read, db_run, statements};
+use crate::config::database_url::DatabaseUrl;
 use crate::foundation::with_sources;
 
 /// Version of this program's newest migration.
@@ -67,6 +69,12 @@ pub enum MigrationError {
     /// A migration failed and was rolled back.
     #[error("a migration failed and was rolled back")]
     Failed(#[source] MigrateError),
+    /// The database has the old panel's tables.
+    #[error(
+        "the database of SQLALCHEMY_DATABASE_URL is Marzneshin's own: set SQLALCHEMY_DATABASE_URL to a new database, and \
+         copy the old one into it with `sarban import`"
+    )]
+    OldPanel,
     /// A newer Sarban migrated the database and does not allow this version to use it.
     #[error(
         "the database requires schema version {minimum} or later, and this program has {LATEST}: update Sarban on this host"
@@ -85,6 +93,11 @@ statements! {
         pg "LOCK TABLE users, user_traffic, nodes, inbounds, cluster_member IN ACCESS EXCLUSIVE MODE",
         lite "SELECT 1";
     MINIMUM = "SELECT minimum FROM schema_floor WHERE id = 1";
+    // Both tables, because other programs have a table of the first name, too.
+    OLD_TABLES =>
+        pg "SELECT CAST(COUNT(*) AS BIGINT) FROM (VALUES ('alembic_version'), ('users')) AS old (name)
+            WHERE to_regclass(name) IS NOT NULL",
+        lite "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('alembic_version', 'users')";
     APPLIED = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
 }
 
@@ -122,30 +135,70 @@ async fn attempt(db: &Db, version: i64) -> Result<usize, MigrationError> {
     let migrator = migrator(db.engine(), version);
     let before = applied(&mut tx, &migrator).await?;
     if before > version {
-        let minimum = db_run!(&mut tx, MINIMUM, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+        refuse_newer(&mut tx, version).await?;
         tx.rollback().await?;
-        return if minimum > version { Err(MigrationError::TooNew { minimum }) } else { Ok(0) };
+        return Ok(0);
     }
     if tx.engine() == Engine::Postgres && (WITH_ALL_TABLES..version).contains(&before) {
         for statement in [SHORT_LOCK_TIMEOUT, LOCK_TABLES] {
             db_execute!(&mut tx, statement)?;
         }
     }
-    match &mut tx {
+    run(&mut tx, &migrator).await?;
+    tx.commit().await?;
+    Ok(usize::try_from(version - before).unwrap_or(0))
+}
+
+async fn run(tx: &mut Tx, migrator: &Migrator) -> Result<(), MigrationError> {
+    match tx {
         Tx::Pg(tx) => migrator.run(tx.connection().map_err(of_driver)?).await,
         Tx::Lite { tx, .. } => migrator.run(&mut **tx).await,
     }
-    .map_err(failed)?;
-    tx.commit().await?;
-    Ok(usize::try_from(version - before).unwrap_or(0))
+    .map_err(failed)
+}
+
+/// Fails if a newer program has set a minimum that this version does not reach.
+async fn refuse_newer(tx: &mut Tx, version: i64) -> Result<(), MigrationError> {
+    let minimum = db_run!(tx, MINIMUM, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+    if minimum > version { Err(MigrationError::TooNew { minimum }) } else { Ok(()) }
 }
 
 /// Returns the number of pending migrations; for an empty database, of all.
 pub async fn pending(db: &Db) -> Result<usize, MigrationError> {
     let mut tx = begin_locked(db).await?;
     let before = applied(&mut tx, &migrator(db.engine(), LATEST)).await?;
+    if before > LATEST {
+        refuse_newer(&mut tx, LATEST).await?;
+    }
     tx.rollback().await?;
     Ok(usize::try_from(LATEST - before).unwrap_or(0))
+}
+
+/// Tries what [`migrate`] does and rolls it back: an empty database gets all migrations for a moment, and one in use is
+/// only looked at, because its tables would be locked.
+pub async fn rehearse(db: &Db) -> Result<(), MigrationError> {
+    let mut tx = begin_locked(db).await?;
+    let migrator = migrator(db.engine(), LATEST);
+    match applied(&mut tx, &migrator).await? {
+        0 => run(&mut tx, &migrator).await?,
+        before if before > LATEST => refuse_newer(&mut tx, LATEST).await?,
+        _ => {}
+    }
+    Ok(tx.rollback().await?)
+}
+
+/// Fails for a SQLite file of the old panel, before anything opens it for writing, which would change its journal mode.
+/// Other faults of the file are left to the caller's own opening.
+pub async fn refuse_old_panel(options: &OpenOptions) -> Result<(), MigrationError> {
+    match &options.url {
+        DatabaseUrl::Sqlite { path } if path.exists() => {}
+        _ => return Ok(()),
+    }
+    let Ok(db) = Db::open(&OpenOptions { read_only: true, ..options.clone() }).await else { return Ok(()) };
+    let migrated = is_current(&db).await.is_ok();
+    let found = db_read!(&db, OLD_TABLES, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await);
+    db.close().await;
+    if !migrated && matches!(found, Ok(2)) { Err(MigrationError::OldPanel) } else { Ok(()) }
 }
 
 /// True if no migration is pending. Only reads, so that it works on a read-only database.
@@ -159,7 +212,8 @@ async fn begin_locked(db: &Db) -> Result<Tx, StoreError> {
     Ok(tx)
 }
 
-/// Returns the newest applied version, after creating the table of versions if it is missing.
+/// Returns the newest applied version, after creating the table of versions if it is missing. Refuses a database of the
+/// old panel.
 async fn applied(tx: &mut Tx, migrator: &Migrator) -> Result<i64, MigrationError> {
     use sqlx::migrate::Migrate;
     match tx {
@@ -167,7 +221,11 @@ async fn applied(tx: &mut Tx, migrator: &Migrator) -> Result<i64, MigrationError
         Tx::Lite { tx, .. } => (**tx).ensure_migrations_table(&migrator.table_name).await,
     }
     .map_err(MigrationError::Failed)?;
-    Ok(db_run!(tx, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?)
+    let applied = db_run!(&mut *tx, APPLIED, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)?;
+    if applied == 0 && db_run!(tx, OLD_TABLES, |sql, c| query_scalar::<_, i64>(sql).fetch_one(c).await)? == 2 {
+        return Err(MigrationError::OldPanel);
+    }
+    Ok(applied)
 }
 
 /// The error of a migration: one that meets another session's lock can be repeated.

@@ -65,12 +65,18 @@ impl Lite {
         Self::open_with(path, options, shared).await
     }
 
+    /// Creates the missing file, and removes it again.
+    pub(super) fn probe_new(path: &Path) -> Result<(), StoreError> {
+        create_file(path)?;
+        std::fs::remove_file(path).map_err(not_created)
+    }
+
     async fn open_with(path: &Path, options: &OpenOptions, shared: Shared) -> Result<Self, StoreError> {
         if options.read_only {
             return Self::open_read_only(path, options, shared).await;
         }
         if shared.file.is_none() {
-            create(path).map_err(|error| StoreError::new("creating the SQLite database", sqlx::Error::Io(error)))?;
+            create_file(path)?;
         }
         let connect = SqliteConnectOptions::new()
             .filename(path)
@@ -191,8 +197,12 @@ impl std::ops::DerefMut for LiteTx {
 
 /// Creates an empty file, which is an empty database, unless there is one. SQLite would give it the mode that the umask
 /// allows; it gives the files beside it the mode of this one.
-fn create(path: &Path) -> io::Result<()> {
-    if path.exists() { Ok(()) } else { private_file().write(true).create(true).open(path).map(drop) }
+fn create_file(path: &Path) -> Result<(), StoreError> {
+    if path.exists() { Ok(()) } else { private_file().write(true).create(true).open(path).map(drop).map_err(not_created) }
+}
+
+fn not_created(error: io::Error) -> StoreError {
+    StoreError::new("creating the SQLite database", sqlx::Error::Io(error))
 }
 
 /// Opens the file, and repeats it while the file is busy: the last process to close a database locks it during its

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::domain::ids::{NodeId, UserId};
 use crate::domain::moment::Moment;
 use crate::domain::usage::{UsageReply, counted, decode_entries};
-use crate::store::engine::statement::{db_affected, db_read, row, statements};
+use crate::store::engine::statement::{db_affected, db_read, db_run, row, statements};
 use crate::store::engine::{Db, Engine, StoreError, Tx};
 
 /// The columns of a batch that is to be processed.
@@ -178,6 +178,23 @@ pub async fn oldest_applied(db: &Db, overdue: Moment) -> Result<DueBatches, Stor
     let size = size(db.engine());
     let rows = db_read!(db, OLDEST_APPLIED, |sql, c| {
         query_as::<_, BatchRow>(sql).bind(overdue.micros()).bind(size.batches).fetch_all(c).await
+    })?;
+    Ok(DueBatches::new(rows, size))
+}
+
+/// Returns the oldest batches to apply, as this transaction sees them.
+pub async fn oldest_staged_within(tx: &mut Tx) -> Result<DueBatches, StoreError> {
+    let size = size(tx.engine());
+    let rows =
+        db_run!(tx, OLDEST_STAGED, |sql, c| { query_as::<_, BatchRow>(sql).bind(size.batches).fetch_all(c).await })?;
+    Ok(DueBatches::new(rows, size))
+}
+
+/// Returns the oldest applied batches of one node and hour, as this transaction sees them.
+pub async fn oldest_applied_within(tx: &mut Tx) -> Result<DueBatches, StoreError> {
+    let size = size(tx.engine());
+    let rows = db_run!(tx, OLDEST_APPLIED, |sql, c| {
+        query_as::<_, BatchRow>(sql).bind(i64::MAX).bind(size.batches).fetch_all(c).await
     })?;
     Ok(DueBatches::new(rows, size))
 }

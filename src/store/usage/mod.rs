@@ -3,6 +3,7 @@
 pub mod batches;
 pub(in crate::store) mod charge_columns;
 pub mod days;
+pub mod finish;
 pub mod hours;
 pub mod series;
 pub mod totals;

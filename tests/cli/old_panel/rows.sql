@@ -38,7 +38,20 @@ INSERT INTO host_chains (host_id, chained_host_id, seq) VALUES (14, 15, 0);
 
 INSERT INTO settings (id, subscription, telegram) VALUES (1, '{"template_on_acceptance": false, "profile_title": "Fin", "support_link": "https://help.example.org", "update_interval": 6, "rules": [{"pattern": "^Hiddify", "result": "sing-box"}, {"pattern": ".*", "result": "base64-links"}]}', 'null');
 INSERT INTO jwt (id, secret_key) VALUES (1, 'c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00');
-INSERT INTO tls (id, "key", certificate) VALUES (1, 'a key in PEM', 'a certificate in PEM');
+INSERT INTO tls (id, "key", certificate) VALUES (1, '-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgYbaVbDk+lz7+kqtN
+HmCVqzqlbtJ30694DxVHjRW/HSyhRANCAAR+DmhMiAg6ud1X8dqcImPyrDBWDuKX
+71IFE2zAMr2Oo11+imaEcEw7s/0g9e9y73utl8Q34kLf2Ezigfr1pQ0h
+-----END PRIVATE KEY-----', '-----BEGIN CERTIFICATE-----
+MIIBVDCB+6ADAgECAhQ3QLEYJZcwE9Q9nPjDUoRs4yGJwjAKBggqhkjOPQQDAjAA
+MB4XDTI2MTEyOTExMTUyNVoXDTM2MTEyNjExMTUyNVowADBZMBMGByqGSM49AgEG
+CCqGSM49AwEHA0IABH4OaEyICDq53Vfx2pwiY/KsMFYO4pfvUgUTbMAyvY6jXX6K
+ZoRwTDuz/SD173Lve62XxDfiQt/YTOKB+vWlDSGjUzBRMB0GA1UdDgQWBBQuP+BT
+Yukcx2sjGKA9jjQ+JOEM0TAfBgNVHSMEGDAWgBQuP+BTYukcx2sjGKA9jjQ+JOEM
+0TAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIQDUtKYw87hTT4vE
+BS9RHbQl0HpMhox4ogWwG34G2xbH4QIgL899WMy1gzwyZHz0hj79lEFbalH88zvV
+ILsEQWrT4R4=
+-----END CERTIFICATE-----');
 INSERT INTO "system" (id, uplink, downlink) VALUES (1, 0, 0);
 INSERT INTO node_usages (id, created_at, node_id, uplink, downlink) VALUES
     (1, '2025-05-05 04:00:00.000000', 4, 1, 400), (2, '2025-05-05 05:00:00.000000', 4, 0, 60);

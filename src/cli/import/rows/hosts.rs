@@ -19,6 +19,9 @@ pub(in crate::cli::import) fn host(row: &mut RowReader<'_>, has_inbound: impl Fn
     for Problem { field, message } in spec.problems() {
         row.changed(format!("{field} {message}: copied, and left out of subscriptions that would carry the value"));
     }
+    if ["{SERVER_IP}", "{SERVER_IPV6}"].iter().any(|name| spec.address.contains(name)) {
+        row.means("address has {SERVER_IP} or {SERVER_IPV6}: the address of the machine that this panel runs on");
+    }
     Some(HostRow {
         id,
         inbound_id,

@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::cli::import::issues::RowIssues;
+use crate::cli::row_issues::RowIssues;
 use crate::domain::moment::Moment;
 use crate::store::import::legacy::OldRow;
 
@@ -41,6 +41,11 @@ impl<'a> RowReader<'a> {
     /// Reports that a value of the row is replaced.
     pub(super) fn changed(&mut self, reason: impl Into<String>) {
         self.issues.add_changed(self.table, self.key(), reason);
+    }
+
+    /// Reports that a value is copied as it is, and means something else in this panel.
+    pub(super) fn means(&mut self, reason: impl Into<String>) {
+        self.issues.add_meaning(self.table, self.key(), reason);
     }
 
     /// Reads a text. NUL characters, which PostgreSQL can't store, are removed.
