@@ -121,7 +121,10 @@ async fn assert_is_all_here(into: &OpenOptions) {
     let stored = admins::password(&db, "mina").await.expect("read").expect("mina");
     assert_eq!(stored.hash, "$2b$12$TIlIVuIhTZKAxIVUuVxEzuPbGxz3YMpxQZg8nAF1FLnvBqEAFVtEe");
     assert_eq!(secrets::jwt(&db, "").await.expect("read"), "c0ffee00".repeat(8));
-    assert_eq!(tls_material::current(&db).await.expect("read").expect("TLS").key.lines().next(), Some("-----BEGIN PRIVATE KEY-----"));
+    assert_eq!(
+        tls_material::current(&db).await.expect("read").expect("TLS").key.lines().next(),
+        Some("-----BEGIN PRIVATE KEY-----")
+    );
     assert_eq!(settings::subscription(&db).await.expect("read").profile_title, "Fin");
 
     let dated = users::by_username(&db, "dated").await.expect("read").expect("dated");

@@ -9,7 +9,8 @@ use super::WorkDir;
 use super::import::{ODD_ROWS, ROWS, SCHEMA, old_panel};
 
 /// A host with the default address of a reported inbound, and one with an address of its own.
-const HOSTS: &str = "INSERT INTO hosts (id, remark, address, security, alpn, fingerprint, weight, universal, inbound_id) VALUES
+const HOSTS: &str =
+    "INSERT INTO hosts (id, remark, address, security, alpn, fingerprint, weight, universal, inbound_id) VALUES
     (95, 'default', '{SERVER_IP}', 'inbound_default', 'none', 'none', 1, FALSE, 6)";
 
 #[tokio::test]
@@ -29,7 +30,9 @@ async fn report_has_counts_sums_reasons_and_the_way_back_and_no_secret() {
         let all = report[list].as_array().expect("a list");
         all.iter().find(|it| it[key] == name).unwrap_or_else(|| panic!("{name}: {report:#}")).clone()
     };
-    for (table, rows, left_out) in [("admins", 4, 1), ("users", 9, 0), ("services", 2, 0), ("nodes", 3, 0), ("hosts", 5, 1)] {
+    for (table, rows, left_out) in
+        [("admins", 4, 1), ("users", 9, 0), ("services", 2, 0), ("nodes", 3, 0), ("hosts", 5, 1)]
+    {
         let found = of("tables", "table", table);
         assert_eq!((&found["rows"], &found["left_out"]), (&rows.into(), &left_out.into()), "{table}");
         assert_eq!(found["copied"], rows - left_out, "{table}");
@@ -40,8 +43,12 @@ async fn report_has_counts_sums_reasons_and_the_way_back_and_no_secret() {
     assert!(meaning["reason"].as_str().is_some_and(|it| it.contains("{SERVER_IP}")), "{meaning}");
     assert!(report["checks"].as_array().expect("checks").iter().all(|check| check["ok"] == true));
     let back = format!("sarban export --to sqlite:///{}", dir.0.path().join("back.sqlite3").display());
-    assert_eq!((&report["way_back"]["command"], &report["dry_run"]), (&Value::from(back.as_str()), &Value::from(false)));
-    for part in [back.as_str(), "means something else now: 1 row of hosts", "used traffic of users", "start the panel"] {
+    assert_eq!(
+        (&report["way_back"]["command"], &report["dry_run"]),
+        (&Value::from(back.as_str()), &Value::from(false))
+    );
+    for part in [back.as_str(), "means something else now: 1 row of hosts", "used traffic of users", "start the panel"]
+    {
         assert!(shown.contains(part), "{part}: {shown}");
     }
 
@@ -55,7 +62,8 @@ async fn report_has_counts_sums_reasons_and_the_way_back_and_no_secret() {
 async fn report_file_must_be_new_and_is_removed_if_nothing_is_reported() {
     let dir = WorkDir::new();
     old_panel(&dir, &[SCHEMA, ROWS]).await;
-    let import = |from: &str, report: &str| dir.run(&["import", "--from", from, "--dry-run", "--json", "--report", report], &[]);
+    let import =
+        |from: &str, report: &str| dir.run(&["import", "--from", from, "--dry-run", "--json", "--report", report], &[]);
     let shown = import("sqlite:///old.sqlite3", "report.json").expect_success();
     assert_eq!(fs::read_to_string(dir.0.path().join("report.json")).expect("a report"), shown);
     assert!(import("sqlite:///old.sqlite3", "report.json").expect_failure(2).contains("report.json"));

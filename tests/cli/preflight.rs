@@ -41,7 +41,11 @@ fn cases(taken: u16) -> Vec<Case> {
         case(&[("CUSTOM_TEMPLATES_DIRECTORY", "/missing")], "CUSTOM_TEMPLATES_DIRECTORY", 2),
         case(&[("SUBSCRIPTION_PAGE_TEMPLATE", "page.html")], "SUBSCRIPTION_PAGE_TEMPLATE: could not use page.html", 2),
         case(&[("SINGBOX_SUBSCRIPTION_TEMPLATE", "old.json")], "does not serve everybody", 0),
-        case(&[("UVICORN_SSL_CERTFILE", "a.pem"), ("UVICORN_SSL_KEYFILE", "none.pem")], "UVICORN_SSL_KEYFILE: no PEM", 2),
+        case(
+            &[("UVICORN_SSL_CERTFILE", "a.pem"), ("UVICORN_SSL_KEYFILE", "none.pem")],
+            "UVICORN_SSL_KEYFILE: no PEM",
+            2,
+        ),
         case(&[("UVICORN_SSL_CERTFILE", "a.pem"), ("UVICORN_SSL_KEYFILE", "b.pem")], "does not belong", 2),
         // Usually the old panel has it, until the switch.
         case(&[("UVICORN_PORT", &taken)], "another program may have it", 0),
@@ -64,7 +68,10 @@ async fn set_up() -> WorkDir {
     let dir = WorkDir::new();
     let old = old_panel(&dir, &[SCHEMA, ROWS]).await;
     fs::copy(old, dir.0.path().join("copy.sqlite3")).expect("copied");
-    dir.file("page.html", "{{ user.username, and more than the header of a SQLite file would have, which are 100 bytes of it");
+    dir.file(
+        "page.html",
+        "{{ user.username, and more than the header of a SQLite file would have, which are 100 bytes of it",
+    );
     dir.file("old.json", r#"{"outbounds": [{"type": "dns", "tag": "d"}]}"#);
     for name in ["a", "b"] {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
@@ -74,7 +81,15 @@ async fn set_up() -> WorkDir {
         fs::create_dir(dir.0.path().join(name)).expect("a folder");
     }
     dir.file("open/token", "secret");
-    for (name, mode) in [("old.sqlite3", 0o600), ("copy.sqlite3", 0o600), ("a.pem", 0o600), ("b.pem", 0o600), ("", 0o711), ("open", 0o711), ("open/token", 0o644)] {
+    for (name, mode) in [
+        ("old.sqlite3", 0o600),
+        ("copy.sqlite3", 0o600),
+        ("a.pem", 0o600),
+        ("b.pem", 0o600),
+        ("", 0o711),
+        ("open", 0o711),
+        ("open/token", 0o644),
+    ] {
         fs::set_permissions(dir.0.path().join(name), Permissions::from_mode(mode)).expect("the mode is set");
     }
     dir
@@ -146,7 +161,10 @@ async fn plan_and_dry_run_say_what_serve_will_say() {
         if says.starts_with("redis") {
             // The log has the error as a field, and goes on about what follows from it.
             let part = |it: &String| it.contains(says);
-            assert!(said.iter().any(part) && planned.iter().any(part) && rehearsed.iter().any(part), "{plan:?} {dry:?}");
+            assert!(
+                said.iter().any(part) && planned.iter().any(part) && rehearsed.iter().any(part),
+                "{plan:?} {dry:?}"
+            );
             said.clear();
             planned.retain(|it| !it.contains(says));
             rehearsed.retain(|it| !it.contains(says));
@@ -174,7 +192,9 @@ fn role_that_may_not_create_tables_is_named_beforehand() {
         let mut owner = PgConnection::connect(&address).await.expect("the database");
         let role = format!("weak_{}", std::process::id());
         let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut owner).await.expect("a name");
-        let make = format!("CREATE ROLE {role} LOGIN PASSWORD 'p'; REVOKE CREATE ON SCHEMA public FROM PUBLIC; REVOKE CREATE ON DATABASE \"{name}\" FROM PUBLIC");
+        let make = format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'p'; REVOKE CREATE ON SCHEMA public FROM PUBLIC; REVOKE CREATE ON DATABASE \"{name}\" FROM PUBLIC"
+        );
         raw_sql(AssertSqlSafe(make)).execute(&mut owner).await.expect("a role");
         let (_, host) = address.rsplit_once('@').unwrap_or(("", address.trim_start_matches("postgresql://")));
         let weak = format!("postgresql://{role}:p@{host}");

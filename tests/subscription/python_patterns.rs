@@ -209,7 +209,12 @@ fn initial() -> impl Iterator<Item = String> {
 /// Rules that operators have stay as they are, both ways.
 #[test]
 fn common_patterns_are_not_touched() {
-    let common = ["^([Cc]lash-verge|[Cc]lash[-\\.]?[Mm]eta)", "^(SFA|SFI|SFM|SFT|[Kk]aring)", "^v2ray(N|NG)/(\\d+)\\.(\\d+)", ".*"];
+    let common = [
+        "^([Cc]lash-verge|[Cc]lash[-\\.]?[Mm]eta)",
+        "^(SFA|SFI|SFM|SFT|[Kk]aring)",
+        "^v2ray(N|NG)/(\\d+)\\.(\\d+)",
+        ".*",
+    ];
     for pattern in common.into_iter().map(str::to_owned).chain(initial()) {
         assert_eq!(from_python(&pattern).as_deref(), Ok(pattern.as_str()));
         assert_eq!(to_python(&pattern).as_deref(), Ok(pattern.as_str()));
@@ -220,9 +225,9 @@ fn common_patterns_are_not_touched() {
 #[test]
 fn random_patterns_mean_the_same_in_both_or_are_refused() {
     const PARTS: [&str; 44] = [
-        "a", "b", "v2", "/", " ", "1", "é", "ک", ".", "|", "(", ")", "(?:", "(?=", "(?!", "(?<=", "(?i)", "(?i:", "(?P<n>", "[a-c]",
-        "[^a]", "[]a]", "[[a]", "[a&&b]", "*", "+", "?", "{2}", "{,2}", "{1,}", "{", "}", "\\d", "\\w", "\\b", "\\Z", "\\z", "\\1",
-        "\\x41", "\\07", "\\.", "^", "$", "\\p{L}",
+        "a", "b", "v2", "/", " ", "1", "é", "ک", ".", "|", "(", ")", "(?:", "(?=", "(?!", "(?<=", "(?i)", "(?i:",
+        "(?P<n>", "[a-c]", "[^a]", "[]a]", "[[a]", "[a&&b]", "*", "+", "?", "{2}", "{,2}", "{1,}", "{", "}", "\\d",
+        "\\w", "\\b", "\\Z", "\\z", "\\1", "\\x41", "\\07", "\\.", "^", "$", "\\p{L}",
     ];
     let mut rng = StdRng::seed_from_u64(7);
     let random = |rng: &mut StdRng| -> String {
@@ -232,7 +237,8 @@ fn random_patterns_mean_the_same_in_both_or_are_refused() {
     let mut counts = (0, 0);
 
     let own: Vec<&String> = patterns.iter().filter(|pattern| client_rules::check(&rule(pattern)).is_ok()).collect();
-    let written: Vec<(&String, String)> = own.iter().filter_map(|&pattern| Some((pattern, to_python(pattern).ok()?))).collect();
+    let written: Vec<(&String, String)> =
+        own.iter().filter_map(|&pattern| Some((pattern, to_python(pattern).ok()?))).collect();
     let texts: Vec<String> = written.iter().map(|(_, text)| text.clone()).collect();
     for ((pattern, text), said) in written.iter().zip(python(&texts)) {
         let said = said.unwrap_or_else(|error| panic!("{pattern} as {text}: {error}"));

@@ -70,8 +70,7 @@ const NODES: &[Column] = &[
     column("last_status_change", Time),
     column("created_at", Time),
 ];
-const BACKENDS: &[Column] =
-    &[column("name", Text(64)), column("backend_type", Text(32)), column("version", Note(32))];
+const BACKENDS: &[Column] = &[column("name", Text(64)), column("backend_type", Text(32)), column("version", Note(32))];
 const INBOUNDS: &[Column] = &[column("tag", Text(256)), column("config", Text(512))];
 const HOSTS: &[Column] = &[
     column("remark", Text(256)),
@@ -84,9 +83,7 @@ const HOSTS: &[Column] = &[
     column("alpn", OneOf(&["h2", "http/1.1", "h2,http/1.1", "h3", "h3,h2", "h3,h2,http/1.1", "none"])),
     column(
         "fingerprint",
-        OneOf(&[
-            "chrome", "firefox", "safari", "ios", "android", "edge", "360", "qq", "random", "randomized", "none",
-        ]),
+        OneOf(&["chrome", "firefox", "safari", "ios", "android", "edge", "360", "qq", "random", "randomized", "none"]),
     ),
     column("weight", Small),
     column("dns_servers", Text(128)),
@@ -151,7 +148,11 @@ pub(super) fn fit(table: &'static str, row: &mut Value, issues: &mut RowIssues) 
             OneOf(known) => {
                 let is_known = value.as_str().is_some_and(|text| known.contains(&text));
                 if !is_known && let Some(last) = known.last() {
-                    issues.add_changed(table, key.clone(), format!("{name} is unknown to the old panel: set to {last}"));
+                    issues.add_changed(
+                        table,
+                        key.clone(),
+                        format!("{name} is unknown to the old panel: set to {last}"),
+                    );
                     *value = Value::from(*last);
                 }
             }

@@ -19,7 +19,9 @@ pub(super) fn translate(subscription: &mut Value, mut changed: impl FnMut(String
         match to_python(&pattern) {
             Ok(same) if same == pattern => true,
             Ok(translated) => {
-                changed(format!("rule {number}: the pattern {pattern:?} is written {translated:?}, which matches the same"));
+                changed(format!(
+                    "rule {number}: the pattern {pattern:?} is written {translated:?}, which matches the same"
+                ));
                 rule["pattern"] = Value::from(translated);
                 true
             }

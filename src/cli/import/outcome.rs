@@ -1,7 +1,7 @@
 //! The result of copying: row counts, issues, and the data for the verification.
 
-use crate::cli::row_issues::RowIssues;
 use super::sample::Sample;
+use crate::cli::row_issues::RowIssues;
 
 /// The result of copying all tables.
 pub(super) struct Outcome {

@@ -59,7 +59,10 @@ mod tests {
     #[test]
     fn file_is_beside_the_old_database_or_in_the_working_folder() {
         let command = |url| WayBack::from(&OldDatabaseUrl::parse(url).expect("an address")).command;
-        assert_eq!(command("sqlite:////var/lib/old/db.sqlite3"), "sarban export --to sqlite:////var/lib/old/back.sqlite3");
+        assert_eq!(
+            command("sqlite:////var/lib/old/db.sqlite3"),
+            "sarban export --to sqlite:////var/lib/old/back.sqlite3"
+        );
         assert_eq!(command("sqlite:////a b/it's"), r"sarban export --to 'sqlite:////a b/back.sqlite3'");
         let here = env::current_dir().expect("a folder");
         let expected = quoted(&format!("sqlite:///{}", here.join("back.sqlite3").display()));

@@ -80,7 +80,8 @@ impl Spool {
 
     /// Creates a file under `folder` as [`Spool::create`] does, and removes it and the folders that were missing.
     pub fn probe(folder: &Path) -> io::Result<()> {
-        let missing: Vec<&Path> = folder.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
+        let missing: Vec<&Path> =
+            folder.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
         let tried = Self::create(folder, Uuid::new_v4()).and_then(|spool| fs::remove_file(&spool.path));
         // A folder that is in use by now is not removed.
         missing.iter().for_each(|it| drop(fs::remove_dir(it)));

@@ -198,7 +198,11 @@ impl std::ops::DerefMut for LiteTx {
 /// Creates an empty file, which is an empty database, unless there is one. SQLite would give it the mode that the umask
 /// allows; it gives the files beside it the mode of this one.
 fn create_file(path: &Path) -> Result<(), StoreError> {
-    if path.exists() { Ok(()) } else { private_file().write(true).create(true).open(path).map(drop).map_err(not_created) }
+    if path.exists() {
+        Ok(())
+    } else {
+        private_file().write(true).create(true).open(path).map(drop).map_err(not_created)
+    }
 }
 
 fn not_created(error: io::Error) -> StoreError {

@@ -2,8 +2,8 @@
 //! transaction is rolled back afterwards, so that the panel goes on as if nothing had happened.
 
 use super::batches::{self, DueBatches};
-use super::totals::{self, ApplyOptions};
 use super::hours;
+use super::totals::{self, ApplyOptions};
 use crate::domain::moment::Moment;
 use crate::store::engine::{StoreError, Tx};
 

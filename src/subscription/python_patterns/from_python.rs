@@ -6,7 +6,8 @@ use super::{Translated, refuse};
 
 /// Translates a pattern that Python compiles. A pattern that means the same in this panel stays as it is.
 pub fn from_python(pattern: &str) -> Translated<String> {
-    let mut reader = Reader { from: Cursor::new(pattern), to: String::new(), global: Flags::default(), scopes: Vec::new() };
+    let mut reader =
+        Reader { from: Cursor::new(pattern), to: String::new(), global: Flags::default(), scopes: Vec::new() };
     reader.pattern()?;
     let flags = reader.global.text();
     Ok(if flags.is_empty() { reader.to } else { format!("(?{flags}){}", reader.to) })
@@ -92,7 +93,8 @@ impl Reader {
             }
             c => {
                 let text = self.common_escape(c)?;
-                let opened = if text.starts_with(['\\', '[']) || text.chars().count() == 1 { text } else { format!("[{text}]") };
+                let opened =
+                    if text.starts_with(['\\', '[']) || text.chars().count() == 1 { text } else { format!("[{text}]") };
                 self.to.push_str(&opened);
                 Ok(())
             }

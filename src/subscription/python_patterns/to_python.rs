@@ -6,7 +6,8 @@ use super::{Translated, refuse};
 
 /// Translates a pattern that this panel compiles into one that Python 3.8 and later compile.
 pub fn to_python(pattern: &str) -> Translated<String> {
-    let mut writer = Writer { from: Cursor::new(pattern), to: String::new(), open: vec![Frame::default()], ..Writer::default() };
+    let mut writer =
+        Writer { from: Cursor::new(pattern), to: String::new(), open: vec![Frame::default()], ..Writer::default() };
     writer.pattern()?;
     match writer.open.pop() {
         Some(frame) if writer.open.is_empty() => {
@@ -122,7 +123,9 @@ impl Writer {
     /// A quantifier. `count` is its number of repetitions if that is fixed.
     fn repeat(&mut self, text: &str, count: Option<u32>) -> Translated<()> {
         let frame = self.frame()?;
-        let Some(width) = frame.last.take() else { return refuse(format!("{text} after nothing that can be repeated")) };
+        let Some(width) = frame.last.take() else {
+            return refuse(format!("{text} after nothing that can be repeated"));
+        };
         // The element itself is counted already.
         let more = width.zip(count).and_then(|(width, count)| Some(width * usize::try_from(count).ok()?));
         frame.width = frame.width.zip(width).zip(more).map(|((all, width), more)| all - width + more);

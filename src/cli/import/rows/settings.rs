@@ -63,7 +63,9 @@ fn translate(row: &mut RowReader<'_>, rules: &mut [Value]) {
                 "rule {number}: the pattern {pattern:?} can't be used by this panel{why}: copied, and it matches no client"
             ));
         } else if written != pattern {
-            row.changed(format!("rule {number}: the pattern {pattern:?} is written {written:?}, which matches the same"));
+            row.changed(format!(
+                "rule {number}: the pattern {pattern:?} is written {written:?}, which matches the same"
+            ));
             rule["pattern"] = Value::from(written);
         }
     }
