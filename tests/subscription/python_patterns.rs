@@ -138,7 +138,7 @@ const REFUSED: [&str; 17] = [
     "(?<é>a)",
 ];
 
-/// What Python says of a pattern: whether it matches the start of each User-Agent, or an error.
+/// Python's answers: for each pattern whether it matches the start of each User-Agent, or an error.
 fn python(patterns: &[String]) -> Vec<Result<Vec<bool>, String>> {
     let program = "import json, re, sys, warnings
 warnings.simplefilter('ignore')

@@ -26,7 +26,7 @@ pub(super) struct Report<'a> {
     listed: ListedIssues<'a>,
     /// None in a dry run.
     checks: Option<Vec<ListedCheck<'a>>>,
-    /// What `serve` will complain of, with the settings of this command; none after an import.
+    /// Complaints of `serve` with the settings of this command; none after an import.
     problems: Option<&'a Problems>,
     /// None in a dry run.
     way_back: Option<WayBack>,

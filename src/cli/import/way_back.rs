@@ -14,9 +14,9 @@ const FILE: &str = "back.sqlite3";
 /// Instructions for going back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct WayBack {
-    /// What to do if the changes since the import may be lost.
+    /// Instructions if the changes since the import may be lost.
     pub without_changes: &'static str,
-    /// What to do to take them along.
+    /// Instructions for taking them along.
     pub with_changes: String,
     /// The command for that, to be run with this panel's settings.
     pub command: String,
