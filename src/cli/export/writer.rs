@@ -164,7 +164,9 @@ impl<'a> Export<'a> {
             let chunk = chunk.map_err(|error| error.1)?;
             let count = chunk.len();
             let mut rows: Vec<Value> = chunk.iter().filter_map(|row| convert(row).into()).collect();
-            rows.iter_mut().for_each(|row| fit(table.name, row, &mut self.issues));
+            for row in &mut rows {
+                fit(table.name, row, &mut self.issues);
+            }
             self.file.insert(table, &rows).await?;
             written.rows += rows.len();
             written.left_out += count - rows.len();

@@ -84,7 +84,9 @@ impl Spool {
             folder.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
         let tried = Self::create(folder, Uuid::new_v4()).and_then(|spool| fs::remove_file(&spool.path));
         // A folder that is in use by now is not removed.
-        missing.iter().for_each(|it| drop(fs::remove_dir(it)));
+        for it in missing {
+            drop(fs::remove_dir(it));
+        }
         tried
     }
 

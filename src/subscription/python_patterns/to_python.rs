@@ -104,7 +104,7 @@ impl Writer {
                     let scopes = frame.scopes.clone();
                     self.to.push_str(&")".repeat(scopes.len()));
                     self.to.push('|');
-                    scopes.iter().for_each(|scope| self.to.push_str(scope));
+                    self.to.extend(scopes);
                 }
                 '^' | '$' => self.anchor(c.encode_utf8(&mut [0; 4]))?,
                 '*' | '+' | '?' => self.repeat(c.encode_utf8(&mut [0; 4]), None)?,
@@ -143,7 +143,7 @@ impl Writer {
         }
         for (begin, is_look_behind) in [(":", false), ("=", false), ("!", false), ("<=", true), ("<!", true)] {
             if self.from.take(begin) {
-                self.to.push_str(&format!("(?{begin}"));
+                self.to.extend(["(?", begin]);
                 self.open.push(Frame { is_look_behind, is_empty: begin != ":", ..Frame::default() });
                 return Ok(());
             }
@@ -170,11 +170,11 @@ impl Writer {
         let text = flags.text();
         match self.from.next() {
             Some(':') => {
-                self.to.push_str(&format!("(?{text}:"));
+                self.to.extend(["(?", &text, ":"]);
                 self.open.push(Frame::default());
             }
             Some(')') if text.is_empty() => {}
-            Some(')') if is_start && flags.off.is_empty() => self.to.push_str(&format!("(?{text})")),
+            Some(')') if is_start && flags.off.is_empty() => self.to.extend(["(?", &text, ")"]),
             Some(')') => {
                 let scope = format!("(?{text}:");
                 self.to.push_str(&scope);
