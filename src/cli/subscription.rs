@@ -19,6 +19,7 @@ use crate::domain::host::variables::HostVariables;
 use crate::foundation::private_file;
 use crate::subscription::client::Client;
 use crate::subscription::explain::{Explanation, explain};
+use crate::subscription::headers::ascii;
 use crate::subscription::{Format, LeftOut, Rendered, Request, formats, render};
 
 /// Finds the templates and addresses that rendering needs besides the database; `app` has the implementation.
@@ -99,6 +100,7 @@ async fn link(panel: &Panel, settings: &Settings, args: LinkArgs) -> anyhow::Res
     let user = user::find(panel, &username).await?;
     let mut rng = rng::seeded()?;
     let url = user.subscription_url(&settings.subscription.url_prefix, || rng.next_u64()).unwrap_or_default();
+    let url = ascii(&url);
     if args.json {
         return output::json(&json!({"username": username, "subscription_url": url}));
     }

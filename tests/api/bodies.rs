@@ -17,6 +17,8 @@ on_both_engines!(
     large_body_is_accepted_from_sudo_admins_and_only_where_it_is_needed,
     thousands_of_wrong_ids_get_a_short_answer,
     texts_and_lists_that_are_too_long_are_named,
+    fields_of_answers_are_ignored_in_bodies_but_must_have_their_type,
+    body_is_read_with_a_byte_order_mark_and_without_a_content_type,
     admin_whose_bodies_never_end_affects_no_other_caller,
 );
 
@@ -118,4 +120,48 @@ async fn admin_whose_bodies_never_end_affects_no_other_caller(db: Db) {
         assert_eq!(send(panel.request(Method::GET, "/sub/ann/a1b2/links")).await.status, 200);
     };
     timeout(Duration::from_secs(3), others).await.expect("others are served at once");
+}
+
+async fn fields_of_answers_are_ignored_in_bodies_but_must_have_their_type(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let wrong = json!({
+        "id": "x", "inbound_id": [], "sub_updated_at": "soon", "sub_last_user_agent": 5, "online_at": {}, "key": 5,
+        "username": 5,
+    });
+    for (method, path, keys) in [
+        (Method::POST, "/api/users", vec!["expire_strategy", "id", "key", "online_at", "sub_last_user_agent", "sub_updated_at", "username"]),
+        (Method::PUT, "/api/users/ann", vec!["id", "key", "online_at", "sub_last_user_agent", "sub_updated_at", "username"]),
+        (Method::POST, "/api/admins", vec!["id", "is_sudo", "password", "username"]),
+        (Method::PUT, "/api/admins/ann", vec!["id", "username"]),
+        (Method::POST, "/api/services", vec!["id"]),
+        (Method::PUT, "/api/services/1", vec!["id"]),
+        (Method::POST, "/api/nodes", vec!["address", "id", "name"]),
+        (Method::PUT, "/api/nodes/1", vec!["id"]),
+        (Method::POST, "/api/inbounds/hosts", vec!["address", "inbound_id", "remark"]),
+        (Method::PUT, "/api/inbounds/hosts/1", vec!["address", "inbound_id", "remark"]),
+    ] {
+        let request = panel.request(method.clone(), path).bearer_auth(panel.token_of("root")).json(&wrong);
+        let answer = send(request).await;
+        assert_eq!(answer.status, 422, "{method} {path}");
+        answer.wrong_fields(&keys);
+    }
+    let sent_back = json!({
+        "username": "ann", "expire_strategy": "never", "id": null, "sub_updated_at": "2020-01-01T00:00:00.5",
+        "sub_last_user_agent": null, "online_at": "2020-01-01T00:00:00",
+    });
+    let created = panel.post("root", "/api/users", sent_back).await.ok();
+    assert_eq!((&created["id"], &created["online_at"]), (&json!(1), &json!(null)));
+    panel.put("root", "/api/users/ann", created).await.ok();
+}
+
+async fn body_is_read_with_a_byte_order_mark_and_without_a_content_type(db: Db) {
+    let panel = TestPanel::start(db).await;
+    for (name, content_type) in [("ann", Some("")), ("bob", None), ("eve", Some("application/json; charset=utf-16"))] {
+        let body = format!("\u{feff}{{\"username\": \"{name}\", \"expire_strategy\": \"never\"}}");
+        let mut request = panel.request(Method::POST, "/api/users").bearer_auth(panel.token_of("root")).body(body);
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        assert_eq!(send(request).await.ok()["username"], name);
+    }
 }

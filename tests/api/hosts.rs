@@ -199,6 +199,14 @@ async fn new_host_is_enabled_and_can_be_disabled_by_a_change(db: Db) {
         let body = json!({"remark": "r", "address": "a", "is_disabled": "yes"});
         assert_eq!(panel.put("root", &at, body).await.ok()["is_disabled"], true);
         assert_eq!(panel.get("root", &at).await.ok()["is_disabled"], true);
+        for (sent, stored) in [(json!(false), false), (json!(null), true)] {
+            let body = json!({"remark": "r", "address": "a", "is_disabled": sent});
+            assert_eq!(panel.put("root", &at, body).await.ok()["is_disabled"], stored, "{sent}");
+            assert_eq!(panel.get("root", &at).await.ok()["is_disabled"], stored, "{sent}");
+        }
+        let missing = json!({"remark": "r", "address": "a", "noise": []});
+        let enabled = panel.put("root", &at, missing).await.ok();
+        assert_eq!((&enabled["is_disabled"], &enabled["noise"]), (&json!(false), &json!(null)));
     }
 }
 

@@ -26,4 +26,6 @@ mod subscription;
 mod templates;
 mod tokens;
 mod usage;
+mod user_expiry;
+mod usernames;
 mod users;

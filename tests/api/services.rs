@@ -91,6 +91,11 @@ async fn services_are_filtered_by_name_and_listed_with_links(db: Db) {
     let panel = TestPanel::start(db).await;
     assert_eq!(names(&panel.get("root", "/api/services?name=DE").await.ok()), ["det", "Default", "det"]);
     assert_eq!(panel.get("root", "/api/services?name=").await.ok()["total"], 5);
+    // A service without a name matches no text, not even a wildcard.
+    for all in ["%25", "_", "%25%25"] {
+        let page = panel.get("root", &format!("/api/services?name={all}")).await.ok();
+        assert_eq!((names(&page), &page["total"]), (vec!["det", "all", "Default", "det"], &json!(4)), "{all}");
+    }
     let page = panel.get("root", "/api/services?size=2&page=2").await.ok();
     assert_eq!(names(&page), ["Default"]);
     let links = json!({"first": "/api/services?size=2&page=1", "last": "/api/services?size=2&page=3",

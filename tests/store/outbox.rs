@@ -70,7 +70,7 @@ async fn edit_that_deactivates_an_account_enters_two_notifications(db: Db) {
     let panel = panel_with_webhook(&db).await;
     users::create(&panel, &root(), named("ann")).await.unwrap();
     for end in [NOW.plus(-DAY), NOW.plus(DAY)] {
-        let edit = UserEdit { expiry: Some(Expiry::FixedDate(end)), ..UserEdit::default() };
+        let edit = UserEdit { expiry: Expiry::FixedDate(end).into(), ..UserEdit::default() };
         users::modify(&panel, &root(), "ann", edit).await.unwrap();
     }
     let entries = outbox::page(&db, &outbox::Filter::default(), 0, 100).await.unwrap();

@@ -165,7 +165,7 @@ async fn concurrent_edits_are_all_kept(db: Db) {
     for round in 0..10 {
         let note = UserEdit { note: Some(format!("round {round}")), ..UserEdit::default() };
         let hold = Expiry::StartOnFirstUse { duration: round + 1, deadline: None };
-        let expiry = UserEdit { expiry: Some(hold), ..UserEdit::default() };
+        let expiry = UserEdit { expiry: hold.into(), ..UserEdit::default() };
         let (admin, other) = (root(), root());
         let (one, two) =
             tokio::join!(users::modify(&panel, &admin, "ann", note), users::modify(&panel, &other, "ann", expiry));

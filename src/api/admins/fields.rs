@@ -3,9 +3,11 @@
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 
 use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::loose::LooseIds;
 use crate::api::http::short_text::ShortText;
 use crate::config::secret::Secret;
 use crate::domain::admin::{password_fault, username_fault};
+use crate::domain::ids::ServiceId;
 
 /// The name of a new admin.
 #[derive(Debug)]
@@ -39,4 +41,9 @@ impl Deserr<FieldErrors> for NewPassword {
             Some(fault) => Err(FieldErrors::at(location, fault)),
         }
     }
+}
+
+/// The services that ids in a body name.
+pub(super) fn service_ids(ids: LooseIds) -> Vec<ServiceId> {
+    ids.0.into_iter().map(ServiceId).collect()
 }

@@ -17,17 +17,16 @@ use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
-use crate::api::http::loose::{LooseBool, LooseIds};
+use crate::api::http::loose::{Ignored, LooseBool, LooseIds, LooseInt};
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Methods, Routes, get, post};
 use crate::api::services::response::{self, ServiceResponse};
 use crate::domain::admin::Admin;
-use crate::domain::ids::ServiceId;
 use crate::domain::user::document::UserDocument;
 use crate::store::access::admins::AdminUsage;
 use crate::store::users::list::UserFilter;
-use fields::{AdminName, NewPassword};
+use fields::{AdminName, NewPassword, service_ids};
 use sign_in::token;
 
 /// The operations of this file.
@@ -78,6 +77,10 @@ pub struct AdminResponse {
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct AdminCreate {
+    /// Ignored.
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    pub id: Ignored<Option<LooseInt>>,
     /// At most 256 characters, without control characters.
     #[schema(value_type = String, min_length = 1, max_length = 256)]
     username: AdminName,
@@ -106,6 +109,14 @@ pub struct AdminCreate {
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct AdminModify {
+    /// Ignored.
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    pub id: Ignored<Option<LooseInt>>,
+    /// Ignored: the path decides.
+    #[deserr(default)]
+    #[schema(value_type = Option<String>)]
+    pub username: Ignored<Option<String>>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, min_length = 1)]
     password: Option<NewPassword>,
@@ -332,8 +343,4 @@ impl From<AdminModify> for AdminChange {
             subscription_url_prefix: body.subscription_url_prefix,
         }
     }
-}
-
-fn service_ids(ids: LooseIds) -> Vec<ServiceId> {
-    ids.0.into_iter().map(ServiceId).collect()
 }

@@ -7,7 +7,7 @@ use super::core_settings::{CoreSettingsBody, CoreSettingsEdit};
 use super::parts::{FragmentBody, Headers, MuxBody, NoiseBody, SplitHttpBody};
 use crate::api::http::enum_text::{EnumText, nullable_text_schema, text_schema};
 use crate::api::http::field_errors::FieldErrors;
-use crate::api::http::loose::{LooseBool, LooseInt};
+use crate::api::http::loose::{Ignored, LooseBool, LooseInt};
 use crate::domain::host::template::HostTemplate;
 use crate::domain::host::{Alpn, Fingerprint, Host, HostSecurity, HostSpec};
 use crate::domain::ids::{HostId, ServiceId};
@@ -17,6 +17,10 @@ use crate::subscription::MAX_HOPS;
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct HostBody {
+    /// Ignored: the path decides.
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    pub inbound_id: Ignored<Option<LooseInt>>,
     /// Name of the entry in subscriptions. A template such as `{USERNAME} ({PROTOCOL})`.
     #[schema(value_type = String)]
     remark: Template,
@@ -55,8 +59,8 @@ pub struct HostBody {
     #[deserr(default)]
     #[schema(value_type = Option<bool>, default = false)]
     allowinsecure: Option<LooseBool>,
-    /// Ignored when a host is created: a new host is always enabled.
-    #[deserr(default)]
+    /// Ignored when a host is created: a new host is always enabled. Null disables, as in Marzneshin.
+    #[deserr(default = Some(LooseBool(false)))]
     #[schema(value_type = Option<bool>, default = false)]
     is_disabled: Option<LooseBool>,
     #[deserr(default)]
@@ -187,7 +191,7 @@ impl From<HostBody> for Host {
         Self {
             id: HostId(0),
             inbound_id: None,
-            is_disabled: body.is_disabled.is_some_and(|flag| flag.0),
+            is_disabled: body.is_disabled.is_none_or(|flag| flag.0),
             universal: body.universal.0,
             weight: body.weight.0,
             service_ids: body.service_ids.iter().map(|id| ServiceId(id.0)).collect(),
@@ -208,7 +212,7 @@ impl From<HostBody> for Host {
                 fingerprint: body.fingerprint.0,
                 allowinsecure: body.allowinsecure.is_some_and(|flag| flag.0),
                 fragment: body.fragment.map(Into::into),
-                noise: body.noise.map(|noise| noise.into_iter().map(Into::into).collect()),
+                noise: body.noise.filter(|noise| !noise.is_empty()).map(|noise| noise.into_iter().map(Into::into).collect()),
                 http_headers: body.http_headers.map(|headers| headers.0),
                 mtu: body.mtu.map(|mtu| mtu.0),
                 dns_servers: body.dns_servers,

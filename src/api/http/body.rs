@@ -57,11 +57,17 @@ pub(in crate::api) async fn read_bytes(request: &Request, body: &mut RequestBody
     body.into_vec().await.map_err(ApiError::internal)
 }
 
-/// A missing content type counts as JSON.
+/// A missing or empty content type counts as JSON. Its parameters are ignored: JSON is UTF-8 (RFC 8259).
 fn is_json(content_type: Option<&str>) -> bool {
-    let Some(content_type) = content_type else { return true };
+    let Some(content_type) = content_type.filter(|text| !text.trim().is_empty()) else { return true };
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+    let subtype = media_type.strip_prefix("application/").filter(|subtype| !subtype.contains('/'));
+    subtype.is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}
+
+/// Some editors and Windows programs write a byte order mark first.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, InputError> {
@@ -71,6 +77,7 @@ fn parse(bytes: &[u8]) -> Result<Value, InputError> {
     if text.is_empty() {
         return Err(missing());
     }
+    let text = without_mark(text);
     if values(text) > MAX_VALUES {
         return Err(InputError::Fields(FieldErrors::one(BODY, format!("has more than {MAX_VALUES} values"))));
     }
@@ -85,7 +92,7 @@ fn parse(bytes: &[u8]) -> Result<Value, InputError> {
 
 /// The errors of fields that hold `NaN` or `Infinity`, if nothing else makes the body invalid JSON.
 fn wrong_numbers<T: Deserr<FieldErrors>>(bytes: &[u8], max_text: usize) -> Option<FieldErrors> {
-    let text = std::str::from_utf8(bytes).ok().filter(|text| values(text) <= MAX_VALUES)?;
+    let text = std::str::from_utf8(bytes).ok().map(without_mark).filter(|text| values(text) <= MAX_VALUES)?;
     check_with::<T>(serde_json::from_str(&quoted(text)?).ok()?, max_text).err()
 }
 
@@ -141,17 +148,25 @@ mod tests {
 
     #[tokio::test]
     async fn json_media_types_and_a_missing_one_are_accepted() {
-        for content_type in
-            [None, Some("application/json"), Some("application/json; charset=utf-8"), Some("application/vnd.api+json")]
-        {
-            let service = read(content_type, r#"{"name": "x", "unknown": 1}"#).await.expect("readable");
-            assert_eq!(
-                service,
-                Service { name: Some("x".to_owned()), inbound_ids: Vec::new(), enabled: LooseBool(true) }
-            );
+        for content_type in [
+            None,
+            Some(""),
+            Some("  "),
+            Some("application/json"),
+            Some("Application/JSON"),
+            Some("application/json; charset=utf-8"),
+            Some("application/json;charset=windows-1256"),
+            Some("application/json ; charset=\"utf-16\"; x"),
+            Some("application/vnd.api+json"),
+        ] {
+            for body in ["{\"name\": \"x\", \"unknown\": 1}", "\u{feff}{\"name\": \"x\"}", "\u{feff} \n{\"name\": \"x\"}\n"] {
+                let service = read(content_type, body).await.expect("readable");
+                assert_eq!(service.name.as_deref(), Some("x"), "{content_type:?} {body:?}");
+            }
         }
-        assert_eq!(keys(Some("text/plain"), r#"{"name":"x"}"#).await, ["body"]);
-        assert_eq!(keys(Some("application/jsonx"), r#"{"name":"x"}"#).await, ["body"]);
+        for other in ["text/plain", "application/jsonx", "application/x/y+json", "application/json, text/plain", "json"] {
+            assert_eq!(keys(Some(other), r#"{"name":"x"}"#).await, ["body"], "{other}");
+        }
     }
 
     #[tokio::test]
@@ -165,6 +180,10 @@ mod tests {
             (r#"{"name": 5, "enabled": ""}"#, vec!["enabled", "name"]),
             (r#"{"enabled": NaN, "inbound_ids": [1, -Infinity]}"#, vec!["1", "enabled"]),
             (r#"{"enabled": NaN, x}"#, vec!["12"]),
+            ("\u{feff}", vec!["0"]),
+            ("\u{feff}{x}", vec!["1"]),
+            ("\u{feff}{\"enabled\": NaN}", vec!["enabled"]),
+            ("{\u{feff}}", vec!["1"]),
             (r#"{"name": NaN}"#, vec!["9"]),
             (r#"{"inbound_ids": ["x", 1.5, null]}"#, vec!["0", "1", "2"]),
             (r#"{"inbound_ids": null}"#, vec!["inbound_ids"]),

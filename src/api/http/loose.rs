@@ -3,9 +3,12 @@
 //! Plain `String` accepts text only, never a number. `Option<T>` reads null as `None`. A field that may be missing
 //! needs `#[deserr(default)]`.
 
+use std::marker::PhantomData;
+
 use deserr::{Deserr, IntoValue, Sequence, Value, ValueKind, ValuePointerRef};
 
 use super::field_errors::{FieldErrors, wrong_kind};
+use super::moment_text;
 use crate::domain::moment::Moment;
 
 /// An integer: a number without a fraction (also 2.0), or its text.
@@ -35,6 +38,25 @@ pub struct Nullable<T>(pub Option<T>);
 /// A list of ids. Elements that are not integers (text, null) are dropped, as unknown ids are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LooseIds(pub Vec<i64>);
+
+/// A field that answers contain and clients send back. Its type is checked, its value ignored.
+#[derive(Clone, Copy, Debug)]
+pub struct Ignored<T>(PhantomData<T>);
+
+impl<T> Default for Ignored<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Deserr<FieldErrors>> Deserr<FieldErrors> for Ignored<T> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        T::deserialize_from_value(value, location).map(|_| Self(PhantomData))
+    }
+}
 
 impl Deserr<FieldErrors> for LooseInt {
     fn deserialize_from_value<V: IntoValue>(
@@ -107,7 +129,7 @@ impl Deserr<FieldErrors> for LooseMoment {
             Value::Integer(number) => Moment::from_unix_number(number as f64),
             Value::NegativeInteger(number) => Moment::from_unix_number(number as f64),
             Value::Float(number) => Moment::from_unix_number(number),
-            Value::String(text) => Moment::parse(&text),
+            Value::String(text) => moment_text::parse(&text),
             other => return Err(wrong_kind(other, &[ValueKind::String, ValueKind::Integer], location)),
         };
         moment.map(Self).ok_or_else(|| FieldErrors::at(location, "must be a date such as 2030-12-31T23:59:59"))

@@ -18,6 +18,7 @@ mod identify;
 pub mod input;
 mod json_size;
 pub mod loose;
+mod moment_text;
 mod not_a_number;
 pub mod paging;
 pub mod query;

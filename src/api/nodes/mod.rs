@@ -17,7 +17,7 @@ use crate::api::http::enum_text::{EnumText, nullable_text_schema, text_list_para
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
-use crate::api::http::loose::{LooseFloat, LooseInt};
+use crate::api::http::loose::{Ignored, LooseFloat, LooseInt};
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Methods, Routes, get, post};
@@ -93,6 +93,10 @@ pub struct NodeSettings {
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct NodeCreate {
+    /// Ignored.
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    pub id: Ignored<Option<LooseInt>>,
     #[schema(value_type = String, max_length = 256)]
     name: ShortText,
     #[schema(value_type = String, max_length = 256)]
@@ -113,6 +117,10 @@ pub struct NodeCreate {
 #[derive(Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct NodeModify {
+    /// Ignored.
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    pub id: Ignored<Option<LooseInt>>,
     #[deserr(default)]
     #[schema(value_type = Option<String>, max_length = 256)]
     name: Option<ShortText>,

@@ -14,7 +14,7 @@ use crate::api::http::body::{Empty, Json};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
-use crate::api::http::loose::{LooseBool, LooseInt};
+use crate::api::http::loose::{Ignored, LooseBool, LooseInt};
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Routes, get};
@@ -44,6 +44,10 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct ServiceCreate {
+    /// Ignored.
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    pub id: Ignored<Option<LooseInt>>,
     #[deserr(default)]
     name: Option<String>,
     #[deserr(default)]
@@ -55,6 +59,10 @@ pub struct ServiceCreate {
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
 pub struct ServiceModify {
+    /// Ignored.
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    pub id: Ignored<Option<LooseInt>>,
     #[deserr(default)]
     name: Option<String>,
     #[deserr(default)]

@@ -39,7 +39,7 @@ impl Deserr<FieldErrors> for UsernameField {
     ) -> Result<Self, FieldErrors> {
         Username::parse(&text(value, location)?)
             .map(Self)
-            .ok_or_else(|| FieldErrors::at(location, "must be 3 to 32 letters, digits or underscores"))
+            .ok_or_else(|| FieldErrors::at(location, "must be 3 to 32 letters, digits or underscores of any script"))
     }
 }
 

@@ -5,12 +5,12 @@ use deserr::Deserr;
 use super::fields::{DataLimitField, KeyField, NoteField, UsageDurationField, UsernameField};
 use crate::api::http::enum_text::{EnumText, nullable_text_schema, text_param, text_schema};
 use crate::api::http::field_errors::{BODY, FieldErrors};
-use crate::api::http::loose::{LooseBool, LooseInt, LooseMoment};
+use crate::api::http::loose::{Ignored, LooseBool, LooseInt, LooseMoment};
 use crate::api::http::paging::Paging;
 use crate::api::http::query::Params;
 use crate::domain::ids::ServiceId;
 use crate::domain::user::edit::{NewUser, UserEdit};
-use crate::domain::user::{ExpireStrategy, Expiry, ResetStrategy};
+use crate::domain::user::{ExpireStrategy, Expiry, ExpiryEdit, ExpiryError, ExpiryFields, ResetStrategy};
 use crate::store::users::list::{Names, UserFilter, UserSort, UserWindow};
 
 /// The path of a user.
@@ -25,7 +25,20 @@ pub(in crate::api) struct UserPath {
 /// A new user.
 #[derive(Debug, Deserr, utoipa::ToSchema)]
 #[deserr(error = FieldErrors)]
+#[expect(dead_code, reason = "what answers contain and clients send back is checked, then ignored")]
 pub(in crate::api) struct UserCreate {
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    id: Ignored<Option<LooseInt>>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sub_updated_at: Ignored<Option<LooseMoment>>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>)]
+    sub_last_user_agent: Ignored<Option<String>>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    online_at: Ignored<Option<LooseMoment>>,
     #[schema(value_type = String, pattern = r"^\w{3,32}$")]
     username: UsernameField,
     #[schema(schema_with = text_schema::<ExpireStrategy>)]
@@ -57,11 +70,27 @@ pub(in crate::api) struct UserCreate {
 }
 
 /// Changes of a user. A field that is null or missing is not changed. `username` is required but ignored.
+/// `expire_strategy` needs its own fields and clears those of the others, except that a stored `activation_deadline` stays.
 #[derive(Debug, Deserr, utoipa::ToSchema)]
 #[deserr(error = FieldErrors)]
+#[expect(dead_code, reason = "what answers contain and clients send back is checked, then ignored")]
 pub(in crate::api) struct UserModify {
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    id: Ignored<Option<LooseInt>>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sub_updated_at: Ignored<Option<LooseMoment>>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>)]
+    sub_last_user_agent: Ignored<Option<String>>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    online_at: Ignored<Option<LooseMoment>>,
+    #[deserr(default)]
+    #[schema(value_type = String)]
+    key: Ignored<String>,
     #[schema(value_type = String, pattern = r"^\w{3,32}$")]
-    #[expect(dead_code, reason = "validated, then ignored")]
     username: UsernameField,
     #[deserr(default)]
     #[schema(schema_with = nullable_text_schema::<ExpireStrategy>)]
@@ -163,12 +192,8 @@ impl Params for OwnerQuery {}
 impl UserCreate {
     /// Converts the body. Fails if the expiry fields contradict each other.
     pub fn into_new_user(self) -> Result<NewUser, FieldErrors> {
-        let expiry = read_expiry(
-            self.expire_strategy.0,
-            self.expire_date,
-            self.usage_duration.as_ref(),
-            self.activation_deadline,
-        )?;
+        let fields = expiry_fields(self.expire_date, self.usage_duration.as_ref(), self.activation_deadline);
+        let expiry = Expiry::from_request(self.expire_strategy.0, fields).map_err(wrong_expiry)?;
         Ok(NewUser {
             username: self.username.0,
             key: self.key.0,
@@ -182,15 +207,13 @@ impl UserCreate {
 }
 
 impl UserModify {
-    /// Converts the body. Without `expire_strategy` the other expiry fields are ignored. Fails if they contradict each
-    /// other.
+    /// Converts the body. Without `expire_strategy` the other expiry fields are stored. Fails if `expire_strategy` lacks
+    /// the field that it needs.
     pub fn into_edit(self) -> Result<UserEdit, FieldErrors> {
         let strategy = self.expire_strategy.map(|strategy| strategy.0);
-        let expiry = strategy.map(|strategy| {
-            read_expiry(strategy, self.expire_date, self.usage_duration.as_ref(), self.activation_deadline)
-        });
+        let fields = expiry_fields(self.expire_date, self.usage_duration.as_ref(), self.activation_deadline);
         Ok(UserEdit {
-            expiry: expiry.transpose()?,
+            expiry: ExpiryEdit::from_request(strategy, fields).map_err(wrong_expiry)?,
             data_limit: self.data_limit.map(|limit| limit.0),
             reset_strategy: self.data_limit_reset_strategy.map(|strategy| strategy.0),
             note: self.note.map(|note| note.0),
@@ -234,15 +257,20 @@ fn order() -> utoipa::openapi::Object {
     text_param::<UserSort>("Field to sort by. Default: id.")
 }
 
-fn read_expiry(
-    strategy: ExpireStrategy,
+fn expiry_fields(
     date: Option<LooseMoment>,
     duration: Option<&UsageDurationField>,
     deadline: Option<LooseMoment>,
-) -> Result<Expiry, FieldErrors> {
-    let (date, deadline) = (date.map(|date| date.0), deadline.map(|deadline| deadline.0));
-    Expiry::from_request(strategy, date, duration.map(|duration| duration.0), deadline)
-        .map_err(|error| FieldErrors::one(BODY, error.to_string()))
+) -> ExpiryFields {
+    ExpiryFields {
+        date: date.map(|date| date.0),
+        duration: duration.map(|duration| duration.0),
+        deadline: deadline.map(|deadline| deadline.0),
+    }
+}
+
+fn wrong_expiry(error: ExpiryError) -> FieldErrors {
+    FieldErrors::one(BODY, error.to_string())
 }
 
 fn services(ids: &[LooseInt]) -> Vec<ServiceId> {

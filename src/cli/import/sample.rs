@@ -13,7 +13,7 @@ use crate::domain::ids::{HostId, InboundId, NodeId, ServiceId, UserId};
 use crate::domain::inbound::Inbound;
 use crate::domain::moment::Moment;
 use crate::domain::subscription_settings::SubscriptionSettings;
-use crate::domain::user::{Expiry, ResetStrategy, User};
+use crate::domain::user::{Expiry, ExpiryFields, ResetStrategy, User};
 use crate::store::import::tables::{HostRow, InboundRow};
 use crate::subscription::catalogue::{self, Catalogue};
 use crate::subscription::client::Client;
@@ -151,19 +151,19 @@ impl LinkRenderer {
 fn domain_user(user: &ConvertedUser) -> User {
     let ConvertedUser { account, traffic, fetch } = user;
     let moment = |micros: Option<i64>| micros.map(Moment::from_micros);
-    let expiry = Expiry::from_columns(
-        &account.expire_strategy,
-        moment(account.expire_date),
-        account.usage_duration,
-        moment(account.activation_deadline),
-    );
+    let fields = ExpiryFields {
+        date: moment(account.expire_date),
+        duration: account.usage_duration,
+        deadline: moment(account.activation_deadline),
+    };
+    let (expiry, unused_expiry) = Expiry::from_columns(&account.expire_strategy, fields);
     User {
         username: account.username.clone(),
         enabled: account.enabled,
         activated: account.activated,
         removed: account.removed,
-        usage_duration: account.usage_duration.filter(|_| !matches!(expiry, Expiry::StartOnFirstUse { .. })),
         expiry,
+        unused_expiry,
         data_limit: traffic.data_limit,
         reset_strategy: ResetStrategy::from_word(&traffic.data_limit_reset_strategy).unwrap_or(ResetStrategy::NoReset),
         used_traffic: traffic.used_traffic,

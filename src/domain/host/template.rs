@@ -1,5 +1,8 @@
 //! Host texts with variables in braces, such as `{USERNAME}`: parsed once and filled for each user.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 /// A parsed remark, address or path of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostTemplate(Vec<Piece>);
@@ -7,7 +10,18 @@ pub struct HostTemplate(Vec<Piece>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Text(String),
-    Name(String, Layout),
+    Name(String, Conversion, Layout),
+}
+
+/// How a value is written: the letter after the exclamation mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Conversion {
+    /// As it is.
+    Plain,
+    /// As a literal of Python, in quotes.
+    Literal,
+    /// As such a literal in ASCII.
+    AsciiLiteral,
 }
 
 /// The format of a value: the part after the colon.
@@ -59,13 +73,13 @@ pub const MAX_FILLED: usize = 4_096;
 pub const MISSING: &str = "<missing>";
 
 impl HostTemplate {
-    /// Parses a text. `{{` and `}}` are braces; `{NAME}` may continue with `!s` and with `:`, fill, alignment (`<`, `>`,
-    /// `^`), width and `.precision`.
+    /// Parses a text. `{{` and `}}` are braces; `{NAME}` may continue with `!s`, `!r` or `!a`, and with `:`, fill, alignment
+    /// (`<`, `>`, `^`), width and `.precision`.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let template = Self::read(text)?;
         let length = |piece: &Piece| match piece {
             Piece::Text(text) => text.len(),
-            Piece::Name(_, layout) => layout.width * layout.fill.unwrap_or(' ').len_utf8(),
+            Piece::Name(_, _, layout) => layout.width * layout.fill.unwrap_or(' ').len_utf8(),
         };
         if template.0.iter().map(length).sum::<usize>() > MAX_FILLED {
             Err(TemplateError::TooLong)
@@ -123,7 +137,7 @@ impl HostTemplate {
     /// The variables that it names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| match piece {
-            Piece::Name(name, _) => Some(name.as_str()),
+            Piece::Name(name, ..) => Some(name.as_str()),
             Piece::Text(_) => None,
         })
     }
@@ -134,7 +148,9 @@ impl HostTemplate {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => filled.push_str(text),
-                Piece::Name(name, layout) => layout.write(value(name).unwrap_or(MISSING), &mut filled),
+                Piece::Name(name, conversion, layout) => {
+                    layout.write(&conversion.of(value(name).unwrap_or(MISSING)), &mut filled);
+                }
             }
             if filled.len() > MAX_FILLED {
                 filled.truncate(cut(&filled).len());
@@ -152,18 +168,30 @@ impl Piece {
             return Err(TemplateError::LoneBrace);
         }
         let (head, layout) = inside.split_once(':').unwrap_or((inside, ""));
-        let (name, conversion) = head.split_once('!').map_or((head, "s"), |(name, conversion)| (name, conversion));
+        let (name, conversion) = head.split_once('!').unwrap_or((head, "s"));
         if name.is_empty() || name.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(TemplateError::NoName);
         }
         if name.contains(['.', '[']) {
             return Err(TemplateError::NotAName);
         }
-        // All values are texts, for which the three conversions are the same.
-        if !matches!(conversion, "s" | "r" | "a") {
-            return Err(TemplateError::Conversion);
+        let conversion = match conversion {
+            "s" => Conversion::Plain,
+            "r" => Conversion::Literal,
+            "a" => Conversion::AsciiLiteral,
+            _ => return Err(TemplateError::Conversion),
+        };
+        Ok(Self::Name(name.to_owned(), conversion, Layout::read(layout).ok_or(TemplateError::Layout)?))
+    }
+}
+
+impl Conversion {
+    fn of(self, value: &str) -> Cow<'_, str> {
+        match self {
+            Self::Plain => value.into(),
+            Self::Literal => python_literal(value, |letter| !is_printable(letter)).into(),
+            Self::AsciiLiteral => python_literal(value, |letter| !letter.is_ascii() || !is_printable(letter)).into(),
         }
-        Ok(Self::Name(name.to_owned(), Layout::read(layout).ok_or(TemplateError::Layout)?))
     }
 }
 
@@ -226,6 +254,39 @@ impl Align {
     }
 }
 
+/// The text in quotes, with Python's escapes.
+fn python_literal(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut literal = String::from(quote);
+    for letter in text.chars() {
+        let code = u32::from(letter);
+        match letter {
+            '\n' => literal.push_str("\\n"),
+            '\r' => literal.push_str("\\r"),
+            '\t' => literal.push_str("\\t"),
+            _ if letter == quote || letter == '\\' => literal.extend(['\\', letter]),
+            _ if !is_escaped(letter) => literal.push(letter),
+            // Writing to a String can't fail.
+            _ => drop(match code {
+                0..0x100 => write!(literal, "\\x{code:02x}"),
+                0x100..0x1_0000 => write!(literal, "\\u{code:04x}"),
+                _ => write!(literal, "\\U{code:08x}"),
+            }),
+        }
+    }
+    literal.push(quote);
+    literal
+}
+
+/// Python and Rust count the same characters as printable. Behind another letter, Rust does not escape marks.
+fn is_printable(letter: char) -> bool {
+    matches!(letter, '\'' | '"' | '\\') || {
+        let mut buffer = [b'x'; 5];
+        let length = 1 + letter.encode_utf8(&mut buffer[1..]).len();
+        str::from_utf8(&buffer[..length]).is_ok_and(|text| text.escape_debug().count() == 2)
+    }
+}
+
 fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_FILLED)]
 }
@@ -246,6 +307,9 @@ mod tests {
         let value = |name: &str| match name {
             "USERNAME" => Some("ann"),
             "STATUS_EMOJI" => Some("✅"),
+            "QUOTES" => Some("it's \"\\"),
+            "QUOTE" => Some("it's\n"),
+            "JOINED" => Some("کاربر\u{200c}۱e\u{301}\u{a0}\u{7f}🚀"),
             _ => None,
         };
         HostTemplate::parse(text).map(|template| template.fill(value))
@@ -261,7 +325,10 @@ mod tests {
             ("{{USERNAME}} }}{{", "{USERNAME} }{"),
             ("{{{USERNAME}}}", "{ann}"),
             ("{NOTHING} { USERNAME}", "<missing> <missing>"),
-            ("{USERNAME!s}{USERNAME!r:5}|", "annann  |"),
+            ("{USERNAME!s}{USERNAME!r:7}|{NOTHING!r:.4}", "ann'ann'  |'<mi"),
+            ("{QUOTES!r} {QUOTE!r} {STATUS_EMOJI!r}", r#"'it\'s "\\' "it's\n" '✅'"#),
+            ("{JOINED!r}", "'کاربر\\u200c۱e\u{301}\\xa0\\x7f🚀'"),
+            ("{JOINED!a:.20}{STATUS_EMOJI!a:>9}", r"'\u06a9\u0627\u0631\ '\u2705'"),
             ("{USERNAME:>5}|{USERNAME:<5}|{USERNAME:^5}|{USERNAME:5}|", "  ann|ann  | ann |ann  |"),
             ("{USERNAME:*^8.2}|{STATUS_EMOJI:é>3}", "***an***|éé✅"),
             ("{USERNAME:.0}|{USERNAME:05}", "|ann00"),

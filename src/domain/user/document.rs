@@ -5,7 +5,6 @@ use serde::Serialize;
 use crate::domain::moment::Moment;
 
 use super::User;
-use super::expiry::Expiry;
 
 /// A user. Times are in UTC and have no offset, so they are not of the format `date-time`.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
@@ -75,17 +74,13 @@ pub struct UserDocument {
 impl UserDocument {
     /// The user at `now`. `prefix` begins the link where the owner has none; `chance` makes the digits of its stars.
     pub fn of(user: User, prefix: &str, now: Moment, chance: impl FnMut() -> u64) -> Self {
-        let (expire_date, usage_duration, activation_deadline) = match user.expiry {
-            Expiry::Never => (None, user.usage_duration, None),
-            Expiry::FixedDate(date) => (Some(date), user.usage_duration, None),
-            Expiry::StartOnFirstUse { duration, deadline } => (None, Some(duration), deadline),
-        };
+        let expiry = user.expiry.fields();
         Self {
             id: user.id.0,
             expire_strategy: user.expiry.strategy().word(),
-            expire_date,
-            usage_duration,
-            activation_deadline,
+            expire_date: expiry.date,
+            usage_duration: expiry.duration,
+            activation_deadline: expiry.deadline,
             data_limit: user.data_limit,
             data_limit_reset_strategy: user.reset_strategy.word(),
             sub_updated_at: user.sub_updated_at,

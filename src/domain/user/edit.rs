@@ -3,7 +3,7 @@
 use crate::domain::ids::{ServiceId, UserId};
 use crate::domain::moment::Moment;
 
-use super::expiry::Expiry;
+use super::expiry::{Expiry, ExpiryEdit};
 use super::username::Username;
 use super::{Owner, ResetStrategy, User};
 
@@ -35,7 +35,7 @@ pub struct NewUser {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserEdit {
     /// When the account expires.
-    pub expiry: Option<Expiry>,
+    pub expiry: ExpiryEdit,
     /// Bytes; 0: unlimited.
     pub data_limit: Option<i64>,
     /// How often the used traffic is reset.
@@ -65,10 +65,7 @@ impl User {
     /// services change.
     pub fn edit(&mut self, edit: UserEdit, now: Moment) {
         let (was_active, had) = (self.is_active(now), self.service_ids.clone());
-        if let Some(expiry) = edit.expiry {
-            self.expiry = expiry;
-            self.usage_duration = None;
-        }
+        (self.expiry, self.unused_expiry) = edit.expiry.apply(self.expiry, self.unused_expiry);
         if let Some(limit) = edit.data_limit {
             self.data_limit = limited(limit);
         }
@@ -119,9 +116,9 @@ mod tests {
     #[test]
     fn expiry_edit_deactivates_and_activates() {
         let mut user = sample(NOW);
-        user.edit(UserEdit { expiry: Some(Expiry::FixedDate(NOW.plus(-1))), ..UserEdit::default() }, NOW);
+        user.edit(UserEdit { expiry: Expiry::FixedDate(NOW.plus(-1)).into(), ..UserEdit::default() }, NOW);
         assert!(!user.activated);
-        user.edit(UserEdit { expiry: Some(Expiry::FixedDate(NOW.plus(1))), ..UserEdit::default() }, NOW);
+        user.edit(UserEdit { expiry: Expiry::FixedDate(NOW.plus(1)).into(), ..UserEdit::default() }, NOW);
         assert!(user.activated);
     }
 

@@ -11,7 +11,7 @@ use std::fmt::Write;
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
 
-pub use expiry::{ExpireStrategy, Expiry, ExpiryError};
+pub use expiry::{ExpireStrategy, Expiry, ExpiryEdit, ExpiryError, ExpiryFields};
 
 /// How often the used traffic is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum ResetStrategy {
 pub struct User {
     /// The row.
     pub id: UserId,
-    /// 3 to 32 letters, digits or underscores, lower case. `None` once removed.
+    /// 3 to 32 word characters, lower case. `None` once removed.
     pub username: Option<String>,
     /// The subscription key, from which all credentials derive; usually 32 hex digits. Never used again for another user.
     pub key: String,
@@ -47,8 +47,8 @@ pub struct User {
     pub removed: bool,
     /// When the account expires.
     pub expiry: Expiry,
-    /// The duration once an on-hold account has started (seconds); only for display.
-    pub usage_duration: Option<i64>,
+    /// What is stored for other strategies than the account's; never shown.
+    pub unused_expiry: ExpiryFields,
     /// Bytes; `None`: unlimited.
     pub data_limit: Option<i64>,
     /// How often the used traffic is reset.
@@ -101,7 +101,7 @@ impl User {
             activated: true,
             removed: false,
             expiry: Expiry::Never,
-            usage_duration: None,
+            unused_expiry: ExpiryFields::default(),
             data_limit: None,
             reset_strategy: ResetStrategy::NoReset,
             used_traffic: 0,

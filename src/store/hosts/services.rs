@@ -57,7 +57,8 @@ statements! {
                               ORDER BY u.id LIMIT $2))) AS first_users
               FROM services s
               WHERE s.id = $1";
-    // $1 is an admin or NULL, $2 a user or NULL, $3 a pattern; a missing name counts as an empty one.
+    // $1 is an admin or NULL, $2 a user or NULL, $3 a pattern; services without a name match only
+    // the pattern of an empty text.
     PAGE =>
         pg r"SELECT s.id, s.name,
                     ARRAY(SELECT i.inbound_id FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
@@ -72,7 +73,7 @@ statements! {
              FROM services s
              WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
                  AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
-                 AND LOWER(COALESCE(s.name, '')) LIKE LOWER($3) ESCAPE '\'
+                 AND ($3 = '%%' OR LOWER(s.name) LIKE LOWER($3) ESCAPE '\')
              ORDER BY s.id LIMIT $4 OFFSET $5",
         lite r"SELECT s.id, s.name,
                       (SELECT json_group_array(i.inbound_id) FROM inbounds_services i WHERE i.service_id = s.id) AS inbound_ids,
@@ -91,13 +92,13 @@ statements! {
                FROM services s
                WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
                    AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
-                   AND LOWER(COALESCE(s.name, '')) LIKE LOWER($3) ESCAPE '\'
+                   AND ($3 = '%%' OR LOWER(s.name) LIKE LOWER($3) ESCAPE '\')
                ORDER BY s.id LIMIT $4 OFFSET $5";
     COUNT =
         r"SELECT COUNT(*) FROM services s
           WHERE (CAST($1 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM admins_services WHERE admin_id = $1))
               AND (CAST($2 AS BIGINT) IS NULL OR s.id IN (SELECT service_id FROM users_services WHERE user_id = $2))
-              AND LOWER(COALESCE(s.name, '')) LIKE LOWER($3) ESCAPE '\'";
+              AND ($3 = '%%' OR LOWER(s.name) LIKE LOWER($3) ESCAPE '\')";
     OWN_USERS_AFTER =>
         pg "SELECT ARRAY(SELECT u.id FROM users u
                          WHERE u.owner_id = $4 AND u.removed = FALSE AND u.id > $2

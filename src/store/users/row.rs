@@ -14,7 +14,7 @@ use sqlx::query_scalar;
 use super::list_filter::UserSort;
 use crate::domain::ids::{AdminId, ServiceId, UserId};
 use crate::domain::moment::Moment;
-use crate::domain::user::{Expiry, Owner, ResetStrategy, User};
+use crate::domain::user::{Expiry, ExpiryFields, Owner, ResetStrategy, User};
 use crate::store::engine::statement::{db_execute, db_run, row_in_order, statements};
 use crate::store::engine::{IdList, StoreError, Tx};
 
@@ -167,12 +167,12 @@ pub(in crate::store) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
 impl From<UserRow> for User {
     fn from(row: UserRow) -> Self {
         let moment = |micros: Option<i64>| micros.map(Moment::from_micros);
-        let expiry = Expiry::from_columns(
-            &row.expire_strategy,
-            moment(row.expire_date),
-            row.usage_duration,
-            moment(row.activation_deadline),
-        );
+        let fields = ExpiryFields {
+            date: moment(row.expire_date),
+            duration: row.usage_duration,
+            deadline: moment(row.activation_deadline),
+        };
+        let (expiry, unused_expiry) = Expiry::from_columns(&row.expire_strategy, fields);
         let owner = match (row.owner_id, row.owner_username) {
             (Some(id), Some(username)) => {
                 Some(Owner { id: AdminId(id), username, subscription_url_prefix: row.owner_prefix.unwrap_or_default() })
@@ -187,8 +187,8 @@ impl From<UserRow> for User {
             enabled: row.enabled,
             activated: row.activated,
             removed: row.removed,
-            usage_duration: row.usage_duration.filter(|_| !matches!(expiry, Expiry::StartOnFirstUse { .. })),
             expiry,
+            unused_expiry,
             data_limit: row.data_limit,
             reset_strategy: ResetStrategy::from_word(&row.data_limit_reset_strategy).unwrap_or(ResetStrategy::NoReset),
             used_traffic: row.used_traffic,
@@ -233,7 +233,7 @@ statements! {
 
 /// Inserts a user; its `id` is ignored. A name or key that is taken is a [`super::Fault::Unique`].
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
-    let end = End::of(user);
+    let fields = user.expiry.fields().or(user.unused_expiry);
     let id = db_run!(tx, INSERT, |sql, c| query_scalar::<_, i64>(sql)
         .bind(user.username.as_deref())
         .bind(&user.key)
@@ -241,9 +241,9 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
         .bind(user.enabled)
         .bind(user.activated)
         .bind(user.expiry.strategy().word())
-        .bind(end.date)
-        .bind(end.duration)
-        .bind(end.deadline)
+        .bind(fields.date.map(Moment::micros))
+        .bind(fields.duration)
+        .bind(fields.deadline.map(Moment::micros))
         .bind(user.note.as_deref())
         .bind(user.created_at.micros())
         .fetch_one(c)
@@ -256,7 +256,7 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<UserId, StoreError> {
 /// Updates a locked user from one state to another; writes only the tables that differ. Usage counters are not written,
 /// except for a reset.
 pub async fn update(tx: &mut Tx, before: &User, after: &User) -> Result<(), StoreError> {
-    let end = End::of(after);
+    let fields = after.expiry.fields().or(after.unused_expiry);
     db_execute!(
         tx,
         UPDATE,
@@ -268,9 +268,9 @@ pub async fn update(tx: &mut Tx, before: &User, after: &User) -> Result<(), Stor
         after.activated,
         after.removed,
         after.expiry.strategy().word(),
-        end.date,
-        end.duration,
-        end.deadline,
+        fields.date.map(Moment::micros),
+        fields.duration,
+        fields.deadline.map(Moment::micros),
         after.note.as_deref(),
         after.edit_at.map(Moment::micros),
         after.sub_revoked_at.map(Moment::micros)
@@ -295,25 +295,4 @@ async fn add_services(tx: &mut Tx, user: UserId, services: &[ServiceId]) -> Resu
     }
     let services = IdList::new(services.iter().map(|id| id.0));
     db_execute!(tx, ADD_SERVICES, user.0, services)
-}
-
-/// The columns of an account's expiry.
-struct End {
-    date: Option<i64>,
-    duration: Option<i64>,
-    deadline: Option<i64>,
-}
-
-impl End {
-    fn of(user: &User) -> Self {
-        match user.expiry {
-            Expiry::Never => Self { date: None, duration: user.usage_duration, deadline: None },
-            Expiry::FixedDate(date) => {
-                Self { date: Some(date.micros()), duration: user.usage_duration, deadline: None }
-            }
-            Expiry::StartOnFirstUse { duration, deadline } => {
-                Self { date: None, duration: Some(duration), deadline: deadline.map(Moment::micros) }
-            }
-        }
-    }
 }

@@ -17,6 +17,8 @@ type Strategy = 'never' | 'fixed_date' | 'start_on_first_use';
 const RESETS = ['no_reset', 'day', 'week', 'month', 'year'] as const;
 type Reset = (typeof RESETS)[number];
 const DAY = 86_400;
+/** As the panel checks it: word characters of any script, with marks and joiners. */
+const USERNAME = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]{3,32}$/u;
 
 interface Draft {
   username: string;
@@ -83,7 +85,7 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
   const limit = draft.limit.trim() === '' ? 0 : Math.round(numberOf(draft.limit) * SIZE[draft.unit]);
   const seconds = Math.round(numberOf(draft.days) * DAY);
   const problems: Partial<Record<'username' | 'limit' | 'until' | 'days', string>> = {};
-  if (user === null && !/^\w{3,32}$/.test(draft.username)) problems.username = t('problem.username');
+  if (user === null && !USERNAME.test(draft.username)) problems.username = t('problem.username');
   if (!Number.isSafeInteger(limit) || limit < 0) problems.limit = t('problem.number');
   if (draft.strategy === 'fixed_date' && draft.until === null) problems.until = t('problem.date');
   if (draft.strategy === 'start_on_first_use' && !(seconds > 0)) problems.days = t('problem.days');

@@ -2,10 +2,14 @@
 
 import { type User, root } from '../../api/client.ts';
 
-/** The link; without a prefix in the settings the API gives a path, which is below the panel's root. */
+/**
+ * The link; without a prefix in the settings the API gives a path, which is below the panel's root. Letters of other
+ * alphabets are percent-encoded, since many apps take only ASCII.
+ */
 export function linkOf(user: Pick<User, 'subscription_url'>): string {
   const { subscription_url: url } = user;
-  return url.startsWith('/') ? new URL(url.slice(1), root).href : url;
+  if (url.startsWith('/')) return new URL(url.slice(1), root).href;
+  return URL.canParse(url) ? new URL(url).href : url;
 }
 
 /** Formats that a link can be asked for, by the last part of its path. */

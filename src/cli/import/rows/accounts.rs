@@ -133,15 +133,15 @@ struct ExpiryColumns {
 }
 
 impl ExpiryColumns {
-    /// Reads the columns. Marzneshin writes strategies in capitals. Date and deadline are cleared if the strategy does
-    /// not use them; the duration stays, because users see it after the first use.
+    /// Reads the columns. Marzneshin writes strategies in capitals. A date is cleared if the strategy does not use
+    /// it; the duration and the deadline stay, because an edit may use them again.
     fn read(row: &mut RowReader<'_>) -> Self {
         let parse = |text: &str| ExpireStrategy::from_word(&text.to_lowercase());
         let default = ExpireStrategy::Never;
         let mut strategy = row.variant("expire_strategy", parse, default, default.word());
         let duration = row.integer("usage_duration");
         let date = row.micros("expire_date").filter(|_| strategy == ExpireStrategy::FixedDate);
-        let deadline = row.micros("activation_deadline").filter(|_| strategy == ExpireStrategy::StartOnFirstUse);
+        let deadline = row.micros("activation_deadline");
         let missing = match strategy {
             ExpireStrategy::FixedDate if date.is_none() => Some("expire_date"),
             ExpireStrategy::StartOnFirstUse if duration.is_none() => Some("usage_duration"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::reader::RowReader;
-use crate::domain::host::{Alpn, Fingerprint, HostSecurity, HostSpec, Problem};
+use crate::domain::host::{Alpn, Fingerprint, HostSecurity, HostSpec, Noise, Problem};
 use crate::store::import::tables::HostRow;
 
 /// Converts a host that has no inbound, or a copied one.
@@ -25,7 +25,8 @@ pub(in crate::cli::import) fn host(row: &mut RowReader<'_>, has_inbound: impl Fn
     Some(HostRow {
         id,
         inbound_id,
-        is_disabled: row.boolean("is_disabled", false),
+        // Marzneshin offers only hosts that are enabled for certain.
+        is_disabled: row.boolean("is_disabled", true),
         universal: row.boolean("universal", false),
         weight: row.integer("weight").unwrap_or(1),
         spec,
@@ -50,7 +51,7 @@ fn spec(row: &mut RowReader<'_>) -> HostSpec {
         fingerprint: row.variant("fingerprint", fingerprint, Fingerprint::None, ""),
         allowinsecure: row.boolean("allowinsecure", false),
         fragment: row.json("fragment"),
-        noise: row.json("udp_noises"),
+        noise: row.json::<Vec<Noise>>("udp_noises").filter(|noise| !noise.is_empty()),
         http_headers: row.json::<BTreeMap<String, Value>>("http_headers").map(texts),
         mtu: row.integer("mtu"),
         dns_servers: row.text("dns_servers"),
