@@ -2,6 +2,7 @@
 
 mod check;
 mod core;
+mod literal;
 mod problem;
 pub mod template;
 mod text;

@@ -47,7 +47,7 @@ pub struct User {
     pub removed: bool,
     /// When the account expires.
     pub expiry: Expiry,
-    /// What is stored for other strategies than the account's; never shown.
+    /// Stored fields that the strategy of the account does not use; never shown.
     pub unused_expiry: ExpiryFields,
     /// Bytes; `None`: unlimited.
     pub data_limit: Option<i64>,
