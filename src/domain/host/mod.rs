@@ -1,8 +1,8 @@
 //! A host: how subscriptions show one inbound, or a server that is not a node.
 
 mod check;
+mod conversion;
 mod core;
-mod literal;
 mod problem;
 pub mod template;
 mod text;

@@ -1,8 +1,6 @@
 //! Host texts with variables in braces, such as `{USERNAME}`: parsed once and filled for each user.
 
-use std::borrow::Cow;
-
-use super::literal::{is_printable, python_literal};
+use super::conversion::Conversion;
 
 /// A parsed remark, address or path of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,17 +10,6 @@ pub struct HostTemplate(Vec<Piece>);
 enum Piece {
     Text(String),
     Name(String, Conversion, Layout),
-}
-
-/// How a value is written: the letter after the exclamation mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Conversion {
-    /// As it is.
-    Plain,
-    /// As a literal of Python, in quotes.
-    Literal,
-    /// As such a literal in ASCII.
-    AsciiLiteral,
 }
 
 /// The format of a value: the part after the colon.
@@ -176,23 +163,8 @@ impl Piece {
         if name.contains(['.', '[']) {
             return Err(TemplateError::NotAName);
         }
-        let conversion = match conversion {
-            "s" => Conversion::Plain,
-            "r" => Conversion::Literal,
-            "a" => Conversion::AsciiLiteral,
-            _ => return Err(TemplateError::Conversion),
-        };
+        let conversion = Conversion::from_word(conversion).ok_or(TemplateError::Conversion)?;
         Ok(Self::Name(name.to_owned(), conversion, Layout::read(layout).ok_or(TemplateError::Layout)?))
-    }
-}
-
-impl Conversion {
-    fn of(self, value: &str) -> Cow<'_, str> {
-        match self {
-            Self::Plain => value.into(),
-            Self::Literal => python_literal(value, |letter| !is_printable(letter)).into(),
-            Self::AsciiLiteral => python_literal(value, |letter| !letter.is_ascii() || !is_printable(letter)).into(),
-        }
     }
 }
 
