@@ -88,7 +88,7 @@ pub(in crate::api) struct UserModify {
     #[schema(value_type = Option<String>, format = DateTime)]
     online_at: Ignored<Option<LooseMoment>>,
     #[deserr(default)]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, required = false)]
     key: Ignored<String>,
     #[schema(value_type = String, pattern = r"^\w{3,32}$")]
     username: UsernameField,
