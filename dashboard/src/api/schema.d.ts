@@ -1419,6 +1419,11 @@ export interface components {
             all_services_access: boolean;
             /** @default true */
             enabled: boolean;
+            /**
+             * Format: int64
+             * @description Ignored.
+             */
+            id?: number | null;
             is_sudo: boolean;
             /** @default true */
             modify_users_access: boolean;
@@ -1434,11 +1439,18 @@ export interface components {
         AdminModify: {
             all_services_access?: boolean | null;
             enabled?: boolean | null;
+            /**
+             * Format: int64
+             * @description Ignored.
+             */
+            id?: number | null;
             is_sudo?: boolean | null;
             modify_users_access?: boolean | null;
             password?: string | null;
             service_ids?: number[] | null;
             subscription_url_prefix?: string | null;
+            /** @description Ignored: the path decides. */
+            username?: string | null;
         };
         /** @description An admin with the traffic of its users. */
         AdminResponse: components["schemas"]["AdminBody"] & {
@@ -1639,7 +1651,12 @@ export interface components {
                 [key: string]: string;
             } | null;
             /**
-             * @description Ignored when a host is created: a new host is always enabled.
+             * Format: int64
+             * @description Ignored: the path decides.
+             */
+            inbound_id?: number | null;
+            /**
+             * @description Ignored when a host is created: a new host is always enabled. Null disables, as in Marzneshin.
              * @default false
              */
             is_disabled: boolean | null;
@@ -1825,6 +1842,11 @@ export interface components {
             address: string;
             /** @enum {string} */
             connection_backend: "grpcio" | "grpclib";
+            /**
+             * Format: int64
+             * @description Ignored.
+             */
+            id?: number | null;
             name: string;
             /**
              * Format: int64
@@ -1845,6 +1867,11 @@ export interface components {
             address?: string | null;
             /** @enum {string|null} */
             connection_backend?: "grpcio" | "grpclib" | null;
+            /**
+             * Format: int64
+             * @description Ignored.
+             */
+            id?: number | null;
             name?: string | null;
             /** Format: int64 */
             port?: number | null;
@@ -2399,12 +2426,22 @@ export interface components {
         };
         /** @description A new service. */
         ServiceCreate: {
+            /**
+             * Format: int64
+             * @description Ignored.
+             */
+            id?: number | null;
             /** @default [] */
             inbound_ids: number[];
             name?: string | null;
         };
         /** @description Changes of a service. A field that is null or missing is not changed. */
         ServiceModify: {
+            /**
+             * Format: int64
+             * @description Ignored.
+             */
+            id?: number | null;
             inbound_ids?: number[] | null;
             name?: string | null;
         };
@@ -2590,15 +2627,25 @@ export interface components {
             expire_date?: string | null;
             /** @enum {string} */
             expire_strategy: "never" | "fixed_date" | "start_on_first_use";
+            /** Format: int64 */
+            id?: number | null;
             key: string;
             note?: string | null;
+            /** Format: date-time */
+            online_at?: string | null;
             /** @default [] */
             service_ids: number[];
+            sub_last_user_agent?: string | null;
+            /** Format: date-time */
+            sub_updated_at?: string | null;
             /** Format: int64 */
             usage_duration?: number | null;
             username: string;
         };
-        /** @description Changes of a user. A field that is null or missing is not changed. `username` is required but ignored. */
+        /**
+         * @description Changes of a user. A field that is null or missing is not changed. `username` is required but ignored.
+         *     `expire_strategy` needs its own fields and clears those of the others, except that a stored `activation_deadline` stays.
+         */
         UserModify: {
             /** Format: date-time */
             activation_deadline?: string | null;
@@ -2610,8 +2657,16 @@ export interface components {
             expire_date?: string | null;
             /** @enum {string|null} */
             expire_strategy?: "never" | "fixed_date" | "start_on_first_use" | null;
+            /** Format: int64 */
+            id?: number | null;
+            key?: string;
             note?: string | null;
+            /** Format: date-time */
+            online_at?: string | null;
             service_ids?: number[] | null;
+            sub_last_user_agent?: string | null;
+            /** Format: date-time */
+            sub_updated_at?: string | null;
             /** Format: int64 */
             usage_duration?: number | null;
             username: string;
