@@ -129,8 +129,16 @@ async fn fields_of_answers_are_ignored_in_bodies_but_must_have_their_type(db: Db
         "username": 5,
     });
     for (method, path, keys) in [
-        (Method::POST, "/api/users", vec!["expire_strategy", "id", "key", "online_at", "sub_last_user_agent", "sub_updated_at", "username"]),
-        (Method::PUT, "/api/users/ann", vec!["id", "key", "online_at", "sub_last_user_agent", "sub_updated_at", "username"]),
+        (
+            Method::POST,
+            "/api/users",
+            vec!["expire_strategy", "id", "key", "online_at", "sub_last_user_agent", "sub_updated_at", "username"],
+        ),
+        (
+            Method::PUT,
+            "/api/users/ann",
+            vec!["id", "key", "online_at", "sub_last_user_agent", "sub_updated_at", "username"],
+        ),
         (Method::POST, "/api/admins", vec!["id", "is_sudo", "password", "username"]),
         (Method::PUT, "/api/admins/ann", vec!["id", "username"]),
         (Method::POST, "/api/services", vec!["id"]),

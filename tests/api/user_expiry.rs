@@ -73,7 +73,8 @@ async fn fields_without_a_strategy_change_the_account_as_they_would_in_marzneshi
 
 async fn deadline_stays_when_a_user_is_put_on_hold_without_one(db: Db) {
     let panel = TestPanel::start(db).await;
-    let on_hold = json!({"expire_strategy": "start_on_first_use", "usage_duration": 100, "activation_deadline": DEADLINE});
+    let on_hold =
+        json!({"expire_strategy": "start_on_first_use", "usage_duration": 100, "activation_deadline": DEADLINE});
     create(&panel, "ann", on_hold).await;
     let again = json!({"expire_strategy": "start_on_first_use", "usage_duration": 200});
     let kept = [json!("start_on_first_use"), json!(null), json!(200), json!(DEADLINE)];

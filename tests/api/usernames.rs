@@ -25,7 +25,8 @@ async fn names_with_marks_and_joiners_work_everywhere(db: Db) {
     execute(&db, HOST).await;
     let panel = TestPanel::start(db).await;
     for name in NAMES {
-        let created = panel.post("root", "/api/users", json!({"username": name, "expire_strategy": "never"})).await.ok();
+        let created =
+            panel.post("root", "/api/users", json!({"username": name, "expire_strategy": "never"})).await.ok();
         assert_eq!(created["username"], name);
         let path = format!("/api/users/{}", encoded(name));
         assert_eq!(panel.get("root", &path).await.ok()["username"], name);

@@ -131,7 +131,10 @@ async fn assert_is_all_here(into: &OpenOptions) {
     assert_eq!((dated.id, dated.key.as_str()), (UserId(10), "1f0c8a3b5d7e9f2a4c6e8b0d1f3a5c7e"));
     assert_eq!(dated.expiry, Expiry::FixedDate(Moment::parse("2031-01-01").expect("a date")));
     assert_eq!((dated.reset_strategy, dated.data_limit), (ResetStrategy::Month, Some(1000)));
-    assert_eq!((dated.used_traffic, dated.lifetime_used_traffic, dated.unused_expiry.duration), (700, 9000, Some(86400)));
+    assert_eq!(
+        (dated.used_traffic, dated.lifetime_used_traffic, dated.unused_expiry.duration),
+        (700, 9000, Some(86400))
+    );
     assert_eq!(dated.created_at.naive_iso(), "2024-05-01T12:00:00.250000");
     assert_eq!(dated.sub_last_user_agent.as_deref(), Some("v2rayNG/1.8.5"));
     assert_eq!(dated.owner.expect("an owner").subscription_url_prefix, "https://*.mina.example.org");

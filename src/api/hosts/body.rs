@@ -212,7 +212,10 @@ impl From<HostBody> for Host {
                 fingerprint: body.fingerprint.0,
                 allowinsecure: body.allowinsecure.is_some_and(|flag| flag.0),
                 fragment: body.fragment.map(Into::into),
-                noise: body.noise.filter(|noise| !noise.is_empty()).map(|noise| noise.into_iter().map(Into::into).collect()),
+                noise: body
+                    .noise
+                    .filter(|noise| !noise.is_empty())
+                    .map(|noise| noise.into_iter().map(Into::into).collect()),
                 http_headers: body.http_headers.map(|headers| headers.0),
                 mtu: body.mtu.map(|mtu| mtu.0),
                 dns_servers: body.dns_servers,

@@ -159,12 +159,15 @@ mod tests {
             Some("application/json ; charset=\"utf-16\"; x"),
             Some("application/vnd.api+json"),
         ] {
-            for body in ["{\"name\": \"x\", \"unknown\": 1}", "\u{feff}{\"name\": \"x\"}", "\u{feff} \n{\"name\": \"x\"}\n"] {
+            for body in
+                ["{\"name\": \"x\", \"unknown\": 1}", "\u{feff}{\"name\": \"x\"}", "\u{feff} \n{\"name\": \"x\"}\n"]
+            {
                 let service = read(content_type, body).await.expect("readable");
                 assert_eq!(service.name.as_deref(), Some("x"), "{content_type:?} {body:?}");
             }
         }
-        for other in ["text/plain", "application/jsonx", "application/x/y+json", "application/json, text/plain", "json"] {
+        for other in ["text/plain", "application/jsonx", "application/x/y+json", "application/json, text/plain", "json"]
+        {
             assert_eq!(keys(Some(other), r#"{"name":"x"}"#).await, ["body"], "{other}");
         }
     }
