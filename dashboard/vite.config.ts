@@ -25,6 +25,7 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'vendor', test: /node_modules\/(react|react-dom|scheduler|@tanstack|openapi-fetch|uqr|seroval|cookie-es|use-sync-external-store)\/|rolldown\/runtime/ },
+            { name: 'codemirror', test: /node_modules\/(@codemirror|@lezer|@marijn|crelt|style-mod|w3c-keyname)\// },
             { name: 'aria', test: /node_modules\/(react-aria|react-stately|react-aria-components)\/(?!.*(calendar|date|spinbutton|NumberField|Color))/i },
           ],
         },

@@ -17,7 +17,7 @@ const contents = new Map(names.map((name) => [name, readFileSync(new URL(name, f
 // Libraries change rarely and import nothing of ours: they keep their version, and so browsers their copies, when the rest
 // changes. The rest shares one version, because its modules import each other.
 const versions = new Map();
-const libraries = ['aria.js', 'rolldown-runtime.js', 'vendor.js'].filter((name) => contents.has(name));
+const libraries = ['aria.js', 'codemirror.js', 'rolldown-runtime.js', 'vendor.js'].filter((name) => contents.has(name));
 const rest = names.filter((name) => !libraries.includes(name));
 const common = hash(...libraries.map((name) => contents.get(name)));
 for (const name of libraries) {

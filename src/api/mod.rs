@@ -97,6 +97,7 @@ fn all_routes() -> Routes {
         .and(inbounds::routes)
         .and(metrics::routes)
         .and(nodes::routes)
+        .and(nodes::sync::routes)
         .and(notifications::routes)
         .and(docs::openapi::routes)
         .and(services::routes)

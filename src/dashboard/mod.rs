@@ -15,11 +15,13 @@ pub struct File {
 }
 
 /// Names and contents of the files.
-const CONTENTS: [(&str, &[u8]); 8] = [
+const CONTENTS: [(&str, &[u8]); 10] = [
+    ("CodeEditor.js", include_bytes!("dist/CodeEditor.js.gz")),
     ("UserEditor.js", include_bytes!("dist/UserEditor.js.gz")),
     ("app.css", include_bytes!("dist/app.css.gz")),
     ("app.js", include_bytes!("dist/app.js.gz")),
     ("aria.js", include_bytes!("dist/aria.js.gz")),
+    ("codemirror.js", include_bytes!("dist/codemirror.js.gz")),
     ("icon.svg", include_bytes!("dist/icon.svg.gz")),
     ("more.js", include_bytes!("dist/more.js.gz")),
     ("rolldown-runtime.js", include_bytes!("dist/rolldown-runtime.js.gz")),

@@ -48,6 +48,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         nodes::hold::STATEMENTS,
         nodes::expected_users::STATEMENTS,
         nodes::offers::STATEMENTS,
+        nodes::sync_progress::STATEMENTS,
         nodes::sync_state::STATEMENTS,
         nodes::tls_material::STATEMENTS,
         notify::outbox::STATEMENTS,

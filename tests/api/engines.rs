@@ -27,6 +27,7 @@ on_both_engines!(
     edit_lock_of_a_dead_process_expires,
     first_certificate_of_a_node_is_pinned_until_repin,
     log_is_streamed_line_by_line_and_stays_open_at_its_end,
+    log_takes_its_token_as_a_subprotocol,
     log_request_with_an_error_is_refused_before_the_handshake,
     quiet_log_stays_open_and_failed_log_closes_with_a_reason,
     log_closes_when_its_admin_may_not_read_it_any_more,
@@ -234,6 +235,25 @@ async fn log_is_streamed_line_by_line_and_stays_open_at_its_end(db: Db) {
     brief.send(Message::Ping(Vec::new().into())).await.expect("sent");
     let pong = timeout(Duration::from_secs(10), brief.next()).await.expect("in time");
     assert!(matches!(pong, Some(Ok(Message::Pong(_)))), "{pong:?}");
+}
+
+/// As browsers do, which can't set other headers.
+async fn log_takes_its_token_as_a_subprotocol(db: Db) {
+    let (panel, _node) = start(db).await;
+    panel.insert_admin("alice", false).await;
+    let offer = async |protocols: String| {
+        let mut request =
+            panel.url("/api/nodes/1/xray/logs").replace("http://", "ws://").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", protocols.parse().expect("a header"));
+        connect_async(request).await
+    };
+    let (mut socket, answer) = offer(format!("sarban.log, sarban.bearer.{}", panel.token_of("root"))).await.unwrap();
+    assert_eq!(answer.headers()["sec-websocket-protocol"], "sarban.log", "the token is not in the answer");
+    assert_eq!(line(&mut socket).await, "xray log line 0 buffer=True");
+    for token in ["", "x", &panel.token_of("alice")] {
+        let refused = offer(format!("sarban.log, sarban.bearer.{token}")).await;
+        assert!(matches!(&refused, Err(Error::Http(response)) if response.status() == 403), "{token}: {refused:?}");
+    }
 }
 
 async fn log_request_with_an_error_is_refused_before_the_handshake(db: Db) {

@@ -17,6 +17,7 @@ on_both_engines!(
     unknown_node_is_404_and_malformed_id_is_422,
     changed_node_reconnects_unless_it_is_disabled,
     repin_forgets_the_certificate_and_resync_does_not,
+    node_says_how_far_it_is_in_step,
     deleted_node_is_404,
     client_certificate_is_created_once,
     inbound_is_shown_with_its_node_and_services,
@@ -211,6 +212,38 @@ async fn repin_forgets_the_certificate_and_resync_does_not(db: Db) {
     assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM nodes WHERE certificate_pin = 'ab'").await, 1);
     assert_eq!(panel.post("root", "/api/nodes/1/repin", json!(null)).await.ok(), json!({}));
     assert_eq!(number(&panel.panel.db, "SELECT COUNT(*) FROM nodes WHERE certificate_pin IS NULL").await, 1);
+}
+
+async fn node_says_how_far_it_is_in_step(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let sync = async || panel.get("root", "/api/nodes/1/sync").await.ok();
+    let nothing = json!({"in_step": false, "connected": false, "synced_at": null, "waiting_users": 0,
+                         "waiting_since": null, "certificate_fingerprint": null});
+    assert_eq!(sync().await, nothing);
+    let db = &panel.panel.db;
+    execute(
+        db,
+        "UPDATE nodes SET status = 'healthy', synced_at = 1000000, certificate_pin = 'ab',
+        synced_epoch = (SELECT epoch FROM scheduler_epoch WHERE id = 1)",
+    )
+    .await;
+    let in_step = with(
+        &nothing,
+        json!({"in_step": true, "connected": true, "certificate_fingerprint": "ab",
+                                        "synced_at": "1970-01-01T00:00:01Z"}),
+    );
+    assert_eq!(sync().await, in_step);
+    let marks = match db {
+        Db::Pg(_) => "INSERT INTO user_change VALUES (7, gen_random_uuid(), 3000000), (9, gen_random_uuid(), 2000000)",
+        Db::Lite(_) => "INSERT INTO user_change VALUES (7, randomblob(16), 3000000), (9, randomblob(16), 2000000)",
+    };
+    execute(db, marks).await;
+    let behind = json!({"in_step": false, "waiting_users": 2, "waiting_since": "1970-01-01T00:00:02Z"});
+    assert_eq!(sync().await, with(&in_step, behind));
+    execute(db, "DELETE FROM user_change").await;
+    execute(db, "UPDATE nodes SET synced_epoch = -1").await;
+    assert_eq!(sync().await, with(&in_step, json!({"in_step": false, "connected": false})), "changes were dropped");
+    panel.get("root", "/api/nodes/9/sync").await.refused(404);
 }
 
 async fn deleted_node_is_404(db: Db) {

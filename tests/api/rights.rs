@@ -53,6 +53,7 @@ const ROWS: &[(&str, Who)] = &[
     ("DELETE /api/nodes/{node_id}", SudoAdmin),
     ("POST /api/nodes/{node_id}/resync", SudoAdmin),
     ("POST /api/nodes/{node_id}/repin", SudoAdmin),
+    ("GET /api/nodes/{node_id}/sync", SudoAdmin),
     ("GET /api/nodes/{node_id}/usage", SudoAdmin),
     ("GET /api/nodes/{node_id}/{backend}/config", SudoAdmin),
     ("GET /api/nodes/{node_id}/{backend}/config/last-good", SudoAdmin),

@@ -19,14 +19,15 @@ export type { Schemas };
 const marked = document.querySelector<HTMLMetaElement>('meta[name="panel-root"]')?.content ?? '../';
 export const root = new URL(marked, new URL('.', document.baseURI)).href;
 
-/** Seconds without an answer before a request is given up. */
-const TIMEOUT = 30;
+/** Seconds without an answer before a request that reads is given up, and one that writes: the panel watches an engine with
+ * a new configuration for up to 40 s, and a change goes on without its client. */
+const TIMEOUT = { read: 30, write: 120 };
 
 const signing: Middleware = {
   onRequest({ request }) {
     const token = session.token();
     if (token !== null) request.headers.set('authorization', `Bearer ${token}`);
-    return new Request(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(TIMEOUT * 1000)]) });
+    return new Request(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout((request.method === 'GET' ? TIMEOUT.read : TIMEOUT.write) * 1000)]) });
   },
   onResponse({ request, response }) {
     // The answer may belong to the session before this one.

@@ -111,14 +111,19 @@ export const cluster = () =>
     refetchInterval: LIVE,
   });
 
-export const runs = () =>
+export type RunQuery = NonNullable<paths['/api/cluster/runs']['get']['parameters']['query']>;
+
+export const runs = (query: RunQuery) =>
   queryOptions({
-    queryKey: ['cluster', 'runs'],
-    queryFn: ({ signal }) => data(api.GET('/api/cluster/runs', { params: { query: { size: 50 } }, signal })),
+    queryKey: ['cluster', 'runs', query],
+    queryFn: ({ signal }) => data(api.GET('/api/cluster/runs', { params: { query }, signal })),
+    placeholderData: keepPreviousData,
     refetchInterval: LIVE,
   });
 
-export const notifications = (query: { state?: 'waiting' | 'delivered' | 'dead'; page?: number; size?: number }) =>
+export type NotificationQuery = NonNullable<paths['/api/notifications']['get']['parameters']['query']>;
+
+export const notifications = (query: NotificationQuery) =>
   queryOptions({
     queryKey: ['notifications', query],
     queryFn: ({ signal }) => data(api.GET('/api/notifications', { params: { query }, signal })),

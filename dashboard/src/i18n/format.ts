@@ -22,6 +22,8 @@ export interface Formats {
   /** `12 Mar 2027, 14:05` */
   exact(at: Date): string;
   hour(at: Date): string;
+  /** `14:05:09`, with the date unless it is today. */
+  precise(at: Date): string;
   /** `in 3 days`, `2 hours ago` */
   relative(at: Date, now: Date): string;
   /** `30 days` */
@@ -41,6 +43,8 @@ export function formats(language: Language, calendar: CalendarName): Formats {
   const date = new Intl.DateTimeFormat(locale, { year: 'numeric', month: 'short', day: 'numeric' });
   const exact = new Intl.DateTimeFormat(locale, { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
   const hour = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+  const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+  const dayAndClock = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
   const relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto', style: 'short' });
   const list = new Intl.ListFormat(language, { type: 'conjunction', style: 'short' });
   const unit = (value: number, name: string) =>
@@ -63,6 +67,7 @@ export function formats(language: Language, calendar: CalendarName): Formats {
     date: (at) => date.format(at),
     exact: (at) => exact.format(at),
     hour: (at) => hour.format(at),
+    precise: (at) => (at.toDateString() === new Date().toDateString() ? clock : dayAndClock).format(at),
     relative(at, now) {
       const seconds = (at.getTime() - now.getTime()) / 1000;
       const [, name] = steps.find(([limit]) => Math.abs(seconds) < limit) ?? [0, 'year' as const];

@@ -2,19 +2,17 @@
 
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { type ReactNode, useMemo, useState } from 'react';
+import type { ReactNode } from 'react';
 import type { Cluster, PanelNode } from '../api/client.ts';
 import * as queries from '../api/queries.ts';
 import { moment } from '../i18n/format.ts';
 import { useI18n } from '../i18n/index.tsx';
 import { useMe } from '../shell/Shell.tsx';
-import { Empty, Loaded, Panel, Segments, Status, Waiting } from '../ui/basics.tsx';
-import { TrafficChart, days, hours } from '../ui/chart.tsx';
+import { Empty, Loaded, Panel, Status, Waiting } from '../ui/basics.tsx';
 import { Icon } from '../ui/icons.tsx';
+import { days } from '../ui/series.ts';
+import { TrafficPanel, useStart } from '../ui/TrafficPanel.tsx';
 import { nodeTone } from './nodes/tone.ts';
-
-const DAY = 86_400_000;
-type Range = '24h' | '30d';
 
 export function Home() {
   const { t, f } = useI18n();
@@ -44,7 +42,7 @@ export function Home() {
             <Empty title={t('users.none')} action={<Link className="button primary" to="/users" search={{ drawer: 'new' }}><Icon name="plus" />{t('users.new')}</Link>}>{t('users.none.body')}</Empty>
           </div>
         )}
-        <div className="most"><Traffic /></div>
+        <div className="most"><TrafficPanel name="home" query={queries.traffic} series={(series) => series} /></div>
         <div className="rest stack" style={{ gap: 16 }}>
           <Panel title={t('home.states')}>
             <Loaded of={stats}>
@@ -71,40 +69,10 @@ export function Home() {
 
 function TrafficToday() {
   const { t, f } = useI18n();
-  const start = useStart('30d');
-  const read = useQuery(queries.traffic(start));
+  const read = useQuery(queries.traffic(useStart('30d')));
   const today = new Date().setHours(0, 0, 0, 0);
   const bytes = read.data && days(read.data).find((bar) => bar.at.getTime() === today)?.bytes;
   return <div><span className="what">{t('home.today')}</span><span className="value">{read.data ? f.bytes(bytes ?? 0) : '…'}</span></div>;
-}
-
-/** The start of a range, on a whole hour so that the answer can be shared. */
-function useStart(range: Range): string {
-  return useMemo(() => {
-    const hour = Math.floor(Date.now() / 3_600_000) * 3_600_000;
-    return new Date(range === '24h' ? hour - DAY + 3_600_000 : new Date(hour - 29 * DAY).setHours(0, 0, 0, 0)).toISOString();
-  }, [range]);
-}
-
-function Traffic() {
-  const { t, f } = useI18n();
-  const [range, setRange] = useState<Range>('30d');
-  const read = useQuery(queries.traffic(useStart(range)));
-  return (
-    <Panel
-      title={t('traffic')}
-      aside={<Segments name="range" label={t('range')} value={range} onChange={setRange} choices={[['24h', t('range.day')], ['30d', t('range.month')]]} />}
-    >
-      <Loaded of={read}>
-        {(series) => (
-          <>
-            <p className="soft" style={{ marginBlockEnd: 12 }}>{t('total')}: {f.bytes(series.total)}</p>
-            <TrafficChart bars={range === '24h' ? hours(series) : days(series)} byHour={range === '24h'} label={t('traffic')} />
-          </>
-        )}
-      </Loaded>
-    </Panel>
-  );
 }
 
 interface Point { id: string; tone: 'bad' | 'attention'; words: ReactNode; to: ReactNode }
@@ -115,16 +83,19 @@ function Attention() {
   const cluster = useQuery(queries.cluster());
   const dead = useQuery(queries.notifications({ state: 'dead', size: 1 }));
   const points = usePoints(nodes.data?.items, cluster.data, dead.data?.total);
-  if (nodes.data === undefined && cluster.data === undefined && !nodes.isError && !cluster.isError) return <div className="all"><Waiting rows={1} /></div>;
+  const reads = [nodes, cluster, dead];
+  // Nothing is called all right before everything is known.
+  if (reads.some((read) => read.data === undefined && !read.isError)) return <div className="all"><Waiting rows={1} /></div>;
   return (
     <section className="all panel" aria-label={t('home.attention')}>
-      {points.length === 0 && !nodes.isError && !cluster.isError ? (
+      {points.length === 0 && !reads.some((read) => read.isError) ? (
         <p><Status tone="good">{t('home.fine')}</Status> <span className="soft">{cluster.data?.leader && t('home.leader', { name: cluster.data.leader.host })}</span></p>
       ) : (
         <>
           <h2 style={{ marginBlockEnd: 10 }}>{t('home.attention')}</h2>
           <Loaded of={nodes} rows={1}>{() => null}</Loaded>
           <Loaded of={cluster} rows={1}>{() => null}</Loaded>
+          <Loaded of={dead} rows={1}>{() => null}</Loaded>
           <ul className="lines">
             {points.map((point) => (
               <li key={point.id}>

@@ -2,24 +2,8 @@
 // theme, direction and print, and has a table for screen readers.
 
 import { useLayoutEffect, useRef, useState } from 'react';
-import type { Series } from '../api/client.ts';
 import { useI18n } from '../i18n/index.tsx';
-
-export interface Bar { at: Date; bytes: number }
-
-/** Sums hours to days of the reader's time zone. */
-export function days(series: Pick<Series, 'usages'>): Bar[] {
-  const found = new Map<number, number>();
-  for (const [seconds = 0, bytes = 0] of series.usages) {
-    const day = new Date(seconds * 1000).setHours(0, 0, 0, 0);
-    found.set(day, (found.get(day) ?? 0) + bytes);
-  }
-  return [...found].map(([day, bytes]) => ({ at: new Date(day), bytes }));
-}
-
-export function hours(series: Pick<Series, 'usages'>): Bar[] {
-  return series.usages.map(([seconds = 0, bytes = 0]) => ({ at: new Date(seconds * 1000), bytes }));
-}
+import type { Bar } from './series.ts';
 
 const HEIGHT = 132;
 const FOOT = 22;

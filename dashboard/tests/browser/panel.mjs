@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -39,7 +39,7 @@ export async function until(what, condition, seconds = 20) {
 /** Starts a panel with the admin `root` and one node. */
 export async function startPanel(settings = {}) {
   const home = mkdtempSync(join(tmpdir(), 'sarban-dashboard.'));
-  const [port, nodePort] = [await freePort(), await freePort()];
+  const [port, nodePort, controlPort] = [await freePort(), await freePort(), await freePort()];
   const env = {
     PATH: process.env.PATH, HOME: home, UVICORN_HOST: '127.0.0.1', UVICORN_PORT: String(port), DATA_DIR: home,
     SQLALCHEMY_DATABASE_URL: `sqlite:///${home}/db.sqlite3`, SARBAN_ADMIN_PASSWORD: PASSWORD, ...settings,
@@ -54,7 +54,7 @@ export async function startPanel(settings = {}) {
     child.output = () => output;
     return child;
   };
-  start(testNode, ['--listen', `127.0.0.1:${nodePort}`, '--bytes-per-second', '50000']);
+  start(testNode, ['--listen', `127.0.0.1:${nodePort}`, '--bytes-per-second', '50000', '--control', `127.0.0.1:${controlPort}`]);
   const root = `http://127.0.0.1:${port}/`;
   const panel = {
     root, home, nodePort,
@@ -85,6 +85,12 @@ export async function startPanel(settings = {}) {
       assert.ok(response.ok, `${method} ${path}: ${response.status} ${await response.clone().text()}`);
       return response.status === 204 ? null : response.json().catch(() => null);
     },
+    /** Has the test node do something: `{ do: 'log', line: '…' }`. */
+    control: (command) => new Promise((resolve, reject) => {
+      const socket = connect(controlPort, '127.0.0.1', () => socket.write(`${JSON.stringify(command)}\n`));
+      socket.once('error', reject);
+      socket.once('data', (answer) => { socket.destroy(); resolve(JSON.parse(answer)); });
+    }),
     /** A node and a service with all its inbounds, each of which has a host from the start. */
     async furnish() {
       const changes = [...(await panel.call('GET', 'nodes')).items].map((node) => panel.call('DELETE', `nodes/${node.id}`));
@@ -129,6 +135,9 @@ export async function open(panel, { token, language = 'en', theme = 'light', wid
     if (['error', 'warning'].includes(message.type()) && !usual.some((known) => message.text().includes(known))) faults.push(`console: ${message.text()}`);
   });
   page.on('pageerror', (error) => faults.push(`error: ${error}`));
+  page.on('websocket', (socket) => {
+    if (/eyJ[\w-]+\./.test(socket.url())) faults.push(`token in a URL: ${socket.url()}`);
+  });
   page.on('request', (request) => {
     if (!request.url().startsWith(panel.root) && !request.url().startsWith('data:')) faults.push(`foreign request: ${request.url()}`);
     if (/eyJ[\w-]+\./.test(request.url())) faults.push(`token in a URL: ${request.url()}`);

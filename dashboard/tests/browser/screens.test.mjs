@@ -21,8 +21,9 @@ before(async () => {
         : { expire_strategy: 'fixed_date', expire_date: index % 4 === 2 ? '2020-01-01T00:00:00Z' : '2036-01-01T00:00:00Z' }),
     });
   }
-  paths = ['/', '/users', '/users?drawer=new', '/users/user_1', '/users/user_1?drawer=edit', '/users/user_1?drawer=owner', '/nodes', '/nodes?drawer=new', `/nodes/${node.id}`, '/services',
-    '/services?drawer=new', '/admins', '/admins?drawer=new', '/cluster', '/notifications', '/settings', '/nowhere'];
+  paths = ['/', '/users', '/users?drawer=new', '/users/user_1', '/users/user_1?drawer=edit', '/users/user_1?drawer=owner', '/nodes', '/nodes?drawer=new', `/nodes/${node.id}`, `/nodes/${node.id}/log`,
+    `/nodes/${node.id}/log?q=line&level=error`, `/nodes/${node.id}/config`, `/nodes/${node.id}/traffic`, `/nodes/${node.id}/status?drawer=edit`, '/services',
+    '/services?drawer=new', '/admins', '/admins?drawer=new', '/cluster', '/cluster?state=failed', '/notifications', '/notifications?channel=telegram&state=dead', '/settings', '/nowhere'];
 });
 after(async () => {
   await quit();
@@ -78,7 +79,7 @@ test('the first load is small and takes one round', async () => {
   }
   console.log(`first load: ${files.length} files, ${bytes} bytes compressed`);
   assert.ok(bytes < FIRST_LOAD, `${bytes} bytes`);
-  assert.ok(!files.some((response) => /UserEditor|more/.test(response.url())), 'editor and other screens are loaded when needed');
+  assert.ok(!files.some((response) => /UserEditor|more|[Cc]ode/.test(response.url())), 'editor and other screens are loaded when needed');
   await view.close();
 });
 

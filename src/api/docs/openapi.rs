@@ -68,6 +68,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         inbounds::Doc::openapi(),
         metrics::Doc::openapi(),
         nodes::Doc::openapi(),
+        nodes::sync::Doc::openapi(),
         notifications::Doc::openapi(),
         services::Doc::openapi(),
         settings::Doc::openapi(),

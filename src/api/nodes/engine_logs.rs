@@ -2,6 +2,10 @@
 //!
 //! Errors are answered before the handshake, with an HTTP status. The socket stays open when the log ends, as existing
 //! clients expect: otherwise they would reconnect.
+//!
+//! Browsers can't set headers of a handshake, except for the subprotocols. So that a token need not be in the URL, and in
+//! the logs of proxies, a client may offer it as a subprotocol: `Sec-WebSocket-Protocol: sarban.log, sarban.bearer.TOKEN`.
+//! The answer selects `sarban.log`.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,6 +42,11 @@ const FAILED_CHECKS: u32 = 15;
 /// Maximum size of a message from a client, in bytes. Clients only need control frames.
 const MAX_MESSAGE_SIZE: usize = 4_096;
 
+/// The subprotocol that is selected. Browsers refuse an answer that selects none of those that they offered.
+const PROTOCOL: &str = "sarban.log";
+/// Prefix of the token as an offered subprotocol.
+const BEARER: &str = "sarban.bearer.";
+
 pub(in crate::api) fn routes(routes: Routes) -> Routes {
     // OpenAPI can't describe a websocket.
     routes.hidden("/api/nodes/:node_id/:backend/logs", get(logs).without_permit())
@@ -46,7 +55,7 @@ pub(in crate::api) fn routes(routes: Routes) -> Routes {
 #[derive(Debug, Deserr)]
 #[deserr(error = FieldErrors)]
 struct LogsQuery {
-    /// For browsers, which can't set the header.
+    /// For clients of Marzneshin.
     #[deserr(default)]
     token: Option<String>,
     /// True to start with the lines that the node has buffered.
@@ -63,7 +72,8 @@ async fn logs(request: &Request, state: &State) -> Result<Response, ApiError> {
     }
     let read = Inputs::<Path<EnginePath>, Query<LogsQuery>>::read(request, &mut RequestBody::default()).await;
     let Ok(Inputs(Path(path), Query(query))) = read else { return Err(ApiError::forbidden()) };
-    let Some(token) = query.token.as_deref().or_else(|| bearer_token(request)) else {
+    let Some(token) = query.token.as_deref().or_else(|| bearer_token(request)).or_else(|| offered_token(request))
+    else {
         return Err(ApiError::forbidden());
     };
     if !state.admin_of_token(token).await?.is_some_and(|admin| admin.is_sudo) {
@@ -80,10 +90,17 @@ async fn logs(request: &Request, state: &State) -> Result<Response, ApiError> {
     config.max_frame_size = Some(MAX_MESSAGE_SIZE);
     let LooseBool(include_buffer) = query.include_buffer;
     let (state, token) = (State::of(request)?.clone(), token.to_owned());
-    let response = socket.config(config).on_upgrade(move |socket| {
+    let response = socket.config(config).protocols([PROTOCOL]).on_upgrade(move |socket| {
         forward(socket, connection.backend_logs(path.backend, include_buffer), until_revoked(state, token))
     });
     Ok(response.into_response())
+}
+
+/// Returns the token among the offered subprotocols.
+fn offered_token(request: &Request) -> Option<&str> {
+    let offers = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut offers = offers.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    offers.find_map(|offer| offer.trim().strip_prefix(BEARER)).filter(|token| !token.is_empty())
 }
 
 /// Returns when the token has expired, its admin is deleted, disabled or no sudo admin any more, or that can't be checked:

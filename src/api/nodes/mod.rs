@@ -3,6 +3,7 @@
 pub mod engine_logs;
 pub mod engines;
 mod errors;
+pub mod sync;
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use poem::handler;

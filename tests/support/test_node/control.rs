@@ -271,6 +271,9 @@ impl Inner {
             Command::SlowEngines { micros } => self.slow_engines(Duration::from_micros(micros)),
             Command::Fail { calls } => self.fail_next(calls),
             Command::LoseReply => self.lose_next_reply(),
+            Command::Log { line } => return json!(self.log(&line)),
+            Command::KillEngine { name, line } => self.kill_engine(&name, &line),
+            Command::ReviveEngine { name } => self.revive_engine(&name),
             Command::ReplyRaw { call, hex, times } => match hex::decode(hex) {
                 Ok(piece) => {
                     let reply = RawReply { pieces: vec![piece], times };
@@ -311,6 +314,16 @@ enum Command {
         calls: u32,
     },
     LoseReply,
+    Log {
+        line: String,
+    },
+    KillEngine {
+        name: String,
+        line: String,
+    },
+    ReviveEngine {
+        name: String,
+    },
     /// A message of this piece, repeated; 0 times: as before.
     ReplyRaw {
         call: String,

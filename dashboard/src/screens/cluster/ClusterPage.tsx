@@ -1,19 +1,14 @@
 // The cluster: members, the lease, tasks and their latest runs.
 
 import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import { type Cluster, type Schemas, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
-import { moment } from '../../i18n/format.ts';
-import { type Key, useI18n } from '../../i18n/index.tsx';
-import { Button, Facts, Loaded, Moment, Panel, Status, type Tone } from '../../ui/basics.tsx';
+import { useI18n } from '../../i18n/index.tsx';
+import { Button, Facts, Loaded, Moment, Panel, Status } from '../../ui/basics.tsx';
 import { useOverlays } from '../../ui/overlays.tsx';
-
-const STATES: Record<string, Tone> = { running: 'off', done: 'good', failed: 'bad', coalesced: 'off', skipped: 'off', abandoned: 'attention' };
-
-function RunState({ state }: { state: string }) {
-  const { t } = useI18n();
-  return <Status tone={STATES[state] ?? 'off'}>{Object.hasOwn(STATES, state) ? t(`run.${state}` as Key) : state}</Status>;
-}
+import { hostOf } from './host.ts';
+import { RunState, Runs } from './Runs.tsx';
 
 export function ClusterPage() {
   const { t } = useI18n();
@@ -37,14 +32,14 @@ export function ClusterPage() {
               <Panel title={t('cluster.lease')}>
                 <Facts facts={[
                   [t('cluster.leader'), cluster.leader ? <bdi key="leader">{cluster.leader.host}</bdi> : <Status key="none" tone="bad">{t('cluster.no_leader')}</Status>],
-                  ...(cluster.leader ? [[t('cluster.since'), <Moment key="since" at={cluster.leader.acquired_at} />], [t('cluster.epoch'), String(cluster.leader.epoch)]] as [string, React.ReactNode][] : []),
+                  ...(cluster.leader ? [[t('cluster.since'), <Moment key="since" at={cluster.leader.acquired_at} />], [t('cluster.until'), <Moment key="until" at={cluster.leader.lease_until} />], [t('cluster.epoch'), String(cluster.leader.epoch)]] as [string, React.ReactNode][] : []),
                   [t('cluster.coordination'), <bdi key="coordination" dir="ltr">{cluster.coordination}</bdi>],
                   [t('cluster.redis'), <Status key="redis" tone={cluster.redis === 'ok' ? 'good' : cluster.redis === 'off' ? 'off' : 'bad'}><bdi dir="ltr">{cluster.redis}</bdi></Status>],
                 ]} />
               </Panel>
             </div>
             <Tasks cluster={cluster} />
-            <Runs />
+            <Runs cluster={cluster} />
           </div>
         )}
       </Loaded>
@@ -89,13 +84,17 @@ function Tasks({ cluster }: { cluster: Cluster }) {
       <h2 style={{ marginBlockEnd: 8 }}>{t('cluster.tasks')}</h2>
       <div className="tablebox" tabIndex={0} role="group" aria-label={t('cluster.tasks')}>
         <table className="list">
-          <thead><tr><th scope="col">{t('cluster.task')}</th><th scope="col">{t('cluster.every')}</th><th scope="col">{t('cluster.last')}</th><th scope="col">{t('cluster.result')}</th><th scope="col" className="end">{t('cluster.lag')}</th><th scope="col" className="end">{t('cluster.items')}</th><th scope="col"><span className="hidden">{t('actions')}</span></th></tr></thead>
+          <thead><tr><th scope="col">{t('cluster.task')}</th><th scope="col">{t('cluster.every')}</th><th scope="col">{t('cluster.last')}</th><th scope="col">{t('cluster.next')}</th><th scope="col">{t('cluster.result')}</th><th scope="col" className="end">{t('cluster.lag')}</th><th scope="col" className="end">{t('cluster.items')}</th><th scope="col"><span className="hidden">{t('actions')}</span></th></tr></thead>
           <tbody>
             {cluster.tasks.map((task) => (
               <tr key={task.name}>
-                <td><code>{task.name}</code>{task.last_error != null && <bdi dir="ltr" className="small soft" style={{ display: 'block' }}>{task.last_error}</bdi>}</td>
+                <td><Link to="/cluster" search={{ task: task.name }}><code>{task.name}</code></Link>{task.last_error != null && <bdi dir="ltr" className="small soft" style={{ display: 'block' }}>{task.last_error}</bdi>}</td>
                 <td className="nowrap">{f.duration(task.period_seconds)}</td>
-                <td>{task.last_started_at != null ? <Moment at={task.last_started_at} /> : <span className="soft">—</span>}</td>
+                <td>
+                  {task.last_started_at != null ? <Moment at={task.last_started_at} /> : <span className="soft">—</span>}
+                  {task.last_instance != null && <bdi className="small soft" style={{ display: 'block' }}>{hostOf(cluster, task.last_instance)}</bdi>}
+                </td>
+                <td>{task.next_slot != null && task.enabled ? <Moment at={task.next_slot} /> : <span className="soft">—</span>}</td>
                 <td>{task.last_state != null ? <RunState state={task.last_state} /> : <span className="soft">—</span>}</td>
                 <td className="end nowrap">{task.last_lag_ms != null ? <bdi dir="ltr">{f.number(task.last_lag_ms)} ms</bdi> : '—'}</td>
                 <td className="end">{task.last_items != null ? f.number(task.last_items) : '—'}</td>
@@ -105,36 +104,6 @@ function Tasks({ cluster }: { cluster: Cluster }) {
           </tbody>
         </table>
       </div>
-    </section>
-  );
-}
-
-function Runs() {
-  const { t, f } = useI18n();
-  const read = useQuery(queries.runs());
-  return (
-    <section aria-label={t('cluster.runs')}>
-      <h2 style={{ marginBlockEnd: 8 }}>{t('cluster.runs')}</h2>
-      <Loaded of={read}>
-        {({ items }) => items.length === 0 ? <p className="soft">{t('cluster.no_runs')}</p> : (
-          <div className="tablebox" tabIndex={0} role="group" aria-label={t('cluster.runs')}>
-            <table className="list">
-              <thead><tr><th scope="col">{t('time')}</th><th scope="col">{t('cluster.task')}</th><th scope="col">{t('cluster.result')}</th><th scope="col" className="end">{t('cluster.lag')}</th><th scope="col" className="end">{t('cluster.items')}</th></tr></thead>
-              <tbody>
-                {items.map((run) => (
-                  <tr key={`${run.task} ${run.slot} ${run.epoch}`}>
-                    <td className="nowrap">{f.exact(moment(run.started_at))}</td>
-                    <td><code>{run.task}</code>{run.error != null && <bdi dir="ltr" className="small soft" style={{ display: 'block' }}>{run.error}</bdi>}</td>
-                    <td><RunState state={run.state} /></td>
-                    <td className="end nowrap"><bdi dir="ltr">{f.number(run.lag_ms)} ms</bdi></td>
-                    <td className="end">{f.number(run.items)}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-        )}
-      </Loaded>
     </section>
   );
 }

@@ -1,59 +1,94 @@
-// The outbox: what waits, what was delivered, what was given up.
+// The outbox: what waits, what was delivered, what was given up; sending again.
 
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { api, data } from '../../api/client.ts';
+import { type Schemas, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
-import { useI18n } from '../../i18n/index.tsx';
-import { Button, Empty, Loaded, Moment, Segments, Status } from '../../ui/basics.tsx';
+import { type Key, useI18n } from '../../i18n/index.tsx';
+import type { NotificationSearch } from '../../router.tsx';
+import { Button, Choose, Empty, Loaded, Moment, Segments, Status, type Tone } from '../../ui/basics.tsx';
 import { useOverlays } from '../../ui/overlays.tsx';
 import { Pages } from '../users/UserList.tsx';
 
-type State = 'waiting' | 'delivered' | 'dead';
-const TONES = { waiting: 'off', delivered: 'good', dead: 'bad' } as const;
+type Entry = Schemas['Notification'];
+
+const TONES: Record<string, Tone> = { waiting: 'off', delivered: 'good', dead: 'bad' };
+const SIZE = 50;
+
+const retry = (id: number) => data(api.POST('/api/notifications/{id}/retry', { params: { path: { id } } }));
+const changed = () => queries.queryClient.invalidateQueries({ queryKey: ['notifications'] });
 
 export function NotificationList() {
   const { t } = useI18n();
-  const { say } = useOverlays();
-  const { state, page } = useSearch({ from: '/notifications' });
+  const { ask } = useOverlays();
+  const { state, channel, page } = useSearch({ from: '/notifications' });
   const navigate = useNavigate({ from: '/notifications' });
-  const read = useQuery(queries.notifications({ ...(state ? { state } : {}), page: page ?? 1, size: 50 }));
-  const retry = (id: number) => void data(api.POST('/api/notifications/{id}/retry', { params: { path: { id } } }))
-    .then(() => say(t('notifications.retried')))
-    .finally(() => void queries.queryClient.invalidateQueries({ queryKey: ['notifications'] }));
+  const filters: NotificationSearch = { ...(state ? { state } : {}), ...(channel ? { channel } : {}) };
+  const read = useQuery(queries.notifications({ ...filters, page: page ?? 1, size: SIZE }));
+  const show = (next: NotificationSearch) => void navigate({ search: next });
+  const dead = read.data?.items.filter((entry) => entry.state === 'dead') ?? [];
+  const retryAll = () => ask({
+    title: t('notifications.retry_page', { count: dead.length }), body: t('notifications.retry_page.body'), act: t('notifications.retry_page', { count: dead.length }), done: t('notifications.retried'),
+    // One after another: a channel that fails again shows it at the first.
+    run: async () => { try { for (const entry of dead) await retry(entry.id); } finally { await changed(); } },
+  });
   return (
     <>
       <div className="head">
         <h1>{t('nav.notifications')}</h1>
-        <Segments<State | 'all'> name="state" label={t('user.status')} value={state ?? 'all'} onChange={(next) => void navigate({ search: next === 'all' ? {} : { state: next } })}
-          choices={[['all', t('notifications.all')], ['waiting', t('notifications.waiting')], ['delivered', t('notifications.delivered')], ['dead', t('notifications.dead')]]} />
+        <div className="row wrap">
+          {dead.length > 1 && <Button icon="refresh" onClick={retryAll}>{t('notifications.retry_page', { count: dead.length })}</Button>}
+          <Choose aria-label={t('notifications.channel')} value={channel ?? ''} onChange={({ target }) => show({ ...(state ? { state } : {}), ...(target.value ? { channel: target.value as 'webhook' } : {}) })}>
+            <option value="">{t('notifications.channel.all')}</option>
+            <option value="telegram">Telegram</option>
+            <option value="webhook">Webhook</option>
+          </Choose>
+          <Segments<NonNullable<NotificationSearch['state']> | 'all'> name="state" label={t('user.status')} value={state ?? 'all'} onChange={(next) => show({ ...(next === 'all' ? {} : { state: next }), ...(channel ? { channel } : {}) })}
+            choices={[['all', t('notifications.all')], ['waiting', t('notifications.waiting')], ['delivered', t('notifications.delivered')], ['dead', t('notifications.dead')]]} />
+        </div>
       </div>
       <Loaded of={read}>
         {(list) => list.items.length === 0 ? (
-          <div className="tablebox"><Empty title={t('notifications.none')}>{t('notifications.none.body')}</Empty></div>
+          <div className="tablebox">{state || channel ? <Empty title={t('notifications.no_match')} /> : <Empty title={t('notifications.none')}>{t('notifications.none.body')}</Empty>}</div>
         ) : (
           <>
-            <div className="tablebox" tabIndex={0} role="group" aria-label={t('nav.notifications')}>
-              <table className="list">
-                <thead><tr><th scope="col">{t('time')}</th><th scope="col">{t('notifications.event')}</th><th scope="col">{t('notifications.channel')}</th><th scope="col">{t('user.status')}</th><th scope="col" className="end">{t('notifications.attempts')}</th><th scope="col"><span className="hidden">{t('actions')}</span></th></tr></thead>
-                <tbody>
-                  {list.items.map((entry) => (
-                    <tr key={entry.id}>
-                      <td><Moment at={entry.created_at} /></td>
-                      <td><code>{entry.action}</code>{entry.error != null && <bdi dir="ltr" className="small soft" style={{ display: 'block' }}>{entry.error}</bdi>}</td>
-                      <td><bdi dir="ltr">{entry.channel} {entry.recipient}</bdi></td>
-                      <td><Status tone={TONES[entry.state as State]}>{t(`notifications.${entry.state as State}`)}</Status></td>
-                      <td className="end">{entry.attempts}</td>
-                      <td className="end">{entry.state === 'dead' && <Button icon="refresh" onClick={() => retry(entry.id)}>{t('notifications.retry')}</Button>}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-            <Pages page={list.page} pages={list.pages} size={50} onPage={(next) => void navigate({ search: { ...(state ? { state } : {}), ...(next > 1 ? { page: next } : {}) } })} />
+            <Outbox entries={list.items} />
+            <Pages page={list.page} pages={list.pages} size={SIZE} onPage={(next) => show({ ...filters, ...(next > 1 ? { page: next } : {}) })} />
           </>
         )}
       </Loaded>
     </>
+  );
+}
+
+function Outbox({ entries }: { entries: Entry[] }) {
+  const { t, f } = useI18n();
+  const { ask } = useOverlays();
+  const again = (entry: Entry) => ask({
+    title: t('notifications.retry'), act: t('notifications.retry'), done: t('notifications.retried'),
+    body: <pre className="text" tabIndex={0} aria-label={t('notifications.payload')} style={{ maxBlockSize: 240 }}>{JSON.stringify(entry.payload, null, 2)}</pre>,
+    run: () => retry(entry.id).finally(changed),
+  });
+  return (
+    <div className="tablebox" tabIndex={0} role="group" aria-label={t('nav.notifications')}>
+      <table className="list">
+        <thead><tr><th scope="col">{t('time')}</th><th scope="col">{t('notifications.event')}</th><th scope="col">{t('notifications.channel')}</th><th scope="col">{t('user.status')}</th><th scope="col" className="end">{t('notifications.attempts')}</th><th scope="col"><span className="hidden">{t('actions')}</span></th></tr></thead>
+        <tbody>
+          {entries.map((entry) => (
+            <tr key={entry.id}>
+              <td><Moment at={entry.created_at} /></td>
+              <td><code>{entry.action}</code>{entry.error != null && <bdi dir="ltr" className="small soft" style={{ display: 'block' }}>{entry.error}</bdi>}</td>
+              <td><bdi dir="ltr">{entry.channel} {entry.recipient}</bdi></td>
+              <td>
+                <Status tone={TONES[entry.state] ?? 'off'}>{Object.hasOwn(TONES, entry.state) ? t(`notifications.${entry.state}` as Key) : entry.state}</Status>
+                {entry.next_attempt_at != null && entry.attempts > 0 && <span className="small soft" style={{ display: 'block' }}>{t('notifications.next')} <Moment at={entry.next_attempt_at} /></span>}
+              </td>
+              <td className="end">{f.number(entry.attempts)}</td>
+              <td className="end">{entry.state !== 'delivered' && <Button icon="refresh" onClick={() => again(entry)}>{t('notifications.retry')}</Button>}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }

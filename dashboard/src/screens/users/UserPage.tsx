@@ -8,11 +8,11 @@ import * as queries from '../../api/queries.ts';
 import { moment } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { useMe } from '../../shell/Shell.tsx';
-import { Button, Choose, Facts, Loaded, Meter, Moment, Notice, Panel, Segments, Status } from '../../ui/basics.tsx';
-import { TrafficChart, days, hours } from '../../ui/chart.tsx';
+import { Button, Choose, Facts, Loaded, Meter, Moment, Notice, Panel, Status } from '../../ui/basics.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { ActionMenu } from '../../ui/overlays.tsx';
 import { CopyLine, QrCode } from '../../ui/share.tsx';
+import { TrafficPanel } from '../../ui/TrafficPanel.tsx';
 import { useUserActs, userActions } from './actions.tsx';
 import { APPS, FORMATS, linkOf } from './links.ts';
 import { OwnerChange } from './OwnerChange.tsx';
@@ -203,41 +203,29 @@ function Apps({ user }: { user: User }) {
 }
 
 function Traffic({ user }: { user: User }) {
-  const { t, f } = useI18n();
-  const [range, setRange] = useState<'24h' | '30d'>('30d');
-  const start = useMemo(() => {
-    const hour = Math.floor(Date.now() / 3_600_000) * 3_600_000;
-    return new Date(range === '24h' ? hour - 23 * 3_600_000 : new Date(hour - 29 * 86_400_000).setHours(0, 0, 0, 0)).toISOString();
-  }, [range]);
-  const read = useQuery(queries.userTraffic(user.username, start));
+  const { f } = useI18n();
   return (
-    <Panel title={t('traffic')} aside={<Segments name="user-range" label={t('range')} value={range} onChange={setRange} choices={[['24h', t('range.day')], ['30d', t('range.month')]]} />}>
-      <Loaded of={read}>
-        {(traffic) => {
-          if (traffic.node_usages.length === 0) return <p className="soft">{t('traffic.none')}</p>;
-          const sum = new Map<number, number>();
-          for (const node of traffic.node_usages) for (const [at = 0, bytes = 0] of node.usages) sum.set(at, (sum.get(at) ?? 0) + bytes);
-          const series = { usages: [...sum].sort(([a], [b]) => a - b) };
-          return (
-            <>
-              <TrafficChart bars={range === '24h' ? hours(series) : days(series)} byHour={range === '24h'} label={t('traffic')} />
-              <ul className="lines" style={{ marginBlockStart: 16 }}>
-                {traffic.node_usages.map((node) => {
-                  const bytes = node.usages.reduce((all, [, some = 0]) => all + some, 0);
-                  return (
-                    <li key={node.node_id ?? 0}>
-                      <bdi className="cut" style={{ flex: '0 1 140px' }}>{node.node_name}</bdi>
-                      <span className="grow"><Meter part={traffic.total === 0 ? 0 : bytes / traffic.total} /></span>
-                      <span className="nowrap">{f.bytes(bytes)}</span>
-                    </li>
-                  );
-                })}
-              </ul>
-            </>
-          );
-        }}
-      </Loaded>
-    </Panel>
+    <TrafficPanel name="user" query={(start) => queries.userTraffic(user.username, start)}
+      series={(traffic) => {
+        const sum = new Map<number, number>();
+        for (const node of traffic.node_usages) for (const [at = 0, bytes = 0] of node.usages) sum.set(at, (sum.get(at) ?? 0) + bytes);
+        return { total: traffic.total, usages: [...sum].sort(([a], [b]) => a - b) };
+      }}
+      below={(traffic) => (
+        <ul className="lines" style={{ marginBlockStart: 16 }}>
+          {traffic.node_usages.map((node) => {
+            const bytes = node.usages.reduce((all, [, some = 0]) => all + some, 0);
+            return (
+              <li key={node.node_id ?? 0}>
+                <bdi className="cut" style={{ flex: '0 1 140px' }}>{node.node_name}</bdi>
+                <span className="grow"><Meter part={traffic.total === 0 ? 0 : bytes / traffic.total} /></span>
+                <span className="nowrap">{f.bytes(bytes)}</span>
+              </li>
+            );
+          })}
+        </ul>
+      )}
+    />
   );
 }
 
