@@ -5,7 +5,7 @@ export type Part = { kind: 'same' | 'removed' | 'added'; text: string; before: n
 export type Hunk = Part[];
 
 /** Differing lines beyond which all of them count as replaced: the search is quadratic in their number. */
-const MOST = 2_000;
+const MOST = 1_000;
 /** Equal lines around a difference. */
 const AROUND = 3;
 

@@ -112,7 +112,7 @@ function Editor({ node, engine, runs, fresh, lastGood }: { node: PanelNode; engi
       <Suspense fallback={<Waiting />}>
         <CodeEditor text={text} syntax={SYNTAXES[format] ?? 'text'} label={t('config.of', { name: engine })} onChange={change} onFault={setFault} onReady={(go) => { goTo.current = go; }} />
       </Suspense>
-      <p role="status">
+      <p role="status" className="wraps">
         {fault !== null
           ? <><Status tone="bad">{t('config.fault', { line: fault.line, column: fault.column })}</Status> <Button look="quiet" onClick={() => goTo.current(fault.at)}>{t('config.go')}</Button></>
           : <Status tone={isChanged ? 'attention' : 'good'}>{t(isChanged ? 'config.edited' : 'config.runs')}</Status>}

@@ -84,7 +84,7 @@ function Step({ node }: { node: PanelNode }) {
       <Loaded of={read} rows={2}>
         {(now) => (
           <div className="stack">
-            <p>
+            <p className="wraps">
               {now.in_step ? <Status tone="good">{t('step.in')}</Status>
                 : !now.connected ? <Status tone={node.status === 'disabled' ? 'off' : 'bad'}>{t('step.apart')}</Status>
                 : <Status tone="attention">{t(now.waiting_users >= MOST_COUNTED ? 'step.many' : 'step.waiting', { count: now.waiting_users })}</Status>}
