@@ -324,12 +324,37 @@ export interface paths {
          * @description For sudo admins.
          */
         get: operations["host_list"];
-        put?: never;
+        /**
+         * Changes the weight or the state of several hosts, and nothing else of them.
+         * @description For sudo admins. All hosts are changed at once.
+         */
+        put: operations["host_change"];
         /**
          * Creates a host without an inbound.
          * @description For sudo admins. The host is enabled. Returns the new host.
          */
         post: operations["host_create_unbound"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/inbounds/hosts/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shows what clients would get of a host, without storing it.
+         * @description For sudo admins. The body is that of a change, and refused like one. Returns the document with this host alone, and for
+         *     each format and each named client why the host would be left out. The host counts as enabled. Nothing is stored.
+         */
+        post: operations["host_preview"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1490,6 +1515,16 @@ export interface components {
         BackendStats: {
             running: boolean;
         };
+        /** @description A host for one client. */
+        ClientPreview: {
+            /** @description Format that the client rules choose. Null if the client gets the web page or nothing. */
+            format?: string | null;
+            /** @description Why the host is left out. Null if it is not. */
+            left_out?: string | null;
+            /** @description Name of the client's program, if it is a known one. */
+            program?: string | null;
+            user_agent: string;
+        };
         /** @description The cluster as this process sees it. */
         ClusterResponse: {
             /** @description `CLUSTER_NAME`. */
@@ -1578,6 +1613,12 @@ export interface components {
             hosts: components["schemas"]["ExplainedHostResponse"][];
             /** @description Name of the client's program, if it is a known one. */
             program?: string | null;
+        };
+        /** @description A host in one format. */
+        FormatPreview: {
+            format: string;
+            /** @description Why the host is left out. Null if it is not. */
+            left_out?: string | null;
         };
         /** @description Packet fragmentation in Xray. */
         FragmentBody: {
@@ -1680,6 +1721,18 @@ export interface components {
              */
             weight: number;
         };
+        /** @description A change of one of several hosts. A field that is null or missing is not changed. */
+        HostChangeBody: {
+            /** Format: int64 */
+            id: number;
+            is_disabled?: boolean | null;
+            /** Format: int64 */
+            weight?: number | null;
+        };
+        /** @description Changes of several hosts. Hosts that do not exist are ignored. */
+        HostChanges: {
+            hosts: components["schemas"]["HostChangeBody"][];
+        };
         /** @description A host. `protocol` is that of its inbound, if it has one. */
         HostResponse: components["schemas"]["HostBody"] & {
             chain_ids: number[];
@@ -1715,6 +1768,11 @@ export interface components {
             absent_since?: string | null;
             /** @description Configuration of the inbound as the node sent it, JSON text. */
             config: string;
+            /**
+             * Format: int64
+             * @description Number of its hosts, disabled ones included.
+             */
+            host_count: number;
             /** Format: int64 */
             id: number;
             node: components["schemas"]["InboundNodeResponse"];
@@ -2031,6 +2089,11 @@ export interface components {
                 absent_since?: string | null;
                 /** @description Configuration of the inbound as the node sent it, JSON text. */
                 config: string;
+                /**
+                 * Format: int64
+                 * @description Number of its hosts, disabled ones included.
+                 */
+                host_count: number;
                 /** Format: int64 */
                 id: number;
                 node: components["schemas"]["InboundNodeResponse"];
@@ -2212,6 +2275,11 @@ export interface components {
                 id: number;
                 inbound_ids: number[];
                 name?: string | null;
+                /**
+                 * Format: int64
+                 * @description Number of the users, in lists with `count_users`.
+                 */
+                user_count?: number | null;
                 /** @description Ids of the users, without removed ones. */
                 user_ids: number[];
             }[];
@@ -2341,6 +2409,17 @@ export interface components {
          * @enum {string}
          */
         Place: "leader" | "follower" | "none";
+        /** @description A host as clients would get it. */
+        PreviewResponse: {
+            /** @description The host for each User-Agent of the request, in its order. */
+            clients: components["schemas"]["ClientPreview"][];
+            /** @description The requested document with this host alone. Null if the host is left out. */
+            document?: string | null;
+            /** @description The host in each format, for an unknown client. */
+            formats: components["schemas"]["FormatPreview"][];
+            /** @description Why the host is left out of the document. */
+            left_out?: string | null;
+        };
         /** @description The format for clients whose User-Agent matches. */
         RuleRequest: {
             /**
@@ -2411,6 +2490,11 @@ export interface components {
             id: number;
             inbound_ids: number[];
             name?: string | null;
+            /**
+             * Format: int64
+             * @description Number of the users, in lists with `count_users`.
+             */
+            user_count?: number | null;
             /** @description Ids of the users, without removed ones. */
             user_ids: number[];
         };
@@ -3955,6 +4039,8 @@ export interface operations {
     host_list: {
         parameters: {
             query?: {
+                /** @description Filter by a part of the remark or the address, case-insensitive. `%` and `_` are wildcards. */
+                search?: string;
                 /** @description Page number, from 1. */
                 page?: number;
                 /** @description Maximum number of items per page. */
@@ -3985,6 +4071,92 @@ export interface operations {
             };
             /** @description The admin lacks the right */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    host_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HostChanges"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4053,6 +4225,112 @@ export interface operations {
             };
             /** @description The admin lacks the right */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    host_preview: {
+        parameters: {
+            query: {
+                /** @description Id of the inbound of the host. Without one, a host without an inbound. */
+                inbound_id?: number;
+                /** @description Id of the host, if it is stored: its chain may name itself. */
+                id?: number;
+                /** @description Format of the document: links, v2ray (base64 of links), xray, sing-box, clash, clash-meta or wireguard. Default: links. */
+                format?: string;
+                /** @description Name of the user for whom the host is rendered, who need not see it. Without one, an unlimited user `sample`. */
+                username?: string;
+                /** @description User-Agents of clients that are asked about, at most 16. */
+                user_agent: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HostBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewResponse"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such inbound, or no such user */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5940,6 +6218,8 @@ export interface operations {
             query?: {
                 /** @description Filter by a part of the name, case-insensitive. `%` and `_` are wildcards. */
                 name?: string;
+                /** @description Return the number of users as `user_count`. `user_ids` is empty then. */
+                count_users?: boolean;
                 /** @description Page number, from 1. */
                 page?: number;
                 /** @description Maximum number of items per page. */
@@ -6945,6 +7225,8 @@ export interface operations {
                 data_limit_reached?: boolean;
                 /** @description Filter by `enabled`. */
                 enabled?: boolean;
+                /** @description Filter by a service of the users. */
+                service_id?: number;
                 /** @description Filter by owner. For sudo admins only. */
                 owner_username?: string;
                 /** @description Page number, from 1. */
