@@ -1,7 +1,7 @@
 # `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test dashboard chaos attack model lint openapi clients fuzz-api deny deploy-check services services-stop bench soak
+.PHONY: help run demo pictures test dashboard chaos attack model lint openapi clients fuzz-api deny deploy-check services services-stop bench soak
 
 CARGO ?= cargo
 SARBAN := $(or $(CARGO_TARGET_DIR),target)/debug/sarban
@@ -21,12 +21,21 @@ run: ## build and start a panel at http://127.0.0.1:8000, on SQLite in this fold
 	@echo
 	@UVICORN_HOST=127.0.0.1 exec $(SARBAN) serve
 
+demo: ## run a panel with a small living fleet to look at, in a temporary folder, until Ctrl-C (PORT: a free one)
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+	$(CARGO) build --locked --bin sarban --example test_node
+	@exec python3 tests/support/demo.py $(SARBAN) $(dir $(SARBAN))examples/test_node $(if $(PORT),--port $(PORT))
+
+pictures: ## take the README's pictures of the dashboard from the demo (needs Chromium and Node)
+	$(CARGO) build --locked --bin sarban --example test_node
+	@tests/support/dashboard.sh pictures
+
 test: ## run every test, on a Redis and a PostgreSQL started for it, and the dashboard's in a browser
 	@tests/support/services.sh run $(CARGO) test --locked --no-fail-fast
 	@$(CARGO) build --locked --bin sarban --example test_node
-	@tests/support/dashboard.sh test
+	@tests/support/services.sh run tests/support/dashboard.sh test
 
-dashboard: ## build src/dashboard/dist from dashboard/ (needs Node 20)
+dashboard: ## build src/dashboard/dist from dashboard/ (needs Node 20.19)
 	@tests/support/dashboard.sh build
 
 chaos: ## inject faults into a running cluster; ARGS='--seed 7 --faults 800 --sentinel-faults 220' takes an hour

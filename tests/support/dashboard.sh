@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Checks and tests the dashboard: its types and languages, that src/dashboard/dist is what its sources build, and its screens
-# in a browser on a real panel. Needs Node 20 with npm, and Chromium.
+# in a browser on a real panel. Needs Node with npm, and Chromium.
 #
-#   dashboard.sh build   builds src/dashboard/dist
-#   dashboard.sh test    checks and tests; target/debug must have `sarban` and the example `test_node`
+#   dashboard.sh build      builds src/dashboard/dist
+#   dashboard.sh test       checks and tests; target/debug must have `sarban` and the example `test_node`, and a PostgreSQL and
+#                           a Redis must run (services.sh run …)
+#   dashboard.sh pictures   takes the README's pictures from the demo
 set -euo pipefail
 
 support=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -59,6 +61,10 @@ require_node
 require_packages
 case ${1:-} in
   build) npm run --silent build ;;
+  pictures)
+    require_chromium
+    node scripts/pictures.mjs
+    ;;
   test)
     require_chromium
     npm run --silent check
@@ -67,7 +73,7 @@ case ${1:-} in
     npm test --silent
     ;;
   *)
-    echo "usage: dashboard.sh build|test" >&2
+    echo "usage: dashboard.sh build|pictures|test" >&2
     exit 2
     ;;
 esac

@@ -45,6 +45,7 @@ export async function startPanel(settings = {}) {
     SQLALCHEMY_DATABASE_URL: `sqlite:///${home}/db.sqlite3`, SARBAN_ADMIN_PASSWORD: PASSWORD, ...settings,
   };
   const processes = [];
+  const folders = [home];
   const start = (program, args) => {
     const child = spawn(program, args, { cwd: home, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
@@ -68,9 +69,19 @@ export async function startPanel(settings = {}) {
       panel.process.kill('SIGKILL');
       await new Promise((resolve) => panel.process.once('exit', resolve));
     },
+    /** Another panel on the same database, as on another host. */
+    async beside() {
+      const [other, folder] = [await freePort(), mkdtempSync(join(tmpdir(), 'sarban-dashboard.'))];
+      const child = spawn(sarban, ['serve'], { cwd: folder, env: { ...env, DATA_DIR: folder, UVICORN_PORT: String(other), INSTANCE_NAME: 'beside' }, stdio: 'ignore' });
+      processes.push(child);
+      folders.push(folder);
+      const root = `http://127.0.0.1:${other}/`;
+      await until('the second panel', async () => (await fetch(`${root}health/ready`)).ok, 40);
+      return { ...panel, root, url: panel.url.replace(panel.root, root) };
+    },
     async stop() {
       for (const child of processes) child.kill('SIGKILL');
-      rmSync(home, { recursive: true, force: true });
+      for (const folder of folders) rmSync(folder, { recursive: true, force: true });
     },
     async token(username = 'root', password = PASSWORD) {
       const response = await fetch(`${root}api/admins/token`, { method: 'POST', body: new URLSearchParams({ username, password }) });
