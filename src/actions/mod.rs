@@ -21,6 +21,7 @@ pub mod settings;
 pub mod sign_in;
 pub mod sign_in_limits;
 pub mod subscriptions;
+pub mod telegram_test;
 pub mod usage_series;
 pub mod users;
 

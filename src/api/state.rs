@@ -18,6 +18,7 @@ use crate::config::auth::AuthSettings;
 use crate::config::http::HttpSettings;
 use crate::config::secret::Secret;
 use crate::config::subscription::SubscriptionSettings;
+use crate::notify::TelegramApi;
 
 use super::health_report::Health;
 use super::http::admission::Admission;
@@ -70,6 +71,8 @@ pub struct Options {
     pub subscription: SubscriptionSettings,
     /// Templates and addresses that were read at start.
     pub render_context: RenderContext,
+    /// Where Telegram's bots are reached, for tests of their settings.
+    pub telegram: TelegramApi,
     /// Attempt counters shared by all hosts; `None` if each host counts by itself.
     pub counters: Option<Arc<SharedCounters>>,
     /// Networks of admins that all hosts remember; `None` if each host remembers by itself.

@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::config::secret::Secret;
 use crate::domain::notification::Destination;
 use crate::foundation::with_sources;
-use crate::notify::{Bot, ClientError, Delivery, Telegram, Timing, Webhook};
+use crate::notify::{Bot, ClientError, Delivery, TelegramApi, Timing, Webhook};
 use crate::store::{Db, StoreError, settings as stored};
 
 /// Longest time until settings that another process stored are read here, without a wake-up.
@@ -48,6 +48,11 @@ pub(super) async fn follow_stored(targets: LiveTargets, db: Db, mut wakeups: Wak
     }
 }
 
+/// Where Telegram's bots are reached.
+pub(super) fn telegram_api(settings: &Settings) -> TelegramApi {
+    TelegramApi::new(settings.notify.telegram_api_url.clone(), settings.notify.telegram_proxy_url.clone())
+}
+
 /// Builds the delivery to these targets.
 pub(super) fn delivery(
     settings: &Settings,
@@ -61,10 +66,10 @@ pub(super) fn delivery(
         Some(url) => Some(Webhook::new(url.clone(), notify.webhook_secret.clone())?),
         None => None,
     };
-    let (base, proxy) = (notify.telegram_api_url.clone(), notify.telegram_proxy_url.clone());
+    let api = telegram_api(settings);
     let bot = move |targets: &CurrentTargets| -> Result<Option<Bot>, ClientError> {
         let Some(telegram) = &targets.telegram else { return Ok(None) };
-        let bot = Telegram::new(&base, &Secret::new(telegram.token.clone()), proxy.as_ref())?;
+        let bot = api.bot(&Secret::new(telegram.token.clone()))?;
         Ok(Some((bot, telegram.chats())))
     };
     let mut changes = targets.changes();

@@ -80,6 +80,7 @@ impl Wiring {
             auth: settings.auth.clone(),
             subscription: settings.subscription.clone(),
             render_context,
+            telegram: notifications::telegram_api(settings),
             counters,
             sets,
         };

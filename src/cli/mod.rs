@@ -3,6 +3,7 @@
 mod admin;
 mod args;
 mod check;
+mod client_rules;
 mod completions;
 mod database;
 mod export;

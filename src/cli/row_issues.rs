@@ -13,6 +13,7 @@ pub(in crate::cli) struct RowIssues {
     left_out: ByReason,
     changed: ByReason,
     meaning: ByReason,
+    advice: Vec<String>,
 }
 
 /// The keys of the rows, by table and reason.
@@ -38,6 +39,9 @@ pub(in crate::cli) struct ListedIssues<'a> {
     changed: Vec<RowIssue<'a>>,
     /// Rows that were copied as they are, and mean something else to the program that reads them now.
     meaning: Vec<RowIssue<'a>>,
+    /// What the operator may want to do afterwards.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    advice: &'a [String],
 }
 
 impl RowIssues {
@@ -56,6 +60,11 @@ impl RowIssues {
         self.meaning.entry((table, reason.into())).or_default().push(row);
     }
 
+    /// Adds something that the operator may want to do afterwards.
+    pub(in crate::cli) fn add_advice(&mut self, text: impl Into<String>) {
+        self.advice.push(text.into());
+    }
+
     /// Returns the number of rows of a table that were left out.
     pub(in crate::cli) fn left_out_of(&self, table: &str) -> i64 {
         let rows = self.left_out.iter().filter(|((of, _), _)| *of == table).map(|(_, rows)| rows.len());
@@ -64,15 +73,16 @@ impl RowIssues {
 
     /// Returns the issues for a report.
     pub(in crate::cli) fn listed(&self) -> ListedIssues<'_> {
-        let Self { left_out, changed, meaning } = self;
-        ListedIssues { left_out: listed(left_out), changed: listed(changed), meaning: listed(meaning) }
+        let Self { left_out, changed, meaning, advice } = self;
+        ListedIssues { left_out: listed(left_out), changed: listed(changed), meaning: listed(meaning), advice }
     }
 
     /// Prints each issue with the keys of all its rows.
     pub(in crate::cli) fn print(&self) -> io::Result<()> {
         print("left out", &self.left_out)?;
         print("changed", &self.changed)?;
-        print("means something else now", &self.meaning)
+        print("means something else now", &self.meaning)?;
+        self.advice.iter().try_for_each(|advice| output::line(format_args!("\nadvice: {}", output::plain(advice))))
     }
 }
 

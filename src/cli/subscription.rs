@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use rand::Rng;
 use serde_json::json;
 
+use super::client_rules::{self, RulesArgs};
 use super::{output, panel, rng, terminal, user};
 use crate::actions::Panel;
 use crate::actions::subscriptions::{self, RenderContext};
@@ -34,6 +35,8 @@ pub enum SubscriptionCommand {
     GetConfig(ConfigArgs),
     /// Print which hosts a client gets, and why it does not get the others
     Explain(ExplainArgs),
+    /// Print the client rules, and which programs would get something else with today's rules
+    Rules(RulesArgs),
 }
 
 /// Arguments of `sarban subscription get-link`.
@@ -90,6 +93,7 @@ pub(super) async fn run(
         SubscriptionCommand::GetLink(args) => link(&panel, settings, args).await,
         SubscriptionCommand::GetConfig(args) => config(&panel, settings, render_context, args).await,
         SubscriptionCommand::Explain(args) => explained(&panel, settings, render_context, args).await,
+        SubscriptionCommand::Rules(args) => client_rules::run(&panel, args).await,
     };
     panel::close(panel, settings).await;
     result

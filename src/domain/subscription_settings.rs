@@ -29,7 +29,46 @@ pub struct SubscriptionSettings {
     pub placeholder_remark: String,
 }
 
+/// A change of the settings; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriptionChange {
+    /// See [`SubscriptionSettings`].
+    pub template_on_acceptance: Option<bool>,
+    /// See [`SubscriptionSettings`].
+    pub profile_title: Option<String>,
+    /// See [`SubscriptionSettings`].
+    pub support_link: Option<String>,
+    /// See [`SubscriptionSettings`].
+    pub update_interval: Option<i64>,
+    /// See [`SubscriptionSettings`].
+    pub rules: Option<Vec<SubscriptionRule>>,
+    /// See [`SubscriptionSettings`].
+    pub shuffle_configs: Option<bool>,
+    /// See [`SubscriptionSettings`].
+    pub placeholder_if_disabled: Option<bool>,
+    /// See [`SubscriptionSettings`].
+    pub placeholder_remark: Option<String>,
+}
+
 impl SubscriptionSettings {
+    /// The settings after a change.
+    #[must_use]
+    pub fn changed(self, change: &SubscriptionChange) -> Self {
+        fn or<T: Clone>(new: &Option<T>, old: T) -> T {
+            new.clone().unwrap_or(old)
+        }
+        Self {
+            template_on_acceptance: or(&change.template_on_acceptance, self.template_on_acceptance),
+            profile_title: or(&change.profile_title, self.profile_title),
+            support_link: or(&change.support_link, self.support_link),
+            update_interval: or(&change.update_interval, self.update_interval),
+            rules: or(&change.rules, self.rules),
+            shuffle_configs: or(&change.shuffle_configs, self.shuffle_configs),
+            placeholder_if_disabled: or(&change.placeholder_if_disabled, self.placeholder_if_disabled),
+            placeholder_remark: or(&change.placeholder_remark, self.placeholder_remark),
+        }
+    }
+
     /// The settings of a new panel.
     pub fn initial() -> Self {
         Self {

@@ -15,6 +15,6 @@ mod webhook_delivery;
 
 pub use delivery::{Bot, Delivery};
 pub use http::ClientError;
-pub use telegram::Telegram;
+pub use telegram::{Telegram, TelegramApi, Tested};
 pub use timing::Timing;
 pub use webhook::Webhook;

@@ -66,6 +66,11 @@ impl<'a> Client<'a> {
         self.program
     }
 
+    /// The version of the program's core, if the client tells it, as in `1.12.0`.
+    pub fn core_version(&self) -> Option<Version> {
+        self.version
+    }
+
     /// The age of this core in the client.
     pub fn age(&self, core: Core) -> Age {
         match (self.program, self.version) {
@@ -162,6 +167,17 @@ mod tests {
         }
         for user_agent in ["", "Mozilla/5.0", "Happ/3.4", "my clash"] {
             assert!(Client::of(user_agent).program().is_none(), "{user_agent}");
+        }
+    }
+
+    #[test]
+    fn samples_of_a_program_are_taken_for_it() {
+        for program in &PROGRAMS {
+            assert!(!program.user_agents.is_empty(), "{}", program.name);
+            for user_agent in program.user_agents {
+                let found = Client::of(user_agent).program().map(|program| program.name);
+                assert_eq!(found, Some(program.name), "{user_agent}");
+            }
         }
     }
 

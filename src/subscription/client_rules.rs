@@ -6,7 +6,17 @@ use crate::domain::client_rule::{RuleResult, SubscriptionRule};
 
 /// Rules with compiled patterns.
 #[derive(Clone, Debug)]
-pub struct ClientRules(Vec<(Regex, RuleResult)>);
+pub struct ClientRules(Vec<CompiledRule>);
+
+/// One rule with its compiled pattern.
+#[derive(Clone, Debug)]
+pub struct CompiledRule {
+    /// The index of the rule among all rules of the settings.
+    pub index: usize,
+    /// The answer to clients that match.
+    pub result: RuleResult,
+    pattern: Regex,
+}
 
 /// Why rules can't be used; completes the sentence "the rules …".
 #[derive(Debug, thiserror::Error)]
@@ -26,14 +36,35 @@ impl ClientRules {
     /// Compiles the rules, which takes a worker's time: to be called on a thread for blocking work. Rules beyond the
     /// limits, and patterns that do not compile, match nothing: older versions stored them unchecked.
     pub fn new(rules: &[SubscriptionRule]) -> Self {
-        let compiled = |(index, rule): (usize, &SubscriptionRule)| Some((compile(index, rule).ok()?, rule.result));
+        let compiled = |(index, rule): (usize, &SubscriptionRule)| {
+            Some(CompiledRule { index, result: rule.result, pattern: compile(index, rule).ok()? })
+        };
         Self(rules.iter().take(MAX_RULES).enumerate().filter_map(compiled).collect())
     }
 
     /// The result of the first rule that matches from the start of the User-Agent.
     pub fn result(&self, user_agent: &str) -> Option<RuleResult> {
+        self.first(user_agent).map(|rule| rule.result)
+    }
+
+    /// The first rule that matches from the start of the User-Agent.
+    pub fn first(&self, user_agent: &str) -> Option<&CompiledRule> {
+        self.0.iter().find(|rule| rule.matches(user_agent))
+    }
+
+    /// The rules that can match, in order.
+    pub fn all(&self) -> &[CompiledRule] {
+        &self.0
+    }
+}
+
+impl CompiledRule {
+    /// True if the pattern matches from the start of the User-Agent. A pattern that exceeds the backtracking limit matches
+    /// nothing.
+    pub fn matches(&self, user_agent: &str) -> bool {
         let user_agent = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT)];
-        self.0.iter().find(|(pattern, _)| matches_start(pattern, user_agent)).map(|(_, result)| *result)
+        // `find` returns the leftmost match, which begins at the start if any match does.
+        matches!(self.pattern.find(user_agent), Ok(Some(found)) if found.start() == 0)
     }
 }
 
@@ -66,15 +97,10 @@ fn compile(index: usize, rule: &SubscriptionRule) -> Result<Regex, RulesError> {
     builder.build().map_err(|error| RulesError::Pattern(index + 1, Box::new(error)))
 }
 
-/// `find` returns the leftmost match, which begins at the start if any match does. A pattern that exceeds the
-/// backtracking limit matches nothing.
-fn matches_start(pattern: &Regex, text: &str) -> bool {
-    matches!(pattern.find(text), Ok(Some(found)) if found.start() == 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::programs::PROGRAMS;
     use crate::domain::subscription_settings::SubscriptionSettings;
 
     fn rules(patterns: &[&str]) -> ClientRules {
@@ -140,6 +166,7 @@ mod tests {
         assert_eq!(checked(&["^a$"]), Ok(()));
         assert_eq!(checked(&["a", "("]), Err("rule 2: must be a valid regular expression".to_owned()));
         assert!(rules(&["("]).result("(").is_none());
+        assert_eq!(rules(&["(", "a"]).first("a").map(|rule| rule.index), Some(1), "counted among all rules");
     }
 
     #[test]
@@ -169,6 +196,16 @@ mod tests {
     #[test]
     fn default_rules_are_within_the_limits() {
         assert!(check(&SubscriptionSettings::initial().rules).is_ok());
+    }
+
+    #[test]
+    fn default_rules_give_each_program_what_it_reads_best() {
+        let rules = ClientRules::new(&SubscriptionSettings::initial().rules);
+        for program in &PROGRAMS {
+            for user_agent in program.user_agents {
+                assert_eq!(rules.result(user_agent), Some(program.reads), "{user_agent}");
+            }
+        }
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use rand::Rng;
 
 use crate::domain::ids::HostId;
-use crate::domain::programs::{Core, Program};
+use crate::domain::programs::Program;
 
-use super::client::{Age, Client};
 use super::client_rules::ClientRules;
 use super::format::{Format, Reason};
 use super::request::Request;
@@ -44,7 +43,7 @@ pub fn explain(
 ) -> Explanation {
     let format = format.or_else(|| Format::from_rule_result(rules.result(request.client.user_agent())?));
     let program = request.client.program();
-    let core_version = program.and_then(|program| version(&request.client, program.core));
+    let core_version = request.client.core_version().map(|version| version.to_string());
     let hosts = format.map(|format| hosts(format, request, rng)).unwrap_or_default();
     Explanation { format, program, core_version, hosts }
 }
@@ -59,11 +58,4 @@ fn hosts(format: &Format, request: &Request<'_>, rng: &mut dyn Rng) -> Vec<Expla
         left_out: inactive.or_else(|| left_out.iter().find(|left| left.host == host.id).map(|left| left.reason)),
     })
     .collect()
-}
-
-fn version(client: &Client<'_>, core: Core) -> Option<String> {
-    match client.age(core) {
-        Age::Of(version) => Some(version.to_string()),
-        Age::Current | Age::Unknown => None,
-    }
 }

@@ -75,9 +75,27 @@ fn operations() -> Vec<(&'static str, &'static str, Value, Changed)> {
             Changed::SubscriptionSettings,
         ),
         (
+            "POST /api/system/settings/subscription/offer",
+            "/api/system/settings/subscription/offer",
+            Value::Null,
+            Changed::SubscriptionSettings,
+        ),
+        (
+            "PATCH /api/system/settings/subscription",
+            "/api/system/settings/subscription",
+            json!({"update_interval": 3}),
+            Changed::SubscriptionSettings,
+        ),
+        (
             "PUT /api/system/settings/telegram",
             "/api/system/settings/telegram",
             json!({"token": "", "admin_id": [], "channel_id": null}),
+            Changed::TelegramSettings,
+        ),
+        (
+            "PATCH /api/system/settings/telegram",
+            "/api/system/settings/telegram",
+            json!({"admin_id": [7]}),
             Changed::TelegramSettings,
         ),
         ("POST /api/notifications/{id}/retry", "/api/notifications/1/retry", Value::Null, Changed::Notifications),
@@ -96,6 +114,9 @@ const OTHERS: &[&str] = &[
     // Changes a node, not the database; then it requests a sync, as the resync above does.
     "PUT /api/nodes/{node_id}/{backend}/config",
     "POST /api/nodes/{node_id}/{backend}/config/restore",
+    // Tests change nothing here: rules with a User-Agent, and a message to Telegram.
+    "POST /api/system/settings/subscription/test",
+    "POST /api/system/settings/telegram/test",
 ];
 
 #[test]
@@ -125,7 +146,7 @@ async fn every_changing_operation_publishes_its_change_once(db: Db) {
         let count = |kinds: &[Changed]| changes.counts(kinds).local;
         let (all, kind) = (count(&Changed::ALL), count(&[changed]));
         let method: Method = operation.split_once(' ').expect("a method").0.parse().expect("a method");
-        let body = if path == "/api/system/settings/subscription" { settings.clone() } else { body };
+        let body = if operation.starts_with("PUT /api/system/settings/sub") { settings.clone() } else { body };
         let request = panel.request(method, path).bearer_auth(panel.token_of("root"));
         let answer = send(if body.is_null() { request } else { request.json(&body) }).await;
         assert!(answer.status.is_success(), "{operation}: {} {}", answer.status, answer.body);
@@ -134,15 +155,17 @@ async fn every_changing_operation_publishes_its_change_once(db: Db) {
     }
 }
 
-/// A user that has expired, an inbound and two absent ones of the node that every panel has, and a notification that was not delivered.
-const SEED: &str = "
+/// A user that has expired, old rules of subscriptions, an inbound and two absent ones of the node that every panel has, and a notification that was not delivered.
+const SEED: &str = r#"
+    INSERT INTO settings (id, subscription) VALUES (1, '{"template_on_acceptance": true, "profile_title": "t",
+        "support_link": "s", "update_interval": 1, "rules": [{"pattern": ".*", "result": "base64-links"}]}');
     UPDATE users SET expire_strategy = 'fixed_date', expire_date = 1 WHERE username = 'old';
     INSERT INTO inbounds (node_id, tag, protocol, config) SELECT id, 'tag', 'vless', '{}' FROM nodes;
     INSERT INTO inbounds (node_id, tag, protocol, config, absent_since) SELECT id, 'one', 'vless', '{}', 1 FROM nodes;
     INSERT INTO inbounds (node_id, tag, protocol, config, absent_since) SELECT id, 'two', 'vless', '{}', 1 FROM nodes;
     INSERT INTO outbox (channel, recipient, cause, action, user_id, payload, created_at, state, attempts,
                         next_attempt_at, finished_at, error, keep_until)
-        VALUES ('webhook', '', 'a', 'user_created', 7, '{}', 1, 'dead', 3, 1, 2, 'the answer was 500', 9)";
+        VALUES ('webhook', '', 'a', 'user_created', 7, '{}', 1, 'dead', 3, 1, 2, 'the answer was 500', 9)"#;
 
 async fn refused_operation_publishes_nothing(db: Db) {
     let panel = TestPanel::start(db).await;

@@ -153,6 +153,11 @@ impl TestPanel {
     pub async fn put(&self, by: &str, path: &str, body: Value) -> Answer {
         send(self.request(Method::PUT, path).bearer_auth(self.token_of(by)).json(&body)).await
     }
+
+    /// Sends a PATCH with JSON as the admin `by`.
+    pub async fn patch(&self, by: &str, path: &str, body: Value) -> Answer {
+        send(self.request(Method::PATCH, path).bearer_auth(self.token_of(by)).json(&body)).await
+    }
 }
 
 /// Signs a token with any claims, secret and algorithm.

@@ -85,6 +85,10 @@ async fn import_copies_every_table(into: OpenOptions) {
     let shown = report(import(&dir, &old, &into, &["--json"]));
     assert_eq!(dry["tables"], shown["tables"], "a dry run shows the same counts");
     assert_eq!((&shown["left_out"], &shown["changed"]), (&Value::Array(vec![]), &Value::Array(vec![])));
+    let advice = shown["advice"][0].as_str().expect("old rules");
+    assert!(advice.contains("known programs get something else") && advice.contains(": Mihomo, "), "{advice}");
+    assert!(!advice.contains("Hiddify"), "it gets what it reads: {advice}");
+    assert_eq!(dry["advice"], shown["advice"]);
     assert!(shown["checks"].as_array().expect("checks").iter().all(|check| check["ok"] == true), "{shown:#}");
 
     assert_is_all_here(&into).await;

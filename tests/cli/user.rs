@@ -80,3 +80,30 @@ fn completions_contain_all_commands() {
         assert!(script.contains("get-config") && script.contains("import"), "{shell}");
     }
 }
+
+#[tokio::test]
+async fn imported_rules_stay_until_those_of_today_are_taken() {
+    let dir = panel().await;
+    let rules = |arguments: &[&str]| dir.run(&[&["subscription", "rules"], arguments].concat(), &[]).expect_success();
+    let json = |arguments: &[&str]| -> Value { serde_json::from_str(&rules(arguments)).expect("JSON") };
+    let text = rules(&[]);
+    for part in ["2     base64-links  .*", "Mihomo", "--take-defaults", "mihomo/1.19.27"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let before = json(&["--json"]);
+    assert_eq!(before["rules"][0]["pattern"], "^Hiddify");
+    assert_eq!(before["offer"][0]["then"], "clash-meta");
+    assert_eq!(json(&["--as", "mihomo/1.19.27", "--json"])["rule"]["result"], "base64-links");
+    assert_eq!(json(&["--json"]), before, "looking changes nothing");
+
+    let text = rules(&["--take-defaults"]);
+    assert!(text.contains("BEFORE") && text.contains("took today's rules for"), "{text}");
+    let after = json(&["--json"]);
+    assert_eq!(after["offer"].as_array().map(Vec::len), Some(0));
+    let found = json(&["--as", "mihomo/1.19.27", "--json"]);
+    assert_eq!((&found["position"], &found["format"], &found["core_version"]), (&1.into(), &"clash-meta".into(), &"1.19.27".into()));
+    let text = rules(&["--as", "Mozilla/5.0"]);
+    assert!(text.contains("format: v2ray") && text.contains("program: unknown"), "{text}");
+    assert_eq!(json(&["--take-defaults", "--json"]), after, "once is enough");
+    assert!(rules(&[]).contains("all known programs get what today's rules give them"));
+}

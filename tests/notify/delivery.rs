@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::receiver::{Receiver, Reply, Request};
+use crate::support::receiver::{Receiver, Reply, Request};
 use crate::app::panel_process::{PanelProcess, Setup};
 use crate::app::processes::{first_admin, setup};
 use crate::cluster::fence::fence;

@@ -1,4 +1,3 @@
 //! Delivery of notifications to real receivers.
 
 mod delivery;
-pub mod receiver;

@@ -4,6 +4,7 @@
 pub mod database;
 pub mod ports;
 pub mod proxy;
+pub mod receiver;
 pub mod servers;
 pub mod test_node;
 pub mod threads;

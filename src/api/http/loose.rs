@@ -35,6 +35,11 @@ pub struct LooseMoment(pub Moment);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nullable<T>(pub Option<T>);
 
+/// A value of a change that may be removed: null removes it, and a missing one (`None`) leaves it as it is. Needs
+/// `#[deserr(default)]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch<T>(pub Option<Option<T>>);
+
 /// A list of ids. Elements that are not integers (text, null) are dropped, as unknown ids are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LooseIds(pub Vec<i64>);
@@ -142,6 +147,21 @@ impl<T: Deserr<FieldErrors>> Deserr<FieldErrors> for Nullable<T> {
         location: ValuePointerRef<'_>,
     ) -> Result<Self, FieldErrors> {
         Option::<T>::deserialize_from_value(value, location).map(Self)
+    }
+}
+
+impl<T> Default for Patch<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Deserr<FieldErrors>> Deserr<FieldErrors> for Patch<T> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        Option::<T>::deserialize_from_value(value, location).map(|value| Self(Some(value)))
     }
 }
 
@@ -279,6 +299,20 @@ mod tests {
         for value in [json!([{"a": 1}]), json!([[]]), json!("x"), json!({}), json!(null)] {
             assert_eq!(read::<LooseIds>(value.clone()), None, "{value}");
         }
+    }
+
+    #[test]
+    fn null_removes_what_a_missing_field_leaves() {
+        #[derive(Debug, PartialEq, Deserr)]
+        #[deserr(error = FieldErrors)]
+        struct Change {
+            #[deserr(default)]
+            id: Patch<LooseInt>,
+        }
+        for (body, expected) in [(json!({}), None), (json!({"id": null}), Some(None)), (json!({"id": 7}), Some(Some(LooseInt(7))))] {
+            assert_eq!(read::<Change>(body.clone()), Some(Change { id: Patch(expected) }), "{body}");
+        }
+        assert_eq!(read::<Change>(json!({"id": "x"})), None);
     }
 
     #[test]

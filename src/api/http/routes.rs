@@ -89,6 +89,12 @@ impl Methods {
         self.on(Method::PUT, endpoint)
     }
 
+    /// Adds a PATCH handler.
+    #[must_use]
+    pub fn patch<E: IntoEndpoint<Endpoint: 'static>>(self, endpoint: E) -> Self {
+        self.on(Method::PATCH, endpoint)
+    }
+
     /// Adds a DELETE handler.
     #[must_use]
     pub fn delete<E: IntoEndpoint<Endpoint: 'static>>(self, endpoint: E) -> Self {
@@ -127,7 +133,7 @@ impl Methods {
 
     fn on<E: IntoEndpoint<Endpoint: 'static>>(mut self, method: Method, endpoint: E) -> Self {
         let endpoint = endpoint.into_endpoint().map_to_response().boxed();
-        let body = if matches!(method, Method::POST | Method::PUT) { receive::USUAL } else { 0 };
+        let body = if matches!(method, Method::POST | Method::PUT | Method::PATCH) { receive::USUAL } else { 0 };
         let limits = Limits { class: Class::Api, needs_permit: true, body, before_sign_in: false };
         self.0.push(Handler { method, endpoint, limits });
         self

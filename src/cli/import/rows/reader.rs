@@ -48,6 +48,11 @@ impl<'a> RowReader<'a> {
         self.issues.add_meaning(self.table, self.key(), reason);
     }
 
+    /// Reports something that the operator may want to do after the import.
+    pub(super) fn advise(&mut self, text: impl Into<String>) {
+        self.issues.add_advice(text);
+    }
+
     /// Reads a text. NUL characters, which PostgreSQL can't store, are removed.
     pub(super) fn text(&mut self, column: &str) -> Option<String> {
         let text = self.row.cell(column)?;

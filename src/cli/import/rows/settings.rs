@@ -10,6 +10,7 @@ use crate::nodes::PanelIdentity;
 use crate::store::import::tables::{JwtRow, SettingsRow, TlsRow};
 use crate::subscription::client_rules;
 use crate::subscription::python_patterns::from_python;
+use crate::subscription::rule_offer::offer;
 
 /// Id of the single row of such a table.
 const SINGLE_ROW: i64 = 1;
@@ -37,6 +38,15 @@ pub(in crate::cli::import) fn settings(row: &mut RowReader<'_>) -> Option<Settin
         row.changed(format!(
             "more than {0} subscription rules: copied, and those after the first {0} match no client",
             client_rules::MAX_RULES
+        ));
+    }
+    let differing: Vec<&str> = offer(&settings.rules).changes.iter().map(|change| change.program).collect();
+    if !differing.is_empty() {
+        row.advise(format!(
+            "the subscription rules are copied as they are; {} known programs get something else than today's rules would \
+             give them: {}; see `sarban subscription rules`, and take today's with --take-defaults or in the dashboard",
+            differing.len(),
+            differing.join(", ")
         ));
     }
     let telegram = row.json::<Value>("telegram").filter(|telegram| {

@@ -1,4 +1,4 @@
-//! `/api/system/settings`: settings that admins change at run time.
+//! `/api/system/settings/subscription`: what apps show, and which client gets which format.
 
 use deserr::Deserr;
 use poem::handler;
@@ -6,30 +6,28 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 use utoipa::{OpenApi, ToSchema};
 
-use super::http::auth::SudoAdmin;
-use super::http::body::Json;
-use super::http::enum_text::{EnumText, text_schema};
-use super::http::error::ApiError;
-use super::http::field_errors::FieldErrors;
-use super::http::loose::{LooseBool, LooseInt, Nullable};
-use super::http::routes::{Routes, get};
-use super::state::State;
-use crate::actions;
+use crate::actions::settings;
+use crate::api::http::auth::SudoAdmin;
+use crate::api::http::body::Json;
+use crate::api::http::enum_text::{EnumText, text_schema};
+use crate::api::http::error::ApiError;
+use crate::api::http::field_errors::FieldErrors;
+use crate::api::http::loose::{LooseBool, LooseInt};
+use crate::api::http::routes::{Routes, get};
+use crate::api::state::State;
 use crate::domain::client_rule::{RuleResult, SubscriptionRule};
-use crate::domain::subscription_settings::SubscriptionSettings;
-use crate::domain::telegram_settings::TelegramSettings;
-use crate::store::settings;
+use crate::domain::subscription_settings::{SubscriptionChange, SubscriptionSettings};
+use crate::store;
 use crate::subscription::client_rules::{self, RulesError};
 
 /// The operations of this file.
 #[derive(OpenApi)]
-#[openapi(paths(subscription, set_subscription, telegram, set_telegram))]
-pub(super) struct Doc;
+#[openapi(paths(subscription, set_subscription, change_subscription))]
+pub(in crate::api) struct Doc;
 
-pub(super) fn routes(routes: Routes) -> Routes {
-    routes
-        .at("/api/system/settings/subscription", get(subscription).put(set_subscription))
-        .at("/api/system/settings/telegram", get(telegram).put(set_telegram))
+pub(in crate::api) fn routes(routes: Routes) -> Routes {
+    let methods = get(subscription).put(set_subscription).patch(change_subscription);
+    routes.at("/api/system/settings/subscription", methods)
 }
 
 /// Settings of all subscriptions.
@@ -94,6 +92,41 @@ pub struct SubscriptionSettingsRequest {
     rules: Vec<RuleRequest>,
 }
 
+/// Changes of the settings of all subscriptions. What is missing or null stays as it is.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = FieldErrors)]
+pub struct SubscriptionSettingsChange {
+    /// True to send browsers a web page instead of a configuration.
+    #[deserr(default)]
+    #[schema(value_type = Option<bool>)]
+    template_on_acceptance: Option<LooseBool>,
+    /// Name of the subscription in client apps.
+    #[deserr(default)]
+    profile_title: Option<String>,
+    /// Support link in client apps.
+    #[deserr(default)]
+    support_link: Option<String>,
+    /// Update interval of client apps in hours.
+    #[deserr(default)]
+    #[schema(value_type = Option<i64>)]
+    update_interval: Option<LooseInt>,
+    /// True to put the entries into a new random order for each fetch.
+    #[deserr(default)]
+    #[schema(value_type = Option<bool>)]
+    shuffle_configs: Option<LooseBool>,
+    /// True to send inactive users a placeholder entry.
+    #[deserr(default)]
+    #[schema(value_type = Option<bool>)]
+    placeholder_if_disabled: Option<LooseBool>,
+    /// Name of the placeholder entry. A template.
+    #[deserr(default)]
+    placeholder_remark: Option<String>,
+    /// Formats by client. The first rule that matches applies.
+    #[deserr(default)]
+    #[schema(max_items = 100)]
+    rules: Option<Vec<RuleRequest>>,
+}
+
 /// The format for clients whose User-Agent matches.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = FieldErrors)]
@@ -106,31 +139,6 @@ pub struct RuleRequest {
     result: EnumText<RuleResult>,
 }
 
-/// Telegram bot and the chats it writes to.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TelegramSettingsResponse {
-    /// Token of the bot.
-    token: String,
-    /// Chat ids of admins.
-    admin_id: Vec<i64>,
-    /// Id of a channel that also gets all notifications.
-    channel_id: Option<i64>,
-}
-
-/// New Telegram bot and chats. They replace all current settings.
-#[derive(Debug, Deserr, ToSchema)]
-#[deserr(error = FieldErrors)]
-pub struct TelegramSettingsRequest {
-    /// Token of the bot.
-    token: String,
-    /// Chat ids of admins.
-    #[schema(value_type = Vec<i64>)]
-    admin_id: Vec<LooseInt>,
-    /// Id of a channel that also gets all notifications, or null.
-    #[schema(value_type = Option<i64>, required)]
-    channel_id: Nullable<LooseInt>,
-}
-
 /// Returns the settings of subscriptions.
 ///
 /// For sudo admins.
@@ -138,7 +146,7 @@ pub struct TelegramSettingsRequest {
     responses((status = 200, body = SubscriptionSettingsResponse)))]
 #[handler]
 async fn subscription(state: &State, _: SudoAdmin) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
-    Ok(Json(settings::subscription(&state.panel.db).await?.into()))
+    Ok(Json(store::settings::subscription(&state.panel.db).await?.into()))
 }
 
 /// Replaces the settings of subscriptions.
@@ -152,58 +160,73 @@ async fn set_subscription(
     _: SudoAdmin,
     Json(new): Json<SubscriptionSettingsRequest>,
 ) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
-    let new = checked(SubscriptionSettings::from(new)).await?;
-    actions::settings::set_subscription(&state.panel, &new).await?;
+    let mut new = SubscriptionSettings::from(new);
+    new.rules = checked(new.rules).await?;
+    settings::set_subscription(&state.panel, &new).await?;
     Ok(Json(new.into()))
+}
+
+/// Changes some settings of subscriptions.
+///
+/// For sudo admins. All processes of the cluster apply them within a second. Returns all settings.
+#[utoipa::path(patch, path = "/api/system/settings/subscription", tag = "System",
+    request_body = SubscriptionSettingsChange, responses((status = 200, body = SubscriptionSettingsResponse)))]
+#[handler]
+async fn change_subscription(
+    state: &State,
+    _: SudoAdmin,
+    Json(change): Json<SubscriptionSettingsChange>,
+) -> Result<Json<SubscriptionSettingsResponse>, ApiError> {
+    let rules = match change.rules {
+        Some(rules) => Some(checked(rules.into_iter().map(SubscriptionRule::from).collect()).await?),
+        None => None,
+    };
+    let change = SubscriptionChange {
+        template_on_acceptance: change.template_on_acceptance.map(|it| it.0),
+        profile_title: change.profile_title,
+        support_link: change.support_link,
+        update_interval: change.update_interval.map(|it| it.0),
+        rules,
+        shuffle_configs: change.shuffle_configs.map(|it| it.0),
+        placeholder_if_disabled: change.placeholder_if_disabled.map(|it| it.0),
+        placeholder_remark: change.placeholder_remark,
+    };
+    Ok(Json(settings::change_subscription(&state.panel, &change).await?.into()))
 }
 
 /// Refuses rules beyond the limits, without keeping a worker from other requests.
-async fn checked(settings: SubscriptionSettings) -> Result<SubscriptionSettings, ApiError> {
-    let compiling = spawn_blocking(move || client_rules::check(&settings.rules).map(|()| settings));
-    match compiling.await.map_err(ApiError::internal)? {
-        Ok(settings) => Ok(settings),
-        Err(error) => {
-            let field = if matches!(error, RulesError::TooMany) { "rules" } else { "pattern" };
-            Err(FieldErrors::one(field, error.to_string()).into())
-        }
+pub(super) async fn checked(rules: Vec<SubscriptionRule>) -> Result<Vec<SubscriptionRule>, ApiError> {
+    let compiling = spawn_blocking(move || client_rules::check(&rules).map(|()| rules));
+    Ok(compiling.await.map_err(ApiError::internal)??)
+}
+
+impl From<RulesError> for ApiError {
+    fn from(error: RulesError) -> Self {
+        let field = if matches!(error, RulesError::TooMany) { "rules" } else { "pattern" };
+        FieldErrors::one(field, error.to_string()).into()
     }
 }
 
-/// Returns the settings of Telegram.
-///
-/// For sudo admins. Returns null if none are stored.
-#[utoipa::path(get, path = "/api/system/settings/telegram", tag = "System",
-    responses((status = 200, body = Option<TelegramSettingsResponse>)))]
-#[handler]
-async fn telegram(state: &State, _: SudoAdmin) -> Result<Json<Option<TelegramSettingsResponse>>, ApiError> {
-    Ok(Json(settings::telegram(&state.panel.db).await?.map(TelegramSettingsResponse::from)))
+impl From<RuleRequest> for SubscriptionRule {
+    fn from(rule: RuleRequest) -> Self {
+        Self { pattern: rule.pattern, result: rule.result.0 }
+    }
 }
 
-/// Replaces the settings of Telegram.
-///
-/// For sudo admins. Returns the new settings.
-#[utoipa::path(put, path = "/api/system/settings/telegram", tag = "System", request_body = TelegramSettingsRequest,
-    responses((status = 200, body = TelegramSettingsResponse)))]
-#[handler]
-async fn set_telegram(
-    state: &State,
-    _: SudoAdmin,
-    Json(new): Json<TelegramSettingsRequest>,
-) -> Result<Json<TelegramSettingsResponse>, ApiError> {
-    let new = TelegramSettings::from(new);
-    actions::settings::set_telegram(&state.panel, &new).await?;
-    Ok(Json(new.into()))
+impl From<SubscriptionRule> for RuleResponse {
+    fn from(rule: SubscriptionRule) -> Self {
+        Self { pattern: rule.pattern, result: rule.result.word() }
+    }
 }
 
 impl From<SubscriptionSettingsRequest> for SubscriptionSettings {
     fn from(body: SubscriptionSettingsRequest) -> Self {
-        let rule = |rule: RuleRequest| SubscriptionRule { pattern: rule.pattern, result: rule.result.0 };
         Self {
             template_on_acceptance: body.template_on_acceptance.0,
             profile_title: body.profile_title,
             support_link: body.support_link,
             update_interval: body.update_interval.0,
-            rules: body.rules.into_iter().map(rule).collect(),
+            rules: body.rules.into_iter().map(SubscriptionRule::from).collect(),
             shuffle_configs: body.shuffle_configs.0,
             placeholder_if_disabled: body.placeholder_if_disabled.0,
             placeholder_remark: body.placeholder_remark,
@@ -213,7 +236,6 @@ impl From<SubscriptionSettingsRequest> for SubscriptionSettings {
 
 impl From<SubscriptionSettings> for SubscriptionSettingsResponse {
     fn from(settings: SubscriptionSettings) -> Self {
-        let rule = |rule: SubscriptionRule| RuleResponse { pattern: rule.pattern, result: rule.result.word() };
         Self {
             template_on_acceptance: settings.template_on_acceptance,
             profile_title: settings.profile_title,
@@ -222,24 +244,8 @@ impl From<SubscriptionSettings> for SubscriptionSettingsResponse {
             shuffle_configs: settings.shuffle_configs,
             placeholder_if_disabled: settings.placeholder_if_disabled,
             placeholder_remark: settings.placeholder_remark,
-            rules: settings.rules.into_iter().map(rule).collect(),
+            rules: settings.rules.into_iter().map(RuleResponse::from).collect(),
         }
     }
 }
 
-impl From<TelegramSettingsRequest> for TelegramSettings {
-    fn from(body: TelegramSettingsRequest) -> Self {
-        Self {
-            token: body.token,
-            admin_id: body.admin_id.into_iter().map(|id| id.0).collect(),
-            channel_id: body.channel_id.0.map(|id| id.0),
-        }
-    }
-}
-
-impl From<TelegramSettings> for TelegramSettingsResponse {
-    fn from(settings: TelegramSettings) -> Self {
-        let TelegramSettings { token, admin_id, channel_id } = settings;
-        Self { token, admin_id, channel_id }
-    }
-}
