@@ -51,9 +51,10 @@ const admins = createRoute({ getParentRoute: () => root, path: '/admins', compon
 const cluster = createRoute({ getParentRoute: () => root, path: '/cluster', component: lazyRouteComponent(more, 'ClusterPage'), validateSearch: readRuns });
 const notifications = createRoute({ getParentRoute: () => root, path: '/notifications', component: lazyRouteComponent(more, 'NotificationList'), validateSearch: readNotifications });
 const settings = createRoute({ getParentRoute: () => root, path: '/settings', component: lazyRouteComponent(more, 'SettingsPage') });
+const telegram = createRoute({ getParentRoute: () => root, path: '/settings/telegram', component: lazyRouteComponent(more, 'TelegramPage') });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, users, user, nodes, nodeStart, node, services, admins, cluster, notifications, settings]),
+  routeTree: root.addChildren([home, users, user, nodes, nodeStart, node, services, admins, cluster, notifications, settings, telegram]),
   history: createHashHistory(),
   scrollRestoration: true,
   defaultErrorComponent: Crash,

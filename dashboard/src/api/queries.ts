@@ -131,6 +131,24 @@ export const notifications = (query: NotificationQuery) =>
     refetchInterval: LIVE,
   });
 
+// Forms: what is being typed is not read again under the hands.
+export const subscriptionSettings = () =>
+  queryOptions({
+    queryKey: ['settings', 'subscription'],
+    queryFn: ({ signal }) => data(api.GET('/api/system/settings/subscription', { signal })),
+    refetchOnWindowFocus: false,
+  });
+
+export const ruleOffer = () =>
+  queryOptions({ queryKey: ['settings', 'offer'], queryFn: ({ signal }) => data(api.GET('/api/system/settings/subscription/offer', { signal })) });
+
+export const telegramSettings = () =>
+  queryOptions({
+    queryKey: ['settings', 'telegram'],
+    queryFn: ({ signal }) => data(api.GET('/api/system/settings/telegram', { signal })),
+    refetchOnWindowFocus: false,
+  });
+
 /** Reads again what a change of users may have changed. */
 export function usersChanged(): Promise<void> {
   void queryClient.invalidateQueries({ queryKey: ['stats'] });

@@ -7,3 +7,4 @@ export { NodePage } from './nodes/NodePage.tsx';
 export { NotificationList } from './notifications/NotificationList.tsx';
 export { ServiceList } from './services/ServiceList.tsx';
 export { SettingsPage } from './settings/SettingsPage.tsx';
+export { TelegramPage } from './settings/TelegramPage.tsx';

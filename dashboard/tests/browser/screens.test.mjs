@@ -23,7 +23,7 @@ before(async () => {
   }
   paths = ['/', '/users', '/users?drawer=new', '/users/user_1', '/users/user_1?drawer=edit', '/users/user_1?drawer=owner', '/nodes', '/nodes?drawer=new', `/nodes/${node.id}`, `/nodes/${node.id}/log`,
     `/nodes/${node.id}/log?q=line&level=error`, `/nodes/${node.id}/config`, `/nodes/${node.id}/traffic`, `/nodes/${node.id}/status?drawer=edit`, '/services',
-    '/services?drawer=new', '/admins', '/admins?drawer=new', '/cluster', '/cluster?state=failed', '/notifications', '/notifications?channel=telegram&state=dead', '/settings', '/nowhere'];
+    '/services?drawer=new', '/admins', '/admins?drawer=new', '/cluster', '/cluster?state=failed', '/notifications', '/notifications?channel=telegram&state=dead', '/settings', '/settings/telegram', '/nowhere'];
 });
 after(async () => {
   await quit();
