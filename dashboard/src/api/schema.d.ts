@@ -831,6 +831,56 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /**
+         * Changes some settings of subscriptions.
+         * @description For sudo admins. All processes of the cluster apply them within a second. Returns all settings.
+         */
+        patch: operations["change_subscription"];
+        trace?: never;
+    };
+    "/api/system/settings/subscription/offer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compares the client rules with today's.
+         * @description For sudo admins. Imported and old rules stay as they are; this returns which programs get something else than today's
+         *     rules would give them.
+         */
+        get: operations["system_rule_offer"];
+        put?: never;
+        /**
+         * Takes today's client rules.
+         * @description For sudo admins. Clients that are no known program get the same as before, and programs that a rule of their own blocks
+         *     stay blocked. Returns the settings of subscriptions.
+         */
+        post: operations["system_take_rule_offer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system/settings/subscription/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tests client rules with a User-Agent.
+         * @description For sudo admins. Changes nothing.
+         */
+        post: operations["system_test_rules"];
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -852,6 +902,30 @@ export interface paths {
          */
         put: operations["system_set_telegram"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Changes some settings of Telegram.
+         * @description For sudo admins. Returns all settings.
+         */
+        patch: operations["change_telegram"];
+        trace?: never;
+    };
+    "/api/system/settings/telegram/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends a test message to all Telegram chats.
+         * @description For sudo admins. Stores nothing. Returns for each chat if the message arrived; takes ten seconds at most.
+         */
+        post: operations["system_test_telegram"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2420,6 +2494,27 @@ export interface components {
             /** @description Why the host is left out of the document. */
             left_out?: string | null;
         };
+        /** @description A program that would get another answer. */
+        RuleChangeResponse: {
+            /** @enum {string|null} */
+            now?: "links" | "base64-links" | "xray" | "sing-box" | "clash" | "clash-meta" | "template" | "block" | null;
+            /** @description Name of the program. */
+            program: string;
+            /** @enum {string} */
+            then: "links" | "base64-links" | "xray" | "sing-box" | "clash" | "clash-meta" | "template" | "block";
+            /** @description A User-Agent that the program sends. */
+            user_agent: string;
+        };
+        /** @description Today's client rules for an installation that has others. */
+        RuleOfferResponse: {
+            /** @description Programs that would get another answer. Empty if the rules are up to date. */
+            changes: components["schemas"]["RuleChangeResponse"][];
+            /**
+             * @description The rules after the change: own rules for clients that are no known program, then today's rules for known programs,
+             *     then the other rules.
+             */
+            rules: components["schemas"]["RuleResponse"][];
+        };
         /** @description The format for clients whose User-Agent matches. */
         RuleRequest: {
             /**
@@ -2436,6 +2531,31 @@ export interface components {
             pattern: string;
             /** @enum {string} */
             result: "links" | "base64-links" | "xray" | "sing-box" | "clash" | "clash-meta" | "template" | "block";
+        };
+        /** @description A client to test rules with. */
+        RuleTestRequest: {
+            /** @description Rules that are not stored yet. Without them, the stored ones are tested. */
+            rules?: components["schemas"]["RuleRequest"][] | null;
+            /** @description User-Agent of the client. */
+            user_agent: string;
+        };
+        /** @description What a client gets. */
+        RuleTestResponse: {
+            /** @description Media type of the document. */
+            content_type?: string | null;
+            /** @description The core in that program: xray, sing-box, mihomo, clash or own. */
+            core?: string | null;
+            /** @description Version of the core. Null if the client does not tell it; a known program then counts as up to date. */
+            core_version?: string | null;
+            /** @description Format of the document, as in the last part of a subscription's link. Null if the client gets the web page or nothing. */
+            format?: string | null;
+            /** @description Position of the rule that is for the client, from 1. Null if no rule matches. */
+            position?: number | null;
+            /** @description Name of the client's program, if it is a known one. */
+            program?: string | null;
+            /** @enum {string|null} */
+            reads_best?: "links" | "base64-links" | "xray" | "sing-box" | "clash" | "clash-meta" | "template" | "block" | null;
+            rule?: components["schemas"]["RuleResponse"] | null;
         };
         /** @description A requested run. */
         RunRequested: {
@@ -2531,6 +2651,28 @@ export interface components {
             /** @description Time when the engine ran with it. */
             stored_at: string;
         };
+        /** @description Changes of the settings of all subscriptions. What is missing or null stays as it is. */
+        SubscriptionSettingsChange: {
+            /** @description True to send inactive users a placeholder entry. */
+            placeholder_if_disabled?: boolean | null;
+            /** @description Name of the placeholder entry. A template. */
+            placeholder_remark?: string | null;
+            /** @description Name of the subscription in client apps. */
+            profile_title?: string | null;
+            /** @description Formats by client. The first rule that matches applies. */
+            rules?: components["schemas"]["RuleRequest"][] | null;
+            /** @description True to put the entries into a new random order for each fetch. */
+            shuffle_configs?: boolean | null;
+            /** @description Support link in client apps. */
+            support_link?: string | null;
+            /** @description True to send browsers a web page instead of a configuration. */
+            template_on_acceptance?: boolean | null;
+            /**
+             * Format: int64
+             * @description Update interval of client apps in hours.
+             */
+            update_interval?: number | null;
+        };
         /** @description New settings of all subscriptions. They replace all current ones. */
         SubscriptionSettingsRequest: {
             /**
@@ -2603,6 +2745,18 @@ export interface components {
             /** Format: double */
             period_seconds: number;
         };
+        /** @description Changes of the Telegram bot and its chats. What is missing stays as it is. */
+        TelegramSettingsChange: {
+            /** @description Chat ids of admins. */
+            admin_id?: number[] | null;
+            /**
+             * Format: int64
+             * @description Id of a channel that also gets all notifications; null for none.
+             */
+            channel_id?: number | null;
+            /** @description Token of the bot. */
+            token?: string | null;
+        };
         /** @description New Telegram bot and chats. They replace all current settings. */
         TelegramSettingsRequest: {
             /** @description Chat ids of admins. */
@@ -2626,6 +2780,25 @@ export interface components {
             channel_id?: number | null;
             /** @description Token of the bot. */
             token: string;
+        };
+        /** @description The settings to test. */
+        TelegramTestRequest: {
+            settings?: components["schemas"]["TelegramSettingsRequest"] | null;
+        };
+        /** @description The result of a test of Telegram. */
+        TelegramTestResponse: {
+            /** @description The chats, in the order of their ids. */
+            chats: components["schemas"]["TestedChat"][];
+        };
+        /** @description A chat that a test message was sent to. */
+        TestedChat: {
+            /**
+             * Format: int64
+             * @description Id of the chat.
+             */
+            chat: number;
+            /** @description Why the message did not arrive. Null if it did. */
+            error?: string | null;
         };
         /** @description A bearer token. */
         Token: {
@@ -6871,6 +7044,216 @@ export interface operations {
             };
         };
     };
+    change_subscription: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubscriptionSettingsChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionSettingsResponse"];
+                };
+            };
+        };
+    };
+    system_rule_offer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleOfferResponse"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    system_take_rule_offer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionSettingsResponse"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The rules were changed meanwhile */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    system_test_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleTestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleTestResponse"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     system_telegram: {
         parameters: {
             query?: never;
@@ -6967,6 +7350,124 @@ export interface operations {
             };
             /** @description The body arrived too slowly */
             408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    change_telegram: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TelegramSettingsChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TelegramSettingsResponse"];
+                };
+            };
+        };
+    };
+    system_test_telegram: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TelegramTestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TelegramTestResponse"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No bot is set, it can't be used, or another test is running */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
