@@ -35,11 +35,7 @@ pub enum TestError {
 
 /// Sends a test message to each chat of the given settings, or of those in force, and returns the outcomes. Takes ten
 /// seconds at most.
-pub async fn run(
-    panel: &Panel,
-    api: &TelegramApi,
-    given: Option<TelegramSettings>,
-) -> Result<Vec<Tested>, TestError> {
+pub async fn run(panel: &Panel, api: &TelegramApi, given: Option<TelegramSettings>) -> Result<Vec<Tested>, TestError> {
     let settings = match given {
         Some(given) => given,
         None => panel.targets.now().telegram.clone().ok_or(TestError::NoBot)?,

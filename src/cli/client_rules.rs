@@ -105,7 +105,12 @@ fn print_changes(changes: &[Change], now: &str, then: &str) -> anyhow::Result<()
     let mut table = output::table();
     table.set_header(["PROGRAM", now, then, "USER-AGENT"]);
     for change in changes {
-        table.add_row([change.program, change.now.map_or("nothing", RuleResult::word), change.then.word(), change.user_agent]);
+        table.add_row([
+            change.program,
+            change.now.map_or("nothing", RuleResult::word),
+            change.then.word(),
+            change.user_agent,
+        ]);
     }
     Ok(output::print(table)?)
 }

@@ -115,12 +115,22 @@ pub static PROGRAMS: [Program; 33] = [
     // The official apps have the version of their core.
     sing_box("sing-box for Android", "sfa", &["sing-box", "sfa"], &["SFA/1.12.0 (570; sing-box 1.12.1; language de)"]),
     sing_box("sing-box for iOS", "sfi", &["sing-box", "sfi"], &["SFI/1.12.0 (Build 1; sing-box 1.12.0; language de)"]),
-    sing_box("sing-box for macOS", "sfm", &["sing-box", "sfm"], &["SFM/1.12.0 (Build 1; sing-box 1.12.0; language de)"]),
+    sing_box(
+        "sing-box for macOS",
+        "sfm",
+        &["sing-box", "sfm"],
+        &["SFM/1.12.0 (Build 1; sing-box 1.12.0; language de)"],
+    ),
     sing_box("sing-box for tvOS", "sft", &["sing-box", "sft"], &["SFT/1.12.0 (Build 1; sing-box 1.12.0; language de)"]),
     sing_box("sing-box", r"sing[ -]?box", &["sing-box"], &["sing-box 1.13.2"]),
     sing_box("GUI.for.SingBox", r"gui\.for\.singbox", &["sing-box"], &["GUI.for.SingBox/1.9.9"]),
     sing_box("Karing", "karing", &[], &["Karing/1.0.25"]),
-    sing_box("Hiddify", "hiddify", &[], &["HiddifyNext/2.5.7 (android) like ClashMeta v2ray sing-box", "Hiddify/2.5.7"]),
+    sing_box(
+        "Hiddify",
+        "hiddify",
+        &[],
+        &["HiddifyNext/2.5.7 (android) like ClashMeta v2ray sing-box", "Hiddify/2.5.7"],
+    ),
     sing_box("husi", "husi", &["sing-box"], &["husi/0.10.1"]),
     xray("Xray", "xray", RuleResult::Xray, &["xray-core", "xray"], &["Xray/26.10.10"]),
     xray(

@@ -37,7 +37,6 @@ impl TelegramSettings {
         }
     }
 
-
     /// The recipients: admins and channel, each once. An id of 0 is ignored.
     pub fn chats(&self) -> Vec<i64> {
         let mut chats: Vec<i64> = self.admin_id.iter().copied().chain(self.channel_id).filter(|id| *id != 0).collect();

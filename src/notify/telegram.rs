@@ -117,7 +117,9 @@ impl Refusal {
         let said = excerpt(&self.description, MAX_DESCRIPTION);
         let advice = match status.as_u16() {
             401 | 404 => "; check the token of the bot",
-            400 if said.contains("chat not found") => "; check the id, and write to the bot or add it to the channel first",
+            400 if said.contains("chat not found") => {
+                "; check the id, and write to the bot or add it to the channel first"
+            }
             _ => "",
         };
         format!("Telegram says: {said}{advice}")

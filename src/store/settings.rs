@@ -1,7 +1,7 @@
 //! The table `settings`: one row, created by the first change.
 
-use sqlx::{query_as, query_scalar};
 use sqlx::types::Json;
+use sqlx::{query_as, query_scalar};
 
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::domain::telegram_settings::TelegramSettings;
@@ -34,8 +34,7 @@ pub async fn subscription(db: &Db) -> Result<SubscriptionSettings, StoreError> {
 pub async fn lock(tx: &mut Tx) -> Result<(SubscriptionSettings, Option<TelegramSettings>), StoreError> {
     db_execute!(tx, CREATE, Json(SubscriptionSettings::initial()))?;
     type Row = (Json<SubscriptionSettings>, Option<Json<Option<TelegramSettings>>>);
-    let (Json(subscription), telegram) =
-        db_run!(tx, LOCK, |sql, c| query_as::<_, Row>(sql).fetch_one(&mut *c).await)?;
+    let (Json(subscription), telegram) = db_run!(tx, LOCK, |sql, c| query_as::<_, Row>(sql).fetch_one(&mut *c).await)?;
     Ok((subscription, telegram.and_then(|Json(telegram)| telegram)))
 }
 

@@ -142,9 +142,31 @@ mod tests {
     fn former_patterns_match_no_client_but_those_that_today_s_rules_know() {
         let known = rules_of_programs(|program| program.reads);
         for user_agent in [
-            "clash-verge", "Clash-verge", "clashmeta", "clash-meta", "ClashMeta", "clash", "Clash", "stash", "Stash", "SFA",
-            "SFI", "SFM", "SFT", "karing", "Karing", "hiddifynext", "HiddifyNext", "v2rayN/6.50", "v2rayN/:6.50",
-            "v2rayN/7.1", "v2rayNG/2", "v2rayNG/1.10", "v2rayNG/1.8.17", "streisand", "Streisand",
+            "clash-verge",
+            "Clash-verge",
+            "clashmeta",
+            "clash-meta",
+            "ClashMeta",
+            "clash",
+            "Clash",
+            "stash",
+            "Stash",
+            "SFA",
+            "SFI",
+            "SFM",
+            "SFT",
+            "karing",
+            "Karing",
+            "hiddifynext",
+            "HiddifyNext",
+            "v2rayN/6.50",
+            "v2rayN/:6.50",
+            "v2rayN/7.1",
+            "v2rayNG/2",
+            "v2rayNG/1.10",
+            "v2rayNG/1.8.17",
+            "streisand",
+            "Streisand",
         ] {
             assert!(result(&former_rules()[..8], user_agent).is_some(), "{user_agent}");
             assert!(result(&known, user_agent).is_some(), "{user_agent}");

@@ -221,12 +221,18 @@ async fn rule_tester_shows_rule_format_program_and_core(db: Db) {
     let found = panel.post("root", TEST, json!({"user_agent": "Flowvy/0.3.3 Mihomo/1.19.27"})).await.ok();
     assert_eq!(found["rule"]["result"], "clash-meta");
     assert_eq!((&found["position"], &found["format"]), (&json!(1), &json!("clash-meta")));
-    assert_eq!((&found["program"], &found["core"], &found["core_version"]), (&json!("Flowvy"), &json!("mihomo"), &json!("1.19.27")));
+    assert_eq!(
+        (&found["program"], &found["core"], &found["core_version"]),
+        (&json!("Flowvy"), &json!("mihomo"), &json!("1.19.27"))
+    );
     assert_eq!(found["reads_best"], "clash-meta");
     let rules = json!([{"pattern": "^b", "result": "block"}, {"pattern": "^Karing", "result": "template"}]);
     let found = panel.post("root", TEST, json!({"user_agent": "Karing/1", "rules": rules})).await.ok();
     assert_eq!((&found["position"], &found["rule"]["pattern"]), (&json!(2), &json!("^Karing")));
-    assert_eq!((&found["format"], &found["core_version"], &found["reads_best"]), (&Value::Null, &Value::Null, &json!("sing-box")));
+    assert_eq!(
+        (&found["format"], &found["core_version"], &found["reads_best"]),
+        (&Value::Null, &Value::Null, &json!("sing-box"))
+    );
     let found = panel.post("root", TEST, json!({"user_agent": "Happ/1", "rules": rules})).await.ok();
     assert_eq!((&found["position"], &found["rule"], &found["program"]), (&Value::Null, &Value::Null, &Value::Null));
     let wrong = json!({"user_agent": "a", "rules": [{"pattern": "(", "result": "links"}]});
@@ -239,7 +245,8 @@ const TEST_MESSAGE: &str = "/api/system/settings/telegram/test";
 async fn telegram_test_reports_each_chat_in_words(db: Db) {
     let bot_api = Receiver::start().await;
     let url = bot_api.url("");
-    let settings = [("TELEGRAM_API_URL", url.as_str()), ("TELEGRAM_API_TOKEN", "9:environment"), ("TELEGRAM_ADMIN_ID", "70")];
+    let settings =
+        [("TELEGRAM_API_URL", url.as_str()), ("TELEGRAM_API_TOKEN", "9:environment"), ("TELEGRAM_ADMIN_ID", "70")];
     let panel = TestPanel::start_with(db, &settings).await;
     bot_api.refuse_chat("11");
     let typed = json!({"token": "12:ab-C_d", "admin_id": [11, 10], "channel_id": -100});
@@ -257,7 +264,10 @@ async fn telegram_test_reports_each_chat_in_words(db: Db) {
     assert_eq!(bot_api.requests().last().expect("a request").path, "/bot9:environment/sendMessage");
     panel.put("root", TELEGRAM, json!({"token": "5:stored", "admin_id": [50], "channel_id": null})).await.ok();
     for (reply, words) in [
-        (Reply::Answer(401, r#"{"ok":false,"description":"Unauthorized"}"#), "Unauthorized; check the token of the bot"),
+        (
+            Reply::Answer(401, r#"{"ok":false,"description":"Unauthorized"}"#),
+            "Unauthorized; check the token of the bot",
+        ),
         (
             Reply::Answer(400, r#"{"ok":false,"description":"Bad Request: chat not found"}"#),
             "chat not found; check the id, and write to the bot or add it to the channel first",
@@ -287,7 +297,10 @@ async fn telegram_test_without_a_usable_bot_sends_nothing(db: Db) {
     test("1:a", vec![]).await.wrong_fields(&["admin_id"]);
     test("1:a", vec![0]).await.wrong_fields(&["admin_id"]);
     test("1:a", (1..=31).collect()).await.wrong_fields(&["admin_id"]);
-    panel.post("root", TEST_MESSAGE, json!({"settings": {"token": "1:a"}})).await.wrong_fields(&["admin_id", "channel_id"]);
+    panel
+        .post("root", TEST_MESSAGE, json!({"settings": {"token": "1:a"}}))
+        .await
+        .wrong_fields(&["admin_id", "channel_id"]);
     assert_eq!(bot_api.requests().len(), 0);
     // One at a time: a slow server is not asked again and again.
     bot_api.behave([Reply::Slow(std::time::Duration::from_secs(2))]);

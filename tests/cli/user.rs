@@ -101,7 +101,10 @@ async fn imported_rules_stay_until_those_of_today_are_taken() {
     let after = json(&["--json"]);
     assert_eq!(after["offer"].as_array().map(Vec::len), Some(0));
     let found = json(&["--as", "mihomo/1.19.27", "--json"]);
-    assert_eq!((&found["position"], &found["format"], &found["core_version"]), (&1.into(), &"clash-meta".into(), &"1.19.27".into()));
+    assert_eq!(
+        (&found["position"], &found["format"], &found["core_version"]),
+        (&1.into(), &"clash-meta".into(), &"1.19.27".into())
+    );
     let text = rules(&["--as", "Mozilla/5.0"]);
     assert!(text.contains("format: v2ray") && text.contains("program: unknown"), "{text}");
     assert_eq!(json(&["--take-defaults", "--json"]), after, "once is enough");

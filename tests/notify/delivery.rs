@@ -19,11 +19,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::receiver::{Receiver, Reply, Request};
 use crate::app::panel_process::{PanelProcess, Setup};
 use crate::app::processes::{first_admin, setup};
 use crate::cluster::fence::fence;
 use crate::support::database::{TestDatabase, execute, number, on_both_engines};
+use crate::support::receiver::{Receiver, Reply, Request};
 
 on_both_engines! {
     notification_arrives_with_secret_key_and_signature,

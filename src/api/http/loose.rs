@@ -309,7 +309,9 @@ mod tests {
             #[deserr(default)]
             id: Patch<LooseInt>,
         }
-        for (body, expected) in [(json!({}), None), (json!({"id": null}), Some(None)), (json!({"id": 7}), Some(Some(LooseInt(7))))] {
+        for (body, expected) in
+            [(json!({}), None), (json!({"id": null}), Some(None)), (json!({"id": 7}), Some(Some(LooseInt(7))))]
+        {
             assert_eq!(read::<Change>(body.clone()), Some(Change { id: Patch(expected) }), "{body}");
         }
         assert_eq!(read::<Change>(json!({"id": "x"})), None);

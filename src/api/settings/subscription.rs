@@ -248,4 +248,3 @@ impl From<SubscriptionSettings> for SubscriptionSettingsResponse {
         }
     }
 }
-
