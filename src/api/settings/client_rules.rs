@@ -51,10 +51,10 @@ pub struct RuleChangeResponse {
     program: &'static str,
     /// A User-Agent that the program sends.
     user_agent: &'static str,
-    /// What it gets now. Null if no rule matches, so that it gets nothing.
+    /// Its present answer. Null if no rule matches, so that it gets nothing.
     #[schema(schema_with = nullable_text_schema::<RuleResult>)]
     now: Option<&'static str>,
-    /// What it would get.
+    /// Its answer after the change.
     #[schema(schema_with = text_schema::<RuleResult>)]
     then: &'static str,
 }
@@ -71,7 +71,7 @@ pub struct RuleTestRequest {
     rules: Option<Vec<RuleRequest>>,
 }
 
-/// What a client gets.
+/// The answer to a client, and the program that it is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RuleTestResponse {
     /// Position of the rule that is for the client, from 1. Null if no rule matches.
@@ -89,7 +89,7 @@ pub struct RuleTestResponse {
     core: Option<&'static str>,
     /// Version of the core. Null if the client does not tell it; a known program then counts as up to date.
     core_version: Option<String>,
-    /// What that program reads best.
+    /// The answer that this program reads best.
     #[schema(schema_with = nullable_text_schema::<RuleResult>)]
     reads_best: Option<&'static str>,
 }
