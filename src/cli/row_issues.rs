@@ -39,7 +39,7 @@ pub(in crate::cli) struct ListedIssues<'a> {
     changed: Vec<RowIssue<'a>>,
     /// Rows that were copied as they are, and mean something else to the program that reads them now.
     meaning: Vec<RowIssue<'a>>,
-    /// What the operator may want to do afterwards.
+    /// Advice for the operator.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     advice: &'a [String],
 }

@@ -7,7 +7,7 @@ use super::client::{Client, Version};
 use super::client_rules::ClientRules;
 use super::format::Format;
 
-/// What is known of a client, and what it gets.
+/// A client's program, and the rule that is for it.
 #[derive(Debug)]
 pub struct Recognition {
     /// The index of the rule that is for the client; `None`: no rule matches, and the client gets nothing.

@@ -6,7 +6,7 @@ use crate::domain::programs::{PROGRAMS, Program, rules_of_programs};
 
 use super::client_rules::{ClientRules, CompiledRule};
 
-/// What today's rules would change.
+/// Today's rules for an installation that has others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleOffer {
     /// The programs that would get another answer, one sample of a User-Agent each. Empty: there is nothing to offer.
