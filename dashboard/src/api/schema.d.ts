@@ -2539,7 +2539,7 @@ export interface components {
             /** @description User-Agent of the client. */
             user_agent: string;
         };
-        /** @description What a client gets. */
+        /** @description The answer to a client, and the program that it is. */
         RuleTestResponse: {
             /** @description Media type of the document. */
             content_type?: string | null;
