@@ -54,18 +54,16 @@ impl SubscriptionSettings {
     /// The settings after a change.
     #[must_use]
     pub fn changed(self, change: &SubscriptionChange) -> Self {
-        fn or<T: Clone>(new: &Option<T>, old: T) -> T {
-            new.clone().unwrap_or(old)
-        }
+        let change = change.clone();
         Self {
-            template_on_acceptance: or(&change.template_on_acceptance, self.template_on_acceptance),
-            profile_title: or(&change.profile_title, self.profile_title),
-            support_link: or(&change.support_link, self.support_link),
-            update_interval: or(&change.update_interval, self.update_interval),
-            rules: or(&change.rules, self.rules),
-            shuffle_configs: or(&change.shuffle_configs, self.shuffle_configs),
-            placeholder_if_disabled: or(&change.placeholder_if_disabled, self.placeholder_if_disabled),
-            placeholder_remark: or(&change.placeholder_remark, self.placeholder_remark),
+            template_on_acceptance: change.template_on_acceptance.unwrap_or(self.template_on_acceptance),
+            profile_title: change.profile_title.unwrap_or(self.profile_title),
+            support_link: change.support_link.unwrap_or(self.support_link),
+            update_interval: change.update_interval.unwrap_or(self.update_interval),
+            rules: change.rules.unwrap_or(self.rules),
+            shuffle_configs: change.shuffle_configs.unwrap_or(self.shuffle_configs),
+            placeholder_if_disabled: change.placeholder_if_disabled.unwrap_or(self.placeholder_if_disabled),
+            placeholder_remark: change.placeholder_remark.unwrap_or(self.placeholder_remark),
         }
     }
 
