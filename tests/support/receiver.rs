@@ -1,5 +1,7 @@
 //! A real HTTP server that receives notifications and can answer with faults.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
