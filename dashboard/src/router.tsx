@@ -8,11 +8,12 @@ import { UserList } from './screens/users/UserList.tsx';
 import { UserPage } from './screens/users/UserPage.tsx';
 import { Shell } from './shell/Shell.tsx';
 import { Crash, Missing } from './shell/Crash.tsx';
+import type { ListSearch } from './ui/list.tsx';
 
 const root = createRootRoute({ component: Shell, errorComponent: Crash, notFoundComponent: Missing });
 
 export type Drawer = { drawer?: string };
-const readDrawer = (search: Record<string, unknown>): Drawer => (typeof search.drawer === 'string' ? { drawer: search.drawer } : {});
+const readDrawer = (search: Record<string, unknown>): Drawer => (typeof search.drawer === 'string' || typeof search.drawer === 'number' ? { drawer: String(search.drawer) } : {});
 const readPage = (search: Record<string, unknown>): { page?: number } => (typeof search.page === 'number' && search.page > 1 ? { page: Math.floor(search.page) } : {});
 const oneOf = <T extends string>(value: unknown, known: readonly T[]): T | undefined => known.find((one) => one === value);
 
@@ -39,22 +40,35 @@ const readNode = (search: Record<string, unknown>): NodeSearch => ({
   ...(search.q !== undefined && search.q !== '' ? { q: String(search.q) } : {}),
 });
 
+const readList = (search: Record<string, unknown>): ListSearch => {
+  const q = search.q === undefined ? '' : String(search.q);
+  return { ...readDrawer(search), ...readPage(search), ...(q !== '' ? { q } : {}) };
+};
+
+/** The order of subscriptions in place of the groups; an inbound, whose hosts alone are shown. */
+type HostSearch = ListSearch & { view?: 'order'; inbound?: number };
+const readHosts = (search: Record<string, unknown>): HostSearch => ({
+  ...readList(search), ...(search.view === 'order' ? { view: 'order' } : {}), ...(Number.isInteger(search.inbound) ? { inbound: Number(search.inbound) } : {}),
+});
+
 const home = createRoute({ getParentRoute: () => root, path: '/', component: Home });
 const users = createRoute({ getParentRoute: () => root, path: '/users', component: UserList, validateSearch: readUserSearch });
 const user = createRoute({ getParentRoute: () => root, path: '/users/$name', component: UserPage, validateSearch: readDrawer });
 const more = () => import('./screens/more.ts');
-const nodes = createRoute({ getParentRoute: () => root, path: '/nodes', component: lazyRouteComponent(more, 'NodeList'), validateSearch: readDrawer });
+const nodes = createRoute({ getParentRoute: () => root, path: '/nodes', component: lazyRouteComponent(more, 'NodeList'), validateSearch: readList });
 const node = createRoute({ getParentRoute: () => root, path: '/nodes/$id/$tab', component: lazyRouteComponent(more, 'NodePage'), validateSearch: readNode });
 const nodeStart = createRoute({ getParentRoute: () => root, path: '/nodes/$id', beforeLoad: ({ params: { id } }) => { throw redirect({ to: '/nodes/$id/$tab', params: { id, tab: 'status' }, replace: true }); } });
-const services = createRoute({ getParentRoute: () => root, path: '/services', component: lazyRouteComponent(more, 'ServiceList'), validateSearch: readDrawer });
-const admins = createRoute({ getParentRoute: () => root, path: '/admins', component: lazyRouteComponent(more, 'AdminList'), validateSearch: readDrawer });
+const services = createRoute({ getParentRoute: () => root, path: '/services', component: lazyRouteComponent(more, 'ServiceList'), validateSearch: readList });
+const hosts = createRoute({ getParentRoute: () => root, path: '/hosts', component: lazyRouteComponent(more, 'HostList'), validateSearch: readHosts });
+const inbounds = createRoute({ getParentRoute: () => root, path: '/inbounds', component: lazyRouteComponent(more, 'InboundList'), validateSearch: readList });
+const admins = createRoute({ getParentRoute: () => root, path: '/admins', component: lazyRouteComponent(more, 'AdminList'), validateSearch: readList });
 const cluster = createRoute({ getParentRoute: () => root, path: '/cluster', component: lazyRouteComponent(more, 'ClusterPage'), validateSearch: readRuns });
 const notifications = createRoute({ getParentRoute: () => root, path: '/notifications', component: lazyRouteComponent(more, 'NotificationList'), validateSearch: readNotifications });
 const settings = createRoute({ getParentRoute: () => root, path: '/settings', component: lazyRouteComponent(more, 'SettingsPage') });
 const telegram = createRoute({ getParentRoute: () => root, path: '/settings/telegram', component: lazyRouteComponent(more, 'TelegramPage') });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, users, user, nodes, nodeStart, node, services, admins, cluster, notifications, settings, telegram]),
+  routeTree: root.addChildren([home, users, user, nodes, nodeStart, node, services, hosts, inbounds, admins, cluster, notifications, settings, telegram]),
   history: createHashHistory(),
   scrollRestoration: true,
   defaultErrorComponent: Crash,

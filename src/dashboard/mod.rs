@@ -15,8 +15,9 @@ pub struct File {
 }
 
 /// Names and contents of the files.
-const CONTENTS: [(&str, &[u8]); 10] = [
+const CONTENTS: [(&str, &[u8]); 12] = [
     ("CodeEditor.js", include_bytes!("dist/CodeEditor.js.gz")),
+    ("HostEditor.js", include_bytes!("dist/HostEditor.js.gz")),
     ("UserEditor.js", include_bytes!("dist/UserEditor.js.gz")),
     ("app.css", include_bytes!("dist/app.css.gz")),
     ("app.js", include_bytes!("dist/app.js.gz")),
@@ -25,6 +26,7 @@ const CONTENTS: [(&str, &[u8]); 10] = [
     ("icon.svg", include_bytes!("dist/icon.svg.gz")),
     ("more.js", include_bytes!("dist/more.js.gz")),
     ("rolldown-runtime.js", include_bytes!("dist/rolldown-runtime.js.gz")),
+    ("shared.js", include_bytes!("dist/shared.js.gz")),
     ("vendor.js", include_bytes!("dist/vendor.js.gz")),
 ];
 

@@ -1,7 +1,8 @@
 // What screens read, by name. Open screens read again every few seconds, hidden ones not at all.
 
 import { QueryClient, keepPreviousData, queryOptions } from '@tanstack/react-query';
-import { api, data } from './client.ts';
+import { type Schemas, api, data } from './client.ts';
+import { everything } from './everything.ts';
 import { statusOf } from './errors.ts';
 import type { paths } from './schema.d.ts';
 
@@ -83,25 +84,92 @@ export const traffic = (start: string) =>
 export const nodes = () =>
   queryOptions({
     queryKey: ['nodes'],
-    queryFn: ({ signal }) => data(api.GET('/api/nodes', { params: { query: { size: 100 } }, signal })),
+    queryFn: ({ signal }) => everything((page) => data(api.GET('/api/nodes', { params: { query: page }, signal }))),
     refetchInterval: LIVE,
   });
 
 export const nodeSettings = () =>
   queryOptions({ queryKey: ['node-settings'], queryFn: ({ signal }) => data(api.GET('/api/nodes/settings', { signal })) });
 
-export const services = () =>
+/** A page of the nodes whose name contains a text. */
+export const nodePage = (query: { name?: string; page?: number; size?: number }) =>
   queryOptions({
-    queryKey: ['services'],
-    queryFn: ({ signal }) => data(api.GET('/api/services', { params: { query: { size: 100 } }, signal })),
+    queryKey: ['nodes', 'list', query],
+    queryFn: ({ signal }) => data(api.GET('/api/nodes', { params: { query }, signal })),
+    placeholderData: keepPreviousData,
+    refetchInterval: LIVE,
+  });
+
+/** A page of services with the number of their users. */
+export const servicePage = (query: { name?: string; page?: number; size?: number }) =>
+  queryOptions({
+    queryKey: ['services', 'list', query],
+    queryFn: ({ signal }) => data(api.GET('/api/services', { params: { query: { ...query, count_users: true } }, signal })),
+    placeholderData: keepPreviousData,
     staleTime: SLOW,
   });
 
+export const inboundPage = (query: { tag?: string; page?: number; size?: number }) =>
+  queryOptions({
+    queryKey: ['inbounds', 'list', query],
+    queryFn: ({ signal }) => data(api.GET('/api/inbounds', { params: { query }, signal })),
+    placeholderData: keepPreviousData,
+    refetchInterval: SLOW,
+  });
+
+export const adminPage = (query: { username?: string; page?: number; size?: number }) =>
+  queryOptions({
+    queryKey: ['admins', 'list', query],
+    queryFn: ({ signal }) => data(api.GET('/api/admins', { params: { query }, signal })),
+    placeholderData: keepPreviousData,
+    staleTime: SLOW,
+  });
+
+/** The services that the admin may assign, for choices. */
+export const services = () =>
+  queryOptions({
+    queryKey: ['services', 'all'],
+    queryFn: ({ signal }) => everything((page) => data(api.GET('/api/services', { params: { query: { ...page, count_users: true } }, signal }))),
+    staleTime: SLOW,
+  });
+
+/** All admins, for choices. */
 export const admins = () =>
   queryOptions({
-    queryKey: ['admins'],
-    queryFn: ({ signal }) => data(api.GET('/api/admins', { params: { query: { size: 100 } }, signal })),
+    queryKey: ['admins', 'all'],
+    queryFn: ({ signal }) => everything((page) => data(api.GET('/api/admins', { params: { query: page }, signal }))),
     staleTime: SLOW,
+  });
+
+export const inbounds = () =>
+  queryOptions({
+    queryKey: ['inbounds', 'all'],
+    queryFn: ({ signal }) => everything((page) => data(api.GET('/api/inbounds', { params: { query: page }, signal }))),
+    refetchInterval: SLOW,
+  });
+
+export const hosts = () =>
+  queryOptions({
+    queryKey: ['hosts', 'all'],
+    queryFn: ({ signal }) => everything((page) => data(api.GET('/api/inbounds/hosts', { params: { query: page }, signal }))),
+    refetchInterval: SLOW,
+  });
+
+export const host = (id: number) =>
+  queryOptions({
+    queryKey: ['hosts', 'one', id],
+    queryFn: ({ signal }) => data(api.GET('/api/inbounds/hosts/{id}', { params: { path: { id } }, signal })),
+  });
+
+export type PreviewQuery = NonNullable<paths['/api/inbounds/hosts/preview']['post']['parameters']['query']>;
+
+/** A host as apps would get it if it were stored like this. */
+export const hostPreview = (body: Schemas['HostBody'], query: PreviewQuery) =>
+  queryOptions({
+    queryKey: ['hosts', 'preview', body, query],
+    queryFn: ({ signal }) => data(api.POST('/api/inbounds/hosts/preview', { params: { query }, body, signal })),
+    placeholderData: keepPreviousData,
+    gcTime: 0,
   });
 
 export const cluster = () =>
@@ -148,6 +216,12 @@ export const telegramSettings = () =>
     queryFn: ({ signal }) => data(api.GET('/api/system/settings/telegram', { signal })),
     refetchOnWindowFocus: false,
   });
+
+/** Reads again what a change of services, inbounds or hosts may have changed. */
+export function hostsChanged(): Promise<void> {
+  for (const kind of ['services', 'inbounds']) void queryClient.invalidateQueries({ queryKey: [kind] });
+  return queryClient.invalidateQueries({ queryKey: ['hosts'] });
+}
 
 /** Reads again what a change of users may have changed. */
 export function usersChanged(): Promise<void> {

@@ -2,6 +2,8 @@
 
 export { AdminList } from './admins/AdminList.tsx';
 export { ClusterPage } from './cluster/ClusterPage.tsx';
+export { HostList } from './hosts/HostList.tsx';
+export { InboundList } from './inbounds/InboundList.tsx';
 export { NodeList } from './nodes/NodeList.tsx';
 export { NodePage } from './nodes/NodePage.tsx';
 export { NotificationList } from './notifications/NotificationList.tsx';

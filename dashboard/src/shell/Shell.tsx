@@ -16,12 +16,14 @@ import { Palette } from './Palette.tsx';
 import { Preferences } from './Preferences.tsx';
 import { useShortcuts } from './shortcuts.ts';
 
-export interface Place { to: '/' | '/users' | '/nodes' | '/services' | '/admins' | '/cluster' | '/notifications' | '/settings'; key: Key; icon: IconName; sudo: boolean }
+export interface Place { to: '/' | '/users' | '/nodes' | '/services' | '/hosts' | '/inbounds' | '/admins' | '/cluster' | '/notifications' | '/settings'; key: Key; icon: IconName; sudo: boolean }
 
 export const PLACES: Place[] = [
   { to: '/', key: 'nav.home', icon: 'home', sudo: false },
   { to: '/users', key: 'nav.users', icon: 'users', sudo: false },
   { to: '/services', key: 'nav.services', icon: 'services', sudo: true },
+  { to: '/hosts', key: 'nav.hosts', icon: 'hosts', sudo: true },
+  { to: '/inbounds', key: 'nav.inbounds', icon: 'inbounds', sudo: true },
   { to: '/nodes', key: 'nav.nodes', icon: 'nodes', sudo: true },
   { to: '/cluster', key: 'nav.cluster', icon: 'cluster', sudo: true },
   { to: '/notifications', key: 'nav.notifications', icon: 'mail', sudo: true },
@@ -32,6 +34,12 @@ export const PLACES: Place[] = [
 /** The signed-in admin; undefined until read. */
 export function useMe() {
   return useQuery(queries.me()).data;
+}
+
+/** Whether the signed-in admin may change users; creating them is open to all. */
+export function useMayChangeUsers(): boolean {
+  const me = useMe();
+  return me !== undefined && (me.is_sudo || me.modify_users_access);
 }
 
 export function Shell() {
@@ -138,7 +146,7 @@ function Keys({ onClose }: { onClose: () => void }) {
   const { t } = useI18n();
   const rows: [string, Key][] = [
     ['Ctrl K', 'keys.palette'], ['/', 'keys.search'], ['j k ↓ ↑', 'keys.rows'], ['Enter', 'keys.open'], ['x', 'keys.select'], ['n', 'keys.new'],
-    ['g h', 'nav.home'], ['g u', 'nav.users'], ['g n', 'nav.nodes'], ['Esc', 'close'], ['?', 'keys.title'],
+    ['g h', 'nav.home'], ['g u', 'nav.users'], ['g s', 'nav.services'], ['g o', 'nav.hosts'], ['g n', 'nav.nodes'], ['Esc', 'close'], ['?', 'keys.title'],
   ];
   return (
     <ModalOverlay isOpen isDismissable onOpenChange={(is) => { if (!is) onClose(); }} className="veil">

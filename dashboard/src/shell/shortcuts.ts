@@ -32,7 +32,7 @@ export function useShortcuts(open: { palette: () => void; keys: () => void }): v
       } else if (Date.now() - leading < 1_200) {
         leading = 0;
         // By place of the key, so that they work in every keyboard layout.
-        const to = ({ KeyH: '/', KeyU: '/users', KeyN: '/nodes', KeyC: '/cluster', KeyS: '/services' } as const)[code];
+        const to = ({ KeyH: '/', KeyU: '/users', KeyN: '/nodes', KeyC: '/cluster', KeyS: '/services', KeyO: '/hosts' } as const)[code];
         if (to !== undefined) {
           event.preventDefault();
           event.stopImmediatePropagation();

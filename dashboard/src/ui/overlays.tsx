@@ -10,13 +10,14 @@ import { Separator } from 'react-aria-components/Separator';
 import { useI18n } from '../i18n/index.tsx';
 import { Button, Problem } from './basics.tsx';
 import { Icon, type IconName } from './icons.tsx';
+import { useSubmit } from './submit.ts';
 
 /** A sheet at the inline end, for looking and editing. */
-export function Drawer(props: { title: ReactNode; name: string; onClose: () => void; children: ReactNode }) {
+export function Drawer(props: { title: ReactNode; name: string; wide?: boolean; onClose: () => void; children: ReactNode }) {
   const { t } = useI18n();
   return (
     <ModalOverlay isOpen isDismissable onOpenChange={(open) => { if (!open) props.onClose(); }} className="veil">
-      <Modal className="drawer">
+      <Modal className={props.wide ? 'drawer wide' : 'drawer'}>
         <Dialog aria-label={props.name}>
           <header>
             <h2>{props.title}</h2>
@@ -59,7 +60,7 @@ export function OverlayHost({ children }: { children: ReactNode }) {
   return (
     <Context value={value}>
       {children}
-      {question !== null && <Confirm question={question} onClose={() => ask(null)} say={say} />}
+      {question !== null && <Confirm question={question} onClose={() => ask(null)} />}
       <div className="toasts" role="status" aria-live="polite">
         {toasts.map((toast) => (
           <div key={toast.id} className="toast"><Icon name="check" />{toast.words}</div>
@@ -69,22 +70,15 @@ export function OverlayHost({ children }: { children: ReactNode }) {
   );
 }
 
-function Confirm({ question, onClose, say }: { question: Question; onClose: () => void; say: (words: string) => void }) {
+export function Confirm({ question, onClose }: { question: Question; onClose: () => void }) {
   const { t } = useI18n();
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<unknown>(null);
+  const { say } = useOverlays();
+  const { busy, error, run } = useSubmit();
   const id = useId();
-  const run = async () => {
-    setBusy(true);
-    setError(null);
-    try {
-      await question.run();
-      onClose();
-      if (question.done !== undefined) say(question.done);
-    } catch (caught) {
-      setError(caught);
-      setBusy(false);
-    }
+  const act = async () => {
+    if (!(await run(question.run))) return;
+    onClose();
+    if (question.done !== undefined) say(question.done);
   };
   return (
     <ModalOverlay isOpen isDismissable={!busy} onOpenChange={(open) => { if (!open) onClose(); }} className="veil">
@@ -97,7 +91,7 @@ function Confirm({ question, onClose, say }: { question: Question; onClose: () =
           </div>
           <footer>
             <Button onClick={onClose} disabled={busy}>{t('cancel')}</Button>
-            <Button look={question.danger ? 'danger filled' : 'primary'} disabled={busy} onClick={() => void run()}>
+            <Button look={question.danger ? 'danger filled' : 'primary'} disabled={busy} onClick={() => void act()}>
               {busy ? t('working') : question.act}
             </Button>
           </footer>

@@ -13,7 +13,9 @@ let panel;
 let paths;
 before(async () => {
   panel = await startPanel({ DASHBOARD_PATH: '/board/of/mine/' });
-  const { node, service } = await panel.furnish();
+  const { node, service, inbounds } = await panel.furnish();
+  const host = (await panel.call('GET', 'inbounds/hosts')).items[0];
+  await panel.call('POST', 'inbounds/hosts', { remark: 'Far {USERNAME}', address: 'far.example', protocol: 'hysteria2', port: 443, password: 'pw', security: 'tls', service_ids: [service.id] });
   for (let index = 0; index < 30; index += 1) {
     await panel.call('POST', 'users', {
       username: `user_${index}`, data_limit: index % 3 === 0 ? null : (index + 1) * 1024 ** 3, service_ids: [service.id],
@@ -23,7 +25,8 @@ before(async () => {
   }
   paths = ['/', '/users', '/users?drawer=new', '/users/user_1', '/users/user_1?drawer=edit', '/users/user_1?drawer=owner', '/nodes', '/nodes?drawer=new', `/nodes/${node.id}`, `/nodes/${node.id}/log`,
     `/nodes/${node.id}/log?q=line&level=error`, `/nodes/${node.id}/config`, `/nodes/${node.id}/traffic`, `/nodes/${node.id}/status?drawer=edit`, '/services',
-    '/services?drawer=new', '/admins', '/admins?drawer=new', '/cluster', '/cluster?state=failed', '/notifications', '/notifications?channel=telegram&state=dead', '/settings', '/settings/telegram', '/nowhere'];
+    '/services?drawer=new', `/services?drawer=${service.id}`, '/hosts', '/hosts?view=order', '/hosts?drawer=new', `/hosts?drawer=new-${inbounds[0].id}`, `/hosts?drawer=${host.id}`,
+    `/hosts?inbound=${inbounds[0].id}`, '/inbounds', '/admins', '/admins?drawer=new', '/cluster', '/cluster?state=failed', '/notifications', '/notifications?channel=telegram&state=dead', '/settings', '/settings/telegram', '/nowhere'];
 });
 after(async () => {
   await quit();

@@ -144,6 +144,9 @@ test('edit sends what was changed and nothing else', async () => {
   await page.getByLabel('Data limit').fill('');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('dialog').waitFor({ state: 'detached' });
+  // Opened again at once, it reads again at once.
+  await page.getByRole('button', { name: 'Edit' }).click();
+  await page.getByLabel('Data limit').waitFor({ timeout: 3_000 });
   const user = await panel.call('GET', 'users/bahar');
   assert.deepEqual([user.data_limit, user.note, user.expire_strategy], [null, 'second', 'never']);
   await view.close();

@@ -1,14 +1,16 @@
 // Admins: who may sign in, and what each may do.
 
 import { useQuery } from '@tanstack/react-query';
-import { useNavigate, useSearch } from '@tanstack/react-router';
+import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { changes } from '../../api/changes.ts';
 import { type Admin, type Schemas, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Field, Loaded, Status } from '../../ui/basics.tsx';
+import { Choices } from '../../ui/Choices.tsx';
 import { EditDrawer } from '../../ui/EditDrawer.tsx';
+import { ListHead, ListTools, NoMatch, PAGE_SIZE, Pages, useListSearch } from '../../ui/list.tsx';
 import { ActionMenu, useOverlays } from '../../ui/overlays.tsx';
 
 const changed = () => queries.queryClient.invalidateQueries({ queryKey: ['admins'] });
@@ -16,19 +18,20 @@ const changed = () => queries.queryClient.invalidateQueries({ queryKey: ['admins
 export function AdminList() {
   const { t, f } = useI18n();
   const { ask } = useOverlays();
-  const read = useQuery(queries.admins());
-  const { drawer } = useSearch({ from: '/admins' });
-  const navigate = useNavigate({ from: '/admins' });
-  const show = (next?: string) => void navigate({ search: next === undefined ? {} : { drawer: next } });
-  const edited = read.data?.items.find((admin) => admin.username === drawer);
+  const { search, show, onPage } = useListSearch();
+  const navigate = useNavigate();
+  const read = useQuery(queries.adminPage({ ...(search.q ? { username: search.q } : {}), page: search.page ?? 1, size: PAGE_SIZE }));
+  const drawer = search.drawer;
+  const onPageNow = read.data?.items.find((admin) => admin.username === drawer);
+  const all = useQuery({ ...queries.admins(), enabled: drawer !== undefined && drawer !== 'new' && onPageNow === undefined });
+  const edited = onPageNow ?? all.data?.items.find((admin) => admin.username === drawer);
   return (
     <>
-      <div className="head">
-        <h1>{t('nav.admins')}{read.data && <span className="count">{f.number(read.data.total)}</span>}</h1>
-        <Button icon="plus" look="primary" onClick={() => show('new')}>{t('admins.new')}</Button>
-      </div>
+      <ListHead title={t('nav.admins')} total={read.data?.total}><Button icon="plus" look="primary" onClick={() => show('new')}>{t('admins.new')}</Button></ListHead>
+      <ListTools label={t('admins.search')} />
       <Loaded of={read}>
-        {({ items }) => (
+        {({ items, page, pages }) => items.length === 0 ? <NoMatch /> : (
+          <>
           <div className="tablebox cards">
             <table className="list">
               <caption className="hidden">{t('nav.admins')}</caption>
@@ -53,6 +56,8 @@ export function AdminList() {
               </tbody>
             </table>
           </div>
+          {pages > 1 && <Pages page={page} pages={pages} onPage={onPage} />}
+          </>
         )}
       </Loaded>
       {drawer === 'new' && <AdminEditor admin={null} onClose={() => show()} />}
@@ -95,17 +100,12 @@ function AdminEditor({ admin, onClose }: { admin: Admin | null; onClose: () => v
             {flag('all_services_access', t('admins.all_services'))}
           </div>
           {!draft.all_services_access && (
-            <fieldset>
-              <legend>{t('nav.services')}</legend>
-              <Loaded of={services} rows={2}>
-                {(page) => page.items.map((service) => (
-                  <label key={service.id} className="option">
-                    <input type="checkbox" checked={draft.service_ids.includes(service.id)} onChange={() => setDraft({ ...draft, service_ids: draft.service_ids.includes(service.id) ? draft.service_ids.filter((id) => id !== service.id) : [...draft.service_ids, service.id] })} />
-                    <bdi>{service.name ?? `#${service.id}`}</bdi>
-                  </label>
-                ))}
-              </Loaded>
-            </fieldset>
+            <Loaded of={services} rows={2}>
+              {({ items, total }) => (
+                <Choices legend={t('nav.services')} choices={items.map((service) => ({ id: service.id, name: service.name ?? `#${service.id}` }))} total={total} chosen={draft.service_ids}
+                  onChange={(service_ids) => setDraft({ ...draft, service_ids })} empty={t('services.none')} />
+              )}
+            </Loaded>
           )}
         </>
       )}

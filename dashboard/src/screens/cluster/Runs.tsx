@@ -8,7 +8,7 @@ import { moment } from '../../i18n/format.ts';
 import { type Key, useI18n } from '../../i18n/index.tsx';
 import { RUN_STATES, type RunSearch } from '../../router.tsx';
 import { Choose, Loaded, Status, type Tone } from '../../ui/basics.tsx';
-import { Pages } from '../users/UserList.tsx';
+import { Pages } from '../../ui/list.tsx';
 import { hostOf } from './host.ts';
 import { Timeline } from './Timeline.tsx';
 

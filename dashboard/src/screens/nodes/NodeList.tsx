@@ -1,29 +1,27 @@
 // The list of nodes with what is wrong with each.
 
 import { useQuery } from '@tanstack/react-query';
-import { Link, useNavigate, useSearch } from '@tanstack/react-router';
+import { Link } from '@tanstack/react-router';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Empty, Loaded, Status } from '../../ui/basics.tsx';
+import { ListHead, ListTools, NoMatch, PAGE_SIZE, Pages, useListSearch } from '../../ui/list.tsx';
 import { NodeEditor } from './NodeEditor.tsx';
 import { nodeTone } from './tone.ts';
 
 export function NodeList() {
-  const { t, f } = useI18n();
-  const read = useQuery(queries.nodes());
-  const { drawer } = useSearch({ from: '/nodes' });
-  const navigate = useNavigate({ from: '/nodes' });
-  const show = (next?: string) => void navigate({ search: next === undefined ? {} : { drawer: next } });
+  const { t } = useI18n();
+  const { search, show, onPage } = useListSearch();
+  const read = useQuery(queries.nodePage({ ...(search.q ? { name: search.q } : {}), page: search.page ?? 1, size: PAGE_SIZE }));
   return (
     <>
-      <div className="head">
-        <h1>{t('nav.nodes')}{read.data && <span className="count">{f.number(read.data.total)}</span>}</h1>
-        <Button icon="plus" look="primary" onClick={() => show('new')}>{t('nodes.new')}</Button>
-      </div>
+      <ListHead title={t('nav.nodes')} total={read.data?.total}><Button icon="plus" look="primary" onClick={() => show('new')}>{t('nodes.new')}</Button></ListHead>
+      <ListTools label={t('nodes.search')} />
       <Loaded of={read}>
-        {({ items }) => items.length === 0 ? (
+        {({ items, page, pages }) => items.length === 0 ? (search.q ? <NoMatch /> : (
           <div className="tablebox"><Empty title={t('nodes.none')} action={<Button icon="plus" look="primary" onClick={() => show('new')}>{t('nodes.new')}</Button>}>{t('nodes.none.body')}</Empty></div>
-        ) : (
+        )) : (
+          <>
           <div className="tablebox cards">
             <table className="list">
               <caption className="hidden">{t('nav.nodes')}</caption>
@@ -45,9 +43,11 @@ export function NodeList() {
               </tbody>
             </table>
           </div>
+          {pages > 1 && <Pages page={page} pages={pages} onPage={onPage} />}
+          </>
         )}
       </Loaded>
-      {drawer === 'new' && <NodeEditor node={null} onClose={() => show()} />}
+      {search.drawer === 'new' && <NodeEditor node={null} onClose={() => show()} />}
     </>
   );
 }

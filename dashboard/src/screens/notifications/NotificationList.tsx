@@ -8,7 +8,7 @@ import { type Key, useI18n } from '../../i18n/index.tsx';
 import type { NotificationSearch } from '../../router.tsx';
 import { Button, Choose, Empty, Loaded, Moment, Segments, Status, type Tone } from '../../ui/basics.tsx';
 import { useOverlays } from '../../ui/overlays.tsx';
-import { Pages } from '../users/UserList.tsx';
+import { Pages } from '../../ui/list.tsx';
 
 type Entry = Schemas['Notification'];
 

@@ -1,14 +1,16 @@
 // Creates or changes a user, in a drawer. Loaded when it is first opened, with the calendar.
 
 import { useQuery } from '@tanstack/react-query';
-import { type FormEvent, useState } from 'react';
+import { useRef, useState } from 'react';
+import { changes } from '../../api/changes.ts';
 import { type Schemas, type User, api, data } from '../../api/client.ts';
-import { ApiError } from '../../api/errors.ts';
 import * as queries from '../../api/queries.ts';
 import { moment, numberOf } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
-import { Button, Choose, Field, Loaded, Problem, Segments } from '../../ui/basics.tsx';
+import { Button, Choose, Field, Loaded, Segments } from '../../ui/basics.tsx';
+import { Choices } from '../../ui/Choices.tsx';
 import { DateField } from '../../ui/DateField.tsx';
+import { EditForm } from '../../ui/EditDrawer.tsx';
 import { Drawer, useOverlays } from '../../ui/overlays.tsx';
 
 const SIZE = { MB: 1024 ** 2, GB: 1024 ** 3, TB: 1024 ** 4 } as const;
@@ -57,7 +59,7 @@ function draftOf(user: User | null): Draft {
 export default function UserEditor(props: { username: string | null; onClose: () => void; onSaved: (user: User, created: boolean) => void }) {
   const { t } = useI18n();
   const title = props.username === null ? t('users.new') : t('users.edit', { name: props.username });
-  const read = useQuery({ ...queries.user(props.username ?? ''), enabled: props.username !== null, refetchInterval: false, refetchOnWindowFocus: false });
+  const read = useQuery({ ...queries.user(props.username ?? ''), enabled: props.username !== null, refetchInterval: false, refetchOnWindowFocus: false, staleTime: 0 });
   // Not what was read before the form was opened: others may have changed it since.
   const fresh = read.isFetchedAfterMount ? read : { ...read, data: undefined };
   return (
@@ -76,11 +78,9 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
   // What the form began with: only what was changed is sent.
   const [began] = useState(() => draftOf(user));
   const [draft, setDraft] = useState(began);
-  const [error, setError] = useState<unknown>(null);
   const [tried, setTried] = useState(false);
-  const [busy, setBusy] = useState(false);
+  const saved = useRef<User | null>(null);
   const set = (next: Partial<Draft>) => setDraft((now) => ({ ...now, ...next }));
-  const refused = error instanceof ApiError ? error.fields : {};
 
   const limit = draft.limit.trim() === '' ? 0 : Math.round(numberOf(draft.limit) * SIZE[draft.unit]);
   const seconds = Math.round(numberOf(draft.days) * DAY);
@@ -91,12 +91,7 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
   if (draft.strategy === 'start_on_first_use' && !(seconds > 0)) problems.days = t('problem.days');
   const shown = tried ? problems : {};
 
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setTried(true);
-    if (Object.keys(problems).length > 0) return;
-    setBusy(true);
-    setError(null);
+  const save = async () => {
     const expiry = {
       expire_strategy: draft.strategy,
       expire_date: draft.strategy === 'fixed_date' ? (draft.until?.toISOString() ?? null) : null,
@@ -104,38 +99,41 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
       activation_deadline: draft.strategy === 'start_on_first_use' ? (user?.activation_deadline ?? null) : null,
     };
     const sameExpiry = draft.strategy === began.strategy && draft.until?.getTime() === began.until?.getTime() && draft.days === began.days;
-    try {
-      const saved = user === null
-        ? await data(api.POST('/api/users', {
-            body: {
-              username: draft.username.toLowerCase(), ...expiry, data_limit: limit, data_limit_reset_strategy: draft.reset,
-              note: draft.note === '' ? null : draft.note, service_ids: draft.services,
-            } as Schemas['UserCreate'],
-          }))
-        : await data(api.PUT('/api/users/{username}', {
-            params: { path: { username: user.username } },
-            body: {
-              username: user.username,
-              ...(sameExpiry ? {} : expiry),
-              ...(draft.limit === began.limit && draft.unit === began.unit ? {} : { data_limit: limit }),
-              ...(draft.reset === began.reset ? {} : { data_limit_reset_strategy: draft.reset }),
-              ...(draft.note === began.note ? {} : { note: draft.note }),
-              ...(draft.services === began.services ? {} : { service_ids: draft.services }),
-            },
-          }));
-      await queries.usersChanged();
-      say(user === null ? t('users.created', { name: saved.username }) : t('saved'));
-      onSaved(saved, user === null);
-    } catch (caught) {
-      setError(caught);
-      setBusy(false);
-    }
+    const result = user === null
+      ? await data(api.POST('/api/users', {
+          body: {
+            username: draft.username.toLowerCase(), ...expiry, data_limit: limit, data_limit_reset_strategy: draft.reset,
+            note: draft.note === '' ? null : draft.note, service_ids: draft.services,
+          } as Schemas['UserCreate'],
+        }))
+      : await data(api.PUT('/api/users/{username}', {
+          params: { path: { username: user.username } },
+          body: {
+            username: user.username,
+            ...(sameExpiry ? {} : expiry),
+            ...(draft.limit === began.limit && draft.unit === began.unit ? {} : { data_limit: limit }),
+            ...(draft.reset === began.reset ? {} : { data_limit_reset_strategy: draft.reset }),
+            ...(draft.note === began.note ? {} : { note: draft.note }),
+            ...(draft.services === began.services ? {} : { service_ids: draft.services }),
+          },
+        }));
+    await queries.usersChanged();
+    saved.current = result;
   };
-
-  const toggle = (id: number) => set({ services: draft.services.includes(id) ? draft.services.filter((other) => other !== id) : [...draft.services, id] });
+  const done = () => {
+    if (saved.current === null) return;
+    say(user === null ? t('users.created', { name: saved.current.username }) : t('saved'));
+    onSaved(saved.current, user === null);
+  };
+  // Wrong values are shown, not sent.
+  const check = () => {
+    setTried(true);
+    return Object.keys(problems).length === 0;
+  };
   return (
-    <form onSubmit={(event) => void submit(event)} noValidate style={{ display: 'contents' }}>
-      <div className="body">
+    <EditForm act={user === null ? t('users.create') : undefined} changed={Object.keys(changes(began, draft)).length > 0} check={check} save={save} onSaved={done} onClose={onClose}>
+      {(refused) => (
+      <>
         {user === null && (
           <Field label={t('user.name')} hint={t('hint.username')} problem={shown.username ?? refused.username}>
             {(attributes) => <input {...attributes} className="input" dir="ltr" autoFocus autoComplete="off" autoCapitalize="none" spellCheck={false} maxLength={32} value={draft.username} onChange={(event) => set({ username: event.target.value })} />}
@@ -184,31 +182,17 @@ function Form({ user, onClose, onSaved }: { user: User | null; onClose: () => vo
             </Field>
           )}
         </div>
-        <fieldset>
-          <legend>{t('nav.services')}</legend>
-          <Loaded of={services} rows={2}>
-            {(page) => page.items.length === 0 ? <p className="soft">{t('services.none')}</p> : (
-              <>
-                {page.items.map((service) => (
-                  <label key={service.id} className="option">
-                    <input type="checkbox" checked={draft.services.includes(service.id)} onChange={() => toggle(service.id)} />
-                    <bdi>{service.name ?? `#${service.id}`}</bdi>
-                  </label>
-                ))}
-                {draft.services.length === 0 && <p className="small soft">{t('hint.no_service')}</p>}
-              </>
-            )}
-          </Loaded>
-        </fieldset>
+        <Loaded of={services} rows={2}>
+          {({ items, total }) => (
+            <Choices legend={t('nav.services')} choices={items.map((service) => ({ id: service.id, name: service.name ?? `#${service.id}` }))} total={total} chosen={draft.services}
+              onChange={(chosen) => set({ services: chosen })} empty={t('services.none')} hint={draft.services.length === 0 && items.length > 0 ? t('hint.no_service') : undefined} />
+          )}
+        </Loaded>
         <Field label={t('column.note')} problem={refused.note}>
           {(attributes) => <textarea {...attributes} className="input" dir="auto" maxLength={500} value={draft.note} onChange={(event) => set({ note: event.target.value })} />}
         </Field>
-        {error !== null && <Problem error={error} />}
-      </div>
-      <footer>
-        <Button onClick={onClose}>{t('cancel')}</Button>
-        <Button type="submit" look="primary" disabled={busy}>{busy ? t('working') : user === null ? t('users.create') : t('save')}</Button>
-      </footer>
-    </form>
+      </>
+      )}
+    </EditForm>
   );
 }

@@ -7,15 +7,16 @@ import type { User } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { moment } from '../../i18n/format.ts';
 import { type Key, useI18n } from '../../i18n/index.tsx';
-import { useMe } from '../../shell/Shell.tsx';
+import { useMayChangeUsers, useMe } from '../../shell/Shell.tsx';
 import { isTyping } from '../../shell/shortcuts.ts';
 import { Button, Choose, Empty, Loaded } from '../../ui/basics.tsx';
 import { Icon } from '../../ui/icons.tsx';
+import { Pages, SearchField } from '../../ui/list.tsx';
 import { ActionMenu, useOverlays } from '../../ui/overlays.tsx';
 import { copy } from '../../ui/share.tsx';
 import { type UserAct, useUserActs, userActions } from './actions.tsx';
 import { linkOf } from './links.ts';
-import { SIZES, STATES, type Sort, type StateFilter, type UserSearch, apiQuery } from './search.ts';
+import { STATES, type Sort, type StateFilter, type UserSearch, apiQuery } from './search.ts';
 import { Ends, Online, Usage, UserStatus } from './state.tsx';
 
 export const UserEditor = lazy(() => import('./UserEditor.tsx'));
@@ -40,15 +41,17 @@ export function UserList() {
   const [columns, setColumns] = useState(storedColumns);
   const { say } = useOverlays();
   const act = useUserActs(() => setChosen(new Set()));
+  const mayChange = useMayChangeUsers();
   const change = (next: Partial<UserSearch>) => void navigate({ search: (now) => ({ ...now, page: undefined, ...next }) });
   // What is selected stays in sight: another filter begins another selection.
-  useEffect(() => setChosen(new Set()), [search.q, search.state, search.owner]);
+  useEffect(() => setChosen(new Set()), [search.q, search.state, search.owner, search.service]);
   const close = () => change({ drawer: undefined, page: search.page });
   const items = read.data?.items ?? [];
   const shown = columns.filter((column) => column !== 'owner' || me?.is_sudo === true);
-  const filtered = search.q !== undefined || search.state !== undefined || search.owner !== undefined;
+  const filtered = search.q !== undefined || search.state !== undefined || search.owner !== undefined || search.service !== undefined;
   const at = useRowKeys(items, (user) => void navigate({ to: '/users/$name', params: { name: user.username } }), toggle, () => change({ drawer: 'new', page: search.page }));
   function toggle(user: User) {
+    if (!mayChange) return;
     const next = new Set(chosen);
     if (!next.delete(user.username)) next.add(user.username);
     setChosen(next);
@@ -82,7 +85,7 @@ export function UserList() {
         {(page) => page.items.length === 0 ? (
           <div className="tablebox">
             {filtered ? (
-              <Empty title={t('users.no_match')} action={<Button onClick={() => change({ q: undefined, state: undefined, owner: undefined })}>{t('filters.clear')}</Button>} />
+              <Empty title={t('users.no_match')} action={<Button onClick={() => change({ q: undefined, state: undefined, owner: undefined, service: undefined })}>{t('filters.clear')}</Button>} />
             ) : (
               <Empty title={t('users.none')} action={<Button icon="plus" look="primary" onClick={() => change({ drawer: 'new' })}>{t('users.new')}</Button>}>{t('users.none.body')}</Empty>
             )}
@@ -93,9 +96,9 @@ export function UserList() {
               <caption className="hidden">{t('nav.users')}</caption>
               <thead>
                 <tr>
-                  <th className="tick" scope="col">
+                  {mayChange && <th className="tick" scope="col">
                     <input type="checkbox" aria-label={t('select.all')} checked={all} onChange={() => setChosen(new Set(all ? [] : [...chosen, ...onPage]))} />
-                  </th>
+                  </th>}
                   {header(t('user.name'), 'username')}
                   {header(t('user.status'))}
                   {shown.map((column) => header(t(`column.${column}`), SORTED_BY[column]))}
@@ -105,17 +108,17 @@ export function UserList() {
               <tbody>
                 {page.items.map((user, index) => (
                   <tr key={user.id} className={index === at ? 'at' : undefined} data-row={index}>
-                    <td className="tick"><input type="checkbox" aria-label={t('select.one', { name: user.username })} checked={chosen.has(user.username)} onChange={() => toggle(user)} /></td>
+                    {mayChange && <td className="tick"><input type="checkbox" aria-label={t('select.one', { name: user.username })} checked={chosen.has(user.username)} onChange={() => toggle(user)} /></td>}
                     <td className="first"><Link to="/users/$name" params={{ name: user.username }}><bdi>{user.username}</bdi></Link></td>
                     <td className="second"><UserStatus user={user} /></td>
                     {shown.map((column) => <td key={column} className={column === 'usage' || column === 'ends' ? undefined : 'wide-only'}><Cell user={user} column={column} /></td>)}
                     <td className="end wide-only">
                       <span className="row" style={{ justifyContent: 'flex-end', gap: 0 }}>
                         <Button icon="copy" look="quiet" label={t('copy.link_of', { name: user.username })} onClick={() => void copy(linkOf(user)).then((done) => { if (done) say(t('copied')); })} />
-                        <ActionMenu label={t('actions.of', { name: user.username })} actions={[
+                        {mayChange && <ActionMenu label={t('actions.of', { name: user.username })} actions={[
                           { id: 'edit', label: t('edit'), icon: 'edit', run: () => change({ drawer: user.username, page: search.page }) },
                           ...userActions(user, t, (what) => act(what, [user.username])),
-                        ]} />
+                        ]} />}
                       </span>
                     </td>
                   </tr>
@@ -163,34 +166,17 @@ function Tools({ search, change, columns, setColumns }: { search: UserSearch; ch
   const { t } = useI18n();
   const me = useMe();
   const admins = useQuery({ ...queries.admins(), enabled: me?.is_sudo === true });
-  const [typed, setTyped] = useState(search.q ?? '');
-  const sent = useRef(search.q ?? '');
-  // Back and Forward change the URL: the field follows, but never while it is typed in.
-  useEffect(() => {
-    if ((search.q ?? '') !== sent.current) {
-      sent.current = search.q ?? '';
-      setTyped(sent.current);
-    }
-  }, [search.q]);
-  useEffect(() => {
-    if (typed.trim() === sent.current) return;
-    const timer = setTimeout(() => {
-      sent.current = typed.trim();
-      change({ q: sent.current === '' ? undefined : sent.current });
-    }, 250);
-    return () => clearTimeout(timer);
-  });
+  const services = useQuery({ ...queries.services(), enabled: search.service !== undefined });
+  const service = services.data?.items.find(({ id }) => id === search.service)?.name ?? `#${search.service}`;
   const chips: [string, Partial<UserSearch>][] = [
     ...(search.state !== undefined ? [[`${t('user.status')}: ${t(`state.${search.state}`)}`, { state: undefined }] as [string, Partial<UserSearch>]] : []),
     ...(search.owner !== undefined ? [[`${t('column.owner')}: ${search.owner}`, { owner: undefined }] as [string, Partial<UserSearch>]] : []),
+    ...(search.service !== undefined ? [[`${t('nav.services')}: ${service}`, { service: undefined }] as [string, Partial<UserSearch>]] : []),
   ];
   return (
     <>
       <div className="tools">
-        <span className="search">
-          <Icon name="search" />
-          <input className="input" type="search" aria-label={t('users.search')} placeholder={t('users.search')} value={typed} onChange={(event) => setTyped(event.target.value)} spellCheck={false} autoCapitalize="none" />
-        </span>
+        <SearchField label={t('users.search')} value={search.q ?? ''} onChange={(q) => change({ q: q === '' ? undefined : q })} />
         <span className="pick" style={{ flex: '0 1 160px' }}>
           <Choose aria-label={t('user.status')} value={search.state ?? ''} onChange={(event) => change({ state: (event.target.value || undefined) as StateFilter | undefined })}>
             <option value="">{t('state.all')}</option>
@@ -232,27 +218,6 @@ function ColumnMenu({ columns, setColumns }: { columns: Column[]; setColumns: (c
     >
       <Icon name="columns" />{t('columns')}
     </ActionMenu>
-  );
-}
-
-export function Pages({ page, pages, size, onPage, onSize }: { page: number; pages: number; size: number; onPage: (page: number) => void; onSize?: (size: number) => void }) {
-  const { t } = useI18n();
-  return (
-    <div className="foot">
-      <nav className="row" aria-label={t('pages')}>
-        <Button icon="back" label={t('page.previous')} disabled={page <= 1} onClick={() => onPage(page - 1)} />
-        <span>{t('page.of', { page, pages: Math.max(1, pages) })}</span>
-        <Button icon="next" label={t('page.next')} disabled={page >= pages} onClick={() => onPage(page + 1)} />
-      </nav>
-      {onSize && (
-        <label className="row">
-          {t('page.size')}
-          <Choose value={size} onChange={(event) => onSize(Number(event.target.value))}>
-            {SIZES.map((one) => <option key={one} value={one}>{one}</option>)}
-          </Choose>
-        </label>
-      )}
-    </div>
   );
 }
 

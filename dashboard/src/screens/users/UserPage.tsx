@@ -7,7 +7,7 @@ import type { User } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { moment } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
-import { useMe } from '../../shell/Shell.tsx';
+import { useMayChangeUsers, useMe } from '../../shell/Shell.tsx';
 import { Button, Choose, Facts, Loaded, Meter, Moment, Notice, Panel, Status } from '../../ui/basics.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { ActionMenu } from '../../ui/overlays.tsx';
@@ -25,6 +25,7 @@ export function UserPage() {
   const { drawer } = useSearch({ from: '/users/$name' });
   const navigate = useNavigate({ from: '/users/$name' });
   const me = useMe();
+  const mayChange = useMayChangeUsers();
   const read = useQuery(queries.user(name));
   const act = useUserActs((what) => (what === 'delete' ? navigate({ to: '/users', search: {} }) : undefined));
   const show = (next?: string) => void navigate({ search: next === undefined ? {} : { drawer: next } });
@@ -38,11 +39,11 @@ export function UserPage() {
         </div>
         {read.data && (
           <div className="row">
-            <Button icon="edit" onClick={() => show('edit')}>{t('edit')}</Button>
+            {mayChange && <Button icon="edit" onClick={() => show('edit')}>{t('edit')}</Button>}
             <ActionMenu label={t('actions')} actions={[
               ...(me?.is_sudo === true ? [{ id: 'owner', label: t('owner.change'), icon: 'admins' as const, run: () => show('owner') }] : []),
               { id: 'print', label: t('print'), icon: 'print' as const, run: () => window.print() },
-              ...userActions(read.data, t, (what) => act(what, [name])),
+              ...(mayChange ? userActions(read.data, t, (what) => act(what, [name])) : []),
             ]} />
           </div>
         )}

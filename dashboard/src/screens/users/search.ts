@@ -1,6 +1,7 @@
 // What the list of users shows, as its URL says it.
 
 import type { UserQuery } from '../../api/queries.ts';
+import { SIZES } from '../../ui/list.tsx';
 
 export const STATES = ['active', 'expired', 'limited', 'disabled'] as const;
 export type StateFilter = (typeof STATES)[number];
@@ -11,6 +12,8 @@ export interface UserSearch {
   q?: string;
   state?: StateFilter;
   owner?: string;
+  /** Id of a service. */
+  service?: number;
   sort?: Sort;
   desc?: boolean;
   page?: number;
@@ -18,8 +21,6 @@ export interface UserSearch {
   /** `new`, or the name of the user that is edited. */
   drawer?: string;
 }
-
-export const SIZES = [25, 50, 100];
 
 function text(value: unknown): string | undefined {
   if (typeof value === 'number') return String(value);
@@ -36,6 +37,7 @@ export function readUserSearch(search: Record<string, unknown>): UserSearch {
     q: text(search.q),
     state: one(STATES, search.state),
     owner: text(search.owner),
+    service: Number.isInteger(search.service) ? Number(search.service) : undefined,
     sort: one(SORTS, search.sort),
     desc: search.desc === true ? true : undefined,
     page: Number.isInteger(page) && page > 1 ? page : undefined,
@@ -57,6 +59,7 @@ export function apiQuery(search: UserSearch): UserQuery {
     ...(search.q !== undefined ? { username: [search.q.toLowerCase()] } : {}),
     ...(search.state !== undefined ? FILTERS[search.state] : {}),
     ...(search.owner !== undefined ? { owner_username: search.owner } : {}),
+    ...(search.service !== undefined ? { service_id: search.service } : {}),
     ...(search.sort !== undefined ? { order_by: search.sort, descending: search.desc === true } : {}),
     page: search.page ?? 1,
     size: search.size ?? 50,
