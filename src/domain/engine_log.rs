@@ -88,11 +88,13 @@ fn cut(text: &str, characters: usize) -> String {
     }
 }
 
-/// Xray writes `Failed to start: …`; sing-box and Hysteria write the level FATAL, after the time. Clients choose other
+/// Xray writes `Failed to start: …`; sing-box and Hysteria write the level FATAL, after the time; all of them end with the
+/// words of Go's runtime at a fault of their own. Clients choose other
 /// parts of lines, such as names of servers, so a level counts at its place only.
 fn is_fatal(line: &str) -> bool {
     line.starts_with("Failed to start")
         || line.starts_with("panic: ")
+        || line.starts_with("fatal error: ")
         || line.split_whitespace().take(4).any(|word| word == "FATAL" || word.starts_with("FATAL["))
 }
 
@@ -130,6 +132,7 @@ mod tests {
             "+0000 2026-11-29 02:26:47 FATAL start service: no such file",
             "2026-11-29T02:26:47Z\tFATAL\tfailed to load server config\t{\"error\": \"x\"}",
             "panic: runtime error: index out of range",
+            "fatal error: runtime: out of memory",
         ] {
             assert!(excerpt(&[line]).has_failed(), "{line}");
             assert!(!excerpt(&[line]).has_started(), "{line}");

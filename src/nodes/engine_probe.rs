@@ -1,7 +1,8 @@
 //! Asks the nodes every few seconds whether their engines run, also nodes whose sessions fail although they answer.
 //!
 //! An engine that does not run makes its node unhealthy, with the engine's own words. Only what is known counts: a node
-//! that does not answer, or can't say, changes nothing.
+//! that does not answer, or can't say, changes nothing. The node's word decides. Its log only explains: the lines that a node
+//! remembers may be of an engine that it has started again since, and with the log level `error` no line says so.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use super::unfinished_changes;
 use crate::domain::ids::NodeId;
 use crate::foundation::with_sources;
 use crate::store::FenceError;
-use crate::store::nodes::engine_configs;
+use crate::store::nodes::{engine_changes, engine_configs};
 use crate::store::nodes::engines::{self, EngineRow, ReportedConfig};
 use crate::store::nodes::sync_state;
 
@@ -114,13 +115,16 @@ impl EngineProbe {
             Some(self.ask_node(context, node, engines, session, target))
         });
         let asked: Vec<_> = asked.collect();
+        let open = engine_changes::all(db).await?;
         let mut answers: Vec<Answers> = stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
         answers.sort_unstable_by_key(|answers| answers.node);
 
         self.forget_all_but(&answers);
         let (mut changes, mut configs) = (Vec::new(), Vec::new());
         for answers in answers {
-            configs.extend(self.learn(context, answers, &mut changes));
+            let of_node = open.iter().filter(|row| row.node_id == answers.node.0);
+            let given_up: Vec<String> = of_node.filter_map(unfinished_changes::given_up).collect();
+            configs.extend(self.learn(context, answers, given_up, &mut changes));
         }
         if !changes.is_empty() {
             self.log(&changes);
@@ -129,7 +133,7 @@ impl EngineProbe {
         if !configs.is_empty() {
             engines::store_first(&context.fence, &configs, context.clock.now()).await?;
         }
-        unfinished_changes::end_all(context, &targets).await?;
+        unfinished_changes::end_all(context, &targets, open, &self.ran);
         Ok(())
     }
 
@@ -193,6 +197,7 @@ impl EngineProbe {
         &mut self,
         context: &Context,
         answers: Answers,
+        given_up: Vec<String>,
         changes: &mut Vec<(NodeId, String, bool)>,
     ) -> Vec<ReportedConfig> {
         let node = answers.node;
@@ -219,6 +224,7 @@ impl EngineProbe {
                 changes.push((node, row.name, !has_ended));
             }
         }
+        ended.extend(given_up);
         context.health.set_engine_fault(node, summary(&ended));
         answers.configs
     }

@@ -18,8 +18,9 @@ use crate::domain::engine_log::LogExcerpt;
 pub const RESTART_LIMIT: Duration = Duration::from_secs(60);
 /// Time for which an engine must run to count as started, if its log does not say so.
 pub const STEADY: Duration = Duration::from_secs(5);
-/// Time for which an engine must run after its log said that it started.
-const AFTER_START: Duration = Duration::from_millis(300);
+/// Time for which an engine must run after its log said that it started. Some end soon afterwards, when they get their first
+/// connection or run out of memory.
+const AFTER_START: Duration = Duration::from_secs(3);
 /// Time in which an engine that does not run may still be started by its node.
 const START_LIMIT: Duration = Duration::from_millis(1_500);
 const POLL: Duration = Duration::from_millis(100);

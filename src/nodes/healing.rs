@@ -100,7 +100,7 @@ async fn restart_under_lock(
     connection: &NodeConnection,
     interval: Duration,
 ) -> Result<Healing, HealingError> {
-    match EditLock::take(context.fence.db(), node).await? {
+    match EditLock::take(context.fence.db(), &context.clock, node).await? {
         Some(lock) => restart(context, node, connection, interval, &lock).await,
         None => Ok(Healing::Busy),
     }
@@ -125,7 +125,7 @@ async fn restart(
     let mut failure = None;
     for (engine, config) in engines {
         // An admin may change the configuration once the lock has expired: the one that was read is old then.
-        if !lock.is_held().await? {
+        if !lock.is_held().await {
             return Ok(Healing::Busy);
         }
         if let Err(why) = engine_watch::restart(connection, &engine, config, ()).await {

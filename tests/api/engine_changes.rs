@@ -19,6 +19,7 @@ on_both_engines!(
     node_that_raises_for_every_configuration_is_an_error_of_the_node,
     broken_connection_puts_the_former_configuration_back,
     change_goes_on_when_its_client_gives_up,
+    change_whose_node_another_panel_has_taken_over_writes_nothing,
     former_configuration_that_does_not_run_either_is_said_so,
     last_good_configuration_is_stored_and_can_be_restored,
     certain_faults_of_xray_are_refused_before_the_node_is_asked,
@@ -27,6 +28,7 @@ on_both_engines!(
 const CONFIG: &str = "/api/nodes/1/xray/config";
 const LAST_GOOD: &str = "/api/nodes/1/xray/config/last-good";
 const RESTORE: &str = "/api/nodes/1/xray/config/restore";
+const OPEN: &str = "SELECT COUNT(*) FROM engine_change";
 const WORDS: &str = "unknown config id: nonsense";
 
 async fn start(db: Db) -> (TestPanel, TestNode) {
@@ -121,13 +123,53 @@ async fn node_that_raises_for_every_configuration_is_an_error_of_the_node(db: Db
     assert!(refused.body["detail"].as_str().expect("a text").contains("Internal Server Error"), "{}", refused.body);
     let requested = "SELECT COUNT(*) FROM nodes WHERE sync_request IS NOT NULL";
     assert_eq!(number(&panel.panel.db, requested).await, 1, "the node may have restarted the engine");
+    assert_eq!(number(&panel.panel.db, OPEN).await, 1, "the leader puts the former configuration back");
+
+    // It raises once, and its connection breaks before the former configuration is back.
+    execute(&panel.panel.db, "DELETE FROM engine_change").await;
+    node.fail_restarts(1);
+    node.behave(Behaviour { is_quiet: true, ..Behaviour::default() });
+    let cut = async {
+        eventually("the former configuration is put back", || node.restarts() == 5).await;
+        node.drop_connections();
+    };
+    let bad = bad();
+    let (refused, ()) = tokio::join!(put(&panel, &bad), cut);
+    refused.refused(502);
+    assert_eq!(number(&panel.panel.db, OPEN).await, 1);
+    put(&panel, &good()).await.ok();
+    assert_eq!(number(&panel.panel.db, OPEN).await, 0);
+}
+
+async fn change_whose_node_another_panel_has_taken_over_writes_nothing(db: Db) {
+    let (panel, node) = start(db).await;
+    put(&panel, &good()).await.ok();
+    let taken_over = async |config: String| {
+        eventually("the node has the new configuration", || node.config("xray").as_ref() == Some(&config)).await;
+        execute(&panel.panel.db, "DELETE FROM node_edit").await;
+    };
+    node.behave(Behaviour { is_quiet: true, dies_after: Duration::from_secs(1), ..Behaviour::default() });
+    let bad_one = bad();
+    let (refused, ()) = tokio::join!(put(&panel, &bad_one), taken_over(bad()));
+    refused.refused(502);
+    let text = refused.body["detail"].as_str().expect("a text");
+    assert!(text.contains("another panel has taken the node over"), "{text}");
+    assert_eq!(node.config("xray"), Some(bad()), "the other panel puts the former one back");
+    assert_eq!(number(&panel.panel.db, OPEN).await, 1);
+
+    node.behave(Behaviour { is_quiet: true, ..Behaviour::default() });
+    let newer = config("newer", "vmess", 8_080);
+    let (refused, ()) = tokio::join!(put(&panel, &newer), taken_over(newer.clone()));
+    refused.refused(409);
+    assert_eq!(panel.get("root", LAST_GOOD).await.ok()["config"], good());
+    assert_eq!(number(&panel.panel.db, OPEN).await, 1);
 }
 
 async fn broken_connection_puts_the_former_configuration_back(db: Db) {
     let (panel, node) = start(db).await;
     put(&panel, &good()).await.ok();
     // The engine runs without a line in its log, and the connection breaks while it is watched.
-    node.behave(Behaviour { dies_after: Duration::from_secs(60), ..Behaviour::default() });
+    node.behave(Behaviour { is_quiet: true, dies_after: Duration::from_secs(60), ..Behaviour::default() });
     let cut = async {
         eventually("the node has the new configuration", || node.config("xray") == Some(bad())).await;
         node.drop_connections();

@@ -9,6 +9,7 @@ pub mod panel_process;
 pub mod pgbouncer;
 pub mod processes;
 mod read_only;
+mod real_engines;
 mod replaced_file;
 mod replies;
 mod silent_cuts;

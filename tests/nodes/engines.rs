@@ -25,6 +25,8 @@ on_both_engines! {
     node_that_does_not_know_the_status_of_engines_stays_healthy,
     node_that_raises_is_unhealthy_only_if_its_engine_ran_before,
     restart_of_an_engine_is_no_end,
+    word_of_the_node_decides_and_not_its_log,
+    former_configuration_is_put_back_a_few_times_and_then_left_to_an_admin,
     first_configuration_of_a_running_engine_is_stored_once,
     refused_configuration_costs_no_inbound_host_or_membership,
 }
@@ -150,6 +152,40 @@ async fn restart_of_an_engine_is_no_end(db: Db) {
     }
     let unchanged = "SELECT COUNT(*) FROM nodes WHERE last_status_change = 7 AND status = 'healthy'";
     assert_eq!(number(&db, unchanged).await, 1);
+    panel.step_down().await;
+}
+
+async fn word_of_the_node_decides_and_not_its_log(db: Db) {
+    let (node, panel) = start(&db).await;
+    // Of an attempt before the present one, which wrote nothing at its log level.
+    node.log("Failed to start: of yesterday\n");
+    asked(&node).await;
+    healthy(&db, 1).await;
+    assert!(running(&db).await);
+    panel.step_down().await;
+}
+
+async fn former_configuration_is_put_back_a_few_times_and_then_left_to_an_admin(db: Db) {
+    let (node, panel) = start(&db).await;
+    node.kill_engine("xray", "");
+    unhealthy(&db, 1, "the engine xray does not run").await;
+    node.fail_restarts(u32::MAX);
+    // Two of three attempts have failed.
+    let open = "INSERT INTO engine_change (node_id, backend, former_config, former_format, begun_at, attempts)
+        VALUES (1, 'xray', '{}', 1, 0, 2)";
+    sql(&db, open).await;
+    unhealthy(&db, 1, "could not be put back in 3 attempts (the node refused RestartBackend: Internal").await;
+    let restarts = node.restarts();
+    assert_eq!(restarts, 1);
+    sleep(Duration::from_secs(7)).await;
+    assert_eq!(node.restarts(), restarts, "no more attempts");
+    let changes = "SELECT COUNT(*) FROM engine_change WHERE attempts = 3";
+    assert_eq!(number(&db, changes).await, 1);
+
+    node.fail_restarts(0);
+    node.revive_engine("xray");
+    eventually("the change has ended", async || number(&db, changes).await == 0).await;
+    healthy(&db, 1).await;
     panel.step_down().await;
 }
 

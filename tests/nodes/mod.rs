@@ -2,6 +2,7 @@
 
 mod broken_calls;
 mod calm;
+mod edit_lock;
 mod engines;
 mod hand_overs;
 mod healing;

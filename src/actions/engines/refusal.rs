@@ -18,8 +18,10 @@ pub enum Former {
     Runs,
     /// In place again, and the engine does not run with it either. Its words.
     Ended(String),
-    /// Could not be put back. The reason.
+    /// Could not be put back yet; the leader tries again. The reason.
     Lost(String),
+    /// The change took so long that another panel may have taken the node over, and sees to it.
+    TakenOver,
     /// The node could not say which configuration it had, and the panel stored none.
     Unknown,
     /// Equal to the refused one.
@@ -43,7 +45,11 @@ impl fmt::Display for Former {
                 let text = "the former configuration is in place again, but the engine does not run with it either";
                 write!(f, "{text}: {words}")
             }
-            Self::Lost(reason) => write!(f, "the former configuration could not be put back: {reason}"),
+            Self::Lost(reason) => write!(
+                f,
+                "the former configuration could not be put back: {reason}; the panel tries again when the node answers"
+            ),
+            Self::TakenOver => f.write_str("another panel has taken the node over and puts the former configuration back"),
             Self::Unknown => f.write_str("there is no former configuration to put back"),
             Self::Same => f.write_str("it is the configuration that the node had before"),
         }

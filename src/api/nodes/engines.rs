@@ -178,7 +178,7 @@ impl From<EngineError> for ApiError {
             EngineError::Connect(ConnectError::Node(error)) => {
                 Self::bad_gateway(format!("The node does not answer: {error}"))
             }
-            EngineError::Refused(refusal) if matches!(refusal.former, Former::Lost(_)) => {
+            EngineError::Refused(refusal) if matches!(refusal.former, Former::Lost(_) | Former::TakenOver) => {
                 Self::bad_gateway(refusal.to_string())
             }
             EngineError::Refused(refusal) => FieldErrors::one("config", refusal.to_string()).into(),
@@ -187,6 +187,7 @@ impl From<EngineError> for ApiError {
             EngineError::Lost { .. } | EngineError::StillRestarting | EngineError::StillWatching => {
                 Self::bad_gateway(format!("The node does not answer: {error}"))
             }
+            EngineError::Overtaken => Self::conflict(error.to_string()),
             EngineError::Busy => Self::conflict("Another admin is changing a configuration of this node, try again"),
             EngineError::Connect(ConnectError::Certificate(_)) | EngineError::Broken(_) => Self::internal(error),
         }

@@ -58,6 +58,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0015_stuck_nodes",
     "0016_member_report",
     "0017_engine_change",
+    "0018_engine_change_attempts",
 ];
 
 /// An error of a migration.

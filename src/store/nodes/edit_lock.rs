@@ -7,7 +7,7 @@ use crate::domain::ids::NodeId;
 use crate::domain::moment::SECOND;
 use crate::store::engine::clock;
 use crate::store::engine::statement::{db_affected, db_execute, db_read, statements};
-use crate::store::engine::{Db, StoreError};
+use crate::store::engine::{Db, StoreError, Tx};
 
 /// Microseconds after which a lock expires unless it is released or renewed: the time for which a node is left alone when the
 /// process that held its lock was killed.
@@ -18,6 +18,7 @@ statements! {
         ON CONFLICT (node_id) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
         WHERE node_edit.held_until <= $3";
     RENEW = "UPDATE node_edit SET held_until = $4 WHERE node_id = $1 AND holder = $2 AND held_until > $3";
+    HOLD = "UPDATE node_edit SET held_until = held_until WHERE node_id = $1 AND holder = $2";
     IS_HELD = "SELECT EXISTS (SELECT 1 FROM node_edit WHERE node_id = $1 AND held_until > $2)";
     RELEASE = "DELETE FROM node_edit WHERE node_id = $1 AND holder = $2";
 }
@@ -41,6 +42,11 @@ pub async fn renew(db: &Db, node: NodeId, holder: Uuid, micros: i64) -> Result<b
         Ok(db_affected!(tx, RENEW, node.0, holder, now.micros(), until)? > 0)
     })
     .await
+}
+
+/// Returns false if another holder has had the lock meanwhile. Otherwise nobody takes it before the transaction ends.
+pub async fn hold(tx: &mut Tx, node: NodeId, holder: Uuid) -> Result<bool, StoreError> {
+    Ok(db_affected!(tx, HOLD, node.0, holder)? > 0)
 }
 
 /// Returns true while a lock is held.

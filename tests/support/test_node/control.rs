@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use super::engine::{Engine, Event, NodeUser, Totals};
+use super::program::{Program, RealEngine};
 use super::raw::RawReply;
 
 /// The controls of a node. Clones control the same node.
@@ -47,6 +48,15 @@ pub struct Inner {
 }
 
 impl Controls {
+    /// A node with a real program as its engine.
+    pub(super) fn with_program(program: Program) -> Self {
+        let (name, version) = (program.name().to_owned(), Some("0".to_owned()));
+        let backend = Backend { r#type: Some(name.clone()), name, version, inbounds: Vec::new() };
+        let controls = Self::new(vec![backend]);
+        controls.0.engine().processes.real = Some(RealEngine::new(program));
+        controls
+    }
+
     pub(super) fn new(backends: Vec<Backend>) -> Self {
         Self(Arc::new(Inner {
             engine: Mutex::new(Engine::new(backends)),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::control::Inner;
+use super::engine::Event;
 use super::process::{self, Behaviour};
 
 impl Inner {
@@ -15,6 +16,13 @@ impl Inner {
     /// Fails the next `calls` calls of RestartBackend.
     pub fn fail_restarts(&self, calls: u32) {
         self.restart_failures.store(calls, SeqCst);
+    }
+
+    /// Kills the real program.
+    pub fn kill_program(&self) {
+        if let Some(real) = &mut self.engine().processes.real {
+            real.end();
+        }
     }
 
     /// Ends an engine, which writes `line` to its log.
@@ -33,12 +41,17 @@ impl Inner {
 
     /// Returns whether an engine runs, in fact.
     pub fn engine_runs(&self, name: &str) -> bool {
-        !self.engine().processes.dead.contains(name)
+        self.engine().processes.run(name)
     }
 
     /// Returns the configuration that the node has stored for an engine.
     pub fn config(&self, name: &str) -> Option<String> {
         self.engine().configs.get(name).map(|(config, _)| config.clone())
+    }
+
+    /// Returns the number of calls of RestartBackend.
+    pub fn restarts(&self) -> usize {
+        self.events().iter().filter(|event| matches!(event, Event::RestartBegan { .. })).count()
     }
 
     /// Returns the number of calls of GetBackendStats.
@@ -66,6 +79,11 @@ impl Inner {
                 backend.inbounds = inbounds;
             }
             engine.restart();
+            if let Some(real) = engine.processes.real.as_mut().filter(|real| real.name() == name) {
+                real.restart(&config, self);
+                engine.configs.insert(name.to_owned(), (config, format));
+                return Ok(());
+            }
             engine.configs.insert(name.to_owned(), (config, format));
             engine.processes.behaviour.clone()
         };
@@ -79,7 +97,11 @@ impl Inner {
                 return if behaviour.raises { Err(()) } else { Ok(()) };
             }
             Err(line) => {
-                self.engine().processes.dead.remove(name);
+                if behaviour.is_quiet {
+                    self.engine().processes.dead.remove(name);
+                } else {
+                    self.revive_engine(name);
+                }
                 let (node, name) = (self.clone(), name.to_owned());
                 tokio::spawn(async move {
                     tokio::time::sleep(behaviour.dies_after).await;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
-use test_node::{Fixture, Options, TestNode, control};
+use test_node::{Fixture, Options, Program, TestNode, control};
 
 #[derive(Parser)]
 #[command(name = "test_node", about = "A fake node: speaks the node protocol and counts bytes")]
@@ -37,6 +37,9 @@ struct Arguments {
     /// Answer every SyncUsers stream at its end, unlike nodes in the field.
     #[arg(long)]
     acknowledge: bool,
+    /// Run this Xray, or the one in the folder of its Python package, as the engine. It runs from the first restart on.
+    #[arg(long)]
+    xray: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -56,6 +59,7 @@ async fn main() -> anyhow::Result<()> {
         acknowledge: arguments.acknowledge,
         certificate: None,
         hangs_up: false,
+        engine: arguments.xray.map(Program::Xray),
     })
     .await?;
     println!("serving on {}", node.address());

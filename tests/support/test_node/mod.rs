@@ -8,6 +8,7 @@ mod engine_control;
 mod fixture;
 mod listener;
 pub mod process;
+mod program;
 mod raw;
 mod service;
 
@@ -24,6 +25,7 @@ pub use control::Controls;
 pub use engine::{Event, NodeUser, Totals};
 pub use fixture::Fixture;
 pub use listener::Certificate;
+pub use program::Program;
 pub use raw::RawReply;
 
 const MESSAGE_LIMIT: usize = 256 * 1024 * 1024;
@@ -44,6 +46,8 @@ pub struct Options {
     pub bytes_per_second: u64,
     /// True if a SyncUsers stream that was read to its end is answered. Nodes in the field end it with an error.
     pub acknowledge: bool,
+    /// A real program as the engine, instead of `backends`. It runs from the first restart on.
+    pub engine: Option<Program>,
 }
 
 /// A running node, which stops and loses its state on drop.
@@ -65,6 +69,7 @@ impl Default for Options {
             hangs_up: false,
             bytes_per_second: 0,
             acknowledge: false,
+            engine: None,
         }
     }
 }
@@ -72,7 +77,10 @@ impl Default for Options {
 impl TestNode {
     /// Starts a node.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let controls = Controls::new(options.backends.clone());
+        let controls = match &options.engine {
+            Some(program) => Controls::with_program(program.clone()),
+            None => Controls::new(options.backends.clone()),
+        };
         let (address, incoming, accepting) = listener::listen(&options, controls.clone()).await?;
         let service = service::Service { controls: controls.clone(), acknowledge: options.acknowledge };
         let service = MarzServiceServer::new(service)

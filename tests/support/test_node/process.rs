@@ -7,6 +7,8 @@ use std::time::Duration;
 use sarban::nodes::proto::Inbound;
 use serde_json::{Value, json};
 
+use super::program::RealEngine;
+
 /// A port that another program on the node's host occupies.
 pub const TAKEN_PORT: u64 = 1;
 
@@ -37,6 +39,18 @@ pub struct Processes {
     pub dead: BTreeSet<String>,
     /// The number of calls of GetBackendStats.
     pub stats_calls: u64,
+    /// The engine that is a real program.
+    pub real: Option<RealEngine>,
+}
+
+impl Processes {
+    /// Returns true if an engine runs, in fact.
+    pub fn run(&mut self, name: &str) -> bool {
+        match self.real.as_mut().filter(|real| real.name() == name) {
+            Some(real) => real.runs(),
+            None => !self.dead.contains(name),
+        }
+    }
 }
 
 /// Starts an engine with this configuration. The error is its last line.
@@ -65,7 +79,9 @@ pub fn inbounds(config: &str) -> Option<Vec<Inbound>> {
     let config: Value = serde_json::from_str(config).ok()?;
     let inbounds = config["inbounds"].as_array()?.iter().map(|inbound| {
         let tag = inbound["tag"].as_str().unwrap_or_default().to_owned();
-        let (protocol, port) = (&inbound["protocol"], &inbound["port"]);
+        // Xray's name, or sing-box's.
+        let either = |xray: &str, sing_box: &str| inbound.get(xray).or(inbound.get(sing_box)).cloned();
+        let (protocol, port) = (either("protocol", "type"), either("port", "listen_port"));
         let config = json!({"tag": tag, "protocol": protocol, "port": port, "network": "tcp", "tls": "none"});
         Inbound { tag, config: Some(config.to_string()) }
     });

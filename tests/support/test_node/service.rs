@@ -144,7 +144,8 @@ impl MarzService for Service {
         }
         let name = backend_name.clone();
         let line = move |n| Ok(LogLine { line: format!("{name} log line {n} buffer={buffer}") });
-        let remembered = stream::iter((0..3).map(line));
+        let is_real = self.controls.0.engine().processes.real.is_some();
+        let remembered = stream::iter((0..if is_real { 0 } else { 3 }).map(line));
         if backend_name == "brief" {
             return Ok(Response::new(Box::pin(remembered)));
         }
@@ -157,14 +158,14 @@ impl MarzService for Service {
         let name = request.into_inner().name;
         let mut engine = self.controls.0.engine();
         engine.processes.stats_calls += 1;
-        let behaviour = &engine.processes.behaviour;
+        let behaviour = engine.processes.behaviour.clone();
         if behaviour.has_no_stats {
             return Err(Status::unimplemented("Method not found"));
         }
         if behaviour.stats_raise {
             return Err(raised());
         }
-        let running = behaviour.lies || (name != "stopped" && !engine.processes.dead.contains(&name));
+        let running = behaviour.lies || (name != "stopped" && engine.processes.run(&name));
         Ok(Response::new(BackendStats { running }))
     }
 }
