@@ -160,7 +160,7 @@ impl LeaseThread {
             monitor: self.monitor,
             members: self.members,
             round_trips: round_trips.clone(),
-            own: self.own,
+            own: self.own.clone(),
             role: self.role.subscribe(),
             standing: standing.clone(),
         };
@@ -173,6 +173,7 @@ impl LeaseThread {
             clock: self.parts.deps.clock.clone(),
             redis_lock,
             round_trips,
+            own: self.own,
             wakeup: self.parts.wakeup,
             lead,
             role: self.role,

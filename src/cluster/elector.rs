@@ -21,6 +21,7 @@ use super::lease_client::LeaseClient;
 use super::lease_renewal::{HandOverRequests, LeaseRenewal, TermEnd};
 use super::redis_lock::RedisLock;
 use super::round_trips::RoundTrips;
+use super::self_report::SelfReport;
 use super::standing::Standing;
 use super::wakeup::{Wakeup, WakeupReceiver};
 use crate::clock::Clock;
@@ -48,6 +49,8 @@ pub struct Elector {
     pub redis_lock: Option<RedisLock>,
     /// Measures the round trip to the database.
     pub round_trips: RoundTrips,
+    /// Learns whether the lease's connection can be used.
+    pub own: SelfReport,
     /// Sent when a process releases the lease.
     pub wakeup: Wakeup,
     /// The leader's work.
@@ -106,7 +109,7 @@ impl Elector {
             rng: StdRng::seed_from_u64(self.identity.instance.as_u64_pair().1),
             failures: FailureStreak::default(),
             deferring: None,
-            lease: LeaseClient::new(self.identity, self.timing, self.db, self.clock, self.redis_lock, self.round_trips),
+            lease: LeaseClient::new(self.identity, self.timing, self.db, self.clock, self.redis_lock, self.round_trips, self.own),
             wakeup: self.wakeup,
             lead: self.lead,
             role: self.role,

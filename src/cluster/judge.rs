@@ -89,7 +89,7 @@ impl Judge {
             match able {
                 Some((member, _)) => tracing::warn!(
                     host = member.host,
-                    "the database connections for tasks fail here and not on another panel; leadership is left to it"
+                    "the database connections for tasks or for the lease fail here and not on another panel; leadership is left to it"
                 ),
                 None => tracing::info!("this process is no longer worse off than all others; it may lead again"),
             }

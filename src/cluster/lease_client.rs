@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::identity::{Identity, task_session_name};
 use super::redis_lock::{Acquired, RedisLock};
 use super::round_trips::RoundTrips;
+use super::self_report::SelfReport;
 use crate::clock::Clock;
 use crate::domain::ids::Epoch;
 use crate::domain::lease::LeaseTiming;
@@ -32,6 +33,7 @@ pub(super) struct LeaseClient {
     db: LeaseDb,
     redis_lock: Option<RedisLock>,
     round_trips: RoundTrips,
+    own: SelfReport,
     failed_renewals: FailureStreak,
 }
 
@@ -54,7 +56,9 @@ impl LeaseClient {
         clock: Clock,
         redis_lock: Option<RedisLock>,
         round_trips: RoundTrips,
+        own: SelfReport,
     ) -> Self {
+        own.lease_answered(interval(&timing));
         let engine = match db {
             LeaseDb::Pg(_) => Engine::Postgres,
             LeaseDb::Lite(_) => Engine::Sqlite,
@@ -67,7 +71,7 @@ impl LeaseClient {
             ttl: timing.ttl,
             boot_id,
         };
-        Self { timing, clock, me, db, redis_lock, round_trips, failed_renewals: FailureStreak::default() }
+        Self { timing, clock, me, db, redis_lock, round_trips, own, failed_renewals: FailureStreak::default() }
     }
 
     /// Time limit of one lease operation.
@@ -100,6 +104,9 @@ impl LeaseClient {
         match timeout(limit, lease::read(&mut self.db, &self.clock, &self.me.boot_id)).await {
             Ok(lease) => {
                 self.measure();
+                if lease.as_ref().is_ok_and(|lease| !lease.read_only) {
+                    self.own.lease_answered(interval(&self.timing));
+                }
                 lease
             }
             Err(_) => {
@@ -200,6 +207,7 @@ impl LeaseClient {
                 // Counted from the sending of the renewal: a slow answer does not extend the deadline.
                 term.extend(self.timing.deadline(sent));
                 self.measure();
+                self.own.lease_answered(interval(&self.timing));
                 (Renewal::Done, "done")
             }
             Ok(Ok(false)) => (Renewal::Lost, "lost"),
@@ -264,4 +272,9 @@ impl LeaseClient {
             }
         }
     }
+}
+
+/// Longest time between two renewals.
+fn interval(timing: &LeaseTiming) -> Duration {
+    Duration::from_micros((2 * timing.renew).unsigned_abs())
 }

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use crate::domain::node_reach::NodeReach;
 use crate::foundation::lock;
 
-/// Time without an answer of the database after which the workers can't do the tasks' work. Longer than a probe that fails
-/// (5 s) and the pause between two.
+/// Time without an answer of the database after which this process can't do the tasks' work. Longer than a probe that fails
+/// (5 s) and the pause between two, and than a candidate's pause between two looks at the lease.
 const SILENCE: Duration = Duration::from_secs(8);
 
 /// The findings of this process. Cheap to clone; clones share them.
@@ -20,6 +20,8 @@ pub struct SelfReport(Arc<Mutex<Findings>>);
 #[derive(Debug, Default)]
 struct Findings {
     database_answered: Option<Instant>,
+    /// Until when the last answer over the lease's connection counts.
+    lease_answers_until: Option<Instant>,
     nodes: NodeFindings,
 }
 
@@ -38,6 +40,12 @@ impl SelfReport {
         lock(&self.0).database_answered = Some(Instant::now());
     }
 
+    /// Records that the lease's connection reached a database that it can write to, or that it is about to try. The next
+    /// answer is expected after `interval` at most.
+    pub(super) fn lease_answered(&self, interval: Duration) {
+        lock(&self.0).lease_answers_until = Some(Instant::now() + SILENCE.max(2 * interval));
+    }
+
     /// Records the end of a round of connections to the nodes.
     pub fn nodes_probed(&self, reach: Option<NodeReach>) {
         let mut findings = lock(&self.0);
@@ -48,9 +56,14 @@ impl SelfReport {
         lock(&self.0).nodes
     }
 
-    /// True if the workers can do the tasks' work; `None` as long as nothing probes that.
+    /// True if the workers can do the tasks' work and the lease can be held; `None` as long as nothing probes that.
     pub fn can_work(&self) -> Option<bool> {
-        let can_work = lock(&self.0).database_answered.map(|answered| answered.elapsed() < SILENCE);
+        let (database, lease) = {
+            let findings = lock(&self.0);
+            (findings.database_answered, findings.lease_answers_until)
+        };
+        let lease_answers = lease.is_none_or(|until| Instant::now() < until);
+        let can_work = database.map(|answered| answered.elapsed() < SILENCE && lease_answers);
         if let Some(can_work) = can_work {
             metrics::gauge!("panel_can_work").set(if can_work { 1.0 } else { 0.0 });
         }

@@ -120,3 +120,33 @@ fn panel_that_cannot_work_hands_over_and_claims_nothing_while_another_one_can() 
         }
     });
 }
+
+#[test]
+fn panel_whose_lease_connection_fails_does_not_count_as_able() {
+    with_database(Engine::Postgres, Content::Schema, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (far, to_ben) = through_a_proxy(&test).await;
+        let DatabaseUrl::Postgres { url } = &far.options.url else { panic!("not PostgreSQL") };
+        let mut setup = setup(&test, &test.options.url, folder.path());
+        let mut panels = vec![setup.start("ann")];
+        panels[ANN].ready().await;
+        wait_for_leader(&test, &panels, ANN).await;
+        let token = first_admin(&setup, &panels[ANN]).await;
+        setup.more = vec![("DATABASE_DIRECT_URL", url.expose().to_owned())];
+        panels.push(setup.start("ben"));
+        panels[BEN].ready().await;
+        let shows = async |ben: bool| {
+            let limit = Instant::now() + HAND_OVER;
+            let expected = [("ann".to_owned(), json!(true)), ("ben".to_owned(), json!(ben))];
+            while able(&panels[ANN], &token).await != expected {
+                assert!(Instant::now() < limit, "not {expected:?}: {:?}", able(&panels[ANN], &token).await);
+                sleep(Duration::from_millis(200)).await;
+            }
+        };
+        shows(true).await;
+        to_ben.set(ProxyFault::Lost);
+        shows(false).await;
+        to_ben.set(ProxyFault::Clear);
+        shows(true).await;
+    });
+}

@@ -15,6 +15,7 @@ use sarban::cluster::redis::scheduler_key;
 use sarban::cluster::redis_lock::RedisLock;
 use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
 use sarban::cluster::round_trips::RoundTrips;
+use sarban::cluster::self_report::SelfReport;
 use sarban::cluster::standing::Standing;
 use sarban::cluster::wakeup::Wakeup;
 use sarban::cluster::wakeup_relay;
@@ -130,6 +131,7 @@ impl Cluster {
             clock: Clock::real(),
             redis_lock,
             round_trips: RoundTrips::new(timing),
+            own: SelfReport::default(),
             wakeup,
             lead: Arc::new(move |leadership| lead(log.clone(), leadership, beating).boxed()),
             role,

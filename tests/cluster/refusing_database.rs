@@ -26,7 +26,12 @@ struct State {
     end: &'static [&'static str],
 }
 
-const STATES: [State; 4] = [
+const STATES: [State; 5] = [
+    State {
+        name: "read-only for new sessions, and open ones stay",
+        begin: &["ALTER DATABASE panel SET default_transaction_read_only = on"],
+        end: &["ALTER DATABASE panel RESET default_transaction_read_only"],
+    },
     State {
         name: "read-only for new sessions",
         begin: &["ALTER DATABASE panel SET default_transaction_read_only = on", END_SESSIONS],

@@ -15,16 +15,34 @@ use crate::domain::moment::Moment;
 use crate::store::engine::statement::{db_affected, db_read, row, statements};
 use crate::store::engine::{Db, Engine, StoreError};
 
+/// True if new sessions of this role in this database would be read-only and this one is not, or the other way round. An
+/// open session does not notice `ALTER DATABASE … SET`.
+macro_rules! outdated {
+    () => {
+        "COALESCE((SELECT CAST(split_part(setting, '=', 2) AS BOOLEAN)
+            FROM pg_db_role_setting AS s, unnest(s.setconfig) AS setting
+            WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+                AND s.setrole IN (0, (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = session_user))
+                AND setting LIKE 'default_transaction_read_only=%'
+            ORDER BY s.setrole = 0, s.setdatabase = 0 LIMIT 1)
+            <> CAST(current_setting('default_transaction_read_only') AS BOOLEAN), FALSE) AS outdated"
+    };
+}
+
 statements! {
     // On PostgreSQL the bind for "now" is NULL, and COALESCE takes the database's clock.
     READ =>
-        pg "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,
+        pg concat!(
+            "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,
                    l.released, l.boot_id,
-                   COALESCE(CAST($1 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) AS now
-            FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1",
+                   COALESCE(CAST($1 AS BIGINT), CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)) AS now,
+                   CAST(current_setting('transaction_read_only') AS BOOLEAN) AS read_only, ",
+            outdated!(),
+            " FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1"
+        ),
         lite "SELECT l.epoch, e.epoch AS fence_epoch, l.holder, l.host, l.version, l.ttl, l.lease_until, l.acquired_at,
                      l.released, l.boot_id,
-                     CAST($1 AS INTEGER) AS now
+                     CAST($1 AS INTEGER) AS now, FALSE AS read_only, FALSE AS outdated
               FROM scheduler_lease AS l, scheduler_epoch AS e WHERE l.id = 1 AND e.id = 1";
     // A lease may be claimed when it was released, was written before a reboot (SQLite), has expired, or ends later than
     // any renewal could have set it: then somebody set the clock back.
@@ -57,10 +75,14 @@ statements! {
                       OR lease_until > $8 + ttl)";
     CLAIM_EPOCH = "UPDATE scheduler_epoch SET epoch = epoch + 1 WHERE id = 1 AND epoch = $1";
     RENEW =>
-        pg "UPDATE scheduler_lease
+        pg concat!(
+            "UPDATE scheduler_lease
             SET lease_until = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + $3
             WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $4
-                AND lease_until > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+                AND lease_until > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)
+            RETURNING ",
+            outdated!()
+        ),
         lite "UPDATE scheduler_lease
               SET lease_until = $5 + $3
               WHERE id = 1 AND epoch = $1 AND holder = $2 AND released = FALSE AND boot_id = $4
@@ -117,6 +139,8 @@ pub struct Lease {
     pub acquired_at: Moment,
     /// Microseconds until another process may claim the lease; 0 or less: it is free.
     pub remaining: i64,
+    /// True if the database refuses changes over this connection.
+    pub read_only: bool,
 }
 
 row! {
@@ -132,6 +156,14 @@ row! {
         released: bool,
         boot_id: String,
         now: i64,
+        read_only: bool,
+        outdated: bool,
+    }
+}
+
+row! {
+    struct Renewed {
+        outdated: bool,
     }
 }
 
@@ -152,6 +184,7 @@ impl LeaseRow {
             version: self.version,
             acquired_at: Moment::from_micros(self.acquired_at),
             remaining: if free { 0 } else { self.lease_until - self.now },
+            read_only: self.read_only,
         }
     }
 }
@@ -170,8 +203,11 @@ pub async fn current(db: &Db, clock: &Clock, boot_id: &str) -> Result<Lease, Sto
 pub async fn read(db: &mut LeaseDb, clock: &Clock, boot_id: &str) -> Result<Lease, StoreError> {
     match db {
         LeaseDb::Pg(connection) => {
-            let answer = connection.send(&READ, &[Literal::Null]).await?;
-            Ok(answer.one::<LeaseRow>()?.read_by(boot_id))
+            let row = connection.send(&READ, &[Literal::Null]).await?.one::<LeaseRow>()?;
+            if row.outdated {
+                connection.close();
+            }
+            Ok(row.read_by(boot_id))
         }
         LeaseDb::Lite(db) => current(db, clock, boot_id).await,
     }
@@ -217,7 +253,12 @@ pub async fn renew(db: &mut LeaseDb, clock: &Clock, me: &Candidate, epoch: Epoch
         LeaseDb::Pg(connection) => {
             let binds =
                 [Literal::Int(epoch.0), Literal::Uuid(me.instance), Literal::Int(me.ttl), Literal::Text(&me.boot_id)];
-            return Ok(connection.send(&RENEW, &binds).await?.changed() == 1);
+            let answer = connection.send(&RENEW, &binds).await?;
+            let is_renewed = answer.changed() == 1;
+            if is_renewed && answer.one::<Renewed>()?.outdated {
+                connection.close();
+            }
+            return Ok(is_renewed);
         }
         LeaseDb::Lite(db) => db,
     };

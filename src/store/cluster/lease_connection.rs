@@ -123,6 +123,11 @@ impl LeaseConnection {
         Ok(answer)
     }
 
+    /// Closes the connection: the next operation opens one with the present settings of the database.
+    pub(super) fn close(&mut self) {
+        self.idle = None;
+    }
+
     async fn take(&mut self) -> Result<PgConnection, StoreError> {
         if let Some(connection) = self.idle.take() {
             return Ok(connection);

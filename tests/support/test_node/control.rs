@@ -31,6 +31,8 @@ pub struct Inner {
     /// Lines that engines write.
     pub(super) log: broadcast::Sender<String>,
     log_buffer: Mutex<VecDeque<String>>,
+    /// Requests for a log that are not answered yet.
+    log_requests: AtomicU32,
     pub(super) refusing: AtomicBool,
     pub(super) connections: AtomicU32,
     changes: AtomicU64,
@@ -64,6 +66,7 @@ impl Controls {
             ends: watch::Sender::new(0),
             log: broadcast::Sender::new(64),
             log_buffer: Mutex::default(),
+            log_requests: AtomicU32::new(0),
             refusing: AtomicBool::new(false),
             connections: AtomicU32::new(0),
             changes: AtomicU64::new(0),
@@ -208,7 +211,23 @@ impl Inner {
     /// Returns the last lines of the log, and subscribes to the next ones.
     pub(super) fn log_with_buffer(&self) -> (Vec<String>, broadcast::Receiver<String>) {
         let buffer = self.log_buffer();
+        self.log_requests.fetch_sub(1, SeqCst);
         (buffer.iter().cloned().collect(), self.log.subscribe())
+    }
+
+    pub(super) fn log_requested(&self) {
+        self.log_requests.fetch_add(1, SeqCst);
+    }
+
+    /// Waits for earlier requests for a log, as nodes do, which begin calls in their order.
+    pub(super) async fn logs_begin(&self) {
+        // A request that was broken off never begins.
+        for _ in 0..100 {
+            if self.log_requests.load(SeqCst) == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     fn log_buffer(&self) -> MutexGuard<'_, VecDeque<String>> {

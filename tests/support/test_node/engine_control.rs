@@ -84,31 +84,38 @@ impl Inner {
                 engine.configs.insert(name.to_owned(), (config, format));
                 return Ok(());
             }
-            engine.configs.insert(name.to_owned(), (config, format));
             engine.processes.behaviour.clone()
         };
-        match verdict {
-            Ok(()) if behaviour.is_quiet => {
+        let result = self.start_engine(name, verdict, &behaviour);
+        self.engine().configs.insert(name.to_owned(), (config, format));
+        result
+    }
+
+    fn start_engine(
+        self: &Arc<Self>,
+        name: &str,
+        verdict: Result<(), String>,
+        behaviour: &Behaviour,
+    ) -> Result<(), ()> {
+        let is_quiet = behaviour.is_quiet;
+        if verdict.is_ok() || !behaviour.dies_after.is_zero() {
+            if is_quiet {
                 self.engine().processes.dead.remove(name);
-            }
-            Ok(()) => self.revive_engine(name),
-            Err(line) if behaviour.dies_after.is_zero() => {
-                self.kill_engine(name, if behaviour.is_quiet { "" } else { &line });
-                return if behaviour.raises { Err(()) } else { Ok(()) };
-            }
-            Err(line) => {
-                if behaviour.is_quiet {
-                    self.engine().processes.dead.remove(name);
-                } else {
-                    self.revive_engine(name);
-                }
-                let (node, name) = (self.clone(), name.to_owned());
-                tokio::spawn(async move {
-                    tokio::time::sleep(behaviour.dies_after).await;
-                    node.kill_engine(&name, if behaviour.is_quiet { "" } else { &line });
-                });
+            } else {
+                self.revive_engine(name);
             }
         }
+        let Err(line) = verdict else { return Ok(()) };
+        let line = if is_quiet { String::new() } else { line };
+        if behaviour.dies_after.is_zero() {
+            self.kill_engine(name, &line);
+            return if behaviour.raises { Err(()) } else { Ok(()) };
+        }
+        let (node, name, dies_after) = (self.clone(), name.to_owned(), behaviour.dies_after);
+        tokio::spawn(async move {
+            tokio::time::sleep(dies_after).await;
+            node.kill_engine(&name, &line);
+        });
         Ok(())
     }
 }

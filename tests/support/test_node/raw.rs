@@ -65,6 +65,9 @@ impl Service<Request<Body>> for WithRawReplies {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let call = request.uri().path().rsplit('/').next().unwrap_or_default();
+        if call == "StreamBackendLogs" {
+            self.controls.0.log_requested();
+        }
         match self.controls.0.raw_reply(call) {
             Some(raw) => ready(Ok(raw.response())).boxed(),
             None => self.service.call(request),

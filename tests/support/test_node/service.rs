@@ -118,6 +118,7 @@ impl MarzService for Service {
         let entered = self.enter().await;
         self.controls.0.engine().events.push(Event::RestartEnded { config: configuration.clone() });
         entered?;
+        self.controls.0.logs_begin().await;
         if self.controls.0.takes_restart_failure() {
             return Err(raised());
         }
