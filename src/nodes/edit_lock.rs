@@ -66,7 +66,8 @@ impl EditLock {
             lock.is_free = true;
             return Ok(None);
         }
-        lock.renewing = Some(AbortOnDropHandle::new(tokio::spawn(renew(db.clone(), node, lock.holder, lock.renewal.clone()))));
+        lock.renewing =
+            Some(AbortOnDropHandle::new(tokio::spawn(renew(db.clone(), node, lock.holder, lock.renewal.clone()))));
         Ok(Some(lock))
     }
 

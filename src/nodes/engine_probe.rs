@@ -20,9 +20,9 @@ use super::unfinished_changes;
 use crate::domain::ids::NodeId;
 use crate::foundation::with_sources;
 use crate::store::FenceError;
-use crate::store::nodes::{engine_changes, engine_configs};
 use crate::store::nodes::engines::{self, EngineRow, ReportedConfig};
 use crate::store::nodes::sync_state;
+use crate::store::nodes::{engine_changes, engine_configs};
 
 /// Nodes that are asked at a time.
 const AT_ONCE: usize = 64;

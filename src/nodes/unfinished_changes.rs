@@ -76,13 +76,7 @@ enum Delay {
     Store(#[from] StoreError),
 }
 
-async fn end(
-    context: &Context,
-    node: NodeId,
-    target: &Target,
-    engine: &str,
-    is_given_up: bool,
-) -> Result<(), Delay> {
+async fn end(context: &Context, node: NodeId, target: &Target, engine: &str, is_given_up: bool) -> Result<(), Delay> {
     let db = context.fence.db();
     // Before the lock: a node that is away would keep it from admins.
     let connection = NodeConnection::connect(target, &context.identity).await?;

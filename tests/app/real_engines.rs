@@ -195,7 +195,8 @@ async fn trial(test: &TestDatabase, engine: Engine, program: Program) {
     trial.shows("unhealthy", "does not run").await;
     assert!(!trial.runs().await);
 
-    let (port, target, occupied) = (free_port(), target(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
+    let (port, target, occupied) =
+        (free_port(), target(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
     let good = engine.config(port, target, &json!({}));
     let (status, answer) = trial.put(&good).await;
     assert!(status.is_success(), "{answer}");
@@ -210,7 +211,10 @@ async fn trial(test: &TestDatabase, engine: Engine, program: Program) {
     for (more, words) in engine.refused(occupied.local_addr().expect("its address").port()) {
         let (status, answer) = trial.put(&engine.config(port, target, &more)).await;
         assert!(status == StatusCode::UNPROCESSABLE_ENTITY, "{more}: {status} {answer}");
-        assert!(answer.contains(words) && answer.contains("is in place again, and the engine runs"), "{more}: {answer}");
+        assert!(
+            answer.contains(words) && answer.contains("is in place again, and the engine runs"),
+            "{more}: {answer}"
+        );
         trial.serves(&good, port).await;
     }
     trial.shows("healthy", "").await;

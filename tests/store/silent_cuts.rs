@@ -7,6 +7,7 @@ use sarban::config::database_url::DatabaseUrl;
 use sarban::config::secret::Secret;
 use sarban::domain::moment::Moment;
 use sarban::store::access::admins;
+use sarban::store::users::owner_totals;
 use sarban::store::{Condition, Db, Engine, Fault, OpenOptions, StoreError, Tx, clock};
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, sleep, timeout};
@@ -119,6 +120,21 @@ fn silence_ends_statements_that_may_take_long() {
         proxy.set(ProxyFault::Clear);
         lock.rollback().await.expect("the lock is released");
         clock::now(&db).await.expect("a new connection");
+        db.close().await;
+    });
+}
+
+/// A firewall has forgotten the connection that was used just now; new ones work.
+#[test]
+fn statement_that_may_take_long_does_not_begin_on_a_connection_that_is_cut_off() {
+    with_database(Engine::Postgres, Content::Schema, async |TestDatabase { options, .. }| {
+        let (proxy, db) = behind_proxy(&options).await;
+        clock::now(&db).await.expect("an answer");
+        proxy.set(ProxyFault::Lost);
+        sleep(Duration::from_millis(100)).await;
+        proxy.set(ProxyFault::Clear);
+        let count = timeout(BOUND, owner_totals::users(&db, None)).await.expect("not after its own limit of 30 s");
+        assert_eq!(count.expect("over a new connection"), 0);
         db.close().await;
     });
 }

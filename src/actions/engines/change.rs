@@ -167,10 +167,11 @@ impl Change {
     }
 
     async fn resync(&self) -> Result<bool, StoreError> {
-        let resync = self.lock.panel.transaction("sync node after an engine change", async |tx| -> Result<_, StoreError> {
-            let exists = request_sync(tx, self.lock.node).await?;
-            Ok((true, exists.then_some(Changed::Nodes)))
-        });
+        let resync =
+            self.lock.panel.transaction("sync node after an engine change", async |tx| -> Result<_, StoreError> {
+                let exists = request_sync(tx, self.lock.node).await?;
+                Ok((true, exists.then_some(Changed::Nodes)))
+            });
         resync.await
     }
 }

@@ -43,7 +43,9 @@ pub enum EngineError {
         former: Former,
     },
     /// The engine ran, and another panel may have changed it since.
-    #[error("the change took so long that another panel may have changed the node meanwhile; look at its configuration")]
+    #[error(
+        "the change took so long that another panel may have changed the node meanwhile; look at its configuration"
+    )]
     Overtaken,
     /// The result is not known in the time that an admin waits.
     #[error("no result within {} s; the panel goes on, and puts the former configuration back if the engine does not run", RESULT_WAIT.as_secs())]

@@ -49,7 +49,9 @@ impl fmt::Display for Former {
                 f,
                 "the former configuration could not be put back: {reason}; the panel tries again when the node answers"
             ),
-            Self::TakenOver => f.write_str("another panel has taken the node over and puts the former configuration back"),
+            Self::TakenOver => {
+                f.write_str("another panel has taken the node over and puts the former configuration back")
+            }
             Self::Unknown => f.write_str("there is no former configuration to put back"),
             Self::Same => f.write_str("it is the configuration that the node had before"),
         }

@@ -143,9 +143,13 @@ impl Pg {
         }
     }
 
+    async fn lend(&self, limit: Limit) -> sqlx::Result<Lent> {
+        if limit.is_long { self.connections.acquire_proven().await } else { self.connections.acquire().await }
+    }
+
     async fn read<'q, E: Execute<'q, Postgres> + 'q>(&self, limit: Limit, query: E) -> sqlx::Result<Vec<Step>> {
         if self.named_statements {
-            let mut lent = self.connections.acquire().await?;
+            let mut lent = self.lend(limit).await?;
             let steps = lent.run(limit, |connection| connection.fetch_many(query).try_collect()).await?;
             lent.release();
             return Ok(steps);
@@ -163,7 +167,7 @@ impl Pg {
         query: E,
     ) -> sqlx::Result<Option<PgRow>> {
         if self.named_statements {
-            let mut lent = self.connections.acquire().await?;
+            let mut lent = self.lend(limit).await?;
             let row = lent.run(limit, |connection| connection.fetch_optional(query)).await?;
             lent.release();
             return Ok(row);

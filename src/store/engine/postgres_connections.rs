@@ -47,6 +47,16 @@ impl PgConnections {
     }
 
     pub(in crate::store) async fn acquire(&self) -> sqlx::Result<Lent> {
+        self.lend(false).await
+    }
+
+    /// Lends a connection that has just answered, for a statement that may take long: on one that is cut off, it would wait
+    /// for its whole limit.
+    pub(super) async fn acquire_proven(&self) -> sqlx::Result<Lent> {
+        self.lend(true).await
+    }
+
+    async fn lend(&self, proven: bool) -> sqlx::Result<Lent> {
         let until = Instant::now() + self.acquire_timeout;
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
@@ -55,7 +65,7 @@ impl PgConnections {
                 .map_err(|_| sqlx::Error::PoolTimedOut)?
                 .map_err(|_| sqlx::Error::PoolClosed)?,
         };
-        let session = match self.sessions.trusted() {
+        let session = match (!proven).then(|| self.sessions.trusted()).flatten() {
             Some(session) => session,
             None => timeout_at(until, self.sessions.proven(until)).await.map_err(|_| sqlx::Error::PoolTimedOut)??,
         };
