@@ -73,8 +73,7 @@ impl RealEngine {
         std::fs::write(&path, config).expect("a file");
         let mut command = self.program.command();
         command.arg(&path).current_dir(self.folder.path()).stdin(Stdio::null());
-        let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut process = started.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         forward(process.stdout.take(), Arc::downgrade(node));
         forward(process.stderr.take(), Arc::downgrade(node));
         self.process = Some(process);
