@@ -41,9 +41,9 @@ pub fn sing_box(version: &str) -> PathBuf {
 pub fn executable<P: AsRef<Path>>(program: P) -> P {
     use std::os::unix::fs::PermissionsExt as _;
     let path = program.as_ref();
-    let mode = std::fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions();
+    let mode = std::fs::metadata(path).expect("an installed program").permissions();
     if mode.mode() & 0o111 == 0 {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("our file");
     }
     program
 }
