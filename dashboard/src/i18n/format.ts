@@ -28,6 +28,8 @@ export interface Formats {
   relative(at: Date, now: Date): string;
   /** `30 days` */
   duration(seconds: number): string;
+  /** `14 ms`, `5.6 sec`, `21 min` */
+  brief(milliseconds: number): string;
   list(items: string[]): string;
 }
 
@@ -76,7 +78,11 @@ export function formats(language: Language, calendar: CalendarName): Formats {
     duration(seconds) {
       if (seconds % 86_400 === 0 || seconds >= 3 * 86_400) return unit(seconds / 86_400, 'day');
       if (seconds >= 3600) return unit(seconds / 3600, 'hour');
-      return unit(seconds / 60, 'minute');
+      return seconds % 60 === 0 || seconds >= 120 ? unit(seconds / 60, 'minute') : unit(seconds, 'second');
+    },
+    brief(milliseconds) {
+      const [value, name] = milliseconds < 1_000 ? [milliseconds, 'millisecond'] : milliseconds < 120_000 ? [milliseconds / 1_000, 'second'] : [milliseconds / 60_000, 'minute'];
+      return new Intl.NumberFormat(language, { style: 'unit', unit: name, unitDisplay: 'short', maximumFractionDigits: value < 10 && name !== 'millisecond' ? 1 : 0 }).format(value);
     },
     list: (items) => list.format(items),
   };

@@ -6,26 +6,34 @@ import ar from './ar.ts';
 import en from './en.ts';
 import fa from './fa.ts';
 import { type CalendarName, type Formats, formats } from './format.ts';
+import type moreEn from './more/en.ts';
 import ru from './ru.ts';
 import zh from './zh.ts';
 
 export const LANGUAGES = { en: 'English', fa: 'فارسی', ar: 'العربية', ru: 'Русский', zh: '中文' } as const;
 export type Language = keyof typeof LANGUAGES;
-export type Key = keyof typeof en;
+export type Key = keyof typeof en | keyof typeof moreEn;
 /** A text with `{name}` in place of values; with plural forms it is chosen by `count`. */
 export type Text = string | Partial<Record<Intl.LDMLPluralRule, string>>;
-export type Messages = Record<Key, Text>;
+export type Messages = Record<keyof typeof en, Text>;
+/** Texts that are loaded with the screens that show them. */
+export type MoreTexts = Record<keyof typeof moreEn, Text>;
 export type Values = Record<string, string | number>;
 
-const MESSAGES: Record<Language, Messages> = { en, fa, ar, ru, zh };
+const MESSAGES: Record<Language, Partial<Record<Key, Text>>> = { en, fa, ar, ru, zh };
+
+/** Adds the texts of screens before they are shown. */
+export function addTexts(more: Record<Language, MoreTexts>): void {
+  for (const language of Object.keys(LANGUAGES) as Language[]) Object.assign(MESSAGES[language], more[language]);
+}
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff]/;
 
 /** Text of a key with its values. Numbers are written as the language writes them. */
-export function text(messages: Messages, language: Language, key: Key, values: Values = {}): string {
+export function text(messages: Partial<Record<Key, Text>>, language: Language, key: Key, values: Values = {}): string {
   const found = messages[key];
   const form = new Intl.PluralRules(language).select(Number(values.count ?? 0));
-  const chosen = typeof found === 'string' ? found : (found[form] ?? found.other ?? '');
+  const chosen = typeof found === 'string' ? found : (found?.[form] ?? found?.other ?? '');
   return chosen.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
     if (typeof value === 'number') return new Intl.NumberFormat(language).format(value);

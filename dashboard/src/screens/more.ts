@@ -1,5 +1,7 @@
 // Screens of the sudo admin, loaded together when the first of them is opened.
 
+import '../i18n/more/index.ts';
+
 export { AdminList } from './admins/AdminList.tsx';
 export { ClusterPage } from './cluster/ClusterPage.tsx';
 export { HostList } from './hosts/HostList.tsx';

@@ -8,9 +8,17 @@ import { transformWithOxc } from 'vite';
 const folder = new URL('../../src/i18n/', import.meta.url);
 const LANGUAGES = ['en', 'fa', 'ar', 'ru', 'zh'];
 
-async function messages(language) {
-  const { code } = await transformWithOxc(readFileSync(new URL(`${language}.ts`, folder), 'utf8'), `${language}.ts`);
+async function read(name) {
+  const { code } = await transformWithOxc(readFileSync(new URL(name, folder), 'utf8'), name);
   return (await import(`data:text/javascript,${encodeURIComponent(code)}`)).default;
+}
+
+/** Texts of the first load, and of the screens that are loaded later. */
+async function messages(language) {
+  const [first, more] = [await read(`${language}.ts`), await read(`more/${language}.ts`)];
+  const doubled = Object.keys(more).filter((key) => key in first);
+  assert.deepEqual(doubled, [], `${language}: in both files`);
+  return { ...first, ...more };
 }
 
 const values = (text) => [...text.matchAll(/\{(\w+)\}/g)].map((found) => found[1]).sort().join();
@@ -44,11 +52,39 @@ test('no language misses a text, a value or a plural form', async () => {
 test('every text is used', () => {
   const files = readdirSync(new URL('../../src/', import.meta.url), { recursive: true }).filter((name) => /\.tsx?$/.test(name) && !name.startsWith('i18n'));
   const source = files.map((name) => readFileSync(new URL(`../../src/${name}`, import.meta.url), 'utf8')).join('\n');
-  const english = readFileSync(new URL('en.ts', folder), 'utf8');
+  const english = ['en.ts', 'more/en.ts'].map((name) => readFileSync(new URL(name, folder), 'utf8')).join('\n');
   const keys = [...english.matchAll(/^ {2}'([\w.]+)':/gm)].map((found) => found[1]);
   assert.ok(keys.length > 200, `${keys.length} keys`);
   // Keys that are put together, such as `state.${state}`, count by their beginning.
   const beginnings = [...source.matchAll(/`([\w.]+\.)\$\{/g)].map((found) => found[1]);
   const unused = keys.filter((key) => !source.includes(`'${key}'`) && !beginnings.some((beginning) => key.startsWith(beginning)));
   assert.deepEqual(unused, []);
+});
+
+test('texts that are loaded later are used only by screens that load them', async () => {
+  const later = Object.keys(await read('more/en.ts'));
+  const source = new URL('../../src/', import.meta.url);
+  const textOf = (name) => readFileSync(new URL(name, source), 'utf8');
+  const resolved = (name, path) => new URL(path, new URL(name, source)).href.slice(source.href.length);
+  /** A module and all that it imports, as far as it is loaded with it. */
+  const closure = (name, found = new Set()) => {
+    if (found.has(name)) return found;
+    found.add(name);
+    for (const [, path] of textOf(name).matchAll(/^(?:import|export) (?!type )[^;]*?'(\.[^']+\.tsx?)';/gm)) closure(resolved(name, path), found);
+    return found;
+  };
+  const first = closure('main.tsx');
+  assert.ok(first.has('screens/users/UserPage.tsx') && !first.has('screens/more.ts'), [...first].join());
+  const loaded = [...first].flatMap((name) => [...textOf(name).matchAll(/import\('(\.[^']+)'\)/g)].map(([, path]) => resolved(name, path)));
+  assert.ok(loaded.includes('screens/more.ts'), loaded.join());
+  const wrong = new Set();
+  for (const modules of [first, ...loaded.map((name) => closure(name))]) {
+    if (modules.has('i18n/more/index.ts')) continue;
+    for (const name of modules) {
+      const text = textOf(name);
+      const beginnings = [...text.matchAll(/`([\w.]+\.)\$\{/g)].map(([, beginning]) => beginning);
+      for (const key of later) if (text.includes(`'${key}'`) || beginnings.some((beginning) => key.startsWith(beginning))) wrong.add(`${name}: ${key}`);
+    }
+  }
+  assert.deepEqual([...wrong], []);
 });

@@ -96,7 +96,7 @@ function Tasks({ cluster }: { cluster: Cluster }) {
                 </td>
                 <td>{task.next_slot != null && task.enabled ? <Moment at={task.next_slot} /> : <span className="soft">—</span>}</td>
                 <td>{task.last_state != null ? <RunState state={task.last_state} /> : <span className="soft">—</span>}</td>
-                <td className="end nowrap">{task.last_lag_ms != null ? <bdi dir="ltr">{f.number(task.last_lag_ms)} ms</bdi> : '—'}</td>
+                <td className="end nowrap">{task.last_lag_ms != null ? f.brief(task.last_lag_ms) : '—'}</td>
                 <td className="end">{task.last_items != null ? f.number(task.last_items) : '—'}</td>
                 <td className="end"><Button onClick={() => run(task)} disabled={!task.enabled} >{t('cluster.run')}<span className="hidden"> {task.name}</span></Button></td>
               </tr>

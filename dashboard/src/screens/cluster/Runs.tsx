@@ -72,8 +72,8 @@ function RunTable({ runs, cluster }: { runs: Run[]; cluster: Cluster }) {
                 {run.error != null && <bdi dir="ltr" className="small soft" style={{ display: 'block' }}>{run.error}</bdi>}
               </td>
               <td><RunState state={run.state} /></td>
-              <td className="end nowrap">{run.finished_at != null ? <bdi dir="ltr">{f.number(moment(run.finished_at).getTime() - moment(run.started_at).getTime())} ms</bdi> : '—'}</td>
-              <td className="end nowrap"><bdi dir="ltr">{f.number(run.lag_ms)} ms</bdi></td>
+              <td className="end nowrap">{run.finished_at != null ? f.brief(moment(run.finished_at).getTime() - moment(run.started_at).getTime()) : '—'}</td>
+              <td className="end nowrap">{f.brief(run.lag_ms)}</td>
               <td className="end">{f.number(run.items)}</td>
               <td><bdi>{hostOf(cluster, run.instance)}</bdi></td>
             </tr>

@@ -64,7 +64,9 @@ function Engines({ node }: { node: PanelNode }) {
           {node.backends.map((engine) => (
             <li key={engine.name} style={{ flexWrap: 'wrap' }}>
               <span className="grow"><bdi style={{ fontWeight: 550 }}>{engine.name}</bdi> <bdi className="soft" dir="ltr">{engine.backend_type === engine.name ? '' : engine.backend_type} {engine.version}</bdi></span>
-              <Status tone={engine.running ? 'good' : 'bad'}>{t(engine.running ? 'nodes.running' : 'nodes.stopped')}</Status>
+              {engine.running && node.status !== 'healthy'
+                ? <Status tone="off">{t('nodes.ran')}</Status>
+                : <Status tone={engine.running ? 'good' : 'bad'}>{t(engine.running ? 'nodes.running' : 'nodes.stopped')}</Status>}
               <Link to="/nodes/$id/$tab" params={{ id: String(node.id), tab: 'log' }} search={{ engine: engine.name }} aria-label={t('log.of', { name: engine.name })}>{t('nodes.tab.log')}</Link>
               <Link to="/nodes/$id/$tab" params={{ id: String(node.id), tab: 'config' }} search={{ engine: engine.name }} aria-label={t('config.of', { name: engine.name })}>{t('nodes.tab.config')}</Link>
             </li>
