@@ -28,7 +28,7 @@ export default defineConfig({
             { name: 'codemirror', test: /node_modules\/(@codemirror|@lezer|@marijn|crelt|style-mod|w3c-keyname)\// },
             { name: 'aria', test: /node_modules\/(react-aria|react-stately|react-aria-components)\/(?!.*(calendar|date|spinbutton|NumberField|Color))/i },
             // What several screens use. Without a group of its own, its file would be named after any one of its modules.
-            { name: 'shared', test: /dashboard\/src\/(api|i18n|shell|ui)\/(?!DateField)/ },
+            { name: 'shared', test: /dashboard\/src\/(api|i18n|shell|ui)\/(?!DateField|more\/)/ },
           ],
         },
         chunkFileNames: '[name].js',
