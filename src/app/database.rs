@@ -58,14 +58,14 @@ fn direct_options(settings: &Settings) -> OpenOptions {
 
 /// Opens the database for requests and tasks.
 pub(super) async fn open(settings: &Settings) -> anyhow::Result<Db> {
-    open_with(&options(settings)).await
+    open_with(&options(settings), settings).await
 }
 
 /// Opens the database for migrations, not through pgbouncer. Refuses a database of the old panel.
 pub(super) async fn open_direct(settings: &Settings) -> anyhow::Result<Db> {
     let options = direct_options(settings);
     migrate::refuse_old_panel(&options).await?;
-    open_with(&options).await
+    open_with(&options, settings).await
 }
 
 /// Opens the database as `serve` does, and tries the migrations of an empty one. Leaves nothing behind.
@@ -79,7 +79,7 @@ pub(super) async fn probe(settings: &Settings) -> anyhow::Result<()> {
     if let DatabaseUrl::Sqlite { path } = &settings.database.url
         && !path.exists()
     {
-        return Db::probe_new_file(path).with_context(|| hint(&settings.database.url));
+        return Db::probe_new_file(path).with_context(|| hint(&settings.database.url, settings));
     }
     let direct = open_direct(settings).await?;
     let tried = migrate::rehearse(&direct).await;
@@ -103,20 +103,21 @@ pub(super) async fn check_schema(db: &Db) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open_with(options: &OpenOptions) -> anyhow::Result<Db> {
-    Db::open(options).await.with_context(|| hint(&options.url))
+async fn open_with(options: &OpenOptions, settings: &Settings) -> anyhow::Result<Db> {
+    Db::open(options).await.with_context(|| hint(&options.url, settings))
 }
 
 /// Opens the database read-only: not through pgbouncer, which may not pass that setting of the session on.
 pub(super) async fn open_to_read(settings: &Settings) -> anyhow::Result<Db> {
     let options = OpenOptions { url: settings.database.direct_url().clone(), read_only: true, ..options(settings) };
-    Db::open(&options).await.with_context(|| hint(&options.url))
+    open_with(&options, settings).await
 }
 
-fn hint(url: &DatabaseUrl) -> String {
+fn hint(url: &DatabaseUrl, settings: &Settings) -> String {
     let check = match url {
         DatabaseUrl::Postgres { .. } => "that PostgreSQL is running and that pg_hba.conf allows this machine",
         DatabaseUrl::Sqlite { .. } => "that its folder exists and is writable",
     };
-    format!("could not open the database at {url:?}: check SQLALCHEMY_DATABASE_URL, and {check}")
+    let source = settings.sources.of(settings.database.setting_of(url));
+    format!("could not open the database at {url:?}: check {source}, and {check}")
 }

@@ -9,9 +9,9 @@ use crate::config::{Settings, file_modes};
 /// For the command line.
 pub const PREFLIGHT: Preflight = Preflight { files, all: |settings| Box::pin(all(settings)) };
 
-/// Reads the files that the settings name.
+/// Collects the warnings of the settings, and reads the files that they name.
 fn files(settings: &Settings) -> Problems {
-    let mut problems = Problems::default();
+    let mut problems = Problems { refused: settings.warnings.clone(), ..Problems::default() };
     let (_, found) = templates::read(&settings.subscription);
     for problem in found {
         let list = if problem.is_unused { &mut problems.refused } else { &mut problems.warnings };

@@ -17,7 +17,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(3);
 pub(super) fn access(settings: &Settings, clock: &Clock) -> anyhow::Result<Option<PanelRedis>> {
     let Some(redis) = &settings.redis else { return Ok(None) };
     let redis = PanelRedis::new(redis, settings.instance.cluster.as_str(), clock.clone());
-    Ok(Some(redis.context("REDIS_URL can't be used")?))
+    Ok(Some(redis.with_context(|| format!("{} can't be used", settings.sources.of("REDIS_URL")))?))
 }
 
 /// Opens a connection for a moment. Without Redis `serve` goes on, and says the same.

@@ -16,6 +16,9 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> anyhow::Result<
         "{}",
         options.workers
     );
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
     descriptors::raise_limit();
     let listening = Listening::bind(&settings, options.take_over).await?;
     if settings.http.read_only {

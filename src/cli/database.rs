@@ -29,9 +29,10 @@ pub(super) async fn open(url: DatabaseUrl, settings: &Settings) -> anyhow::Resul
         read_only: false,
     };
     migrate::refuse_old_panel(&options).await?;
-    Db::open(&options)
-        .await
-        .context("could not open the database; check SQLALCHEMY_DATABASE_URL and that the database server is running")
+    Db::open(&options).await.with_context(|| {
+        let source = settings.sources.of(settings.database.setting_of(&options.url));
+        format!("could not open the database; check {source} and that the database server is running")
+    })
 }
 
 /// Opens the panel's database, which must have all migrations. An empty database gets them, so that the first admin can

@@ -28,6 +28,6 @@ pub(super) async fn close(panel: Panel, settings: &Settings) {
 async fn wake_panels(panel: &Panel, settings: &Settings) -> anyhow::Result<()> {
     let Some(redis) = &settings.redis else { return Ok(()) };
     let redis = PanelRedis::new(redis, settings.instance.cluster.as_str(), panel.clock.clone())
-        .context("REDIS_URL can't be used")?;
+        .with_context(|| format!("{} can't be used", settings.sources.of("REDIS_URL")))?;
     wakeup_relay::publish_once(&redis).await.context("could not publish")
 }

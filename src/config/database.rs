@@ -49,6 +49,11 @@ impl DatabaseSettings {
         self.direct.as_ref().unwrap_or(&self.url)
     }
 
+    /// Returns the name of the setting with this address.
+    pub fn setting_of(&self, url: &DatabaseUrl) -> &'static str {
+        if *url == self.url { "SQLALCHEMY_DATABASE_URL" } else { "DATABASE_DIRECT_URL" }
+    }
+
     /// Returns the prepared statements per connection to [`DatabaseSettings::direct_url`]. A setting of 0 is for
     /// pgbouncer only.
     pub fn direct_statement_cache(&self) -> usize {
@@ -69,48 +74,9 @@ impl DatabaseSettings {
 }
 
 fn address<'de, D: Deserializer<'de>>(value: D) -> Result<DatabaseUrl, D::Error> {
-    let url = DatabaseUrl::parse(String::deserialize(value)?.trim()).map_err(D::Error::custom)?;
-    match &url {
-        // The address is a secret, so that the message must not quote it.
-        DatabaseUrl::Postgres { url } if !is_postgres(url.expose()) => Err(D::Error::custom(
-            "is not a PostgreSQL address; write postgresql://user:password@host:5432/name, and percent-encode special \
-             characters of the password (%40 for @, %2F for /)",
-        )),
-        _ => Ok(url),
-    }
+    DatabaseUrl::parse(String::deserialize(value)?.trim()).map_err(D::Error::custom)
 }
 
 fn some_address<'de, D: Deserializer<'de>>(value: D) -> Result<Option<DatabaseUrl>, D::Error> {
     address(value).map(Some)
-}
-
-/// Returns true when user, host and port are unambiguous. The host may be missing:
-/// `postgresql:///name?host=/run/postgresql`.
-fn is_postgres(url: &str) -> bool {
-    let rest = url.trim_start_matches("postgresql://");
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let (login, server) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let port = match server.rsplit_once(':') {
-        Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => port,
-        _ => "",
-    };
-    let readable = |c: char| !c.is_whitespace() && !c.is_control();
-    url.chars().all(readable) && !login.contains('@') && (port.is_empty() || port.parse::<u16>().is_ok_and(|it| it > 0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ambiguous_postgres_addresses_are_refused() {
-        for right in
-            ["u:p@h:5432/d", "h/d", "u@[::1]/d", "u:p%40@[::1]:5432/d?sslmode=require", "/d?host=/run/postgresql"]
-        {
-            assert!(is_postgres(&format!("postgresql://{right}")), "{right}");
-        }
-        for wrong in ["u:p@h:port/d", "u:p/w@h/d", "u:p@w@h/d", "h:0/d", "u:p w@h/d", "h:70000"] {
-            assert!(!is_postgres(&format!("postgresql://{wrong}")), "{wrong}");
-        }
-    }
 }

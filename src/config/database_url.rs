@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::secret::Secret;
+use super::{postgres_url, sqlite_url};
 
 /// A database that Sarban can run on.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,19 +31,9 @@ impl DatabaseUrl {
                     .to_owned(),
             );
         };
-        match scheme.split('+').next().unwrap_or_default() {
-            "sqlite" => {
-                let path = rest.split('?').next().unwrap_or_default();
-                match path.strip_prefix('/') {
-                    Some(path) if !path.is_empty() && path != ":memory:" => Ok(Self::Sqlite { path: PathBuf::from(path) }),
-                    Some(_) => {
-                        Err("has no file name; write sqlite:///db.sqlite3 (in-memory databases are not supported)"
-                            .to_owned())
-                    }
-                    None => Err("needs three slashes: sqlite:///db.sqlite3, or four for an absolute path".to_owned()),
-                }
-            }
-            "postgres" | "postgresql" => Ok(Self::Postgres { url: Secret::new(format!("postgresql://{rest}")) }),
+        match engine(scheme).as_str() {
+            "sqlite" => sqlite_url::path(rest).map(|path| Self::Sqlite { path }),
+            "postgres" | "postgresql" => postgres_url::normalized(rest).map(|url| Self::Postgres { url: Secret::new(url) }),
             "mysql" | "mariadb" => Err(
                 "is a MySQL or MariaDB address, and Sarban needs SQLite or PostgreSQL; copy the data with `sarban import --from URL`"
                     .to_owned(),
@@ -52,6 +43,11 @@ impl DatabaseUrl {
             )),
         }
     }
+}
+
+/// Returns the engine of `engine+driver`, in lower case.
+pub(super) fn engine(scheme: &str) -> String {
+    scheme.split('+').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 impl fmt::Debug for DatabaseUrl {
@@ -79,6 +75,8 @@ mod tests {
         let postgres = |url: &str| Ok(DatabaseUrl::Postgres { url: Secret::new(url) });
         assert_eq!(DatabaseUrl::parse("postgresql+psycopg://u:p@h/d"), postgres("postgresql://u:p@h/d"));
         assert_eq!(DatabaseUrl::parse("postgres://h/d"), postgres("postgresql://h/d"));
+        assert_eq!(DatabaseUrl::parse("PostgreSQL+AsyncPG://u:p@h/d"), postgres("postgresql://u:p@h/d"));
+        assert_eq!(DatabaseUrl::parse("SQLite:///db.sqlite3"), sqlite("db.sqlite3"));
     }
 
     #[test]

@@ -5,16 +5,23 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-use super::dotenv;
 use super::errors::SettingError;
-use super::names::{SETTINGS, Setting};
+use super::names::{SETTINGS, Setting, is_setting};
+use super::source::{Source, Sources, Value};
+use super::{env_file, numbers};
 
 /// The values of the settings that are set.
 pub(super) struct Values {
     set: Vec<(&'static Setting, String)>,
+    sources: HashMap<&'static str, Source>,
     /// Files that secrets were read from.
     files: Vec<PathBuf>,
+    /// Values that are not used as they are written.
+    warnings: Vec<String>,
 }
+
+/// The variables of the process, or those of `.env`.
+type Layer = HashMap<String, Value>;
 
 impl Values {
     /// Collects the values. A value that can't be read is reported in `errors` and counts as not set.
@@ -24,16 +31,27 @@ impl Values {
         errors: &mut Vec<SettingError>,
     ) -> Self {
         let process = utf8_variables(variables, errors);
-        let file = dotenv_text.map(|text| dotenv::read(text, errors)).unwrap_or_default();
-        let mut files = Vec::new();
-        let set = SETTINGS.iter().filter_map(|setting| {
+        let mut warnings = Vec::new();
+        let file = dotenv_text.map(|text| env_file::variables(text, &process, errors, &mut warnings));
+        let process = process.into_iter().map(|(name, text)| (name, Value { text, line: None })).collect();
+        let mut all = Self { set: Vec::new(), sources: HashMap::new(), files: Vec::new(), warnings };
+        for setting in SETTINGS {
             // A variable of the process wins over `.env`, whether either gives the name, the alias or a file.
-            let mut value = |layer| value_in(layer, setting, &mut files, errors);
-            let text = value(&process).or_else(|| value(&file))?;
-            Some((setting, text))
-        });
-        let set = set.collect();
-        Self { set, files }
+            let mut value = |layer| value_in(layer, setting, &mut all.files, errors);
+            if let Some((text, source)) = value(&process).or_else(|| file.as_ref().and_then(value)) {
+                all.add(setting, text, source);
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, setting: &'static Setting, mut text: String, source: Source) {
+        if let Some((number, warning)) = numbers::replaced(setting.name, &text) {
+            self.warnings.extend(warning.map(|warning| format!("{source} {warning}")));
+            text = number.to_string();
+        }
+        self.set.push((setting, text));
+        self.sources.insert(setting.name, source);
     }
 
     /// The files that secrets were read from.
@@ -41,9 +59,19 @@ impl Values {
         &self.files
     }
 
-    /// The settings that are set, each with its value.
-    pub(super) fn set(&self) -> impl Iterator<Item = (&'static Setting, &str)> {
-        self.set.iter().map(|(setting, text)| (*setting, text.as_str()))
+    /// Sentences about values that are not used as they are written.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The settings that are set, each with its value and where it was read.
+    pub(super) fn set(&self) -> impl Iterator<Item = (&'static Setting, &str, &Source)> {
+        self.set.iter().map(|(setting, text)| (*setting, text.as_str(), &self.sources[setting.name]))
+    }
+
+    /// Where each setting was read.
+    pub(super) fn sources(&self) -> Sources {
+        Sources(self.sources.clone())
     }
 }
 
@@ -67,18 +95,13 @@ fn utf8_variables(
     texts
 }
 
-fn is_setting(name: &str) -> bool {
-    let of = |name: &str| SETTINGS.iter().find(|it| it.name == name || it.alias == Some(name));
-    of(name).is_some() || name.strip_suffix("_FILE").and_then(of).is_some_and(|it| it.secret)
-}
-
 /// Returns the value of a setting in a layer, under its name or else under its alias.
 fn value_in(
-    layer: &HashMap<String, String>,
+    layer: &Layer,
     setting: &Setting,
     files: &mut Vec<PathBuf>,
     errors: &mut Vec<SettingError>,
-) -> Option<String> {
+) -> Option<(String, Source)> {
     [Some(setting.name), setting.alias]
         .into_iter()
         .flatten()
@@ -86,35 +109,40 @@ fn value_in(
 }
 
 fn value_of(
-    layer: &HashMap<String, String>,
+    layer: &Layer,
     name: &str,
     secret: bool,
     files: &mut Vec<PathBuf>,
     errors: &mut Vec<SettingError>,
-) -> Option<String> {
+) -> Option<(String, Source)> {
     // An empty value means "not set".
-    let text = |name: &str| layer.get(name).filter(|text| !text.trim().is_empty());
-    let value = text(name);
+    let value_at = |name: &str| layer.get(name).filter(|value| !value.text.trim().is_empty());
+    let source = |line, file_variable| Source { name: name.to_owned(), file_variable, line };
+    let value = value_at(name);
     if !secret {
-        return value.map(|value| value.trim().to_owned());
+        return value.map(|value| (value.text.trim().to_owned(), source(value.line, None)));
     }
     let file_name = format!("{name}_FILE");
-    let Some(path) = text(&file_name) else { return value.cloned() };
+    let Some(path) = value_at(&file_name) else {
+        return value.map(|value| (value.text.clone(), source(value.line, None)));
+    };
     if value.is_some() {
         errors.push(SettingError::new(format!("{name} and {file_name} are both set; set only one of them")));
         return None;
     }
-    match fs::read_to_string(path.trim()) {
+    match fs::read_to_string(path.text.trim()) {
         // Editors and `echo` end a file with a line break that is not part of the secret.
         Ok(text) => {
-            files.push(PathBuf::from(path.trim()));
+            files.push(PathBuf::from(path.text.trim()));
             let text = text.strip_suffix('\n').unwrap_or(&text);
             let text = text.strip_suffix('\r').unwrap_or(text);
-            Some(text.to_owned()).filter(|text| !text.trim().is_empty())
+            let text = Some(text.to_owned()).filter(|text| !text.trim().is_empty());
+            text.map(|text| (text, source(path.line, Some(file_name))))
         }
         Err(error) => {
             let problem = format!("must name a readable file ({error})");
-            errors.push(SettingError::value(&file_name, &problem, Some(path)));
+            let source = Source { name: file_name, file_variable: None, line: path.line };
+            errors.push(SettingError::value(&source.to_string(), &problem, Some(&path.text)));
             None
         }
     }
@@ -130,7 +158,7 @@ mod tests {
         let mut errors = Vec::new();
         let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let values = Values::collect(variables, Some(dotenv), &mut errors);
-        let set = values.set().map(|(setting, text)| (setting.name, text.to_owned())).collect();
+        let set = values.set().map(|(setting, text, _)| (setting.name, text.to_owned())).collect();
         (set, errors.iter().map(ToString::to_string).collect())
     }
 
@@ -166,6 +194,8 @@ mod tests {
         assert_eq!(errors, ["METRICS_TOKEN and METRICS_TOKEN_FILE are both set; set only one of them"]);
         let (_, errors) = collect(&[("REDIS_URL_FILE", "/nowhere/redis")], "");
         assert!(errors[0].starts_with("REDIS_URL_FILE must name a readable file"), "{errors:?}");
+        let (_, errors) = collect(&[], "\nREDIS_URL_FILE=/nowhere/redis");
+        assert!(errors[0].starts_with("REDIS_URL_FILE (line 2 of .env) must name a readable file"), "{errors:?}");
         let (set, errors) = collect(&[("UVICORN_PORT_FILE", name)], "");
         assert!(set.is_empty() && errors.is_empty(), "only secrets have files");
     }

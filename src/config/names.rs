@@ -144,6 +144,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
+/// Returns true for the name of a setting, its alias, and `NAME_FILE` of a secret.
+pub(super) fn is_setting(name: &str) -> bool {
+    let of = |name: &str| SETTINGS.iter().find(|it| it.name == name || it.alias == Some(name));
+    of(name).is_some() || name.strip_suffix("_FILE").and_then(of).is_some_and(|it| it.secret)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

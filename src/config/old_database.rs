@@ -5,7 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::database_url::DatabaseUrl;
+use super::database_url::{DatabaseUrl, engine};
+use super::mysql_url;
 use super::secret::Secret;
 
 /// A database that Marzneshin runs on: SQLite, PostgreSQL or MySQL.
@@ -33,8 +34,8 @@ impl OldDatabaseUrl {
     /// Parses an address in SQLAlchemy's syntax. The error continues a sentence that begins with the setting's name.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-        match scheme.split('+').next().unwrap_or_default() {
-            "mysql" | "mariadb" => Ok(Self::MySql(MySqlUrl(Secret::new(format!("mysql://{rest}"))))),
+        match engine(scheme).as_str() {
+            "mysql" | "mariadb" => mysql_url::normalized(rest).map(|url| Self::MySql(MySqlUrl(Secret::new(url)))),
             _ => DatabaseUrl::parse(text).map(Self::Panel),
         }
     }
@@ -47,11 +48,16 @@ impl OldDatabaseUrl {
         };
         let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
         let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
-        login.contains(':') || url.contains("password=")
+        login.contains(':')
     }
 }
 
 impl MySqlUrl {
+    /// Returns true when the address says how to use TLS.
+    pub fn has_tls_mode(&self) -> bool {
+        self.expose().contains("ssl-mode=")
+    }
+
     /// Returns the address with its password; never put it into a message.
     pub fn expose(&self) -> &str {
         self.0.expose()

@@ -14,16 +14,16 @@ use super::names::SETTINGS;
 /// with one value at a time: a failure is then the fault of that value.
 pub(super) fn read<T: DeserializeOwned>(values: &Values, errors: &mut Vec<SettingError>) -> Option<T> {
     let before = errors.len();
-    for (setting, text) in values.set() {
+    for (setting, text, source) in values.set() {
         if let Err(error) = deserialize::<T>([(setting.name, text)]) {
             let shown = (!setting.secret).then_some(text);
-            errors.push(SettingError::value(setting.name, &error.to_string(), shown));
+            errors.push(SettingError::value(&source.to_string(), &error.to_string(), shown));
         }
     }
     if errors.len() > before {
         return None;
     }
-    let set = values.set().map(|(setting, text)| (setting.name, text));
+    let set = values.set().map(|(setting, text, _)| (setting.name, text));
     deserialize(set).map_err(|error| errors.push(SettingError::new(error.to_string()))).ok()
 }
 

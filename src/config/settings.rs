@@ -1,8 +1,8 @@
 //! All settings of a process, read and checked together.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::{env, fs, io};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use super::auth::{AdminSettings, AdminVariables, AuthSettings};
 use super::database::DatabaseSettings;
@@ -14,9 +14,10 @@ use super::log::LogSettings;
 use super::notify::NotifySettings;
 use super::old_database::ImportSettings;
 use super::redis::{RedisSettings, RedisVariables};
-use super::section;
+use super::source::Sources;
 use super::subscription::SubscriptionSettings;
 use super::tasks::TaskSettings;
+use super::{env_file, section};
 use crate::domain::lease::LeaseTiming;
 use crate::domain::workers::requests_at_once;
 
@@ -53,6 +54,10 @@ pub struct Settings {
     pub admins: AdminSettings,
     /// Files that secrets were read from: `.env`, and those that `NAME_FILE` names.
     pub secret_files: Vec<PathBuf>,
+    /// Where each setting was read, for messages.
+    pub sources: Sources,
+    /// Sentences about settings that are not used as they are written; `serve` logs them.
+    pub warnings: Vec<String>,
 }
 
 impl Settings {
@@ -65,14 +70,7 @@ impl Settings {
 
     /// Reads the variables of this process and `.env` in its working folder.
     pub fn from_environment() -> Result<Self, SettingsErrors> {
-        let dotenv = match fs::read_to_string(".env") {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => {
-                let message = format!("could not read .env: {error}; fix or remove the file");
-                return Err(SettingsErrors(vec![SettingError::new(message)]));
-            }
-        };
+        let dotenv = env_file::read(Path::new(".env")).map_err(|error| SettingsErrors(vec![error]))?;
         // In a container this is the host name of the container.
         let host_name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let mut settings = Self::load(env::vars_os(), dotenv.as_deref(), host_name.trim())?;
@@ -134,6 +132,8 @@ impl Settings {
             log: log?,
             admins: admins?,
             secret_files: values.files().to_owned(),
+            sources: values.sources(),
+            warnings: values.warnings().to_owned(),
         })
     }
 }
@@ -235,14 +235,14 @@ mod tests {
             ("CLUSTER_NAME", "{a}"),
             ("SHUTDOWN_GRACE_SECONDS", "0"),
             ("LEASE_TTL_SECONDS", "1.9"),
-            ("TASKS_REVIEW_USERS_INTERVAL", "0"),
-            ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "-5"),
+            ("TASKS_REVIEW_USERS_INTERVAL", "30s"),
+            ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "1440.0"),
             ("AUTH_GENERATION_ALGORITHM", "md5"),
             ("TELEGRAM_ADMIN_ID", "me"),
             ("TELEGRAM_API_URL", "telegram"),
             ("TELEGRAM_PROXY_URL", "proxy:1"),
             ("WEBHOOK_ADDRESS", "ftp://h"),
-            ("NOTIFY_REACHED_USAGE_PERCENT", "101"),
+            ("NOTIFY_REACHED_USAGE_PERCENT", "80%"),
             ("LOG_LEVEL", "loud"),
             ("LOG_FORMAT", "xml"),
             ("SUDO_PASSWORD", "s3cret"),

@@ -4,22 +4,23 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::numbers::NEVER;
 use super::values::{flag, seconds, whole};
 
 /// Intervals of the tasks, and retention of usage.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct TaskSettings {
     /// Time between two collections of traffic from the nodes.
-    #[serde(rename = "tasks_record_user_usages_interval", deserialize_with = "seconds::<_, 1, 86_400>")]
+    #[serde(rename = "tasks_record_user_usages_interval", deserialize_with = "seconds::<_, 1, NEVER>")]
     pub record_user_usages: Duration,
     /// Time between two checks of the users.
-    #[serde(rename = "tasks_review_users_interval", deserialize_with = "seconds::<_, 1, 86_400>")]
+    #[serde(rename = "tasks_review_users_interval", deserialize_with = "seconds::<_, 1, NEVER>")]
     pub review_users: Duration,
     /// Time between two searches for users who expire soon.
-    #[serde(rename = "tasks_expire_days_reached_interval", deserialize_with = "seconds::<_, 1, 86_400>")]
+    #[serde(rename = "tasks_expire_days_reached_interval", deserialize_with = "seconds::<_, 1, NEVER>")]
     pub expire_days_reached: Duration,
     /// Time between two runs of the periodic resets of used traffic.
-    #[serde(rename = "tasks_reset_user_data_usage", deserialize_with = "seconds::<_, 1, 86_400>")]
+    #[serde(rename = "tasks_reset_user_data_usage", deserialize_with = "seconds::<_, 1, NEVER>")]
     pub reset_user_data_usage: Duration,
     /// Don't store the nodes' hourly traffic.
     #[serde(rename = "disable_recording_node_usage", deserialize_with = "flag")]

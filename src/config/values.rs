@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error};
 
+use super::numbers::digits;
+
 /// Parses a whole number from `MIN` to `MAX`.
 pub(super) fn whole<'de, D, T, const MIN: i64, const MAX: i64>(value: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: TryFrom<i64>,
 {
-    let number = String::deserialize(value)?.parse().ok().filter(|number| (MIN..=MAX).contains(number));
+    let number = digits(&String::deserialize(value)?).and_then(|number| number.parse().ok());
+    let number = number.filter(|number| (MIN..=MAX).contains(number));
     number
         .and_then(|number: i64| T::try_from(number).ok())
         .ok_or_else(|| D::Error::custom(format_args!("must be a whole number from {MIN} to {MAX}")))

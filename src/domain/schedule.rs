@@ -1,7 +1,7 @@
 //! The scheduled tasks and their time slots. A slot is computed from the clock, never from the previous slot, so that
 //! all hosts agree on it and a pause does not shift later slots.
 
-use super::moment::{HOUR, Moment, SECOND};
+use super::moment::{DAY, HOUR, Moment, SECOND};
 
 /// The scheduled tasks; the cluster's leader runs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +88,12 @@ impl Schedule {
         self.slot(now).plus(self.period)
     }
 
+    /// Returns true when the newest slot should run, for a task that has had this period since `since`. With a period
+    /// above a day a task first runs in the next slot: operators switch a task off with a very long period.
+    pub const fn newest_counts(self, now: Moment, since: Moment) -> bool {
+        self.period <= DAY || self.slot(now).micros() >= since.micros()
+    }
+
     /// The slots before the newest one that need a row in the ledger, oldest first: within the window and not before
     /// `since`, when the task or its period was introduced.
     pub fn older_slots(self, now: Moment, since: Moment) -> Vec<Moment> {
@@ -112,6 +118,14 @@ mod tests {
 
     const fn at(seconds: i64) -> Moment {
         Moment::from_micros(seconds * SECOND)
+    }
+
+    #[test]
+    fn very_long_period_switches_a_task_off() {
+        let counts = |period, since| Schedule { period, ..REVIEW }.newest_counts(at(1_700_000_000), at(since));
+        assert!(counts(DAY, 1_699_999_990));
+        assert!(!counts(DAY + SECOND, 1_699_999_990) && !counts(3_155_760_000 * SECOND, 1_600_000_000));
+        assert!(counts(30 * DAY, 1_600_000_000), "its slots run after the first period");
     }
 
     #[test]

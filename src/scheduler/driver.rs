@@ -239,7 +239,7 @@ impl TermLoop {
     }
 
     async fn start_due_runs(&mut self, now: Moment) -> Result<Duration, FenceError> {
-        let is_due = |task: &ScheduledTask| task.started != Some(task.schedule.slot(now)) && !task.running;
+        let is_due = |task: &ScheduledTask| task.is_due(now);
         let missed: Vec<(Task, Moment)> =
             self.tasks.iter().filter(|task| is_due(task)).flat_map(|task| task.missed_slots(now)).collect();
         self.runner.ledger.coalesce(&missed, now).await?;
@@ -284,6 +284,11 @@ impl TermLoop {
 impl ScheduledTask {
     fn new((schedule, since): (Schedule, Moment)) -> Self {
         Self { schedule, since, started: None, running: false, last_success: None }
+    }
+
+    fn is_due(&self, now: Moment) -> bool {
+        let is_started = self.started == Some(self.schedule.slot(now));
+        !is_started && !self.running && self.schedule.newest_counts(now, self.since)
     }
 
     fn until_next_slot(&self, now: Moment) -> Duration {

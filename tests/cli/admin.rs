@@ -49,7 +49,7 @@ fn errors_are_one_line_that_names_the_next_step() {
     assert!(run(&["update", "-u", "root"], &[]).expect_failure(2).contains("SARBAN_ADMIN_PASSWORD"));
     assert!(run(&["import-from-env"], &[]).expect_failure(2).contains("SUDO_USERNAME"));
     let nowhere = [("DATABASE_URL", "sqlite:////nowhere/db.sqlite3")];
-    assert!(run(&["list"], &nowhere).expect_failure(1).contains("SQLALCHEMY_DATABASE_URL"));
+    assert!(run(&["list"], &nowhere).expect_failure(1).contains("check DATABASE_URL "));
 }
 
 #[test]

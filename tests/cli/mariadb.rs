@@ -1,7 +1,7 @@
 //! A MariaDB server for a test: in its folder, on a free port, stopped on drop.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -14,12 +14,20 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// A running server.
 pub struct MariaDb {
     server: Child,
-    port: u16,
+    /// TCP port.
+    pub port: u16,
+    /// Unix socket.
+    pub socket: PathBuf,
 }
 
 impl MariaDb {
-    /// Starts a server with its data in `folder`.
+    /// Starts a server with its data in `folder`, and without TLS.
     pub async fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[]).await
+    }
+
+    /// Starts a server with more options.
+    pub async fn start_with(folder: &Path, more: &[String]) -> Self {
         let data = folder.join("mariadb");
         let log = File::create(folder.join("mariadb.log")).expect("a log");
         let option = |name: &str, value: &Path| format!("--{name}={}", value.display());
@@ -44,12 +52,13 @@ impl MariaDb {
             .args(["--no-defaults", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"])
             .args([option("datadir", &data), option("socket", &folder.join("mariadb.sock"))])
             .args([format!("--port={port}"), format!("--user={}", String::from_utf8_lossy(&user).trim())])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log"))
             .stderr(log)
             .spawn()
             .expect("mariadbd runs");
-        let started = Self { server, port };
+        let started = Self { server, port, socket: folder.join("mariadb.sock") };
         let ready = tokio::time::timeout(START_TIMEOUT, async {
             while started.options("").connect().await.is_err() {
                 tokio::time::sleep(Duration::from_millis(50)).await;

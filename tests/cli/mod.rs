@@ -2,11 +2,13 @@
 
 mod admin;
 mod check;
+mod dotenv;
 mod export;
 mod healthcheck;
 mod import;
 mod import_report;
 mod mariadb;
+mod mysql_addresses;
 mod plan;
 mod preflight;
 mod secrets;

