@@ -21,7 +21,7 @@ pub struct PanelRedis {
 impl PanelRedis {
     /// Reads the settings. Opens no connection.
     pub fn new(settings: &RedisSettings, cluster: &str, clock: Clock) -> RedisResult<Self> {
-        let servers = RedisServers::new(&settings.target)?;
+        let servers = RedisServers::new(&settings.target, &settings.tls)?;
         let pool = RedisPool::new(servers.clone(), settings.pool_size, settings.timeout, clock)?;
         Ok(Self { servers, pool, cluster: cluster.to_owned() })
     }

@@ -11,14 +11,14 @@ use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
-use redis::sentinel::{Sentinel, SentinelNodeConnectionInfo};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError,
-    RedisFuture, RedisResult, TlsMode, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
+    RedisFuture, RedisResult, TlsCertificates, TlsMode, Value,
 };
 use tokio::time::timeout;
 
-use crate::config::redis::{RedisTarget, Sentinel as SentinelTarget};
+use crate::config::redis::{RedisTarget, RedisTls, Sentinel as SentinelTarget};
 use crate::config::secret::Secret;
 
 /// Idle time before the kernel asks a server for a sign of life, and the time between two questions.
@@ -31,7 +31,7 @@ pub struct RedisServers(Kind);
 #[derive(Clone)]
 enum Kind {
     Single(Client),
-    Sentinel(SentinelTarget),
+    Sentinel(SentinelTarget, Option<TlsCertificates>),
     Cluster {
         client: Box<ClusterClient>,
         /// Each node by itself, for subscriptions: a message published on one node reaches all.
@@ -56,16 +56,27 @@ pub fn scheduler_key(cluster: &str, name: &str) -> String {
 
 impl RedisServers {
     /// The servers of `REDIS_URL`. Opens no connection.
-    pub fn new(target: &RedisTarget) -> RedisResult<Self> {
+    pub fn new(target: &RedisTarget, tls: &RedisTls) -> RedisResult<Self> {
+        let certificates = certificates(tls);
         Ok(Self(match target {
-            RedisTarget::Single { url } => Kind::Single(open(url)?),
-            RedisTarget::Sentinel(sentinel) => Kind::Sentinel(sentinel.clone()),
+            RedisTarget::Single { url } => Kind::Single(open(url, certificates.as_ref())?),
+            RedisTarget::Sentinel(sentinel) => {
+                // Fails now, and not with the first connection, if a certificate can't be used.
+                if let Some(host) = sentinel.hosts.first() {
+                    sentinel_client(sentinel, host, certificates.as_ref())?;
+                }
+                Kind::Sentinel(sentinel.clone(), certificates)
+            }
             RedisTarget::Cluster { urls } => Kind::Cluster {
+                nodes: urls.iter().map(|url| open(url, certificates.as_ref())).collect::<RedisResult<_>>()?,
                 client: {
                     let urls = urls.iter().map(|url| url.expose().to_owned());
-                    Box::new(ClusterClient::builder(urls).tcp_settings(tcp()).build()?)
+                    let mut builder = ClusterClient::builder(urls).tcp_settings(tcp());
+                    if let Some(certificates) = certificates {
+                        builder = builder.certs(certificates);
+                    }
+                    Box::new(builder.build()?)
                 },
-                nodes: urls.iter().map(open).collect::<RedisResult<_>>()?,
             },
         }))
     }
@@ -79,8 +90,8 @@ impl RedisServers {
                 Kind::Single(client) => {
                     RedisConnection::Single(client.get_multiplexed_async_connection_with_config(&config).await?)
                 }
-                Kind::Sentinel(sentinel) => {
-                    let master = master(sentinel).await?;
+                Kind::Sentinel(sentinel, certificates) => {
+                    let master = master(sentinel, certificates.as_ref()).await?;
                     RedisConnection::Single(master.get_multiplexed_async_connection_with_config(&config).await?)
                 }
                 Kind::Cluster { client, .. } => {
@@ -98,7 +109,9 @@ impl RedisServers {
         within(limit, async {
             match &self.0 {
                 Kind::Single(client) => subscribe(client, channel).await,
-                Kind::Sentinel(sentinel) => subscribe(&master(sentinel).await?, channel).await,
+                Kind::Sentinel(sentinel, certificates) => {
+                    subscribe(&master(sentinel, certificates.as_ref()).await?, channel).await
+                }
                 Kind::Cluster { nodes, .. } => {
                     let attempts = nodes.iter().map(|node| Box::pin(subscribe(node, channel)));
                     select_ok(attempts).await.map(|(subscription, _)| subscription)
@@ -109,8 +122,23 @@ impl RedisServers {
     }
 }
 
-fn open(url: &Secret) -> RedisResult<Client> {
-    Client::open(url.expose().into_connection_info()?.set_tcp_settings(tcp()))
+fn open(url: &Secret, certificates: Option<&TlsCertificates>) -> RedisResult<Client> {
+    let server = url.expose().into_connection_info()?.set_tcp_settings(tcp());
+    match certificates {
+        Some(certificates) => Client::build_with_tls(server, certificates.clone()),
+        None => Client::open(server),
+    }
+}
+
+fn certificates(tls: &RedisTls) -> Option<TlsCertificates> {
+    if tls.authorities.is_none() && tls.client.is_none() {
+        return None;
+    }
+    let client_tls = tls.client.as_ref().map(|(certificate, key)| ClientTlsConfig {
+        client_cert: certificate.clone().into_bytes(),
+        client_key: key.expose().to_owned().into_bytes(),
+    });
+    Some(TlsCertificates { client_tls, root_cert: tls.authorities.clone().map(String::into_bytes) })
 }
 
 /// Notices a peer that is gone without a word, also on a connection that is idle for long, and before a firewall on the way
@@ -128,28 +156,40 @@ async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
 
 /// Finds the master. The Sentinels are asked each time, because an earlier answer may predate a fail-over; and all at
 /// once, because one that is down must not use up the time limit.
-async fn master(target: &SentinelTarget) -> RedisResult<Client> {
-    // TLS is for Sentinels and servers alike; the login is for the servers only.
+async fn master(target: &SentinelTarget, certificates: Option<&TlsCertificates>) -> RedisResult<Client> {
+    let lookups = target
+        .hosts
+        .iter()
+        .map(|host| Box::pin(async move { sentinel_client(target, host, certificates)?.async_get_client().await }));
+    select_ok(lookups).await.map(|(master, _)| master)
+}
+
+/// A client that asks one Sentinel. TLS is for Sentinels and servers alike; the login is for the servers only.
+fn sentinel_client(
+    target: &SentinelTarget,
+    host: &str,
+    certificates: Option<&TlsCertificates>,
+) -> RedisResult<SentinelClient> {
     let scheme = if target.tls { "rediss" } else { "redis" };
-    let mut login = RedisConnectionInfo::default().set_db(i64::from(target.database));
+    let address = format!("{scheme}://{host}").into_connection_info()?.addr().clone();
+    let mut builder = SentinelClientBuilder::new([address], &target.master, SentinelServerType::Master)?
+        .set_client_to_redis_db(i64::from(target.database))
+        .set_client_to_redis_tcp_settings(tcp());
     if let Some(name) = &target.username {
-        login = login.set_username(name);
+        builder = builder.set_client_to_redis_username(name);
     }
     if let Some(password) = &target.password {
-        login = login.set_password(password.expose());
+        builder = builder.set_client_to_redis_password(password.expose());
     }
-    let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(login).set_tcp_settings(tcp());
     if target.tls {
-        node = node.set_tls_mode(TlsMode::Secure);
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
     }
-    let node = &node;
-    let lookups = target.hosts.iter().map(|host| {
-        Box::pin(async move {
-            let mut sentinel = Sentinel::build(vec![format!("{scheme}://{host}")])?;
-            sentinel.async_master_for(&target.master, Some(node)).await
-        })
-    });
-    select_ok(lookups).await.map(|(master, _)| master)
+    if let Some(certificates) = certificates {
+        builder = builder
+            .set_client_to_redis_certificates(certificates.clone())
+            .set_client_to_sentinel_certificates(certificates.clone());
+    }
+    builder.build()
 }
 
 /// Fails with an I/O error if `answer` is not there within `limit`.
@@ -194,7 +234,7 @@ impl std::fmt::Debug for RedisServers {
         // Addresses may hold passwords.
         f.write_str(match self.0 {
             Kind::Single(_) => "one Redis server",
-            Kind::Sentinel(_) => "a Redis master that Sentinels name",
+            Kind::Sentinel(..) => "a Redis master that Sentinels name",
             Kind::Cluster { .. } => "a Redis Cluster",
         })
     }

@@ -22,6 +22,7 @@ mod numbers;
 pub mod old_database;
 mod postgres_url;
 pub mod redis;
+mod redis_url;
 pub mod secret;
 mod section;
 mod server_url;

@@ -65,6 +65,11 @@ pub const SETTINGS: &[Setting] = &[
     secret("DATABASE_DIRECT_URL", "", "address of PostgreSQL itself behind pgbouncer, for migrations and the lease"),
     // Redis.
     secret("REDIS_URL", "", "address of Redis; not set: one machine"),
+    plain(
+        "REDIS_CA_FILE",
+        "",
+        "certificates (PEM) of the authority that signed Redis's, or Redis's own; not set: the system's",
+    ),
     plain("REDIS_CLUSTER", "false", "REDIS_URL names nodes of a Redis Cluster"),
     plain("REDIS_POOL_SIZE", "8", "connections for rate limits and wake-ups; the lease has three more of its own"),
     plain("REDIS_TIMEOUT_SECONDS", "0.25", "time limit of a command over these connections, 0.01 to 60"),

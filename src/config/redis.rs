@@ -1,13 +1,16 @@
 //! Settings of Redis: its address (one server, a Redis Cluster, or a master behind Sentinels) and its connection pool.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::errors::SettingError;
+use super::redis_url::{RedisUrl, Servers};
 use super::secret::Secret;
-use super::values::{elements, fine_seconds, flag, is_url, whole};
+use super::values::{fine_seconds, flag, whole};
 
 /// The Redis that the panels of a cluster share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,17 @@ pub struct RedisSettings {
     pub pool_size: usize,
     /// Time limit of one command, including the wait for a connection.
     pub timeout: Duration,
+    /// Certificates for TLS.
+    pub tls: RedisTls,
+}
+
+/// Certificates for TLS with Redis, in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedisTls {
+    /// Certificates of the authorities that servers are checked with; none: those of the system.
+    pub authorities: Option<String>,
+    /// Certificate and key of the panel.
+    pub client: Option<(String, Secret)>,
 }
 
 /// The address of Redis.
@@ -54,12 +68,10 @@ pub struct Sentinel {
     pub tls: bool,
 }
 
-const SENTINEL_PORT: &str = "26379";
-const FORMS: &str = "must be redis://host:6379/0, rediss:// for TLS, or redis+sentinel://host1,host2,host3/master/0";
-
 #[derive(Deserialize)]
 pub(super) struct RedisVariables {
-    redis_url: Option<Address>,
+    redis_url: Option<RedisUrl>,
+    redis_ca_file: Option<PathBuf>,
     #[serde(deserialize_with = "flag")]
     redis_cluster: bool,
     #[serde(deserialize_with = "whole::<_, _, 1, 1_000>")]
@@ -68,53 +80,75 @@ pub(super) struct RedisVariables {
     redis_timeout_seconds: Duration,
 }
 
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-enum Address {
-    /// One or more servers with the same scheme.
-    Servers(Vec<Secret>),
-    Sentinel(Sentinel),
-}
-
 impl RedisVariables {
     pub(super) fn check(self) -> Result<Option<RedisSettings>, SettingError> {
-        let target = match (self.redis_url, self.redis_cluster) {
-            (None, false) => return Ok(None),
-            (None, true) => {
-                return Err(SettingError::new("REDIS_CLUSTER is true without REDIS_URL; set REDIS_URL too"));
-            }
-            (Some(Address::Servers(urls)), true) => RedisTarget::Cluster { urls },
-            (Some(Address::Servers(urls)), false) => match <[Secret; 1]>::try_from(urls) {
-                Ok([url]) => RedisTarget::Single { url },
-                Err(_) => {
-                    return Err(SettingError::new(
-                        "REDIS_URL names several servers; set REDIS_CLUSTER=true, or write redis+sentinel:// for \
-                         Sentinel",
-                    ));
-                }
-            },
-            (Some(Address::Sentinel(sentinel)), false) => RedisTarget::Sentinel(sentinel),
-            (Some(Address::Sentinel(_)), true) => {
-                return Err(SettingError::new("REDIS_CLUSTER is true and REDIS_URL names Sentinels; use one of them"));
-            }
+        let Some(url) = self.redis_url else {
+            return match (self.redis_cluster, self.redis_ca_file) {
+                (false, None) => Ok(None),
+                (true, _) => Err(SettingError::new("REDIS_CLUSTER is true without REDIS_URL; set REDIS_URL too")),
+                (false, Some(_)) => Err(SettingError::new("REDIS_CA_FILE is set without REDIS_URL; set REDIS_URL too")),
+            };
         };
-        Ok(Some(RedisSettings { target, pool_size: self.redis_pool_size, timeout: self.redis_timeout_seconds }))
+        let authorities = match (self.redis_ca_file, url.authorities) {
+            (Some(_), Some(_)) => {
+                return Err(SettingError::new("REDIS_CA_FILE is set, and REDIS_URL has ssl_ca_certs; use one of them"));
+            }
+            (Some(file), None) if url.servers.use_tls() => Some(("REDIS_CA_FILE", file)),
+            (Some(_), None) => {
+                return Err(SettingError::new(
+                    "REDIS_CA_FILE is set, and REDIS_URL uses no TLS; write rediss:// in place of redis://",
+                ));
+            }
+            (None, file) => file.map(|file| ("REDIS_URL", file)),
+        };
+        let authorities = authorities.map(|(setting, file)| read(setting, &file)).transpose()?;
+        let client = match url.client {
+            Some((certificate, key)) => Some((read("REDIS_URL", &certificate)?, Secret::new(read("REDIS_URL", &key)?))),
+            None => None,
+        };
+        let target = target(url.servers, self.redis_cluster)?;
+        let tls = RedisTls { authorities, client };
+        Ok(Some(RedisSettings { target, pool_size: self.redis_pool_size, timeout: self.redis_timeout_seconds, tls }))
     }
 }
 
-impl TryFrom<String> for Address {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let text = text.trim();
-        let (scheme, rest) = text.split_once("://").ok_or(FORMS)?;
-        match scheme {
-            "redis" | "rediss" => servers(scheme, rest),
-            "redis+sentinel" | "rediss+sentinel" => sentinel(rest, scheme.starts_with("rediss")),
-            _ => None,
+fn target(servers: Servers, is_cluster: bool) -> Result<RedisTarget, SettingError> {
+    match (servers, is_cluster) {
+        (Servers::Urls(urls), true) => Ok(RedisTarget::Cluster { urls }),
+        (Servers::Urls(urls), false) => match <[Secret; 1]>::try_from(urls) {
+            Ok([url]) => Ok(RedisTarget::Single { url }),
+            Err(_) => Err(SettingError::new(
+                "REDIS_URL names several servers; set REDIS_CLUSTER=true, or write redis+sentinel:// for Sentinel",
+            )),
+        },
+        (Servers::Socket(url), false) => Ok(RedisTarget::Single { url }),
+        (Servers::Sentinel(sentinel), false) => Ok(RedisTarget::Sentinel(sentinel)),
+        (Servers::Socket(_), true) => {
+            Err(SettingError::new("REDIS_CLUSTER is true and REDIS_URL names a socket; use one of them"))
         }
-        .ok_or_else(|| FORMS.to_owned())
+        (Servers::Sentinel(_), true) => {
+            Err(SettingError::new("REDIS_CLUSTER is true and REDIS_URL names Sentinels; use one of them"))
+        }
     }
+}
+
+impl Servers {
+    fn use_tls(&self) -> bool {
+        match self {
+            Self::Urls(urls) => urls.iter().all(|url| url.expose().starts_with("rediss://")),
+            Self::Socket(_) => false,
+            Self::Sentinel(sentinel) => sentinel.tls,
+        }
+    }
+}
+
+/// Reads a file in PEM.
+fn read(setting: &str, file: &Path) -> Result<String, SettingError> {
+    let problem = |why: &str| {
+        SettingError::new(format!("{setting} must name certificates or a key in PEM: {} {why}", file.display()))
+    };
+    let text = fs::read_to_string(file).map_err(|error| problem(&format!("can't be read ({error})")))?;
+    if text.contains("-----BEGIN ") { Ok(text) } else { Err(problem("has none")) }
 }
 
 /// From 0.01 to 60 seconds.
@@ -125,66 +159,14 @@ fn timeout<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
         .ok_or_else(|| D::Error::custom("must be a number of seconds from 0.01 to 60"))
 }
 
-/// Parses `user:password@host:port,host:port/database`: all servers have the same login and database.
-fn servers(scheme: &str, rest: &str) -> Option<Address> {
-    let (login, rest) = split_login(rest);
-    let (hosts, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let login = login.map(|login| format!("{login}@")).unwrap_or_default();
-    let database = path.split('?').next().unwrap_or_default().trim_matches('/');
-    if !database.is_empty() && database.parse::<u32>().is_err() {
-        return None;
-    }
-    let urls: Vec<String> = elements(hosts).map(|host| format!("{scheme}://{login}{host}{path}")).collect();
-    let valid =
-        !urls.is_empty() && urls.iter().all(|url| is_url(url, &[scheme])) && elements(hosts).all(has_valid_port);
-    valid.then(|| Address::Servers(urls.into_iter().map(Secret::new).collect()))
-}
-
-/// Parses `user:password@host:port,host:port/master/database`.
-fn sentinel(rest: &str, tls: bool) -> Option<Address> {
-    let (login, rest) = split_login(rest);
-    let mut parts = rest.split('/');
-    let hosts: Vec<&str> = elements(parts.next()?).collect();
-    let master = parts.next().filter(|name| !name.is_empty())?.to_owned();
-    let database = parts.next().filter(|part| !part.is_empty()).map_or(Some(0), |part| part.parse().ok())?;
-    if hosts.is_empty() || parts.next().is_some() || !hosts.iter().all(|host| has_valid_port(host)) {
-        return None;
-    }
-    let (username, password) = match login.map(|login| login.split_once(':').unwrap_or(("", login))) {
-        Some((username, password)) => {
-            (Some(username.to_owned()).filter(|name| !name.is_empty()), Some(Secret::new(password)))
-        }
-        None => (None, None),
-    };
-    let hosts = hosts.into_iter().map(|host| match port_of(host) {
-        Some(_) => host.to_owned(),
-        None => format!("{host}:{SENTINEL_PORT}"),
-    });
-    Some(Address::Sentinel(Sentinel { hosts: hosts.collect(), master, database, username, password, tls }))
-}
-
-fn split_login(rest: &str) -> (Option<&str>, &str) {
-    rest.rsplit_once('@').map_or((None, rest), |(login, rest)| (Some(login), rest))
-}
-
-/// Returns the port of `host:port` or `[::1]:port`, as text.
-fn port_of(host: &str) -> Option<&str> {
-    let (host, port) = host.rsplit_once(':')?;
-    (!host.starts_with('[') || host.ends_with(']')).then_some(port)
-}
-
-/// Returns true when the port is missing or a number from 1 to 65535.
-fn has_valid_port(host: &str) -> bool {
-    !host.starts_with(':') && port_of(host).is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::redis_url::FORMS;
     use super::*;
 
-    fn variables(redis_url: Option<Address>, redis_cluster: bool) -> RedisVariables {
+    fn variables(redis_url: Option<RedisUrl>, redis_cluster: bool) -> RedisVariables {
         let redis_timeout_seconds = Duration::from_millis(250);
-        RedisVariables { redis_url, redis_cluster, redis_pool_size: 8, redis_timeout_seconds }
+        RedisVariables { redis_url, redis_ca_file: None, redis_cluster, redis_pool_size: 8, redis_timeout_seconds }
     }
 
     fn target(url: &str, redis_cluster: bool) -> Result<RedisTarget, String> {
@@ -209,6 +191,58 @@ mod tests {
             tls: true,
         };
         assert_eq!(target("rediss+sentinel://:p@a,b:7,[::1]/main/3", false), Ok(RedisTarget::Sentinel(sentinel)));
+    }
+
+    #[test]
+    fn sockets_are_addresses() {
+        for (text, url) in [
+            ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
+            ("redis+unix://u:p%2F@/run/re dis.sock", "unix:///run/re%20dis.sock?db=0&user=u&pass=p%2F"),
+            ("unix:///run/redis.sock?password=p%26", "unix:///run/redis.sock?db=0&pass=p%26"),
+        ] {
+            assert_eq!(target(text, false), Ok(RedisTarget::Single { url: Secret::new(url) }), "{text}");
+        }
+        assert!(target("unix:///run/redis.sock", true).expect_err("a cluster").contains("a socket"));
+    }
+
+    #[test]
+    fn parameters_are_honoured_or_refused_by_name() {
+        let single = |url: &str| Ok(RedisTarget::Single { url: Secret::new(url) });
+        assert_eq!(target("redis://h:7/3?db=1&socket_timeout=5", false), single("redis://h:7/1"));
+        assert_eq!(target("REDIS://h?password=a%2Fb", false), single("redis://:a%2Fb@h"));
+        for (text, part) in [
+            ("rediss://h?ssl_cert_reqs=none", "ssl_cert_reqs"),
+            ("rediss://h?ssl_check_hostname=false", "REDIS_CA_FILE"),
+            ("rediss://h?ssl_ca_certs=/nowhere/ca", "\"/nowhere/ca\""),
+            ("redis://h?ssl_ca_certs=/dev/null", "rediss://"),
+            ("rediss://h?ssl_certfile=/dev/null", "ssl_keyfile"),
+            ("rediss://h?ssl_ca_certs=/dev/null", "in PEM: /dev/null has none"),
+            ("redis://h?foo=1", "\"foo\""),
+            ("redis+sentinel://h/m?foo=1", "\"foo\""),
+            ("rediss://h#insecure", "percent-encode"),
+            ("redis://:pa/ss@h", "percent-encode"),
+            ("redis://:pa#ss@h", "percent-encode"),
+            ("redis://:pa?ss@h", "percent-encode"),
+        ] {
+            let error = target(text, false).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn file_of_the_authority_needs_tls() {
+        let with_file = |url: Option<&str>| {
+            let url = url.map(|url| url.to_owned().try_into().expect("an address"));
+            RedisVariables { redis_ca_file: Some("/dev/null".into()), ..variables(url, false) }.check()
+        };
+        for (url, part) in [
+            (None, "without REDIS_URL"),
+            (Some("redis://h"), "uses no TLS"),
+            (Some("rediss://h"), "REDIS_CA_FILE must name"),
+        ] {
+            let error = with_file(url).expect_err("wrong").to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::url_parameters;
+
 /// Letters that stay as they are in a name or a password.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Letters that stay as they are in a parameter.
@@ -44,7 +46,7 @@ impl ServerUrl {
             host: decoded(host)?,
             port,
             name: decoded(name)?,
-            parameters: parameters(query)?,
+            parameters: url_parameters::parsed(query)?,
         })
     }
 
@@ -105,14 +107,6 @@ fn split_port(server: &str) -> Option<(&str, &str)> {
     }
     let (host, port) = server.split_once(':').unwrap_or((server, ""));
     (!port.contains(':')).then_some((host, port))
-}
-
-fn parameters(query: &str) -> Option<Vec<(String, String)>> {
-    let pair = |text: &str| {
-        let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        Some((decoded(&name.replace('+', " "))?, decoded(&value.replace('+', " "))?))
-    };
-    query.split('&').filter(|text| !text.is_empty()).map(pair).collect()
 }
 
 fn decoded(text: &str) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::url_parameters::{is_true, refuse_others, take};
+use super::url_parameters::{is_true, parsed, refuse_others, take};
 
 /// Parameters that change nothing: the panel has its own connections, locks and time limits.
 const WITHOUT_EFFECT: &[&str] =
@@ -20,10 +20,7 @@ pub(super) fn path(rest: &str) -> Result<PathBuf, String> {
         }
         None => return Err("needs three slashes: sqlite:///db.sqlite3, or four for an absolute path".to_owned()),
     };
-    let pair = |text: &str| {
-        text.split_once('=').map_or((text.to_owned(), String::new()), |(n, v)| (n.to_owned(), v.to_owned()))
-    };
-    let mut given = query.split('&').filter(|text| !text.is_empty()).map(pair).collect();
+    let mut given = parsed(query).ok_or("has a text behind `?` that is not UTF-8")?;
     take(&mut given, WITHOUT_EFFECT);
     let is_uri = take(&mut given, &["uri"]).iter().any(|value| is_true(value));
     if is_uri {

@@ -2,6 +2,21 @@
 
 use std::fs::File;
 
+use percent_encoding::percent_decode_str;
+
+/// Returns the decoded names and values behind `?`. None: a value is not UTF-8.
+pub(super) fn parsed(query: &str) -> Option<Vec<(String, String)>> {
+    let decoded = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8().ok().map(|text| text.into_owned())
+    };
+    let pair = |text: &str| {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        Some((decoded(name)?, decoded(value)?))
+    };
+    query.split('&').filter(|text| !text.is_empty()).map(pair).collect()
+}
+
 /// Removes the parameters whose name passes, and returns their values in the order of the address.
 pub(super) fn take(parameters: &mut Vec<(String, String)>, names: &[&str]) -> Vec<String> {
     let mut taken = Vec::new();
@@ -28,9 +43,11 @@ pub(super) fn take_one(parameters: &mut Vec<(String, String)>, names: &[&str]) -
 pub(super) fn refuse_others(parameters: &[(String, String)], supported: &str) -> Result<(), String> {
     match parameters.first() {
         None => Ok(()),
-        Some((name, _)) => {
+        // What is no name may be a part of a password.
+        Some((name, _)) if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)) => {
             Err(format!("has a parameter that is not supported: {name:?}; remove it (supported: {supported})"))
         }
+        Some(_) => Err(format!("has a text behind `?` that is no parameter; remove it (supported: {supported})")),
     }
 }
 

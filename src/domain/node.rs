@@ -30,9 +30,9 @@ pub struct Node {
     pub id: NodeId,
     /// Unique.
     pub name: String,
-    /// Host name or address; unique together with the port.
+    /// Host name or address; unique together with the port. One that an import or an older version stored may be neither.
     pub address: String,
-    /// TCP port. The API takes any integer; only 1 to 65535 can be connected to.
+    /// TCP port. One that an import or an older version stored may be outside 1 to 65535.
     pub port: i64,
     /// How the panel connects to it.
     pub connection_backend: ConnectionBackend,

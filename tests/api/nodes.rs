@@ -12,6 +12,7 @@ on_both_engines!(
     new_panel_has_the_local_node,
     new_node_gets_defaults_for_missing_fields,
     wrong_fields_of_a_node_are_all_reported,
+    addresses_are_cleaned,
     taken_name_or_address_is_a_conflict,
     nodes_are_filtered_by_name_and_status,
     unknown_node_is_404_and_malformed_id_is_422,
@@ -83,17 +84,17 @@ async fn new_panel_has_the_local_node(db: Db) {
 
 async fn new_node_gets_defaults_for_missing_fields(db: Db) {
     let panel = TestPanel::start(db).await;
-    let bare = panel.post("root", "/api/nodes", json!({"name": "", "address": "", "id": 7})).await.ok();
-    let defaults = json!({"id": 2, "name": "", "address": "", "connection_backend": "grpclib"});
+    let bare = panel.post("root", "/api/nodes", json!({"name": "", "address": "a", "id": 7})).await.ok();
+    let defaults = json!({"id": 2, "name": "", "address": "a", "connection_backend": "grpclib"});
     assert_eq!(bare, with(&local(), defaults));
     let body = json!({
-        "name": "de", "address": "127.0.0.6", "port": "70000", "connection_backend": "grpcio", "usage_coefficient": "0",
+        "name": "de", "address": "127.0.0.6", "port": "65535", "connection_backend": "grpcio", "usage_coefficient": "0",
     });
     let full = panel.post("root", "/api/nodes", body).await.ok();
-    let fields = json!({"id": 3, "name": "de", "address": "127.0.0.6", "port": 70000, "usage_coefficient": 0.0});
+    let fields = json!({"id": 3, "name": "de", "address": "127.0.0.6", "port": 65535, "usage_coefficient": 0.0});
     assert_eq!(full, with(&local(), fields));
-    let port = panel.post("root", "/api/nodes", json!({"name": "x", "address": "127.0.0.6", "port": -1.0})).await.ok();
-    assert_eq!((port["port"].as_i64(), &panel.get("root", "/api/nodes/4").await.ok()), (Some(-1), &port));
+    let port = panel.post("root", "/api/nodes", json!({"name": "x", "address": "127.0.0.6", "port": 1.0})).await.ok();
+    assert_eq!((port["port"].as_i64(), &panel.get("root", "/api/nodes/4").await.ok()), (Some(1), &port));
 }
 
 async fn wrong_fields_of_a_node_are_all_reported(db: Db) {
@@ -111,6 +112,10 @@ async fn wrong_fields_of_a_node_are_all_reported(db: Db) {
         ),
         (json!({"name": "n", "address": "a", "port": 9_223_372_036_854_775_808_u64}), vec!["port"]),
         (json!({"name": long, "address": "a\u{0}"}), vec!["address", "name"]),
+        (json!({"name": "n", "address": "", "port": 0}), vec!["address", "port"]),
+        (json!({"name": "n", "address": "host:53042", "port": 70000}), vec!["address", "port"]),
+        (json!({"name": "n", "address": "https://h.example", "port": -1}), vec!["address", "port"]),
+        (json!({"name": "n", "address": "a b"}), vec!["address"]),
     ] {
         panel.post("root", "/api/nodes", body).await.wrong_fields(&expected);
     }
@@ -126,6 +131,19 @@ async fn wrong_fields_of_a_node_are_all_reported(db: Db) {
     }
     panel.put("root", "/api/nodes/abc", json!({"port": "x"})).await.wrong_fields(&["node_id", "port"]);
     assert_eq!(panel.get("root", "/api/nodes/1").await.ok(), local());
+}
+
+async fn addresses_are_cleaned(db: Db) {
+    let panel = TestPanel::start(db).await;
+    let made = panel.post("root", "/api/nodes", json!({"name": "a", "address": "[2001:DB8::1]"})).await.ok();
+    assert_eq!(made["address"], "2001:db8::1");
+    panel.post("root", "/api/nodes", json!({"name": "b", "address": " 2001:db8::1\n"})).await.refused(409);
+    let edited = panel.put("root", "/api/nodes/2", json!({"address": " bücher.example "})).await.ok();
+    assert_eq!(edited["address"], "xn--bcher-kva.example");
+    panel
+        .put("root", "/api/nodes/2", json!({"address": "h/x", "port": 65536}))
+        .await
+        .wrong_fields(&["address", "port"]);
 }
 
 async fn taken_name_or_address_is_a_conflict(db: Db) {

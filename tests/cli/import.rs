@@ -211,6 +211,10 @@ async fn invalid_rows_are_reported_and_the_rest_imported(into: OpenOptions) {
     assert_eq!(changed("users", "NUL"), ["52"]);
     assert_eq!(changed("users", "UTF-8"), ["53"]);
     assert_eq!(changed("hosts", "fingerprint"), ["91"]);
+    assert_eq!(changed("nodes", "is written \"2001:db8::1\""), ["32"]);
+    assert_eq!(changed("nodes", "the same address and port as another node"), ["33"]);
+    let means = |reason| found(&shown, "other_meaning", "nodes", reason);
+    assert_eq!((means("without a scheme"), means("port 70000")), (vec!["34".to_owned()], vec!["34".to_owned()]));
 
     let db = Db::open(&into).await.expect("the new database");
     let all = users::by_ids(&db, IdList::new([50, 51, 52, 53, 54])).await.expect("read");

@@ -10,6 +10,7 @@ mod import_report;
 mod mariadb;
 mod mysql_addresses;
 mod plan;
+mod postgres_addresses;
 mod preflight;
 mod secrets;
 mod settings;

@@ -92,6 +92,22 @@ fn panel_with_a_redis_password_leads_and_counts() {
 }
 
 #[test]
+fn panel_with_redis_on_a_socket_leads_and_counts() {
+    with_database(Engine::Sqlite, Content::Empty, async |test| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = free_port();
+        let socket = folder.path().join("redis.sock").display().to_string();
+        let more = ["--unixsocket", &socket, "--requirepass", "s3cr%t"];
+        let _redis = Redis::start_with(folder.path().join("redis"), None, port, &more).await.expect("a Redis");
+        let mut panel = panel(&test, folder.path(), format!("unix://:s3cr%25t@{socket}?db=1"), vec![]).await;
+        keys_are(port, &["-a", "s3cr%t", "-n", "1"], 3).await;
+        sign_in_wrongly(&panel).await;
+        assert_eq!(counted(port, &["-a", "s3cr%t", "-n", "1"]), 1);
+        assert!(panel.stop().await.success());
+    });
+}
+
+#[test]
 fn panel_with_redis_over_tls_leads_and_counts() {
     with_database(Engine::Sqlite, Content::Empty, async |test| {
         let folder = tempfile::tempdir().expect("a folder");
@@ -118,12 +134,20 @@ fn panel_with_redis_over_tls_leads_and_counts() {
             "no",
         ];
         let _redis = Redis::start_with(folder.path().join("redis"), None, plain, &more).await.expect("a Redis");
-        let trust = vec![("SSL_CERT_FILE", certificate.clone())];
-        let mut panel = panel(&test, folder.path(), format!("rediss://localhost:{tls}"), trust).await;
-        keys_are(plain, &[], 3).await;
-        sign_in_wrongly(&panel).await;
-        assert_eq!(counted(plain, &[]), 1);
-        assert!(panel.stop().await.success());
+        let url = format!("rediss://localhost:{tls}");
+        for (url, more) in [
+            (url.clone(), vec![("SSL_CERT_FILE", certificate.clone())]),
+            (url.clone(), vec![("REDIS_CA_FILE", certificate.clone())]),
+            (format!("{url}?ssl_ca_certs={certificate}&ssl_cert_reqs=required"), vec![]),
+        ] {
+            let mut panel = panel(&test, folder.path(), url, more).await;
+            keys_are(plain, &[], 3).await;
+            sign_in_wrongly(&panel).await;
+            assert_eq!(counted(plain, &[]), 1);
+            assert!(panel.stop().await.success());
+            keys_are(plain, &[], 0).await;
+            cli(plain, &["FLUSHALL"]);
+        }
     });
 }
 

@@ -9,7 +9,7 @@ use sarban::cluster::panel_redis::PanelRedis;
 use sarban::cluster::redis::scheduler_key;
 use sarban::cluster::redis_lock::{Acquired, RedisLock};
 use sarban::cluster::redis_status::{RedisMonitor, RedisStatus};
-use sarban::config::redis::{RedisSettings, RedisTarget};
+use sarban::config::redis::{RedisSettings, RedisTarget, RedisTls};
 use sarban::config::secret::Secret;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::support::proxy::{Proxy, ProxyFault};
 /// Access to one server, for a cluster of panels with this name.
 pub fn panel_redis(url: &str, cluster: &str) -> PanelRedis {
     let target = RedisTarget::Single { url: Secret::new(url) };
-    let settings = RedisSettings { target, pool_size: 2, timeout: Duration::from_secs(1) };
+    let settings = RedisSettings { target, pool_size: 2, timeout: Duration::from_secs(1), tls: RedisTls::default() };
     PanelRedis::new(&settings, cluster, Clock::real()).expect("an address")
 }
 

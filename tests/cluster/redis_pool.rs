@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use sarban::clock::Clock;
 use sarban::cluster::redis::RedisServers;
 use sarban::cluster::redis_pool::{RedisPool, RedisPoolError};
-use sarban::config::redis::{RedisTarget, Sentinel};
+use sarban::config::redis::{RedisTarget, RedisTls, Sentinel};
 use sarban::config::secret::Secret;
 use sarban::domain::moment::Moment;
 use tokio::net::TcpListener;
@@ -23,7 +23,7 @@ const BOUND: Duration = Duration::from_millis(1_500);
 const SECOND: i64 = 1_000_000;
 
 fn pool_of(target: &RedisTarget, size: usize, clock: &Clock) -> RedisPool {
-    let servers = RedisServers::new(target).expect("an address");
+    let servers = RedisServers::new(target, &RedisTls::default()).expect("an address");
     RedisPool::new(servers, size, TIMEOUT, clock.clone()).expect("a pool")
 }
 
@@ -121,7 +121,7 @@ async fn exhausted_pool_fails_further_calls_and_only_these() {
     let folder = tempfile::tempdir().expect("a folder");
     let (redis, clock) = (redis(folder.path(), "redis", None).await, clock());
     // Leaves enough time between the end of the wait below and the limit, even on a busy machine.
-    let servers = RedisServers::new(&single(redis.port)).expect("an address");
+    let servers = RedisServers::new(&single(redis.port), &RedisTls::default()).expect("an address");
     let pool = RedisPool::new(servers, 1, 5 * TIMEOUT, clock).expect("a pool");
     increment(&pool).await.expect("an answer");
 

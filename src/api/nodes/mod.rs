@@ -1,32 +1,32 @@
 //! `/api/nodes`: nodes. Their engines and logs, which the node itself is asked for, have files of their own.
 
+mod body;
 pub mod engine_logs;
 pub mod engines;
 mod errors;
 pub mod sync;
 
-use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use deserr::Deserr;
 use poem::handler;
 use serde::Serialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
+use self::body::{NodeCreate, NodeModify};
 use super::state::State;
 use crate::actions::nodes;
 use crate::api::http::auth::SudoAdmin;
 use crate::api::http::body::{Empty, Json};
-use crate::api::http::enum_text::{EnumText, nullable_text_schema, text_list_param, text_schema};
+use crate::api::http::enum_text::{EnumText, text_list_param, text_schema};
 use crate::api::http::error::ApiError;
 use crate::api::http::field_errors::FieldErrors;
 use crate::api::http::input::Inputs;
-use crate::api::http::loose::{Ignored, LooseFloat, LooseInt};
+use crate::api::http::loose::LooseInt;
 use crate::api::http::paging::{Page, Paging};
 use crate::api::http::query::{Params, Path, Query};
 use crate::api::http::routes::{Methods, Routes, get, post};
-use crate::api::http::short_text::ShortText;
 use crate::domain::ids::NodeId;
 use crate::domain::moment::Moment;
-use crate::domain::node::{Backend, ConnectionBackend, DEFAULT_PORT, Node, NodeStatus};
-use crate::domain::node_edit::{NewNode, NodeEdit};
+use crate::domain::node::{Backend, ConnectionBackend, Node, NodeStatus};
 use crate::store;
 use crate::store::nodes::NodeFilter;
 
@@ -90,59 +90,6 @@ pub struct NodeSettings {
     certificate: String,
 }
 
-/// A new node.
-#[derive(Deserr, ToSchema)]
-#[deserr(error = FieldErrors)]
-pub struct NodeCreate {
-    /// Ignored.
-    #[deserr(default)]
-    #[schema(value_type = Option<i64>)]
-    pub id: Ignored<Option<LooseInt>>,
-    #[schema(value_type = String, max_length = 256)]
-    name: ShortText,
-    #[schema(value_type = String, max_length = 256)]
-    address: ShortText,
-    #[deserr(default = LooseInt(DEFAULT_PORT))]
-    #[schema(value_type = i64, default = 53042)]
-    port: LooseInt,
-    #[deserr(default = EnumText(ConnectionBackend::Grpclib))]
-    #[schema(schema_with = text_schema::<ConnectionBackend>, default = "grpclib")]
-    connection_backend: EnumText<ConnectionBackend>,
-    #[deserr(default = Coefficient(1.0))]
-    #[schema(value_type = f64, minimum = 0, default = 1.0)]
-    usage_coefficient: Coefficient,
-}
-
-/// Changes of a node. A field that is null or missing is not changed. The panel reconnects to the node, unless the new
-/// status is `disabled`.
-#[derive(Deserr, ToSchema)]
-#[deserr(error = FieldErrors)]
-pub struct NodeModify {
-    /// Ignored.
-    #[deserr(default)]
-    #[schema(value_type = Option<i64>)]
-    pub id: Ignored<Option<LooseInt>>,
-    #[deserr(default)]
-    #[schema(value_type = Option<String>, max_length = 256)]
-    name: Option<ShortText>,
-    #[deserr(default)]
-    #[schema(value_type = Option<String>, max_length = 256)]
-    address: Option<ShortText>,
-    #[deserr(default)]
-    #[schema(value_type = Option<i64>)]
-    port: Option<LooseInt>,
-    #[deserr(default)]
-    #[schema(schema_with = nullable_text_schema::<ConnectionBackend>)]
-    connection_backend: Option<EnumText<ConnectionBackend>>,
-    /// 0 leaves the coefficient unchanged.
-    #[deserr(default)]
-    #[schema(value_type = Option<f64>, minimum = 0)]
-    usage_coefficient: Option<Coefficient>,
-    #[deserr(default)]
-    #[schema(schema_with = nullable_text_schema::<NodeStatus>)]
-    status: Option<EnumText<NodeStatus>>,
-}
-
 /// The path of a node.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = FieldErrors)]
@@ -166,10 +113,6 @@ pub struct NodeQuery {
     #[param(schema_with = statuses)]
     status: Vec<EnumText<NodeStatus>>,
 }
-
-/// The factor for the reported usage of users, at least 0.
-#[derive(Clone, Copy, Debug)]
-struct Coefficient(f64);
 
 /// Lists nodes.
 ///
@@ -286,41 +229,6 @@ impl NodePath {
 
 impl Params for NodeQuery {
     const REPEATABLE: &'static [&'static str] = &["status"];
-}
-
-impl Deserr<FieldErrors> for Coefficient {
-    fn deserialize_from_value<V: IntoValue>(
-        value: Value<V>,
-        location: ValuePointerRef<'_>,
-    ) -> Result<Self, FieldErrors> {
-        let LooseFloat(number) = LooseFloat::deserialize_from_value(value, location)?;
-        if number >= 0.0 { Ok(Self(number)) } else { Err(FieldErrors::at(location, "must be at least 0")) }
-    }
-}
-
-impl From<NodeCreate> for NewNode {
-    fn from(body: NodeCreate) -> Self {
-        Self {
-            name: body.name.0,
-            address: body.address.0,
-            port: body.port.0,
-            connection_backend: body.connection_backend.0,
-            usage_coefficient: body.usage_coefficient.0,
-        }
-    }
-}
-
-impl From<NodeModify> for NodeEdit {
-    fn from(body: NodeModify) -> Self {
-        Self {
-            name: body.name.map(|name| name.0),
-            address: body.address.map(|address| address.0),
-            port: body.port.map(|port| port.0),
-            connection_backend: body.connection_backend.map(|kind| kind.0),
-            usage_coefficient: body.usage_coefficient.map(|coefficient| coefficient.0),
-            status: body.status.map(|status| status.0),
-        }
-    }
 }
 
 impl From<Node> for NodeResponse {

@@ -10,7 +10,9 @@ INSERT INTO users (id, username, "key", used_traffic, lifetime_used_traffic, dat
     (54, 'ghost', '54', 0, 0, NULL, 'no_reset', 9, '2024-01-01', 'NEVER', NULL, TRUE, TRUE, NULL);
 INSERT INTO users_services (user_id, service_id) VALUES (50, 77), (777, 2);
 INSERT INTO nodes (id, name, address, port, connection_backend, status, usage_coefficient) VALUES
-    (30, NULL, NULL, NULL, NULL, 'resting', -2), (31, NULL, NULL, NULL, 'carrier pigeon', 'disabled', 'NaN');
+    (30, NULL, NULL, NULL, NULL, 'resting', -2), (31, NULL, NULL, NULL, 'carrier pigeon', 'disabled', 'NaN'),
+    (32, 'brackets', '[2001:db8::1]', 53042, 'grpclib', 'unhealthy', 1), (33, 'same', ' 2001:DB8::1 ', 53042, 'grpclib', 'unhealthy', 1),
+    (34, 'url', 'https://n.example', 70000, 'grpclib', 'unhealthy', 1);
 INSERT INTO backends (id, name, node_id, backend_type, running) VALUES (81, 'xray', 4, 'xray', TRUE), (82, 'xray', NULL, 'xray', TRUE), (83, 'xray', 77, 'xray', TRUE);
 INSERT INTO inbounds (id, protocol, tag, config, node_id) VALUES (60, 'VMess', 'lost', '{}', 77), (61, NULL, 'mute', 'no JSON', 30), (62, 'Pigeon', 'odd', '[]', 30);
 INSERT INTO inbounds_services (inbound_id, service_id) VALUES (60, 2), (61, 2), (62, 2);

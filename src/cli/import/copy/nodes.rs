@@ -1,5 +1,7 @@
 //! Copies nodes, inbounds and hosts.
 
+use std::collections::HashSet;
+
 use super::copier::Copier;
 use super::known_ids::reference_pair;
 use super::target::Target;
@@ -20,8 +22,14 @@ impl Copier<'_> {
         if let Target::Database(tx) = &mut self.target {
             tables::remove_local_node(tx).await?;
         }
+        let mut addresses = HashSet::new();
         self.table(legacy::NODES, &["id"], |row, known, _| {
-            let node = nodes::node(row, now)?;
+            let mut node = nodes::node(row, now)?;
+            // Two spellings of one address.
+            if !addresses.insert((node.address.clone(), node.port)) {
+                node.address = nodes::placeholder(node.id);
+                row.changed("the same address and port as another node: a placeholder under .invalid");
+            }
             known.nodes.insert(node.id);
             Some(node)
         })

@@ -1,6 +1,7 @@
 //! Converts nodes, backends and inbounds.
 
 use super::reader::RowReader;
+use crate::domain::address::{self, AddressError};
 use crate::domain::moment::Moment;
 use crate::domain::node::{ConnectionBackend, DEFAULT_PORT, NodeStatus};
 use crate::store::import::tables::{BackendRow, InboundRow, NodeRow};
@@ -12,17 +13,21 @@ pub(in crate::cli::import) fn node(row: &mut RowReader<'_>, now: Moment) -> Opti
         row.changed("no name: named after its id");
         format!("node {id}")
     });
-    let address = row.text("address").unwrap_or_else(|| {
+    let address = address(row).unwrap_or_else(|| {
         row.changed("no address: a placeholder under .invalid");
-        format!("node-{id}.invalid")
+        placeholder(id)
     });
+    let port = row.integer("port").unwrap_or(DEFAULT_PORT);
+    if !(1..=65_535).contains(&port) {
+        row.means(format!("the port {port} is not from 1 to 65535: the panel connects once you change it"));
+    }
     let backend =
         row.variant("connection_backend", ConnectionBackend::from_word, ConnectionBackend::Grpclib, "grpclib");
     Some(NodeRow {
         id,
         name,
         address,
-        port: row.integer("port").unwrap_or(DEFAULT_PORT),
+        port,
         connection_backend: backend.word().to_owned(),
         usage_coefficient: coefficient(row),
         status: row.variant("status", NodeStatus::from_word, NodeStatus::Unhealthy, "unhealthy").word().to_owned(),
@@ -31,6 +36,28 @@ pub(in crate::cli::import) fn node(row: &mut RowReader<'_>, now: Moment) -> Opti
         last_status_change: row.micros("last_status_change"),
         created_at: row.micros("created_at").unwrap_or_else(|| now.micros()),
     })
+}
+
+/// An address under a domain that never exists, unique for the node.
+pub(in crate::cli::import) fn placeholder(id: i64) -> String {
+    format!("node-{id}.invalid")
+}
+
+/// Reads the address as an admin may type it: cleaned, or as it is if it is none.
+fn address(row: &mut RowReader<'_>) -> Option<String> {
+    let text = row.text("address")?;
+    match address::cleaned(&text) {
+        Ok(clean) if clean == text => Some(text),
+        Ok(clean) => {
+            row.changed(format!("the address {text:?} is written {clean:?}"));
+            Some(clean.into_owned())
+        }
+        Err(AddressError::Empty) => None,
+        Err(error) => {
+            row.means(format!("the address {text:?} {error}: the panel connects once you change it"));
+            Some(text)
+        }
+    }
 }
 
 fn coefficient(row: &mut RowReader<'_>) -> f64 {

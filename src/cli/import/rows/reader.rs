@@ -39,7 +39,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// Reports that a value of the row is replaced.
-    pub(super) fn changed(&mut self, reason: impl Into<String>) {
+    pub(in crate::cli::import) fn changed(&mut self, reason: impl Into<String>) {
         self.issues.add_changed(self.table, self.key(), reason);
     }
 
