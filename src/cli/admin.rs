@@ -174,8 +174,10 @@ async fn list(panel: &Panel, args: &ListArgs) -> anyhow::Result<()> {
 }
 
 async fn import_from_env(panel: &Panel, settings: &Settings, args: &ImportArgs) -> anyhow::Result<()> {
-    let Some((username, password)) = settings.admins.sudo.clone() else {
-        return Err(UsageError::new("SUDO_USERNAME and SUDO_PASSWORD are not set; set both").into());
+    let (Some(username), Some(password)) =
+        (settings.admins.sudo_username.clone(), settings.admins.sudo_password.clone())
+    else {
+        return Err(UsageError::new("SUDO_USERNAME and SUDO_PASSWORD are not both set; set both").into());
     };
     let (done, admin) = match find(panel, &username).await? {
         None => ("created", admins::create(panel, NewAdmin::usual(username.as_str(), password, true)).await?),

@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::errors::SettingError;
 use super::secret::Secret;
 use super::values::{parsed, whole};
 
@@ -47,34 +46,15 @@ impl FromStr for AuthGeneration {
     }
 }
 
-/// Names and passwords of admins for the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Names and passwords of admins for the command line. No other command checks them, because the old panel starts with one
+/// without the other.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct AdminSettings {
-    /// Name and password for `admin import-from-env`.
-    pub sudo: Option<(String, Secret)>,
+    /// Name for `admin import-from-env`.
+    pub sudo_username: Option<String>,
+    /// Password for `admin import-from-env`.
+    pub sudo_password: Option<Secret>,
     /// Password for `admin create` and `update` without a terminal.
+    #[serde(rename = "sarban_admin_password")]
     pub password: Option<Secret>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct AdminVariables {
-    sudo_username: Option<String>,
-    sudo_password: Option<Secret>,
-    sarban_admin_password: Option<Secret>,
-}
-
-impl AdminVariables {
-    pub(super) fn check(self) -> Result<AdminSettings, SettingError> {
-        let sudo = match (self.sudo_username, self.sudo_password) {
-            (Some(username), Some(password)) => Some((username, password)),
-            (None, None) => None,
-            (Some(_), None) => {
-                return Err(SettingError::new("SUDO_USERNAME is set without SUDO_PASSWORD; set both or neither"));
-            }
-            (None, Some(_)) => {
-                return Err(SettingError::new("SUDO_PASSWORD is set without SUDO_USERNAME; set both or neither"));
-            }
-        };
-        Ok(AdminSettings { sudo, password: self.sarban_admin_password })
-    }
 }

@@ -54,7 +54,8 @@ impl FromStr for Level {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.to_ascii_lowercase().as_str() {
             "off" => Ok(LevelFilter::OFF),
-            "error" => Ok(LevelFilter::ERROR),
+            // The last two are Python's.
+            "error" | "critical" | "fatal" => Ok(LevelFilter::ERROR),
             "warn" | "warning" => Ok(LevelFilter::WARN),
             "info" => Ok(LevelFilter::INFO),
             "debug" => Ok(LevelFilter::DEBUG),

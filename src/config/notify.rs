@@ -71,7 +71,7 @@ fn channel<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error>
 
 fn proxy<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Secret>, D::Error> {
     let problem = "must be the address of a proxy such as socks5://host:1080 or http://host:8080";
-    address(value, &["http", "https", "socks5", "socks5h"], problem)
+    address(value, &["http", "https", "socks4", "socks4a", "socks5", "socks5h"], problem)
 }
 
 fn bot_api<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use super::auth::{AdminSettings, AdminVariables, AuthSettings};
+use super::auth::{AdminSettings, AuthSettings};
 use super::database::DatabaseSettings;
 use super::env::Values;
 use super::errors::{SettingError, SettingsErrors};
@@ -115,7 +115,7 @@ impl Settings {
         let notify = section::read(values, errors);
         let import = section::read(values, errors);
         let log = section::read(values, errors);
-        let admins = section::read(values, errors).and_then(|it: AdminVariables| checked(it.check(), errors));
+        let admins = section::read(values, errors);
         Some(Self {
             http: http?,
             tls: tls?,
@@ -245,7 +245,6 @@ mod tests {
             ("NOTIFY_REACHED_USAGE_PERCENT", "80%"),
             ("LOG_LEVEL", "loud"),
             ("LOG_FORMAT", "xml"),
-            ("SUDO_PASSWORD", "s3cret"),
         ];
         let errors = load(&wrong).expect_err("wrong settings");
         assert_eq!(errors.len(), wrong.len(), "{errors:#?}");
@@ -296,7 +295,7 @@ mod tests {
         read.extend(fields::<NotifySettings>());
         read.extend(fields::<ImportSettings>());
         read.extend(fields::<LogSettings>());
-        read.extend(fields::<AdminVariables>());
+        read.extend(fields::<AdminSettings>());
         let names: BTreeSet<String> = SETTINGS.iter().map(|it| it.name.to_lowercase()).collect();
         assert_eq!(read.len(), names.len(), "each once");
         assert_eq!(read.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), names);

@@ -55,6 +55,8 @@ fn errors_are_one_line_that_names_the_next_step() {
 #[test]
 fn import_from_env_creates_and_updates_the_sudo_admin() {
     let dir = WorkDir::new();
+    let half = [("SUDO_USERNAME", "root")];
+    assert!(dir.run(&["admin", "import-from-env"], &half).expect_failure(2).contains("not both set"));
     let sudo = [("SUDO_USERNAME", "root"), ("SUDO_PASSWORD", "a")];
     assert!(dir.run(&["admin", "import-from-env"], &sudo).expect_success().contains("created sudo admin \"root\""));
     dir.run(&["admin", "update", "-u", "root", "--no-sudo"], &[]).expect_success();

@@ -27,7 +27,11 @@ async fn sockets_and_tls_are_honoured_as_in_python() {
     }
     for (from, code, part) in [
         (format!("postgresql+asyncpg://{login}/postgres?ssl=require"), 1, "TLS"),
-        (format!("postgresql://{login}/postgres?sslmode=verify-full&sslrootcert=/nowhere/ca.pem"), 2, "/nowhere/ca.pem"),
+        (
+            format!("postgresql://{login}/postgres?sslmode=verify-full&sslrootcert=/nowhere/ca.pem"),
+            2,
+            "/nowhere/ca.pem",
+        ),
         (format!("postgresql://{login}/postgres?passfile=/x"), 2, "\"passfile\""),
         (format!("postgresql://{login},127.0.0.2:1/postgres"), 2, "several hosts"),
     ] {

@@ -117,6 +117,9 @@ fn numbers_that_only_the_old_panel_takes_keep_no_panel_from_starting() {
             ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "9999999999"),
             ("NOTIFY_REACHED_USAGE_PERCENT", "101"),
             ("NOTIFY_DAYS_LEFT", "1_000"),
+            ("SUDO_USERNAME", "root"),
+            ("LOG_LEVEL", "CRITICAL"),
+            ("TELEGRAM_PROXY_URL", "socks4://127.0.0.1:1080"),
         ],
         "",
     )
