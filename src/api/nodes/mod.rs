@@ -1,6 +1,6 @@
 //! `/api/nodes`: nodes. Their engines and logs, which the node itself is asked for, have files of their own.
 
-mod body;
+pub mod body;
 pub mod engine_logs;
 pub mod engines;
 mod errors;
