@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::errors::SettingError;
+pub use super::redis_url::Sentinel;
 use super::redis_url::{RedisUrl, Servers};
 use super::secret::Secret;
 use super::values::{fine_seconds, flag, whole};
@@ -49,23 +50,6 @@ pub enum RedisTarget {
     },
     /// A master whose address Sentinels know.
     Sentinel(Sentinel),
-}
-
-/// A master behind Sentinels.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sentinel {
-    /// Addresses of the Sentinels, as `host:port`.
-    pub hosts: Vec<String>,
-    /// Name of the master.
-    pub master: String,
-    /// Number of the master's database.
-    pub database: u32,
-    /// User name at the master.
-    pub username: Option<String>,
-    /// Password at the master.
-    pub password: Option<Secret>,
-    /// True: TLS to the Sentinels and the master.
-    pub tls: bool,
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::redis::Sentinel;
 use super::secret::Secret;
 use super::url_parameters::{is_true, parsed, readable, refuse_others, take, take_one};
 use super::values::{elements, is_url};
@@ -31,6 +30,23 @@ const WITHOUT_EFFECT: &[&str] = &[
     "encoding",
     "encoding_errors",
 ];
+
+/// A master behind Sentinels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sentinel {
+    /// Addresses of the Sentinels, as `host:port`.
+    pub hosts: Vec<String>,
+    /// Name of the master.
+    pub master: String,
+    /// Number of the master's database.
+    pub database: u32,
+    /// User name at the master.
+    pub username: Option<String>,
+    /// Password at the master.
+    pub password: Option<Secret>,
+    /// True: TLS to the Sentinels and the master.
+    pub tls: bool,
+}
 
 /// A parsed address.
 #[derive(Debug, Deserialize)]
