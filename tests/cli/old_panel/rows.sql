@@ -31,7 +31,7 @@ INSERT INTO hosts (id, remark, address, port, security, alpn, fingerprint, allow
     (14, 'Fin {USERNAME}', 'cdn.example.org', 443, 'tls', 'h2,http/1.1', 'chrome', TRUE, FALSE,
      '{"packets": "tlshello", "length": "10-20", "interval": "5"}', 3, '[{"type": "rand", "packet": "8-16", "delay": "1-2"}]',
      '{"X-Way": "7"}', NULL, NULL, NULL, '{"protocol": "h2mux"}', FALSE, 6),
-    (15, 'For all', '192.0.2.9', 993, 'inbound_default', 'none', 'none', NULL, NULL, 'null', 1, 'null', '{}', 'trojan', 'tcp',
+    (15, 'For all', '192.0.2.9', 993, 'inbound_default', 'none', 'none', NULL, FALSE, 'null', 1, 'null', '{}', 'trojan', 'tcp',
      'open sesame', 'null', TRUE, NULL);
 INSERT INTO hosts_services (host_id, service_id) VALUES (15, 5);
 INSERT INTO host_chains (host_id, chained_host_id, seq) VALUES (14, 15, 0);
