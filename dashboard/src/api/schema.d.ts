@@ -1933,6 +1933,7 @@ export interface components {
         };
         /** @description A new node. */
         NodeCreate: {
+            /** @description A name or an IP address. Spaces around it and brackets are removed; names of other alphabets become `xn--` names. */
             address: string;
             /** @enum {string} */
             connection_backend: "grpcio" | "grpclib";
@@ -1958,6 +1959,7 @@ export interface components {
          *     status is `disabled`.
          */
         NodeModify: {
+            /** @description A name or an IP address, cleaned as that of a new node. */
             address?: string | null;
             /** @enum {string|null} */
             connection_backend?: "grpcio" | "grpclib" | null;
