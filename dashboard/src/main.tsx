@@ -9,6 +9,7 @@ import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { StrictMode, useEffect, useSyncExternalStore } from 'react';
 import { createRoot } from 'react-dom/client';
+import { followEvents } from './api/events.ts';
 import { queryClient } from './api/queries.ts';
 import { session } from './api/session.ts';
 import { Localized } from './i18n/index.tsx';
@@ -22,7 +23,13 @@ applyTheme();
 function Root() {
   const token = useSyncExternalStore(session.subscribe, session.token);
   // Nothing of one admin's session stays for the next.
-  useEffect(() => () => queryClient.clear(), [token]);
+  useEffect(() => {
+    const end = token === null ? () => {} : followEvents();
+    return () => {
+      end();
+      queryClient.clear();
+    };
+  }, [token]);
   if (token === null) return <SignIn />;
   return (
     <OverlayHost>

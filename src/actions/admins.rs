@@ -1,11 +1,11 @@
 //! Reads and changes admins, and checks what they may do to each other.
 
-use super::changes::Changed;
 use super::passwords::{self, PasswordError};
 use super::users::bulk;
 use super::{PAUSE, Panel};
 use crate::config::secret::Secret;
 use crate::domain::admin::{Admin, password_fault, username_fault};
+use crate::domain::change::Changed;
 use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
 use crate::store::access::admins;
@@ -153,7 +153,8 @@ pub async fn create(panel: &Panel, new: NewAdmin) -> Result<Admin, AdminError> {
             admins::update(tx, &admin, None).await?;
             set_services(tx, admin.id, &new.service_ids).await?;
             let created = admins::lock_by_username(tx, &new.username).await?.ok_or(AdminError::NotFound)?;
-            Ok((created, Changed::Admins))
+            let change = Changed::Admins.row(created.id.0);
+            Ok((created, change))
         })
         .await
 }
@@ -182,7 +183,7 @@ pub async fn update(
             if let Some(service_ids) = &change.service_ids {
                 set_services(tx, changed.id, service_ids).await?;
             }
-            Ok(((), Changed::Admins))
+            Ok(((), Changed::Admins.row(changed.id.0)))
         })
         .await?;
     by_name(panel, username).await
@@ -202,7 +203,7 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), 
             let admin = lock(tx, &found).await?;
             may_delete(by, &admin)?;
             admins::delete(tx, admin.id).await?;
-            Ok(((), Changed::Admins))
+            Ok(((), Changed::Admins.row(admin.id.0)))
         })
         .await
 }
@@ -223,7 +224,7 @@ async fn lock(tx: &mut Tx, found: &Admin) -> Result<Admin, AdminError> {
 async fn orphan_users(panel: &Panel, id: AdminId) -> Result<i64, StoreError> {
     let orphan = panel.transaction("orphan users of admin", async |tx| -> Result<_, StoreError> {
         let users = admins::orphan_users(tx, id, USERS_AT_ONCE).await?;
-        Ok((users, (users > 0).then_some(Changed::Users)))
+        Ok((users, (users > 0).then_some(Changed::Users.any())))
     });
     orphan.await
 }
@@ -247,7 +248,7 @@ pub async fn adopt_users(panel: &Panel, admin: &Admin) -> Result<i64, AdminError
     loop {
         let adopt = panel.transaction("adopt users", async |tx| -> Result<_, StoreError> {
             let users = admins::adopt_users(tx, admin.id, USERS_AT_ONCE).await?;
-            Ok((users, (users > 0).then_some(Changed::Users)))
+            Ok((users, (users > 0).then_some(Changed::Users.any())))
         });
         let some = adopt.await?;
         adopted += some;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::changes::{ChangeCounts, Changed, Changes};
+use super::changes::{ChangeCounts, Changes};
 use crate::clock::Clock;
+use crate::domain::change::Changed;
 use crate::domain::moment::{BootTime, SECOND};
 use crate::foundation::lock;
 use crate::store::StoreError;

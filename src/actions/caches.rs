@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::Panel;
 use super::cache::{Cache, Freshness, MAX_AGE};
-use super::changes::Changed;
 use super::fetch_log::FetchLog;
 use super::lookups::Lookups;
 use super::subscriptions::{SourceCache, Sources};
 use super::users::totals::TotalCache;
 use crate::domain::admin::Admin;
+use crate::domain::change::Changed;
 use crate::domain::ids::AdminId;
 use crate::domain::moment::SECOND;
 use crate::store::access::admins;

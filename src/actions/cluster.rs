@@ -2,7 +2,7 @@
 //! the database.
 
 use super::Panel;
-use super::changes::Changed;
+use crate::domain::change::Changed;
 use crate::domain::moment::Moment;
 use crate::domain::schedule::Task;
 use crate::store::StoreError;

@@ -1,7 +1,7 @@
 //! Changes of hosts. They change what subscriptions show; nodes need not know.
 
 use super::Panel;
-use super::changes::Changed;
+use crate::domain::change::Changed;
 use crate::domain::host::Host;
 use crate::domain::ids::HostId;
 use crate::store::hosts::{HostChange, HostView};
@@ -25,7 +25,7 @@ pub enum HostError {
 pub async fn create(panel: &Panel, host: &Host) -> Result<HostView, HostError> {
     let create = panel.transaction("create host", async |tx| -> Result<_, StoreError> {
         let id = store::hosts::insert(tx, host).await?;
-        Ok((id, id.map(|_| Changed::Hosts)))
+        Ok((id, id.map(|id| Changed::Hosts.row(id.0))))
     });
     let id = create.await?.ok_or(HostError::InboundNotFound)?;
     current(panel, id).await
@@ -39,7 +39,7 @@ pub async fn replace(panel: &Panel, host: &Host, keeps_core_settings: bool) -> R
             host.spec.core_settings = store::hosts::core_settings(tx, host.id).await?;
         }
         let found = store::hosts::update(tx, &host).await?;
-        Ok((found, found.then_some(Changed::Hosts)))
+        Ok((found, found.then(|| Changed::Hosts.row(host.id.0))))
     });
     if !replace.await? {
         return Err(HostError::NotFound);
@@ -51,7 +51,7 @@ pub async fn replace(panel: &Panel, host: &Host, keeps_core_settings: bool) -> R
 pub async fn change(panel: &Panel, changes: &[HostChange]) -> Result<(), StoreError> {
     let change = panel.transaction("change hosts", async |tx| -> Result<_, StoreError> {
         let found = store::hosts::change(tx, changes).await?;
-        Ok(((), (found > 0).then_some(Changed::Hosts)))
+        Ok(((), (found > 0).then(|| Changed::Hosts.any())))
     });
     change.await
 }
@@ -60,7 +60,7 @@ pub async fn change(panel: &Panel, changes: &[HostChange]) -> Result<(), StoreEr
 pub async fn remove(panel: &Panel, id: HostId) -> Result<(), HostError> {
     let remove = panel.transaction("remove host", async |tx| -> Result<_, StoreError> {
         let found = store::hosts::delete(tx, id).await?;
-        Ok((found, found.then_some(Changed::Hosts)))
+        Ok((found, found.then(|| Changed::Hosts.row(id.0))))
     });
     if remove.await? { Ok(()) } else { Err(HostError::NotFound) }
 }

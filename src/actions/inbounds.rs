@@ -1,7 +1,7 @@
 //! Deletes absent inbounds: those that their nodes no longer report. All else about inbounds comes from nodes.
 
-use super::changes::Changed;
 use super::{PAUSE, Panel};
+use crate::domain::change::Changed;
 use crate::domain::ids::{InboundId, NodeId};
 use crate::store::hosts::inbounds;
 use crate::store::{self, IdList, StoreError, Transient};
@@ -54,7 +54,7 @@ pub async fn remove_absent(panel: &Panel, node: NodeId) -> Result<(), InboundErr
         let ids = IdList::new(ids.iter().copied());
         let remove = panel.transaction("delete absent inbounds", async |tx| -> Result<_, StoreError> {
             let removed = inbounds::delete_absent(tx, &ids).await?;
-            Ok(((), (removed > 0).then_some(Changed::Nodes)))
+            Ok(((), (removed > 0).then_some(Changed::Nodes.any())))
         });
         remove.await?;
         tokio::time::sleep(PAUSE).await;

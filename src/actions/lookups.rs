@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::Panel;
 use super::cache::{ANSWER_WITHIN, Age, CAPACITY, Freshness, MAX_AGE};
-use super::changes::Changed;
+use crate::domain::change::Changed;
 use crate::domain::user::User;
 use crate::foundation::lock;
 use crate::store::{StoreError, users};

@@ -1,7 +1,7 @@
 //! Changes of nodes. They write the desired state; the leader, which the wake-up tells, establishes it.
 
-use super::changes::Changed;
 use super::{PAUSE, Panel};
+use crate::domain::change::{Changed, Unchanged};
 use crate::domain::ids::NodeId;
 use crate::domain::node::Node;
 use crate::domain::node_edit::{NewNode, NodeEdit};
@@ -40,7 +40,8 @@ impl From<StoreError> for NodeChangeError {
 /// Creates a node; it is connected in the background.
 pub async fn create(panel: &Panel, new: NewNode) -> Result<Node, NodeChangeError> {
     let create = panel.transaction("create node", async |tx| -> Result<_, NodeChangeError> {
-        Ok((store::nodes::insert(tx, &new, panel.clock.now()).await?, Changed::Nodes))
+        let id = store::nodes::insert(tx, &new, panel.clock.now()).await?;
+        Ok((id, Changed::Nodes.row(id.0)))
     });
     let id = create.await?;
     Ok(new.into_node(id))
@@ -51,7 +52,7 @@ pub async fn edit(panel: &Panel, id: NodeId, edit: &NodeEdit) -> Result<Node, No
     let edit = panel.transaction("edit node", async |tx| -> Result<_, NodeChangeError> {
         let node = store::nodes::lock(tx, id).await?.ok_or(NodeChangeError::NotFound)?;
         store::nodes::update(tx, &edit.clone().apply(node), panel.clock.now()).await?;
-        Ok(((), Changed::Nodes))
+        Ok(((), Changed::Nodes.row(id.0)))
     });
     edit.await?;
     store::nodes::by_id(&panel.db, id).await?.ok_or(NodeChangeError::NotFound)
@@ -72,7 +73,7 @@ pub async fn remove(panel: &Panel, id: NodeId) -> Result<(), NodeChangeError> {
 async fn remove_part(panel: &Panel, id: NodeId) -> Result<bool, NodeChangeError> {
     let remove = panel.transaction("delete rows of node", async |tx| -> Result<_, NodeChangeError> {
         // Nothing that anybody still sees.
-        Ok((store::nodes::delete_part(tx, id).await?, None::<Changed>))
+        Ok((store::nodes::delete_part(tx, id).await?, Unchanged))
     });
     remove.await
 }
@@ -108,7 +109,7 @@ async fn on_row(panel: &Panel, id: NodeId, change: Change) -> Result<(), NodeCha
             Change::Resync => store::nodes::request_sync(tx, id).await?,
             Change::Repin => store::nodes::forget_pin(tx, id).await?,
         };
-        if found { Ok(((), Changed::Nodes)) } else { Err(NodeChangeError::NotFound) }
+        if found { Ok(((), Changed::Nodes.row(id.0))) } else { Err(NodeChangeError::NotFound) }
     });
     change.await
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Panel;
-use super::changes::Changed;
 use super::notification_targets::CurrentTargets;
 use crate::domain::admin::Admin;
+use crate::domain::change::Changed;
 use crate::domain::moment::Moment;
 use crate::domain::notification::{By, Event, Notification, NotificationTargets};
 use crate::domain::user::User;
@@ -42,7 +42,7 @@ pub async fn try_again(panel: &Panel, id: i64) -> Result<OutboxEntry, Notificati
     let now = panel.clock.now();
     let retry = panel.transaction("retry notification", async |tx| -> Result<_, StoreError> {
         let found = outbox::try_again(tx, id, now).await?;
-        Ok((found, found.then_some(Changed::Notifications)))
+        Ok((found, found.then_some(Changed::Notifications.any())))
     });
     let found = retry.await?;
     let entry = outbox::by_id(&panel.db, id).await?.ok_or(NotificationError::NotFound)?;

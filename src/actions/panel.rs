@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 
-use super::changes::{Changed, Changes};
+use super::changes::Changes;
 use super::notification_targets::LiveTargets;
 use crate::clock::Clock;
+use crate::domain::change::{Change, Changed};
 use crate::store::{Db, StoreError, Transient, Tx, Work};
 
 /// Everything that a use case needs. Cheap to clone.
@@ -29,7 +30,7 @@ impl Panel {
     }
 
     /// Runs `work` in a transaction (see [`Db::transaction`]), commits it and publishes what it changed:
-    /// the second part of its result, a [`Changed`] or an `Option` of one. This is the only way for actions to write.
+    /// the second part of its result, a [`Changed`], a [`Change`], an `Option` of one or `Unchanged`. This is the only way for actions to write.
     pub(super) fn transaction<'a, T, C, E>(
         &'a self,
         name: &'static str,
@@ -37,7 +38,7 @@ impl Panel {
     ) -> BoxFuture<'a, Result<T, E>>
     where
         T: Send + 'a,
-        C: Into<Option<Changed>> + Send + 'a,
+        C: Into<Option<Change>> + Send + 'a,
         E: From<StoreError> + Transient + Send + 'a,
     {
         Box::pin(async move {
@@ -45,8 +46,8 @@ impl Panel {
             let (value, changed) = self.db.transaction_watched(name, Some(&commit.begun), work).await?;
             // It has succeeded, so what it changed is known.
             commit.begun.store(false, Ordering::Relaxed);
-            if let Some(changed) = changed.into() {
-                self.changes.publish(changed);
+            if let Some(change) = changed.into() {
+                self.changes.publish(change);
             }
             Ok(value)
         })

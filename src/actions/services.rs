@@ -1,7 +1,7 @@
 //! Services: bundles of inbounds that users are assigned to. A change of what users may reach marks them for the nodes.
 
-use super::changes::Changed;
 use super::{PAUSE, Panel};
+use crate::domain::change::Changed;
 use crate::domain::ids::{AdminId, InboundId, ServiceId, UserId};
 use crate::domain::service::Service;
 use crate::store::hosts::services;
@@ -75,7 +75,7 @@ pub async fn create(panel: &Panel, new: NewService) -> Result<Service, ServiceEr
     let create = panel.transaction("create service", async |tx| -> Result<_, StoreError> {
         let id = services::insert(tx, new.name.as_deref()).await?;
         services::set_inbounds(tx, id, ids(&new.inbound_ids)).await?;
-        Ok((id, Changed::Services))
+        Ok((id, Changed::Services.row(id.0)))
     });
     let id = create.await?;
     by_id(panel, id, None).await
@@ -98,7 +98,7 @@ pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Resu
                 changes::mark_users_of(tx, id, ALL_USERS, now).await?;
             }
         }
-        Ok(((), Changed::Services))
+        Ok(((), Changed::Services.row(id.0)))
     });
     update.await?;
     by_id(panel, id, None).await
@@ -111,7 +111,7 @@ pub async fn update(panel: &Panel, id: ServiceId, change: ServiceChange) -> Resu
 pub async fn delete(panel: &Panel, id: ServiceId) -> Result<(), ServiceError> {
     let delete_part = async || {
         let part = panel.transaction("delete service", async |tx| -> Result<_, ServiceError> {
-            Ok((delete_part(panel, tx, id).await?, Changed::Services))
+            Ok((delete_part(panel, tx, id).await?, Changed::Services.row(id.0)))
         });
         part.await
     };

@@ -3,7 +3,7 @@
 use tokio::task::spawn_blocking;
 
 use super::Panel;
-use super::changes::Changed;
+use crate::domain::change::Changed;
 use crate::domain::client_rule::SubscriptionRule;
 use crate::domain::subscription_settings::{SubscriptionChange, SubscriptionSettings};
 use crate::domain::telegram_settings::{TelegramChange, TelegramSettings};

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Panel;
 use super::cache::{Cache, Freshness, MAX_AGE};
-use super::changes::Changed;
+use crate::domain::change::Changed;
 use crate::domain::credentials::KeyDerivation;
 use crate::domain::moment::SECOND;
 use crate::domain::subscription_settings::SubscriptionSettings;

@@ -50,6 +50,7 @@ pub mod admins;
 pub mod cluster;
 mod dashboard;
 pub mod docs;
+pub mod events;
 pub mod health;
 pub mod health_report;
 mod home;
@@ -89,6 +90,7 @@ fn all_routes() -> Routes {
         .and(admins::routes)
         .and(cluster::routes)
         .and(docs::routes)
+        .and(events::routes)
         .and(nodes::engine_logs::routes)
         .and(nodes::engines::routes)
         .and(health::routes)
@@ -153,10 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn probes_sign_in_and_requests_to_nodes_need_no_permit() {
+    fn probes_sign_in_and_requests_that_mostly_wait_need_no_permit() {
         assert_eq!(
             routes_with(|limits| !limits.needs_permit),
             [
+                "GET /api/events",
                 "GET /api/nodes/:node_id/:backend/config",
                 "GET /api/nodes/:node_id/:backend/logs",
                 "GET /api/nodes/:node_id/:backend/stats",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{FromRequest, Request, RequestBody};
 use rand::{CryptoRng, RngExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::actions::Panel;
 use crate::actions::attempt_limiter::AttemptLimiter;
@@ -20,6 +21,7 @@ use crate::config::secret::Secret;
 use crate::config::subscription::SubscriptionSettings;
 use crate::notify::TelegramApi;
 
+use super::events::EventStreams;
 use super::health_report::Health;
 use super::http::admission::Admission;
 use super::http::byte_budget::BodyMemory;
@@ -56,6 +58,10 @@ pub struct State {
     pub rng: SharedRng,
     /// Limits wrong passwords.
     pub limits: SignInLimits,
+    /// Streams of change events that clients follow.
+    pub event_streams: EventStreams,
+    /// Cancelled when this process begins to stop: what would go on by itself ends.
+    pub stopping: CancellationToken,
 }
 
 /// The settings of the API, and values derived from them.
@@ -110,6 +116,8 @@ impl State {
             limits,
             misses,
             rng,
+            event_streams: EventStreams::default(),
+            stopping: CancellationToken::new(),
         })
     }
 

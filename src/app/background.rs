@@ -14,12 +14,14 @@ use super::coordination::{Coordination, CoordinationParts};
 use super::serve_options::ServeOptions;
 use super::wiring::Wiring;
 use super::{database, notifications};
+use crate::actions::changes::Changes;
 use crate::cluster::identity::Identity;
 use crate::cluster::members;
 use crate::cluster::view::ClusterView;
 use crate::cluster::wakeup::WakeupReceiver;
 use crate::config::Settings;
 use crate::config::crash_point::CrashPoint;
+use crate::domain::change::Changed;
 use crate::domain::moment::{Moment, SECOND};
 use crate::domain::schedule::{Schedule, Task};
 use crate::foundation::with_sources;
@@ -67,6 +69,8 @@ impl Background {
         tokio::spawn(stopping.clone().run_until_cancelled_owned(following));
         let schedules = schedules(settings);
         let cluster = settings.instance.cluster.as_str().to_owned();
+        let publishing = publish_node_status(supervisor.written_status(), panel.changes.clone());
+        tokio::spawn(stopping.clone().run_until_cancelled_owned(publishing));
         let wakeups = as_watch(wakeup.subscribe());
         let coordination = Coordination::start(CoordinationParts {
             me: member(&identity, options, clock.now(), &schedules),
@@ -184,6 +188,13 @@ async fn replay_each_minute(collector: Collector, stopping: CancellationToken) {
         if let Err(error) = collector.report_pending().await {
             tracing::debug!(error = with_sources(&error), "could not count the pending usage batches");
         }
+    }
+}
+
+/// Publishes that the status of nodes changed, whenever this process has written it.
+async fn publish_node_status(mut written: watch::Receiver<()>, changes: Changes) {
+    while written.changed().await.is_ok() {
+        changes.publish(Changed::NodeStatus);
     }
 }
 

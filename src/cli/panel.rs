@@ -29,5 +29,5 @@ async fn wake_panels(panel: &Panel, settings: &Settings) -> anyhow::Result<()> {
     let Some(redis) = &settings.redis else { return Ok(()) };
     let redis = PanelRedis::new(redis, settings.instance.cluster.as_str(), panel.clock.clone())
         .with_context(|| format!("{} can't be used", settings.sources.of("REDIS_URL")))?;
-    wakeup_relay::publish_once(&redis).await.context("could not publish")
+    wakeup_relay::publish_once(panel.changes.wakeup(), &redis).await.context("could not publish")
 }

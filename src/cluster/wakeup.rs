@@ -1,13 +1,26 @@
-//! The wake-up: a hint, sent after a commit, that there may be something to do. Nothing depends on its arrival, because
-//! receivers also poll.
+//! The wake-up: a hint, sent after a commit, that there may be something to do, and what changed. Nothing depends on its
+//! arrival, because receivers also poll.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
+use super::recent_changes::{Origin, RecentChanges, Since};
+use crate::domain::change::{Change, Changed};
+use crate::foundation::lock;
+
 /// Wakes every process of the cluster. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Wakeup(Arc<watch::Sender<Counts>>);
+#[derive(Clone, Debug, Default)]
+pub struct Wakeup(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    counts: watch::Sender<Counts>,
+    recent: Mutex<RecentChanges>,
+    /// Changes by other processes, by kind.
+    remote: [AtomicU64; Changed::ALL.len()],
+}
 
 /// Numbers of wake-ups: sent by this process, and received from the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,33 +36,58 @@ pub struct WakeupReceiver {
     known_local: u64,
 }
 
-impl Default for Wakeup {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Counts::default())))
-    }
-}
-
 impl Wakeup {
-    /// Sends a wake-up: never blocks, never fails.
+    /// Sends a wake-up without a change of data: never blocks, never fails.
     pub fn notify(&self) {
-        self.0.send_modify(|counts| counts.local += 1);
+        self.0.counts.send_modify(|counts| counts.local += 1);
+    }
+
+    /// Sends a wake-up because of a change.
+    pub fn notify_of(&self, change: Change) {
+        self.recent().push(Origin::Local, change);
+        self.notify();
     }
 
     /// Passes on a wake-up of another process.
-    pub(super) fn notify_remote(&self) {
-        self.0.send_modify(|counts| counts.remote += 1);
+    pub(super) fn notify_remote(&self, changes: impl IntoIterator<Item = Change>) {
+        let mut recent = self.recent();
+        for change in changes {
+            self.0.remote[change.kind as usize].fetch_add(1, Ordering::Release);
+            recent.push(Origin::Remote, change);
+        }
+        drop(recent);
+        self.0.counts.send_modify(|counts| counts.remote += 1);
     }
 
-    /// Number of wake-ups of other processes that this process has received.
-    pub fn remote_count(&self) -> u64 {
-        self.0.borrow().remote
+    /// Number of changes of these kinds by other processes, as far as their wake-ups arrived.
+    pub fn remote_count(&self, kinds: &[Changed]) -> u64 {
+        kinds.iter().map(|kind| self.0.remote[*kind as usize].load(Ordering::Acquire)).sum()
+    }
+
+    /// The number of the next change, for [`Self::changes_since`].
+    pub fn next_change(&self) -> u64 {
+        self.recent().next()
+    }
+
+    /// Changes by all processes since that number.
+    pub fn changes_since(&self, number: u64) -> Since {
+        self.recent().since(number, |_| true)
+    }
+
+    /// Changes by this process since that number.
+    pub(super) fn local_changes_since(&self, number: u64) -> Since {
+        self.recent().since(number, |origin| origin == Origin::Local)
     }
 
     /// A receiver of every wake-up from now on.
     pub fn subscribe(&self) -> WakeupReceiver {
-        let counts = self.0.subscribe();
+        let counts = self.0.counts.subscribe();
         let known_local = counts.borrow().local;
         WakeupReceiver { counts, known_local }
+    }
+
+    fn recent(&self) -> MutexGuard<'_, RecentChanges> {
+        lock(&self.0.recent)
     }
 }
 

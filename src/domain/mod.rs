@@ -3,6 +3,7 @@
 pub mod address;
 pub mod admin;
 pub mod bytes;
+pub mod change;
 pub mod client_rule;
 pub mod credentials;
 pub mod engine_config;

@@ -62,6 +62,7 @@ impl Fleet {
         }
         if !changed.is_empty() {
             sync_state::set_health(&context.fence, &changed, context.clock.now()).await?;
+            context.health.written.send_replace(());
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::connected::ConnectedNode;
@@ -29,6 +29,8 @@ pub(super) struct HealthRegistry {
     changed: Notify,
     /// A node came in step.
     in_step: Notify,
+    /// Notified after the status of nodes was written.
+    pub(super) written: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +57,13 @@ struct NodeHealth {
 
 impl HealthRegistry {
     pub(super) fn new(steady: Duration) -> Self {
-        Self { steady, state: Mutex::default(), changed: Notify::new(), in_step: Notify::new() }
+        Self {
+            steady,
+            state: Mutex::default(),
+            changed: Notify::new(),
+            in_step: Notify::new(),
+            written: watch::Sender::default(),
+        }
     }
 
     /// Records that a node has a session and is in step.

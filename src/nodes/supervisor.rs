@@ -52,6 +52,11 @@ impl Supervisor {
         self.health.connected()
     }
 
+    /// Notified whenever this process wrote the status of nodes.
+    pub fn written_status(&self) -> watch::Receiver<()> {
+        self.health.written.subscribe()
+    }
+
     /// Keeps all nodes in step until `stop`, then ends every session and marks nodes with unconfirmed sends as dirty.
     /// Calls that change a node's users run to their end after that.
     pub async fn lead(&self, fence: Fence, stop: CancellationToken) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use sarban::actions::changes::Changed;
 use sarban::api::docs::openapi::document;
+use sarban::domain::change::Changed;
 use sarban::domain::moment::SECOND;
 use sarban::store::Db;
 use serde_json::{Value, json};

@@ -9,6 +9,7 @@ mod core_settings;
 mod document;
 mod engine_changes;
 mod engines;
+mod events;
 mod health;
 mod host_preview;
 mod hosts;

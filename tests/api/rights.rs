@@ -41,6 +41,7 @@ const ROWS: &[(&str, Who)] = &[
     ("GET /api/admins/{username}/users", SudoAdmin),
     ("POST /api/admins/{username}/disable_users", SudoAdmin),
     ("POST /api/admins/{username}/enable_users", SudoAdmin),
+    ("GET /api/events", Admin("each hears of what it may see")),
     ("GET /api/cluster", SudoAdmin),
     ("GET /api/cluster/runs", SudoAdmin),
     ("POST /api/cluster/step-down", SudoAdmin),
@@ -162,6 +163,12 @@ async fn every_operation_refuses_admins_without_the_right(db: Db) {
             Public(_) => {
                 assert_ne!(without_token.status, 403, "{operation}");
                 assert_ne!(without_token.body["detail"], json!("Sign in first"), "{operation}");
+            }
+            Admin(_) if path == "/api/events" => {
+                refuses(&without_token, 401, operation);
+                // Its answer does not end.
+                let request = panel.request(method.clone(), &path).bearer_auth(panel.token_of("alice"));
+                assert_eq!(request.send().await.expect("an answer").status(), 200);
             }
             Admin(_) => {
                 refuses(&without_token, 401, operation);

@@ -21,6 +21,7 @@ use crate::support::database::{TestDatabase, execute, on_both_engines};
 on_both_engines! {
     change_is_visible_in_another_process_within_a_second,
     command_that_writes_sends_a_wakeup_to_panels,
+    change_by_one_process_is_announced_by_another,
 }
 
 const ANN: &str = "
@@ -132,4 +133,39 @@ async fn command_that_writes_sends_a_wakeup_to_panels(test: TestDatabase) {
     timeout(Duration::from_secs(20), wakeups.wait()).await.expect("a wake-up");
     stop.cancel();
     listening.await.expect("the listener ends");
+}
+
+/// A change by one process or a command is announced to those who follow the events of another, within a second.
+async fn change_by_one_process_is_announced_by_another(test: TestDatabase) {
+    execute(&test.db, ANN).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let setup = setup(&test, folder.path(), Some(support::redis_url()));
+    sarban(&setup, &["admin", "create", "-u", "root", "--sudo"]);
+    let (mut here, mut there) = (setup.start("here"), setup.start("there"));
+    here.ready().await;
+    there.ready().await;
+    let token = token(&here).await;
+    let events = there.request(Method::GET, "/api/events").bearer_auth(&token).send();
+    let mut events = events.await.expect("an answer");
+    let mut expect = async |what: &str| {
+        let (mut text, began) = (String::new(), Instant::now());
+        while !text.contains(what) {
+            let some = timeout(Duration::from_secs(20), events.chunk()).await.expect("in time").expect("a chunk");
+            text += std::str::from_utf8(&some.expect("it goes on")).expect("text");
+        }
+        began.elapsed()
+    };
+    expect("\"all_hosts\":true").await;
+    let note = json!({"username": "ann", "note": "x"});
+    let change = here.request(Method::PUT, "/api/users/ann").bearer_auth(&token).json(&note).send();
+    assert_eq!(change.await.expect("an answer").status(), 200);
+    let after = expect("\"id\":1").await;
+    assert!(after < Duration::from_secs(1), "{after:?}");
+    sarban(&setup, &["user", "set-owner", "-u", "ann", "--owner", "root", "-y"]);
+    expect("\"id\":1").await;
+    // It does not hold up the stop of its process.
+    let began = Instant::now();
+    assert!(there.stop().await.success());
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert!(here.stop().await.success());
 }

@@ -75,7 +75,7 @@ async fn subscription_to_a_host_that_lost_its_power_is_made_again() {
     timeout(Duration::from_secs(15), up).await.expect("it subscribes again").expect("it lives");
     // The wake-up that follows each subscription.
     timeout(Duration::from_secs(5), wakeups.wait()).await.expect("a wake-up");
-    wakeup_relay::publish_once(&here).await.expect("published");
+    wakeup_relay::publish_once(&Wakeup::default(), &here).await.expect("published");
     timeout(Duration::from_secs(5), wakeups.wait()).await.expect("wake-ups arrive again");
     stop.cancel();
     listening.await.expect("it ends");

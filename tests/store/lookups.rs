@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use sarban::actions::changes::Changed;
 use sarban::actions::lookups::Lookups;
 use sarban::actions::users;
+use sarban::domain::change::Changed;
 use sarban::domain::user::User;
 use sarban::domain::user::edit::NewUser;
 use sarban::store::{Condition, Db, Fault};

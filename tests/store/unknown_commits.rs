@@ -3,8 +3,8 @@
 use std::pin::pin;
 
 use futures_util::poll;
-use sarban::actions::changes::Changed;
 use sarban::actions::users;
+use sarban::domain::change::Changed;
 use sarban::store::{Db, Engine};
 
 use super::users::{named, panel, root};

@@ -4,7 +4,8 @@
 #
 #   fuzz_api.sh PROGRAM SECONDS
 #
-# Operations that need a node are left out: without a node their correct answer is a 502.
+# Operations that need a node are left out: without a node their correct answer is a 502. So is the stream of events, which
+# does not end.
 set -euo pipefail
 
 program=$(realpath "$1")
@@ -59,6 +60,6 @@ ask() {
 }
 
 # Changes of admins come last and alone: sooner or later the sudo admin changes its own password, and its token ends.
-ask --max-time "$seconds" --exclude-path-regex '\{backend\}' --exclude-operation-id admin_modify
+ask --max-time "$seconds" --exclude-path-regex '\{backend\}|^/api/events$' --exclude-operation-id admin_modify
 ask --max-time 5 --include-operation-id admin_modify
 if grep -q ERROR panel.log; then fail "the panel logged errors:" panel.log; fi

@@ -1,9 +1,11 @@
-// What screens read, by name. Open screens read again every few seconds, hidden ones not at all.
+// What screens read, by name. Open screens read again when the panel announces a change, and every few seconds what it does
+// not announce; hidden ones not at all.
 
 import { QueryClient, keepPreviousData, queryOptions } from '@tanstack/react-query';
 import { type Schemas, api, data } from './client.ts';
 import { everything } from './everything.ts';
 import { statusOf } from './errors.ts';
+import { announcedInterval } from './live.ts';
 import type { paths } from './schema.d.ts';
 
 export const queryClient = new QueryClient({
@@ -33,14 +35,14 @@ export const users = (query: UserQuery) =>
     queryKey: ['users', 'list', query],
     queryFn: ({ signal }) => data(api.GET('/api/users', { params: { query }, signal })),
     placeholderData: keepPreviousData,
-    refetchInterval: LIVE,
+    refetchInterval: announcedInterval,
   });
 
 export const user = (username: string) =>
   queryOptions({
     queryKey: ['users', 'one', username],
     queryFn: ({ signal }) => data(api.GET('/api/users/{username}', { params: { path: { username } }, signal })),
-    refetchInterval: LIVE,
+    refetchInterval: announcedInterval,
   });
 
 export const userNodes = (username: string) =>
@@ -70,7 +72,7 @@ export const userStats = () =>
   queryOptions({
     queryKey: ['stats', 'users'],
     queryFn: ({ signal }) => data(api.GET('/api/system/stats/users', { signal })),
-    refetchInterval: LIVE,
+    refetchInterval: announcedInterval,
   });
 
 export const traffic = (start: string) =>
@@ -85,7 +87,7 @@ export const nodes = () =>
   queryOptions({
     queryKey: ['nodes'],
     queryFn: ({ signal }) => everything((page) => data(api.GET('/api/nodes', { params: { query: page }, signal }))),
-    refetchInterval: LIVE,
+    refetchInterval: announcedInterval,
   });
 
 export const nodeSettings = () =>
@@ -97,7 +99,7 @@ export const nodePage = (query: { name?: string; page?: number; size?: number })
     queryKey: ['nodes', 'list', query],
     queryFn: ({ signal }) => data(api.GET('/api/nodes', { params: { query }, signal })),
     placeholderData: keepPreviousData,
-    refetchInterval: LIVE,
+    refetchInterval: announcedInterval,
   });
 
 /** A page of services with the number of their users. */

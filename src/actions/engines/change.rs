@@ -9,7 +9,7 @@ use super::edit_lock::EditLock;
 use super::error::EngineError;
 use super::last_good;
 use super::refusal::{Former, Refusal};
-use crate::actions::changes::Changed;
+use crate::domain::change::{Changed, Unchanged};
 use crate::foundation::with_sources;
 use crate::nodes::connection::NodeConnection;
 use crate::nodes::engine_watch::{self, RestartFailure};
@@ -141,7 +141,7 @@ impl Change {
         let now = panel.clock.now();
         let begin = panel.transaction("begin engine change", async |tx| -> Result<_, StoreError> {
             engine_changes::begin(tx, node, &self.engine, former, now).await?;
-            Ok(((), None::<Changed>))
+            Ok(((), Unchanged))
         });
         begin.await
     }
@@ -158,10 +158,10 @@ impl Change {
                 return Ok((true, None));
             }
             if !self.lock.hold(tx).await? {
-                return Ok((false, Some(Changed::Nodes)));
+                return Ok((false, Some(Changed::Nodes.row(node.0))));
             }
             engine_changes::end(tx, node, engine, runs_with, now).await?;
-            Ok((true, Some(Changed::Nodes)))
+            Ok((true, Some(Changed::Nodes.row(node.0))))
         });
         end.await
     }
@@ -170,7 +170,7 @@ impl Change {
         let resync =
             self.lock.panel.transaction("sync node after an engine change", async |tx| -> Result<_, StoreError> {
                 let exists = request_sync(tx, self.lock.node).await?;
-                Ok((true, exists.then_some(Changed::Nodes)))
+                Ok((true, exists.then(|| Changed::Nodes.row(self.lock.node.0))))
             });
         resync.await
     }

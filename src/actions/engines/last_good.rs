@@ -1,7 +1,7 @@
 //! The last good configuration of each engine: the panel stores it, so that a node without one can get it back.
 
 use crate::actions::Panel;
-use crate::actions::changes::Changed;
+use crate::domain::change::Unchanged;
 use crate::domain::ids::NodeId;
 use crate::nodes::proto::BackendConfig;
 use crate::store::StoreError;
@@ -26,7 +26,7 @@ pub(super) async fn store(panel: &Panel, node: NodeId, engine: &str, config: &Ba
     let now = panel.clock.now();
     let store = panel.transaction("store engine configuration", async |tx| -> Result<_, StoreError> {
         engine_configs::store(tx, node, engine, configuration, *config_format, now).await?;
-        Ok(((), None::<Changed>))
+        Ok(((), Unchanged))
     });
     store.await
 }

@@ -1,9 +1,9 @@
 //! Changes of many users, in several transactions, so that other writers need not wait long.
 
 use super::UserError;
-use crate::actions::changes::Changed;
 use crate::actions::{PAUSE, Panel};
 use crate::domain::admin::Admin;
+use crate::domain::change::Changed;
 use crate::domain::ids::{AdminId, UserId};
 use crate::domain::moment::SECOND;
 use crate::store::users::{bulk, changes};
@@ -31,7 +31,7 @@ pub async fn remove_expired(panel: &Panel, admin: &Admin, passed_seconds: i64) -
                 bulk::remove(tx, IdList::new(users.iter().map(|user| user.id))).await?;
                 let known = IdList::new(users.iter().filter(|user| user.activated).map(|user| user.id));
                 changes::mark(tx, known, panel.clock.now()).await?;
-                Ok((users.len(), Some(Changed::Users)))
+                Ok((users.len(), Some(Changed::Users.any().of(owner))))
             })
             .await?;
         if chunk == 0 {
@@ -82,7 +82,7 @@ async fn on_owned(panel: &Panel, owner: AdminId, change: Change) -> Result<(), S
                     Change::Disable => bulk::disable(tx, users).await?,
                 };
                 changes::mark(tx, differ, now).await?;
-                Ok((Some(last), Some(Changed::Users)))
+                Ok((Some(last), Some(Changed::Users.any().of(Some(owner)))))
             })
             .await?;
         let Some(last) = last else { return Ok(()) };

@@ -2,9 +2,9 @@
 
 use super::{UserError, grantable, random_key};
 use crate::actions::Panel;
-use crate::actions::changes::Changed;
 use crate::actions::notifications::ByAdmin;
 use crate::domain::admin::Admin;
+use crate::domain::change::Changed;
 use crate::domain::notification::Event;
 use crate::domain::user::User;
 use crate::domain::user::edit::NewUser;
@@ -26,7 +26,8 @@ pub async fn create(panel: &Panel, admin: &Admin, new: NewUser) -> Result<User, 
             changes::mark(tx, IdList::new([user.id.0]), now).await?;
             let notify = ByAdmin { admin, targets: panel.targets.now(), now };
             notify.enter(tx, &[Event::Created], &user).await?;
-            Ok((user, Changed::Users))
+            let change = Changed::Users.row(user.id.0).of(Some(admin.id));
+            Ok((user, change))
         })
         .await
 }

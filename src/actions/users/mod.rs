@@ -13,10 +13,10 @@ pub use list::{list, page};
 use std::borrow::Borrow;
 
 use crate::actions::Panel;
-use crate::actions::changes::Changed;
 use crate::actions::notifications::ByAdmin;
 use crate::domain::admin::Admin;
-use crate::domain::ids::ServiceId;
+use crate::domain::change::{self, Changed};
+use crate::domain::ids::{AdminId, ServiceId};
 use crate::domain::moment::Moment;
 use crate::domain::notification::Event;
 use crate::domain::user::User;
@@ -134,7 +134,7 @@ impl Change<'_> {
         &self,
         tx: &mut Tx,
         decide: impl FnOnce(&mut User, Moment) -> Result<(), UserError>,
-    ) -> Result<(User, Changed), UserError> {
+    ) -> Result<(User, change::Change), UserError> {
         let Self { panel, admin, username, event } = *self;
         let now = panel.clock.now();
         let before = visible(admin, users::lock_by_username(tx, username).await?)?;
@@ -156,8 +156,15 @@ impl Change<'_> {
             let notify = ByAdmin { admin, targets: panel.targets.now(), now };
             notify.enter(tx, &events(event, &before, &after, now), &shown).await?;
         }
-        Ok((after, Changed::Users))
+        // If the owner changes, two admins are concerned.
+        let owner = owner_id(&after).filter(|owner| owner_id(&before) == Some(*owner));
+        let change = Changed::Users.row(after.id.0).of(owner);
+        Ok((after, change))
     }
+}
+
+fn owner_id(user: &User) -> Option<AdminId> {
+    user.owner.as_ref().map(|owner| owner.id)
 }
 
 /// An edit that activates or deactivates the account is two events.

@@ -2,7 +2,7 @@
 
 use crate::actions::Panel;
 use crate::actions::cache::{Cache, Freshness};
-use crate::actions::changes::Changed;
+use crate::domain::change::Changed;
 use crate::domain::moment::{Moment, SECOND};
 use crate::store::StoreError;
 use crate::store::users::list;

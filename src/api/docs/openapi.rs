@@ -16,8 +16,8 @@ use crate::api::nodes::engines;
 use crate::api::state::State;
 use crate::api::users::{node_status, subscription as user_subscription};
 use crate::api::{
-    admins, cluster, docs, health, home, hosts, inbounds, metrics, nodes, notifications, services, settings, stats,
-    subscription, usage, users,
+    admins, cluster, docs, events, health, home, hosts, inbounds, metrics, nodes, notifications, services, settings,
+    stats, subscription, usage, users,
 };
 
 #[derive(OpenApi)]
@@ -59,6 +59,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = [
         admins::Doc::openapi(),
         cluster::Doc::openapi(),
+        events::Doc::openapi(),
         docs::Doc::openapi(),
         engines::Doc::openapi(),
         health::Doc::openapi(),

@@ -89,6 +89,12 @@ impl ApiError {
             .with_header(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
     }
 
+    /// 429: the admin has too many streams open.
+    pub fn too_many_streams() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many event streams of this admin are open")
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("60"))
+    }
+
     /// Delays the response until `due`.
     pub fn not_before(self, due: Instant) -> Self {
         Self { due: Some(due), ..self }

@@ -102,7 +102,7 @@ impl Methods {
     }
 
     /// Exempts these handlers from admission. For probes, which must be answered under any load, and for requests that
-    /// mostly wait: for a node, or for their turn to hash a password.
+    /// mostly wait: for a node, for a change, or for their turn to hash a password.
     #[must_use]
     pub fn without_permit(self) -> Self {
         self.limit(|limits| limits.needs_permit = false)

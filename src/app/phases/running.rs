@@ -35,12 +35,14 @@ impl Running {
         let Self { acceptor, state, background, fetches, watchers, shutdown, grace } = self;
         let trusted = state.options.http.trusted_proxies.clone();
         let connections = Connections::new(Limits::of_process(), trusted);
+        let stopping = state.stopping.clone();
         let requests_end = grace.saturating_sub(2 * LAST_SECOND);
         let stop = shutdown.accepting_ends(&watchers, &connections, grace, requests_end);
         let serving = server::serve(acceptor, connections.clone(), api::routes(state), Timeouts::default(), stop);
         // The lease is handed over at the first signal: other processes need not wait for the last request here.
         let handing_over = async {
             shutdown.requested.cancelled().await;
+            stopping.cancel();
             let end = Instant::now() + grace;
             background.hand_over(end - LAST_SECOND).await;
             end

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::context::{Context, TaskError};
 use super::notifications;
 use crate::config::crash_point::UsageStep;
+use crate::domain::change::Changed;
 use crate::domain::moment::SECOND;
 use crate::domain::notification::Event;
 use crate::domain::user::User;
@@ -48,6 +49,9 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
         charged += process_waiting(context, Step::Apply, None).await?;
     }
     process_waiting(context, Step::Fold, Some(Instant::now() + FOLD_BUDGET)).await?;
+    if charged > 0 {
+        context.deps.changes.publish(Changed::Usage);
+    }
     context.deps.collector.report_pending().await?;
     Ok(charged)
 }

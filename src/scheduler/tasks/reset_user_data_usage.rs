@@ -1,7 +1,7 @@
 //! Resets the used traffic of users whose period (a day, a week, 30 or 365 days) has passed since the last reset.
 
 use super::context::{Context, LOCK_WAIT_LIMIT, TaskError};
-use crate::actions::changes::Changed;
+use crate::domain::change::Changed;
 use crate::store::users::changes;
 use crate::store::users::resets;
 use crate::store::users::resets::CHUNK;

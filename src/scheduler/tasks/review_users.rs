@@ -2,7 +2,7 @@
 
 use super::context::{Context, TaskError};
 use super::notifications;
-use crate::actions::changes::Changed;
+use crate::domain::change::Changed;
 use crate::domain::notification::Event;
 use crate::store::users::changes;
 use crate::store::users::review;

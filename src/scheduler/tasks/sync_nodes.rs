@@ -2,7 +2,7 @@
 //! no effect, the next run makes the session reconnect.
 
 use super::context::{Context, TaskError};
-use crate::actions::changes::Changed;
+use crate::domain::change::Changed;
 use crate::domain::moment::SECOND;
 use crate::store::nodes::sync_state;
 

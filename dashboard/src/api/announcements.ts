@@ -1,0 +1,44 @@
+// What the panel announces: the text of its events, and which reads a change concerns.
+
+export interface Change {
+  kind: string;
+  id: number | null;
+}
+
+/** What each kind of change may have changed, as first parts of query keys. A kind that is not here changes everything. */
+const READS: Record<string, string[]> = {
+  users: ['users', 'stats', 'admins'],
+  usage: ['users', 'stats', 'nodes', 'admins'],
+  services: ['services', 'users', 'inbounds', 'admins'],
+  hosts: ['hosts', 'inbounds'],
+  nodes: ['nodes', 'inbounds', 'hosts', 'services', 'node-settings'],
+  node_status: ['nodes', 'stats'],
+  admins: ['admins', 'me', 'users'],
+  subscription_settings: ['settings', 'subscription-settings'],
+  telegram_settings: ['settings', 'telegram-settings'],
+  notifications: ['notifications'],
+  leader_requests: ['cluster'],
+};
+
+/** True if a change may have changed what the query read. */
+export function concerns(change: Change, key: readonly unknown[], data: unknown): boolean {
+  const reads = READS[change.kind];
+  if (reads !== undefined && !reads.includes(String(key[0]))) return false;
+  const isOneUser = change.kind === 'users' && change.id !== null && key[0] === 'users' && key[1] === 'one';
+  return !isOneUser || typeof data !== 'object' || data === null || !('id' in data) || data.id === change.id;
+}
+
+/** The events of a stream's text, and the rest that is not complete yet. */
+export function parse(text: string): { events: { id: string; name: string; data: string }[]; rest: string } {
+  const blocks = text.split('\n\n');
+  const rest = blocks.pop() ?? '';
+  const events = blocks.map((block) => {
+    const fields: Record<string, string> = {};
+    for (const line of block.split('\n')) {
+      const [name, value] = [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)];
+      fields[name] = value.replace(/^ /, '');
+    }
+    return { id: fields.id ?? '', name: fields.event ?? '', data: fields.data ?? '' };
+  });
+  return { events: events.filter((event) => event.name !== ''), rest };
+}
