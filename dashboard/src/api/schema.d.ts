@@ -272,6 +272,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follows the changes of resources.
+         * @description A stream of server-sent events. `ready` comes first: `{"resumed": true, "all_hosts": true}`. `resumed` is false if changes
+         *     may have been missed since the event that `Last-Event-ID` names, so that everything has to be read again. `all_hosts` is
+         *     false while changes that other hosts make are not announced here, because Redis is off or away; `ready` comes again when
+         *     that changes. `changed` names what to read again: `[{"kind": "users", "id": 12}]`, with null for an id if any row may have
+         *     changed. Kinds: `users`, `services`, `admins`, `usage` (traffic, and when users were online), and for sudo admins `hosts`,
+         *     `nodes`, `node_status`, `subscription_settings`, `telegram_settings`, `notifications`, `leader_requests`. Other admins
+         *     receive changes of their own users. The stream ends after nine minutes, when the process stops, and when the token is not
+         *     valid any more; connect again with the id of the last event. An admin can have 64 streams of a process, and all admins
+         *     together 2,000.
+         */
+        get: operations["system_follow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/inbounds": {
         parameters: {
             query?: never;
@@ -4072,6 +4100,73 @@ export interface operations {
                 };
             };
             /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    system_follow: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Id of the last event that was received. */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The admin has too many streams */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There are too many streams, or the process stops */
             503: {
                 headers: {
                     [name: string]: unknown;
