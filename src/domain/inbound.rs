@@ -110,6 +110,8 @@ pub struct InboundConfig {
     pub address: Option<String>,
     /// The ShadowTLS version.
     pub shadowtls_version: Option<i64>,
+    /// The Shadowsocks cipher.
+    pub method: Option<String>,
     /// Settings of current cores.
     pub core: CoreSettings,
 }
@@ -136,6 +138,7 @@ impl InboundConfig {
             reality_short_id: text(&read["sid"]),
             address: texts(&read["address"]).into_iter().next(),
             shadowtls_version: integer(&read["shadowtls_version"]),
+            method: text(&read["method"]),
             core: CoreSettings::reported(&read),
         }
     }

@@ -24,6 +24,9 @@ use super::wireguard_address::client_address;
 const DEFAULT_METHOD: &str = "chacha20-ietf-poly1305";
 const NIL_UUID: &str = "00000000-0000-0000-0000-000000000000";
 
+/// The nodes' protocol has a key for each user, and does not say what becomes of it with these ciphers.
+const UNKNOWN_KEYS: Reason = "it uses Shadowsocks 2022, and the node's way of making user keys is not known";
+
 /// Hosts that traffic passes after the first one, at most.
 pub const MAX_HOPS: usize = 16;
 /// Replaced `*` of a text, at most.
@@ -78,7 +81,9 @@ impl<'a> Resolver<'a> {
     }
 
     fn without_hops(&self, host: &'a ReadyHost, rng: &mut dyn Rng) -> Result<Entry<'a>, Reason> {
-        let (protocol, network) = host.kind.ok_or("no format supports its protocol or transport")?;
+        let is_keyed = host.bound && host.protocol_word.as_deref() == Some("shadowsocks2022");
+        let (protocol, network) =
+            host.kind.ok_or(if is_keyed { UNKNOWN_KEYS } else { "no format supports its protocol or transport" })?;
         let (spec, config, security) = (&host.spec, &host.config, host.security);
         let network = transport_rules::network(protocol, network, security);
         if !(self.format.supports)(protocol, network) {
@@ -94,14 +99,19 @@ impl<'a> Resolver<'a> {
         let path = host.path.as_ref().map(|path| self.fill(path, host)).filter(|path| !path.is_empty());
         let EarlyData { path, bytes: early_data } = EarlyData::of(network, path, spec.early_data)?;
         let (host_header, headers) = transport_rules::headers(spec, network);
-        let header_type =
-            core.obfs.as_deref().or(non_empty(spec.header_type.as_deref())).or(config.header_type.as_deref());
+        let header_type = transport_rules::header_type(
+            core.obfs.as_deref().or(non_empty(spec.header_type.as_deref())).or(config.header_type.as_deref()),
+            protocol,
+        );
         // The password of the obfuscation stands in the place of the path.
-        let path = if core.obfs.is_some() { core.obfs_password.as_deref().map(Cow::Borrowed) } else { path };
+        let obfs_password = core.obfs_password.as_deref().map(Cow::Borrowed);
+        let path = if core.obfs.is_some() { obfs_password } else { obfs_password.or(path) };
+        let method = non_empty(spec.shadowsocks_method.as_deref()).or(config.method.as_deref());
         let flow = non_empty(spec.flow.as_deref()).or(config.flow.as_deref());
+        let address = self.address(host)?;
         let entry = Entry {
-            remark: self.fill(&host.remark, host),
-            address: self.address(host)?,
+            remark: named(self.fill(&host.remark, host), &address),
+            address,
             port: u16::try_from(port).ok().filter(|port| *port > 0).ok_or("its port is not between 1 and 65535")?,
             protocol,
             network,
@@ -128,11 +138,14 @@ impl<'a> Resolver<'a> {
             reality_public_key: config.reality_public_key.as_deref(),
             reality_short_id: config.reality_short_id.as_deref(),
             shadowtls_version: spec.shadowtls_version.or(config.shadowtls_version),
-            method: non_empty(spec.shadowsocks_method.as_deref()).unwrap_or(DEFAULT_METHOD),
+            method: method.unwrap_or(DEFAULT_METHOD),
             core,
             spec,
             hops: Vec::new(),
         };
+        if host.bound && protocol == Protocol::Shadowsocks && entry.method.starts_with("2022-") {
+            return Err(UNKNOWN_KEYS);
+        }
         if let Some(reason) = transport_rules::refusal(&entry) {
             return Err(reason);
         }
@@ -246,6 +259,11 @@ impl<'a> Resolver<'a> {
         let name = name?;
         Some(if name.contains('*') { name.replacen('*', &self.salt, MAX_SALTS).into() } else { name.as_str().into() })
     }
+}
+
+/// The name that clients show. sing-box refuses a document with an entry without a name.
+fn named<'a>(remark: Cow<'a, str>, address: &str) -> Cow<'a, str> {
+    if remark.is_empty() { address.to_owned().into() } else { remark }
 }
 
 /// A UUID in its usual spelling; other texts stay, because Xray accepts them.

@@ -13,6 +13,8 @@ use super::entry::Entry;
 use super::format::Reason;
 use super::percent;
 
+/// Headers of packets.
+const PACKET_HEADERS: [&str; 7] = ["none", "srtp", "utp", "wechat-video", "dtls", "wireguard", "dns"];
 const VISION: &str = "xtls-rprx-vision";
 /// Vision that leaves UDP on port 443 alone; only Xray tells the two apart.
 const VISION_UDP443: &str = "xtls-rprx-vision-udp443";
@@ -103,6 +105,11 @@ pub(super) fn headers(spec: &HostSpec, network: Network) -> (Option<&str>, Vec<(
     (host, headers)
 }
 
+/// The header type, or the obfuscation of Hysteria 2, which has `none` for none.
+pub(super) fn header_type(kind: Option<&str>, protocol: Protocol) -> Option<&str> {
+    kind.filter(|kind| protocol != Protocol::Hysteria2 || *kind != "none")
+}
+
 /// The path; of transports with requests of HTTP, with all but ASCII percent-encoded and stray percent signs escaped.
 pub(super) fn path(network: Network, path: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {
     let is_url = matches!(
@@ -117,20 +124,28 @@ pub(super) fn path(network: Network, path: Option<Cow<'_, str>>) -> Option<Cow<'
 
 /// Why no client could connect with this entry.
 pub(super) fn refusal(entry: &Entry<'_>) -> Option<Reason> {
-    let layered = matches!(entry.protocol, Protocol::Vmess | Protocol::Vless | Protocol::Trojan);
-    if layered && entry.security == Security::Reality {
+    let over_quic = matches!(entry.protocol, Protocol::Hysteria2 | Protocol::Tuic);
+    if entry.security == Security::Reality && entry.protocol != Protocol::Wireguard {
         if !has_reality_keys(entry) {
             return Some("its REALITY public key or short id is missing or malformed");
         }
-        if !matches!(entry.network, Network::Tcp | Network::Grpc | Network::SplitHttp) {
+        let has_transport = !matches!(entry.protocol, Protocol::Anytls | Protocol::Shadowtls);
+        let is_bare_shadowsocks = entry.protocol == Protocol::Shadowsocks && entry.network == Network::Unset;
+        if over_quic
+            || has_transport
+                && !is_bare_shadowsocks
+                && !matches!(entry.network, Network::Tcp | Network::Grpc | Network::SplitHttp)
+        {
             return Some("REALITY works only over TCP, gRPC and XHTTP");
         }
+    }
+    if !has_known_header_type(entry) {
+        return Some("no client knows its header type");
     }
     if entry.protocol == Protocol::Tuic && Uuid::try_parse(&entry.uuid).is_err() {
         return Some("its id is not a UUID");
     }
-    let needs_tls = matches!(entry.protocol, Protocol::Hysteria2 | Protocol::Tuic | Protocol::Anytls);
-    if needs_tls && entry.security == Security::None {
+    if (over_quic || entry.protocol == Protocol::Anytls) && entry.security == Security::None {
         return Some("its protocol works only with TLS");
     }
     if entry.network == Network::SplitHttp
@@ -139,6 +154,19 @@ pub(super) fn refusal(entry: &Entry<'_>) -> Option<Reason> {
         return Some("its XHTTP settings are not valid");
     }
     None
+}
+
+/// A client with another one refuses its whole configuration, or sends what no server understands.
+fn has_known_header_type(entry: &Entry<'_>) -> bool {
+    let Some(kind) = entry.header_type else { return true };
+    match (entry.protocol, entry.network) {
+        (Protocol::Hysteria2, _) => kind == "salamander" && entry.path.is_some(),
+        (Protocol::Vmess | Protocol::Vless | Protocol::Trojan, Network::Tcp) => matches!(kind, "none" | "http"),
+        (Protocol::Vmess | Protocol::Vless | Protocol::Trojan, Network::Kcp | Network::Quic) => {
+            PACKET_HEADERS.contains(&kind)
+        }
+        _ => true,
+    }
 }
 
 fn has_reality_keys(entry: &Entry<'_>) -> bool {

@@ -12,6 +12,7 @@ mod entries;
 mod jinja;
 mod literal;
 mod matrix;
+mod odd;
 mod parse;
 mod programs;
 mod properties;

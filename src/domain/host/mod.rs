@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{HostId, InboundId, ServiceId};
 
-pub use core::{CoreSettings, Ech, NO_CORE_SETTINGS, is_reality_key};
+pub use core::{CoreSettings, Ech, NO_CORE_SETTINGS, is_reality_key, mask_versions};
 pub use problem::Problem;
 pub use text::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 pub use tuning::{

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::subscription::{referees, yaml};
 
@@ -128,6 +130,38 @@ fn provided(controller: u16) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
+}
+
+/// The number of links in which Mihomo finds a server.
+pub fn links_read_by_mihomo(links: &str) -> usize {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("links.txt"), links).unwrap();
+    let controller = free_port();
+    let configuration = json!({
+        "external-controller": format!("{HERE}:{controller}"),
+        "proxy-providers": {"links": {"type": "file", "path": "./links.txt", "health-check": {"enable": false}}},
+        "proxy-groups": [{"name": "all", "type": "select", "use": ["links"]}],
+        "rules": ["MATCH,all"],
+    });
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, configuration.to_string()).unwrap();
+    let program = referees::mihomo_program();
+    let mut command = Command::new(referees::executable(&program));
+    command.arg("-d").arg(folder.path()).arg("-f").arg(&path);
+    let mut program = Program::start(command, folder.path().join("log"));
+    program.listens([controller].iter());
+    // It reads the file after it has begun to listen, and says so if it finds nothing.
+    for _ in 0..200 {
+        let answer = provided(controller);
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        let read: Value = serde_json::from_str(body).unwrap_or_default();
+        let proxies = read["proxies"].as_array().map_or(0, Vec::len);
+        if proxies > 0 || program.output().contains("links error") {
+            return proxies;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    0
 }
 
 fn mihomo_with(

@@ -19,6 +19,7 @@ use crate::subscription::referees::{MIHOMO, SING_BOXES, XRAYS};
 
 use cases::Case;
 use clients::Running;
+pub use clients::links_read_by_mihomo;
 use servers::Servers;
 use traffic::Target;
 

@@ -2,11 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
 
 use super::super::problem::{Problem, problem};
-use super::super::tuning::{is_fragment_length, is_fragment_packets, is_range};
 use super::CoreSettings;
+use super::finalmask::is_finalmask;
 use super::values::port_ranges;
 use super::xhttp::is_extra;
 
@@ -16,33 +15,14 @@ const MLDSA65_KEY: usize = 1_952;
 const ENCRYPTION_KEYS: [usize; 2] = [32, 1_184];
 /// Shorter parts of VLESS encryption are padding.
 const SHORTEST_KEY: usize = 20;
+/// The bytes that the first padding of VLESS encryption has at least.
+const SHORTEST_PADDING: u32 = 35;
+/// The bytes that all paddings of VLESS encryption have at most.
+const LONGEST_PADDING: u64 = 65_553;
 /// The shortest password that Hysteria 2 takes for its obfuscation, in bytes.
 const SHORTEST_OBFS_PASSWORD: usize = 4;
 /// The most that a bandwidth can be: 100 gigabits a second.
 const MAX_MBPS: i64 = 100_000;
-/// The disguises of Xray 26 by the layer that they belong to.
-const TCP_MASKS: [&str; 3] = ["fragment", "header-custom", "sudoku"];
-const UDP_MASKS: [&str; 18] = [
-    "gecko",
-    "header-custom",
-    "header-dns",
-    "header-dtls",
-    "header-srtp",
-    "header-utp",
-    "header-wechat",
-    "header-wireguard",
-    "mkcp-aes128gcm",
-    "mkcp-legacy",
-    "mkcp-original",
-    "noise",
-    "realm",
-    "salamander",
-    "sudoku",
-    "udphop",
-    "xdns",
-    "xicmp",
-];
-
 /// A check of one field: its name, the result, the right form, and why a host with another value is left out.
 type Check = (&'static str, bool, &'static str, &'static str);
 
@@ -66,7 +46,8 @@ impl CoreSettings {
             number.is_none_or(|number| number == 0 || (low..=high).contains(&number))
         };
         let has_obfs = self.obfs.as_deref().is_some_and(|obfs| !obfs.is_empty());
-        let has_password = self.obfs_password.as_deref().is_some_and(|text| text.len() >= SHORTEST_OBFS_PASSWORD);
+        let password = self.obfs_password.as_deref().unwrap_or_default();
+        let has_password = password.len() >= SHORTEST_OBFS_PASSWORD || password.is_empty() && !has_obfs;
         [
             (
                 "pinned_peer_cert_sha256",
@@ -119,8 +100,8 @@ impl CoreSettings {
             ("obfs", valid(&self.obfs, |obfs| obfs == "salamander"), "must be salamander", "its obfs is not valid"),
             (
                 "obfs_password",
-                !has_obfs || has_password,
-                "must have at least 4 characters with obfs",
+                has_password,
+                "must have at least 4 characters, and must not be missing with obfs",
                 "the password of its obfuscation is missing or too short",
             ),
             (
@@ -196,7 +177,7 @@ fn is_encryption(text: &str) -> bool {
         return false;
     };
     let padding = rest.iter().take_while(|part| part.len() < SHORTEST_KEY).count();
-    has_valid_keys(&rest[padding..]) && rest[..padding].iter().all(|part| is_padding(part))
+    has_valid_keys(&rest[padding..]) && is_padding(&rest[..padding])
 }
 
 /// True for at least one key of VLESS encryption and nothing else.
@@ -204,45 +185,24 @@ fn has_valid_keys(keys: &[&str]) -> bool {
     !keys.is_empty() && keys.iter().all(|key| is_key(&URL_SAFE_NO_PAD, key, &ENCRYPTION_KEYS))
 }
 
-/// A probability and a range, as in `100-111-1111`.
-fn is_padding(text: &str) -> bool {
-    text.split('-').count() == 3 && text.split('-').all(|number| number.parse::<u32>().is_ok())
-}
-
-/// The disguises by their names; of their settings those of fragments are checked.
-fn is_finalmask(masks: &Map<String, Value>) -> bool {
-    let is_known = |mask: &Value, known: &[&str]| match mask["type"].as_str() {
-        Some("fragment") if known.contains(&"fragment") => is_fragment(&mask["settings"]),
-        Some(kind) => known.contains(&kind),
-        None => false,
+/// Lengths and pauses in turn, each a probability and a range as in `100-111-1111`. The first length is always there, and
+/// all lengths together are limited.
+fn is_padding(parts: &[&str]) -> bool {
+    let read = |part: &&str| {
+        let numbers: Option<Vec<u32>> = part.split('-').map(|number| number.parse().ok()).collect();
+        <[u32; 3]>::try_from(numbers?).ok()
     };
-    let known = |list: &Value, known: &[&str]| {
-        list.as_array().is_some_and(|list| list.iter().all(|mask| is_known(mask, known)))
-    };
-    masks.iter().all(|(name, value)| match name.as_str() {
-        "tcp" => known(value, &TCP_MASKS),
-        "udp" => known(value, &UDP_MASKS),
-        "quicParams" => value.is_object(),
-        _ => false,
-    })
-}
-
-/// Xray demands a length, and takes numbers as well as texts.
-fn is_fragment(settings: &Value) -> bool {
-    let text = |name: &str| match &settings[name] {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    let is_packets = |packets: String| is_fragment_packets(&packets) && !packets.starts_with(':');
-    (settings["packets"].is_null() || text("packets").is_some_and(is_packets))
-        && text("length").is_some_and(|length| is_fragment_length(&length))
-        && (settings["delay"].is_null() || text("delay").is_some_and(|delay| is_range(&delay)))
+    let Some(read) = parts.iter().map(read).collect::<Option<Vec<_>>>() else { return false };
+    let is_first_long = read.first().is_none_or(|[odds, least, most]| {
+        *odds >= 100 && *least >= SHORTEST_PADDING && *most >= SHORTEST_PADDING
+    });
+    let total: u64 = read.iter().step_by(2).map(|[_, least, most]| u64::from(*least.max(most))).sum();
+    is_first_long && total <= LONGEST_PADDING
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{from_value, json};
+    use serde_json::{Value, from_value, json};
 
     use super::*;
 
@@ -288,7 +248,13 @@ mod tests {
             ("ech_config_list", vec![json!("foo"), json!("AAAA"), json!("ftp://a"), json!("https://")]),
             (
                 "encryption",
-                vec![json!("foo"), json!("mlkem768x25519plus.native.0rtt"), json!("mlkem768x25519plus.foo.0rtt.AAAA")],
+                vec![
+                    json!("foo"),
+                    json!("mlkem768x25519plus.native.0rtt"),
+                    json!("mlkem768x25519plus.foo.0rtt.AAAA"),
+                    json!(format!("mlkem768x25519plus.native.0rtt.100-1-2.{}", URL_SAFE_NO_PAD.encode([1; 32]))),
+                    json!(format!("mlkem768x25519plus.native.0rtt.50-111-1111.{}", URL_SAFE_NO_PAD.encode([1; 32]))),
+                ],
             ),
             ("mldsa65_verify", vec![json!("foo"), json!("AAAA")]),
             ("spider_x", vec![json!("a"), json!("/a b")]),
@@ -338,6 +304,7 @@ mod tests {
                 assert_eq!(named, [field], "{value}");
             }
         }
+        assert_eq!(wrong(json!({"obfs_password": "abc"})), ["obfs_password"]);
         assert_eq!(wrong(json!({"obfs": "salamander"})), ["obfs_password"]);
         assert_eq!(wrong(json!({"obfs": "salamander", "obfs_password": "abc"})), ["obfs_password"]);
     }

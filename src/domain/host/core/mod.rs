@@ -1,10 +1,12 @@
 //! Settings of a host that current cores have and Marzneshin does not know.
 
 mod check;
+mod finalmask;
 mod reported;
 mod values;
 mod xhttp;
 
+pub use finalmask::mask_versions;
 pub use values::is_reality_key;
 
 use std::sync::LazyLock;
@@ -64,12 +66,13 @@ pub enum Ech<'a> {
 }
 
 impl CoreSettings {
-    /// These settings, and those of the inbound where these have none. Each pair of obfuscation and password comes from
-    /// one side.
+    /// These settings, and those of the inbound where these have none. An obfuscation of its own does not get the inbound's
+    /// password, but a password of its own belongs to the inbound's obfuscation.
     pub fn or(self, inbound: Self) -> Self {
-        let own_obfs = self.obfs.is_some() || self.obfs_password.is_some();
-        let (obfs, obfs_password) =
-            if own_obfs { (self.obfs, self.obfs_password) } else { (inbound.obfs, inbound.obfs_password) };
+        let (obfs, obfs_password) = match (self.obfs, self.obfs_password) {
+            (None, password) => (inbound.obfs, password.or(inbound.obfs_password)),
+            own => own,
+        };
         Self {
             pinned_peer_cert_sha256: self.pinned_peer_cert_sha256.or(inbound.pinned_peer_cert_sha256),
             certificate_public_key_sha256: self.certificate_public_key_sha256.or(inbound.certificate_public_key_sha256),
@@ -139,8 +142,11 @@ mod tests {
             up_mbps: Some(7),
             ..CoreSettings::default()
         };
-        let both = host.or(inbound);
+        let both = host.or(inbound.clone());
         assert_eq!((both.ports, both.up_mbps, both.obfs_password), (text("1-2"), Some(7), None));
+        let host = CoreSettings { obfs_password: text("of the host"), ..CoreSettings::default() };
+        let both = host.or(inbound);
+        assert_eq!((both.obfs, both.obfs_password), (text("salamander"), text("of the host")));
     }
 
     #[test]

@@ -21,8 +21,9 @@ impl CoreSettings {
             obfs_password: text(obfs, &["password"])
                 .or_else(|| text(&obfs["salamander"], &["password"]))
                 .or_else(|| text(inbound, &["obfs_password", "obfs-password"])),
-            up_mbps: number(inbound, &["up_mbps", "upmbps"]),
-            down_mbps: number(inbound, &["down_mbps", "downmbps"]),
+            // The server's download is the client's upload.
+            up_mbps: number(inbound, &["down_mbps", "downmbps"]),
+            down_mbps: number(inbound, &["up_mbps", "upmbps"]),
             congestion_control: text(inbound, &["congestion_control", "congestion_controller"]),
             udp_relay_mode: text(inbound, &["udp_relay_mode"]),
             xhttp_extra: object(inbound, &["xhttp_extra", "extra"]),
@@ -65,7 +66,7 @@ mod tests {
         assert_eq!(texts.map(|text| text.as_deref().unwrap()), ["aa", "bb", "cc", "dd"]);
         assert_eq!((read.ports.as_deref(), read.hop_interval), (Some("1-2"), Some(30)));
         assert_eq!((read.obfs.as_deref(), read.obfs_password.as_deref()), (Some("salamander"), Some("p")));
-        assert_eq!((read.up_mbps, read.down_mbps), (Some(1), Some(2)));
+        assert_eq!((read.up_mbps, read.down_mbps), (Some(2), Some(1)), "as the client sees them");
         assert_eq!(read.xhttp_extra.unwrap()["a"], 1);
         let odd = json!({"encryption": 1, "ech": {}, "mport": [], "obfs": 7, "extra": "x", "up_mbps": {}});
         for malformed in [json!(null), json!([]), json!("a"), odd] {

@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::super::tuning::{is_fragment_length, is_range};
+
 /// The most ranges that Mihomo takes.
 const RANGES: usize = 28;
 
@@ -25,6 +27,21 @@ pub fn is_reality_key(public: &str, short_id: &str) -> bool {
         && short_id.len() <= 16
         && short_id.len().is_multiple_of(2)
         && short_id.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+/// An integer, or a range of them as a text. Xray reads 32 bits.
+pub fn is_amount(value: &Value) -> bool {
+    let fits = |number: &str| number.parse::<i32>().is_ok();
+    match value {
+        Value::Number(number) => number.as_i64().is_some_and(|number| (0..=i64::from(i32::MAX)).contains(&number)),
+        Value::String(text) => text.is_empty() || is_range(text) && text.split('-').all(fits),
+        _ => false,
+    }
+}
+
+/// An amount from 1.
+pub fn is_positive(value: &Value) -> bool {
+    is_amount(value) && *value != 0 && value.as_str().is_none_or(|text| text.is_empty() || is_fragment_length(text))
 }
 
 /// Bytes of the texts in an object.

@@ -4,8 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::tuning::{is_fragment_length, is_range};
-use super::values::is_reality_key;
+use super::values::{is_amount, is_positive, is_reality_key};
 
 /// True if the cores take the object. Members that they do not know are ignored by Xray.
 pub(super) fn is_extra(extra: &Map<String, Value>) -> bool {
@@ -30,21 +29,6 @@ pub(super) fn is_extra(extra: &Map<String, Value>) -> bool {
                 _ => true,
             }
     })
-}
-
-/// An integer, or a range of them as a text. Xray reads 32 bits.
-fn is_amount(value: &Value) -> bool {
-    let fits = |number: &str| number.parse::<i32>().is_ok();
-    match value {
-        Value::Number(number) => number.as_i64().is_some_and(|number| (0..=i64::from(i32::MAX)).contains(&number)),
-        Value::String(text) => text.is_empty() || is_range(text) && text.split('-').all(fits),
-        _ => false,
-    }
-}
-
-/// An amount from 1.
-fn is_positive(value: &Value) -> bool {
-    is_amount(value) && *value != 0 && value.as_str().is_none_or(|text| text.is_empty() || is_fragment_length(text))
 }
 
 fn is_integer(value: &Value) -> bool {

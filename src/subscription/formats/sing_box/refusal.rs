@@ -25,6 +25,7 @@ pub fn useless(entry: &Entry<'_>) -> Option<Reason> {
     let core = entry.core;
     let checks = [
         (quic && has_quic_options, "sing-box has no header and no key for QUIC"),
+        (shadowsocks::is_layered(entry), "sing-box has no transport for Shadowsocks"),
         (core.encryption.is_some(), "sing-box has no VLESS encryption"),
         (core.finalmask.is_some(), "sing-box has no finalmask"),
         (

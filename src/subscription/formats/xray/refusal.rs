@@ -1,14 +1,16 @@
 //! Entries that Xray refuses. Each entry is a configuration of its own: one that is refused is dead and others stay.
 
 use ipnet::IpNet;
+use uuid::Uuid;
 
 use crate::domain::address;
 use crate::domain::host::{
     FragmentSettings, HostSpec, Noise, NoiseKind, is_base64, is_fragment_length, is_fragment_packets, is_range,
+    mask_versions,
 };
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::domain::programs::Core;
-use crate::subscription::client::{Client, Version};
+use crate::subscription::client::{Age, Client, Version};
 use crate::subscription::entry::Entry;
 use crate::subscription::format::Reason;
 use crate::subscription::formats::shadowsocks::{self, is_key};
@@ -31,6 +33,8 @@ const ECH: Version = Version(25, 7, 26);
 /// The SHA-256 of a certificate in hex is known. Tried on 26.7.28.
 const PINS: Version = Version(26, 2, 6);
 
+/// The bytes of a text that Xray takes for an id, at most.
+const LONGEST_ID: usize = 30;
 /// The largest number of streams in a connection.
 const MAX_STREAMS: i64 = 1_024;
 
@@ -76,8 +80,11 @@ pub fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
             entry.protocol != Protocol::Wireguard || has_wireguard_settings(entry),
             "its WireGuard key, address or MTU is missing or invalid",
         ),
-        (entry.protocol != Protocol::Hysteria2 || has_known_obfs(entry), "Xray does not know its obfuscation"),
-        (entry.network != Network::Kcp || has_known_header(entry), "Xray does not know its header type"),
+        (has_known_masks(entry, age), "this version of Xray does not know one of its disguises (finalmask)"),
+        (
+            !matches!(entry.protocol, Protocol::Vmess | Protocol::Vless) || is_id(&entry.uuid),
+            "its id is neither a UUID nor a text of at most 30 bytes",
+        ),
         (has_valid_mux(entry.spec), "its multiplexing settings are not valid"),
         (entry.spec.fragment.as_ref().is_none_or(is_valid_fragment), "its fragment settings are not valid"),
         (entry.spec.noise.iter().flatten().all(is_valid_noise), "its noise settings are not valid"),
@@ -92,13 +99,16 @@ fn has_wireguard_settings(entry: &Entry<'_>) -> bool {
         && entry.allowed_ips().iter().all(|net| net.parse::<IpNet>().is_ok())
 }
 
-fn has_known_obfs(entry: &Entry<'_>) -> bool {
-    entry.header_type.is_none_or(|kind| kind == "salamander" && entry.path.is_some())
+fn has_known_masks(entry: &Entry<'_>, age: Age) -> bool {
+    let (since, until) = entry.core.finalmask.as_ref().map(mask_versions).unwrap_or_default();
+    let version = |(year, month, day)| Version(year, month, day);
+    !since.is_some_and(|since| age.is_known_before(version(since)))
+        && !until.is_some_and(|until| age.is_known_from(version(until)))
 }
 
-fn has_known_header(entry: &Entry<'_>) -> bool {
-    let known = ["none", "srtp", "utp", "wechat-video", "dtls", "wireguard", "dns"];
-    entry.header_type.is_none_or(|kind| known.contains(&kind))
+/// Xray makes a UUID of a short text.
+fn is_id(text: &str) -> bool {
+    (1..=LONGEST_ID).contains(&text.len()) || Uuid::try_parse(text).is_ok()
 }
 
 fn has_valid_mux(spec: &HostSpec) -> bool {
