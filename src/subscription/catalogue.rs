@@ -187,7 +187,8 @@ pub(super) fn non_empty(text: Option<&str>) -> Option<&str> {
 fn listed(own: Option<&str>, inbound: &[String]) -> Vec<String> {
     let own: Vec<&str> = own.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
     if own.is_empty() {
-        inbound.iter().map(|name| ascii_name(name)).collect()
+        let names = inbound.iter().flat_map(|names| names.split(',')).map(str::trim);
+        names.filter(|name| !name.is_empty()).map(ascii_name).collect()
     } else {
         own.into_iter().map(ascii_name).collect()
     }

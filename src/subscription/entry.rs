@@ -1,6 +1,9 @@
 //! One host as one user's client uses it at one moment: the input of every format.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use crate::domain::host::{CoreSettings, HostSpec};
 use crate::domain::inbound::{Network, Protocol, Security};
@@ -72,10 +75,13 @@ impl Entry<'_> {
     }
 
     /// The networks that WireGuard routes; all of them unless the host says otherwise.
-    pub(super) fn allowed_ips(&self) -> Vec<&str> {
+    pub(super) fn allowed_ips(&self) -> Vec<Cow<'_, str>> {
         let listed = self.spec.allowed_ips.as_deref().unwrap_or_default();
-        let own: Vec<&str> = listed.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
-        if own.is_empty() { vec!["0.0.0.0/0", "::/0"] } else { own }
+        let parts = listed.split(',').map(str::trim).filter(|part| !part.is_empty());
+        // An address is the network that has only this one.
+        let network = |part: &'_ str| part.parse::<IpAddr>().ok().map(|ip| IpNet::from(ip).to_string().into());
+        let own: Vec<Cow<'_, str>> = parts.map(|part| network(part).unwrap_or(part.into())).collect();
+        if own.is_empty() { vec!["0.0.0.0/0".into(), "::/0".into()] } else { own }
     }
 
     /// The address as it stands before a port: IPv6 addresses in brackets.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
-use crate::domain::host::{Alpn, HostSpec, SplitHttpSettings, is_reality_key};
+use crate::domain::host::{Alpn, HostSpec, SplitHttpSettings, is_header, is_reality_key, needs_packet_up};
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::domain::programs::Core;
 
@@ -117,6 +117,12 @@ pub(super) fn path(network: Network, path: Option<Cow<'_, str>>) -> Option<Cow<'
         Network::Tcp | Network::Ws | Network::HttpUpgrade | Network::Http | Network::SplitHttp | Network::H2
     );
     match path {
+        // A server has several names after the last slash, and a client one of them.
+        Some(path) if network == Network::Grpc && path.starts_with('/') && path.contains('|') => {
+            let last = path.rfind('/').unwrap_or_default();
+            let end = path[last..].find('|').map_or(path.len(), |bar| last + bar);
+            Some(path[..end].to_owned().into())
+        }
         Some(path) if is_url && !percent::is_path(&path) => Some(percent::path(&path).into()),
         path => path,
     }
@@ -152,6 +158,13 @@ pub(super) fn refusal(entry: &Entry<'_>) -> Option<Reason> {
         && !entry.spec.splithttp_settings.as_ref().is_none_or(SplitHttpSettings::is_valid)
     {
         return Some("its XHTTP settings are not valid");
+    }
+    let mode = entry.spec.splithttp_settings.as_ref().and_then(|settings| settings.mode.as_deref());
+    if mode != Some("packet-up") && entry.core.xhttp_extra.as_ref().is_some_and(needs_packet_up) {
+        return Some("its XHTTP settings work only in the mode packet-up");
+    }
+    if !entry.headers.iter().all(|(name, value)| is_header(name, value)) {
+        return Some("one of its headers has a name or a value that HTTP does not allow");
     }
     None
 }
@@ -230,5 +243,7 @@ mod tests {
         assert_eq!(of(Network::Ws, "/a b/ü?x=%2F&y=%zz"), "/a%20b/%C3%BC?x=%2F&y=%25zz");
         assert_eq!(of(Network::Ws, "/a/{b}"), "/a/{b}");
         assert_eq!(of(Network::Grpc, "ü b"), "ü b");
+        assert_eq!(of(Network::Grpc, "/my/sample/one|two"), "/my/sample/one");
+        assert_eq!((of(Network::Grpc, "a|b").as_str(), of(Network::Grpc, "/a|b/c").as_str()), ("a|b", "/a|b/c"));
     }
 }

@@ -1,12 +1,15 @@
 //! Values of a host that no client program takes. The API refuses them; hosts that were stored or imported with them are left
 //! out of subscriptions.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::problem::{Problem, problem};
 use super::template::HostTemplate;
 use super::text::NoiseKind;
-use super::tuning::{MuxSettings, Noise, is_base64, is_range, is_xhttp_mode};
+use super::tuning::{MuxSettings, Noise, is_base64, is_header, is_range, is_xhttp_mode};
 use super::{CoreSettings, HostSpec, is_fragment_length, is_fragment_packets};
 use crate::domain::address;
 
@@ -36,6 +39,10 @@ const SHADOWSOCKS_METHODS: [&str; 20] = [
     "2022-blake3-chacha20-poly1305",
 ];
 
+/// Header types of transports, and the obfuscation of Hysteria 2.
+const HEADER_TYPES: [&str; 9] =
+    ["none", "http", "srtp", "utp", "wechat-video", "dtls", "wireguard", "dns", "salamander"];
+
 impl HostSpec {
     /// All values that no client takes, each field at most once.
     pub fn problems(&self) -> Vec<Problem> {
@@ -54,6 +61,21 @@ impl HostSpec {
                 "flow",
                 one_of(&text(&self.flow), &["xtls-rprx-vision", "xtls-rprx-vision-udp443"]),
                 "must be xtls-rprx-vision, xtls-rprx-vision-udp443 or empty",
+            ),
+            (
+                "header_type",
+                one_of(&text(&self.header_type), &HEADER_TYPES),
+                "must be none, http, srtp, utp, wechat-video, dtls, wireguard, dns or salamander",
+            ),
+            (
+                "sni",
+                self.sni.as_deref().is_none_or(|names| names.split(',').all(is_server_name)),
+                "must be names such as example.com, separated by commas",
+            ),
+            (
+                "allowed_ips",
+                self.allowed_ips.as_deref().is_none_or(|networks| networks.split(',').all(is_network)),
+                "must be networks such as 10.0.0.0/8, separated by commas",
             ),
             ("mtu", self.mtu.is_none_or(|mtu| (0..=65_535).contains(&mtu)), "must be between 0 and 65535"),
             (
@@ -81,6 +103,7 @@ impl HostSpec {
         problems.extend(self.mux_settings.iter().flat_map(mux_problems));
         problems.extend(self.fragment_and_noise_problems());
         problems.extend(self.xhttp_problems());
+        problems.extend(self.header_problem());
         problems.extend(self.core_settings.iter().flat_map(CoreSettings::problems));
         problems
     }
@@ -110,25 +133,40 @@ impl HostSpec {
         problems
     }
 
+    fn header_problem(&self) -> Option<Problem> {
+        let mut headers = self.http_headers.iter().flatten();
+        let wrong = headers.any(|(name, value)| !is_header(name, value));
+        wrong.then(|| problem("http_headers", "must have names such as X-Name, and values in one line"))
+    }
+
     fn xhttp_problems(&self) -> Vec<Problem> {
         let Some(settings) = &self.splithttp_settings else { return Vec::new() };
         let mut problems = Vec::new();
         if !settings.mode.as_deref().is_none_or(is_xhttp_mode) {
             problems.push(problem("mode", "must be auto, packet-up, stream-up or stream-one"));
         }
-        if !settings.padding_bytes.as_deref().is_none_or(|bytes| bytes.is_empty() || is_range(bytes)) {
-            problems.push(problem("padding_bytes", "must be a number or a range such as 100-1000"));
+        if !settings.padding_bytes.as_deref().is_none_or(|bytes| bytes.is_empty() || is_fragment_length(bytes)) {
+            problems.push(problem("padding_bytes", "must be a number or a range such as 100-1000, from 1"));
         }
         if let Some(xmux) = &settings.xmux {
             if xmux.has_both_limits() {
                 problems.push(problem("max_connections", "must not be given together with max_concurrency"));
             }
-            if !xmux.max_request_times.as_deref().is_none_or(|times| times.is_empty() || is_range(times)) {
-                problems.push(problem("max_request_times", "must be a number or a range such as 600-900"));
-            }
+            problems.extend(xmux.wrong_range().map(|field| problem(field, "must be a number or a range such as 600-900")));
         }
         problems
     }
+}
+
+/// A name or an IP address, with `*` for random letters; nothing between two commas is ignored.
+fn is_server_name(text: &str) -> bool {
+    let name = text.trim().replace('*', "x");
+    name.is_empty() || address::cleaned(&name).is_ok()
+}
+
+fn is_network(text: &str) -> bool {
+    let text = text.trim();
+    text.is_empty() || text.parse::<IpNet>().is_ok() || text.parse::<IpAddr>().is_ok()
 }
 
 fn mux_problems(mux: &MuxSettings) -> Vec<Problem> {
@@ -165,7 +203,7 @@ fn mux_problems(mux: &MuxSettings) -> Vec<Problem> {
 
 fn noise_problem(noise: &Noise) -> Option<Problem> {
     let message = match noise.kind {
-        NoiseKind::Rand if !is_range(&noise.packet) => "must be a number of bytes or a range such as 10-20",
+        NoiseKind::Rand if !is_fragment_length(&noise.packet) => "must be a number of bytes or a range such as 10-20, from 1",
         NoiseKind::Base64 if !is_base64(&noise.packet) => "must be base64",
         _ => return None,
     };

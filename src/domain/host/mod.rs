@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{HostId, InboundId, ServiceId};
 
-pub use core::{CoreSettings, Ech, NO_CORE_SETTINGS, is_reality_key, mask_versions};
+pub use core::{CoreSettings, Ech, NO_CORE_SETTINGS, is_reality_key, mask_versions, needs_packet_up};
 pub use problem::Problem;
 pub use text::{Alpn, Fingerprint, HostSecurity, NoiseKind};
 pub use tuning::{
     FragmentSettings, MuxCoolSettings, MuxSettings, Noise, SingBoxMuxSettings, SplitHttpSettings, XMuxSettings,
-    is_base64, is_fragment_length, is_fragment_packets, is_range,
+    is_base64, is_fragment_length, is_fragment_packets, is_header, is_range,
 };
 
 /// A host.

@@ -51,11 +51,8 @@ impl SplitHttpSettings {
     /// True for settings that Xray takes.
     pub fn is_valid(&self) -> bool {
         self.mode.as_deref().is_none_or(is_xhttp_mode)
-            && self.padding_bytes.as_deref().is_none_or(|bytes| bytes.is_empty() || is_range(bytes))
-            && self.xmux.as_ref().is_none_or(|xmux| {
-                !xmux.has_both_limits()
-                    && xmux.max_request_times.as_deref().is_none_or(|times| times.is_empty() || is_range(times))
-            })
+            && self.padding_bytes.as_deref().is_none_or(|bytes| bytes.is_empty() || is_fragment_length(bytes))
+            && self.xmux.as_ref().is_none_or(|xmux| !xmux.has_both_limits() && xmux.wrong_range().is_none())
     }
 }
 
@@ -67,6 +64,29 @@ impl XMuxSettings {
         };
         is_limited(&self.max_concurrency) && is_limited(&self.max_connections)
     }
+
+    /// The first field that is neither empty nor a number or a range.
+    pub fn wrong_range(&self) -> Option<&'static str> {
+        let ranges = [
+            ("max_concurrency", &self.max_concurrency),
+            ("max_connections", &self.max_connections),
+            ("max_reuse_times", &self.max_reuse_times),
+            ("max_lifetime", &self.max_lifetime),
+            ("max_request_times", &self.max_request_times),
+        ];
+        let is_wrong = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty() && !is_range(text));
+        ranges.into_iter().find(|(_, range)| is_wrong(range)).map(|(field, _)| field)
+    }
+}
+
+/// True for the name and the value of a header (RFC 9110).
+pub fn is_header(name: &str, value: &str) -> bool {
+    is_token(name) && !value.contains(|letter: char| letter.is_control() && letter != '\t')
+}
+
+/// True for a name of HTTP (RFC 9110).
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// True for base64, with and without padding: the packets of [`NoiseKind::Base64`].

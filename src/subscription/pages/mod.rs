@@ -76,7 +76,7 @@ impl Pages {
         let texts = Arc::new(texts);
         let mut environment = Environment::new();
         let loaded = Arc::clone(&texts);
-        environment.set_loader(move |name| Ok(loaded.get(name).map(|text| python::rewritten(text))));
+        environment.set_loader(move |name| loaded.get(name).map(|text| python::rewritten(text)).transpose());
         // Only pages are escaped: existing templates expect that.
         environment.set_auto_escape_callback(|name| match name.rsplit_once('.') {
             Some((_, "html" | "htm" | "xml")) => AutoEscape::Html,

@@ -6,11 +6,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use super::super::problem::{Problem, problem};
 use super::CoreSettings;
 use super::finalmask::is_finalmask;
-use super::values::port_ranges;
+use super::values::{is_mldsa65_key, is_pin, is_spider_path, port_ranges};
 use super::xhttp::is_extra;
 
-/// Bytes of an ML-DSA-65 public key.
-const MLDSA65_KEY: usize = 1_952;
 /// Bytes of the keys of VLESS encryption: X25519 and ML-KEM-768.
 const ENCRYPTION_KEYS: [usize; 2] = [32, 1_184];
 /// Shorter parts of VLESS encryption are padding.
@@ -75,13 +73,13 @@ impl CoreSettings {
             ),
             (
                 "mldsa65_verify",
-                valid(&self.mldsa65_verify, |text| is_key(&URL_SAFE_NO_PAD, text, &[MLDSA65_KEY])),
+                valid(&self.mldsa65_verify, is_mldsa65_key),
                 "must be an ML-DSA-65 public key in base64url",
                 "its ML-DSA-65 key (mldsa65_verify) is not valid",
             ),
             (
                 "spider_x",
-                valid(&self.spider_x, |path| path.starts_with('/') && !path.contains(char::is_whitespace)),
+                valid(&self.spider_x, is_spider_path),
                 "must be a path that starts with a slash",
                 "its spiderX is not valid",
             ),
@@ -142,13 +140,6 @@ impl CoreSettings {
             ),
         ]
     }
-}
-
-fn is_pin(text: &str) -> bool {
-    let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
-    let colons = text.bytes().filter(|byte| *byte == b':').count();
-    let parts_are_pairs = colons == 0 || text.split(':').all(|part| part.len() == 2);
-    digits == 64 && digits + colons == text.len() && parts_are_pairs
 }
 
 fn is_key(alphabet: &impl base64::Engine, text: &str, sizes: &[usize]) -> bool {

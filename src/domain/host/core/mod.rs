@@ -8,6 +8,7 @@ mod xhttp;
 
 pub use finalmask::mask_versions;
 pub use values::is_reality_key;
+pub use xhttp::needs_packet_up;
 
 use std::sync::LazyLock;
 

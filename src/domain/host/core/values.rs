@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use super::super::tuning::{is_fragment_length, is_range};
 
+/// Bytes of an ML-DSA-65 public key.
+const MLDSA65_KEY: usize = 1_952;
 /// The most ranges that Mihomo takes.
 const RANGES: usize = 28;
 
@@ -42,6 +44,27 @@ pub fn is_amount(value: &Value) -> bool {
 /// An amount from 1.
 pub fn is_positive(value: &Value) -> bool {
     is_amount(value) && *value != 0 && value.as_str().is_none_or(|text| text.is_empty() || is_fragment_length(text))
+}
+
+/// True for an ML-DSA-65 public key in base64url.
+pub fn is_mldsa65_key(text: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(text).is_ok_and(|key| key.len() == MLDSA65_KEY)
+}
+
+/// True for a path of a URL from the root.
+pub fn is_spider_path(path: &str) -> bool {
+    let is_escape = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|digit| digit.is_ascii_hexdigit());
+    path.starts_with('/')
+        && !path.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+        && path.split('%').skip(1).all(is_escape)
+}
+
+/// True for the SHA-256 of a certificate in hex, with or without colons.
+pub fn is_pin(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+    let colons = text.bytes().filter(|byte| *byte == b':').count();
+    let parts_are_pairs = colons == 0 || text.split(':').all(|part| part.len() == 2);
+    digits == 64 && digits + colons == text.len() && parts_are_pairs
 }
 
 /// Bytes of the texts in an object.

@@ -1,5 +1,7 @@
 //! The fields of Clash's proxies that differ between protocols.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::domain::inbound::Protocol;
@@ -62,7 +64,7 @@ pub enum Credential<'a> {
         ip: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         ipv6: Option<&'a str>,
-        allowed_ips: Vec<&'a str>,
+        allowed_ips: Vec<Cow<'a, str>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         mtu: Option<i64>,
         persistent_keepalive: i64,

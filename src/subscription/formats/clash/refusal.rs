@@ -4,6 +4,7 @@
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::domain::host::Ech;
 use crate::domain::inbound::{Network, Protocol, Security};
 use crate::domain::programs::Core;
 use crate::subscription::client::{Client, Version};
@@ -17,6 +18,10 @@ use super::xhttp_extra;
 
 /// VLESS encryption is known.
 const ENCRYPTS: Version = Version(1, 19, 13);
+/// ECH is known.
+const ECH: Version = Version(1, 19, 9);
+/// ECH is looked up under another name.
+const ECH_NAMES: Version = Version(1, 19, 20);
 /// AnyTLS is known.
 const ANYTLS: Version = Version(1, 19, 3);
 
@@ -54,6 +59,12 @@ pub fn refusal(dialect: Dialect, entry: &Entry<'_>, client: &Client<'_>) -> Opti
         (meta || !core.is_pinned(), "Clash pins no certificate"),
         (meta || core.ech_config_list.is_none(), "Clash has no ECH"),
         (core.finalmask.is_none(), "Clash has no finalmask"),
+        (core.ech_config_list.is_none() || !age.is_known_before(ECH), "this version of Mihomo has no ECH"),
+        (
+            !matches!(core.ech(), Some(Ech::Lookup(Some(_)))) || !age.is_known_before(ECH_NAMES),
+            "this version of Mihomo looks up ECH only under the server name",
+        ),
+        (!shadowsocks::is_layered(entry), "Clash has no transport for Shadowsocks"),
         (core.encryption.is_none() || !age.is_known_before(ENCRYPTS), "this version of Mihomo has no VLESS encryption"),
         (entry.protocol != Protocol::Anytls || !age.is_known_before(ANYTLS), "this version of Mihomo has no AnyTLS"),
         (

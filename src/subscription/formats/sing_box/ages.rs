@@ -70,12 +70,12 @@ impl Ages {
         if let Some(dns) = configuration.get("dns") {
             ages.remove("dns", dns, &["fakeip"], OLD_SERVERS);
         }
-        for (place, rule) in list("dns.rules") {
+        for (place, rule) in list("dns.rules").flat_map(with_inner) {
             ages.remove(&place, rule, &["outbound"], OLD_SERVERS);
             ages.remove(&place, rule, &GEO, SPECIAL_OUTBOUNDS);
             ages.need(rule.get("action").is_some(), ACTIONS);
         }
-        for (place, rule) in list("route.rules") {
+        for (place, rule) in list("route.rules").flat_map(with_inner) {
             ages.remove(&place, rule, &GEO, SPECIAL_OUTBOUNDS);
             ages.need(rule.get("action").is_some(), ACTIONS);
         }
@@ -131,6 +131,21 @@ impl Ages {
     }
 }
 
+/// A rule with the rules inside it, at any depth, up to a number that no template has.
+fn with_inner<'a>((place, rule): (String, &'a Value)) -> Vec<(String, &'a Value)> {
+    const MOST: usize = 10_000;
+    let mut all = vec![(place, rule)];
+    let mut at = 0;
+    while at < all.len() && all.len() < MOST {
+        let (place, rule) = &all[at];
+        let inner = rule["rules"].as_array().into_iter().flatten().enumerate();
+        let inner: Vec<_> = inner.map(|(index, rule)| (format!("{place}.rules[{index}]"), rule)).collect();
+        all.extend(inner);
+        at += 1;
+    }
+    all
+}
+
 /// The elements of a list at `name` or `parent.name`, each with its place.
 fn items<'a>(configuration: &'a Map<String, Value>, path: &str) -> impl Iterator<Item = (String, &'a Value)> + use<'a> {
     let list = match path.split_once('.') {
@@ -179,6 +194,20 @@ mod tests {
         assert!(
             warning.starts_with("sing-box 1.12 and later refuse inbounds[0].inet4_address, outbounds[0] of type dns")
         );
+    }
+
+    #[test]
+    fn rules_inside_logical_rules_are_read() {
+        let geo = json!({"type": "logical", "rules": [{"geoip": ["ir"]}, {"type": "logical", "rules": [{"geosite": ["a"]}]}]});
+        let warning = ages(json!({"route": {"rules": [{}, geo]}})).warning().unwrap();
+        assert!(
+            warning.contains("route.rules[1].rules[0].geoip")
+                && warning.contains("route.rules[1].rules[1].rules[0].geosite"),
+            "{warning}"
+        );
+        let action = json!({"type": "logical", "rules": [{"type": "logical", "rules": [{"action": "x"}]}]});
+        let new = ages(json!({"dns": {"rules": [action]}}));
+        assert!(!new.fit(Age::Of(Version(1, 10, 0))) && new.fit(Age::Of(Version(1, 11, 0))));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Outbounds of sing-box: flat objects for all protocols.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::domain::host::HostSpec;
@@ -105,7 +107,7 @@ struct Peer<'a> {
     port: PeerPort,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<&'a str>,
-    allowed_ips: Vec<&'a str>,
+    allowed_ips: Vec<Cow<'a, str>>,
 }
 
 #[derive(Serialize)]
@@ -139,7 +141,7 @@ struct EndpointPeer<'a> {
     port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<&'a str>,
-    allowed_ips: Vec<&'a str>,
+    allowed_ips: Vec<Cow<'a, str>>,
     persistent_keepalive_interval: i64,
 }
 

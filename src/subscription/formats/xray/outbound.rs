@@ -1,5 +1,7 @@
 //! Outbounds of Xray: the server with its protocol, and the helpers that split packets or send noise.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::domain::host::{FragmentSettings, HostSpec, Noise};
@@ -90,7 +92,7 @@ struct Peer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<&'a str>,
     #[serde(rename = "allowedIPs")]
-    allowed_ips: Vec<&'a str>,
+    allowed_ips: Vec<Cow<'a, str>>,
     keep_alive: i64,
 }
 

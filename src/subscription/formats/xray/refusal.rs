@@ -126,7 +126,7 @@ fn is_valid_fragment(fragment: &FragmentSettings) -> bool {
 
 fn is_valid_noise(noise: &Noise) -> bool {
     let packet = match noise.kind {
-        NoiseKind::Rand => is_range(&noise.packet),
+        NoiseKind::Rand => is_fragment_length(&noise.packet),
         NoiseKind::Str => true,
         NoiseKind::Base64 => is_base64(&noise.packet),
     };

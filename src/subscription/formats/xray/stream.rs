@@ -169,7 +169,7 @@ impl<'a> Stream<'a> {
             sockopt,
         };
         let Some(transport) = Transport::new(entry, bare.finalmask.is_some()) else {
-            return bare.sockopt.is_some().then_some(bare);
+            return (bare.sockopt.is_some() || bare.finalmask.is_some()).then_some(bare);
         };
         Some(Self {
             network: Some(if entry.protocol == Protocol::Hysteria2 { "hysteria" } else { entry.network.word() }),

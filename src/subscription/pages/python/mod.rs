@@ -3,6 +3,7 @@
 
 mod date;
 mod rewrite;
+mod tokens;
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,10 @@
 //! Rewrites the source of a template: `a - b`, `a + b` and `a % b` become calls of functions, and so does `a.value`. The
 //! engine does not let objects define operators, and has no attributes of texts.
 
+use minijinja::{Error, ErrorKind};
+
+use super::tokens::{Kind, Tag, Token};
+
 /// The function for `a + b`.
 pub const ADD: &str = "python_add";
 /// The function for `a - b`.
@@ -13,11 +17,17 @@ pub const VALUE: &str = "python_value";
 /// Brackets within brackets, at most: the engine allows fewer.
 const MAX_DEPTH: usize = 60;
 
+/// Operators in a tag, at most, words and filters among them.
+const MAX_OPERATORS: usize = 1_000;
+/// Calls in a tag, at most: all of them may be within each other, and each rewrites what is inside.
+const MAX_CALLS: usize = 100;
+
 /// Words before an operand. All other names are operands.
 const KEYWORDS: [&str; 10] = ["if", "elif", "else", "in", "and", "or", "not", "is", "do", "for"];
 
-/// The source with calls. What is no template remains as it is: the engine names the error.
-pub fn rewritten(source: &str) -> String {
+/// The source with calls. What is no template remains as it is: the engine names the error. A tag with too many operators
+/// is an error, with the number of its line: the engine would exhaust its stack.
+pub fn rewritten(source: &str) -> Result<String, Error> {
     let mut text = String::with_capacity(source.len() + source.len() / 8);
     let mut rest = source;
     while let Some(at) = rest.find('{') {
@@ -26,6 +36,11 @@ pub fn rewritten(source: &str) -> String {
         rest = match tag.as_bytes().get(1) {
             Some(b'#') => copied(tag, tag.find("#}").map(|end| end + 2), &mut text),
             Some(b'{' | b'%') => match Tag::read(tag) {
+                Some(read) if read.operators() > MAX_OPERATORS => {
+                    let line = source[..source.len() - tag.len()].matches('\n').count() + 1;
+                    let detail = format!("line {line}: more than {MAX_OPERATORS} operators in one tag");
+                    return Err(Error::new(ErrorKind::SyntaxError, detail));
+                }
                 Some(read) => {
                     let after = &tag[read.length..];
                     let is_raw =
@@ -39,7 +54,7 @@ pub fn rewritten(source: &str) -> String {
         };
     }
     text.push_str(rest);
-    text
+    Ok(text)
 }
 
 /// Copies bytes, or everything, and returns the rest.
@@ -49,62 +64,11 @@ fn copied<'a>(source: &'a str, bytes: Option<usize>, text: &mut String) -> &'a s
     rest
 }
 
-/// The text between `{{` and `}}`, or `{%` and `%}`.
-struct Tag<'a> {
-    opening: &'a str,
-    tokens: Vec<Token<'a>>,
-    closing: &'a str,
-    length: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Token<'a> {
-    /// White space before it.
-    space: &'a str,
-    text: &'a str,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Name,
-    Literal,
-    Operator,
-}
-
-impl<'a> Tag<'a> {
-    /// Reads the tag at the start of `source`; `None` if it does not end.
-    fn read(source: &'a str) -> Option<Self> {
-        let (is_block, mut at, mut depth) = (source.as_bytes()[1] == b'%', 2, 0_usize);
-        if source[at..].starts_with(['-', '+']) && !source[at..].starts_with("-}}") {
-            at += 1;
-        }
-        let opening = &source[..at];
-        let mut tokens = Vec::new();
-        loop {
-            let start = at + source[at..].len() - source[at..].trim_start().len();
-            let rest = &source[start..];
-            let unmarked = rest.strip_prefix(['-', '+']).unwrap_or(rest);
-            if unmarked.starts_with(if is_block { "%}" } else { "}}" }) && (is_block || depth == 0) {
-                let length = source.len() - unmarked.len() + 2;
-                return Some(Self { opening, tokens, closing: &source[at..length], length });
-            }
-            let (length, kind) = token(rest)?;
-            let text = &rest[..length];
-            match text {
-                "(" | "[" | "{" => depth += 1,
-                ")" | "]" | "}" => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            tokens.push(Token { space: &source[at..start], text, kind });
-            at = start + length;
-        }
-    }
-
+impl Tag<'_> {
     /// The tag with calls; `None` if it is nested too deeply.
     fn rewritten(&self) -> Option<String> {
         let mut text = self.opening.to_owned();
-        let mut writer = Writer { tokens: &self.tokens, at: 0, depth: 0 };
+        let mut writer = Writer { tokens: &self.tokens, at: 0, depth: 0, calls: 0 };
         while writer.at < self.tokens.len() {
             writer.sequence(&mut text)?;
             // A bracket that nothing opened.
@@ -115,55 +79,15 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// Length and kind of the first token; `None` at the end, or if a text does not end.
-fn token(rest: &str) -> Option<(usize, Kind)> {
-    let first = rest.chars().next()?;
-    if first == '"' || first == '\'' {
-        let mut escaped = false;
-        let end = rest.char_indices().skip(1).find(|(_, letter)| {
-            let ends = *letter == first && !escaped;
-            escaped = *letter == '\\' && !escaped;
-            ends
-        })?;
-        return Some((end.0 + 1, Kind::Literal));
-    }
-    let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
-    let name = rest.find(|letter| !is_name(letter)).unwrap_or(rest.len());
-    if first.is_ascii_digit() {
-        return Some((number(rest, name), Kind::Literal));
-    }
-    if name > 0 {
-        return Some((name, Kind::Name));
-    }
-    let is_double = ["**", "//", "==", "!=", "<=", ">="].iter().any(|double| rest.starts_with(double));
-    Some((if is_double { 2 } else { first.len_utf8() }, Kind::Operator))
-}
-
-/// The length of a number such as `1_000`, `1.5` or `1e-5`; `digits` is that of its first part.
-fn number(rest: &str, digits: usize) -> usize {
-    let is_digit = |at: usize| rest.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
-    let part = |from: usize| {
-        let end = rest[from..].find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-        end.map_or(rest.len(), |end| from + end)
-    };
-    let mut end = digits;
-    if rest[end..].starts_with('.') && is_digit(end + 1) {
-        end = part(end + 1);
-    }
-    if rest[..end].ends_with(['e', 'E']) && rest[end..].starts_with(['-', '+']) && is_digit(end + 1) {
-        end = part(end + 1);
-    }
-    end
-}
-
 /// Writes tokens. Each method returns `None` when brackets are nested too deeply.
 struct Writer<'a> {
     tokens: &'a [Token<'a>],
     at: usize,
     depth: usize,
+    calls: usize,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     /// Everything up to a closing bracket or the end.
     fn sequence(&mut self, text: &mut String) -> Option<()> {
         while let Some(token) = self.tokens.get(self.at) {
@@ -185,8 +109,8 @@ impl Writer<'_> {
         let mut left = self.joined()?;
         while let Some(operator) = self.operator(&["+", "-"]) {
             let function = if operator == "+" { ADD } else { SUBTRACT };
-            self.at += 1;
-            left = call(function, &left, &self.joined()?);
+            let space = self.pass()?;
+            left = call(function, &left, space, &self.joined()?);
         }
         Some(left)
     }
@@ -204,8 +128,8 @@ impl Writer<'_> {
         let mut left = self.power()?;
         while let Some(operator) = self.operator(&["*", "/", "//", "%"]) {
             if operator == "%" {
-                self.at += 1;
-                left = call(MODULO, &left, &self.power()?);
+                let space = self.pass()?;
+                left = call(MODULO, &left, space, &self.power()?);
             } else {
                 self.push(&mut left);
                 left.push_str(&self.power()?);
@@ -240,9 +164,9 @@ impl Writer<'_> {
             match self.operator(&["(", "[", ".", "|"]) {
                 Some("(" | "[") => self.bracket(&mut text)?,
                 Some(".") if self.is_value() => {
-                    self.at += 2;
+                    let spaces = [self.pass()?, self.pass()?].concat();
                     let (space, of) = text.split_at(text.len() - text.trim_start().len());
-                    text = format!("{space}{VALUE}({of})");
+                    text = format!("{space}{VALUE}({of}{spaces})");
                 }
                 Some(_) => {
                     self.push(&mut text);
@@ -279,6 +203,15 @@ impl Writer<'_> {
         (token.kind == Kind::Operator && operators.contains(&token.text)).then_some(token.text)
     }
 
+    /// Passes the next token, which becomes a call within a call, and returns the white space before it. `None` when there
+    /// are too many.
+    fn pass(&mut self) -> Option<&'a str> {
+        self.calls += 1;
+        let token = self.tokens.get(self.at).filter(|_| self.calls <= MAX_CALLS)?;
+        self.at += 1;
+        Some(token.space)
+    }
+
     /// Copies the next token, if there is one.
     fn push(&mut self, text: &mut String) {
         if let Some(token) = self.tokens.get(self.at) {
@@ -290,14 +223,20 @@ impl Writer<'_> {
 }
 
 /// The call of a function. The white space stays, and with it the numbers of lines.
-fn call(function: &str, left: &str, right: &str) -> String {
+fn call(function: &str, left: &str, between: &str, right: &str) -> String {
     let (space, left) = left.split_at(left.len() - left.trim_start().len());
-    format!("{space}{function}({left},{right})")
+    // A space before a comma would only look odd.
+    let between = if between.contains('\n') { between } else { "" };
+    format!("{space}{function}({left}{between},{right})")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn rewritten(source: &str) -> String {
+        super::rewritten(source).unwrap()
+    }
 
     #[test]
     fn operators_become_calls_by_their_precedence() {
@@ -324,6 +263,29 @@ mod tests {
     }
 
     #[test]
+    fn long_chains_render_up_to_a_number_of_operators() {
+        for terms in [50, MAX_CALLS + 1, MAX_OPERATORS] {
+            let source = format!("{{{{ 1{} }}}}", " + 1".repeat(terms));
+            let mut environment = minijinja::Environment::new();
+            environment.add_function(ADD, |left: i64, right: i64| left + right);
+            assert_eq!(environment.render_str(&rewritten(&source), ()).unwrap(), (terms + 1).to_string());
+        }
+        for operator in ["+", "and", "|f", ".a", "if b else"] {
+            let source = format!("\n\n{{{{ a{} }}}}", format!(" {operator} a").repeat(100_000));
+            let error = super::rewritten(&source).unwrap_err();
+            assert!(error.to_string().contains("line 3: more than 1000 operators"), "{error}");
+        }
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        for source in ["a\n- b", "a -\n\nb", "'%s'\n  % b", "a\n.\nvalue\n+ (\n1)", "\na + b\n+ c\n"] {
+            let rewritten = rewritten(&format!("{{{{ {source} }}}}"));
+            assert_eq!(rewritten.matches('\n').count(), source.matches('\n').count(), "{rewritten}");
+        }
+    }
+
+    #[test]
     fn everything_else_stays_as_it_is() {
         for source in [
             "",
@@ -339,9 +301,9 @@ mod tests {
         ] {
             assert_eq!(rewritten(source), source);
         }
+        let long = format!("{{{{ a{} }}}}", " + a".repeat(MAX_CALLS + 1));
+        assert_eq!(rewritten(&long), long);
         let deep = format!("{{{{ {}a - b{} }}}}", "(".repeat(1_000_000), ")".repeat(1_000_000));
         assert_eq!(rewritten(&deep), deep);
-        let minuses = format!("{{{{ {}a }}}}", "-".repeat(1_000_000));
-        assert_eq!(rewritten(&minuses), minuses);
     }
 }
