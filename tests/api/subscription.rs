@@ -34,9 +34,9 @@ const HOST: &str = r#"INSERT INTO hosts (universal, spec)
     VALUES (TRUE, '{"remark": "{USERNAME} there", "address": "192.0.2.1", "protocol": "trojan", "network": "tcp",
                     "port": 443, "password": "pw", "security": "tls"}')"#;
 /// A host that sing-box refuses: Hysteria 2 with an unknown obfuscation.
-const UNKNOWN_OBFUSCATION: &str = r#"INSERT INTO hosts (universal, spec)
-    VALUES (TRUE, '{"remark": "there", "address": "192.0.2.1", "protocol": "hysteria2", "network": "tcp", "port": 443,
-                    "password": "pw", "security": "tls", "header_type": "http"}')"#;
+const QUIC_WITHOUT_TLS: &str = r#"INSERT INTO hosts (universal, spec)
+    VALUES (TRUE, '{"remark": "there", "address": "192.0.2.1", "protocol": "vless", "network": "quic", "port": 443,
+                    "uuid": "5f0c1f3e-6f5c-4f1e-9d2b-3f6f0a8c7b11"}')"#;
 
 async fn start(db: Db) -> TestPanel {
     let panel = TestPanel::start_with(db, &[("SUBSCRIPTION_MISSES_PER_MINUTE", "3")]).await;
@@ -276,14 +276,14 @@ async fn built_in_page_is_not_cached_and_sends_no_referrer(db: Db) {
 
 async fn known_sing_box_version_gets_only_supported_hosts(db: Db) {
     execute(&db, HOST).await;
-    execute(&db, UNKNOWN_OBFUSCATION).await;
+    execute(&db, QUIC_WITHOUT_TLS).await;
     let panel = start(db).await;
     let outbounds = async |agent: &str| {
         let answer = send(fetch(&panel, &format!("{LINK}/sing-box")).header("user-agent", agent)).await.ok();
         answer["outbounds"].as_array().map_or(0, Vec::len)
     };
     assert_eq!(outbounds("golden/1.0").await, 5 + 2);
-    assert_eq!(outbounds("SFA/1.12.0 (570; sing-box 1.12.0; language de)").await, 3 + 1, "unknown obfuscation");
+    assert_eq!(outbounds("SFA/1.12.0 (570; sing-box 1.12.0; language de)").await, 3 + 1, "QUIC without TLS");
 }
 
 async fn invalid_stored_patterns_are_skipped(db: Db) {

