@@ -271,5 +271,35 @@ mod tests {
         let xhttp =
             SplitHttpSettings { mode: Some("foo".to_owned()), xmux: Some(both), ..SplitHttpSettings::default() };
         assert_eq!(fields(|spec| spec.splithttp_settings = Some(xhttp)), ["mode", "max_connections"]);
+        let padding = |bytes: &str| {
+            let settings = SplitHttpSettings { padding_bytes: Some(bytes.to_owned()), ..SplitHttpSettings::default() };
+            fields(|spec| spec.splithttp_settings = Some(settings))
+        };
+        assert_eq!((padding("100-1000"), padding("0-100")), (vec![], vec!["padding_bytes"]));
+        assert_eq!(fields(|spec| spec.noise = Some(vec![noise(NoiseKind::Rand, "0-5")])), ["packet"]);
+    }
+
+    #[test]
+    fn lists_of_names_networks_and_headers_are_checked() {
+        let sni = |names: &str| fields(|spec| spec.sni = Some(names.to_owned()));
+        for names in ["", "s.example, *.t.example ,", "192.0.2.1,[2001:db8::1]", "bücher.example", "*"] {
+            assert!(sni(names).is_empty(), "{names}");
+        }
+        for names in ["a b", "s.example:443", "https://s.example", "s.example,a\nb"] {
+            assert_eq!(sni(names), ["sni"], "{names}");
+        }
+        let allowed = |networks: &str| fields(|spec| spec.allowed_ips = Some(networks.to_owned()));
+        assert!(allowed("10.0.0.0/8, ::1").is_empty() && allowed("").is_empty());
+        assert_eq!((allowed("10.0.0.1/40"), allowed("foo")), (vec!["allowed_ips"], vec!["allowed_ips"]));
+        let header = |name: &str, value: &str| {
+            let headers = [(name.to_owned(), value.to_owned())].into();
+            fields(|spec| spec.http_headers = Some(headers))
+        };
+        assert!(header("X-A", "b; \"c\"").is_empty() && header("Host", "").is_empty());
+        for (name, value) in [("x a", "b"), ("", "b"), ("X-A", "a\nb"), ("X:Y", "b"), ("ü", "b")] {
+            assert_eq!(header(name, value), ["http_headers"], "{name}: {value}");
+        }
+        let kind = |kind: &str| fields(|spec| spec.header_type = Some(kind.to_owned()));
+        assert_eq!((kind(""), kind("wechat-video"), kind("foo")), (vec![], vec![], vec!["header_type"]));
     }
 }

@@ -56,8 +56,9 @@ fn downloads() -> Vec<Case> {
         });
         download.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let core = json!({"xhttp_extra": {"downloadSettings": download}});
-        let case = on_xray("-download", "vless", "splithttp", security);
-        Case { is_relayed: true, ..case.with(|spec| spec.core_settings = Some(settings(core))) }
+        let mut case = on_xray("-download", "vless", "splithttp", security);
+        case.is_relayed = true;
+        case.with(|spec| spec.core_settings = Some(settings(core)))
     };
     let tls = json!({"tlsSettings": {"serverName": NAME, "alpn": ["h2"]}});
     vec![download("tls", tls), download("none", json!({}))]

@@ -3,30 +3,20 @@
 //! Tried on Xray 26.7.28, 26.9.9 and 26.10.10. Unknown members are ignored there, and names are read in any case of letters.
 
 mod packets;
+mod udp;
 mod values;
 
-use ipnet::IpNet;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use self::packets::{is_expression, is_item, is_noise};
+use self::packets::is_item;
+use self::udp::is_udp_mask;
 use self::values::{
-    Member, ends, has, is_i32, is_ip, is_list_of, is_list_of_texts, is_one_of, is_u32, is_window, is_zero_or,
+    Member, SUDOKU, has, is_interval, is_list_of, is_one_of, is_ports, is_window, is_zero_or,
 };
 use super::super::tuning::is_fragment_packets;
-use super::values::{is_amount, is_positive, port_ranges};
-
-/// The largest packet of a disguise with packets of random size, in bytes.
-const MAX_PACKET: i64 = 2_048;
-/// The shortest time between two hops, in seconds.
-const SHORTEST_HOP: i64 = 5;
-
-/// A version of Xray: year, month and day.
-type Version = (u32, u32, u32);
-/// The first version with hopping as a disguise. Tried on 26.7.28 and 26.9.9.
-const HOPS: Version = (26, 9, 9);
-/// The first version with expressions for noise, and with `xdns` in its later form. Tried on 26.9.9 and 26.10.10.
-const EXPRESSIONS: Version = (26, 10, 10);
+use super::values::{is_amount, is_positive};
+pub use udp::mask_versions;
 
 /// True for an object of lists of disguises and parameters of QUIC.
 pub(super) fn is_finalmask(masks: &Map<String, Value>) -> bool {
@@ -36,25 +26,6 @@ pub(super) fn is_finalmask(masks: &Map<String, Value>) -> bool {
         "quicParams" => value.is_null() || has(value, &QUIC_PARAMS),
         _ => false,
     })
-}
-
-/// The first version of Xray that reads these disguises, and the first one that does not any more, as far as they are
-/// not those of all versions with disguises.
-pub fn mask_versions(masks: &Map<String, Value>) -> (Option<Version>, Option<Version>) {
-    let (mut since, mut until) = (None, None);
-    for mask in masks.get("udp").and_then(Value::as_array).into_iter().flatten() {
-        let settings = &mask["settings"];
-        match mask["type"].as_str() {
-            Some("udphop") => since = since.max(Some(HOPS)),
-            Some("xdns") if is_new_xdns(settings) => since = since.max(Some(EXPRESSIONS)),
-            Some("xdns") => until = Some(EXPRESSIONS),
-            Some("noise") if settings["noise"].as_array().into_iter().flatten().any(is_expression) => {
-                since = since.max(Some(EXPRESSIONS));
-            }
-            _ => {}
-        }
-    }
-    (since, until)
 }
 
 fn is_tcp_mask(mask: &Value) -> bool {
@@ -71,44 +42,6 @@ fn is_tcp_mask(mask: &Value) -> bool {
         _ => false,
     }
 }
-
-fn is_udp_mask(mask: &Value) -> bool {
-    let empty = Value::Object(Map::new());
-    let settings = mask.get("settings").filter(|settings| !settings.is_null()).unwrap_or(&empty);
-    match mask["type"].as_str() {
-        Some("header-custom") => {
-            let items: fn(&Value) -> bool = |list| is_list_of(list, is_item);
-            let mode: fn(&Value) -> bool = |mode| is_one_of(mode, &["", "prefix", "standalone"]);
-            has(settings, &[("client", items), ("server", items), ("mode", mode)])
-        }
-        Some("mkcp-legacy") => {
-            let headers = ["", "dns", "dtls", "srtp", "utp", "wechat", "wireguard"];
-            has(settings, &[("header", Value::is_string), ("value", Value::is_string)])
-                && is_one_of(&settings["header"], &headers)
-        }
-        Some("noise") => has(settings, &[("reset", is_amount), ("noise", |list| is_list_of(list, is_noise))]),
-        Some("salamander") => has(settings, &[("password", Value::is_string), ("packetSize", is_packet_size)]),
-        Some("sudoku") => has(settings, &SUDOKU),
-        Some("xdns") => is_xdns(settings),
-        Some("xicmp") => has(settings, &[("dgram", Value::is_boolean), ("ips", |list| is_list_of(list, is_ip))]),
-        Some("realm") => is_realm(settings),
-        Some("udphop") => is_udp_hop(settings),
-        _ => false,
-    }
-}
-
-const SUDOKU: [Member; 10] = [
-    ("password", Value::is_string),
-    ("ascii", Value::is_string),
-    ("customTable", Value::is_string),
-    ("custom_table", Value::is_string),
-    ("customTables", is_list_of_texts),
-    ("custom_tables", is_list_of_texts),
-    ("paddingMin", is_u32),
-    ("padding_min", is_u32),
-    ("paddingMax", is_u32),
-    ("padding_max", is_u32),
-];
 
 const QUIC_PARAMS: [Member; 18] = [
     ("congestion", |word| is_one_of(word, &["", "reno", "bbr", "brutal", "force-brutal"])),
@@ -152,11 +85,6 @@ fn is_fragment(settings: &Value) -> bool {
     has(settings, &members) && is_positive(last) && *last != ""
 }
 
-fn is_packet_size(value: &Value) -> bool {
-    is_amount(value)
-        && ends(value).is_none_or(|(least, most)| most == 0 || (1..=MAX_PACKET).contains(&least) && most <= MAX_PACKET)
-}
-
 /// A disguise as the game Minecraft.
 fn is_xmc(settings: &Value) -> bool {
     let text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
@@ -177,93 +105,9 @@ fn is_xmc(settings: &Value) -> bool {
         && has(settings, &[("hostname", Value::is_string)])
 }
 
-/// Data in DNS queries. The form before Xray 26.10 has texts where later ones have objects.
-fn is_xdns(settings: &Value) -> bool {
-    let is_new = is_new_xdns(settings);
-    let is_resolver = |resolver: &Value| {
-        let is_named = |(name, server): (&str, &str)| !name.is_empty() && server.starts_with("udp://");
-        resolver.as_str().and_then(|text| text.split_once('+')).is_some_and(is_named)
-    };
-    let has_resolvers =
-        || settings["resolvers"].as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_resolver));
-    is_new && is_extra_poll(&settings["extraPoll"]) || !is_new && has_resolvers()
-}
-
-/// True for the form of Xray 26.10 and later.
-fn is_new_xdns(settings: &Value) -> bool {
-    let is_domain = |domain: &Value| {
-        let names = domain["names"].as_array();
-        let is_name = |name: &Value| name.as_str().is_some_and(|name| crate::domain::address::name(name).is_ok());
-        let numbers = [("lenLimit", is_i32 as fn(&Value) -> bool), ("labelLimit", is_i32), ("edns0", is_i32)];
-        names.is_some_and(|names| !names.is_empty() && names.iter().all(is_name)) && has(domain, &numbers)
-    };
-    let is_server = |server: &Value| {
-        server.as_str().is_some_and(|text| {
-            let address = text.split_once("://").map_or(text, |(_, address)| address);
-            let is_known = !text.contains("://") || text.starts_with("udp://") || text.starts_with("tcp://");
-            is_known && !address.is_empty() && !address.contains(char::is_whitespace)
-        })
-    };
-    let is_resolver = |resolver: &Value| resolver["addrs"].as_array().is_some_and(|list| list.iter().all(is_server));
-    settings["domains"].as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_domain))
-        && is_list_of(&settings["resolvers"], is_resolver)
-}
-
-fn is_extra_poll(value: &Value) -> bool {
-    value.is_null() || value.as_i64().is_some_and(|number| (0..=3).contains(&number))
-}
-
-/// A meeting point of peers: `realm://TOKEN@HOST/ID`.
-fn is_realm(settings: &Value) -> bool {
-    let url = settings["url"].as_str().and_then(|url| url.split_once("://"));
-    let is_url = url.is_some_and(|(scheme, rest)| {
-        let parts = rest.split_once('@').and_then(|(token, rest)| Some((token, rest.split_once('/')?)));
-        let is_filled = |(token, (host, id)): (&str, (&str, &str))| {
-            !token.is_empty() && !id.is_empty() && !host.is_empty() && !host.starts_with(':')
-        };
-        matches!(scheme, "realm" | "realm+http")
-            && parts.is_some_and(is_filled)
-            && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%' && byte != b'#' && byte != b'?')
-    });
-    let is_server = |server: &Value| {
-        let parts = server.as_str().and_then(|text| text.rsplit_once(':'));
-        parts.is_some_and(|(host, port)| {
-            !host.is_empty() && (!host.contains(':') || host.starts_with('[')) && port.parse::<u16>().is_ok()
-        })
-    };
-    let servers = settings["stunServers"].as_array();
-    is_url
-        && servers.is_some_and(|list| !list.is_empty() && list.iter().all(is_server))
-        && has(settings, &[("ipMode", Value::is_string), ("tlsConfig", Value::is_null), ("portMapping", Value::is_null)])
-}
-
-/// Hopping between ports (Xray 26.9 and later).
-fn is_udp_hop(settings: &Value) -> bool {
-    let modes = ["intervallocal", "intervalremote", "perconnremote"];
-    let mode = settings["mode"].as_str().map(str::to_ascii_lowercase);
-    let is_net =
-        |net: &Value| is_ip(net) || net.as_str().is_some_and(|text| text.parse::<IpNet>().is_ok());
-    mode.is_some_and(|mode| mode.split(',').all(|mode| modes.contains(&mode)))
-        && is_interval(&settings["interval"])
-        && is_list_of(&settings["remoteIPs"], is_net)
-        && is_ports(&settings["remotePorts"])
-}
-
 /// The hopping of QUIC (Xray 26.7; later versions ignore it).
 fn is_hop_of_quic(hop: &Value) -> bool {
     has(hop, &[("ports", is_ports), ("interval", is_interval)])
-}
-
-fn is_interval(value: &Value) -> bool {
-    value.is_null() || is_amount(value) && ends(value).is_none_or(|(least, most)| most == 0 || least >= SHORTEST_HOP)
-}
-
-fn is_ports(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Number(port) => port.as_u64().is_some_and(|port| (1..=65_535).contains(&port)),
-        other => other.as_str().is_some_and(|ports| port_ranges(ports).is_some()),
-    }
 }
 
 /// A number with a unit of bits a second: `60 mbps`, `1g`, `1000000`.
@@ -273,4 +117,107 @@ fn is_bandwidth(value: &Value) -> bool {
     let (number, unit) = text.split_at(digits);
     let units = ["", "b", "bps", "k", "kb", "kbps", "m", "mb", "mbps", "g", "gb", "gbps", "t", "tb", "tbps"];
     (1..=12).contains(&number.len()) && units.contains(&unit.trim().to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(layer: &str, kind: &str, settings: Value, expected: bool) {
+        let masks = json!({layer: [{"type": kind, "settings": settings}]});
+        assert_eq!(is_finalmask(masks.as_object().unwrap()), expected, "{masks}");
+    }
+
+    /// As Xray 26.7.28, 26.9.9 and 26.10.10 judge them.
+    #[test]
+    fn settings_of_each_disguise_are_those_that_xray_reads() {
+        for (layer, kind, good, bad) in [
+            ("tcp", "fragment", json!({"length": "1", "maxSplit": "3-6"}), json!({"length": "1", "maxSplit": "x"})),
+            ("tcp", "fragment", json!({"packets": "TLSHELLO", "length": 1}), json!({"length": "0-3"})),
+            ("tcp", "fragment", json!({"lengths": ["0", "2-3"], "delays": [1]}), json!({"Length": "x", "length": "1"})),
+            ("tcp", "header-custom", json!({}), json!({"clients": [{}]})),
+            (
+                "tcp",
+                "header-custom",
+                json!({"clients": [[{"rand": 5}], [{"packet": [1, 255]}]]}),
+                json!({"clients": [[{"rand": 5, "packet": [1]}]]}),
+            ),
+            (
+                "tcp",
+                "header-custom",
+                json!({"errors": [[{"type": "hex", "packet": "00ff", "delay": "1-5"}]]}),
+                json!({"errors": [[{"type": "hex", "packet": "zz"}]]}),
+            ),
+            (
+                "tcp",
+                "header-custom",
+                json!({"servers": [[{"capture": "a", "rand": 1}]]}),
+                json!({"servers": [[{"capture": "1a", "rand": 1}]]}),
+            ),
+            ("tcp", "sudoku", json!({"password": "a", "paddingMin": 5}), json!({"paddingMin": -1})),
+            ("udp", "header-custom", json!({"mode": "standalone", "client": [{"rand": 1}]}), json!({"mode": "foo"})),
+            ("udp", "mkcp-legacy", json!({"header": "dns", "value": "a.example"}), json!({"header": "wechat-video"})),
+            ("udp", "noise", json!({"noise": [{"rand": "1-10"}]}), json!({"noise": [{"rand": "1-10", "packet": [1]}]})),
+            (
+                "udp",
+                "noise",
+                json!({"noise": [{"type": "exp", "packet": "<b 0x00> <r 5-9>"}]}),
+                json!({"noise": [{"type": "exp", "packet": "x"}]}),
+            ),
+            (
+                "udp",
+                "salamander",
+                json!({"password": "abcd", "packetSize": "100-200"}),
+                json!({"packetSize": "0-5000"}),
+            ),
+            (
+                "udp",
+                "xdns",
+                json!({"domains": [{"names": ["a.example"]}], "resolvers": [{"addrs": ["1.1.1.1"]}]}),
+                json!({"domain": "a.example"}),
+            ),
+            ("udp", "xdns", json!({"resolvers": ["a.example+udp://1.1.1.1:53"]}), json!({"resolvers": ["1.1.1.1"]})),
+            ("udp", "xicmp", json!({"ips": ["1.1.1.1"]}), json!({"ips": ["x"]})),
+            (
+                "udp",
+                "realm",
+                json!({"url": "realm://token@h.example/id", "stunServers": ["1.1.1.1:3478"]}),
+                json!({"url": "realm://token@h.example/id"}),
+            ),
+            (
+                "udp",
+                "udphop",
+                json!({"mode": "intervalRemote", "remotePorts": "1000-2000", "interval": "5-10"}),
+                json!({"mode": "intervalRemote", "interval": 3}),
+            ),
+        ] {
+            check(layer, kind, good, true);
+            check(layer, kind, bad, false);
+        }
+        for kind in ["foo", "header-dns", "header-srtp", "mkcp-original", "mkcp-aes128gcm", "gecko"] {
+            check("udp", kind, json!({}), false);
+        }
+        check("tcp", "xmc", json!({"password": "a", "profiles": []}), false);
+    }
+
+    #[test]
+    fn parameters_of_quic_have_their_limits() {
+        for (good, bad) in [
+            (json!({"congestion": "reno"}), json!({"congestion": "foo"})),
+            (json!({"brutalUp": "60 mbps"}), json!({"brutalUp": 0})),
+            (json!({"maxIdleTimeout": 30}), json!({"maxIdleTimeout": 121})),
+            (json!({"keepAlivePeriod": 2}), json!({"keepAlivePeriod": 1})),
+            (json!({"maxIncomingStreams": 8}), json!({"maxIncomingStreams": 7})),
+            (json!({"initStreamReceiveWindow": 16_384}), json!({"initStreamReceiveWindow": 1})),
+            (json!({"udpHop": {"ports": "1-2", "interval": "5-10"}}), json!({"udpHop": {"ports": "1-2", "interval": 4}})),
+        ] {
+            for (params, expected) in [(good, true), (bad, false)] {
+                let masks = json!({"quicParams": params});
+                assert_eq!(is_finalmask(masks.as_object().unwrap()), expected, "{masks}");
+            }
+        }
+    }
 }

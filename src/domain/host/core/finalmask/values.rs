@@ -2,11 +2,30 @@
 
 use serde_json::Value;
 
+use super::super::values::{is_amount, port_ranges};
+
 /// The smallest receive window of QUIC, in bytes.
 const SMALLEST_WINDOW: u64 = 16_384;
 
+/// The shortest time between two hops, in seconds.
+const SHORTEST_HOP: i64 = 5;
+
 /// The check of one member.
 pub(super) type Member = (&'static str, fn(&Value) -> bool);
+
+/// The members of `sudoku`.
+pub(super) const SUDOKU: [Member; 10] = [
+    ("password", Value::is_string),
+    ("ascii", Value::is_string),
+    ("customTable", Value::is_string),
+    ("custom_table", Value::is_string),
+    ("customTables", is_list_of_texts),
+    ("custom_tables", is_list_of_texts),
+    ("paddingMin", is_u32),
+    ("padding_min", is_u32),
+    ("paddingMax", is_u32),
+    ("padding_max", is_u32),
+];
 
 /// True for an object whose members, as far as they are known and not null, pass their checks.
 pub(super) fn has(object: &Value, members: &[Member]) -> bool {
@@ -61,4 +80,18 @@ pub(super) fn ends(value: &Value) -> Option<(i64, i64)> {
         other => other.as_i64().map(|number| (number, number)),
     }
     .map(|(from, to): (i64, i64)| (from.min(to), from.max(to)))
+}
+
+/// Seconds between two hops.
+pub(super) fn is_interval(value: &Value) -> bool {
+    value.is_null() || is_amount(value) && ends(value).is_none_or(|(least, most)| most == 0 || least >= SHORTEST_HOP)
+}
+
+/// A port, or a list of ports and ranges.
+pub(super) fn is_ports(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Number(port) => port.as_u64().is_some_and(|port| (1..=65_535).contains(&port)),
+        other => other.as_str().is_some_and(|ports| port_ranges(ports).is_some()),
+    }
 }
