@@ -74,7 +74,11 @@ mod tests {
         };
         for protocol in [Protocol::Wireguard, Protocol::Shadowsocks] {
             let left = relevant(all.clone(), protocol, Network::Unset, Security::Tls);
-            assert_eq!((left.is_pinned(), left.ech_config_list, left.hop_interval), (false, None, None), "{protocol:?}");
+            assert_eq!(
+                (left.is_pinned(), left.ech_config_list, left.hop_interval),
+                (false, None, None),
+                "{protocol:?}"
+            );
         }
         let hysteria = relevant(all.clone(), Protocol::Hysteria2, Network::Unset, Security::Tls);
         assert_eq!((hysteria.is_pinned(), hysteria.hop_interval), (true, None));

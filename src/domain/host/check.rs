@@ -152,7 +152,8 @@ impl HostSpec {
             if xmux.has_both_limits() {
                 problems.push(problem("max_connections", "must not be given together with max_concurrency"));
             }
-            problems.extend(xmux.wrong_range().map(|field| problem(field, "must be a number or a range such as 600-900")));
+            problems
+                .extend(xmux.wrong_range().map(|field| problem(field, "must be a number or a range such as 600-900")));
         }
         problems
     }
@@ -203,7 +204,9 @@ fn mux_problems(mux: &MuxSettings) -> Vec<Problem> {
 
 fn noise_problem(noise: &Noise) -> Option<Problem> {
     let message = match noise.kind {
-        NoiseKind::Rand if !is_fragment_length(&noise.packet) => "must be a number of bytes or a range such as 10-20, from 1",
+        NoiseKind::Rand if !is_fragment_length(&noise.packet) => {
+            "must be a number of bytes or a range such as 10-20, from 1"
+        }
         NoiseKind::Base64 if !is_base64(&noise.packet) => "must be base64",
         _ => return None,
     };

@@ -37,9 +37,7 @@ const KEYED_METHODS: [(&str, usize, bool); 3] = [
 /// True when sing-box and Mihomo accept this cipher with this password.
 pub fn is_valid(method: &str, password: &str) -> bool {
     let is_keyed = |(name, size, has_users): &(&str, usize, bool)| {
-        *name == method
-            && (*has_users || !password.contains(':'))
-            && password.split(':').all(|key| is_key(key, *size))
+        *name == method && (*has_users || !password.contains(':')) && password.split(':').all(|key| is_key(key, *size))
     };
     METHODS.contains(&method) || KEYED_METHODS.iter().any(is_keyed)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -17,21 +17,14 @@ use super::servers::{Servers, sing_box_program, xray_program};
 
 /// A running client with the port for each case by the case's name.
 pub struct Running {
-    program: Program,
+    _program: Program,
     pub ports: BTreeMap<String, u16>,
 }
 
 impl Running {
     fn new(mut program: Program, ports: BTreeMap<String, u16>) -> Self {
         program.listens(ports.values());
-        Self { program, ports }
-    }
-
-    /// The lines of the client about a destination.
-    pub fn lines(&self, destination: Ipv4Addr) -> String {
-        let (output, destination) = (self.program.output(), destination.to_string());
-        let lines: Vec<&str> = output.lines().filter(|line| line.contains(&destination)).take(5).collect();
-        lines.join("\n")
+        Self { _program: program, ports }
     }
 }
 
@@ -46,10 +39,8 @@ pub fn xray(package: &str, document: &str, servers: &Servers) -> Running {
             let mut outbound = outbound.clone();
             outbound["tag"] = tagged(&outbound["tag"]).into();
             // The newest versions do not read the system's certificates.
-            for place in ["", "/splithttpSettings/downloadSettings"] {
-                if let Some(tls) = outbound.pointer_mut(&format!("/streamSettings{place}/tlsSettings")) {
-                    tls["certificates"] = json!([{"usage": "verify", "certificateFile": servers.certificate()}]);
-                }
+            if let Some(tls) = outbound.pointer_mut("/streamSettings/tlsSettings") {
+                tls["certificates"] = json!([{"usage": "verify", "certificateFile": servers.certificate()}]);
             }
             if let Some(through) = outbound.pointer_mut("/streamSettings/sockopt/dialerProxy") {
                 *through = tagged(through).into();
@@ -57,9 +48,7 @@ pub fn xray(package: &str, document: &str, servers: &Servers) -> Running {
             outbounds.push(outbound);
         }
         let port = free_port();
-        inbounds.push(json!({
-            "protocol": "socks", "listen": HERE, "port": port, "tag": name, "settings": {"udp": true, "ip": HERE},
-        }));
+        inbounds.push(json!({"protocol": "socks", "listen": HERE, "port": port, "tag": name}));
         rules.push(json!({"inboundTag": [name], "outboundTag": tagged(&configuration["outbounds"][0]["tag"])}));
         ports.insert(name.to_owned(), port);
     }
@@ -183,7 +172,7 @@ fn mihomo_with(
     servers: &Servers,
 ) -> Running {
     let listeners = ports.iter().map(|(name, port)| {
-        json!({"name": format!("in {name}"), "type": "socks", "listen": HERE, "port": port, "udp": true, "proxy": outbound(name)})
+        json!({"name": format!("in {name}"), "type": "socks", "listen": HERE, "port": port, "proxy": outbound(name)})
     });
     configuration["listeners"] = listeners.collect();
     configuration["log-level"] = "info".into();

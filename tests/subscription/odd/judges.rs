@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::subscription::dial::links_read_by_mihomo;
 use crate::subscription::literal::rendered_for;
-use crate::subscription::referees::{self, MIHOMO, SING_BOXES, XRAYS, Xray};
 use crate::subscription::parse;
+use crate::subscription::referees::{self, MIHOMO, SING_BOXES, XRAYS, Xray};
 
 /// Refusals that are looked up in one document; the rest is most often the same fault.
 const MOST: usize = 20;

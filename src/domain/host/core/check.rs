@@ -184,9 +184,9 @@ fn is_padding(parts: &[&str]) -> bool {
         <[u32; 3]>::try_from(numbers?).ok()
     };
     let Some(read) = parts.iter().map(read).collect::<Option<Vec<_>>>() else { return false };
-    let is_first_long = read.first().is_none_or(|[odds, least, most]| {
-        *odds >= 100 && *least >= SHORTEST_PADDING && *most >= SHORTEST_PADDING
-    });
+    let is_first_long = read
+        .first()
+        .is_none_or(|[odds, least, most]| *odds >= 100 && *least >= SHORTEST_PADDING && *most >= SHORTEST_PADDING);
     let total: u64 = read.iter().step_by(2).map(|[_, least, most]| u64::from(*least.max(most))).sum();
     is_first_long && total <= LONGEST_PADDING
 }

@@ -95,8 +95,11 @@ fn is_download(settings: &Map<String, Value>) -> bool {
 /// Settings of XHTTP with path, host and mode among them.
 fn is_own_xhttp(settings: &Map<String, Value>) -> bool {
     let is_text = |name: &str| settings.get(name).is_none_or(|value| value.is_null() || value.is_string());
-    let others: Map<String, Value> =
-        settings.iter().filter(|(name, _)| !is_beside(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let others: Map<String, Value> = settings
+        .iter()
+        .filter(|(name, _)| !is_beside(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     ["path", "host", "mode"].into_iter().all(is_text)
         && settings.get("mode").and_then(Value::as_str).is_none_or(is_xhttp_mode)
         && settings.get("extra").is_none_or(|extra| extra.is_null() || extra.as_object().is_some_and(is_extra))
@@ -110,7 +113,10 @@ fn is_beside(name: &str) -> bool {
 /// True if settings work only in the mode `packet-up`, and in no other.
 pub fn needs_packet_up(extra: &Map<String, Value>) -> bool {
     let is = |name: &str, words: &[&str]| {
-        extra.get(name).and_then(Value::as_str).is_some_and(|text| words.iter().any(|word| word.eq_ignore_ascii_case(text)))
+        extra
+            .get(name)
+            .and_then(Value::as_str)
+            .is_some_and(|text| words.iter().any(|word| word.eq_ignore_ascii_case(text)))
     };
     is("uplinkHTTPMethod", &["GET"]) || is("uplinkDataPlacement", &["header", "cookie"])
 }
@@ -119,7 +125,12 @@ fn is_tls(settings: &Map<String, Value>) -> bool {
     settings.iter().all(|(name, value)| {
         value.is_null()
             || match name.as_str() {
-                "serverName" | "echConfigList" | "minVersion" | "maxVersion" | "cipherSuites" | "masterKeyLog"
+                "serverName"
+                | "echConfigList"
+                | "minVersion"
+                | "maxVersion"
+                | "cipherSuites"
+                | "masterKeyLog"
                 | "verifyPeerCertByName" => value.is_string(),
                 "fingerprint" => is_fingerprint(value),
                 "pinnedPeerCertSha256" => value.as_str().is_some_and(|pin| pin.is_empty() || is_pin(pin)),
@@ -156,7 +167,11 @@ fn is_sockopt(settings: &Map<String, Value>) -> bool {
     settings.iter().all(|(name, value)| {
         value.is_null()
             || match name.as_str() {
-                "mark" | "tcpKeepAliveInterval" | "tcpKeepAliveIdle" | "tcpUserTimeout" | "tcpMaxSeg"
+                "mark"
+                | "tcpKeepAliveInterval"
+                | "tcpKeepAliveIdle"
+                | "tcpUserTimeout"
+                | "tcpMaxSeg"
                 | "tcpWindowClamp" => is_integer(value),
                 "tcpFastOpen" => value.is_boolean() || is_integer(value),
                 "tcpMptcp" | "penetrate" | "tcpNoDelay" => value.is_boolean(),

@@ -26,6 +26,12 @@ pub fn useless(entry: &Entry<'_>) -> Option<Reason> {
     let checks = [
         (quic && has_quic_options, "sing-box has no header and no key for QUIC"),
         (shadowsocks::is_layered(entry), "sing-box has no transport for Shadowsocks"),
+        (
+            layered
+                && entry.network == Network::Grpc
+                && entry.path.as_deref().is_some_and(|name| name.starts_with('/')),
+            "sing-box has no service names of gRPC that are paths",
+        ),
         (core.encryption.is_some(), "sing-box has no VLESS encryption"),
         (core.finalmask.is_some(), "sing-box has no finalmask"),
         (

@@ -11,9 +11,7 @@ use uuid::Uuid;
 
 use self::packets::is_item;
 use self::udp::is_udp_mask;
-use self::values::{
-    Member, SUDOKU, has, is_interval, is_list_of, is_one_of, is_ports, is_window, is_zero_or,
-};
+use self::values::{Member, SUDOKU, has, is_interval, is_list_of, is_one_of, is_ports, is_window, is_zero_or};
 use super::super::tuning::is_fragment_packets;
 use super::values::{is_amount, is_positive};
 pub use udp::mask_versions;
@@ -212,7 +210,10 @@ mod tests {
             (json!({"keepAlivePeriod": 2}), json!({"keepAlivePeriod": 1})),
             (json!({"maxIncomingStreams": 8}), json!({"maxIncomingStreams": 7})),
             (json!({"initStreamReceiveWindow": 16_384}), json!({"initStreamReceiveWindow": 1})),
-            (json!({"udpHop": {"ports": "1-2", "interval": "5-10"}}), json!({"udpHop": {"ports": "1-2", "interval": 4}})),
+            (
+                json!({"udpHop": {"ports": "1-2", "interval": "5-10"}}),
+                json!({"udpHop": {"ports": "1-2", "interval": 4}}),
+            ),
         ] {
             for (params, expected) in [(good, true), (bad, false)] {
                 let masks = json!({"quicParams": params});

@@ -123,15 +123,17 @@ fn is_realm(settings: &Value) -> bool {
     let servers = settings["stunServers"].as_array();
     is_url
         && servers.is_some_and(|list| !list.is_empty() && list.iter().all(is_server))
-        && has(settings, &[("ipMode", Value::is_string), ("tlsConfig", Value::is_null), ("portMapping", Value::is_null)])
+        && has(
+            settings,
+            &[("ipMode", Value::is_string), ("tlsConfig", Value::is_null), ("portMapping", Value::is_null)],
+        )
 }
 
 /// Hopping between ports (Xray 26.9 and later).
 fn is_udp_hop(settings: &Value) -> bool {
     let modes = ["intervallocal", "intervalremote", "perconnremote"];
     let mode = settings["mode"].as_str().map(str::to_ascii_lowercase);
-    let is_net =
-        |net: &Value| is_ip(net) || net.as_str().is_some_and(|text| text.parse::<IpNet>().is_ok());
+    let is_net = |net: &Value| is_ip(net) || net.as_str().is_some_and(|text| text.parse::<IpNet>().is_ok());
     mode.is_some_and(|mode| mode.split(',').all(|mode| modes.contains(&mode)))
         && is_interval(&settings["interval"])
         && is_list_of(&settings["remoteIPs"], is_net)
