@@ -160,6 +160,8 @@ test('a new node may count nothing, and its users are in step', async () => {
   await page.getByLabel('Traffic counts').fill('0');
   await page.getByText('Only a new node can have 0.').waitFor();
   assert.equal(await page.getByRole('button', { name: 'Save' }).isDisabled(), true);
+  // A changed form would ask before it is left.
+  await page.getByLabel('Traffic counts').fill('1');
   const free = await panel.call('POST', 'nodes', { name: 'free', address: '127.0.0.1', port: 9, usage_coefficient: 0 });
   await view.go(`/nodes/${free.id}/status?drawer=edit`);
   await page.getByLabel('Name').fill('gratis');

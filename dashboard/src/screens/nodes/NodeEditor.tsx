@@ -22,14 +22,14 @@ export function NodeEditor({ node, onClose }: { node: PanelNode | null; onClose:
   // The API takes 0 for a new node, and for another one as no change.
   const mayBeZero = node === null || node.usage_coefficient === 0;
   const counts = numberOf(coefficient) > 0 || (mayBeZero && numberOf(coefficient) === 0);
+  const body = { name: name.trim(), address: address.trim(), port: numberOf(port), usage_coefficient: numberOf(coefficient), connection_backend: kind };
   const save = async () => {
-    const body = { name: name.trim(), address: address.trim(), port: numberOf(port), usage_coefficient: numberOf(coefficient), connection_backend: kind };
     if (node === null) await data(api.POST('/api/nodes', { body: body as Schemas['NodeCreate'] }));
     else await data(api.PUT('/api/nodes/{node_id}', { params: { path: { node_id: node.id } }, body: changes(began, body) }));
     await queries.queryClient.invalidateQueries({ queryKey: ['nodes'] });
   };
   return (
-    <EditDrawer title={node === null ? t('nodes.new') : t('nodes.edit', { name: node.name })} act={node === null ? t('nodes.new') : undefined} ready={name.trim() !== '' && address.trim() !== '' && Number.isInteger(numberOf(port)) && counts} save={save} onClose={onClose}>
+    <EditDrawer changed={Object.keys(changes(began, body)).length > 0} title={node === null ? t('nodes.new') : t('nodes.edit', { name: node.name })} act={node === null ? t('nodes.new') : undefined} ready={name.trim() !== '' && address.trim() !== '' && Number.isInteger(numberOf(port)) && counts} save={save} onClose={onClose}>
       {(refused) => (
         <>
           <Field label={t('nodes.name')} problem={refused.name}>{(attributes) => <input {...attributes} className="input" autoFocus dir="auto" value={name} onChange={(event) => setName(event.target.value)} />}</Field>

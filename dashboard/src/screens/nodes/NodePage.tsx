@@ -47,7 +47,7 @@ export function NodePage() {
               : tab === 'config' ? <NodeConfig key={node.id} node={node} />
               : tab === 'traffic' ? <TrafficPanel name="node" query={(start) => one.usage(node.id, start)} series={(series) => series} />
               : <NodeStatus node={node} />}
-            {drawer === 'edit' && <NodeEditor node={node} onClose={() => show()} />}
+            {drawer === 'edit' && <NodeEditor key={node.id} node={node} onClose={() => show()} />}
           </>
         )}
       </Loaded>
