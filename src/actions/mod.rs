@@ -15,6 +15,7 @@ pub mod nodes;
 pub mod notification_targets;
 pub mod notifications;
 mod panel;
+pub mod panel_addresses;
 pub mod passwords;
 pub mod services;
 pub mod settings;

@@ -11,9 +11,10 @@ use super::cache::{Cache, Freshness, MAX_AGE};
 use crate::domain::change::Changed;
 use crate::domain::credentials::KeyDerivation;
 use crate::domain::moment::SECOND;
+use crate::domain::panel_address::ServerAddresses;
 use crate::domain::subscription_settings::SubscriptionSettings;
 use crate::store::hosts::subscription_sources;
-use crate::store::{Db, StoreError, settings};
+use crate::store::{Db, StoreError, panel_addresses, settings};
 use crate::subscription::catalogue::Catalogue;
 use crate::subscription::client_rules::ClientRules;
 use crate::subscription::templates::Templates;
@@ -32,18 +33,26 @@ pub struct RenderContext {
     pub derivation: KeyDerivation,
     /// The fixed parts of configurations.
     pub templates: Templates,
-    /// The panel's own address, for hosts with `{SERVER_IP}`.
-    pub server_ip: String,
+    /// The machine's address, while the cluster has none: for a read-only panel, and for commands before the first start.
+    pub own_ipv4: Option<String>,
+    /// The machine's IPv6 address, likewise.
+    pub own_ipv6: Option<String>,
 }
 
 impl RenderContext {
+    /// The machine's addresses.
+    fn server(&self) -> ServerAddresses<'_> {
+        ServerAddresses { ipv4: self.own_ipv4.as_deref(), ipv6: self.own_ipv6.as_deref() }
+    }
+
     /// A hash of the context and of the program's version, because another version may render differently.
     pub fn revision(&self) -> u128 {
         self.revision_in(env!("CARGO_PKG_VERSION"))
     }
 
     fn revision_in(&self, version: &str) -> u128 {
-        xxh3_128(format!("{version} {self:?}").as_bytes())
+        // The machine's addresses are values of variables, which differ from host to host.
+        xxh3_128(format!("{version} {:?} {:?}", self.derivation, self.templates).as_bytes())
     }
 }
 
@@ -52,7 +61,8 @@ impl Default for RenderContext {
         Self {
             derivation: KeyDerivation::default(),
             templates: Templates::default(),
-            server_ip: "127.0.0.1".to_owned(),
+            own_ipv4: None,
+            own_ipv6: None,
         }
     }
 }
@@ -66,8 +76,19 @@ pub struct Sources {
     pub settings: SubscriptionSettings,
     /// The compiled client rules of the settings.
     pub rules: ClientRules,
-    /// A hash of hosts and settings, the same in every process.
+    /// The panel's IPv4 address, if it is known.
+    ipv4: Option<String>,
+    /// The panel's IPv6 address, if it is known.
+    ipv6: Option<String>,
+    /// A hash of hosts, settings and addresses, the same in every process.
     pub revision: u128,
+}
+
+impl Sources {
+    /// The panel's addresses, for hosts with `{SERVER_IP}`.
+    pub fn server<'a>(&'a self, context: &'a RenderContext) -> ServerAddresses<'a> {
+        ServerAddresses { ipv4: self.ipv4.as_deref(), ipv6: self.ipv6.as_deref() }.or(context.server())
+    }
 }
 
 /// The cached sources.
@@ -97,9 +118,15 @@ pub async fn read(db: &Db, stale: Option<Arc<Sources>>) -> Result<Arc<Sources>, 
         }
     };
     let hosts = subscription_sources::hosts(db).await?;
-    let revision = xxh3_128(format!("{hosts:?} {settings:?}").as_bytes());
-    let catalogue = Catalogue::new(hosts);
-    Ok(Arc::new(Sources { catalogue, settings, rules, revision }))
+    let nodes = subscription_sources::node_addresses(db).await?;
+    let addresses = panel_addresses::all(db).await?;
+    let of_family = |is_ipv4: bool| {
+        addresses.iter().find(|stored| stored.ip.is_ipv4() == is_ipv4).map(|stored| stored.ip.to_string())
+    };
+    let (ipv4, ipv6) = (of_family(true), of_family(false));
+    let revision = xxh3_128(format!("{hosts:?} {settings:?} {nodes:?} {ipv4:?} {ipv6:?}").as_bytes());
+    let catalogue = Catalogue::new(hosts).with_nodes(nodes);
+    Ok(Arc::new(Sources { catalogue, settings, rules, ipv4, ipv6, revision }))
 }
 
 #[cfg(test)]

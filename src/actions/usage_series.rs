@@ -6,7 +6,7 @@ use crate::domain::admin::Admin;
 use crate::domain::ids::{NodeId, UserId};
 use crate::domain::usage_series::{Series, Span, Step};
 use crate::store::StoreError;
-use crate::store::usage::series;
+use crate::store::usage::series::{self, Unfolded};
 
 /// A user's traffic by the hour on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,17 +18,28 @@ pub struct OnNode {
 }
 
 /// A user's traffic by the hour, on each node where it had any in the span.
-pub async fn of_user(panel: &Panel, admin: &Admin, username: &str, span: Span) -> Result<Vec<OnNode>, UserError> {
+pub async fn of_user(
+    panel: &Panel,
+    admin: &Admin,
+    username: &str,
+    span: Span,
+    unfolded: Unfolded,
+) -> Result<Vec<OnNode>, UserError> {
     let user = users::get(panel, admin, username).await?;
-    let nodes = series::of_user_by_node(&panel.db, user.id, span).await?;
+    let nodes = series::of_user_by_node(&panel.db, user.id, span, unfolded).await?;
     let on_node =
         |node: series::NodeHours| OnNode { node: node.node, series: Series::new(span, Step::Hour, node.hours) };
     Ok(nodes.into_iter().map(on_node).collect())
 }
 
 /// A user's traffic on all nodes together, by the hour, or by the day when the span is long.
-pub async fn of_subscription(panel: &Panel, user: UserId, span: Span) -> Result<Series, StoreError> {
-    Ok(Series::new(span, span.step_for_subscription(), series::of_user(&panel.db, user, span).await?))
+pub async fn of_subscription(
+    panel: &Panel,
+    user: UserId,
+    span: Span,
+    unfolded: Unfolded,
+) -> Result<Series, StoreError> {
+    Ok(Series::new(span, span.step_for_subscription(), series::of_user(&panel.db, user, span, unfolded).await?))
 }
 
 /// The traffic of all users on a node, by the hour. `None`: there is no such node.
@@ -38,11 +49,11 @@ pub async fn of_node(panel: &Panel, node: NodeId, span: Span) -> Result<Option<S
 }
 
 /// The traffic of an admin's own users (for a sudo admin: of all users) on all nodes, by the hour.
-pub async fn of_all(panel: &Panel, admin: &Admin, span: Span) -> Result<Series, StoreError> {
+pub async fn of_all(panel: &Panel, admin: &Admin, span: Span, unfolded: Unfolded) -> Result<Series, StoreError> {
     let hours = if admin.is_sudo {
         series::of_all(&panel.db, span).await?
     } else {
-        series::of_owner(&panel.db, admin.id, span).await?
+        series::of_owner(&panel.db, admin.id, span, unfolded).await?
     };
     Ok(Series::new(span, Step::Hour, hours))
 }

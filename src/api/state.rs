@@ -73,6 +73,8 @@ pub struct Options {
     pub requests_at_once: usize,
     /// Settings of tokens and rate limits.
     pub auth: AuthSettings,
+    /// True: users' hourly traffic is recorded (`DISABLE_RECORDING_NODE_USAGE` unset).
+    pub user_hours: bool,
     /// Settings of subscription links and templates.
     pub subscription: SubscriptionSettings,
     /// Templates and addresses that were read at start.

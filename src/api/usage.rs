@@ -21,6 +21,7 @@ use super::users::input::UserPath;
 use crate::actions::usage_series::{self, OnNode};
 use crate::domain::moment::Moment;
 use crate::domain::usage_series::{Series, Span};
+use crate::store::usage::series::Unfolded;
 
 /// Name under which the traffic of all deleted nodes is reported.
 const DELETED_NODES: &str = "deleted nodes";
@@ -102,7 +103,7 @@ async fn of_user(
     Inputs(Path(path), Query(query)): Inputs<Path<UserPath>, Query<SpanQuery>>,
 ) -> Result<Json<UserTraffic>, ApiError> {
     let span = query.span(state)?;
-    let nodes = usage_series::of_user(&state.panel, &by, &path.username, span).await?;
+    let nodes = usage_series::of_user(&state.panel, &by, &path.username, span, state.unfolded()).await?;
     let total = nodes.iter().fold(0i64, |sum, node| sum.saturating_add(node.series.total));
     Ok(Json(UserTraffic { username: path.username, node_usages: nodes.into_iter().map(Into::into).collect(), total }))
 }
@@ -134,7 +135,7 @@ async fn of_all(
     CurrentAdmin(by): CurrentAdmin,
     Query(query): Query<SpanQuery>,
 ) -> Result<Json<TrafficSeries>, ApiError> {
-    Ok(Json(usage_series::of_all(&state.panel, &by, query.span(state)?).await?.into()))
+    Ok(Json(usage_series::of_all(&state.panel, &by, query.span(state)?, state.unfolded()).await?.into()))
 }
 
 /// Returns the traffic of a subscription.
@@ -153,7 +154,14 @@ async fn of_subscription(
 ) -> Result<Json<TrafficSeries>, ApiError> {
     let span = query.span(state)?;
     let user = state.subscriber(link.username, link.key, &client).await?;
-    Ok(Json(usage_series::of_subscription(&state.panel, user.id, span).await?.into()))
+    Ok(Json(usage_series::of_subscription(&state.panel, user.id, span, state.unfolded()).await?.into()))
+}
+
+impl State {
+    /// Traffic that was counted a moment ago counts where users' hours are recorded at all.
+    const fn unfolded(&self) -> Unfolded {
+        if self.options.user_hours { Unfolded::Counts } else { Unfolded::Ignored }
+    }
 }
 
 impl SpanQuery {

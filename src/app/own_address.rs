@@ -1,15 +1,15 @@
-//! Detects the address from which this machine reaches the internet.
+//! Finds the addresses of this machine from which it reaches the internet.
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 
-/// Returns the local address of the default route, or `127.0.0.1` without one. Nothing is sent: connecting a UDP
-/// socket only asks the routing table.
-pub(super) fn detect() -> String {
-    default_route().unwrap_or_else(|| "127.0.0.1".to_owned())
+/// Returns the local addresses of the default routes, IPv4 first. Nothing is sent: connecting a UDP socket only asks the
+/// routing table.
+pub(super) fn detect() -> Vec<IpAddr> {
+    [("0.0.0.0:0", "8.8.8.8:53"), ("[::]:0", "[2001:4860:4860::8888]:53")].into_iter().filter_map(default_route).collect()
 }
 
-fn default_route() -> Option<String> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect("8.8.8.8:53").ok()?;
-    Some(socket.local_addr().ok()?.ip().to_string())
+fn default_route((from, to): (&str, &str)) -> Option<IpAddr> {
+    let socket = UdpSocket::bind(from).ok()?;
+    socket.connect(to).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }

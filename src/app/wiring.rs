@@ -1,5 +1,6 @@
 //! The wiring that the panel, the read-only panel and the tests' panel share: from settings and a database to the API.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -10,6 +11,7 @@ use rand::rngs::{StdRng, SysRng};
 use super::{notifications, own_address, redis, render_context};
 use crate::actions::Panel;
 use crate::actions::notification_targets::LiveTargets;
+use crate::actions::panel_addresses;
 use crate::api::health_report::Health;
 use crate::api::state::{Options, State};
 use crate::clock::Clock;
@@ -30,8 +32,8 @@ pub struct Machine {
     pub rng: StdRng,
     /// Number of processor cores, which the limit of concurrent requests depends on.
     pub cores: usize,
-    /// The address that hosts with `{SERVER_IP}` show.
-    pub address: String,
+    /// The addresses from which it reaches the internet.
+    pub addresses: Vec<IpAddr>,
 }
 
 impl Machine {
@@ -41,7 +43,7 @@ impl Machine {
             clock: Clock::real(),
             rng: StdRng::try_from_rng(&mut SysRng).context("could not read the system's random source")?,
             cores: Cores::detect().whole(),
-            address: own_address::detect(),
+            addresses: own_address::detect(),
         })
     }
 }
@@ -60,7 +62,7 @@ pub struct Wiring {
 impl Wiring {
     /// Wires a panel on an open database whose schema is up to date.
     pub async fn new(settings: &Settings, db: Db, machine: Machine) -> anyhow::Result<Self> {
-        let Machine { clock, rng, cores, address } = machine;
+        let Machine { clock, rng, cores, addresses } = machine;
         let redis = if settings.http.read_only { None } else { redis::access(settings, &clock)? };
         let counters = redis.as_ref().map(|redis| Arc::new(SharedCounters::new(redis.pool.clone(), &redis.cluster)));
         let sets = redis.as_ref().map(|redis| Arc::new(SharedSets::new(redis.pool.clone(), &redis.cluster)));
@@ -70,7 +72,8 @@ impl Wiring {
         } else {
             notifications::targets(settings, &db).await?
         };
-        let (render_context, problems) = render_context::with_address(settings, address);
+        let found = settings.subscription.addresses(addresses);
+        let (render_context, problems) = render_context::with_addresses(settings, &found);
         for problem in problems {
             tracing::warn!("{}", problem.sentence);
         }
@@ -78,6 +81,7 @@ impl Wiring {
             http: settings.http.clone(),
             requests_at_once: settings.requests_at_once(cores),
             auth: settings.auth.clone(),
+            user_hours: !settings.tasks.without_node_usage,
             subscription: settings.subscription.clone(),
             render_context,
             telegram: notifications::telegram_api(settings),
@@ -85,6 +89,11 @@ impl Wiring {
             sets,
         };
         let panel = Panel { targets, ..Panel::new(db, clock) };
+        if !settings.http.read_only {
+            for warning in panel_addresses::settle(&panel, &settings.instance.name, &found).await? {
+                tracing::warn!("{warning}");
+            }
+        }
         Ok(Self { panel, redis, rng, options })
     }
 

@@ -122,7 +122,7 @@ async fn config(
     let render_context = render_context(settings);
     let sources = subscriptions::read(&panel.db, None).await?;
     let request = Request {
-        variables: HostVariables::of(&user, &render_context.server_ip, panel.clock.now()),
+        variables: HostVariables::of(&user, sources.server(&render_context), panel.clock.now()),
         catalogue: &sources.catalogue,
         settings: &sources.settings,
         templates: &render_context.templates,
@@ -158,7 +158,7 @@ async fn explained(
     let render_context = render_context(settings);
     let sources = subscriptions::read(&panel.db, None).await?;
     let request = Request {
-        variables: HostVariables::of(&user, &render_context.server_ip, panel.clock.now()),
+        variables: HostVariables::of(&user, sources.server(&render_context), panel.clock.now()),
         catalogue: &sources.catalogue,
         settings: &sources.settings,
         templates: &render_context.templates,

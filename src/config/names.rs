@@ -108,6 +108,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("SUBSCRIPTION_MISSES_PER_MINUTE", "60", "wrong subscription links per client address; 0: no limit"),
     // Subscriptions.
     plain("SUBSCRIPTION_URL_PREFIX", "", "beginning of subscription links; each * becomes 16 random hex digits"),
+    plain("SERVER_IP", "", "public IPv4 address of the panel, for hosts with {SERVER_IP} on nodes beside the panel"),
+    plain("SERVER_IPV6", "", "public IPv6 address of the panel, for hosts with {SERVER_IPV6}"),
     plain("CUSTOM_TEMPLATES_DIRECTORY", "", "folder of templates that replace the built-in ones"),
     plain("HOME_PAGE_TEMPLATE", "home/index.html", "template of the home page"),
     plain("SUBSCRIPTION_PAGE_TEMPLATE", "subscription/index.html", "template of a user's page"),

@@ -18,6 +18,7 @@ pub mod node;
 pub mod node_edit;
 pub mod node_reach;
 pub mod notification;
+pub mod panel_address;
 pub mod programs;
 pub mod schedule;
 pub mod service;

@@ -166,6 +166,15 @@ pub fn decode_entries(payload: &[u8]) -> Option<Vec<(UserId, u64)>> {
     )
 }
 
+/// Raw bytes of a user in a reply's payload, whose entries ascend by user. `None`: it has no entry of the user.
+pub fn bytes_of(payload: &[u8], user: UserId) -> Option<u64> {
+    let (entries, _) = payload.as_chunks::<ENTRY>();
+    let id = |entry: &[u8; ENTRY]| i64::from(u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]));
+    let at = entries.binary_search_by_key(&user.0, id).ok()?;
+    let [_, _, _, _, bytes @ ..] = entries[at];
+    Some(u64::from_le_bytes(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +188,8 @@ mod tests {
             [(UserId(2), 5), (UserId(1), 0), (UserId(2), 7), (UserId(1), 1)],
         );
         assert_eq!(decode_entries(reply.payload()).as_deref(), Some(&[(UserId(1), 1), (UserId(2), 12)][..]));
+        assert_eq!([0, 1, 2, 3].map(|id| bytes_of(reply.payload(), UserId(id))), [None, Some(1), Some(12), None]);
+        assert_eq!(bytes_of(&[1, 2, 3], UserId(1)), None);
         assert_eq!(reply.bytes(), 13);
         let parts: Vec<_> = reply.parts(1).map(|part| (part.payload.len(), part.entries, part.bytes)).collect();
         assert_eq!(parts, [(12, 1, 1), (12, 1, 12)]);

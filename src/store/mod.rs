@@ -9,6 +9,7 @@ pub mod hosts;
 pub mod import;
 pub mod nodes;
 pub mod notify;
+pub mod panel_addresses;
 pub mod settings;
 pub mod stats;
 pub mod usage;
@@ -53,6 +54,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
         nodes::tls_material::STATEMENTS,
         notify::outbox::STATEMENTS,
         settings::STATEMENTS,
+        panel_addresses::STATEMENTS,
         stats::STATEMENTS,
         usage::batches::STATEMENTS,
         usage::days::STATEMENTS,

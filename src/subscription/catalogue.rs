@@ -7,8 +7,9 @@ use ipnet::IpNet;
 use crate::domain::address::ascii_name;
 use crate::domain::host::template::HostTemplate;
 use crate::domain::host::{CoreSettings, Host, HostSecurity, HostSpec};
-use crate::domain::ids::{HostId, ServiceId};
+use crate::domain::ids::{HostId, NodeId, ServiceId};
 use crate::domain::inbound::{Inbound, InboundConfig, Network, Protocol, Security};
+use crate::domain::panel_address::reachable_node;
 
 use super::core_settings;
 
@@ -29,6 +30,8 @@ pub struct Catalogue {
     /// By weight, then those without a chain first, then by id.
     hosts: Vec<ReadyHost>,
     by_id: HashMap<HostId, usize>,
+    /// Addresses of nodes that clients reach, too.
+    nodes: HashMap<NodeId, String>,
     /// The variables that templates name, each once.
     names: Vec<String>,
     is_random: bool,
@@ -39,6 +42,8 @@ pub struct Catalogue {
 pub(super) struct ReadyHost {
     pub id: HostId,
     pub bound: bool,
+    /// The node of its inbound.
+    pub node: Option<NodeId>,
     pub is_disabled: bool,
     pub universal: bool,
     pub weight: i64,
@@ -82,7 +87,19 @@ impl Catalogue {
         names.sort_unstable();
         names.dedup();
         let is_random = hosts.iter().any(ReadyHost::is_random);
-        Self { hosts, by_id, names, is_random }
+        Self { hosts, by_id, nodes: HashMap::new(), names, is_random }
+    }
+
+    /// Adds the addresses of the nodes. Those that only the panel's network knows are left out.
+    #[must_use]
+    pub fn with_nodes(self, nodes: impl IntoIterator<Item = (NodeId, String)>) -> Self {
+        let reachable = |(id, address): (NodeId, String)| Some((id, reachable_node(&address)?.to_owned()));
+        Self { nodes: nodes.into_iter().filter_map(reachable).collect(), ..self }
+    }
+
+    /// The address of a host's node, if clients reach the node under it.
+    pub(super) fn node_address(&self, host: &ReadyHost) -> Option<&str> {
+        host.node.and_then(|node| self.nodes.get(&node)).map(String::as_str)
     }
 
     /// The variables that the templates of all hosts name.
@@ -110,7 +127,7 @@ impl Catalogue {
         let chained = own.chain_ids.iter().filter(|id| seen.insert(**id)).filter_map(|id| self.by_id(*id));
         let chained = chained.map(|host| ReadyHost { is_disabled: true, ..host.clone() });
         let hosts: Vec<ReadyHost> = chained.collect();
-        Self::of(std::iter::once(own).chain(hosts).collect())
+        Self { nodes: self.nodes.clone(), ..Self::of(std::iter::once(own).chain(hosts).collect()) }
     }
 
     /// The host with this id.
@@ -132,7 +149,7 @@ impl ReadyHost {
         let HostRow { host, inbound, service_ids } = row;
         let mut spec = host.spec;
         let mut config = inbound.as_ref().map(|inbound| InboundConfig::parse(&inbound.config)).unwrap_or_default();
-        let bound = inbound.is_some();
+        let node = inbound.as_ref().map(|inbound| inbound.node_id);
         let (protocol_word, network_word) = match inbound {
             Some(inbound) => (Some(inbound.protocol), config.network.clone()),
             None => (spec.protocol.clone(), spec.network.clone()),
@@ -151,7 +168,8 @@ impl ReadyHost {
         let core = core.unwrap_or_default();
         Self {
             id: host.id,
-            bound,
+            bound: node.is_some(),
+            node,
             is_disabled: host.is_disabled,
             universal: host.universal,
             weight: host.weight,

@@ -37,7 +37,7 @@ pub fn previews<'a>(
     let catalogue = request.catalogue.with_only(row);
     let settings = SubscriptionSettings { placeholder_if_disabled: false, ..request.settings.clone() };
     let user = User { service_ids: vec![SERVICE], ..request.variables.user().clone() };
-    let variables = HostVariables::of(&user, request.variables.server_ip(), request.variables.now());
+    let variables = HostVariables::of(&user, request.variables.server(), request.variables.now());
     formats
         .map(|(format, request)| {
             let request =

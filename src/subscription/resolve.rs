@@ -240,7 +240,13 @@ impl<'a> Resolver<'a> {
             Some(text) => Cow::Borrowed(text),
             None => {
                 let (protocol, network) = (host.protocol_word.as_deref(), host.network_word.as_deref());
-                template.fill(|name| self.request.variables.get(name, protocol, network)).into()
+                let node = self.request.catalogue.node_address(host);
+                let value = |name: &str| match (name, node) {
+                    ("SERVER_IP", Some(node)) => Some(node),
+                    ("SERVER_IPV6", Some(node)) => Some(node).filter(|node| node.contains(':')),
+                    _ => self.request.variables.get(name, protocol, network),
+                };
+                template.fill(value).into()
             }
         }
     }

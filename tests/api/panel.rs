@@ -1,5 +1,7 @@
 //! A panel for one test, with a sudo admin `root`, and requests to it.
 
+use std::net::IpAddr;
+
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use poem::listener::{Acceptor, Listener, TcpListener};
@@ -74,12 +76,16 @@ impl TestPanel {
     }
 
     async fn open(db: Db, settings: &[(&str, &str)]) -> Self {
+        Self::on_machine(db, settings, vec![IpAddr::from([192, 0, 2, 2])]).await
+    }
+
+    /// Starts a panel without admins on a machine with these addresses.
+    pub async fn on_machine(db: Db, settings: &[(&str, &str)], addresses: Vec<IpAddr>) -> Self {
         let variables = settings.iter().map(|(name, value)| (name.into(), value.into()));
         let settings = Settings::load(variables, None, "test").expect("right settings");
         let clock = Clock::fixed(Moment::from_micros(START));
         secrets::jwt(&db, SECRET).await.expect("a secret");
-        // A fixed address instead of the one of the machine that runs the test.
-        let machine = Machine { clock, rng: StdRng::seed_from_u64(1), cores: 2, address: "127.0.0.1".to_owned() };
+        let machine = Machine { clock, rng: StdRng::seed_from_u64(1), cores: 2, addresses };
         let wiring = Wiring::new(&settings, db, machine).await.expect("right settings");
         let panel = wiring.panel.clone();
         let health = Health::new(|| HealthReport {

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use crate::api::panel::{START, TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
-on_both_engines!(users_are_counted_by_state_and_owner, nodes_and_admins_are_counted_for_sudo_admins);
+on_both_engines!(
+    users_are_online_by_their_last_traffic_until_the_first_recording,users_are_counted_by_state_and_owner, nodes_and_admins_are_counted_for_sudo_admins);
 
 async fn users_are_counted_by_state_and_owner(db: Db) {
     let panel = TestPanel::start(db.clone()).await;
@@ -79,6 +80,22 @@ async fn recorded(db: &Db, at: i64, users: &[i64]) {
         .await
         .expect("applied");
     tx.commit().await.expect("a commit");
+}
+
+async fn users_are_online_by_their_last_traffic_until_the_first_recording(db: Db) {
+    execute(
+        &db,
+        "INSERT INTO users (id, username, key, removed, expire_strategy, created_at) VALUES
+             (1, 'ann', 'a', FALSE, 'never', 0), (2, 'ben', 'b', FALSE, 'never', 0), (3, NULL, 'c', TRUE, 'never', 0);
+         INSERT INTO user_traffic (user_id, online_at, created_at) VALUES
+             (1, 1795466180000000, 0), (2, 1795466100000000, 0), (3, 1795466180000000, 0)",
+    )
+    .await;
+    let panel = TestPanel::start(db.clone()).await;
+    assert_eq!(panel.get("root", "/api/system/stats/users").await.ok()["online"], 1);
+    recorded(&db, 1_795_466_190_000_000, &[1, 2]).await;
+    panel.panel.clock.advance(10_000_000);
+    assert_eq!(panel.get("root", "/api/system/stats/users").await.ok()["online"], 2);
 }
 
 async fn nodes_and_admins_are_counted_for_sudo_admins(db: Db) {

@@ -1,8 +1,14 @@
 //! Traffic over time: of a user, a node, all users and a subscription.
 
 use reqwest::Method;
+use sarban::domain::ids::{NodeId, UserId};
+use sarban::domain::moment::{Moment, SECOND};
+use sarban::domain::usage::UsageReply;
 use sarban::store::Db;
+use sarban::store::usage::totals::{self, ApplyOptions};
+use sarban::store::usage::{batches, hours};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::api::panel::{TestPanel, send};
 use crate::support::database::{execute, on_both_engines};
@@ -13,6 +19,7 @@ on_both_engines!(
     admin_sees_the_traffic_of_its_own_users_also_removed_ones,
     subscription_traffic_is_by_hour_or_by_day_for_long_ranges,
     time_range_has_defaults_and_is_validated,
+    applied_traffic_is_shown_at_once_and_once_whether_folded_or_not,
 );
 
 /// 2026-11-23T15:00:00, in unix seconds.
@@ -122,4 +129,54 @@ async fn time_range_has_defaults_and_is_validated(db: Db) {
     get("start=xyz&end=").await.wrong_fields(&["start"]);
     get("start=xyz&end=9e99").await.wrong_fields(&["end", "start"]);
     get("start=0001-01-01&end=9999-12-31").await.wrong_fields(&["start"]);
+}
+
+/// Stages and applies what a node reported at a moment of the panel's day.
+async fn apply(db: &Db, node: i64, at: i64, entries: &[(i64, u64)]) {
+    let entries = entries.iter().map(|(user, bytes)| (UserId(*user), *bytes));
+    let at = Moment::from_micros(at * SECOND);
+    let reply = UsageReply::new(NodeId(node), at, 2.0, entries);
+    assert!(batches::stage(db, Uuid::new_v4(), &reply).await.expect("staged"));
+    let due = batches::oldest_staged(db).await.expect("read");
+    let options = ApplyOptions { node_hours: true, notify_percent: None };
+    db.transaction("test", async |tx| totals::apply(tx, &due.batches, options, at).await).await.expect("applied");
+}
+
+async fn applied_traffic_is_shown_at_once_and_once_whether_folded_or_not(db: Db) {
+    let panel = start(&db).await;
+    let unrecorded = TestPanel::beside(&panel, &[("DISABLE_RECORDING_NODE_USAGE", "true")]).await;
+    let span = "start=2026-11-23T15:00:00&end=2026-11-23T16:59:59";
+    // At 15:10 on two nodes, at 16:59:59 on a deleted one, and at 17:00, which is beyond the end.
+    apply(&db, 1, THREE + 600, &[(1, 500), (2, 7)]).await;
+    apply(&db, 2, THREE + 600, &[(1, 40)]).await;
+    apply(&db, 99, THREE + 2 * HOUR - 1, &[(1, 3), (2, 0)]).await;
+    apply(&db, 1, THREE + 2 * HOUR, &[(1, 1_000_000)]).await;
+    for folded in [false, true] {
+        let user = panel.get("root", &format!("/api/users/ann/usage?{span}")).await.ok();
+        let nodes = json!([
+            {"node_id": 1, "node_name": "local", "usages": [[THREE, 1_100], [THREE + HOUR, 3]]},
+            {"node_id": 2, "node_name": "de", "usages": [[THREE, 100], [THREE + HOUR, 0]]},
+            {"node_id": null, "node_name": "deleted nodes", "usages": [[THREE, 0], [THREE + HOUR, 1_006]]},
+        ]);
+        assert_eq!((&user["node_usages"], &user["total"]), (&nodes, &json!(2_209)), "folded: {folded}");
+        let all = json!([[THREE, 1_200], [THREE + HOUR, 1_009]]);
+        let fetched = send(panel.request(Method::GET, &format!("/sub/ann/{KEY}/usage?{span}"))).await.ok();
+        assert_eq!(fetched["usages"], all, "folded: {folded}");
+        let chart = panel.get("alice", &format!("/api/system/stats/traffic?{span}")).await.ok();
+        assert_eq!(chart["usages"], all, "folded: {folded}");
+        let bob = panel.get("root", &format!("/api/users/bob/usage?{span}")).await.ok();
+        assert_eq!(bob["total"], 50_014, "folded: {folded}");
+        if !folded {
+            // It would vanish when it is folded.
+            let user = unrecorded.get("root", &format!("/api/users/ann/usage?{span}")).await.ok();
+            assert_eq!(user["total"], 1_123);
+        }
+        loop {
+            let due = batches::oldest_applied(&db, Moment::MAX).await.expect("read");
+            if due.batches.is_empty() {
+                break;
+            }
+            db.transaction("test", async |tx| hours::fold(tx, &due.batches, true, Moment::MAX).await).await.expect("folded");
+        }
+    }
 }

@@ -86,6 +86,7 @@ panel() {
   mkdir "$folder"
   cd "$folder"
   export SQLALCHEMY_DATABASE_URL=sqlite:///panel.sqlite3 UVICORN_HOST=127.0.0.1 UVICORN_PORT=$((20000 + RANDOM % 12000))
+  export SERVER_IP=192.0.2.2
   export SUBSCRIPTION_URL_PREFIX=https://sub.example.com/ LOGIN_ATTEMPTS_PER_MINUTE=0 SUBSCRIPTION_MISSES_PER_MINUTE=0 TZ=UTC
   if [ "$phase" = seeded ]; then
     "$built/sarban" import --from "sqlite:///$contract/corpus/seeded.sqlite3" >import.log || fail "the import failed:" import.log

@@ -6,7 +6,8 @@ use sarban::domain::schedule::Task;
 use sarban::domain::usage_series::Span;
 use sarban::store::Db;
 use sarban::store::nodes;
-use sarban::store::usage::{days, series};
+use sarban::store::usage::series::{self, Unfolded};
+use sarban::store::usage::days;
 
 use crate::scheduler::task::Leader;
 use crate::support::database::{execute, number, on_both_engines};
@@ -103,15 +104,15 @@ async fn series_show_days_after_a_roll_up(db: Db) {
     let span = Span::new(Some(Moment::from_micros(0)), Some(Moment::from_micros(3 * DAY)), Moment::MIN).unwrap();
     let sums = async || {
         let sum = |hours: Vec<(Moment, i64)>| hours.iter().map(|(_, bytes)| bytes).sum::<i64>();
-        let by_node = series::of_user_by_node(&db, UserId(1), span).await.unwrap();
+        let by_node = series::of_user_by_node(&db, UserId(1), span, Unfolded::Counts).await.unwrap();
         let named: Vec<bool> = by_node.iter().map(|node| node.node.is_some()).collect();
         assert_eq!(named, [true, false], "usage of deleted nodes is not last");
         [
-            sum(series::of_user(&db, UserId(1), span).await.unwrap()),
+            sum(series::of_user(&db, UserId(1), span, Unfolded::Counts).await.unwrap()),
             by_node.into_iter().map(|node| sum(node.hours)).sum(),
             sum(series::of_node(&db, NodeId(2), span).await.unwrap().unwrap()),
             sum(series::of_all(&db, span).await.unwrap()),
-            sum(series::of_owner(&db, AdminId(1), span).await.unwrap()),
+            sum(series::of_owner(&db, AdminId(1), span, Unfolded::Counts).await.unwrap()),
         ]
     };
     let before = sums().await;
@@ -121,7 +122,7 @@ async fn series_show_days_after_a_roll_up(db: Db) {
     leader.run(Task::Prune, Moment::from_micros(62 * DAY + HOUR)).await.unwrap();
     assert_eq!(number(&db, "SELECT COUNT(*) FROM user_usage_days").await, 12);
     assert_eq!(sums().await, before);
-    let hours = series::of_user(&db, UserId(1), span).await.unwrap();
+    let hours = series::of_user(&db, UserId(1), span, Unfolded::Counts).await.unwrap();
     let first: i64 = hours.iter().filter(|(hour, _)| hour.micros() == 0).map(|(_, bytes)| bytes).sum();
     assert_eq!(first, 2 * (0..24).sum::<i64>(), "the bytes of a day are not at its midnight");
 }

@@ -79,7 +79,7 @@ impl State {
     ) -> Request<'a> {
         let render_context = &self.options.render_context;
         Request {
-            variables: HostVariables::of(user, &render_context.server_ip, self.panel.clock.now()),
+            variables: HostVariables::of(user, sources.server(render_context), self.panel.clock.now()),
             catalogue: &sources.catalogue,
             settings: &sources.settings,
             templates: &render_context.templates,

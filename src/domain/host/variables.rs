@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use crate::domain::bytes::template_bytes;
 use crate::domain::jalali;
 use crate::domain::moment::{DAY, Moment, SECOND};
+use crate::domain::panel_address::ServerAddresses;
 use crate::domain::user::{Expiry, User};
 
 const ENDLESS: &str = "∞";
@@ -16,7 +17,7 @@ const ENDLESS: &str = "∞";
 #[derive(Clone, Debug)]
 pub struct HostVariables<'a> {
     user: &'a User,
-    server_ip: &'a str,
+    server: ServerAddresses<'a>,
     now: Moment,
     data_usage: OnceCell<String>,
     data_limit: OnceCell<String>,
@@ -29,10 +30,10 @@ pub struct HostVariables<'a> {
 
 impl<'a> HostVariables<'a> {
     /// Computes no value yet.
-    pub const fn of(user: &'a User, server_ip: &'a str, now: Moment) -> Self {
+    pub fn of(user: &'a User, server: impl Into<ServerAddresses<'a>>, now: Moment) -> Self {
         Self {
             user,
-            server_ip,
+            server: server.into(),
             now,
             data_usage: OnceCell::new(),
             data_limit: OnceCell::new(),
@@ -50,8 +51,8 @@ impl<'a> HostVariables<'a> {
     }
 
     /// The panel's own address.
-    pub const fn server_ip(&self) -> &'a str {
-        self.server_ip
+    pub const fn server(&self) -> ServerAddresses<'a> {
+        self.server
     }
 
     /// The moment.
@@ -63,7 +64,8 @@ impl<'a> HostVariables<'a> {
     pub fn get<'b>(&'b self, name: &str, protocol: Option<&'b str>, transport: Option<&'b str>) -> Option<&'b str> {
         let user = self.user;
         Some(match name {
-            "SERVER_IP" => self.server_ip,
+            "SERVER_IP" => return self.server.ipv4,
+            "SERVER_IPV6" => return self.server.ipv6,
             "USERNAME" => user.username.as_deref().unwrap_or_default(),
             "DATA_USAGE" => self.data_usage.get_or_init(|| template_bytes(user.used_traffic)),
             "DATA_LIMIT" => self.data_limit.get_or_init(|| user.data_limit.map_or_else(endless, template_bytes)),

@@ -59,6 +59,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0016_member_report",
     "0017_engine_change",
     "0018_engine_change_attempts",
+    "0019_panel_address",
 ];
 
 /// An error of a migration.

@@ -29,6 +29,7 @@ macro_rules! select_hosts {
 }
 
 statements! {
+    NODES = "SELECT id, address FROM nodes WHERE deleted_at IS NULL ORDER BY id";
     HOSTS =>
         pg select_hosts!(
             "ARRAY(SELECT b.service_id FROM inbounds_services b WHERE b.inbound_id = h.inbound_id
@@ -67,6 +68,13 @@ row! {
 pub async fn hosts(db: &Db) -> Result<Vec<catalogue::HostRow>, StoreError> {
     db_read!(db, HOSTS, |sql, c| query_as::<_, HostRow>(sql).fetch_all(c).await)
         .map(|rows| rows.into_iter().map(catalogue::HostRow::from).collect())
+}
+
+/// Returns the addresses of the nodes, by id.
+pub async fn node_addresses(db: &Db) -> Result<Vec<(NodeId, String)>, StoreError> {
+    let rows =
+        db_read!(db, NODES, |sql, c| { query_as::<_, (i64, String)>(sql).fetch_all(c).await })?;
+    Ok(rows.into_iter().map(|(id, address)| (NodeId(id), address)).collect())
 }
 
 /// Like [`hosts`], as this transaction sees them.

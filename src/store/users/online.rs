@@ -21,6 +21,10 @@ statements! {
     RECENT =
         "SELECT batch_id, part FROM usage_batch
          WHERE state_at >= $2 AND fetched_at >= $1 AND state <> 'staged' AND trouble IS NULL AND payload IS NOT NULL";
+    HAS_REPLIES = "SELECT EXISTS (SELECT 1 FROM usage_batch)";
+    ONLINE_AT =
+        "SELECT COUNT(*) FROM user_traffic AS t JOIN users AS u ON u.id = t.user_id
+         WHERE t.online_at >= $1 AND u.removed = FALSE AND (CAST($2 AS BIGINT) IS NULL OR u.owner_id = $2)";
     PAYLOAD = "SELECT payload FROM usage_batch WHERE batch_id = $1 AND part = $2 AND payload IS NOT NULL";
     OWNED =>
         pg "SELECT ARRAY(SELECT id FROM users WHERE owner_id = $1 AND removed = FALSE)",
@@ -30,6 +34,13 @@ statements! {
 /// Returns the number of users, of an admin or of all, with traffic at `since` or later; removed users are excluded.
 /// Replies are read one after another, because together they may have millions of entries.
 pub(in crate::store) async fn count(db: &Db, owner: Option<AdminId>, since: Moment) -> Result<i64, StoreError> {
+    // After an import, until the first recording, only `user_traffic` knows. Reading all of it is fine for that long.
+    if !db_read!(db, HAS_REPLIES, |sql, c| query_scalar::<_, bool>(sql).fetch_one(c).await)? {
+        let owner = owner.map(|owner| owner.0);
+        return db_read!(db, ONLINE_AT, |sql, c| {
+            query_scalar::<_, i64>(sql).bind(since.micros()).bind(owner).fetch_one(c).await
+        });
+    }
     let state_since = since.plus(-LONGEST_RUN);
     let replies = db_read!(db, RECENT, |sql, c| {
         query_as::<_, (Uuid, i64)>(sql).bind(since.micros()).bind(state_since.micros()).fetch_all(c).await

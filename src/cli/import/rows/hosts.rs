@@ -20,7 +20,10 @@ pub(in crate::cli::import) fn host(row: &mut RowReader<'_>, has_inbound: impl Fn
         row.changed(format!("{field} {message}: copied, and left out of subscriptions that would carry the value"));
     }
     if ["{SERVER_IP}", "{SERVER_IPV6}"].iter().any(|name| spec.address.contains(name)) {
-        row.means("address has {SERVER_IP} or {SERVER_IPV6}: the address of the machine that this panel runs on");
+        row.means(
+            "address has {SERVER_IP} or {SERVER_IPV6}: the address of the inbound's node if clients can reach it, otherwise the \
+             public address of this panel (SERVER_IP, SERVER_IPV6)",
+        );
     }
     Some(HostRow {
         id,
