@@ -10,8 +10,7 @@ use crate::store::{StoreError, clock, panel_addresses};
 /// the label of this host. Returns sentences for the log.
 pub async fn settle(panel: &Panel, host: &str, found: &[FoundAddress]) -> Result<Vec<String>, StoreError> {
     let now = clock::now(&panel.db).await?;
-    let alive: Vec<String> =
-        members::live(&panel.db, now).await?.into_iter().map(|member| member.host).collect();
+    let alive: Vec<String> = members::live(&panel.db, now).await?.into_iter().map(|member| member.host).collect();
     let mut warnings = Vec::new();
     for found in found {
         let stored = panel

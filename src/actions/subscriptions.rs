@@ -58,12 +58,7 @@ impl RenderContext {
 
 impl Default for RenderContext {
     fn default() -> Self {
-        Self {
-            derivation: KeyDerivation::default(),
-            templates: Templates::default(),
-            own_ipv4: None,
-            own_ipv6: None,
-        }
+        Self { derivation: KeyDerivation::default(), templates: Templates::default(), own_ipv4: None, own_ipv6: None }
     }
 }
 

@@ -21,7 +21,8 @@ pub(super) fn with_addresses(settings: &Settings, found: &[FoundAddress]) -> (Re
         AuthGeneration::Xxh128 => KeyDerivation::Xxh128,
         AuthGeneration::Plain => KeyDerivation::Plain,
     };
-    let of_family = |is_ipv4: bool| found.iter().find(|found| found.ip.is_ipv4() == is_ipv4).map(|found| found.ip.to_string());
+    let of_family =
+        |is_ipv4: bool| found.iter().find(|found| found.ip.is_ipv4() == is_ipv4).map(|found| found.ip.to_string());
     let (templates, problems) = templates::read(&settings.subscription);
     (RenderContext { derivation, templates, own_ipv4: of_family(true), own_ipv6: of_family(false) }, problems)
 }

@@ -109,7 +109,8 @@ pub fn reachable_node(address: &str) -> Option<&str> {
         Ok(ip) => FoundAddress::detected(ip).is_some_and(|found| found.source == AddressSource::Public),
         Err(_) => {
             let name = address.trim_end_matches('.').to_ascii_lowercase();
-            let is_internal = [".local", ".localhost", ".internal", ".lan", ".home.arpa"].iter().any(|end| name.ends_with(end));
+            let is_internal =
+                [".local", ".localhost", ".internal", ".lan", ".home.arpa"].iter().any(|end| name.ends_with(end));
             name.contains('.') && !is_internal
         }
     };
@@ -150,9 +151,17 @@ mod tests {
         for address in ["203.0.113.7", "2001:db8::1", "de.example.com", " de.example.com "] {
             assert_eq!(reachable_node(address), Some(address.trim()), "{address}");
         }
-        for address in
-            ["127.0.0.1", "10.0.0.5", "::1", "fd00::1", "localhost", "marznode", "node.local", "host.docker.internal", ""]
-        {
+        for address in [
+            "127.0.0.1",
+            "10.0.0.5",
+            "::1",
+            "fd00::1",
+            "localhost",
+            "marznode",
+            "node.local",
+            "host.docker.internal",
+            "",
+        ] {
             assert_eq!(reachable_node(address), None, "{address}");
         }
     }

@@ -21,32 +21,25 @@ on_both_engines!(
 
 const KEY: &str = "00000000000000000000000000000001";
 
-/// A default host on a node with each of these addresses, a host of the panel, and one with an IPv6 address.
-async fn hosts(db: &Db, nodes: &[&str]) {
-    execute(db, "DELETE FROM nodes; INSERT INTO services (name) VALUES ('all')").await;
-    for (id, address) in (1..).zip(nodes) {
-        let spec = r#"{"remark": "node", "address": "{SERVER_IP}"}"#;
-        execute(
-            db,
-            &format!(
-                "INSERT INTO nodes (id, name, address, port, connection_backend, created_at)
-                     VALUES ({id}, 'n{id}', '{address}', 1, 'grpcio', 0);
-                 INSERT INTO inbounds (id, node_id, tag, protocol, config)
-                     VALUES ({id}, {id}, 't', 'trojan', '{{\"tls\": \"tls\", \"port\": 443, \"network\": \"tcp\"}}');
-                 INSERT INTO inbounds_services (inbound_id, service_id) VALUES ({id}, 1);
-                 INSERT INTO hosts (inbound_id, weight, spec) VALUES ({id}, {id}, '{spec}')"
-            ),
-        )
-        .await;
-    }
-    for (weight, name) in [(90, "SERVER_IP"), (91, "SERVER_IPV6")] {
-        let spec = format!(
-            r#"{{"remark": "panel", "address": "{{{name}}}", "protocol": "trojan", "network": "tcp", "port": 443,
-                "password": "pw", "security": "tls"}}"#
-        );
-        execute(db, &format!("INSERT INTO hosts (universal, weight, spec) VALUES (TRUE, {weight}, '{spec}')")).await;
-    }
-}
+/// Default hosts on six nodes, a host of the panel, and one with an IPv6 address.
+const HOSTS: &str = r#"
+    DELETE FROM nodes;
+    INSERT INTO services (name) VALUES ('all');
+    INSERT INTO nodes (id, name, address, port, connection_backend, created_at) VALUES
+        (1, 'a', '203.0.113.9', 1, 'grpcio', 0), (2, 'b', 'de.example.com', 1, 'grpcio', 0),
+        (3, 'c', '2001:db8::9', 1, 'grpcio', 0), (4, 'd', '127.0.0.1', 1, 'grpcio', 0),
+        (5, 'e', '10.0.0.3', 1, 'grpcio', 0), (6, 'f', 'marznode', 1, 'grpcio', 0);
+    INSERT INTO inbounds (id, node_id, tag, protocol, config)
+        SELECT id, id, 't', 'trojan', '{"tls": "tls", "port": 443, "network": "tcp"}' FROM nodes;
+    INSERT INTO inbounds_services (inbound_id, service_id) SELECT id, 1 FROM inbounds;
+    INSERT INTO hosts (inbound_id, weight, spec)
+        SELECT id, id, '{"remark": "node", "address": "{SERVER_IP}"}' FROM inbounds;
+    INSERT INTO hosts (universal, weight, spec) VALUES
+        (TRUE, 90, '{"remark": "panel", "address": "{SERVER_IP}", "protocol": "trojan", "network": "tcp", "port": 443,
+                     "password": "pw", "security": "tls"}'),
+        (TRUE, 91, '{"remark": "six", "address": "{SERVER_IPV6}", "protocol": "trojan", "network": "tcp", "port": 443,
+                     "password": "pw", "security": "tls"}')"#;
+const NO_NODES: &str = "DELETE FROM hosts WHERE weight < 90";
 
 /// A panel on a host with this label, on a machine with these addresses.
 async fn start(db: &Db, host: &str, addresses: &[&str], settings: &[(&str, &str)]) -> TestPanel {
@@ -90,7 +83,7 @@ async fn enter_member(db: &Db, host: &str) {
 }
 
 async fn hosts_of_a_node_show_its_address_if_clients_reach_it(db: Db) {
-    hosts(&db, &["203.0.113.9", "de.example.com", "2001:db8::9", "127.0.0.1", "10.0.0.3", "marznode"]).await;
+    execute(&db, HOSTS).await;
     let panel = start(&db, "one", &["203.0.113.1", "2001:db8::1"], &[]).await;
     insert_ann(&panel).await;
     let of_panel = "203.0.113.1";
@@ -102,7 +95,8 @@ async fn hosts_of_a_node_show_its_address_if_clients_reach_it(db: Db) {
 }
 
 async fn every_panel_shows_the_address_that_the_first_one_found(db: Db) {
-    hosts(&db, &[]).await;
+    execute(&db, HOSTS).await;
+    execute(&db, NO_NODES).await;
     // Behind NAT: better than nothing, until another panel knows a public address.
     let nat = start(&db, "nat", &["172.17.0.2"], &[]).await;
     insert_ann(&nat).await;
@@ -126,7 +120,8 @@ async fn every_panel_shows_the_address_that_the_first_one_found(db: Db) {
 }
 
 async fn setting_wins_over_what_a_machine_finds(db: Db) {
-    hosts(&db, &["10.0.0.3"]).await;
+    execute(&db, HOSTS).await;
+    execute(&db, "DELETE FROM hosts WHERE weight < 6").await;
     let found = start(&db, "one", &["203.0.113.1"], &[]).await;
     insert_ann(&found).await;
     enter_member(&db, "one").await;
@@ -140,11 +135,13 @@ async fn setting_wins_over_what_a_machine_finds(db: Db) {
 }
 
 async fn host_without_a_known_address_is_left_out(db: Db) {
-    hosts(&db, &["127.0.0.1", "203.0.113.9"]).await;
+    execute(&db, HOSTS).await;
+    execute(&db, "DELETE FROM hosts WHERE weight IN (2, 3, 5, 6)").await;
     let panel = start(&db, "one", &["127.0.0.1"], &[]).await;
     insert_ann(&panel).await;
     assert_eq!(shown(&panel).await, ["203.0.113.9"]);
     let explained = panel.get("root", "/api/users/ann/subscription?format=links").await.ok();
-    let reasons: Vec<_> = explained["hosts"].as_array().expect("hosts").iter().map(|host| host["left_out"].clone()).collect();
+    let reasons: Vec<_> =
+        explained["hosts"].as_array().expect("hosts").iter().map(|host| host["left_out"].clone()).collect();
     assert_eq!(reasons.iter().filter(|reason| !reason.is_null()).count(), 3, "{explained}");
 }

@@ -9,8 +9,10 @@ use crate::support::database::{execute, on_both_engines};
 
 on_both_engines!(answers_have_every_field_that_clients_of_the_old_panel_read);
 
-const ADMIN: &str = "all_services_access enabled id is_sudo modify_users_access service_ids subscription_url_prefix username";
-const NODE: &str = "address backends connection_backend id inbound_ids message name port status usage_coefficient xray_version";
+const ADMIN: &str =
+    "all_services_access enabled id is_sudo modify_users_access service_ids subscription_url_prefix username";
+const NODE: &str =
+    "address backends connection_backend id inbound_ids message name port status usage_coefficient xray_version";
 const SERVICE: &str = "id inbound_ids name user_ids";
 const INBOUND: &str = "config id node protocol service_ids tag";
 const HOST: &str = "address allowed_ips allowinsecure alpn chain_ids dns_servers early_data fingerprint flow fragment header_type \

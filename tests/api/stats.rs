@@ -15,7 +15,10 @@ use crate::api::panel::{START, TestPanel, send};
 use crate::support::database::{execute, number, on_both_engines};
 
 on_both_engines!(
-    users_are_online_by_their_last_traffic_until_the_first_recording,users_are_counted_by_state_and_owner, nodes_and_admins_are_counted_for_sudo_admins);
+    users_are_online_by_their_last_traffic_until_the_first_recording,
+    users_are_counted_by_state_and_owner,
+    nodes_and_admins_are_counted_for_sudo_admins
+);
 
 async fn users_are_counted_by_state_and_owner(db: Db) {
     let panel = TestPanel::start(db.clone()).await;

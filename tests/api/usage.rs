@@ -176,7 +176,9 @@ async fn applied_traffic_is_shown_at_once_and_once_whether_folded_or_not(db: Db)
             if due.batches.is_empty() {
                 break;
             }
-            db.transaction("test", async |tx| hours::fold(tx, &due.batches, true, Moment::MAX).await).await.expect("folded");
+            db.transaction("test", async |tx| hours::fold(tx, &due.batches, true, Moment::MAX).await)
+                .await
+                .expect("folded");
         }
     }
 }

@@ -6,8 +6,8 @@ use sarban::domain::schedule::Task;
 use sarban::domain::usage_series::Span;
 use sarban::store::Db;
 use sarban::store::nodes;
-use sarban::store::usage::series::{self, Unfolded};
 use sarban::store::usage::days;
+use sarban::store::usage::series::{self, Unfolded};
 
 use crate::scheduler::task::Leader;
 use crate::support::database::{execute, number, on_both_engines};

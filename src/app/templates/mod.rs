@@ -138,6 +138,8 @@ mod tests {
     fn settings(folder: &Path) -> SubscriptionSettings {
         SubscriptionSettings {
             url_prefix: String::new(),
+            server_ip: None,
+            server_ipv6: None,
             templates: Some(folder.to_owned()),
             home_page: "home/index.html".to_owned(),
             own_page_policy: String::new(),

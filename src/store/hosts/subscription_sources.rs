@@ -72,8 +72,7 @@ pub async fn hosts(db: &Db) -> Result<Vec<catalogue::HostRow>, StoreError> {
 
 /// Returns the addresses of the nodes, by id.
 pub async fn node_addresses(db: &Db) -> Result<Vec<(NodeId, String)>, StoreError> {
-    let rows =
-        db_read!(db, NODES, |sql, c| { query_as::<_, (i64, String)>(sql).fetch_all(c).await })?;
+    let rows = db_read!(db, NODES, |sql, c| { query_as::<_, (i64, String)>(sql).fetch_all(c).await })?;
     Ok(rows.into_iter().map(|(id, address)| (NodeId(id), address)).collect())
 }
 
