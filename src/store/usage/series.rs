@@ -123,7 +123,7 @@ pub struct NodeHours {
     pub hours: Vec<Hour>,
 }
 
-/// Whether applied batches that are not folded yet count: not where users' hours are not recorded.
+/// Use of applied batches that are not folded yet. They do not count where users' hours are not recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfolded {
     /// They count.
