@@ -217,6 +217,8 @@ async fn invalid_rows_are_reported_and_the_rest_imported(into: OpenOptions) {
     assert_eq!((means("without a scheme"), means("port 70000")), (vec!["34".to_owned()], vec!["34".to_owned()]));
 
     let db = Db::open(&into).await.expect("the new database");
+    let hidden = "SELECT COUNT(*) FROM hosts WHERE id = 91 AND is_disabled = TRUE";
+    assert_eq!(number(&db, hidden).await, 1, "Marzneshin hides a host without a flag");
     let all = users::by_ids(&db, IdList::new([50, 51, 52, 53, 54])).await.expect("read");
     let of = |id| all.iter().find(|user| user.id == UserId(id)).expect("a user");
     assert_eq!((of(50).key.len(), &of(50).owner, of(50).data_limit), (32, &None, None));
