@@ -5,13 +5,13 @@ use super::pages::Pages;
 pub use super::formats::clash::template::ClashTemplate;
 pub use super::formats::sing_box::template::SingBoxTemplates;
 pub use super::formats::template_object::TemplateError;
-pub use super::formats::xray::template::XrayTemplate;
+pub use super::formats::xray::template::XrayTemplates;
 
 /// The fixed parts of all formats that have some.
 #[derive(Clone, Debug)]
 pub struct Templates {
     /// For Xray.
-    pub xray: XrayTemplate,
+    pub xray: XrayTemplates,
     /// For sing-box.
     pub sing_box: SingBoxTemplates,
     /// For Clash and Clash.Meta.
@@ -32,7 +32,7 @@ pub struct TemplateProblem {
 impl Default for Templates {
     fn default() -> Self {
         Self {
-            xray: XrayTemplate::built_in(),
+            xray: XrayTemplates::built_in(),
             sing_box: SingBoxTemplates::built_in(),
             clash: ClashTemplate::built_in(),
             pages: Pages::default(),

@@ -15,6 +15,7 @@ on_both_engines!(
     templates_with_methods_of_python_are_rendered,
     built_in_templates_serve_in_place_of_those_that_can_not_be_used,
     sing_box_template_serves_the_versions_that_read_it,
+    xray_template_serves_the_versions_that_start_it,
 );
 
 const LINK: &str = "/sub/ann/00000000000000000000000000000001";
@@ -143,5 +144,26 @@ async fn sing_box_template_serves_the_versions_that_read_it(db: Db) {
         let document = send(fetch(&panel, &format!("{LINK}/sing-box")).header("user-agent", agent)).await.ok();
         assert_eq!(document["own"] == 1, is_own, "{agent}: {document}");
         assert!(document.to_string().contains("ann there"), "{agent}: {document}");
+    }
+}
+
+async fn xray_template_serves_the_versions_that_start_it(db: Db) {
+    let folder = folder(&[(
+        "xray/default.json",
+        r#"{"own": 1, "outbounds": [{"protocol": "freedom", "tag": "a"}, {"protocol": "freedom", "proxySettings": {"tag": "a"}}]}"#,
+    )]);
+    let panel = start(db, folder.path()).await;
+    for (agent, is_own) in [
+        ("Xray/25.1.1", true),
+        ("Xray/26.7.28", true),
+        ("curl/8", true),
+        ("Xray/26.9.9", false),
+        ("Xray/26.10.10", false),
+        ("v2rayNG/1.10.3", false),
+        ("Streisand/1.6", false),
+    ] {
+        let document = send(fetch(&panel, &format!("{LINK}/xray")).header("user-agent", agent)).await.ok();
+        assert_eq!(document[0]["own"] == 1, is_own, "{agent}: {document}");
+        assert_eq!(document[0]["remarks"], "ann there", "{agent}");
     }
 }

@@ -253,6 +253,40 @@ fn xhttp_and_finalmask_are_written_as_xray_names_them() {
 }
 
 #[test]
+fn xhttp_settings_of_the_host_and_of_extra_are_the_same_in_all_formats() {
+    let own = |xmux: Value| json!({"mode": "stream-one", "no_grpc_header": true, "padding_bytes": "1-2", "xmux": xmux});
+    let xmux = json!({"max_concurrency": "16-32", "max_lifetime": "1500", "keep_alive_period": 30});
+    let written = |settings: Value, extra: Value| {
+        let mut rows = host("vless", "splithttp", "tls", json!({"xhttp_extra": extra}));
+        rows[0].host.spec.splithttp_settings = serde_json::from_value(settings).unwrap();
+        let (xray, mihomo) = (xray(&rows)["streamSettings"]["splithttpSettings"].clone(), mihomo(&rows));
+        (xray, mihomo["xhttp-opts"].clone(), link(&rows))
+    };
+    let reuse = json!({"max-concurrency": "16-32", "h-max-reusable-secs": "2", "h-keep-alive-period": 30});
+    // The host's own, also beside an object with null in their place.
+    for extra in [Value::Null, json!({}), json!({"xmux": null, "xPaddingBytes": null, "seqKey": "s"})] {
+        let (xray, mihomo, link) = written(own(xmux.clone()), extra.clone());
+        assert_eq!(
+            (&xray["xmux"]["maxConcurrency"], &xray["xPaddingBytes"]),
+            (&json!("16-32"), &json!("1-2")),
+            "{extra}"
+        );
+        assert_eq!((&mihomo["reuse-settings"], &mihomo["x-padding-bytes"]), (&reuse, &json!("1-2")), "{extra}");
+        assert_eq!((&mihomo["no-grpc-header"], &mihomo["mode"]), (&json!(true), &json!("stream-one")), "{extra}");
+        assert!(link.contains("maxConcurrency%22%3A%2216-32%22"), "{extra}: {link}");
+    }
+    // What the object names counts, and the rest stays.
+    let (xray, mihomo, link) = written(own(xmux), json!({"xmux": {"maxConnections": 4}, "headers": {"a": "b"}}));
+    assert_eq!(
+        (&xray["xmux"], &mihomo["reuse-settings"]),
+        (&json!({"maxConnections": 4}), &json!({"max-connections": "4"}))
+    );
+    assert_eq!((&xray["xPaddingBytes"], &mihomo["x-padding-bytes"]), (&json!("1-2"), &json!("1-2")));
+    assert_eq!((&xray["headers"], &mihomo["headers"]), (&json!({"a": "b"}), &json!({"a": "b"})));
+    assert!(link.contains("maxConnections%22%3A4") && !link.contains("maxConcurrency"), "{link}");
+}
+
+#[test]
 fn settings_that_nodes_report_count_and_wrong_ones_are_named() {
     let reported = |protocol: &'static str, members: Value| {
         let mut config = json!({"port": 443, "network": "tcp", "tls": "tls", "sni": ["s.example"]});

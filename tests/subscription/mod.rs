@@ -22,4 +22,5 @@ mod rows;
 mod sing_box_ages;
 mod sizes;
 mod snapshots;
+mod xray_ages;
 mod yaml;

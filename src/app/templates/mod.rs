@@ -9,7 +9,7 @@ use self::files::Files;
 use crate::config::names::SETTINGS;
 use crate::config::subscription::SubscriptionSettings;
 use crate::subscription::pages::{PageNames, Pages};
-use crate::subscription::templates::{ClashTemplate, SingBoxTemplates, TemplateProblem, Templates, XrayTemplate};
+use crate::subscription::templates::{ClashTemplate, SingBoxTemplates, TemplateProblem, Templates, XrayTemplates};
 
 const HOME: &str = "HOME_PAGE_TEMPLATE";
 const USER: &str = "SUBSCRIPTION_PAGE_TEMPLATE";
@@ -40,8 +40,10 @@ pub(super) fn read(settings: &SubscriptionSettings) -> (Templates, Vec<TemplateP
         }
     }
     if let Some(name) = &xray {
-        let parsed = of_text(&files.texts[name], name, &pages, |text| Ok(XrayTemplate::parse(text)?));
+        let parsed = of_text(&files.texts[name], name, &pages, |text| Ok(XrayTemplates::parse(text)?));
         if let Some(parsed) = problems.unless_unused(XRAY, &settings.xray, parsed) {
+            let warning = parsed.warning().map_or(Ok(()), |warning| Err(Error::msg(warning)));
+            problems.unless_unused_by_some(XRAY, &settings.xray, warning);
             templates.xray = parsed;
         }
     }
@@ -247,15 +249,17 @@ mod tests {
 
     #[test]
     fn template_that_does_not_serve_everybody_is_named_and_used() {
-        let files: [(&str, &[u8]); 2] = [
+        let files: [(&str, &[u8]); 3] = [
+            ("xray/default.json", b"{\"reverse\": {}}"),
             ("subscription/index.html", b"{{ user.expire_date.strftime('%Y') }}"),
             ("singbox/default.json", b"{\"outbounds\": [{\"type\": \"dns\", \"tag\": \"d\"}]}"),
         ];
         let folder = folder(&files);
         let (templates, problems) = read(&settings(folder.path()));
-        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(problems.iter().all(|problem| !problem.is_unused), "{problems:?}");
         assert!(problems.iter().any(|problem| problem.sentence.contains("sing-box 1.12")), "{problems:?}");
+        assert!(problems.iter().any(|problem| problem.sentence.contains("Xray 26.7")), "{problems:?}");
         assert!(templates.pages.has_own_user_page());
     }
 

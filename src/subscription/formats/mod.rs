@@ -3,6 +3,7 @@
 pub(super) mod clash;
 mod json;
 mod links;
+mod refused_members;
 mod shadowsocks;
 pub(super) mod sing_box;
 pub(super) mod template_object;

@@ -1,4 +1,4 @@
-//! Settings of XHTTP beside path and host, as an object that links and Xray configurations share.
+//! Settings of XHTTP beside path and host, for all formats: the host's own, with those that it names as Xray does.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -59,14 +59,27 @@ impl<'a> Settings<'a> {
     pub fn new(entry: &'a Entry<'_>) -> Self {
         let own = Extra::new(entry);
         let Some(extra) = &entry.core.xhttp_extra else { return Self::Own(own) };
-        let mut all = match serde_json::to_value(own) {
-            Ok(Value::Object(own)) => own,
-            _ => Map::new(),
-        };
-        // Xray ignores these three here, and they stand beside the settings.
-        let others = extra.iter().filter(|(name, _)| !matches!(name.as_str(), "host" | "path" | "mode"));
+        let mut all = object(own);
+        // Xray ignores these three here, and they stand beside the settings. Null leaves what the host has.
+        let others =
+            extra.iter().filter(|(name, value)| !matches!(name.as_str(), "host" | "path" | "mode") && !value.is_null());
         all.extend(others.map(|(name, value)| (name.clone(), value.clone())));
         Self::Merged(all)
+    }
+
+    /// The settings as an object, for programs that have other names for them.
+    pub fn into_object(self) -> Map<String, Value> {
+        match self {
+            Self::Own(own) => object(own),
+            Self::Merged(all) => all,
+        }
+    }
+}
+
+fn object(own: Extra<'_>) -> Map<String, Value> {
+    match serde_json::to_value(own) {
+        Ok(Value::Object(own)) => own,
+        _ => Map::new(),
     }
 }
 

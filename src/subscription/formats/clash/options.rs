@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::inbound::{Network, Security};
 use crate::subscription::entry::Entry;
-use crate::subscription::formats::xhttp::{self, Headers};
+use crate::subscription::formats::xhttp;
 
 use super::xhttp_extra;
 
@@ -65,15 +65,9 @@ pub enum Options<'a> {
         host: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         mode: Option<&'a str>,
-        #[serde(skip_serializing_if = "Headers::is_empty")]
-        headers: Headers<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        no_grpc_header: Option<bool>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        x_padding_bytes: Option<&'a str>,
-        /// The settings that the host names as Xray does.
+        /// All other settings.
         #[serde(flatten)]
-        extra: Map<String, Value>,
+        others: Map<String, Value>,
     },
 }
 
@@ -114,25 +108,9 @@ impl<'a> Options<'a> {
             Network::Http | Network::H2 if !is_bare => Self::H2 { path, host: host.into_iter().collect() },
             Network::Kcp => Self::Kcp { seed: path },
             Network::SplitHttp => {
-                let settings = entry.spec.splithttp_settings.as_ref();
                 // `refusal` excludes what Mihomo does not know.
-                let extra = entry.core.xhttp_extra.as_ref().and_then(|extra| xhttp_extra::options(extra).ok());
-                let extra = extra.unwrap_or_default();
-                let is_own = |name: &str| !extra.contains_key(name);
-                let headers = if is_own("headers") { Headers(&entry.headers) } else { Headers(&[]) };
-                Self::Xhttp {
-                    path,
-                    host,
-                    mode: xhttp::mode(settings),
-                    headers,
-                    no_grpc_header: settings
-                        .and_then(|settings| settings.no_grpc_header)
-                        .filter(|_| is_own("no-grpc-header")),
-                    x_padding_bytes: settings
-                        .and_then(|settings| settings.padding_bytes.as_deref())
-                        .filter(|_| is_own("x-padding-bytes")),
-                    extra,
-                }
+                let others = xhttp_extra::options(&xhttp::Settings::new(entry).into_object()).unwrap_or_default();
+                Self::Xhttp { path, host, mode: xhttp::mode(entry.spec.splithttp_settings.as_ref()), others }
             }
             _ => return None,
         })

@@ -40,7 +40,7 @@ pub fn options(extra: &Map<String, Value>) -> Result<Map<String, Value>, Reason>
     let mut options = Map::new();
     for (name, value) in extra {
         match name.as_str() {
-            _ if value.is_null() || IGNORED.contains(&name.as_str()) => {}
+            _ if is_unset(value) || IGNORED.contains(&name.as_str()) => {}
             "xPaddingObfsMode" => drop(options.insert("x-padding-obfs-mode".to_owned(), value.clone())),
             "xmux" => drop(options.insert("reuse-settings".to_owned(), reuse(value))),
             "downloadSettings" => drop(options.insert("download-settings".to_owned(), download(value)?)),
@@ -62,10 +62,15 @@ fn text(value: &Value) -> Value {
     if value.is_number() { value.to_string().into() } else { value.clone() }
 }
 
+/// Null or an empty text, which Mihomo takes for no number.
+fn is_unset(value: &Value) -> bool {
+    value.is_null() || value.as_str() == Some("")
+}
+
 /// Connection reuse. Old names that Xray ignores are left out.
 fn reuse(xmux: &Value) -> Value {
     let mut options = Map::new();
-    for (name, value) in xmux.as_object().into_iter().flatten() {
+    for (name, value) in xmux.as_object().into_iter().flatten().filter(|(_, value)| !is_unset(value)) {
         if let Some(known) = renamed(name, &XMUX_NAMES) {
             options.insert(known.to_owned(), text(value));
         } else if name == "hKeepAlivePeriod" {
@@ -142,7 +147,7 @@ mod tests {
     fn settings_get_the_names_of_mihomo() {
         let extra = json!({
             "xPaddingBytes": "1-2", "scMaxEachPostBytes": 1000, "noSSEHeader": true, "path": "/x",
-            "xmux": {"maxConcurrency": 16, "hKeepAlivePeriod": 30, "cMaxLifetimeMs": 7},
+            "xmux": {"maxConcurrency": 16, "maxConnections": "", "hKeepAlivePeriod": 30, "cMaxLifetimeMs": 7},
             "downloadSettings": {"address": "d.example", "port": 8443, "network": "xhttp", "security": "tls",
                 "tlsSettings": {"serverName": "s.example", "alpn": ["h2"], "fingerprint": "chrome"},
                 "xhttpSettings": {"path": "/p", "mode": "auto"}},

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::subscription::client::{Age, Version};
+use crate::subscription::formats::refused_members;
 
 /// The first version that knows rule actions and endpoints.
 const ACTIONS: Version = Version(1, 11, 0);
@@ -31,9 +32,6 @@ const INBOUND: [&str; 5] =
 /// Lists of rules by country or category.
 const GEO: [&str; 3] = ["geoip", "geosite", "source_geoip"];
 const CLASH_API: [&str; 5] = ["cache_file", "cache_id", "store_mode", "store_selected", "store_fakeip"];
-
-/// Removed fields that a warning names, at most.
-const MAX_NAMED: usize = 5;
 
 /// The versions that read a template.
 #[derive(Clone, Debug, Default)]
@@ -117,17 +115,7 @@ impl Ages {
 
     /// The sentence about removed members, if there are some.
     pub(super) fn warning(&self) -> Option<String> {
-        let Version(major, minor, _) = self.until()?;
-        let named: Vec<&str> = self.removed.iter().take(MAX_NAMED).map(|(place, _)| place.as_str()).collect();
-        let more = match self.removed.len().saturating_sub(MAX_NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        Some(format!(
-            "sing-box {major}.{minor} and later refuse {}{more}: these clients, and apps that do not name their version, get \
-             the built-in template",
-            named.join(", ")
-        ))
+        refused_members::warning("sing-box", &self.removed)
     }
 }
 

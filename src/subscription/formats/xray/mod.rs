@@ -1,5 +1,6 @@
 //! Xray: a JSON array with a complete configuration for each entry.
 
+mod ages;
 mod finalmask;
 mod outbound;
 mod refusal;
@@ -27,7 +28,9 @@ pub static XRAY: Format = Format {
     has_chains: true,
     supports,
     refusal: refusal::refusal,
-    render: |entries, request| render(entries, &request.templates.xray, &request.client).into(),
+    render: |entries, request| {
+        render(entries, request.templates.xray.template(&request.client), &request.client).into()
+    },
 };
 
 fn supports(protocol: Protocol, network: Network) -> bool {

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use super::ages::Ages;
+use crate::domain::programs::Core;
+use crate::subscription::client::Client;
 use crate::subscription::formats::template_object::{TemplateError, members, parse_json, take_objects};
 
 /// Log, name servers, routes and local ports.
@@ -12,9 +15,17 @@ const MEMBERS: &str = r#""log": {"loglevel": "warning"},
 "inbounds": [{"port": 10808, "protocol": "socks", "settings": {"auth": "noauth", "udp": true, "userLevel": 8}, "sniffing": {"destOverride": ["http", "tls", "fakedns"], "enabled": true}, "tag": "socks"}, {"port": 10809, "protocol": "http", "settings": {"userLevel": 8}, "tag": "http"}],
 "stats": {}"#;
 
+/// The parts around the outbounds of one entry, by the version of the Xray that reads them.
+#[derive(Clone, Debug)]
+pub struct XrayTemplates {
+    /// The operator's, for the versions that start it.
+    own: Option<(XrayTemplate, Ages)>,
+    built_in: XrayTemplate,
+}
+
 /// The parts around the outbounds of one entry.
 #[derive(Clone, Debug)]
-pub struct XrayTemplate {
+pub(super) struct XrayTemplate {
     /// The members of the object except `outbounds` and `remarks`, as JSON without the braces.
     pub(super) members: String,
     /// The outbounds after the entry's, each as JSON.
@@ -23,20 +34,42 @@ pub struct XrayTemplate {
     pub(super) tags: Vec<String>,
 }
 
-impl XrayTemplate {
-    /// Reads a complete Xray configuration; its outbounds follow those of each entry.
+impl XrayTemplates {
+    /// Reads a complete Xray configuration, which is then used for the versions that start it; its outbounds follow those of
+    /// each entry.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut object = parse_json(text)?;
+        let ages = Ages::of(&object);
         object.remove("remarks");
         let outbounds = take_objects(&mut object, "outbounds")?;
-        Ok(Self {
+        let template = XrayTemplate {
             members: members(&object),
             tags: outbounds.iter().filter_map(|outbound| outbound["tag"].as_str()).map(str::to_owned).collect(),
             outbounds: outbounds.iter().map(Value::to_string).collect(),
-        })
+        };
+        Ok(Self { own: Some((template, ages)), ..Self::built_in() })
+    }
+
+    /// A warning about members of the operator's template that Xray refuses.
+    pub fn warning(&self) -> Option<String> {
+        self.own.as_ref()?.1.warning()
+    }
+
+    /// The template for a client.
+    pub(super) fn template(&self, client: &Client<'_>) -> &XrayTemplate {
+        match &self.own {
+            Some((template, ages)) if ages.fit(client.age(Core::Xray)) => template,
+            _ => &self.built_in,
+        }
     }
 
     pub(in crate::subscription) fn built_in() -> Self {
+        Self { own: None, built_in: XrayTemplate::built_in() }
+    }
+}
+
+impl XrayTemplate {
+    fn built_in() -> Self {
         let outbounds = [
             ("direct", r#"{"tag": "direct", "protocol": "freedom"}"#),
             ("block", r#"{"tag": "block", "protocol": "blackhole"}"#),
@@ -64,14 +97,14 @@ mod tests {
     #[test]
     fn template_keeps_members_and_tags_and_drops_remarks() {
         let text = r#"{"outbounds": [{"tag": "a"}], "remarks": "x", "log": {}, "a": 1}"#;
-        let template = XrayTemplate::parse(text).unwrap();
+        let (template, _) = XrayTemplates::parse(text).unwrap().own.unwrap();
         assert_eq!((template.members.as_str(), template.tags), (r#""a":1,"log":{}"#, vec!["a".to_owned()]));
     }
 
     #[test]
     fn template_of_another_shape_is_refused() {
         for text in ["", "[]", "{\"outbounds\": {}}", "{\"outbounds\": [1]}"] {
-            assert!(XrayTemplate::parse(text).is_err(), "{text}");
+            assert!(XrayTemplates::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -1,0 +1,22 @@
+//! Members of operators' templates that a core refuses from a version on.
+
+use crate::subscription::client::Version;
+
+/// Members that a warning names, at most.
+const MAX_NAMED: usize = 5;
+
+/// The sentence about members that this core refuses, each with its place and the first version that refuses it; `None`
+/// without any. They are sorted by version.
+pub fn warning(core: &str, refused: &[(String, Version)]) -> Option<String> {
+    let (_, Version(major, minor, _)) = refused.first()?;
+    let named: Vec<&str> = refused.iter().take(MAX_NAMED).map(|(place, _)| place.as_str()).collect();
+    let more = match refused.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "{core} {major}.{minor} and later refuse {}{more}: these clients, and apps that do not name their version, get the \
+         built-in template",
+        named.join(", ")
+    ))
+}
