@@ -212,6 +212,8 @@ mod tests {
             let support = Support { profile_title: "", support_link: "", link: "", now: NOW };
             assert_eq!(templates.pages.user(&nobody(), &[], support).0, "own");
             let others = format!("{:?}{:?}{:?}", templates.clash, templates.sing_box, templates.xray);
+            // A member of the built-in template for Xray has the word in its name.
+            let others = others.replace("Downlink", "");
             assert_eq!(others.matches("own").count() - others.matches("own:").count(), 3, "{others}");
         }
         for missing in [absolute("missing"), "missing".to_owned()] {
