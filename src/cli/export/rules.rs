@@ -20,13 +20,13 @@ pub(super) fn translate(subscription: &mut Value, mut changed: impl FnMut(String
             Ok(same) if same == pattern => true,
             Ok(translated) => {
                 changed(format!(
-                    "rule {number}: the pattern {pattern:?} is written {translated:?}, which matches the same"
+                    "rule {number}: the pattern `{pattern}` is written `{translated}`, which matches the same"
                 ));
                 rule["pattern"] = Value::from(translated);
                 true
             }
             Err(error) => {
-                changed(format!("rule {number}: left out, because in the pattern {pattern:?} {error} in Python"));
+                changed(format!("rule {number}: left out, because in the pattern `{pattern}` {error} in Python"));
                 false
             }
         }

@@ -70,11 +70,11 @@ fn translate(row: &mut RowReader<'_>, rules: &mut [Value]) {
         let why = translated.err().map(|error| format!(": {error}")).unwrap_or_default();
         if !works {
             row.changed(format!(
-                "rule {number}: the pattern {pattern:?} can't be used by this panel{why}: copied, and it matches no client"
+                "rule {number}: the pattern `{pattern}` can't be used by this panel{why}: copied, and it matches no client"
             ));
         } else if written != pattern {
             row.changed(format!(
-                "rule {number}: the pattern {pattern:?} is written {written:?}, which matches the same"
+                "rule {number}: the pattern `{pattern}` is written `{written}`, which matches the same"
             ));
             rule["pattern"] = Value::from(written);
         }
