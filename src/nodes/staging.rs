@@ -28,7 +28,7 @@ pub(super) struct Staging {
 
 /// The folder of the spool files.
 pub(super) fn folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("spool")
+    data_dir.join(spool::FOLDER)
 }
 
 impl Staging {

@@ -8,7 +8,8 @@ use crate::support::test_node::{Fixture, Options, TestNode};
 #[tokio::test]
 async fn every_command_of_the_page_does_what_the_page_says() {
     let backends = Fixture::built_in().backends;
-    let node = TestNode::start(Options { backends, bytes_per_second: 1_000, ..Options::default() }).await.expect("a node");
+    let node =
+        TestNode::start(Options { backends, bytes_per_second: 1_000, ..Options::default() }).await.expect("a node");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deploy/migrating.py");
     let address = node.address().to_string();
     let walk = tokio::task::spawn_blocking(move || {

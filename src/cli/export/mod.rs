@@ -18,6 +18,7 @@ use super::{database, output};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::database_url::DatabaseUrl;
+use crate::nodes::spool;
 use crate::store::import::legacy::OldFile;
 use crate::store::import::tables;
 use crate::store::usage::finish::finish;
@@ -61,7 +62,8 @@ pub(super) async fn run(args: ExportArgs, settings: &Settings) -> anyhow::Result
     let (written, unfinished) = (written?, unfinished?);
     file.finish().await?;
     let at = format!("{}Z", Clock::real().now().naive_iso());
-    let report = Report::new(&written, unfinished, at);
+    let spool_files = spool::unfinished(&settings.instance.data_dir);
+    let report = Report::new(&written, unfinished, &spool_files, at);
     if let Some(file) = &mut report_file {
         file.write(&report)?;
     }

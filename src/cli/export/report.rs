@@ -2,6 +2,7 @@
 //! secrets.
 
 use std::io;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -21,6 +22,8 @@ pub(super) struct Report<'a> {
     listed: ListedIssues<'a>,
     /// Usage batches that can't be read: their traffic is not in the file.
     usage_batches_left_out: i64,
+    /// Spool files of this machine with replies that may not be in the database.
+    spool_files: &'a [PathBuf],
     /// Hosts whose settings of current cores have no column.
     hosts_without_core_settings: &'a [i64],
     #[serde(skip)]
@@ -28,13 +31,19 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(exported: &'a Exported, usage_batches_left_out: i64, at: String) -> Self {
+    pub(super) fn new(
+        exported: &'a Exported,
+        usage_batches_left_out: i64,
+        spool_files: &'a [PathBuf],
+        at: String,
+    ) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             at,
             tables: &exported.tables,
             listed: exported.issues.listed(),
             usage_batches_left_out,
+            spool_files,
             hosts_without_core_settings: &exported.without_core_settings,
             issues: &exported.issues,
         }
@@ -53,6 +62,13 @@ impl<'a> Report<'a> {
             output::line(format_args!(
                 "\nleft out {} usage batches that can't be read; the log of the panel and usage_batch.trouble say why",
                 self.usage_batches_left_out
+            ))?;
+        }
+        if !self.spool_files.is_empty() {
+            output::line(format_args!(
+                "\nleft out replies of nodes that are not in the database: {} of DATA_DIR has some; to include them, start the \
+                 panel, stop it, and export again",
+                if self.spool_files.len() == 1 { "a spool file" } else { "the spool" }
             ))?;
         }
         if !self.hosts_without_core_settings.is_empty() {

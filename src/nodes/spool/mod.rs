@@ -36,12 +36,23 @@ use aside::Aside;
 
 pub use orphan::{Contents, Orphan, SpooledReply, orphans};
 
+/// Name of the folder with the spool files.
+pub const FOLDER: &str = "spool";
 /// Bytes reserved before nodes are asked, whatever their number: a reply with 300,000 users.
 const RESERVE: u64 = 4 << 20;
 /// Bytes reserved per node before the first reply: a reply with 5,000 users. Later the largest reply so far, if larger.
 const RESERVE_PER_NODE: u64 = 64 << 10;
 /// Size in bytes from which a file without unstaged replies is rewritten although requests are open.
 const COMPACT: u64 = 1 << 20;
+
+/// Returns the spool files of a data folder that are not empty: their replies may not be in the database yet.
+pub fn unfinished(data_dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(data_dir.join(FOLDER)).into_iter().flatten().flatten();
+    let is_full = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension == "log") && fs::metadata(path).is_ok_and(|it| it.len() > 0)
+    };
+    entries.map(|entry| entry.path()).filter(is_full).collect()
+}
 
 /// This process's spool file.
 #[derive(Debug)]

@@ -18,10 +18,7 @@ use super::WorkDir;
 use super::import::url;
 use crate::support::database::on_both_engines;
 
-on_both_engines!(
-    random_panels_survive_export_and_import,
-    export_includes_usage_that_is_not_folded_yet,
-);
+on_both_engines!(random_panels_survive_export_and_import, export_includes_usage_that_is_not_folded_yet,);
 
 /// Reads a file with the old schema as the old panel does, and prints what it could not take: rows of table, key, column and
 /// problem.
@@ -29,7 +26,8 @@ const OLD_PANEL: &str = include_str!("old_panel.py");
 
 /// Rows that a report names: of which table, and their keys.
 fn named(report: &Value) -> BTreeSet<(String, String)> {
-    let lists = ["left_out", "changed", "meaning"].into_iter().flat_map(|list| report[list].as_array().expect("a list"));
+    let lists =
+        ["left_out", "changed", "meaning"].into_iter().flat_map(|list| report[list].as_array().expect("a list"));
     let rows = lists.flat_map(|issue| {
         let table = issue["table"].as_str().expect("a table").to_owned();
         let keys = issue["rows"].as_array().expect("rows").iter();
@@ -40,7 +38,7 @@ fn named(report: &Value) -> BTreeSet<(String, String)> {
     rows.chain(hosts).collect()
 }
 
-/// What the old panel can't take of a file.
+/// Problems of the old panel with a file: table, key, column, and why.
 fn problems(file: &Path) -> Vec<[String; 4]> {
     let output = Command::new("python3").args(["-c", OLD_PANEL]).arg(file).output().expect("python3 runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -116,12 +114,19 @@ async fn random_panels_survive_export_and_import(panel: OpenOptions) {
         for (one, other, what) in [(&before, &after, "is lost"), (&after, &before, "is new")] {
             for row in one.iter().filter(|row| !is_here(row, other)) {
                 // What refers to a row that is left out goes with it.
-                let with_another = row.0.contains('_') && !row.0.starts_with("node_") && !exported["left_out"].as_array().expect("a list").is_empty();
+                let with_another = row.0.contains('_')
+                    && !row.0.starts_with("node_")
+                    && !exported["left_out"].as_array().expect("a list").is_empty();
                 assert!(is_named(row) || with_another, "seed {seed}: {row:?} {what}: {exported:#} {again:#}");
             }
         }
         let most = before.len() / 2;
-        assert!(named.len() < most, "seed {seed}: most rows are as they were, not {} of {} named", named.len(), before.len());
+        assert!(
+            named.len() < most,
+            "seed {seed}: most rows are as they were, not {} of {} named",
+            named.len(),
+            before.len()
+        );
         RandomPanel::remove(&db).await;
     }
     db.close().await;
@@ -131,7 +136,8 @@ async fn random_panels_survive_export_and_import(panel: OpenOptions) {
 async fn traffic(file: &Path) -> (i64, i64) {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file).read_only(true);
     let mut old = sqlx::ConnectOptions::connect(&options).await.expect("a file");
-    let mut sum = async |text: &'static str| sqlx::query_scalar::<_, i64>(text).fetch_one(&mut old).await.expect("a sum");
+    let mut sum =
+        async |text: &'static str| sqlx::query_scalar::<_, i64>(text).fetch_one(&mut old).await.expect("a sum");
     let totals = sum("SELECT CAST(SUM(used_traffic) AS BIGINT) FROM users").await;
     (totals, sum("SELECT CAST(SUM(used_traffic) AS BIGINT) FROM node_user_usages").await)
 }
@@ -157,7 +163,10 @@ async fn export_includes_usage_that_is_not_folded_yet(panel: OpenOptions) {
             apply(&mut tx, &due.batches, options, at).await.expect("applied");
             tx.commit().await.expect("committed");
         }
-        while fold && let Some(due) = Some(batches::oldest_applied(&db, at.plus(100 * HOUR)).await.expect("batches")).filter(|due| !due.is_empty()) {
+        while fold
+            && let Some(due) = Some(batches::oldest_applied(&db, at.plus(100 * HOUR)).await.expect("batches"))
+                .filter(|due| !due.is_empty())
+        {
             let mut tx = db.begin().await.expect("a transaction");
             hours::fold(&mut tx, &due.batches, true, at).await.expect("folded");
             tx.commit().await.expect("committed");
@@ -181,5 +190,16 @@ async fn export_includes_usage_that_is_not_folded_yet(panel: OpenOptions) {
         assert_eq!(traffic(&dir.0.path().join(name)).await, (58_500, 58_500), "{name}");
     }
     assert_eq!(batches::pending(&db).await.expect("counts"), before, "the panel's own database is as it was");
+
+    // What a killed process has left in its spool is not in the database.
+    std::fs::create_dir_all(dir.0.path().join("data/spool")).expect("a folder");
+    let spooled = dir.file("data/spool/x.log", "a reply");
+    let settings = [("DATABASE_URL", &*url(&panel)), ("DATA_DIR", "data")];
+    let said =
+        dir.run(&["export", "--to", "sqlite:///three.sqlite3", "--report", "three.json"], &settings).expect_success();
+    assert!(said.contains("start the panel, stop it, and export again"), "{said}");
+    let stored: Value =
+        serde_json::from_slice(&std::fs::read(dir.0.path().join("three.json")).expect("a report")).expect("JSON");
+    assert_eq!(stored["spool_files"], serde_json::json!([spooled.strip_prefix(dir.0.path()).expect("inside")]));
     db.close().await;
 }

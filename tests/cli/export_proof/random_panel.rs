@@ -6,9 +6,9 @@ use sarban::domain::host::{Alpn, Fingerprint, HostSecurity, HostSpec};
 use sarban::domain::moment::{DAY, HOUR};
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::store::import::tables::{
-    AdminRow, AdminServiceRow, BackendRow, FetchRow, HostChainRow, HostRow, HostServiceRow, InboundRow, InboundServiceRow,
-    JwtRow, NodeHourRow, NodeRow, ServiceRow, SettingsRow, TableRow, TlsRow, TrafficRow, UserHour, UserRow, UserServiceRow,
-    insert, load_user_hours, remove_local_node,
+    AdminRow, AdminServiceRow, BackendRow, FetchRow, HostChainRow, HostRow, HostServiceRow, InboundRow,
+    InboundServiceRow, JwtRow, NodeHourRow, NodeRow, ServiceRow, SettingsRow, TableRow, TlsRow, TrafficRow, UserHour,
+    UserRow, UserServiceRow, insert, load_user_hours, remove_local_node,
 };
 use sarban::store::{Db, Engine, StoreError, Tx};
 use serde_json::json;
@@ -40,7 +40,11 @@ impl RandomPanel {
     }
 
     pub async fn remove(db: &Db) {
-        execute(db, "DELETE FROM hosts; DELETE FROM inbounds; DELETE FROM node_usage_hours; DELETE FROM user_usage_hours").await;
+        execute(
+            db,
+            "DELETE FROM hosts; DELETE FROM inbounds; DELETE FROM node_usage_hours; DELETE FROM user_usage_hours",
+        )
+        .await;
         execute(db, "DELETE FROM users; DELETE FROM nodes; DELETE FROM admins; DELETE FROM services").await;
         execute(db, "DELETE FROM settings; DELETE FROM jwt; DELETE FROM tls").await;
     }
@@ -120,9 +124,11 @@ impl RandomPanel {
             })
             .collect();
         write(tx, &admins).await;
-        let services: Vec<ServiceRow> = (1..=FEW).map(|id| ServiceRow { id, name: self.some(|it| it.text(64)) }).collect();
+        let services: Vec<ServiceRow> =
+            (1..=FEW).map(|id| ServiceRow { id, name: self.some(|it| it.text(64)) }).collect();
         write(tx, &services).await;
-        write(tx, &[AdminServiceRow { admin_id: 1, service_id: 2 }, AdminServiceRow { admin_id: 3, service_id: 1 }]).await;
+        write(tx, &[AdminServiceRow { admin_id: 1, service_id: 2 }, AdminServiceRow { admin_id: 3, service_id: 1 }])
+            .await;
         let (mut users, mut traffic, mut fetches, mut services) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for id in 1..=10 * FEW {
             let removed = self.rng.random_range(0..6) == 0;
@@ -138,7 +144,8 @@ impl RandomPanel {
                 removed,
                 expire_strategy: strategy.to_owned(),
                 expire_date: (strategy == "fixed_date").then(|| self.time()),
-                usage_duration: (strategy == "start_on_first_use" || self.chance()).then(|| self.rng.random_range(-9..9_000_000)),
+                usage_duration: (strategy == "start_on_first_use" || self.chance())
+                    .then(|| self.rng.random_range(-9..9_000_000)),
                 activation_deadline: (strategy == "start_on_first_use").then(|| self.time()),
                 note: self.some(|it| it.text(500)),
                 created_at,
@@ -199,14 +206,21 @@ impl RandomPanel {
                 node_id: self.rng.random_range(1..=FEW),
                 tag: self.unique(id, 256),
                 // The last ones are new, or free texts of nodes.
-                protocol: if self.is_odd() { self.one_of(&["anytls", "socks"]) } else { self.one_of(&["vless", "vmess", "hysteria2"]) }
-                    .to_owned(),
+                protocol: if self.is_odd() {
+                    self.one_of(&["anytls", "socks"])
+                } else {
+                    self.one_of(&["vless", "vmess", "hysteria2"])
+                }
+                .to_owned(),
                 config: json!({"tag": self.text(400), "port": 443}).to_string(),
             })
             .collect();
         write(tx, &inbounds).await;
-        write(tx, &[InboundServiceRow { inbound_id: 1, service_id: 2 }, InboundServiceRow { inbound_id: 2, service_id: 1 }])
-            .await;
+        write(
+            tx,
+            &[InboundServiceRow { inbound_id: 1, service_id: 2 }, InboundServiceRow { inbound_id: 2, service_id: 1 }],
+        )
+        .await;
     }
 
     async fn hosts(&mut self, tx: &mut Tx) {
