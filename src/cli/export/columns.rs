@@ -170,14 +170,10 @@ pub(super) fn fit(table: &'static str, row: &mut Value, issues: &mut RowIssues) 
                 }
             }
             Time => {
-                let text = value.as_str().unwrap_or_default();
-                let has_year = text.split('-').next().is_some_and(|year| year.len() == 4 && year != "0000");
-                if !has_year || text == LAST {
+                // The nearest times, which are written in place of others.
+                if value == FIRST || value == LAST {
                     let text = format!("{name} is outside of the years 1 to 9999: set to the nearest time");
                     issues.add_changed(table, key.clone(), text);
-                }
-                if !has_year {
-                    *value = Value::from(FIRST);
                 }
             }
         }
@@ -219,7 +215,7 @@ mod tests {
             ("users", "username", json!("x".repeat(33)), json!("x".repeat(33)), "meaning"),
             ("users", "expire_strategy", json!("SOMEDAY"), json!("NEVER"), "changed"),
             ("users", "expire_date", json!(LAST), json!(LAST), "changed"),
-            ("users", "created_at", json!("-0044-03-15 12:00:00.000000"), json!(FIRST), "changed"),
+            ("users", "created_at", json!(FIRST), json!(FIRST), "changed"),
             ("nodes", "usage_coefficient", Value::Null, json!(1.0), "changed"),
             ("nodes", "port", json!(1_i64 << 40), json!(1_i64 << 40), "meaning"),
             ("nodes", "status", json!("resting"), json!("unhealthy"), "changed"),
