@@ -76,10 +76,10 @@ def generate(path, users, hours, node):
         config = json.dumps({"tag": tag, "protocol": tag, "port": 8000 + number, "network": "tcp"})
         old.execute("INSERT INTO inbounds VALUES (?, ?, ?, ?, 1)", [number, protocol, tag, config])
         old.executemany("INSERT INTO inbounds_services VALUES (?, ?)", [(number, 1), (number, 2)])
-        host = "INSERT INTO hosts (id, remark, address, port, security, inbound_id) VALUES (?, ?, ?, 443, 'none', ?)"
+        host = "INSERT INTO hosts (id, remark, address, port, security, is_disabled, inbound_id) VALUES (?, ?, ?, 443, 'none', 0, ?)"
         old.execute(host, [number, f"{tag} {{USERNAME}}", f"{tag}.example.org", number])
-    host = """INSERT INTO hosts (id, remark, address, port, security, host_protocol, host_network, password, universal)
-        VALUES (9, 'free {USERNAME}', 'free.example.org', 443, 'none', 'trojan', 'tcp', 'pw', 1)"""
+    host = """INSERT INTO hosts (id, remark, address, port, security, is_disabled, host_protocol, host_network, password,
+        universal) VALUES (9, 'free {USERNAME}', 'free.example.org', 443, 'none', 0, 'trojan', 'tcp', 'pw', 1)"""
     old.execute(host)
     user = """INSERT INTO users (id, username, key, used_traffic, lifetime_used_traffic, data_limit_reset_strategy, admin_id,
         created_at, expire_strategy, expire_date) VALUES (?, ?, ?, ?, ?, 'no_reset', ?, ?, ?, ?)"""
