@@ -77,7 +77,16 @@ pub struct Sources {
     ipv6: Option<String>,
     /// A hash of hosts, settings and addresses, the same in every process.
     pub revision: u128,
+    /// True if rendering may keep a worker busy for many milliseconds.
+    pub has_many_hosts: bool,
+    /// The same for the choice of the format.
+    pub has_many_rules: bool,
 }
+
+/// Bytes of a description of hosts and settings from which on rendering is expensive: some five hundred ordinary hosts.
+const MANY_HOSTS: usize = 1 << 20;
+/// Client rules, more than operators have, whose patterns may all be slow.
+const MANY_RULES: usize = 50;
 
 impl Sources {
     /// The panel's addresses, for hosts with `{SERVER_IP}`.
@@ -119,9 +128,11 @@ pub async fn read(db: &Db, stale: Option<Arc<Sources>>) -> Result<Arc<Sources>, 
         addresses.iter().find(|stored| stored.ip.is_ipv4() == is_ipv4).map(|stored| stored.ip.to_string())
     };
     let (ipv4, ipv6) = (of_family(true), of_family(false));
-    let revision = xxh3_128(format!("{hosts:?} {settings:?} {nodes:?} {ipv4:?} {ipv6:?}").as_bytes());
+    let description = format!("{hosts:?} {settings:?} {nodes:?} {ipv4:?} {ipv6:?}");
+    let revision = xxh3_128(description.as_bytes());
+    let (has_many_hosts, has_many_rules) = (description.len() > MANY_HOSTS, settings.rules.len() > MANY_RULES);
     let catalogue = Catalogue::new(hosts).with_nodes(nodes);
-    Ok(Arc::new(Sources { catalogue, settings, rules, ipv4, ipv6, revision }))
+    Ok(Arc::new(Sources { catalogue, settings, rules, ipv4, ipv6, revision, has_many_hosts, has_many_rules }))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use super::http::byte_budget::BodyMemory;
 use super::http::error::ApiError;
 use super::http::rng::SharedRng;
 use super::http::token::Signer;
+use super::subscription::turns::Turns;
 
 /// The state of all handlers, which take it as `state: &State`.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub struct State {
     pub render_context_revision: u128,
     /// Limits wrong subscription links.
     pub misses: AttemptLimiter,
+    /// Turns of expensive renderings.
+    pub turns: Turns,
     /// Limits concurrent requests.
     pub admission: Admission,
     /// Bounds the memory of request bodies.
@@ -106,6 +109,7 @@ impl State {
         let rng = SharedRng::new(rng);
         Arc::new(Self {
             render_context_revision: options.render_context.revision(),
+            turns: Turns::default(),
             admission: Admission::new(options.requests_at_once),
             body_memory: BodyMemory::default(),
             caches: Caches::start(&panel, options.requests_at_once),

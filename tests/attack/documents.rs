@@ -16,7 +16,7 @@ on_both_engines!(
 const SOON: Duration = Duration::from_secs(5);
 
 /// Hosts whose texts grow when they are filled.
-async fn insert_expensive_hosts(test: &TestDatabase, count: usize) {
+pub async fn insert_expensive_hosts(test: &TestDatabase, count: usize) {
     let spec = json!({
         "remark": "{USERNAME:>256}".repeat(250), "address": "192.0.2.1", "protocol": "trojan", "network": "ws",
         "port": 443, "password": "pw", "security": "tls", "path": "x".repeat(4_000)

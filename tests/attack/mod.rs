@@ -4,6 +4,7 @@
 mod bodies;
 mod connections;
 mod documents;
+mod subscriptions;
 
 use std::time::Duration;
 

@@ -2,5 +2,6 @@
 
 mod damaged_spool;
 mod faults;
+mod large_spool;
 mod queue;
 mod recording;

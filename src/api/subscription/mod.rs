@@ -3,6 +3,7 @@
 pub mod link;
 pub mod page;
 mod rendering;
+pub mod turns;
 
 use poem::http::{Method, header};
 use poem::{Request as HttpRequest, Response, handler};
@@ -51,6 +52,7 @@ async fn fetch(state: &State, client: Client, request: &HttpRequest, link: Link<
     if !state.options.http.read_only && request.method() != Method::HEAD {
         state.caches.fetches.record(user.id, state.panel.clock.now(), &agent);
     }
+    let _turn = state.turns.take(sources.has_many_hosts || sources.has_many_rules).await;
     let is_browser = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     if sources.settings.template_on_acceptance && is_browser {
         return Ok(state.user_page(&user, &sources, &client));
@@ -95,6 +97,7 @@ async fn fetch_as(
     let format = format_named("client_type", link.client_type)?;
     let user = state.subscriber(link.username, link.key, &client).await?;
     let sources = state.caches.sources().await?;
+    let _turn = state.turns.take(sources.has_many_hosts).await;
     Ok(state.subscription(format, &user, &sources, &client, request))
 }
 
