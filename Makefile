@@ -42,7 +42,8 @@ chaos: ## inject faults into a running cluster; ARGS='--seed 7 --faults 800 --se
 	@tests/support/services.sh run $(CARGO) test --locked --test chaos -- $(ARGS)
 
 attack: ## attack panels on this machine, longer than `make test` does: floods of connections, large and endless requests
-	@SARBAN_ATTACK=long tests/support/services.sh run $(CARGO) test --locked --release --test cluster -- --test-threads=2 attack::
+	@SARBAN_ATTACK=long tests/support/services.sh run $(CARGO) test --locked --release \
+		--config 'profile.release.package.sarban.debug-assertions=true' --test cluster -- --test-threads=2 attack::
 
 bench: ## measure the panel under load and write docs/performance-tables.md (BENCH="--users 100000" measures less)
 	$(CARGO) build --locked --release --bin sarban --example seed --example bare --example test_node
