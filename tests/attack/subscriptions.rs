@@ -47,7 +47,8 @@ async fn slow_client_rules_delay_nobody_else(test: TestDatabase) {
     settings["rules"] = json!(vec![json!({"pattern": "(.*)(.*)(.*)(.*)(.*)(?=never)", "result": "links"}); 99]);
     settings["rules"].as_array_mut().expect("a list").push(json!({"pattern": ".", "result": "links"}));
     call(&target.panel, &target.root, Method::PUT, path, settings).await;
-    let attack = fetch_again_and_again(&target, 20, "/sub/ann/a1b2", &"a".repeat(512));
+    let agent = "a".repeat(512);
+    let attack = fetch_again_and_again(&target, 20, "/sub/ann/a1b2", &agent);
     let fetched = target.withstands(60, SOON, attack).await;
     assert!(fetched > 0);
     println!("{fetched} fetches");
