@@ -67,7 +67,6 @@ async fn large_spool_is_replayed_in_little_memory(test: TestDatabase) {
         assert!(began.elapsed() < Duration::from_secs(60 + spool_mib() * 2), "not replayed: {}", panel.log());
         sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(number(&test.db, "SELECT COUNT(*) FROM usage_batch").await, replies);
     assert_eq!(number(&test.db, "SELECT CAST(SUM(bytes) AS BIGINT) FROM usage_batch").await, replies * USERS);
     let after = peak_mib(&panel);
     println!(
