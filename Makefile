@@ -15,7 +15,8 @@ run: ## build and start a panel at http://127.0.0.1:8000, on SQLite in this fold
 	$(CARGO) build --locked
 	@echo
 	@echo "The panel starts at http://127.0.0.1:8000 and stores its data in this folder."
-	@echo "Create the first admin from a second terminal, in this folder:"
+	@echo "Without an admin yet, the log below has a link at which the first one is made in a browser. Or, from a second terminal"
+	@echo "in this folder:"
 	@echo
 	@echo "    SARBAN_ADMIN_PASSWORD='a password' $(SARBAN) admin create -u root --sudo"
 	@echo

@@ -14,6 +14,7 @@ import { queryClient } from './api/queries.ts';
 import { session } from './api/session.ts';
 import { Localized } from './i18n/index.tsx';
 import { router } from './router.tsx';
+import { Setup } from './screens/Setup.tsx';
 import { SignIn } from './screens/SignIn.tsx';
 import { applyTheme } from './shell/theme.ts';
 import { OverlayHost } from './ui/overlays.tsx';
@@ -30,7 +31,8 @@ function Root() {
       queryClient.clear();
     };
   }, [token]);
-  if (token === null) return <SignIn />;
+  const code = /^#\/setup\/([\w-]+)$/.exec(location.hash)?.[1];
+  if (token === null) return code === undefined ? <SignIn /> : <Setup code={code} />;
   return (
     <OverlayHost>
       <RouterProvider router={router} />

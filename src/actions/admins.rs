@@ -136,27 +136,32 @@ pub async fn create(panel: &Panel, new: NewAdmin) -> Result<Admin, AdminError> {
     let hashed_password = hashed(&new.password).await?;
     let now = panel.clock.now();
     panel
-        .transaction("create admin", async |tx| {
-            let inserted = admins::insert(tx, &new.username, &hashed_password, new.is_sudo, now).await;
-            inserted.map_err(|error| match error.fault() {
-                Fault::Unique(_) => AdminError::NameTaken,
-                _ => AdminError::Store(error),
-            })?;
-            let plain = admins::lock_by_username(tx, &new.username).await?.ok_or(AdminError::NotFound)?;
-            let admin = Admin {
-                enabled: new.enabled,
-                all_services_access: new.all_services_access,
-                modify_users_access: new.modify_users_access,
-                subscription_url_prefix: new.subscription_url_prefix.clone(),
-                ..plain
-            };
-            admins::update(tx, &admin, None).await?;
-            set_services(tx, admin.id, &new.service_ids).await?;
-            let created = admins::lock_by_username(tx, &new.username).await?.ok_or(AdminError::NotFound)?;
+        .transaction("create admin", async |tx| -> Result<_, AdminError> {
+            let created = insert(tx, &new, &hashed_password, now).await?;
             let change = Changed::Admins.row(created.id.0);
             Ok((created, change))
         })
         .await
+}
+
+/// Inserts a new admin with its rights.
+pub(super) async fn insert(tx: &mut Tx, new: &NewAdmin, hashed: &str, now: Moment) -> Result<Admin, AdminError> {
+    let inserted = admins::insert(tx, &new.username, hashed, new.is_sudo, now).await;
+    inserted.map_err(|error| match error.fault() {
+        Fault::Unique(_) => AdminError::NameTaken,
+        _ => AdminError::Store(error),
+    })?;
+    let plain = admins::lock_by_username(tx, &new.username).await?.ok_or(AdminError::NotFound)?;
+    let admin = Admin {
+        enabled: new.enabled,
+        all_services_access: new.all_services_access,
+        modify_users_access: new.modify_users_access,
+        subscription_url_prefix: new.subscription_url_prefix.clone(),
+        ..plain
+    };
+    admins::update(tx, &admin, None).await?;
+    set_services(tx, admin.id, &new.service_ids).await?;
+    admins::lock_by_username(tx, &new.username).await?.ok_or(AdminError::NotFound)
 }
 
 /// Changes an admin.
@@ -208,7 +213,7 @@ pub async fn delete(panel: &Panel, by: Actor<'_>, username: &str) -> Result<(), 
         .await
 }
 
-async fn hashed(password: &Secret) -> Result<String, AdminError> {
+pub(super) async fn hashed(password: &Secret) -> Result<String, AdminError> {
     match password_fault(password.expose()) {
         None => Ok(passwords::hash(password.clone()).await?),
         Some(fault) => Err(AdminError::NewPassword(fault)),

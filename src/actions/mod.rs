@@ -19,6 +19,7 @@ pub mod panel_addresses;
 pub mod passwords;
 pub mod services;
 pub mod settings;
+pub mod setup;
 pub mod sign_in;
 pub mod sign_in_limits;
 pub mod subscriptions;

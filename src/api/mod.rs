@@ -62,6 +62,7 @@ pub mod nodes;
 mod notifications;
 pub mod services;
 pub mod settings;
+mod setup;
 pub mod state;
 pub mod stats;
 mod subscription;
@@ -104,6 +105,7 @@ fn all_routes() -> Routes {
         .and(docs::openapi::routes)
         .and(services::routes)
         .and(settings::routes)
+        .and(setup::routes)
         .and(stats::routes)
         .and(subscription::routes)
         .and(usage::routes)
@@ -174,8 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn only_sign_in_takes_a_body_from_strangers_and_only_configurations_are_large() {
-        assert_eq!(routes_with(|limits| limits.before_sign_in), ["POST /api/admins/token"]);
+    fn only_sign_in_and_setup_take_a_body_from_strangers_and_only_configurations_are_large() {
+        assert_eq!(routes_with(|limits| limits.before_sign_in), ["POST /api/admins/token", "POST /api/setup"]);
         assert_eq!(routes_with(|limits| limits.body > USUAL), ["PUT /api/nodes/:node_id/:backend/config"]);
     }
 }

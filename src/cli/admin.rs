@@ -7,6 +7,7 @@ use super::usage_error::UsageError;
 use super::{output, panel, terminal};
 use crate::actions::Panel;
 use crate::actions::admins::{self, Actor, AdminChange, AdminError, NewAdmin};
+use crate::actions::setup;
 use crate::config::Settings;
 use crate::config::secret::Secret;
 use crate::domain::admin::Admin;
@@ -24,6 +25,8 @@ pub enum AdminCommand {
     Delete(DeleteArgs),
     /// List admins
     List(ListArgs),
+    /// Print a link at which the first sudo admin is made in a browser; it is good once and for an hour
+    SetupLink(SetupLinkArgs),
     /// Create or update the sudo admin of SUDO_USERNAME and SUDO_PASSWORD, who becomes the owner of users without one
     ImportFromEnv(ImportArgs),
 }
@@ -70,6 +73,14 @@ pub struct ImportArgs {
     yes: bool,
 }
 
+/// Arguments of `sarban admin setup-link`.
+#[derive(Debug, Args)]
+pub struct SetupLinkArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// The flags `--sudo` and `--no-sudo`, of which the last one wins.
 #[derive(Debug, Args)]
 struct SudoChoice {
@@ -112,6 +123,7 @@ pub(super) async fn run(command: AdminCommand, settings: &Settings) -> anyhow::R
         AdminCommand::Update(args) => update(&panel, settings, args).await,
         AdminCommand::Delete(args) => delete(&panel, args).await,
         AdminCommand::List(args) => list(&panel, &args).await,
+        AdminCommand::SetupLink(args) => setup_link(&panel, settings, &args).await,
         AdminCommand::ImportFromEnv(args) => import_from_env(&panel, settings, &args).await,
     };
     panel::close(panel, settings).await;
@@ -139,6 +151,17 @@ async fn update(panel: &Panel, settings: &Settings, args: UpdateArgs) -> anyhow:
     let admin = change(panel, &username, AdminChange { password, is_sudo, ..AdminChange::default() }).await?;
     let tokens = if new_password { " and its password; earlier tokens are invalid" } else { "" };
     Ok(output::line(format_args!("updated {} {username:?}{tokens}", kind(admin.is_sudo)))?)
+}
+
+async fn setup_link(panel: &Panel, settings: &Settings, args: &SetupLinkArgs) -> anyhow::Result<()> {
+    let Some(code) = setup::new_code(panel).await? else {
+        anyhow::bail!("there is an admin already; create another one with `sarban admin create`");
+    };
+    let link = settings.http.setup_link(&settings.http.local_address(settings.tls.is_some()), &code);
+    if args.json {
+        return output::json(&json!({"link": link, "code": code, "good_for_seconds": 3_600}));
+    }
+    Ok(output::line(format_args!("{link}"))?)
 }
 
 async fn delete(panel: &Panel, args: DeleteArgs) -> anyhow::Result<()> {

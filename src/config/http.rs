@@ -45,6 +45,20 @@ pub struct HttpSettings {
     pub read_only: bool,
 }
 
+impl HttpSettings {
+    /// The link at which the first admin is made in a browser. The code is behind `#`, which browsers send to nobody.
+    pub fn setup_link(&self, panel: &str, code: &str) -> String {
+        format!("{panel}{}#/setup/{code}", self.dashboard_path.as_str())
+    }
+
+    /// The panel's address as its own settings say, for this machine.
+    pub fn local_address(&self, is_tls: bool) -> String {
+        let host = if self.host == "0.0.0.0" || self.host == "::" { "127.0.0.1" } else { self.host.as_str() };
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        format!("{}://{host}:{}", if is_tls { "https" } else { "http" }, self.port)
+    }
+}
+
 /// A path of the panel with other paths below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BasePath(String);

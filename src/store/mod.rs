@@ -27,6 +27,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static Statement> {
     [
         access::admins::STATEMENTS,
         access::secrets::STATEMENTS,
+        access::setup_codes::STATEMENTS,
         cluster::FENCE_STATEMENTS,
         cluster::lease::STATEMENTS,
         cluster::members::STATEMENTS,

@@ -109,6 +109,8 @@ fn operations() -> Vec<(&'static str, &'static str, Value, Changed)> {
 const OTHERS: &[&str] = &[
     // Shows a host that is not stored.
     "POST /api/inbounds/hosts/preview",
+    // Works only while there is no admin.
+    "POST /api/setup",
     // Signing in changes nothing.
     "POST /api/admins/token",
     // Changes a node, not the database; then it requests a sync, as the resync above does.

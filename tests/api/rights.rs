@@ -34,6 +34,7 @@ const ROWS: &[(&str, Who)] = &[
     ("POST /api/admins", SudoAdmin),
     ("GET /api/admins/current", Admin("returns the signed-in admin")),
     ("POST /api/admins/token", Public("signs admins in")),
+    ("POST /api/setup", Public("makes the first admin, with a code")),
     ("GET /api/admins/{username}", SudoAdmin),
     ("PUT /api/admins/{username}", SudoAdmin),
     ("DELETE /api/admins/{username}", SudoAdmin),

@@ -37,6 +37,18 @@ fn admins_are_created_listed_updated_and_deleted() {
 }
 
 #[test]
+fn setup_link_is_for_a_panel_without_an_admin() {
+    let dir = WorkDir::new();
+    let link = dir.run(&["admin", "setup-link"], &[("DASHBOARD_PATH", "/panel/")]).expect_success();
+    let code = link.trim().strip_prefix("http://127.0.0.1:8000/panel/#/setup/").expect("a link");
+    assert!(code.len() == 32 && code.bytes().all(|byte| byte.is_ascii_hexdigit()), "{code}");
+    let json: Value = serde_json::from_str(&dir.run(&["admin", "setup-link", "--json"], &[]).expect_success()).expect("JSON");
+    assert_ne!(json["code"], code, "each time another one");
+    dir.run(&["admin", "create", "-u", "root", "--sudo"], &[PASSWORD]).expect_success();
+    assert!(dir.run(&["admin", "setup-link"], &[]).expect_failure(1).contains("sarban admin create"));
+}
+
+#[test]
 fn errors_are_one_line_that_names_the_next_step() {
     let dir = WorkDir::new();
     let run = |arguments: &[&str], variables: &[(&str, &str)]| dir.run(&[&["admin"], arguments].concat(), variables);

@@ -50,8 +50,16 @@ export async function data<T>(answer: Promise<{ data?: T; error?: unknown; respo
 
 /** Signs in and begins the session. */
 export async function signIn(username: string, password: string): Promise<void> {
-  const body = new URLSearchParams({ grant_type: 'password', username, password });
-  const response = await fetch(`${root}api/admins/token`, { method: 'POST', body, credentials: 'omit' });
+  await begin('api/admins/token', new URLSearchParams({ grant_type: 'password', username, password }));
+}
+
+/** Makes the first admin with the code of a setup link, and begins its session. */
+export async function makeFirstAdmin(code: string, username: string, password: string): Promise<void> {
+  await begin('api/setup', JSON.stringify({ code, username, password }), { 'content-type': 'application/json' });
+}
+
+async function begin(path: string, body: BodyInit, headers: Record<string, string> = {}): Promise<void> {
+  const response = await fetch(root + path, { method: 'POST', body, headers, credentials: 'omit' });
   const answer: unknown = await response.json().catch(() => null);
   if (!response.ok) throw new ApiError(response.status, answer, response.headers);
   session.start((answer as Schemas['Token']).access_token);

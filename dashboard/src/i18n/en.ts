@@ -44,6 +44,12 @@ const en = {
   'signin.act': 'Sign in',
   'signin.wrong': 'Wrong username or password.',
   'signin.ended': 'Your session has ended. Sign in again to continue where you were.',
+  'setup.title': 'Make the first admin',
+  'setup.about': 'This admin may do everything. The link works once.',
+  'setup.used': 'This link is wrong, was used, or is older than an hour. Make a new one on the server:',
+  'setup.again': 'Password again',
+  'setup.differ': 'The two passwords differ.',
+  'setup.act': 'Create admin and sign in',
   'signout': 'Sign out',
 
   'nav.label': 'Main navigation',

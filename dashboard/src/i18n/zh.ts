@@ -46,6 +46,12 @@ const zh: Messages = {
   'signin.act': '登录',
   'signin.wrong': '用户名或密码错误。',
   'signin.ended': '会话已结束。重新登录即可从原处继续。',
+  'setup.title': '创建首位管理员',
+  'setup.about': '该管理员拥有全部权限。此链接只能使用一次。',
+  'setup.used': '此链接无效、已被使用或已超过一小时。请在服务器上生成新的链接：',
+  'setup.again': '再次输入密码',
+  'setup.differ': '两次输入的密码不一致。',
+  'setup.act': '创建管理员并登录',
   'signout': '退出登录',
 
   'nav.label': '主导航',

@@ -9,7 +9,7 @@ import { Button, Field, Notice, Problem } from '../ui/basics.tsx';
 import { Mark } from '../ui/icons.tsx';
 
 export function SignIn() {
-  const { t, language, setLanguage } = useI18n();
+  const { t } = useI18n();
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
   const [busy, setBusy] = useState(false);
@@ -45,12 +45,20 @@ export function SignIn() {
           </Field>
           <Button type="submit" look="primary" disabled={busy || name.trim() === '' || password === ''}>{busy ? t('working') : t('signin.act')}</Button>
         </form>
-        <div className="languages">
-          {Object.entries(LANGUAGES).map(([code, label]) => (
-            <button key={code} type="button" lang={code} className="button quiet" aria-pressed={code === language} onClick={() => setLanguage(code as Language)}>{label}</button>
-          ))}
-        </div>
+        <Languages />
       </div>
     </main>
+  );
+}
+
+/** The choice of a language, for those who are not signed in. */
+export function Languages() {
+  const { language, setLanguage } = useI18n();
+  return (
+    <div className="languages">
+      {Object.entries(LANGUAGES).map(([code, label]) => (
+        <button key={code} type="button" lang={code} className="button quiet" aria-pressed={code === language} onClick={() => setLanguage(code as Language)}>{label}</button>
+      ))}
+    </div>
   );
 }

@@ -37,7 +37,7 @@ export async function until(what, condition, seconds = 20) {
 }
 
 /** Starts a panel with the admin `root` and one node. */
-export async function startPanel(settings = {}) {
+export async function startPanel(settings = {}, { admin = true } = {}) {
   const home = mkdtempSync(join(tmpdir(), 'sarban-dashboard.'));
   const [port, nodePort, controlPort] = [await freePort(), await freePort(), await freePort()];
   const env = {
@@ -116,7 +116,7 @@ export async function startPanel(settings = {}) {
     },
   };
   await panel.up();
-  await run(sarban, ['admin', 'create', '-u', 'root', '--sudo'], { cwd: home, env });
+  if (admin) await run(sarban, ['admin', 'create', '-u', 'root', '--sudo'], { cwd: home, env });
   return panel;
 }
 

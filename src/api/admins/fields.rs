@@ -11,11 +11,11 @@ use crate::domain::ids::ServiceId;
 
 /// The name of a new admin.
 #[derive(Debug)]
-pub(super) struct AdminName(pub String);
+pub(in crate::api) struct AdminName(pub String);
 
 /// A new password.
 #[derive(Debug)]
-pub(super) struct NewPassword(pub Secret);
+pub(in crate::api) struct NewPassword(pub Secret);
 
 impl Deserr<FieldErrors> for AdminName {
     fn deserialize_from_value<V: IntoValue>(

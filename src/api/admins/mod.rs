@@ -1,7 +1,7 @@
 //! `/api/admins`: admins and their users and services.
 
 mod error;
-mod fields;
+pub(super) mod fields;
 pub mod sign_in;
 
 use deserr::Deserr;

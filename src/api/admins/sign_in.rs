@@ -16,6 +16,7 @@ use crate::api::http::form::Form;
 use crate::api::http::token::SignError;
 use crate::api::state::State;
 use crate::config::secret::Secret;
+use crate::domain::admin::Admin;
 
 /// The operations of this file.
 #[derive(OpenApi)]
@@ -65,9 +66,16 @@ pub(in crate::api) async fn token(
     let Form(TokenRequest { username, password, .. }) = form;
     let limited = client.address.filter(|_| !client.is_local());
     let admin = sign_in(&state.panel, &state.limits, limited, &username, Secret::new(password)).await?;
-    let now = state.panel.clock.now();
-    let access_token = state.signer.sign(&state.panel.db, &admin, now, state.options.auth.token_minutes).await?;
-    Ok(Json(Token { access_token, is_sudo: admin.is_sudo, token_type: "bearer" }))
+    Ok(Json(Token::of(state, &admin).await?))
+}
+
+impl Token {
+    /// Signs a new token for the admin.
+    pub(in crate::api) async fn of(state: &State, admin: &Admin) -> Result<Self, ApiError> {
+        let now = state.panel.clock.now();
+        let access_token = state.signer.sign(&state.panel.db, admin, now, state.options.auth.token_minutes).await?;
+        Ok(Self { access_token, is_sudo: admin.is_sudo, token_type: "bearer" })
+    }
 }
 
 impl_text_enum!(GrantType: Self::Password);

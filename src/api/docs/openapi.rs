@@ -17,7 +17,7 @@ use crate::api::state::State;
 use crate::api::users::{node_status, subscription as user_subscription};
 use crate::api::{
     admins, cluster, docs, events, health, home, hosts, inbounds, metrics, nodes, notifications, services, settings,
-    stats, subscription, usage, users,
+    setup, stats, subscription, usage, users,
 };
 
 #[derive(OpenApi)]
@@ -73,6 +73,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         notifications::Doc::openapi(),
         services::Doc::openapi(),
         settings::Doc::openapi(),
+        setup::Doc::openapi(),
         sign_in::Doc::openapi(),
         stats::Doc::openapi(),
         subscription::Doc::openapi(),

@@ -10,6 +10,7 @@ use poem::web::LocalAddr;
 use tokio_util::sync::CancellationToken;
 
 use super::running::Running;
+use crate::actions::setup;
 use crate::app::background::Background;
 use crate::app::fetch_writer::FetchWriter;
 use crate::app::health;
@@ -65,7 +66,14 @@ impl Connected {
         {
             tracing::warn!(%error, "could not tell the previous process to stop");
         }
-        tracing::info!("the panel is at {}", address(settings, &acceptor.local_addr()));
+        let address = address(settings, &acceptor.local_addr());
+        tracing::info!("the panel is at {address}");
+        if !settings.http.read_only
+            && let Some(code) = setup::new_code(&state.panel).await?
+        {
+            let link = settings.http.setup_link(&address, &code);
+            tracing::info!("there is no admin yet; make the first one within an hour at {link}");
+        }
         let grace = settings.instance.shutdown_grace;
         Ok(Running { acceptor, state, background, fetches, watchers, shutdown, grace })
     }

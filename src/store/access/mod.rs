@@ -1,4 +1,5 @@
-//! Admins and the secrets that sign their tokens.
+//! Admins, the secrets that sign their tokens, and the codes that make the first one.
 
 pub mod admins;
 pub mod secrets;
+pub mod setup_codes;

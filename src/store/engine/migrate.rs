@@ -60,6 +60,7 @@ const MIGRATIONS: &[Text] = migrations![
     "0017_engine_change",
     "0018_engine_change_attempts",
     "0019_panel_address",
+    "0020_setup_code",
 ];
 
 /// An error of a migration.
