@@ -10,7 +10,6 @@ use super::admins::sign_in::Token;
 use super::http::body::Json;
 use super::http::error::ApiError;
 use super::http::field_errors::FieldErrors;
-use super::http::input::Inputs;
 use super::http::routes::{Routes, post};
 use super::state::State;
 use crate::actions::setup::{self, SetupError};
@@ -46,7 +45,7 @@ struct FirstAdmin {
     responses((status = 200, body = Token),
               (status = 403, description = "The code is wrong, was used or is too old, or there is an admin already")))]
 #[handler]
-async fn make_first_admin(state: &State, Inputs(Json(first)): Inputs<Json<FirstAdmin>>) -> Result<Json<Token>, ApiError> {
+async fn make_first_admin(state: &State, Json(first): Json<FirstAdmin>) -> Result<Json<Token>, ApiError> {
     let FirstAdmin { code, username: AdminName(name), password: NewPassword(password) } = first;
     let admin = setup::make_first_admin(&state.panel, &code, &name, password).await?;
     tracing::info!(admin = name, "the first sudo admin was made");

@@ -42,7 +42,8 @@ fn setup_link_is_for_a_panel_without_an_admin() {
     let link = dir.run(&["admin", "setup-link"], &[("DASHBOARD_PATH", "/panel/")]).expect_success();
     let code = link.trim().strip_prefix("http://127.0.0.1:8000/panel/#/setup/").expect("a link");
     assert!(code.len() == 32 && code.bytes().all(|byte| byte.is_ascii_hexdigit()), "{code}");
-    let json: Value = serde_json::from_str(&dir.run(&["admin", "setup-link", "--json"], &[]).expect_success()).expect("JSON");
+    let json: Value =
+        serde_json::from_str(&dir.run(&["admin", "setup-link", "--json"], &[]).expect_success()).expect("JSON");
     assert_ne!(json["code"], code, "each time another one");
     dir.run(&["admin", "create", "-u", "root", "--sudo"], &[PASSWORD]).expect_success();
     assert!(dir.run(&["admin", "setup-link"], &[]).expect_failure(1).contains("sarban admin create"));

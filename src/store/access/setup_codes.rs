@@ -27,7 +27,8 @@ pub async fn insert(tx: &mut Tx, code: &str, expires_at: Moment, now: Moment) ->
 
 /// Returns true if the first admin can be made with this code.
 pub async fn is_good(db: &Db, code: &str, now: Moment) -> Result<bool, StoreError> {
-    let found = db_read!(db, IS_GOOD, |sql, c| query_scalar::<_, i64>(sql).bind(code).bind(now.micros()).fetch_one(c).await)?;
+    let found =
+        db_read!(db, IS_GOOD, |sql, c| query_scalar::<_, i64>(sql).bind(code).bind(now.micros()).fetch_one(c).await)?;
     Ok(found > 0)
 }
 
@@ -35,7 +36,8 @@ pub async fn is_good(db: &Db, code: &str, now: Moment) -> Result<bool, StoreErro
 /// a code before this one ends.
 pub async fn take(tx: &mut Tx, code: &str, now: Moment) -> Result<bool, StoreError> {
     db_run!(tx, LOCK, |sql, c| query_scalar::<_, String>(sql).fetch_optional(c).await)?;
-    let found = db_run!(tx, IS_GOOD, |sql, c| query_scalar::<_, i64>(sql).bind(code).bind(now.micros()).fetch_one(c).await)?;
+    let found =
+        db_run!(tx, IS_GOOD, |sql, c| query_scalar::<_, i64>(sql).bind(code).bind(now.micros()).fetch_one(c).await)?;
     if found == 0 {
         return Ok(false);
     }
