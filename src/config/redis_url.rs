@@ -190,11 +190,11 @@ fn socket(address: &str, parameters: &Parameters) -> Option<Servers> {
     );
     for (name, value) in [("user", &username), ("pass", &password)] {
         if !value.is_empty() {
-            url.push_str(&format!("&{name}={}", encoded(value)));
+            url.extend([format!("&{name}={}", encoded(value))]);
         }
     }
     if let Some(protocol) = &parameters.protocol {
-        url.push_str(&format!("&protocol={}", encoded(protocol)));
+        url.extend([format!("&protocol={}", encoded(protocol))]);
     }
     Some(Servers::Socket(Secret::new(url)))
 }

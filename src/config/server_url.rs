@@ -65,18 +65,18 @@ impl ServerUrl {
         match self.host.as_str() {
             // A URL with a user or a port must have a host.
             "" if is_incomplete => text.push_str("localhost"),
-            host if host.contains(':') => text.push_str(&format!("[{host}]")),
+            host if host.contains(':') => text.extend([format!("[{host}]")]),
             host if host.starts_with('/') => text.push_str(&encoded(host)),
             host => text.push_str(host),
         }
         if let Some(port) = self.port {
-            text.push_str(&format!(":{port}"));
+            text.extend([format!(":{port}")]);
         }
         text.push('/');
         text.push_str(&encoded(&self.name));
         for (i, (name, value)) in self.parameters.iter().enumerate() {
             let sign = if i == 0 { '?' } else { '&' };
-            text.push_str(&format!("{sign}{name}={}", utf8_percent_encode(value, PARAMETER)));
+            text.extend([format!("{sign}{name}={}", utf8_percent_encode(value, PARAMETER))]);
         }
         text
     }

@@ -129,7 +129,7 @@ mod tests {
     fn expansion_has_a_bound() {
         let mut text = format!("A0={}\n", "x".repeat(1_000));
         for i in 1..64 {
-            text.push_str(&format!("A{i}=${{A{0}}}${{A{0}}}\n", i - 1));
+            text.extend([format!("A{i}=${{A{0}}}${{A{0}}}\n", i - 1)]);
         }
         let read = parse(&text, &HashMap::new());
         assert!(read.is_too_long);

@@ -120,7 +120,7 @@ impl Ages {
 }
 
 /// A rule with the rules inside it, at any depth, up to a number that no template has.
-fn with_inner<'a>((place, rule): (String, &'a Value)) -> Vec<(String, &'a Value)> {
+fn with_inner((place, rule): (String, &Value)) -> Vec<(String, &Value)> {
     const MOST: usize = 10_000;
     let mut all = vec![(place, rule)];
     let mut at = 0;

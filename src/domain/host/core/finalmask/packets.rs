@@ -60,7 +60,7 @@ fn is_noise_expression(packet: Option<&Value>) -> bool {
         match key {
             "b" => {
                 let digits: String = argument.split_whitespace().collect();
-                is_hex(digits.trim_start_matches("0x")) && digits.trim_start_matches("0x") != ""
+                is_hex(digits.trim_start_matches("0x")) && !digits.trim_start_matches("0x").is_empty()
             }
             "r" | "rc" | "rd" => is_size(),
             "t" | "c" | "n" => argument.is_empty(),
