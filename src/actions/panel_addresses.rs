@@ -1,7 +1,7 @@
 //! Settles the panel's public addresses once for all panels of the database.
 
 use super::Panel;
-use super::changes::Changed;
+use crate::domain::change::Changed;
 use crate::domain::panel_address::{AddressSource, FoundAddress, StoredAddress};
 use crate::store::cluster::members;
 use crate::store::{StoreError, clock, panel_addresses};
@@ -19,7 +19,7 @@ pub async fn settle(panel: &Panel, host: &str, found: &[FoundAddress]) -> Result
                 let Some(stored) = stored.filter(|stored| !found.replaces(stored, host, alive.contains(&stored.host)))
                 else {
                     panel_addresses::replace(tx, found, host).await?;
-                    return Ok::<_, StoreError>((None, Some(Changed::SubscriptionSettings)));
+                    return Ok::<_, StoreError>((None, Some(Changed::SubscriptionSettings.any())));
                 };
                 Ok((Some(stored), None))
             })

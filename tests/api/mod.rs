@@ -23,11 +23,8 @@ mod server;
 mod server_addresses;
 mod services;
 mod settings;
-<<<<<<< HEAD
-mod shapes;
-=======
 mod setup;
->>>>>>> dd0f31a (The first admin is made in a browser, with a one-time link: API, command, screen)
+mod shapes;
 mod stats;
 mod subscription;
 mod templates;
