@@ -27,7 +27,7 @@ const FRESHNESS: Freshness = Freshness {
 };
 
 /// Data for rendering that stays the same while the process runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RenderContext {
     /// How credentials are derived from keys.
     pub derivation: KeyDerivation,
@@ -53,12 +53,6 @@ impl RenderContext {
     fn revision_in(&self, version: &str) -> u128 {
         // The machine's addresses are values of variables, which differ from host to host.
         xxh3_128(format!("{version} {:?} {:?}", self.derivation, self.templates).as_bytes())
-    }
-}
-
-impl Default for RenderContext {
-    fn default() -> Self {
-        Self { derivation: KeyDerivation::default(), templates: Templates::default(), own_ipv4: None, own_ipv6: None }
     }
 }
 
