@@ -213,7 +213,7 @@ async fn invalid_rows_are_reported_and_the_rest_imported(into: OpenOptions) {
     assert_eq!(changed("hosts", "fingerprint"), ["91"]);
     assert_eq!(changed("nodes", "\"[2001:db8::1]\" is written \"2001:db8::1\""), ["32"]);
     assert_eq!(changed("nodes", "the same address and port as another node"), ["33"]);
-    let means = |reason| found(&shown, "other_meaning", "nodes", reason);
+    let means = |reason| found(&shown, "meaning", "nodes", reason);
     assert_eq!((means("without a scheme"), means("port 70000")), (vec!["34".to_owned()], vec!["34".to_owned()]));
 
     let db = Db::open(&into).await.expect("the new database");
