@@ -5,6 +5,7 @@
 //! workers that a panel has on this machine.
 
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -81,7 +82,7 @@ impl BenchPanel<()> {
         migrate::migrate(&db).await.unwrap();
         fill(&db, hosts).await;
         let (clock, rng) = (Clock::real(), StdRng::seed_from_u64(1));
-        let machine = Machine { clock, rng, cores, address: "127.0.0.1".to_owned() };
+        let machine = Machine { clock, rng, cores, addresses: vec![IpAddr::from([127, 0, 0, 1])] };
         let wiring = Wiring::new(&settings, db.clone(), machine).await.unwrap();
         let health = Health::new(|| HealthReport {
             status: Status::Ok,

@@ -122,6 +122,7 @@ fn generated(rng: &mut StdRng) -> String {
     text
 }
 
+#[expect(clippy::disallowed_methods, reason = "the interpreter is found as the test's own programs are")]
 fn python(folder: &Path) -> Vec<HashMap<String, Option<String>>> {
     let output = Command::new("python3")
         .args(["-c", PYTHON])
