@@ -37,6 +37,10 @@ pub struct Case {
     pub names_user: bool,
     /// The host that the connection passes on its way.
     through: Option<&'static str>,
+    /// A part of its connections takes another way.
+    pub is_relayed: bool,
+    /// What stands for each of these words in the host's settings.
+    pub words: Vec<(&'static str, String)>,
 }
 
 impl Case {
@@ -66,17 +70,19 @@ impl Case {
             reported: Some((protocol, reported)),
             names_user: engine == Engine::Xray,
             through: None,
+            is_relayed: false,
+            words: Vec::new(),
         }
     }
 
     /// The same with other members in what the node reports.
-    fn reporting(mut self, more: Value) -> Self {
+    pub fn reporting(mut self, more: Value) -> Self {
         let (_, reported) = self.reported.as_mut().unwrap();
         reported.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self
     }
 
-    fn with(mut self, change: impl FnOnce(&mut HostSpec)) -> Self {
+    pub fn with(mut self, change: impl FnOnce(&mut HostSpec)) -> Self {
         change(&mut self.spec);
         self
     }
@@ -90,12 +96,25 @@ impl Case {
             (*protocol, reported.to_string())
         });
         let unbound_port = inbound.is_none().then_some(i64::from(self.port));
-        let spec = HostSpec { port: unbound_port, ..self.spec.clone() };
+        let core_settings = self.spec.core_settings.as_ref().map(|settings| {
+            let text = serde_json::to_string(settings).unwrap();
+            let words = self.words.iter().flat_map(|(word, value)| {
+                // Ports are numbers.
+                [(format!("\"{word}\""), if *word == "RELAY" { value.clone() } else { format!("\"{value}\"") })]
+            });
+            serde_json::from_str(&words.fold(text, |text, (word, value)| text.replace(&word, &value))).unwrap()
+        });
+        let spec = HostSpec { port: unbound_port, core_settings, ..self.spec.clone() };
         let mut row = row(id(number), spec, inbound);
         if let Some(name) = self.through {
             row.host.chain_ids = vec![HostId(id(cases.iter().position(|case| case.name == name).unwrap()))];
         }
         row
+    }
+
+    /// True for protocols over UDP that carry packets, too.
+    pub fn carries_packets(&self) -> bool {
+        matches!(self.reported, Some(("hysteria2" | "tuic", _)))
     }
 }
 
@@ -127,7 +146,7 @@ pub fn all() -> Vec<Case> {
 }
 
 /// An inbound of Xray with the usual path. `option` is a part of the name.
-fn on_xray(option: &str, protocol: &'static str, network: &str, security: &str) -> Case {
+pub fn on_xray(option: &str, protocol: &'static str, network: &str, security: &str) -> Case {
     let transport = match network {
         "ws" | "httpupgrade" | "splithttp" => json!({"path": PATH}),
         "grpc" => json!({"serviceName": SERVICE}),
@@ -136,7 +155,7 @@ fn on_xray(option: &str, protocol: &'static str, network: &str, security: &str) 
     on_xray_with(option, protocol, network, security, transport)
 }
 
-fn on_xray_with(option: &str, protocol: &'static str, network: &str, security: &str, transport: Value) -> Case {
+pub fn on_xray_with(option: &str, protocol: &'static str, network: &str, security: &str, transport: Value) -> Case {
     let inbound = xray(protocol, network, security, transport);
     Case::new(
         format!("xray-{protocol}-{network}-{security}{option}"),
@@ -148,7 +167,7 @@ fn on_xray_with(option: &str, protocol: &'static str, network: &str, security: &
     )
 }
 
-fn on_sing_box(option: &str, protocol: &'static str, network: &str, security: &str, more: Value) -> Case {
+pub fn on_sing_box(option: &str, protocol: &'static str, network: &str, security: &str, more: Value) -> Case {
     let inbound = sing_box(protocol, network, security, more);
     let name = format!("singbox-{protocol}-{}-{security}{option}", if network.is_empty() { "unset" } else { network });
     Case::new(name, Engine::SingBox, inbound, protocol, network, security)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,17 +14,25 @@ use crate::subscription::{referees, yaml};
 
 use super::process::{HERE, Program, free_port, trusting};
 use super::servers::{Servers, sing_box_program, xray_program};
+use super::traffic;
 
 /// A running client with the port for each case by the case's name.
 pub struct Running {
-    _program: Program,
+    program: Program,
     pub ports: BTreeMap<String, u16>,
 }
 
 impl Running {
     fn new(mut program: Program, ports: BTreeMap<String, u16>) -> Self {
         program.listens(ports.values());
-        Self { _program: program, ports }
+        Self { program, ports }
+    }
+
+    /// The lines of the client about a destination.
+    pub fn lines(&self, destination: Ipv4Addr) -> String {
+        let (output, destination) = (self.program.output(), destination.to_string());
+        let lines: Vec<&str> = output.lines().filter(|line| line.contains(&destination)).take(5).collect();
+        lines.join("\n")
     }
 }
 
@@ -39,8 +47,10 @@ pub fn xray(package: &str, document: &str, servers: &Servers) -> Running {
             let mut outbound = outbound.clone();
             outbound["tag"] = tagged(&outbound["tag"]).into();
             // The newest versions do not read the system's certificates.
-            if let Some(tls) = outbound.pointer_mut("/streamSettings/tlsSettings") {
-                tls["certificates"] = json!([{"usage": "verify", "certificateFile": servers.certificate()}]);
+            for place in ["", "/splithttpSettings/downloadSettings"] {
+                if let Some(tls) = outbound.pointer_mut(&format!("/streamSettings{place}/tlsSettings")) {
+                    tls["certificates"] = json!([{"usage": "verify", "certificateFile": servers.certificate()}]);
+                }
             }
             if let Some(through) = outbound.pointer_mut("/streamSettings/sockopt/dialerProxy") {
                 *through = tagged(through).into();
@@ -48,7 +58,9 @@ pub fn xray(package: &str, document: &str, servers: &Servers) -> Running {
             outbounds.push(outbound);
         }
         let port = free_port();
-        inbounds.push(json!({"protocol": "socks", "listen": HERE, "port": port, "tag": name}));
+        inbounds.push(json!({
+            "protocol": "socks", "listen": HERE, "port": port, "tag": name, "settings": {"udp": true, "ip": HERE},
+        }));
         rules.push(json!({"inboundTag": [name], "outboundTag": tagged(&configuration["outbounds"][0]["tag"])}));
         ports.insert(name.to_owned(), port);
     }
@@ -172,9 +184,13 @@ fn mihomo_with(
     servers: &Servers,
 ) -> Running {
     let listeners = ports.iter().map(|(name, port)| {
-        json!({"name": format!("in {name}"), "type": "socks", "listen": HERE, "port": port, "proxy": outbound(name)})
+        json!({"name": format!("in {name}"), "type": "socks", "listen": HERE, "port": port, "udp": true, "proxy": outbound(name)})
     });
     configuration["listeners"] = listeners.collect();
+    // It listens before it passes connections on: the first ones would be closed.
+    let probe = free_port();
+    let listener = json!({"name": "probe", "type": "socks", "listen": HERE, "port": probe, "proxy": "DIRECT"});
+    configuration["listeners"].as_array_mut().unwrap().push(listener);
     configuration["log-level"] = "info".into();
     configuration["rules"] = json!(["MATCH,REJECT"]);
     let folder = servers.folder.path().join(name);
@@ -184,5 +200,7 @@ fn mihomo_with(
     let program = referees::mihomo_program();
     let mut command = trusting(referees::executable(&program), &servers.certificate());
     command.arg("-d").arg(&folder).arg("-f").arg::<&Path>(&path);
-    Running::new(Program::start(command, folder.join("log")), ports)
+    let running = Running::new(Program::start(command, folder.join("log")), ports);
+    traffic::wait_for(probe);
+    running
 }

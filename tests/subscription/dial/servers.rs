@@ -2,7 +2,12 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::PublicKeyData as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -10,6 +15,7 @@ use crate::subscription::referees::{self, NEWEST_XRAY, SING_BOXES};
 
 use super::cases::{Case, Engine};
 use super::process::{HERE, Program, free_port, trusting};
+use super::traffic;
 
 /// The name in the servers' certificate.
 pub const NAME: &str = "s.example";
@@ -19,6 +25,8 @@ pub struct Servers {
     pub folder: TempDir,
     xray: Program,
     sing_box: Program,
+    /// The connections that took the other way to a case.
+    pub relayed: Vec<(String, Arc<AtomicUsize>)>,
 }
 
 impl Servers {
@@ -28,11 +36,26 @@ impl Servers {
         let key = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
         std::fs::write(folder.path().join("certificate.pem"), key.cert.pem()).unwrap();
         std::fs::write(folder.path().join("key.pem"), key.signing_key.serialize_pem()).unwrap();
+        // Clients accept this one only because it is pinned.
+        let pinned = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+        std::fs::write(folder.path().join("pinned.pem"), pinned.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("pinned-key.pem"), pinned.signing_key.serialize_pem()).unwrap();
+        let sha256 = |bytes: &[u8]| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        let pin =
+            sha256(pinned.cert.der()).as_ref().iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"));
+        let key_pin = STANDARD.encode(sha256(&pinned.signing_key.subject_public_key_info()));
         // REALITY pretends to be this server, and ShadowTLS lets it do the handshake.
         let borrowed = free_port();
+        let mut relayed = Vec::new();
         let mut inbounds = vec![(Engine::Xray, super::inbounds::borrowed(borrowed))];
         for case in cases {
             case.port = free_port();
+            case.words = vec![("PIN", pin.clone()), ("KEYPIN", key_pin.clone())];
+            if case.is_relayed {
+                let (port, passed) = traffic::relay(case.port);
+                case.words.push(("RELAY", port.to_string()));
+                relayed.push((case.name.clone(), passed));
+            }
             for mut inbound in std::mem::take(&mut case.inbounds) {
                 let port = if inbound.get("tag").is_some() { free_port() } else { case.port };
                 if inbound.get("tag").is_none() {
@@ -76,7 +99,7 @@ impl Servers {
         xray.listens([borrowed].iter());
         let mut sing_box = sing_box_program(SING_BOXES[2], &sing_box, folder.path(), "sing-box-server");
         sing_box.says("sing-box started");
-        Self { folder, xray, sing_box }
+        Self { folder, xray, sing_box, relayed }
     }
 
     /// The certificate that clients must trust.

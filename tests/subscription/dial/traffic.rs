@@ -1,12 +1,15 @@
 //! The bytes that are sent through every connection, and the server that answers them.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::LazyLock;
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+
+use super::process::free_port;
 
 /// The bytes that a client sends.
 const UP: usize = 64 << 10;
@@ -22,8 +25,10 @@ pub struct Target {
 
 impl Target {
     pub fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let port = free_port();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        std::thread::spawn(move || echo(&socket));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 std::thread::spawn(move || answer(stream));
@@ -94,4 +99,90 @@ pub fn fetched(port: u16, destination: Ipv4Addr) -> Result<(), String> {
         Ok(problem) => Err(problem.to_owned()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Returns each packet to its sender.
+fn echo(socket: &UdpSocket) {
+    let mut packet = [0; 2_048];
+    while let Ok((length, from)) = socket.recv_from(&mut packet) {
+        let _ = socket.send_to(&packet[..length], from);
+    }
+}
+
+/// Sends packets to the target and gets them back, through the SOCKS server of a client.
+pub fn echoed(port: u16, destination: Ipv4Addr) -> Result<(), String> {
+    const TRIES: u8 = 5;
+    let exchange = || -> io::Result<bool> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&[5, 1, 0])?;
+        stream.read_exact(&mut [0; 2])?;
+        stream.write_all(&[5, 3, 0, 1, 0, 0, 0, 0, 0, 0])?;
+        let mut reply = [0; 10];
+        stream.read_exact(&mut reply)?;
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_read_timeout(Some(PATIENCE / u32::from(TRIES)))?;
+        socket.connect((Ipv4Addr::LOCALHOST, u16::from_be_bytes([reply[8], reply[9]])))?;
+        for number in 0..TRIES {
+            let content = [&[number][..], bytes(u64::from(u32::from(destination)), 1_000)].concat();
+            socket.send(&[&[0, 0, 0, 1][..], &destination.octets(), &81_u16.to_be_bytes(), &content].concat())?;
+            let mut packet = [0; 2_048];
+            if socket.recv(&mut packet).is_ok_and(|length| packet[..length].ends_with(&content[1..])) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    match exchange() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("packets do not come back".to_owned()),
+        Err(error) => Err(format!("packets: {error}")),
+    }
+}
+
+/// A port that passes all connections on to another one, and the number of connections so far.
+pub fn relay(to: u16) -> (u16, Arc<AtomicUsize>) {
+    let passed = Arc::new(AtomicUsize::new(0));
+    let (port, count) = (free_port(), Arc::clone(&passed));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    std::thread::spawn(move || {
+        for one in listener.incoming().map_while(Result::ok) {
+            let Ok(other) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)) else { continue };
+            count.fetch_add(1, Ordering::Relaxed);
+            let pairs = one.try_clone().and_then(|copy| Ok([(copy, other.try_clone()?), (other, one)]));
+            for (mut from, mut to) in pairs.into_iter().flatten() {
+                std::thread::spawn(move || {
+                    let _ = io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Both);
+                });
+            }
+        }
+    });
+    (port, passed)
+}
+
+/// Waits until a client passes connections of this SOCKS server on.
+pub fn wait_for(port: u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let [high, low] = listener.local_addr().unwrap().port().to_be_bytes();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.write_all(b"!");
+        }
+    });
+    let passes = || -> io::Result<()> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&[5, 1, 0])?;
+        stream.read_exact(&mut [0; 2])?;
+        stream.write_all(&[5, 1, 0, 1, 127, 0, 0, 1, high, low])?;
+        stream.read_exact(&mut [0; 10 + 1])
+    };
+    for _ in 0..500 {
+        if passes().is_ok() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it listens and passes no connection on");
 }
