@@ -39,7 +39,7 @@ pub struct Case {
     through: Option<&'static str>,
     /// A part of its connections takes another way.
     pub is_relayed: bool,
-    /// What stands for each of these words in the host's settings.
+    /// The values of these words in the host's settings.
     pub words: Vec<(&'static str, String)>,
 }
 
