@@ -29,7 +29,7 @@ pub fn useless(entry: &Entry<'_>) -> Option<Reason> {
         (
             layered
                 && entry.network == Network::Grpc
-                && entry.path.as_deref().is_some_and(|name| name.starts_with('/')),
+                && entry.path.as_deref().is_some_and(|name| name.rfind('/') > Some(0) && name.starts_with('/')),
             "sing-box has no service names of gRPC that are paths",
         ),
         (core.encryption.is_some(), "sing-box has no VLESS encryption"),
