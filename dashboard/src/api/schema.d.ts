@@ -838,6 +838,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/setup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes the first sudo admin.
+         * @description While there is no admin, each panel that starts logs a setup link with a code, and `sarban admin setup-link` prints one.
+         *     A code is good for an hour and until the first admin is made. Signs the admin in.
+         */
+        post: operations["admin_make_first_admin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/system/settings/subscription": {
         parameters: {
             query?: never;
@@ -1715,6 +1736,15 @@ export interface components {
             hosts: components["schemas"]["ExplainedHostResponse"][];
             /** @description Name of the client's program, if it is a known one. */
             program?: string | null;
+        };
+        /** @description The first admin. */
+        FirstAdmin: {
+            /** @description The code of a setup link. */
+            code: string;
+            /** @description Password of the admin. */
+            password: string;
+            /** @description Name of the admin. */
+            username: string;
         };
         /** @description A host in one format. */
         FormatPreview: {
@@ -6982,6 +7012,83 @@ export interface operations {
             };
             /** @description No such service */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    admin_make_first_admin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FirstAdmin"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The code is wrong, was used or is too old, or there is an admin already */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
