@@ -110,11 +110,10 @@ def token():
 def blocks():
     """The commands of the page, by the number of their section."""
     found, section = [], None
-    for part in re.finditer(r"^## (\d)\.|^```(\w*)\n(.*?)^```$", PAGE.read_text(), re.M | re.S):
-        if part[1]:
+    for part in re.finditer(r"^## (?:(\d)\.)?|^```(\w*)\n(.*?)^```$", PAGE.read_text(), re.M | re.S):
+        if part[0].startswith("## "):
             section = part[1]
-        else:
-            assert part[2] == "sh" and section, f"commands are in sections and marked sh: {part[0]}"
+        elif part[2] == "sh" and section:
             found.append((section, part[3]))
     return found
 

@@ -101,7 +101,7 @@ impl RandomPanel {
     }
 
     fn bytes(&mut self) -> i64 {
-        if self.is_odd() { 1 << 55 } else { self.rng.random_range(0..1 << 40) }
+        if self.is_odd() { 1 << 50 } else { self.rng.random_range(0..1 << 40) }
     }
 
     fn one_of<'a>(&mut self, words: &[&'a str]) -> &'a str {
