@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sarban::domain::host::{Alpn, Fingerprint, HostSecurity, HostSpec};
-use sarban::domain::moment::{DAY, HOUR};
+use sarban::domain::moment::{DAY, HOUR, Moment};
 use sarban::domain::subscription_settings::SubscriptionSettings;
 use sarban::store::import::tables::{
     AdminRow, AdminServiceRow, BackendRow, FetchRow, HostChainRow, HostRow, HostServiceRow, InboundRow,
@@ -95,7 +95,7 @@ impl RandomPanel {
 
     fn time(&mut self) -> i64 {
         if self.is_odd() {
-            return [i64::MAX, -62_200_000_000_000_000, i64::MIN / 100][self.rng.random_range(0..3)];
+            return if self.chance() { Moment::MAX.micros() } else { Moment::MIN.micros() };
         }
         NOW + self.rng.random_range(-900..900) * DAY + self.rng.random_range(0..DAY)
     }
