@@ -170,6 +170,7 @@ mod tests {
                 "GET /metrics",
                 "POST /api/admins/token",
                 "POST /api/nodes/:node_id/:backend/config/restore",
+                "POST /api/system/settings/telegram/test",
                 "PUT /api/nodes/:node_id/:backend/config",
             ]
         );

@@ -884,7 +884,7 @@ export interface paths {
          * Changes some settings of subscriptions.
          * @description For sudo admins. All processes of the cluster apply them within a second. Returns all settings.
          */
-        patch: operations["change_subscription"];
+        patch: operations["system_change_subscription"];
         trace?: never;
     };
     "/api/system/settings/subscription/offer": {
@@ -958,7 +958,7 @@ export interface paths {
          * Changes some settings of Telegram.
          * @description For sudo admins. Returns all settings.
          */
-        patch: operations["change_telegram"];
+        patch: operations["system_change_telegram"];
         trace?: never;
     };
     "/api/system/settings/telegram/test": {
@@ -7248,7 +7248,7 @@ export interface operations {
             };
         };
     };
-    change_subscription: {
+    system_change_subscription: {
         parameters: {
             query?: never;
             header?: never;
@@ -7267,6 +7267,69 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SubscriptionSettingsResponse"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
         };
@@ -7590,7 +7653,7 @@ export interface operations {
             };
         };
     };
-    change_telegram: {
+    system_change_telegram: {
         parameters: {
             query?: never;
             header?: never;
@@ -7609,6 +7672,69 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TelegramSettingsResponse"];
+                };
+            };
+            /** @description The body is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Missing or invalid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The admin lacks the right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body arrived too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is larger than the operation accepts */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Invalid fields */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrongFields"];
+                };
+            };
+            /** @description The database is unreachable, or the panel is overloaded or read-only */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
         };

@@ -92,7 +92,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
 }
 
 /// Prefixes the operation's id, which utoipa takes from its handler, with its tag: `list` of User becomes `user_list`.
