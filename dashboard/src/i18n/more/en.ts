@@ -57,7 +57,7 @@ const en = {
   'step.in': 'It has the latest state of all users',
   'step.apart': 'Not connected; it gets its full list when it is',
   'step.waiting': { one: '{count} change of users is on its way to the nodes', other: '{count} changes of users are on their way to the nodes' },
-  'step.many': { one: 'More than {count} change of users is on its way to the nodes', other: 'More than {count} changes of users are on their way to the nodes' },
+  'step.many': { one: 'At least {count} change of users is on its way to the nodes', other: 'At least {count} changes of users are on their way to the nodes' },
   'step.list': 'Last full list',
   'step.since': 'Oldest change',
   'step.pin': 'Its certificate',

@@ -57,7 +57,7 @@ const zh: MoreTexts = {
   'step.in': '已有所有用户的最新状态',
   'step.apart': '未连接；连接后会收到完整列表',
   'step.waiting': { other: '{count} 项用户变更正在下发到节点' },
-  'step.many': { other: '超过 {count} 项用户变更正在下发到节点' },
+  'step.many': { other: '至少 {count} 项用户变更正在下发到节点' },
   'step.list': '上次完整列表',
   'step.since': '最早的变更',
   'step.pin': '其证书',
