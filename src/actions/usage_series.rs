@@ -33,13 +33,10 @@ pub async fn of_user(
 }
 
 /// A user's traffic on all nodes together, by the hour, or by the day when the span is long.
-pub async fn of_subscription(
-    panel: &Panel,
-    user: UserId,
-    span: Span,
-    unfolded: Unfolded,
-) -> Result<Series, StoreError> {
-    Ok(Series::new(span, span.step_for_subscription(), series::of_user(&panel.db, user, span, unfolded).await?))
+pub async fn of_subscription(panel: &Panel, user: UserId, span: Span) -> Result<Series, StoreError> {
+    // Without what is not folded yet, for which all nodes' replies of the last minutes are read: anybody with a link may ask.
+    let hours = series::of_user(&panel.db, user, span, Unfolded::Ignored).await?;
+    Ok(Series::new(span, span.step_for_subscription(), hours))
 }
 
 /// The traffic of all users on a node, by the hour. `None`: there is no such node.

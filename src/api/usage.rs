@@ -154,7 +154,7 @@ async fn of_subscription(
 ) -> Result<Json<TrafficSeries>, ApiError> {
     let span = query.span(state)?;
     let user = state.subscriber(link.username, link.key, &client).await?;
-    Ok(Json(usage_series::of_subscription(&state.panel, user.id, span, state.unfolded()).await?.into()))
+    Ok(Json(usage_series::of_subscription(&state.panel, user.id, span).await?.into()))
 }
 
 impl State {

@@ -35,6 +35,11 @@ pub(super) async fn serve(settings: &Settings, acceptor: AnyAcceptor, metrics: P
     let identity = Identity::new(settings.instance.name.clone());
     let view = ClusterView::alone(settings.instance.cluster.as_str().to_owned(), identity, Vec::new());
     let state = wiring.api(view, health, metrics);
+    let (stopping, requested) = (state.stopping.clone(), shutdown.requested.clone());
+    tokio::spawn(async move {
+        requested.cancelled().await;
+        stopping.cancel();
+    });
     tracing::warn!("SARBAN_READ_ONLY is on: changes are refused, no task runs, no node is connected");
     let grace = settings.instance.shutdown_grace;
     let connections = Connections::new(Limits::of_process(), settings.http.trusted_proxies.clone());

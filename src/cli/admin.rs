@@ -157,7 +157,12 @@ async fn setup_link(panel: &Panel, settings: &Settings, args: &SetupLinkArgs) ->
     let Some(code) = setup::new_code(panel).await? else {
         anyhow::bail!("there is an admin already; create another one with `sarban admin create`");
     };
-    let link = settings.http.setup_link(&settings.http.local_address(settings.tls.is_some()), &code);
+    // Behind a Unix socket, only the proxy knows the address.
+    let address = match settings.http.uds {
+        Some(_) => String::new(),
+        None => settings.http.local_address(settings.tls.is_some()),
+    };
+    let link = settings.http.setup_link(&address, &code);
     if args.json {
         return output::json(&json!({"link": link, "code": code, "good_for_seconds": 3_600}));
     }

@@ -51,6 +51,13 @@ impl RecentChanges {
         self.next += 1;
     }
 
+    /// A copy of the changes with that number and later ones.
+    pub(super) fn tail(&self, number: u64) -> Self {
+        let first = self.next - self.entries.len() as u64;
+        let skipped = usize::try_from(number.saturating_sub(first)).unwrap_or(usize::MAX);
+        Self { next: self.next, entries: self.entries.iter().skip(skipped).copied().collect() }
+    }
+
     /// Returns the changes with that number and later ones that `wanted` accepts.
     pub(super) fn since(&self, number: u64, wanted: impl Fn(Origin) -> bool) -> Since {
         let first = self.next - self.entries.len() as u64;
@@ -69,7 +76,7 @@ mod tests {
     use crate::domain::change::Changed;
 
     fn since(recent: &RecentChanges, number: u64) -> Since {
-        recent.since(number, |_| true)
+        recent.tail(number).since(number, |_| true)
     }
 
     #[test]

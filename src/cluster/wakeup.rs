@@ -71,12 +71,15 @@ impl Wakeup {
 
     /// Changes by all processes since that number.
     pub fn changes_since(&self, number: u64) -> Since {
-        self.recent().since(number, |_| true)
+        // Copied first: many streams read the list, and the lease's thread adds to it.
+        let tail = self.recent().tail(number);
+        tail.since(number, |_| true)
     }
 
     /// Changes by this process since that number.
     pub(super) fn local_changes_since(&self, number: u64) -> Since {
-        self.recent().since(number, |origin| origin == Origin::Local)
+        let tail = self.recent().tail(number);
+        tail.since(number, |origin| origin == Origin::Local)
     }
 
     /// A receiver of every wake-up from now on.

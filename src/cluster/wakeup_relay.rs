@@ -39,11 +39,12 @@ pub async fn publish(wakeup: Wakeup, redis: PanelRedis, instance: Uuid, stop: Ca
         loop {
             wakeups.wait_local().await;
             let since = wakeup.local_changes_since(number);
-            number = since.next;
             let mut message = redis::cmd("PUBLISH");
             message.arg(redis.key("wakeup")).arg(wakeup_message::write(instance, &since));
-            // A wake-up that can't be sent is dropped: it is a hint, and receivers poll.
-            let _ = redis.pool.query::<i64>(&message).await;
+            // A wake-up that can't be sent is dropped: it is a hint, and receivers poll. The next one has its changes, too.
+            if redis.pool.query::<i64>(&message).await.is_ok() {
+                number = since.next;
+            }
         }
     };
     stop.run_until_cancelled(publishing).await.unwrap_or(());

@@ -138,10 +138,19 @@ async fn put_back(
     };
     let config = BackendConfig { configuration, config_format };
     // Counted before the restart: one in whose middle this process dies counts, too.
-    db.transaction("count attempt to end an engine change", async |tx| {
-        engine_changes::attempt(tx, node, engine, "the panel stopped in the middle").await
-    })
-    .await?;
+    let is_held = db
+        .transaction("count attempt to end an engine change", async |tx| {
+            let is_held = lock.hold(tx).await?;
+            if is_held {
+                engine_changes::attempt(tx, node, engine, "the panel stopped in the middle").await?;
+            }
+            Ok::<_, StoreError>(is_held)
+        })
+        .await?;
+    if !is_held {
+        // This process stood still for long: another panel has the node, and may have changed its configuration.
+        return Ok("overtaken");
+    }
     match engine_watch::restart(connection, engine, config.clone(), ()).await {
         Ok(()) => {
             tracing::warn!(

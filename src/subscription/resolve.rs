@@ -243,7 +243,8 @@ impl<'a> Resolver<'a> {
                 let node = self.request.catalogue.node_address(host);
                 let value = |name: &str| match (name, node) {
                     ("SERVER_IP", Some(node)) => Some(node),
-                    ("SERVER_IPV6", Some(node)) => Some(node).filter(|node| node.contains(':')),
+                    // A node with another kind of address may be on the panel's own machine.
+                    ("SERVER_IPV6", Some(node)) if node.contains(':') => Some(node),
                     _ => self.request.variables.get(name, protocol, network),
                 };
                 template.fill(value).into()
@@ -276,10 +277,10 @@ fn named<'a>(remark: Cow<'a, str>, address: &str) -> Cow<'a, str> {
 fn canonical(uuid: &str) -> Cow<'_, str> {
     let is_usual =
         uuid.len() == NIL_UUID.len() && uuid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
-    match Uuid::try_parse(uuid) {
-        Ok(parsed) if !is_usual => parsed.hyphenated().to_string().into(),
-        _ => uuid.into(),
+    if is_usual {
+        return uuid.into();
     }
+    Uuid::try_parse(uuid).map_or(uuid.into(), |parsed| parsed.hyphenated().to_string().into())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A stream of events for one client. Nothing is queued for it: it reads the list of recent changes when its client takes
 //! the next event.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,24 +95,34 @@ impl Following {
             let changed = self.changed();
             return Some(self.ready(resumed) + &changed);
         }
-        tokio::select! {
-            () = stopping.cancelled() => return None,
-            () = sleep_until(self.end) => return None,
-            () = self.wakeups.wait() => sleep(GATHER).await,
-            () = sleep(KEEP_ALIVE) => {}
+        let due = Instant::now() + KEEP_ALIVE;
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return None,
+                () = sleep_until(self.end) => return None,
+                () = self.wakeups.wait() => sleep(GATHER).await,
+                () = sleep_until(due) => {}
+            }
+            match self.state.admin_of_token(&self.token).await {
+                Ok(Some(admin)) if admin.id == self.viewer.id => self.viewer = Viewer::of(&admin),
+                Ok(_) => return None,
+                // Without the database nothing is sent that the admin may not see any more; it is sent later.
+                Err(_) if Instant::now() < due => continue,
+                Err(_) => return Some(comment()),
+            }
+            let mut text = String::new();
+            if self.all_hosts != self.hears_all_hosts() {
+                text += &self.ready(true);
+            }
+            text += &self.changed();
+            // What concerns others is not to be noticed, either.
+            if !text.is_empty() {
+                return Some(text);
+            }
+            if Instant::now() >= due {
+                return Some(comment());
+            }
         }
-        match self.state.admin_of_token(&self.token).await {
-            Ok(Some(admin)) if admin.id == self.viewer.id => self.viewer = Viewer::of(&admin),
-            Ok(_) => return None,
-            // Without the database nothing is sent that the admin may not see any more; it is sent later.
-            Err(_) => return Some(comment()),
-        }
-        let mut text = String::new();
-        if self.all_hosts != self.hears_all_hosts() {
-            text += &self.ready(true);
-        }
-        text += &self.changed();
-        Some(if text.is_empty() { comment() } else { text })
     }
 
     fn ready(&mut self, resumed: bool) -> String {
@@ -137,7 +148,9 @@ impl Following {
     /// True if this process receives the wake-ups of all others, or there is no other.
     fn hears_all_hosts(&self) -> bool {
         let cluster = &self.state.cluster;
-        *cluster.redis.borrow() == RedisStatus::Ok || cluster.members.borrow().len() <= 1
+        // A read-only panel is in no cluster and receives nothing.
+        let is_read_only = self.state.options.http.read_only;
+        !is_read_only && (*cluster.redis.borrow() == RedisStatus::Ok || cluster.members.borrow().len() <= 1)
     }
 }
 
@@ -156,7 +169,8 @@ fn shown(viewer: Viewer, changes: &[Change]) -> Vec<Shown> {
     // A change of any row says more than one of a row.
     let any: Vec<&str> = shown.iter().filter(|change| change.id.is_none()).map(|change| change.kind).collect();
     shown.retain(|change| change.id.is_none() || !any.contains(&change.kind));
-    shown.dedup();
+    let mut seen = HashSet::new();
+    shown.retain(|change| seen.insert((change.kind, change.id)));
     shown
 }
 

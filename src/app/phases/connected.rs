@@ -10,7 +10,7 @@ use poem::web::LocalAddr;
 use tokio_util::sync::CancellationToken;
 
 use super::running::Running;
-use crate::actions::setup;
+use crate::actions::{Panel, setup};
 use crate::app::background::Background;
 use crate::app::fetch_writer::FetchWriter;
 use crate::app::health;
@@ -20,6 +20,7 @@ use crate::app::shutdown::Shutdown;
 use crate::app::take_over::{self, Predecessor};
 use crate::app::wiring::{Machine, Wiring};
 use crate::config::Settings;
+use crate::foundation::with_sources;
 use crate::store::Db;
 
 /// A process with its listening socket and its database.
@@ -68,14 +69,23 @@ impl Connected {
         }
         let address = address(settings, &acceptor.local_addr());
         tracing::info!("the panel is at {address}");
-        if !settings.http.read_only
-            && let Some(code) = setup::new_code(&state.panel).await?
-        {
-            let link = settings.http.setup_link(&address, &code);
-            tracing::info!("there is no admin yet; make the first one within an hour at {link}");
-        }
+        log_setup_link(settings, &state.panel, &address).await;
         let grace = settings.instance.shutdown_grace;
         Ok(Running { acceptor, state, background, fetches, watchers, shutdown, grace })
+    }
+}
+
+/// Logs the link at which the first admin is made, if there is none. A panel goes on if it can't make one.
+async fn log_setup_link(settings: &Settings, panel: &Panel, address: &str) {
+    // Behind a Unix socket, only the proxy knows the address.
+    let address = if settings.http.uds.is_some() { "" } else { address };
+    match setup::new_code(panel).await {
+        Ok(Some(code)) => {
+            let link = settings.http.setup_link(address, &code);
+            tracing::info!("there is no admin yet; make the first one within an hour at {link}");
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(error = with_sources(&error), "could not make a link for the first admin"),
     }
 }
 

@@ -12,6 +12,7 @@ mod way_back;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 
 use self::copy::{Target, copy};
@@ -134,7 +135,10 @@ async fn import(
     } else {
         tx.rollback().await?;
     }
-    reporter.report(&Report::new(&outcome, End::Verified(&checks, back), end_time()), holds)?;
+    let reported = reporter.report(&Report::new(&outcome, End::Verified(&checks, back), end_time()), holds);
+    if holds {
+        reported.context("the import is complete, but its report could not be written")?;
+    }
     if holds { Ok(()) } else { anyhow::bail!("verification failed (✗ above); the import was rolled back") }
 }
 

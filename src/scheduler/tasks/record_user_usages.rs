@@ -48,10 +48,10 @@ pub(super) async fn run(context: &Context) -> Result<i64, TaskError> {
         replies.until(began + SLOW_REPLIES).await;
         charged += process_waiting(context, Step::Apply, None).await?;
     }
-    process_waiting(context, Step::Fold, Some(Instant::now() + FOLD_BUDGET)).await?;
     if charged > 0 {
         context.deps.changes.publish(Changed::Usage);
     }
+    process_waiting(context, Step::Fold, Some(Instant::now() + FOLD_BUDGET)).await?;
     context.deps.collector.report_pending().await?;
     Ok(charged)
 }

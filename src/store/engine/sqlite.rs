@@ -65,10 +65,11 @@ impl Lite {
         Self::open_with(path, options, shared).await
     }
 
-    /// Creates the missing file, and removes it again.
+    /// Creates a file beside the missing one, and removes it again. The missing one may be created meanwhile.
     pub(super) fn probe_new(path: &Path) -> Result<(), StoreError> {
-        create_file(path)?;
-        std::fs::remove_file(path).map_err(not_created)
+        let probe = path.with_added_extension(uuid::Uuid::new_v4().simple().to_string());
+        create_file(&probe)?;
+        std::fs::remove_file(&probe).map_err(not_created)
     }
 
     async fn open_with(path: &Path, options: &OpenOptions, shared: Shared) -> Result<Self, StoreError> {

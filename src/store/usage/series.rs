@@ -137,7 +137,6 @@ pub async fn of_user(db: &Db, user: UserId, span: Span, unfolded: Unfolded) -> R
     let (from, until) = bounds(span);
     let since = unfolded.since(from);
     let mut hours = Vec::new();
-    // Row by row: a payload is large, and most have nothing of the user.
     db_read!(db, OF_USER, |sql, c| {
         let rows = query_as::<_, UsageRow>(sql).bind(user.0).bind(from).bind(until).bind(since).fetch(c);
         rows.try_for_each(|row| {
