@@ -21,6 +21,11 @@ import { OverlayHost } from './ui/overlays.tsx';
 
 applyTheme();
 
+function onHashChange(changed: () => void): () => void {
+  window.addEventListener('hashchange', changed);
+  return () => window.removeEventListener('hashchange', changed);
+}
+
 function Root() {
   const token = useSyncExternalStore(session.subscribe, session.token);
   // Nothing of one admin's session stays for the next.
@@ -31,10 +36,12 @@ function Root() {
       queryClient.clear();
     };
   }, [token]);
-  const code = /^#\/setup\/([\w-]+)$/.exec(location.hash)?.[1];
+  // A setup link may be opened in a tab that is open already.
+  const hash = useSyncExternalStore(onHashChange, () => location.hash);
+  const code = /^#\/setup\/([\w-]+)$/.exec(hash)?.[1];
   if (token === null) return code === undefined ? <SignIn /> : <Setup code={code} />;
   return (
-    <OverlayHost>
+    <OverlayHost key={token}>
       <RouterProvider router={router} />
     </OverlayHost>
   );

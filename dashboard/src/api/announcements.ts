@@ -7,15 +7,15 @@ export interface Change {
 
 /** What each kind of change may have changed, as first parts of query keys. A kind that is not here changes everything. */
 const READS: Record<string, string[]> = {
-  users: ['users', 'stats', 'admins'],
-  usage: ['users', 'stats', 'nodes', 'admins'],
-  services: ['services', 'users', 'inbounds', 'admins'],
-  hosts: ['hosts', 'inbounds'],
-  nodes: ['nodes', 'inbounds', 'hosts', 'services', 'node-settings'],
+  users: ['users', 'stats'],
+  usage: ['users', 'stats', 'nodes'],
+  services: ['services', 'users', 'inbounds'],
+  hosts: ['hosts', 'inbounds', 'users'],
+  nodes: ['nodes', 'inbounds', 'hosts', 'services', 'node-settings', 'users'],
   node_status: ['nodes', 'stats'],
-  admins: ['admins', 'me', 'users'],
-  subscription_settings: ['settings', 'subscription-settings'],
-  telegram_settings: ['settings', 'telegram-settings'],
+  admins: ['admins', 'me', 'users', 'services'],
+  subscription_settings: ['settings', 'users'],
+  telegram_settings: ['settings'],
   notifications: ['notifications'],
   leader_requests: ['cluster'],
 };
@@ -24,6 +24,11 @@ const READS: Record<string, string[]> = {
 export function concerns(change: Change, key: readonly unknown[], data: unknown): boolean {
   const reads = READS[change.kind];
   if (reads !== undefined && !reads.includes(String(key[0]))) return false;
+  // What an app gets takes the panel a while; traffic changes nothing of it. Hosts and nodes change nothing else of users.
+  const isOfUsers = key[0] === 'users';
+  const isRendering = isOfUsers && key[1] === 'explanation';
+  if (change.kind === 'usage' && isRendering) return false;
+  if (['hosts', 'nodes', 'subscription_settings'].includes(change.kind) && isOfUsers && !isRendering) return false;
   const isOneUser = change.kind === 'users' && change.id !== null && key[0] === 'users' && key[1] === 'one';
   return !isOneUser || typeof data !== 'object' || data === null || !('id' in data) || data.id === change.id;
 }

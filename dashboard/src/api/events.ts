@@ -34,7 +34,8 @@ async function run(end: AbortSignal): Promise<void> {
     } catch {
       // The panel is away, or the connection was lost; the screens say so when their own reads fail.
     }
-    if (live.set(false)) void queryClient.invalidateQueries();
+    // A stream that ended goes on with the next one. While there is none, screens poll again, from now on.
+    if (!heard && live.set(false)) gather(() => true);
     wait = heard ? RETRY.first : Math.min(wait * 2, RETRY.most);
     if (!end.aborted) await pause(wait * (0.5 + Math.random() / 2), end);
   }
@@ -43,6 +44,7 @@ async function run(end: AbortSignal): Promise<void> {
 async function follow(end: AbortSignal, last: string, received: (id: string) => void): Promise<void> {
   const token = session.token();
   if (token === null) return;
+  const asked = Date.now();
   const lost = new AbortController();
   const hide = () => { if (document.hidden) lost.abort(); };
   document.addEventListener('visibilitychange', hide);
@@ -64,7 +66,7 @@ async function follow(end: AbortSignal, last: string, received: (id: string) => 
       text = rest;
       for (const event of events) {
         received(event.id);
-        apply(event.name, JSON.parse(event.data));
+        apply(event.name, JSON.parse(event.data), asked);
       }
     }
   } finally {
@@ -73,18 +75,37 @@ async function follow(end: AbortSignal, last: string, received: (id: string) => 
   }
 }
 
-function apply(name: string, data: unknown): void {
+/** `asked`: when the stream was asked for; what was read later is not older than it. */
+function apply(name: string, data: unknown, asked: number): void {
   if (name === 'ready') {
     const { resumed, all_hosts } = data as { resumed: boolean; all_hosts: boolean };
-    const was = live.set(all_hosts);
-    // What was read before the stream began may be old; on the first page load it was read just now.
-    if (!resumed || was !== all_hosts) void queryClient.invalidateQueries({ predicate: (query) => query.state.dataUpdatedAt > 0 });
+    live.set(all_hosts);
+    if (!resumed) gather((query) => query.state.dataUpdatedAt < asked);
   }
   if (name === 'changed') {
     const changes = data as Change[];
-    const predicate = (query: Query) => changes.some((change) => concerns(change, query.queryKey, query.state.data));
-    void queryClient.invalidateQueries({ predicate });
+    gather((query) => changes.some((change) => concerns(change, query.queryKey, query.state.data)));
   }
+}
+
+const gathered: ((query: Query) => boolean)[] = [];
+let reading = false;
+
+/** Reads again what was read and is concerned. One read at a time: a new change does not break off the read of the last. */
+function gather(concerned: (query: Query) => boolean): void {
+  gathered.push(concerned);
+  if (!reading) void read();
+}
+
+async function read(): Promise<void> {
+  reading = true;
+  while (gathered.length > 0) {
+    const now = gathered.splice(0);
+    // An engine's configuration is read from its node, and on request only.
+    const predicate = (query: Query) => query.queryKey[0] !== 'engine-config' && query.state.dataUpdatedAt > 0 && now.some((concerned) => concerned(query));
+    await queryClient.invalidateQueries({ predicate });
+  }
+  reading = false;
 }
 
 /** Resolves when the page is visible. */
@@ -93,6 +114,7 @@ function visible(end: AbortSignal): Promise<void> {
     const look = () => {
       if (document.hidden && !end.aborted) return;
       document.removeEventListener('visibilitychange', look);
+      end.removeEventListener('abort', look);
       resolve();
     };
     document.addEventListener('visibilitychange', look);
@@ -103,7 +125,12 @@ function visible(end: AbortSignal): Promise<void> {
 
 function pause(milliseconds: number, end: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    end.addEventListener('abort', () => { clearTimeout(timer); resolve(); });
+    const done = () => {
+      clearTimeout(timer);
+      end.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    end.addEventListener('abort', done);
   });
 }

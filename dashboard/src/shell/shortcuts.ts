@@ -4,7 +4,9 @@ import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
 
 /** True if a key belongs to what is focused or open, not to the page. */
-export function isTyping(target: EventTarget | null): boolean {
+export function isTyping(event: Event): boolean {
+  // The editor is in a shadow root, outside of which the target is only its host.
+  const target = event.composedPath()[0];
   if (!(target instanceof HTMLElement)) return false;
   return target.closest('input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], [role=dialog], [role=alertdialog], [role=menu]') !== null;
 }
@@ -21,7 +23,7 @@ export function useShortcuts(open: { palette: () => void; keys: () => void }): v
         latest.current.palette();
         return;
       }
-      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
       const code = event.code;
       if (event.key === '?') latest.current.keys();
       else if (event.key === '/') {

@@ -29,6 +29,9 @@ test('a change concerns what may show it', () => {
   assert.ok(concerns(ann, ['users', 'one', 'ann'], undefined));
   assert.ok(!concerns(ann, ['users', 'one', 'ben'], { id: 2 }));
   assert.ok(!concerns(ann, ['nodes'], {}));
+  assert.ok(concerns({ kind: 'hosts', id: 1 }, ['users', 'explanation', 'ann', {}], {}));
+  assert.ok(!concerns({ kind: 'hosts', id: 1 }, ['users', 'list', {}], {}));
+  assert.ok(!concerns({ kind: 'usage', id: null }, ['users', 'explanation', 'ann', {}], {}));
   assert.ok(concerns({ kind: 'users', id: null }, ['users', 'one', 'ben'], { id: 2 }));
   assert.ok(concerns({ kind: 'of a newer panel', id: null }, ['nodes'], {}));
 });

@@ -228,7 +228,7 @@ function useRowKeys(rows: User[], open: (user: User) => void, select: (user: Use
   latest.current = { rows, open, select, create, at };
   useEffect(() => {
     const listen = (event: KeyboardEvent) => {
-      if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;
       const now = latest.current;
       const row = now.rows[now.at];
       const step = event.key === 'ArrowDown' || event.code === 'KeyJ' ? 1 : event.key === 'ArrowUp' || event.code === 'KeyK' ? -1 : 0;
