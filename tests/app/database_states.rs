@@ -180,8 +180,13 @@ fn operations() -> Vec<(Method, String)> {
     operations
 }
 
-/// Operations that read, though their method is POST.
-const READS: &[&str] = &["/api/admins/token", "/api/inbounds/hosts/preview", "/api/system/settings/subscription/test"];
+/// Operations that read, though their method is POST. The offer has nothing to take here.
+const READS: &[&str] = &[
+    "/api/admins/token",
+    "/api/inbounds/hosts/preview",
+    "/api/system/settings/subscription/offer",
+    "/api/system/settings/subscription/test",
+];
 
 /// A good body for the most used operations.
 fn body(path: &str) -> Value {

@@ -215,8 +215,10 @@ fn leader_behind_sentinels_keeps_its_lease_in_a_fail_over() {
         }
         health_is(&panel, "redis", "ok").await;
         keys_are(replica.port, &[], 3).await;
+        // The attempt on the former master counts for a minute, which may be over.
+        let before = counted(replica.port, &[]);
         sign_in_wrongly(&panel).await;
-        assert_eq!(counted(replica.port, &[]), 2, "one attempt is counted on each master");
+        assert_eq!(counted(replica.port, &[]), before + 1, "the attempt is counted on the new master");
 
         assert_eq!(
             number(&test.db, "SELECT epoch FROM scheduler_epoch WHERE id = 1").await,
