@@ -159,7 +159,7 @@ async fn concurrent_requests_for_one_name_or_key_have_one_winner(db: Db) {
     for (path, bodies) in [
         ("/api/users", (0..8).map(|nth| user("ann".to_owned(), format!("key{nth}"))).collect::<Vec<_>>()),
         ("/api/users", (0..8).map(|nth| user(format!("bob{nth}"), "one".to_owned())).collect()),
-        ("/api/nodes", (0..8).map(|nth| node("one".to_owned(), nth)).collect()),
+        ("/api/nodes", (1..9).map(|nth| node("one".to_owned(), nth)).collect()),
         ("/api/nodes", (0..8).map(|nth| node(format!("node{nth}"), 99)).collect()),
         // Few, because each of them hashes a password first.
         ("/api/admins", vec![admin("alice"), admin("alice")]),
