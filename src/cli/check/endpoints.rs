@@ -60,10 +60,10 @@ fn listed(mut failures: Vec<String>) -> String {
     format!("{}{more}", failures.join("; "))
 }
 
-/// Returns true for the right status of a request without a token: 401 below `/api`, except sign-in and WebSockets.
+/// Returns true for the right status of a request without a token: 401 below `/api`, except sign-in, setup and WebSockets.
 fn is_refusal(pattern: &str, status: u16) -> bool {
     match pattern {
-        "/api/admins/token" => status == 422,
+        "/api/admins/token" | "/api/setup" => status == 422,
         _ if is_websocket(pattern) => status == 404,
         _ if pattern.starts_with("/api/") => status == 401,
         _ => status < 500 && status != 405,
