@@ -100,6 +100,7 @@ const ar: MoreTexts = {
   'config.go': 'اذهب إليه',
   'config.edited': 'معدّل ولم يُطبَّق',
   'config.runs': 'كما يعمل',
+  'config.unknown': 'النتيجة غير معروفة: قد يكون المحرك يعمل به. انظر ما يعمل قبل أن تطبّقه مجددًا.',
   'editor.find': 'بحث',
   'editor.replace_by': 'استبدال بـ',
   'editor.next': 'التالي',

@@ -100,6 +100,7 @@ const en = {
   'config.go': 'Go there',
   'config.edited': 'Edited, not applied',
   'config.runs': 'As it runs',
+  'config.unknown': 'Result not known: the engine may run with it. Look at what runs before you apply it again.',
   'editor.find': 'Find',
   'editor.replace_by': 'Replace by',
   'editor.next': 'Next',

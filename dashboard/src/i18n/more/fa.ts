@@ -100,6 +100,7 @@ const fa: MoreTexts = {
   'config.go': 'رفتن به آنجا',
   'config.edited': 'ویرایش شده، اعمال نشده',
   'config.runs': 'همان که اجرا می‌شود',
+  'config.unknown': 'نتیجه معلوم نیست: شاید موتور با آن اجرا شود. پیش از اعمال دوباره ببینید چه چیزی اجرا می‌شود.',
   'editor.find': 'یافتن',
   'editor.replace_by': 'جایگزین',
   'editor.next': 'بعدی',

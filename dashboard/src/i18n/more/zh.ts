@@ -100,6 +100,7 @@ const zh: MoreTexts = {
   'config.go': '跳转',
   'config.edited': '已修改，未应用',
   'config.runs': '与运行中一致',
+  'config.unknown': '结果未知：内核可能已使用该配置运行。再次应用之前，请先查看正在运行的内容。',
   'editor.find': '查找',
   'editor.replace_by': '替换为',
   'editor.next': '下一个',

@@ -58,6 +58,8 @@ function Editor({ node, engine, runs, fresh, lastGood }: { node: PanelNode; engi
   const [fault, setFault] = useState<Fault | null>(null);
   const [compares, setCompares] = useState(false);
   const [refusal, setRefusal] = useState<unknown>(null);
+  const [unread, setUnread] = useState<unknown>(null);
+  const clear = () => { setRefusal(null); setUnread(null); };
   const goTo = useRef<(at: number) => void>(() => undefined);
   const path = { path: { node_id: node.id, backend: engine } };
   const isChanged = text !== runs.config || format !== runs.format;
@@ -67,7 +69,7 @@ function Editor({ node, engine, runs, fresh, lastGood }: { node: PanelNode; engi
     setDraft(node.id, engine, next === runs.config && as === runs.format ? null : { text: next, format: as });
   };
   const put = async () => {
-    setRefusal(null);
+    clear();
     try {
       await data(api.PUT('/api/nodes/{node_id}/{backend}/config', { params: path, body: { config: text, format } }));
       setDraft(node.id, engine, null);
@@ -75,16 +77,18 @@ function Editor({ node, engine, runs, fresh, lastGood }: { node: PanelNode; engi
       say(t('config.applied'));
     } catch (error) {
       setRefusal(error);
+      if (!isRefused(error)) void queryClient.invalidateQueries({ queryKey: ['engine-config', node.id, engine] });
     }
     await queryClient.invalidateQueries({ queryKey: ['nodes'] });
   };
   const apply = async () => {
+    clear();
     // What runs now, not what ran when the screen was opened: somebody else may have changed it.
     let before = runs.config;
     try {
       before = (await queryClient.fetchQuery({ ...config(node.id, engine), staleTime: 0 })).config;
     } catch (error) {
-      if (fresh) return setRefusal(error);
+      if (fresh) return setUnread(error);
     }
     ask({
       title: t('config.apply.title', { name: engine }),
@@ -103,11 +107,12 @@ function Editor({ node, engine, runs, fresh, lastGood }: { node: PanelNode; engi
         </span>
         <Button look="primary" disabled={!isChanged} onClick={() => void apply()}>{t('config.apply')}</Button>
         <Button aria-pressed={compares} disabled={!isChanged && !compares} onClick={() => setCompares(!compares)}>{t('config.difference')}</Button>
-        <Button disabled={!isChanged} onClick={() => { setRefusal(null); change(runs.config, runs.format); }}>{t('config.discard')}</Button>
-        <Button onClick={() => void lastGood().then((last) => change(last.config, last.format)).catch(setRefusal)}>{t('config.last_good')}</Button>
+        <Button disabled={!isChanged} onClick={() => { clear(); change(runs.config, runs.format); }}>{t('config.discard')}</Button>
+        <Button onClick={() => { clear(); void lastGood().then((last) => change(last.config, last.format)).catch(setUnread); }}>{t('config.last_good')}</Button>
         <Button onClick={() => save(`${node.name}-${engine}.${ENDINGS[format] ?? 'txt'}`, text)}>{t('download')}</Button>
       </div>
       {refusal !== null && <Refusal error={refusal} />}
+      {unread !== null && <Problem error={unread} />}
       {!fresh && <Notice tone="attention">{t('config.not_read')}</Notice>}
       <Suspense fallback={<Waiting />}>
         <CodeEditor text={text} syntax={SYNTAXES[format] ?? 'text'} label={t('config.of', { name: engine })} onChange={change} onFault={setFault} onReady={(go) => { goTo.current = go; }} />
@@ -122,16 +127,27 @@ function Editor({ node, engine, runs, fresh, lastGood }: { node: PanelNode; engi
   );
 }
 
-/** Why a configuration was not applied, in the words of the engine or the node. */
+/** What the panel answers, without a code of its own, when another admin's change of the node's configuration goes on. */
+const BUSY = /^Another admin is changing/;
+
+/** True if the engine certainly does not run with the configuration: it was refused, or never sent. */
+function isRefused(error: unknown): boolean {
+  const status = statusOf(error);
+  return status === 422 || (status === 409 && error instanceof ApiError && BUSY.test(error.detail)) || [400, 401, 403, 404, 429].includes(status);
+}
+
+/** Why a configuration was not applied, or may not be, in the words of the engine or the node. */
 function Refusal({ error }: { error: unknown }) {
   const { t } = useI18n();
+  const refused = isRefused(error);
   const words = error instanceof ApiError ? (error.fields.config ?? error.detail) : '';
-  if (words === '') return <Problem error={error} />;
+  if (refused && (words === '' || ![409, 422].includes(statusOf(error)))) return <Problem error={error} />;
+  const title = t(refused ? 'config.refused' : 'config.unknown');
   return (
     <div role="alert">
-      <Notice tone="bad">
-        <p>{t('config.refused')}</p>
-        <pre className="text" tabIndex={0} aria-label={t('config.refused')} style={{ whiteSpace: 'pre-wrap', background: 'transparent', padding: 0 }}>{words}</pre>
+      <Notice tone={refused ? 'bad' : 'attention'}>
+        <p>{title}</p>
+        {words === '' ? <Problem error={error} /> : <pre className="text" tabIndex={0} aria-label={title} style={{ whiteSpace: 'pre-wrap', background: 'transparent', padding: 0 }}>{words}</pre>}
       </Notice>
     </div>
   );
