@@ -2,7 +2,7 @@
 
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { type ReactNode, Suspense, lazy, useState } from 'react';
+import { type ReactNode, Suspense, lazy, useEffect, useState } from 'react';
 import type { Host, Inbound } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
@@ -39,6 +39,8 @@ export function HostList() {
   const inbounds = useQuery(queries.inbounds());
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const acts = useHostActs(() => setChosen(new Set()));
+  // What is selected stays in sight: another filter begins another selection.
+  useEffect(() => setChosen(new Set()), [search.q, search.inbound, search.view]);
   const words = (search.q ?? '').toLowerCase();
   const only = inbounds.data?.items.find((inbound) => inbound.id === search.inbound);
   const matches = (host: Host) => `${host.remark} ${host.address} ${host.sni ?? ''} ${host.host ?? ''}`.toLowerCase().includes(words);
