@@ -4,3 +4,9 @@
 export function changes<T extends object>(began: T, now: T): Partial<T> {
   return Object.fromEntries(Object.entries(now).filter(([name, value]) => value !== began[name as keyof T])) as Partial<T>;
 }
+
+/** The ids of `fresh` with what was added and removed between `began` and `now`. */
+export function changedIds(began: readonly number[], now: readonly number[], fresh: readonly number[]): number[] {
+  const stay = fresh.filter((id) => now.includes(id) || !began.includes(id));
+  return [...stay, ...now.filter((id) => !began.includes(id) && !stay.includes(id))];
+}

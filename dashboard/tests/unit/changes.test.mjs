@@ -7,11 +7,19 @@ import { transformWithOxc } from 'vite';
 
 const source = readFileSync(new URL('../../src/api/changes.ts', import.meta.url), 'utf8');
 const { code } = await transformWithOxc(source, 'changes.ts');
-const { changes } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+const { changedIds, changes } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 
 test('only what differs from the beginning is sent', () => {
   const began = { name: 'a', enabled: true, ids: [1, 2] };
   assert.deepEqual(changes(began, { ...began }), {});
   assert.deepEqual(changes(began, { ...began, enabled: false }), { enabled: false });
   assert.deepEqual(changes(began, { name: 'b', enabled: true, ids: [1] }), { name: 'b', ids: [1] });
+});
+
+test('ids that were added and removed here are added to and removed from what is stored by now', () => {
+  assert.deepEqual(changedIds([1, 2], [1, 2], [1, 2]), [1, 2]);
+  assert.deepEqual(changedIds([1, 2], [2, 3], [1, 2, 4]), [2, 4, 3]);
+  assert.deepEqual(changedIds([1, 2], [1, 2, 3], [2, 3]), [2, 3]);
+  assert.deepEqual(changedIds([1, 2], [], [1, 2, 5]), [5]);
+  assert.deepEqual(changedIds([], [7], []), [7]);
 });

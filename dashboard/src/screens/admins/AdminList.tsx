@@ -1,17 +1,21 @@
 // Admins: who may sign in, and what each may do.
 
-import { useQuery } from '@tanstack/react-query';
+import { queryOptions, useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
-import { changes } from '../../api/changes.ts';
+import { changedIds, changes } from '../../api/changes.ts';
 import { type Admin, type Schemas, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Field, Loaded, Status } from '../../ui/basics.tsx';
 import { Choices } from '../../ui/Choices.tsx';
-import { EditDrawer } from '../../ui/EditDrawer.tsx';
+import { EditForm } from '../../ui/EditDrawer.tsx';
 import { ListHead, ListTools, NoMatch, PAGE_SIZE, Pages, useListSearch } from '../../ui/list.tsx';
-import { ActionMenu, useOverlays } from '../../ui/overlays.tsx';
+import { ActionMenu, Drawer, useOverlays } from '../../ui/overlays.tsx';
+
+const readAdmin = (username: string, signal?: AbortSignal) => data(api.GET('/api/admins/{username}', { params: { path: { username } }, signal }));
+const adminRead = (username: string) =>
+  queryOptions({ queryKey: ['admins', 'one', username], queryFn: ({ signal }) => readAdmin(username, signal), staleTime: 0, gcTime: 0, refetchOnWindowFocus: false });
 
 const changed = () => queries.queryClient.invalidateQueries({ queryKey: ['admins'] });
 
@@ -22,9 +26,6 @@ export function AdminList() {
   const navigate = useNavigate();
   const read = useQuery(queries.adminPage({ ...(search.q ? { username: search.q } : {}), page: search.page ?? 1, size: PAGE_SIZE }));
   const drawer = search.drawer;
-  const onPageNow = read.data?.items.find((admin) => admin.username === drawer);
-  const all = useQuery({ ...queries.admins(), enabled: drawer !== undefined && drawer !== 'new' && onPageNow === undefined });
-  const edited = onPageNow ?? all.data?.items.find((admin) => admin.username === drawer);
   return (
     <>
       <ListHead title={t('nav.admins')} total={read.data?.total}><Button icon="plus" look="primary" onClick={() => show('new')}>{t('admins.new')}</Button></ListHead>
@@ -60,13 +61,27 @@ export function AdminList() {
           </>
         )}
       </Loaded>
-      {drawer === 'new' && <AdminEditor admin={null} onClose={() => show()} />}
-      {edited && <AdminEditor key={edited.id} admin={edited} onClose={() => show()} />}
+      {drawer === 'new' && <AdminEditor username={null} onClose={() => show()} />}
+      {drawer !== undefined && drawer !== 'new' && <AdminEditor key={drawer} username={drawer} onClose={() => show()} />}
     </>
   );
 }
 
-function AdminEditor({ admin, onClose }: { admin: Admin | null; onClose: () => void }) {
+function AdminEditor({ username, onClose }: { username: string | null; onClose: () => void }) {
+  const { t } = useI18n();
+  const read = useQuery({ ...adminRead(username ?? ''), enabled: username !== null });
+  // Not what the list has read before: others may have changed it since.
+  const fresh = read.isFetchedAfterMount ? read : { ...read, data: undefined };
+  const title = username === null ? t('admins.new') : t('admins.edit', { name: username });
+  return (
+    <Drawer title={title} name={title} onClose={onClose}>
+      {username === null ? <Form admin={null} onClose={onClose} />
+        : fresh.data === undefined ? <div className="body"><Loaded of={fresh}>{() => null}</Loaded></div> : <Form admin={fresh.data} onClose={onClose} />}
+    </Drawer>
+  );
+}
+
+function Form({ admin, onClose }: { admin: Admin | null; onClose: () => void }) {
   const { t } = useI18n();
   const services = useQuery(queries.services());
   const [username, setUsername] = useState('');
@@ -84,11 +99,15 @@ function AdminEditor({ admin, onClose }: { admin: Admin | null; onClose: () => v
   );
   const save = async () => {
     if (admin === null) await data(api.POST('/api/admins', { body: { username: username.trim(), password, subscription_url_prefix: '', ...draft } as Schemas['AdminCreate'] }));
-    else await data(api.PUT('/api/admins/{username}', { params: { path: { username: admin.username } }, body: { ...changes(began, draft), ...(password === '' ? {} : { password }) } }));
+    else {
+      const sent = changes(began, draft);
+      if (sent.service_ids !== undefined) sent.service_ids = changedIds(began.service_ids, sent.service_ids, (await readAdmin(admin.username)).service_ids);
+      await data(api.PUT('/api/admins/{username}', { params: { path: { username: admin.username } }, body: { ...sent, ...(password === '' ? {} : { password }) } }));
+    }
     await changed();
   };
   return (
-    <EditDrawer title={admin === null ? t('admins.new') : t('admins.edit', { name: admin.username })} act={admin === null ? t('admins.create') : undefined} ready={admin !== null || (username.trim() !== '' && password !== '')} save={save} onClose={onClose}>
+    <EditForm act={admin === null ? t('admins.create') : undefined} ready={admin !== null || (username.trim() !== '' && password !== '')} save={save} onClose={onClose}>
       {(refused) => (
         <>
           {admin === null && <Field label={t('user.name')} problem={refused.username}>{(attributes) => <input {...attributes} className="input" dir="ltr" autoFocus autoComplete="off" autoCapitalize="none" spellCheck={false} value={username} onChange={(event) => setUsername(event.target.value)} />}</Field>}
@@ -109,6 +128,6 @@ function AdminEditor({ admin, onClose }: { admin: Admin | null; onClose: () => v
           )}
         </>
       )}
-    </EditDrawer>
+    </EditForm>
   );
 }

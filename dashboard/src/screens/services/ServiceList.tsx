@@ -1,27 +1,33 @@
 // Services: which inbounds the users of each reach.
 
-import { useQuery } from '@tanstack/react-query';
+import { queryOptions, useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
-import { changes } from '../../api/changes.ts';
+import { changedIds, changes } from '../../api/changes.ts';
 import { type Inbound, type Schemas, type Service, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Empty, Field, Loaded } from '../../ui/basics.tsx';
 import { type Choice, Choices } from '../../ui/Choices.tsx';
-import { EditDrawer } from '../../ui/EditDrawer.tsx';
+import { EditForm } from '../../ui/EditDrawer.tsx';
 import { ListHead, ListTools, NoMatch, PAGE_SIZE, Pages, useListSearch } from '../../ui/list.tsx';
 import { ActionMenu, Drawer, useOverlays } from '../../ui/overlays.tsx';
 
-const nameOf = (service: Service) => service.name ?? `#${service.id}`;
+/** A service as it is stored, with the number of its users instead of their ids. */
+const readService = async (id: number, signal?: AbortSignal) => {
+  const { user_ids, ...service } = await data(api.GET('/api/services/{id}', { params: { path: { id } }, signal }));
+  return { ...service, user_count: user_ids.length };
+};
+const serviceRead = (id: number) =>
+  queryOptions({ queryKey: ['services', 'one', id], queryFn: ({ signal }) => readService(id, signal), staleTime: 0, gcTime: 0, refetchOnWindowFocus: false });
+
+const nameOf = (service: Pick<Service, 'id' | 'name'>) => service.name ?? `#${service.id}`;
 
 export function ServiceList() {
   const { t, f } = useI18n();
   const { ask } = useOverlays();
   const { search, show, onPage } = useListSearch();
   const read = useQuery(queries.servicePage({ ...(search.q ? { name: search.q } : {}), page: search.page ?? 1, size: PAGE_SIZE }));
-  const all = useQuery(queries.services());
-  const edited = [...(read.data?.items ?? []), ...(all.data?.items ?? [])].find((service) => String(service.id) === search.drawer);
   const create = <Button icon="plus" look="primary" onClick={() => show('new')}>{t('services.new')}</Button>;
   const remove = (service: Service) => ask({
     title: t('services.delete', { name: nameOf(service) }), act: t('services.delete', { name: nameOf(service) }), danger: true, done: t('act.delete.done'),
@@ -62,10 +68,8 @@ export function ServiceList() {
           </>
         )}
       </Loaded>
-      {search.drawer === 'new' && <ServiceEditor service={null} onClose={() => show()} />}
-      {search.drawer !== undefined && search.drawer !== 'new' && edited === undefined && all.data === undefined
-        && <Drawer title={t('nav.services')} name={t('nav.services')} onClose={() => show()}><div className="body"><Loaded of={all}>{() => null}</Loaded></div></Drawer>}
-      {edited && <ServiceEditor key={edited.id} service={edited} onClose={() => show()} />}
+      {search.drawer === 'new' && <ServiceEditor id={null} onClose={() => show()} />}
+      {search.drawer !== undefined && search.drawer !== 'new' && <ServiceEditor key={search.drawer} id={Number(search.drawer)} onClose={() => show()} />}
     </>
   );
 }
@@ -79,7 +83,21 @@ export function inboundChoices(inbounds: Inbound[], absent: string): Choice[] {
   }));
 }
 
-function ServiceEditor({ service, onClose }: { service: Service | null; onClose: () => void }) {
+function ServiceEditor({ id, onClose }: { id: number | null; onClose: () => void }) {
+  const { t } = useI18n();
+  const read = useQuery({ ...serviceRead(id ?? 0), enabled: id !== null });
+  // Not what the list has read before: others may have changed it since.
+  const fresh = read.isFetchedAfterMount ? read : { ...read, data: undefined };
+  const title = id === null ? t('services.new') : fresh.data === undefined ? t('nav.services') : t('services.edit', { name: nameOf(fresh.data) });
+  return (
+    <Drawer title={title} name={title} onClose={onClose}>
+      {id === null ? <Form service={null} onClose={onClose} />
+        : fresh.data === undefined ? <div className="body"><Loaded of={fresh}>{() => null}</Loaded></div> : <Form service={fresh.data} onClose={onClose} />}
+    </Drawer>
+  );
+}
+
+function Form({ service, onClose }: { service: Pick<Service, 'id' | 'name' | 'inbound_ids'> | null; onClose: () => void }) {
   const { t } = useI18n();
   const [began] = useState({ name: service?.name ?? '', inbound_ids: service?.inbound_ids ?? [] });
   const [draft, setDraft] = useState(began);
@@ -87,11 +105,15 @@ function ServiceEditor({ service, onClose }: { service: Service | null; onClose:
   const save = async () => {
     const body = { ...draft, name: draft.name.trim() };
     if (service === null) await data(api.POST('/api/services', { body: body as Schemas['ServiceCreate'] }));
-    else await data(api.PUT('/api/services/{id}', { params: { path: { id: service.id } }, body: changes(began, body) }));
+    else {
+      const changed = changes(began, body);
+      if (changed.inbound_ids !== undefined) changed.inbound_ids = changedIds(began.inbound_ids, changed.inbound_ids, (await readService(service.id)).inbound_ids);
+      await data(api.PUT('/api/services/{id}', { params: { path: { id: service.id } }, body: changed }));
+    }
     await queries.hostsChanged();
   };
   return (
-    <EditDrawer title={service === null ? t('services.new') : t('services.edit', { name: nameOf(service) })} act={service === null ? t('services.create') : undefined}
+    <EditForm act={service === null ? t('services.create') : undefined}
       ready={draft.name.trim() !== ''} changed={Object.keys(changes(began, draft)).length > 0} save={save} onClose={onClose}>
       {(refused) => (
         <>
@@ -104,6 +126,6 @@ function ServiceEditor({ service, onClose }: { service: Service | null; onClose:
           </Loaded>
         </>
       )}
-    </EditDrawer>
+    </EditForm>
   );
 }
