@@ -7,7 +7,7 @@ import { changedIds, changes } from '../../api/changes.ts';
 import { type Inbound, type Schemas, type Service, api, data } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
-import { Button, Empty, Field, Loaded } from '../../ui/basics.tsx';
+import { Button, Empty, Field, Loaded, Problem } from '../../ui/basics.tsx';
 import { type Choice, Choices } from '../../ui/Choices.tsx';
 import { EditForm } from '../../ui/EditDrawer.tsx';
 import { ListHead, ListTools, NoMatch, PAGE_SIZE, Pages, useListSearch } from '../../ui/list.tsx';
@@ -29,15 +29,26 @@ export function ServiceList() {
   const { search, show, onPage } = useListSearch();
   const read = useQuery(queries.servicePage({ ...(search.q ? { name: search.q } : {}), page: search.page ?? 1, size: PAGE_SIZE }));
   const create = <Button icon="plus" look="primary" onClick={() => show('new')}>{t('services.new')}</Button>;
-  const remove = (service: Service) => ask({
-    title: t('services.delete', { name: nameOf(service) }), act: t('services.delete', { name: nameOf(service) }), danger: true, done: t('act.delete.done'),
-    body: <><p>{t('services.delete.users', { count: service.user_count ?? 0 })}</p><p>{t('services.delete.body')}</p></>,
-    run: () => data(api.DELETE('/api/services/{id}', { params: { path: { id: service.id } } })).then(queries.hostsChanged),
-  });
+  const [unread, setUnread] = useState<unknown>(null);
+  const remove = async ({ id }: Service) => {
+    setUnread(null);
+    try {
+      // The list may be old: how many lose something is read when it is asked.
+      const service = await readService(id);
+      ask({
+        title: t('services.delete', { name: nameOf(service) }), act: t('services.delete', { name: nameOf(service) }), danger: true, done: t('act.delete.done'),
+        body: <><p>{t('services.delete.users', { count: service.user_count })}</p><p>{t('services.delete.body')}</p></>,
+        run: () => data(api.DELETE('/api/services/{id}', { params: { path: { id } } })).then(queries.hostsChanged),
+      });
+    } catch (error) {
+      setUnread(error);
+    }
+  };
   return (
     <>
       <ListHead title={t('nav.services')} total={read.data?.total}>{create}</ListHead>
       <ListTools label={t('services.search')} />
+      {unread !== null && <Problem error={unread} />}
       <Loaded of={read}>
         {({ items, page, pages }) => items.length === 0 ? (search.q ? <NoMatch /> : (
           <div className="tablebox"><Empty title={t('services.none')} action={create}>{t('services.none.body')}</Empty></div>
@@ -56,7 +67,7 @@ export function ServiceList() {
                       <td className="end">
                         <ActionMenu label={t('actions.of', { name: nameOf(service) })} actions={[
                           { id: 'edit', label: t('edit'), icon: 'edit', run: () => show(String(service.id)) },
-                          { id: 'delete', label: t('act.delete'), icon: 'trash', bad: true, run: () => remove(service) },
+                          { id: 'delete', label: t('act.delete'), icon: 'trash', bad: true, run: () => void remove(service) },
                         ]} />
                       </td>
                     </tr>
