@@ -137,8 +137,11 @@ export default function CodeEditor(props: {
   // A text from elsewhere, such as the one that runs.
   useEffect(() => {
     const editor = view.current;
-    if (editor === null || editor.state.doc.toString() === props.text) return;
-    editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: props.text } });
+    if (editor === null) return;
+    // As lines: the document has no line ends, and a text with others is not another one.
+    const given = editor.state.toText(props.text);
+    if (given.eq(editor.state.doc)) return;
+    editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: given } });
   }, [props.text]);
   return <div ref={box} className="code" dir="ltr" />;
 }

@@ -7,6 +7,7 @@ import { load } from './load.mjs';
 
 const { LineBuffer, MOST_LINES, clean, isAtLeast, levelOf } = await load('screens/nodes/lines.ts');
 const { faultOfJson } = await load('editor/json.ts');
+const { withLines } = await load('screens/nodes/lineEnds.ts');
 const { difference, hunks } = await load('ui/diff.ts');
 const { days, startOf } = await load('ui/series.ts');
 const { ADVICE, adviceFor } = await load('screens/nodes/advice.ts');
@@ -112,4 +113,8 @@ test('advice about a node is for a reason that the panel gives', () => {
   for (const [part] of ADVICE) assert.ok(source.includes(part), `no reason of the panel has "${part}"`);
   assert.equal(adviceFor("timeout: no answer within 5 s of connecting; check the node's address, port and firewall"), 'advice.unreachable');
   assert.equal(adviceFor('something else'), undefined);
+});
+
+test('a configuration with other line ends is the same one in the editor', () => {
+  assert.deepEqual(withLines({ config: '{\r\n  "a": 1\r}\n', format: 1 }), { config: '{\n  "a": 1\n}\n', format: 1 });
 });

@@ -1,7 +1,7 @@
 // The configuration of an engine: edit, compare with what runs, apply with the result in the engine's own words.
 
 import { useQuery } from '@tanstack/react-query';
-import { Suspense, lazy, useRef, useState } from 'react';
+import { Suspense, lazy, useEffect, useRef, useState } from 'react';
 import { type PanelNode, type Schemas, api, data } from '../../api/client.ts';
 import { ApiError, statusOf } from '../../api/errors.ts';
 import { queryClient } from '../../api/queries.ts';
@@ -13,6 +13,7 @@ import { save } from '../../ui/save.ts';
 import { Difference } from './Difference.tsx';
 import { draftOf, setDraft } from './drafts.ts';
 import { EngineChoice, NoEngine, useEngine } from './EngineChoice.tsx';
+import { withLines } from './lineEnds.ts';
 import { config } from './queries.ts';
 
 const CodeEditor = lazy(() => import('../../editor/CodeEditor.tsx'));
@@ -31,7 +32,7 @@ function EngineConfig({ node, engine }: { node: PanelNode; engine: string }) {
   const read = useQuery(config(node.id, engine));
   const [stored, setStored] = useState<Config | null>(null);
   const runs = read.data ?? stored;
-  const lastGood = () => data(api.GET('/api/nodes/{node_id}/{backend}/config/last-good', { params: { path: { node_id: node.id, backend: engine } } }));
+  const lastGood = () => data(api.GET('/api/nodes/{node_id}/{backend}/config/last-good', { params: { path: { node_id: node.id, backend: engine } } })).then(withLines);
   if (runs !== null) return <Editor node={node} engine={engine} runs={runs} fresh={read.data !== undefined} lastGood={lastGood} />;
   return (
     <div className="stack">
@@ -52,9 +53,9 @@ function Stored({ load }: { load: () => Promise<void> }) {
 function Editor({ node, engine, runs, fresh, lastGood }: { node: PanelNode; engine: string; runs: Config; fresh: boolean; lastGood: () => Promise<Config> }) {
   const { t } = useI18n();
   const { ask, say } = useOverlays();
-  const [began] = useState(() => draftOf(node.id, engine));
-  const [text, setText] = useState(began?.text ?? runs.config);
-  const [format, setFormat] = useState(began?.format ?? runs.format);
+  const [draft, setEdited] = useState(() => draftOf(node.id, engine));
+  // Without a draft, what runs is shown, also when it is read again.
+  const { text, format } = draft ?? { text: runs.config, format: runs.format };
   const [fault, setFault] = useState<Fault | null>(null);
   const [compares, setCompares] = useState(false);
   const [refusal, setRefusal] = useState<unknown>(null);
@@ -63,10 +64,16 @@ function Editor({ node, engine, runs, fresh, lastGood }: { node: PanelNode; engi
   const goTo = useRef<(at: number) => void>(() => undefined);
   const path = { path: { node_id: node.id, backend: engine } };
   const isChanged = text !== runs.config || format !== runs.format;
+  // What has come to run as it was edited is no draft any more.
+  useEffect(() => {
+    if (isChanged) return;
+    setEdited(undefined);
+    setDraft(node.id, engine, null);
+  }, [isChanged, node.id, engine]);
   const change = (next: string, as = format) => {
-    setText(next);
-    setFormat(as);
-    setDraft(node.id, engine, next === runs.config && as === runs.format ? null : { text: next, format: as });
+    const edited = next === runs.config && as === runs.format ? null : { text: next, format: as };
+    setEdited(edited ?? undefined);
+    setDraft(node.id, engine, edited);
   };
   const put = async () => {
     clear();

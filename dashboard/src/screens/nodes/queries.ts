@@ -2,6 +2,7 @@
 
 import { keepPreviousData, queryOptions } from '@tanstack/react-query';
 import { api, data } from '../../api/client.ts';
+import { withLines } from './lineEnds.ts';
 
 const path = (node_id: number) => ({ path: { node_id } });
 
@@ -23,7 +24,7 @@ export const usage = (id: number, start: string) =>
 export const config = (id: number, backend: string) =>
   queryOptions({
     queryKey: ['engine-config', id, backend],
-    queryFn: ({ signal }) => data(api.GET('/api/nodes/{node_id}/{backend}/config', { params: { path: { node_id: id, backend } }, signal })),
+    queryFn: ({ signal }) => data(api.GET('/api/nodes/{node_id}/{backend}/config', { params: { path: { node_id: id, backend } }, signal })).then(withLines),
     staleTime: Infinity,
     gcTime: 0,
     refetchOnWindowFocus: false,
