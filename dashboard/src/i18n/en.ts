@@ -290,6 +290,7 @@ const en = {
   'settings.nothing': 'nothing',
   'settings.pattern_of': 'Pattern of rule {count}',
   'settings.result_of': 'Format of rule {count}',
+  'settings.overtaken': 'It was changed elsewhere since you began. Saving would undo that: load it again, then repeat your change.',
   'offer.notice': { one: '{count} app gets something else than today’s rules would give it. Your rules are older, and stay until you decide.', other: '{count} apps get something else than today’s rules would give them. Your rules are older, and stay until you decide.' },
   'offer.show': 'Which apps?',
   'offer.app': 'App',

@@ -7,7 +7,7 @@ import { transformWithOxc } from 'vite';
 
 const source = readFileSync(new URL('../../src/api/changes.ts', import.meta.url), 'utf8');
 const { code } = await transformWithOxc(source, 'changes.ts');
-const { changedIds, changes } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+const { changedIds, changes, isOvertaken, valueChanges } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 
 test('only what differs from the beginning is sent', () => {
   const began = { name: 'a', enabled: true, ids: [1, 2] };
@@ -22,4 +22,15 @@ test('ids that were added and removed here are added to and removed from what is
   assert.deepEqual(changedIds([1, 2], [1, 2, 3], [2, 3]), [2, 3]);
   assert.deepEqual(changedIds([1, 2], [], [1, 2, 5]), [5]);
   assert.deepEqual(changedIds([], [7], []), [7]);
+});
+
+test('a list is overtaken when it was changed both here and elsewhere', () => {
+  const began = { title: 'a', rules: [1, 2] };
+  assert.deepEqual(valueChanges(began, { title: 'a', rules: [1, 2] }), {});
+  assert.deepEqual(valueChanges(began, { title: 'a', rules: [2] }), { rules: [2] });
+  const mine = { ...began, rules: [2, 1] };
+  assert.equal(isOvertaken(began, mine, { title: 'b', rules: [1, 2] }, 'rules'), false);
+  assert.equal(isOvertaken(began, { ...began }, { title: 'a', rules: [1] }, 'rules'), false);
+  assert.equal(isOvertaken(began, mine, { title: 'a', rules: [1] }, 'rules'), true);
+  assert.equal(isOvertaken(began, mine, { ...mine }, 'rules'), false, 'the same change');
 });

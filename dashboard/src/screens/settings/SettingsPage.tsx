@@ -2,17 +2,18 @@
 
 import { useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
-import { changes } from '../../api/changes.ts';
 import { type Schemas, api, data } from '../../api/client.ts';
 import { ApiError } from '../../api/errors.ts';
 import { queryClient, subscriptionSettings } from '../../api/queries.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Field, Loaded, Panel, Problem } from '../../ui/basics.tsx';
 import { useOverlays } from '../../ui/overlays.tsx';
+import { Overtaken } from './Overtaken.tsx';
 import { RuleOffer } from './RuleOffer.tsx';
 import { RuleTester } from './RuleTester.tsx';
 import { Rules } from './Rules.tsx';
 import { SettingsHead } from './SettingsHead.tsx';
+import { useDraft } from './useDraft.ts';
 
 type Settings = Schemas['SubscriptionSettingsResponse'];
 
@@ -29,26 +30,23 @@ export function SettingsPage() {
 function Form({ settings }: { settings: Settings }) {
   const { t } = useI18n();
   const { say } = useOverlays();
-  const [began, setBegan] = useState(settings);
-  const [draft, setDraft] = useState(settings);
+  const { draft, changed, overtaken, set, isOld, saved, takeList, loadAgain } = useDraft(settings, 'rules');
   const [error, setError] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
-  const set = (next: Partial<Settings>) => setDraft((now) => ({ ...now, ...next }));
   const refused = error instanceof ApiError ? error.fields : {};
-  const changed = changes(began, draft);
   /** What the panel has answered is what the form starts from. */
-  const start = (saved: Settings) => {
-    queryClient.setQueryData(subscriptionSettings().queryKey, saved);
+  const start = (answer: Settings) => {
+    queryClient.setQueryData(subscriptionSettings().queryKey, answer);
     void queryClient.invalidateQueries({ queryKey: ['settings', 'offer'] });
-    setBegan(saved);
-    // What was typed meanwhile stays.
-    setDraft((now) => ({ ...saved, ...changes(draft, now) }));
+    saved(answer);
   };
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
     setError(null);
     try {
+      // Rules are sent whole: not over those that somebody else saved since.
+      if (changed.rules !== undefined && isOld(await queryClient.fetchQuery({ ...subscriptionSettings(), staleTime: 0 }))) return;
       start(await data(api.PATCH('/api/system/settings/subscription', { body: changed as Schemas['SubscriptionSettingsChange'] })));
       say(t('saved'));
     } catch (caught) {
@@ -59,8 +57,7 @@ function Form({ settings }: { settings: Settings }) {
   };
   /** Only the rules come from the offer; other fields keep what was typed. */
   const taken = ({ rules }: Settings) => {
-    setBegan((now) => ({ ...now, rules }));
-    set({ rules });
+    takeList(rules);
     void queryClient.invalidateQueries({ queryKey: ['settings'] });
   };
   const flag = (name: 'template_on_acceptance' | 'shuffle_configs' | 'placeholder_if_disabled', label: string) => (
@@ -84,8 +81,9 @@ function Form({ settings }: { settings: Settings }) {
           </div>
         </Panel>
         <Rules rules={draft.rules} onChange={(rules) => set({ rules })} />
+        {overtaken && !busy && <Overtaken onLoad={loadAgain} />}
         {error !== null && <Problem error={error} />}
-        <div><Button type="submit" look="primary" disabled={busy || Object.keys(changed).length === 0}>{busy ? t('working') : t('save')}</Button></div>
+        <div><Button type="submit" look="primary" disabled={busy || overtaken || Object.keys(changed).length === 0}>{busy ? t('working') : t('save')}</Button></div>
       </form>
       <RuleTester rules={changed.rules} />
     </div>

@@ -2,7 +2,6 @@
 
 import { useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
-import { changes } from '../../api/changes.ts';
 import { type Schemas, api, data } from '../../api/client.ts';
 import { ApiError } from '../../api/errors.ts';
 import { queryClient, telegramSettings } from '../../api/queries.ts';
@@ -10,7 +9,9 @@ import { numberOf } from '../../i18n/format.ts';
 import { useI18n } from '../../i18n/index.tsx';
 import { Button, Field, Loaded, Notice, Panel, Problem, Status } from '../../ui/basics.tsx';
 import { useOverlays } from '../../ui/overlays.tsx';
+import { Overtaken } from './Overtaken.tsx';
 import { SettingsHead } from './SettingsHead.tsx';
+import { useDraft } from './useDraft.ts';
 
 type Settings = Schemas['TelegramSettingsResponse'];
 interface Draft { token: string; admins: string; channel: string }
@@ -41,19 +42,16 @@ function idsOf(text: string): number[] | undefined {
 function Form({ settings }: { settings: Settings | null }) {
   const { t } = useI18n();
   const { say } = useOverlays();
-  const [began, setBegan] = useState(() => draftOf(settings));
-  const [draft, setDraft] = useState(began);
-  const [stored, setStored] = useState(settings !== null && settings.token !== '');
+  const { draft, changed, overtaken, set, isOld, saved: begin, loadAgain } = useDraft(draftOf(settings), 'admins');
+  const stored = settings !== null && settings.token !== '';
   const [shown, setShown] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const [busy, setBusy] = useState<'save' | 'test' | null>(null);
   const [tested, setTested] = useState<Schemas['TelegramTestResponse'] | null>(null);
-  const set = (next: Partial<Draft>) => setDraft((now) => ({ ...now, ...next }));
   const refused = error instanceof ApiError ? error.fields : {};
   const admins = idsOf(draft.admins);
   const channels = idsOf(draft.channel);
   const channel = channels !== undefined && channels.length < 2 ? (channels[0] ?? null) : undefined;
-  const changed = changes(began, draft);
   const run = async (what: 'save' | 'test', act: () => Promise<void>) => {
     setBusy(what);
     setError(null);
@@ -70,6 +68,8 @@ function Form({ settings }: { settings: Settings | null }) {
     event.preventDefault();
     if (admins === undefined || channel === undefined) return;
     void run('save', async () => {
+      // The ids are sent whole: not over those that somebody else saved since.
+      if (changed.admins !== undefined && isOld(draftOf(await queryClient.fetchQuery({ ...telegramSettings(), staleTime: 0 })))) return;
       const body: Schemas['TelegramSettingsChange'] = {
         ...(changed.token === undefined ? {} : { token: draft.token.trim() }),
         ...(changed.admins === undefined ? {} : { admin_id: admins }),
@@ -77,9 +77,7 @@ function Form({ settings }: { settings: Settings | null }) {
       };
       const saved = await data(api.PATCH('/api/system/settings/telegram', { body }));
       queryClient.setQueryData(telegramSettings().queryKey, saved);
-      setBegan(draftOf(saved));
-      setDraft(draftOf(saved));
-      setStored(saved.token !== '');
+      begin(draftOf(saved));
       say(t('saved'));
     });
   };
@@ -112,9 +110,10 @@ function Form({ settings }: { settings: Settings | null }) {
           </Field>
         </div>
       </Panel>
+      {overtaken && busy === null && <Overtaken onLoad={loadAgain} />}
       {error !== null && <Problem error={error} />}
       <div className="row" style={{ gap: 8, flexWrap: 'wrap' }}>
-        <Button type="submit" look="primary" disabled={!ready || Object.keys(changed).length === 0}>{busy === 'save' ? t('working') : t('save')}</Button>
+        <Button type="submit" look="primary" disabled={!ready || overtaken || Object.keys(changed).length === 0}>{busy === 'save' ? t('working') : t('save')}</Button>
         <Button icon="mail" disabled={!ready} onClick={test}>{busy === 'test' ? t('working') : t('telegram.test')}</Button>
       </div>
       <p className="soft small">{t('telegram.test_hint')}</p>
