@@ -140,7 +140,7 @@ export function UserList() {
       {read.data && read.data.total > 0 && (
         <Pages page={read.data.page} pages={read.data.pages} size={search.size ?? 50} onPage={(page) => change({ page: page > 1 ? page : undefined })} onSize={(size) => change({ size: size === 50 ? undefined : size })} />
       )}
-      {search.drawer !== undefined && (
+      {search.drawer !== undefined && (search.drawer === 'new' || mayChange) && (
         <Suspense fallback={null}>
           <UserEditor username={search.drawer === 'new' ? null : search.drawer} onClose={close}
             onSaved={(user, created) => { if (created) void navigate({ to: '/users/$name', params: { name: user.username } }); else close(); }} />

@@ -64,10 +64,10 @@ export function UserPage() {
           </div>
         )}
       </Loaded>
-      {drawer === 'edit' && (
+      {drawer === 'edit' && mayChange && (
         <Suspense fallback={null}><UserEditor username={name} onClose={() => show()} onSaved={() => show()} /></Suspense>
       )}
-      {drawer === 'owner' && read.data && <OwnerChange user={read.data} onClose={() => show()} />}
+      {drawer === 'owner' && me?.is_sudo === true && read.data && <OwnerChange user={read.data} onClose={() => show()} />}
     </>
   );
 }
