@@ -6,6 +6,7 @@ import { load } from './module.mjs';
 
 const { before, weightsFor } = await load('screens/hosts/order.ts');
 const { bodyOf, changedParts, draftOf } = await load('screens/hosts/draft.ts', { '../../i18n/format.ts': 'i18n/format.ts' });
+const { aboutOf, inherited, sentDraft, shownFields } = await load('screens/hosts/fields.ts');
 const { everything } = await load('api/everything.ts');
 
 const host = (id, weight, chain_ids = []) => ({ id, weight, chain_ids });
@@ -60,6 +61,27 @@ test('empty fields are null, and what is no number is sent as typed, for the pan
   const body = bodyOf({ ...draftOf({}), remark: 'r', address: 'a', port: 'abc', xhttp_extra: '{' });
   assert.deepEqual([body.port, body.core_settings.xhttp_extra, body.fragment, body.mux_settings, body.splithttp_settings, body.sni, body.weight], ['abc', '{', null, null, null, null, 1]);
   assert.deepEqual(bodyOf(draftOf({ mtu: 0, sni: '', shadowtls_version: 0 })).mtu, null);
+});
+
+test('what the form hides is not sent: it has the value that the form began with', () => {
+  const body = (draft, began, inbound) => bodyOf(sentDraft(draft, began, shownFields(draft, began, aboutOf(draft, inherited(inbound)))));
+  const began = draftOf({ remark: 'r', address: 'a', protocol: 'vless', network: 'tcp' });
+  const typed = { ...began, uuid: 'u', flow: 'xtls-rprx-vision', network: 'ws', path: '/p', packets: 'tlshello', mux_protocol: 'h2mux', max_streams: '3' };
+  const vless = body(typed, began);
+  assert.deepEqual([vless.uuid, vless.network, vless.path, vless.flow, vless.mux_settings.protocol], ['u', 'ws', '/p', null, 'h2mux']);
+  const other = body({ ...typed, protocol: 'hysteria2', security: 'tls', sni: 's', password: 'p' }, began);
+  assert.deepEqual([other.uuid, other.path, other.fragment, other.mux_settings, other.sni, other.password], [null, null, null, null, 's', 'p']);
+  const hidden = { ...typed, protocol: 'hysteria2' };
+  assert.equal(shownFields(hidden, began, aboutOf(hidden, inherited())).some(({ section }) => section === 'mux'), false);
+  // What is stored and of no use stays in sight and stays stored.
+  const stored = draftOf({ remark: 'r', address: 'a', protocol: 'hysteria2', network: 'ws', path: '/old', security: 'tls' });
+  assert.deepEqual([body({ ...stored }, stored).network, body({ ...stored }, stored).path], ['ws', '/old']);
+  // A host of an inbound has none of what the inbound decides, and a change of it does not touch what is stored.
+  const inbound = { protocol: 'trojan', config: '{"network": "ws", "tls": "tls"}' };
+  const bound = body({ ...typed, inbound: 3 }, began, inbound);
+  assert.deepEqual([bound.uuid, bound.password, bound.protocol, bound.network, bound.path], [null, null, null, null, '/p']);
+  const old = draftOf({ remark: 'r', address: 'a', uuid: 'u', password: 'p', protocol: 'trojan', network: 'ws', inbound_id: 3 });
+  assert.deepEqual(changedParts(bodyOf(old), body({ ...old, sni: 's' }, old, inbound)), { sni: 's' });
 });
 
 test('all pages of a list are read, up to 2,000 entries', async () => {

@@ -11,7 +11,7 @@ import { EditForm } from '../../ui/EditDrawer.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { Drawer } from '../../ui/overlays.tsx';
 import { type Draft, type FlagName, type TextName, bodyOf, changedParts, draftOf } from './draft.ts';
-import { type FieldSpec, NEEDS_TLS, PROTOCOLS, aboutOf, inherited, shownFields } from './fields.ts';
+import { type FieldSpec, NEEDS_TLS, PROTOCOLS, aboutOf, inherited, sentDraft, shownFields } from './fields.ts';
 import { Preview, usePreview } from './Preview.tsx';
 
 /** `which`: `new`, `new-INBOUND`, `copy-HOST` or the id of a host. */
@@ -46,7 +46,8 @@ function Form({ start, stored, inbounds, hosts, onClose }: { start: Partial<Host
   const set = (next: Partial<Draft>) => setDraft((now) => ({ ...now, ...next }));
   const from = inherited(inbounds.find((inbound) => inbound.id === draft.inbound));
   const about = aboutOf(draft, from);
-  const body = bodyOf(draft);
+  const fields = shownFields(draft, began, about);
+  const body = bodyOf(sentDraft(draft, began, fields));
   const preview = usePreview(draft.remark.trim() === '' || draft.address.trim() === '' ? null : { ...stored, ...body } as Schemas['HostBody'], draft.inbound, stored?.id);
   const changed = JSON.stringify(draft) !== JSON.stringify(began);
   const save = async () => {
@@ -59,7 +60,6 @@ function Form({ start, stored, inbounds, hosts, onClose }: { start: Partial<Host
     else await data(api.POST('/api/inbounds/{id}/hosts', { params: { path: { id: draft.inbound } }, body }));
     await queries.hostsChanged();
   };
-  const fields = shownFields(draft, began, about);
   const setProtocol = (protocol: string) => set({ protocol, ...(NEEDS_TLS.includes(protocol) ? { security: 'tls' } : {}) });
   return (
     <EditForm act={stored === null ? t('hosts.create') : undefined} ready={draft.remark.trim() !== '' && draft.address.trim() !== ''} changed={changed} save={save} onClose={onClose}>

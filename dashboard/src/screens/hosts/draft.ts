@@ -93,7 +93,7 @@ const headers = (lines: string): Record<string, string> =>
 /** The object, or null if nothing in it is set. */
 const unlessEmpty = <T extends object>(value: T): T | null => (Object.values(value).some((one) => one !== null && one !== false) ? value : null);
 
-/** The parts of the body that the form knows. A host of an inbound has the inbound's protocol and no credentials of its own. */
+/** The parts of the body that the form knows. A host of an inbound has the inbound's protocol and transport, and no credentials of its own. */
 export function bodyOf(draft: Draft): Body {
   const texts = (names: readonly TextName[]) => Object.fromEntries(names.map((name) => [name, orNull(draft[name])]));
   const numbers = (names: readonly TextName[]) => Object.fromEntries(names.map((name) => [name, number(draft[name])]));
@@ -102,6 +102,7 @@ export function bodyOf(draft: Draft): Body {
   const body = {
     ...texts(TEXTS),
     ...numbers(NUMBERS),
+    ...(draft.inbound === null ? {} : { uuid: null, password: null, protocol: null, network: null }),
     remark: draft.remark,
     address: draft.address,
     security: draft.security,

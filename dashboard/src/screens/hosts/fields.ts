@@ -138,11 +138,18 @@ export function shownFields(draft: Draft, began: Draft, about: About): FieldSpec
   return FIELDS.filter((field) => {
     if (seen.has(field.name)) return false;
     const applies = field.section === 'mux' && field.name !== 'mux_protocol'
-      ? draft.mux_protocol !== '' && (draft.mux_protocol === 'mux_cool') === MUX_COOL.includes(field.name)
+      ? seen.has('mux_protocol') && draft.mux_protocol !== '' && (draft.mux_protocol === 'mux_cool') === MUX_COOL.includes(field.name)
       : field.applies(about);
     // Credentials, protocol and transport of an inbound's host are the inbound's.
     const shown = applies || (isSet(field) && !(about.bound && ['uuid', 'password', 'network'].includes(field.name)));
     if (shown) seen.add(field.name);
     return shown;
   });
+}
+
+/** The draft without what the form hides: a field that is not shown has the value that the form began with. */
+export function sentDraft(draft: Draft, began: Draft, shown: readonly FieldSpec[]): Draft {
+  const names = new Set(shown.map(({ name }) => name));
+  const hidden = FIELDS.map(({ name }) => name).filter((name) => !names.has(name));
+  return { ...draft, ...Object.fromEntries(hidden.map((name) => [name, began[name]])) };
 }
