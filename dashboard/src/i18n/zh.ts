@@ -294,7 +294,6 @@ const zh: Messages = {
   'settings.result_of': '规则 {count} 的格式',
   'offer.notice': { other: '有 {count} 个应用得到的内容与最新默认规则不同。您的规则较旧，在您决定之前保持不变。' },
   'settings.overtaken': '自您开始编辑以来，内容已在别处更改。保存会撤销该更改：请重新加载，然后再次进行您的修改。',
-  'offer.notice': { other: '有 {count} 个应用得到的内容与当前规则不同。您的规则较旧，在您决定之前保持不变。' },
   'offer.show': '哪些应用？',
   'offer.app': '应用',
   'offer.now': '现在得到',
