@@ -18,9 +18,10 @@ use crate::store::{Db, StoreError};
 
 const ADMINS: Freshness = Freshness { depends_on: &[Changed::Admins, Changed::Services], max_age: MAX_AGE, min_age: 0 };
 
-/// Counting all users takes long, and the result may be a little old.
+/// Counting all users takes long, and the result may be a little old. After a change of another process, it is counted at
+/// most five times a second.
 const USER_COUNTS: Freshness =
-    Freshness { depends_on: &[Changed::Users, Changed::Admins], max_age: 2 * SECOND, min_age: 2 * SECOND };
+    Freshness { depends_on: &[Changed::Users, Changed::Admins], max_age: 2 * SECOND, min_age: SECOND / 5 };
 
 /// Caches of frequent reads. A change by this process is seen at once, a change by another process after at most one
 /// second (counts and totals: two seconds).
