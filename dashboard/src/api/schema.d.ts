@@ -283,7 +283,7 @@ export interface paths {
          * Follows the changes of resources.
          * @description A stream of server-sent events. `ready` comes first: `{"resumed": true, "all_hosts": true}`. `resumed` is false if changes
          *     may have been missed since the event that `Last-Event-ID` names, so that everything has to be read again. `all_hosts` is
-         *     false while changes that other hosts make are not announced here, because Redis is off or away; `ready` comes again when
+         *     false while changes that other processes make are not announced here, because Redis is off or away; `ready` comes again when
          *     that changes. `changed` names what to read again: `[{"kind": "users", "id": 12}]`, with null for an id if any row may have
          *     changed. Kinds: `users`, `services`, `admins`, `usage` (traffic, and when users were online), and for sudo admins `hosts`,
          *     `nodes`, `node_status`, `subscription_settings`, `telegram_settings`, `notifications`, `leader_requests`. Other admins

@@ -145,12 +145,9 @@ impl Following {
         format!("id: {}-{}\nevent: {name}\ndata: {data}\n\n", instance_of(&self.state), self.number)
     }
 
-    /// True if this process receives the wake-ups of all others, or there is no other.
+    /// True while the wake-ups of all other processes, and of commands, arrive here.
     fn hears_all_hosts(&self) -> bool {
-        let cluster = &self.state.cluster;
-        // A read-only panel is in no cluster and receives nothing.
-        let is_read_only = self.state.options.http.read_only;
-        !is_read_only && (*cluster.redis.borrow() == RedisStatus::Ok || cluster.members.borrow().len() <= 1)
+        *self.state.cluster.redis.borrow() == RedisStatus::Ok
     }
 }
 
