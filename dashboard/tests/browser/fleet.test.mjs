@@ -71,8 +71,8 @@ test('a log says why it can’t be read', async () => {
   await page.getByText('Not connected; it gets its full list when it is').waitFor();
   await page.getByRole('link', { name: 'Log', exact: true }).click();
   await page.getByText('The node has not reported any engine.').waitFor();
-  await panel.call('DELETE', `nodes/${absent.id}`);
   await view.close();
+  await panel.call('DELETE', `nodes/${absent.id}`);
 });
 
 test('a configuration: syntax with its line, refused in the engine’s words, then applied', async () => {
@@ -168,8 +168,8 @@ test('a new node may count nothing, and its users are in step', async () => {
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('heading', { name: 'gratis', exact: true }).waitFor();
   await page.getByText('× 0', { exact: true }).waitFor();
-  await panel.call('DELETE', `nodes/${free.id}`);
   await view.close();
+  await panel.call('DELETE', `nodes/${free.id}`);
 });
 
 test('how to join: one command with the panel’s certificate', async () => {

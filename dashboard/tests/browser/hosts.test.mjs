@@ -135,8 +135,8 @@ test('a service and a host with the keyboard alone', async () => {
   await keyboard.press('Enter');
   await page.getByText('The new order is not saved').waitFor({ state: 'detached' });
   assert.match((await subscription('keyed'))[0], /keys\.example/);
-  await panel.call('DELETE', `inbounds/hosts/${made.id}`);
   await view.close();
+  await panel.call('DELETE', `inbounds/hosts/${made.id}`);
 });
 
 test('what the panel refuses is said at its field, and what was typed stays', async () => {
@@ -182,8 +182,8 @@ test('a changed form asks before it closes, by its button, Escape and Back', asy
   await question.getByRole('button', { name: 'Discard changes' }).click();
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   assert.equal((await panel.call('GET', `inbounds/hosts/${host.id}`)).address, 'draft.example');
-  await panel.call('DELETE', `inbounds/hosts/${host.id}`);
   await view.close();
+  await panel.call('DELETE', `inbounds/hosts/${host.id}`);
 });
 
 test('an edit keeps what others changed and what the form does not show; a duplicate is a host of its own', async () => {
@@ -208,8 +208,8 @@ test('an edit keeps what others changed and what the form does not show; a dupli
   const copy = (await hosts()).find((one) => one.remark === 'copy');
   assert.notEqual(copy.id, host.id);
   assert.deepEqual([copy.address, copy.port, copy.core_settings, copy.fragment], ['changed.example', 2053, saved.core_settings, saved.fragment]);
-  for (const { id } of [host, copy]) await panel.call('DELETE', `inbounds/hosts/${id}`);
   await view.close();
+  for (const { id } of [host, copy]) await panel.call('DELETE', `inbounds/hosts/${id}`);
 });
 
 test('hosts are dragged, disabled and deleted in numbers, and a chain is named before a host of it goes', async () => {
@@ -238,8 +238,8 @@ test('hosts are dragged, disabled and deleted in numbers, and a chain is named b
   await page.getByRole('alertdialog').waitFor({ state: 'detached' });
   const left = (await hosts()).map((host) => host.remark);
   assert.ok(!left.includes('drag-1') && !left.includes('drag-2') && left.includes('drag-3'), left.join());
-  await panel.call('DELETE', `inbounds/hosts/${three.id}`);
   await view.close();
+  await panel.call('DELETE', `inbounds/hosts/${three.id}`);
 });
 
 test('lists and choices go on beyond one hundred entries', async () => {
