@@ -116,7 +116,7 @@ impl<'a> Session<'a> {
     }
 
     /// Marks the node dirty if the session is stopped with an unconfirmed send, which may still arrive. If the term is
-    /// over, the next leader also leaves the node alone until the running calls have ended, this session's or those that
+    /// over, the next leader also leaves the node alone until the running calls have ended, its own or those that
     /// it waits for.
     pub(super) async fn step_down(self) {
         self.context.health.disconnected(self.node);

@@ -21,7 +21,7 @@ const en = {
   'nodes.resync': 'Send all users again',
   'nodes.resync.body': 'The node gets its full list of users. Connections of users stay.',
   'nodes.repin': 'Trust its new certificate',
-  'nodes.repin.body': 'Only after you have set the node up anew yourself: the panel accepts the certificate that it shows next.',
+  'nodes.repin.body': 'Only after you have set the node up again yourself: the panel accepts the certificate that it shows next.',
   'nodes.delete': 'Delete {name}',
   'nodes.delete.body': 'Its inbounds and their hosts go with it. Its traffic stays in the totals.',
   'nodes.done': 'Done',

@@ -11,7 +11,7 @@ import { SearchField } from '../../ui/list.tsx';
 import { CopyButton } from '../../ui/share.tsx';
 import { APPS, FORMATS } from '../users/links.ts';
 
-/** Milliseconds without a change before the host is shown anew. */
+/** Milliseconds without a change before the host is shown again. */
 const PAUSE = 350;
 
 function useSettled<T>(value: T): T {
